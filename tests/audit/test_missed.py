@@ -3,14 +3,18 @@
 import re
 from datetime import UTC, date, datetime
 
+import pytest
+
 from drillbook.audit import content, html, markdown, records
 from drillbook.audit.alerts import alerts
 from drillbook.audit.missed import MissedRow
 from drillbook.audit.period import Period
-from drillbook.project import schedule_record, schedules
+from drillbook.plan.schedule import State
+from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
-from tests.audit.stories import Book
+from drillbook.report import publish
+from tests.audit.stories import REHEARSE, SITE, Book
 from tests.judge.test_judge import DRILL
 from tests.plan.test_planner import HOSTS
 
@@ -92,6 +96,115 @@ def test_the_moment_of_the_audit_is_now_for_a_period_that_has_not_ended(tmp_path
     found, strays = records.find(book.reports)
     future = Period.parse("2026-01-01", f"{datetime.now(UTC).year + 1}-12-31")
     assert len(content.make(found, strays, future).missed) == 1
+
+
+def audited(book, today=date(2026, 3, 24), until=date(2026, 3, 31)):
+    project = Project(book.root)
+    found, strays = records.find(book.reports)
+    return content.make(
+        found,
+        strays,
+        Period(date(2026, 3, 1), until),
+        today=today,
+        scheduled=schedule_record.read(book.reports),
+        wanted=schedules.read(project),
+        services=due.services(project),
+    )
+
+
+def finished(run):
+    publish.write_run(run.close().folder, finished_runs.judged(run.folder))
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "state", "until", "why"),
+    [
+        (
+            "30d",
+            "7d",
+            State.OVERDUE,
+            "",
+            "by the schedule in its file today, every 7 d with a grace of 1 d: the newest in the record is every 30 d with a grace of 1 d",
+        ),
+        (
+            "7d",
+            "30d",
+            State.OK,
+            "2026-03-24T23:59:59",
+            "its schedule was changed to every 30 d with a grace of 1 d; the record does not tell when",
+        ),
+    ],
+)
+def test_a_change_that_nobody_noted_is_judged_by_both_schedules_and_told(tmp_path, first, later, state, until, why):
+    book = Book(tmp_path)
+    finished(book.run("2026-03-02T09:00:00", text=WEEKLY.replace("7d", first)).good())
+    (tmp_path / "drills" / "sample.yml").write_text(WEEKLY.replace("7d", later))
+    (row,) = [row for row in due.read(Project(tmp_path), datetime(2026, 3, 24, tzinfo=UTC)).rows if row.drill]
+    assert row.state is state
+    made = audited(book)
+    assert spans(made) == [("overdue", "2026-03-09T09:00:00Z", "2026-03-10T09:00:00Z", until)]
+    assert made.missed[0].why == why
+    assert why in " ".join(re.sub("<[^>]*>", "", html.render(made)).split())
+    if state is State.OVERDUE:
+        assert row.overdue_since == made.missed[0].since
+    past = audited(book, today=date(2026, 5, 1), until=date(2026, 3, 12))
+    record_alone = [("overdue", "2026-03-10T09:00:00Z")] if first == "7d" else []
+    assert [(row.kind, row.since) for row in past.missed] == record_alone
+
+
+def test_a_change_is_noted_once_and_ends_or_begins_an_alarm_at_that_time(tmp_path):
+    book, project = Book(tmp_path), Project(tmp_path)
+    path, noted = tmp_path / "drills" / "sample.yml", datetime(2026, 3, 15, 12, tzinfo=UTC)
+    finished(book.run("2026-03-02T09:00:00", text=WEEKLY).good())
+    path.write_text(WEEKLY)
+    recorded_schedules.note(project, noted)
+    assert schedule_record.read(book.reports) == ([], "")
+    path.write_text(WEEKLY.replace("7d", "30d"))
+    for _ in range(2):
+        recorded_schedules.note(project, noted)
+    ((entry,), damage) = schedule_record.read(book.reports)
+    assert (entry.kind, entry.subject, damage) == ("schedule", ("sample", "lab"), "")
+    (row,) = audited(book).missed
+    assert (row.since, row.until, row.why) == (
+        "2026-03-10T09:00:00Z",
+        "2026-03-15T12:00:00Z",
+        "its schedule was changed to every 30 d with a grace of 1 d",
+    )
+    path.unlink()
+    recorded_schedules.note(project, datetime(2026, 3, 16, tzinfo=UTC))
+    path.write_text(WEEKLY.replace("7d", "5d"))
+    recorded_schedules.note(project, datetime(2026, 3, 17, tzinfo=UTC))
+    assert [(row.since, row.until) for row in audited(book).missed] == [
+        ("2026-03-10T09:00:00Z", "2026-03-15T12:00:00Z"),
+        ("2026-03-17T00:00:00Z", ""),
+    ]
+    (row,) = [row for row in due.read(project, datetime(2026, 3, 24, tzinfo=UTC)).rows if row.drill]
+    assert (row.state, row.overdue_since) == (State.OVERDUE, "2026-03-17T00:00:00Z")
+
+
+def test_a_service_whose_drills_pass_and_prove_nothing_is_listed_on_every_page(tmp_path):
+    book = Book(tmp_path)
+    proves = REHEARSE.replace("service: site", "service: site\nevery: 7d\ngrace: 1d", 1)
+    finished(book.run("2026-03-02T09:00:00", drill="rehearse", text=proves, hosts=SITE).rehearsal())
+    looks = proves.split("restore:")[0] + "verify:\n  - backup.measure: {service: nightly}\n"
+    for day in ("08", "15", "22"):
+        run = book.run(f"2026-03-{day}T09:00:00", drill="rehearse", text=looks, hosts=SITE).phase(0.5, 1.0, "backup")
+        run.add(6.0, "phase.started", phase="verify")
+        run.step(6.5, 7.0, "verify.1", "spare-1", backup="www", loss_s=1.0, error_s=1.0, basis="x")
+        finished(run.add(8.0, "phase.ended", phase="verify", status="done").end())
+    (tmp_path / "drills" / "rehearse.yml").write_text(looks)
+    made = audited(book)
+    (row,) = made.missed
+    assert (row.kind, row.service, row.drill, row.since, row.until) == ("overdue", "site", "", "2026-03-10T09:00:00Z", "")
+    assert [(one["service"], one["since"]) for one in content.as_data(made)["missed"]] == [("site", row.since)]
+    for page in (html.render(made), markdown.render(made)):
+        assert "the service site" in page
+        assert "not proven since" in page
+    assert [one.step for one in alerts(made) if "The service site in lab has been overdue" in one.text] == [
+        "run a drill of the service that restores it"
+    ]
+    finished(book.run("2026-03-23T09:00:00", drill="rehearse", text=proves, hosts=SITE).rehearsal())
+    assert [row.until[:19] for row in audited(book).missed] == ["2026-03-23T09:00:00"]
 
 
 def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):

@@ -467,7 +467,7 @@ def test_a_drill_that_failed_needs_attention_once_with_the_command_the_address_a
     assert f'<a href="../{run.id}/report.html">Report</a>' in summary.render(audit)
     for page in (html.render(audit), markdown.render(audit)):
         assert "Never passed: api-down. See" in plain(page)
-        assert "no other drill was overdue" in plain(page)
+        assert "no other drill and no proof of a service was overdue" in plain(page)
     book.run("2026-11-12T09:00:00", drill="api-down", text=SCHEDULED).good().close()
     passed = audited(book)
     assert passed.missed_beside_failures == passed.missed != ()
@@ -576,6 +576,6 @@ def test_a_schedule_of_a_service_that_no_drill_has_met_names_the_service(tmp_pat
     row = MissedRow("never passed", "lab", "nightly", "", "", "2026-02-01T09:00:00Z", "", "", "schedule.jsonl")
     found = replace(audit, missed=(row,))
     steps = {one.text: one.step for one in alerts(found)}
-    assert steps["The service nightly in lab has never passed"] == "run a drill of the service"
+    assert steps["The service nightly in lab has never passed"] == "run a drill of the service that restores it"
     for page in (html.render(found), markdown.render(found)):
         assert "the service nightly" in plain(page)

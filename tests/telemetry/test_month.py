@@ -1,4 +1,6 @@
-"""A month of runs with a clock set by the test, with gaps: due drills, metrics, alerts and audit agree at each moment."""
+"""A month of runs with a clock set by the test, with gaps and changed schedules: `drill.due`, metrics, alerts and audit agree
+at each moment about drills, suites and services.
+"""
 
 import shutil
 import subprocess
@@ -7,17 +9,19 @@ from pathlib import Path
 
 import yaml
 
-from drillbook.audit import content, records
+from drillbook.audit import content, records, suites
 from drillbook.audit.period import Period
 from drillbook.plan.schedule import State
-from drillbook.project import due, finished_runs
+from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.figures import moment
+from drillbook.report.formats import as_json
 from drillbook.telemetry import metrics, run_figures
-from tests.audit.stories import DOWN, LEFT, Book
+from tests.audit.stories import DOWN, LEFT, REHEARSE, SITE, Book
 from tests.judge.test_judge import DRILL, SAMPLES
 from tests.needs import need
+from tests.plan.test_planner import HOSTS
 from tests.report import samples
 
 RULES = Path(__file__).parents[2] / "src" / "drillbook" / "telemetry" / "monitoring" / "drillbook.rules.yml"
@@ -29,6 +33,36 @@ NIGHTLY = DRILL.replace(
     1,
 )
 WEEKLY = DOWN.replace("service: api", "service: api\nevery: 7d\ngrace: 1d", 1)
+PROVES = REHEARSE.replace("service: site", "service: site\nevery: 7d\ngrace: 1d", 1)
+LOOKS = PROVES.split("restore:")[0] + "verify:\n  - backup.measure: {service: nightly}\n"
+SHORTER, LONGER = (
+    DRILL.replace("drill: sample", f"drill: {name}").replace("service: api", "service: api\nevery: EVERY\ngrace: 1d", 1)
+    for name in ("shorter", "longer")
+)
+SUITE = "suite: both\ntitle: Both\nevery: EVERY\ngrace: 1d\ndrills: [api-down, longer]\n"
+TEXTS = {
+    "sample": NIGHTLY,
+    "api-down": WEEKLY,
+    "rehearse": PROVES,
+    "shorter": SHORTER.replace("EVERY", "30d"),
+    "longer": LONGER.replace("EVERY", "7d"),
+    "both": SUITE.replace("EVERY", "10d"),
+    "removed": DRILL.replace("drill: sample", "drill: removed").replace(
+        "service: api", "service: api\nevery: 5d\ngrace: 0s", 1
+    ),
+}
+EDITS = [  # of files: the moment, the drill or suite, and its new text
+    ("2026-03-06T00:30:00", "rehearse", LOOKS),
+    ("2026-03-13T13:10:00", "shorter", SHORTER.replace("EVERY", "7d")),  # overdue at once
+    ("2026-03-14T15:20:00", "longer", LONGER.replace("EVERY", "30d")),  # no longer overdue
+    ("2026-03-18T00:10:00", "rehearse", PROVES),
+    ("2026-03-21T00:10:00", "rehearse", LOOKS),
+    ("2026-03-22T05:00:00", "shorter", SHORTER.replace("EVERY", "3d")),  # is overdue sooner
+    ("2026-03-23T05:00:00", "longer", LONGER.replace("EVERY", "5d")),  # overdue again at once
+    ("2026-03-24T05:00:00", "longer", LONGER.replace("EVERY", "4d")),  # still overdue
+    ("2026-03-29T05:00:00", "both", SUITE.replace("EVERY", "20d")),
+    ("2026-03-15T06:00:00", "removed", ""),
+]
 RUNS = [
     # of the night: refused at first, a gap, a failure in the gap, the change to summer time, residue, and no end
     ("2026-03-01T22:30:00", "sample", "refused"),
@@ -46,57 +80,113 @@ RUNS = [
     ("2026-03-17T07:00:00", "api-down", "good"),
     ("2026-03-18T09:00:00", "api-down", "slow"),  # due at once, and no sooner overdue
     ("2026-03-28T09:00:00", "api-down", "good"),
+    # of a service: proven, examined too late and in time, proven again, and examined
+    ("2026-03-02T09:30:00", "rehearse", "rehearsal"),
+    ("2026-03-12T09:30:00", "rehearse", "looked"),
+    ("2026-03-16T09:30:00", "rehearse", "looked"),
+    ("2026-03-20T09:30:00", "rehearse", "rehearsal"),
+    ("2026-03-27T09:30:00", "rehearse", "looked"),
+    # with changed schedules
+    ("2026-03-02T10:30:00", "shorter", "good"),
+    ("2026-03-18T06:30:00", "shorter", "good"),
+    ("2026-03-26T06:30:00", "shorter", "good"),
+    ("2026-03-02T11:30:00", "longer", "good"),
+    ("2026-03-20T11:30:00", "longer", "refused"),  # records its schedule
+    ("2026-03-02T12:30:00", "removed", "good"),
 ]
+SUITES = {"2026-03-02T09:00:00": "20260302T090000.000Z-both-00aa", "2026-03-17T07:00:00": "20260317T070000.000Z-both-00bb"}
+"""Suites to which runs of `api-down` belong."""
 EXPECTED = [  # reckoned by hand
-    ("sample", "2026-03-01T22:30:00", "2026-03-02T22:30:00"),
-    ("sample", "2026-03-09T03:00:00", "2026-03-12T02:30:00"),
-    ("sample", "2026-03-16T03:00:00", "2026-03-27T22:30:00"),
-    ("api-down", "2026-03-25T07:00:00", "2026-03-28T09:00:00"),
-    ("sample", "2026-03-30T02:00:00", "2026-04-01T00:00:00"),
+    ("api", "sample", "2026-03-01T22:30:00", "2026-03-02T22:30:00"),
+    ("api", "removed", "2026-03-07T12:30:00", "2026-03-15T06:00:00"),
+    ("api", "sample", "2026-03-09T03:00:00", "2026-03-12T02:30:00"),
+    ("site", "rehearse", "2026-03-10T09:30:00", "2026-03-12T09:30:00"),
+    ("api", "longer", "2026-03-10T11:30:00", "2026-03-14T15:20:00"),
+    ("site", "", "2026-03-12T09:30:00", "2026-03-20T09:30:00"),
+    ("api", "both", "2026-03-13T09:00:00", "2026-03-17T07:00:00"),
+    ("api", "shorter", "2026-03-13T13:10:00", "2026-03-18T06:30:00"),
+    ("api", "sample", "2026-03-16T03:00:00", "2026-03-27T22:30:00"),
+    ("api", "shorter", "2026-03-22T06:30:00", "2026-03-26T06:30:00"),
+    ("api", "longer", "2026-03-23T05:00:00", "2026-04-01T00:00:00"),
+    ("api", "api-down", "2026-03-25T07:00:00", "2026-03-28T09:00:00"),
+    ("api", "both", "2026-03-28T07:00:00", "2026-03-29T05:00:00"),
+    ("site", "", "2026-03-28T09:30:00", "2026-04-01T00:00:00"),
+    ("api", "sample", "2026-03-30T02:00:00", "2026-04-01T00:00:00"),
+    ("api", "shorter", "2026-03-30T06:30:00", "2026-04-01T00:00:00"),
 ]
+SUBJECTS = sorted({(service, drill) for service, drill, _, _ in EXPECTED})
 BAD = (State.OVERDUE, State.NEVER)
 
 
 def ended(book, begun, drill, how):
     """A run with this end, and its reports."""
-    run = book.run(begun, drill=drill, text=NIGHTLY if drill == "sample" else WEEKLY)
+    suite = SUITES.get(begun, "") if drill == "api-down" else ""
+    hosts = SITE if drill == "rehearse" else HOSTS
+    run = book.run(begun, drill=drill, text=(book.root / "drills" / f"{drill}.yml").read_text(), hosts=hosts, suite=suite)
     if how == "left":
         run.fault().availability(*SAMPLES).recovery(verify="failed").end([LEFT])
+    elif how == "looked":
+        run.phase(0.5, 1.0, "backup").add(6.0, "phase.started", phase="verify")
+        run.step(6.5, 7.0, "verify.1", "spare-1", backup="www", loss_s=1.0, error_s=1.0, basis="x")
+        run.add(8.0, "phase.ended", phase="verify", status="done").end()
     else:
         getattr(run, how)()
     run.close()
     publish.write_run(run.folder, finished_runs.judged(run.folder))
+    if suite:
+        told = {"schema": "drillbook/suite/1", "run": suite, "suite": "both", "environment": "lab", "verdict": "passed"}
+        told |= {"started": run_began(suite), "exit": 0, "runs": [{"run": run.id, "folder": run.id}]}
+        (run.folder.parent / "result.json").write_text(as_json(told))
+
+
+def run_began(name):
+    return datetime.strptime(name[:19], "%Y%m%dT%H%M%S.%f").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def edited(root, drill, text):
+    path = root / "drills" / f"{drill}.yml"
+    path.write_text(text) if text else path.unlink()
 
 
 def looked(project, now):
-    """Drills that are overdue or never passed at ``now``, and the times in the metrics, by drill."""
+    """Services and drills that are overdue or never passed at ``now``, and the times in the metrics. The program notes changed
+    schedules before it looks.
+    """
+    recorded_schedules.note(project, now)
     found = due.read(project, now)
-    bad = {row.drill for row in found.rows if row.drill and row.environment and row.state in BAD}
+    bad = {(row.service, row.drill) for row in found.rows if row.overdue_since and row.environment and row.state in BAD}
     samples = list(metrics.samples(found, run_figures.read(project)))
-    moments = {one.labels[1]: one.value for one in samples if one.name == "overdue_timestamp_seconds"}
-    seconds = {one.labels[1]: one.value for one in samples if one.name == "overdue_seconds" and one.labels[2]}
-    assert bad == {drill for drill, at in moments.items() if now.timestamp() >= at}, now
-    assert {drill: max(0.0, now.timestamp() - at) for drill, at in moments.items()} == seconds, now
+    moments = {one.labels[:2]: one.value for one in samples if one.name == "overdue_timestamp_seconds"}
+    seconds = {one.labels[:2]: one.value for one in samples if one.name == "overdue_seconds" and one.labels[2]}
+    assert bad == {subject for subject, at in moments.items() if now.timestamp() >= at}, now
+    assert {subject: max(0.0, now.timestamp() - at) for subject, at in moments.items()} == seconds, now
     return bad, moments
 
 
 def test_all_agree_on_every_moment(tmp_path):
     book = Book(tmp_path)
-    for name, text in (("sample", NIGHTLY), ("api-down", WEEKLY)):
-        (tmp_path / "drills" / f"{name}.yml").write_text(text)
-    project, runs = Project(tmp_path), sorted(RUNS)
+    for name, text in TEXTS.items():
+        edited(tmp_path, name, text)
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "site.yml").write_text(SITE)
+    project, runs, edits = Project(tmp_path), sorted(RUNS), sorted(EDITS)
     answers, grid = {}, []
     now = BEGIN
     while now < END:
-        turns = [*_turns(answers), *map(_at, runs)]
+        turns = [*_turns(answers), *map(_at, runs), *map(_at, edits)]
         moments = sorted({now, *(at + timedelta(seconds=late) for at in turns for late in (-1, 0))})
         for at in [one for one in moments if now <= one < now + STEP]:
+            while edits and _at(edits[0]) <= at:
+                edited(tmp_path, *edits.pop(0)[1:])
             while runs and _at(runs[0]) <= at:
                 ended(book, *runs.pop(0))
             answers[at] = looked(project, at)
         grid.append(answers[now])
         now += STEP
+        if now.hour == 0:
+            _open_rows_agree(project, now - timedelta(microseconds=1))
     assert not runs
+    assert not edits
     _audit_agrees(project, {at: bad for at, (bad, _) in answers.items()})
     _alerts_agree(tmp_path, grid, answers)
 
@@ -132,22 +222,48 @@ def _turns(answers):
     return {datetime.fromtimestamp(at, UTC) for _, moments in answers.values() for at in moments.values()}
 
 
-def _audit_agrees(project, answers):
+def _made(project, until, today):
     found, strays = records.find(project.reports)
-    made = content.make(found, strays, Period(BEGIN.date(), date(2026, 3, 31)), today=END.date())
+    return content.make(
+        found,
+        strays,
+        Period(BEGIN.date(), until),
+        today=today,
+        scheduled=schedule_record.read(project.reports),
+        suites=suites.find(project.reports, found, strays),
+        wanted=schedules.read(project),
+        services=due.services(project),
+    )
+
+
+def _open_rows_agree(project, now):
+    """The audit of a period that has not ended shows as overdue what `drill.due` shows at the same moment."""
+    told = {
+        (row.service, row.drill, row.since[:19])
+        for row in _made(project, date(2026, 12, 31), now.date()).missed
+        if row.since and not row.until  # not what never ran
+    }
+    found = [row for row in due.read(project, now).rows if row.overdue_since and row.environment and row.state in BAD]
+    assert told == {(row.service, row.drill, row.overdue_since[:19]) for row in found}, now
+
+
+def _audit_agrees(project, answers):
+    made = _made(project, date(2026, 3, 31), END.date())
     told = {
         (one.newest.subject[1], key): one.proven(key)
         for one in run_figures.read(project)
-        for key in one.newest.data["objectives"]
+        for key in one.newest.data.get("objectives") or ()
     }
     assert told == {(row.drill, row.key): row.proven for row in made.proven}
     assert set(told.values()) == {True, False}
-    spans = [(row.drill, moment(row.since), moment(row.until) if row.until else END) for row in made.missed]
-    assert spans == [(drill, _at((since,)), _at((until,))) for drill, since, until in EXPECTED]
+    spans = [(row.service, row.drill, moment(row.since), moment(row.until) if row.until else END) for row in made.missed]
+    assert spans == [(*subject, _at((since,)), _at((until,))) for *subject, since, until in EXPECTED]
     for at, bad in answers.items():
-        assert bad == {drill for drill, since, until in spans if since <= at < until}, at
+        assert bad == {(service, drill) for service, drill, since, until in spans if since <= at < until}, at
     changes = sum(one != other for one, other in zip(list(answers.values()), list(answers.values())[1:], strict=False))
-    assert changes >= 2 * len(spans) - 2  # each span has a step at its beginning and at its end
+    assert (
+        changes >= len({at for *_, since, until in spans for at in (since, until)}) - 2
+    )  # a step at each beginning and end
 
 
 def _alerts_agree(folder, grid, answers):
@@ -155,13 +271,13 @@ def _alerts_agree(folder, grid, answers):
     month = _case("3h", BEGIN, [moments for _, moments in grid], [(f"{n * 3}h", bad) for n, (bad, _) in enumerate(grid)])
     turns = {at: at - SECOND for at in answers if at - SECOND in answers}
     changed = {
-        (drill, at)
+        (*subject, at)
         for at, before in turns.items()
-        for drill in ("sample", "api-down")
-        if (drill in answers[at][0]) != (drill in answers[before][0])
+        for subject in SUBJECTS
+        if (subject in answers[at][0]) != (subject in answers[before][0])
     }
-    expected = {(drill, _at((at,))) for drill, *span in EXPECTED for at in span}
-    assert changed == {(drill, at) for drill, at in expected if at < END}
+    expected = {(service, drill, _at((at,))) for service, drill, *span in EXPECTED for at in span}
+    assert changed == {(*subject, at) for *subject, at in expected if at < END}
     seconds = []
     for at, before in turns.items():
         (were, known), (are, now) = answers[before], answers[at]
@@ -175,21 +291,24 @@ def _alerts_agree(folder, grid, answers):
 
 
 def _case(interval, begin, samples, answers):
-    """Test of promtool whose time begins at 0. ``samples``: times in the metrics by drill, one for each interval.
-    ``answers``: drills that are overdue, each with its moment.
+    """Test of promtool whose time begins at 0. ``samples``: times in the metrics by service and drill, one for each interval.
+    ``answers``: services and drills that are overdue, each with its moment.
     """
     series = []
-    for drill in ("sample", "api-down"):
-        values = [moments.get(drill) for moments in samples]
-        said = " ".join("_" if value is None else f"{value - begin.timestamp():.0f}" for value in values)
-        labels = f'service="api", drill="{drill}", environment="lab"'
+    for service, drill in SUBJECTS:
+        values = [moments.get((service, drill)) for moments in samples]
+        said = " ".join("stale" if value is None else f"{value - begin.timestamp():.0f}" for value in values)
+        labels = f'service="{service}", drill="{drill}", environment="lab"'
         series.append({"series": f"drillbook_overdue_timestamp_seconds{{{labels}}}", "values": said})
-    expression = 'sum by (drill) (ALERTS{alertname="DrillbookProofTooOld", alertstate="firing"})'
+    expression = 'sum by (service, drill) (ALERTS{alertname="DrillbookProofTooOld", alertstate="firing"})'
     cases = [
         {
             "expr": expression,
             "eval_time": at,
-            "exp_samples": [{"labels": f'{{drill="{drill}"}}', "value": 1} for drill in sorted(bad)],
+            "exp_samples": [
+                {"labels": f'{{service="{service}", drill="{drill}"}}' if drill else f'{{service="{service}"}}', "value": 1}
+                for service, drill in sorted(bad)
+            ],
         }
         for at, bad in answers
     ]

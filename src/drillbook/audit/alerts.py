@@ -173,9 +173,10 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
     for missed in audit.missed:
         if _overdue(missed) and (missed.environment, missed.drill) not in failing:
             since = "never passed" if missed.kind == NEVER else f"been overdue since {missed.since[:10]}"
-            name = missed.drill or f"The service {missed.service}"
-            text = f"{name} in {missed.environment} has {since}"
-            step = "run the drill" if missed.drill else "run a drill of the service"
+            text = f"{missed.drill or f'The service {missed.service}'} in {missed.environment} has {since}"
+            text += f": {missed.why}" if missed.why and not missed.drill else ""
+            step = "run the suite" if missed.suite else "run the drill"
+            step = step if missed.drill else "run a drill of the service that restores it"
             yield Alert(text, step, _owner(owners, missed.environment, missed.drill), AT_ONCE)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     for goal in audit.proven:

@@ -14,13 +14,14 @@ from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, PlanRow
 from drillbook.audit.findings import FindingRow, findings
-from drillbook.audit.missed import NEVER, MissedRow, Ran, missed, never_ran
+from drillbook.audit.missed import NEVER, MissedRow, Ran, missed, moment_of, never_ran
 from drillbook.audit.period import Period
 from drillbook.audit.proven import ProvenRow, proven
 from drillbook.audit.records import Record, Stray
 from drillbook.audit.rehearsed import RehearsedRow, rehearsed
 from drillbook.audit.run_rows import RunRow, run_row
 from drillbook.audit.suites import Suite, missing_runs
+from drillbook.audit.timelines import Known
 from drillbook.audit.trend import Plot
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Verdict
@@ -171,17 +172,21 @@ def make(
     campaigns: Sequence[Campaign] = (),
     suites: Sequence[Suite] = (),
     wanted: Sequence[Scheduled] = (),
+    services: Mapping[tuple[str, str], bool] | None = None,
 ) -> Audit:
     """Make the audit of ``period`` from all journals and from ``scheduled``.
 
     ``scheduled``: result of ``schedule_record.read``. ``suites``: result of ``suites.find``. ``wanted``: schedules in the files
-    of drills and suites. ``today``: date of the audit in UTC, by default the present date.
+    of drills and suites; without any, they are unknown. ``services``: result of ``due.services``. ``today``: date of the audit in
+    UTC, by default the present date.
     """
     followed = chain.follow(records, strays, campaigns)
     followed.problems += missing_runs(suites, records)
     day = today or datetime.now(UTC).date()
     made = _of_journals(records, followed, period, assurance, day)
-    rows = missed([one for one in records if not one.copy_of], scheduled[0], period, today)
+    own = [one for one in records if not one.copy_of]
+    known = Known(own, scheduled[0], suites, {one.name: one for one in wanted}, *moment_of(period, today), services)
+    rows = missed(known, period)
     so_far = day if day < period.until else None
     rows += never_ran(wanted, _ran(records, suites), rows)
     absent = tuple(absences(made.problems, suites, period))

@@ -1,10 +1,10 @@
 """Missed drills.
 
-These are drills that were overdue, scheduled runs that could not begin, and drills and suites that never ran.
+These are drills and suites that were overdue, services whose newest proof was overdue, scheduled runs that could not begin,
+and drills and suites that never ran.
 
-The first event of a run contains the schedule of the drill. After a run that passed, this recorded schedule tells when the
-drill becomes overdue. The drill stays overdue until the next run that passes. Later changes of the drill's file cannot hide
-that the drill was overdue.
+The first event of a run contains the schedule of the drill, and ``schedule.jsonl`` notes a changed one. Each past moment is
+judged by the schedule that held then. So later changes of the drill's file cannot hide that the drill was overdue.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
-from pydantic import ValidationError
-
-from drillbook.audit.coverage import by_drill
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
-from drillbook.judge.result import Verdict
+from drillbook.audit.timelines import Begun, Known, Timeline
+from drillbook.plan import schedule_terms
 from drillbook.plan.schedule import Schedule
-from drillbook.project.schedule_record import NOT_BEGUN, Entry
+from drillbook.plan.schedule_terms import Span, Terms
+from drillbook.project.recorded_schedules import may_run
+from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
 from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import moment, seconds
 
@@ -31,7 +31,7 @@ Ran = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class MissedRow:
-    """A span of time in which a drill was overdue, or a scheduled run that could not begin.
+    """A span of time in which a drill, a suite or the proof of a service was overdue, or a scheduled run that could not begin.
 
     Times are in UTC (RFC 3339).
     """
@@ -43,20 +43,23 @@ class MissedRow:
     environment: str
     service: str
     drill: str
+    """Name of the drill or suite. It is empty for a service, whose newest proof was overdue."""
     due: str
     since: str
     """Start of the span. It is empty for a drill that never ran."""
     until: str
-    """Start of the next run that passed. It is empty when there is none yet."""
+    """Start of the next run that passed, and for a service of the next run that proved a restore. It may also be the time at
+    which the schedule was changed. It is empty when there is none yet.
+    """
     run: str
-    """Name of the previous run that passed. It is empty when there is none."""
+    """Name of the previous run that passed or proved a restore. It is empty when there is none."""
     source: str
-    """Source of the row: ``journal``, or ``schedule.jsonl`` for a run without a journal, or ``drills/`` for a drill or suite
-    that never ran.
+    """Source of the row: ``journal``, ``result.json`` for a suite, ``schedule.jsonl`` for a run without a journal, or
+    ``drills/`` for a drill or suite that never ran.
     """
     why: str = ""
     suite: bool = False
-    """True for a suite that never ran."""
+    """True for a suite."""
     elsewhere: str = ""
     """Other environments in which the drill or suite ran, although it never ran in ``environment``. It is empty when there
     are no such environments.
@@ -67,21 +70,35 @@ class MissedRow:
         """Name of the drill. For a service whose schedule no drill has met, it is the name of the service."""
         return self.drill or f"the service {self.service}"
 
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        """Environment and name of the drill or suite, or of the service."""
+        return self.environment, "" if self.drill else self.service, self.drill
 
-def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
-    """List the missed drills in ``period``, oldest first. ``entries`` are the entries of the record ``schedule.jsonl``.
 
-    The schedules are evaluated at the end of ``period``. If that end is in the future, they are evaluated at the
-    present time. When ``today`` is given, they are evaluated at the end of this day (UTC) instead.
+def missed(known: Known, period: Period) -> list[MissedRow]:
+    """List the missed drills, suites and proofs in ``period``, oldest first. The schedules are evaluated at the moment
+    ``known.end``.
     """
-    now = min(period.end, datetime.combine(today, time.max, UTC) if today else datetime.now(UTC))
-    rows = [row for group in by_drill(records).values() for row in _overdue(group, now)]
+    timelines = known.timelines()
+    rows = [row for one in timelines for row in (*_never(one, known), *_overdue(one, known))]
+    for key, proofs in known.proofs().items():
+        rows += _old_proof(key, known, timelines, proofs)
     rows = [row for row in rows if period.touches(row.since, row.until or None) and not period.ended_before(row.since)]
-    known = {(row.drill, row.environment) for row in rows}
-    rows += [
-        _recorded(one) for one in entries if period.holds(one.at) and (one.kind == NOT_BEGUN or one.subject not in known)
-    ]
-    return sorted(rows, key=lambda row: (row.since, row.drill, row.environment))
+    listed = {row.subject for row in rows}
+    recorded = [(one.kind, _recorded(one)) for one in known.entries if period.holds(one.at)]
+    rows += [row for kind, row in recorded if kind == NOT_BEGUN or (kind == MISSED and row.subject not in listed)]
+    return sorted(rows, key=lambda row: (row.since, row.drill, row.environment, row.service))
+
+
+def moment_of(period: Period, today: date | None) -> tuple[datetime, bool]:
+    """Return the moment at which the schedules are evaluated: the end of ``period``, or the present moment if it is earlier. The
+    second value is True for the present moment.
+
+    When ``today`` is given, the present moment is the end of this day (UTC).
+    """
+    now = datetime.combine(today, time.max, UTC) if today else datetime.now(UTC)
+    return min(period.end, now), now <= period.end
 
 
 def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[MissedRow]) -> list[MissedRow]:
@@ -98,7 +115,7 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
     used = {place for _, place in ran}
     found = []
     for one in sorted((one for one in wanted if one.every is not None), key=lambda one: one.name):
-        there = sorted(place for name, place in ran if name == one.name and (not place or _may_run(one, place)))
+        there = sorted(place for name, place in ran if name == one.name and (not place or may_run(one, place)))
         if there and "" not in there:
             lacking = (used & set(one.environments or ())) - set(there)
             found += [
@@ -109,10 +126,6 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
     return found
 
 
-def _may_run(one: Scheduled, place: str) -> bool:
-    return one.environments is None or place in one.environments
-
-
 def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
     where = f" in {place}, only in {elsewhere}" if elsewhere else ""
     why = f"the schedule in its file asks for a run every {seconds(one.every or 0.0)}, but the record has no such run{where}"
@@ -121,29 +134,77 @@ def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
     )
 
 
-def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:
-    """Return the spans in which one drill was overdue in one environment.
-
-    ``group``: runs of the drill, oldest first.
-    """
-    passes = [one for one in group if one.verdict == Verdict.PASSED and not one.residue and moment(one.started or "")]
-    first = passes[0] if passes else None
-    scheduled = next((one for one in group if _schedule(one)), None)
-    if scheduled and (first is None or (scheduled.started or "") < (first.started or "")):
-        yield _row(NEVER, scheduled, ("", scheduled.started or ""), first)
-    for number, one in enumerate(passes):
-        schedule, begun = _schedule(one), moment(one.started or "")
-        following = passes[number + 1] if number + 1 < len(passes) else None
-        end = (moment(following.started or "") if following else None) or now
-        if schedule and begun and (since := schedule.overdue(begun)) < min(end, now):
-            yield _row(OVERDUE, one, (_utc(schedule.due(begun)), _utc(since)), following)
+def _never(one: Timeline, known: Known) -> Iterator[MissedRow]:
+    """Return the spans in which no run of a drill or suite had passed yet, although its schedule asked for one."""
+    if not one.runs or one.runs[0].at >= known.end:
+        return
+    first = next(iter(one.passes), None)
+    for span in schedule_terms.never(one.runs[0].at, first.at if first else None, one.terms, known.end):
+        yield _row(NEVER, one, span, one.runs[0], known)
 
 
-def _row(kind: str, one: Record, span: tuple[str, str], following: Record | None) -> MissedRow:
-    due, since = span
-    until = following.started or "" if following else ""
-    run = one.run if kind == OVERDUE else ""
-    return MissedRow(kind, one.environment, one.service, one.drill, due, since, until, run, "journal")
+def _overdue(one: Timeline, known: Known) -> Iterator[MissedRow]:
+    """Return the spans in which a drill or suite was overdue in one environment."""
+    passes = one.passes
+    for span in schedule_terms.overdue([each.at for each in passes], one.terms, known.end):
+        before = [each for each in passes if each.at <= span.since][-1]
+        yield _row(OVERDUE, one, span, before, known)
+
+
+def _row(kind: str, one: Timeline, span: Span, before: Begun, known: Known) -> MissedRow:
+    due = run = ""
+    if kind == OVERDUE:
+        schedule = min(one.terms.at(span.since), key=lambda each: schedule_terms.ends(each, before.at))
+        due, run = _utc(schedule.due(before.at)), before.run
+    started = {each.at: each.started for each in one.runs}
+    since = started.get(span.since, _utc(span.since)) if kind == NEVER else _utc(span.since)
+    passed = {each.at: each.started for each in one.passes}
+    until = "" if span.until is None else passed.get(span.until, _utc(span.until))
+    why = "" if span.until in (None, *passed) else _changed(one.terms, span, known)
+    why = why or _by_file(one.terms, span)
+    source = "result.json" if one.suite else "journal"
+    return MissedRow(kind, one.environment, before.service, one.name, due, since, until, run, source, why, one.suite)
+
+
+def _changed(terms: Terms, span: Span, known: Known) -> str:
+    """Return a text that tells that a span ended because the schedule was changed."""
+    now = terms.at(span.until) if span.until else ()
+    text = f"its schedule was changed to {_said(now[0])}" if now else "it has no schedule any more"
+    return f"{text}; the record does not tell when" if span.until == known.end and terms.unrecorded else text
+
+
+def _by_file(terms: Terms, span: Span) -> str:
+    """Return a text that tells that only the present file has the schedule of a span. It is empty otherwise."""
+    if terms.today and not terms.recorded:
+        return f"by the schedule in its file today, {_said(terms.today)}: the record has none"
+    held = terms.recorded[-1].schedule if terms.unrecorded else None
+    if span.until is None and terms.today and terms.unrecorded and not (held and held.every <= terms.today.every):
+        recorded = _said(held) if held else "none"
+        return f"by the schedule in its file today, {_said(terms.today)}: the newest in the record is {recorded}"
+    return ""
+
+
+def _said(schedule: Schedule) -> str:
+    return f"every {seconds(schedule.every)} with a grace of {seconds(schedule.grace)}"
+
+
+def _old_proof(
+    key: tuple[str, str], known: Known, timelines: Sequence[Timeline], proofs: Sequence[Record]
+) -> Iterator[MissedRow]:
+    """Return the spans in which the newest proof of a service was overdue although its drills passed."""
+    environment, name = key
+    service = known.service(timelines, key, proofs)
+    started = {moment(one.started or ""): one.started or "" for one in proofs}
+    runs = {moment(one.started or ""): one.run for one in proofs}
+    for span in service.overdue(known.end, lambda at: known.listed(key, at), known.changes(environment)):
+        found = service.deciding(span.since)
+        if found is None:
+            continue
+        proof, schedule = found
+        until = "" if span.until is None else started.get(span.until, _utc(span.until))
+        why = f"its drills passed since the run {runs[proof.at]}, but none proved a restore"
+        due = _utc(schedule.due(proof.at))
+        yield MissedRow(OVERDUE, environment, name, "", due, _utc(span.since), until, runs[proof.at], "journal", why)
 
 
 def _recorded(one: Entry) -> MissedRow:
@@ -151,15 +212,6 @@ def _recorded(one: Entry) -> MissedRow:
     return MissedRow(
         kind, one.environment or "any", one.service, one.drill, one.due, one.at, "", "", "schedule.jsonl", one.message
     )
-
-
-def _schedule(one: Record) -> Schedule | None:
-    if one.opening is None or not one.opening.schedule:
-        return None
-    try:
-        return Schedule.model_validate(one.opening.schedule)
-    except ValidationError:  # the schedule was written by a newer version
-        return None
 
 
 def _utc(at: datetime) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from drillbook.audit.chain import Problem
 from drillbook.audit.records import Record, Stray
 from drillbook.journal.run_files import RESULT
+from drillbook.judge.result import Verdict
 from drillbook.report.folders import begun, drill_of, suite_of
 
 
@@ -28,6 +29,11 @@ class Suite:
     """True when the suite recorded its end."""
     runs: tuple[str, ...] = ()
     """Runs that the result of the suite names."""
+    environment: str = ""
+    began: str = ""
+    """Start of the suite, from its result. It is empty without a result."""
+    passed: bool = False
+    """True when the result says that the suite passed and undid all its changes."""
 
     @property
     def run(self) -> str:
@@ -56,7 +62,14 @@ def _suite(reports: Path, folder: str) -> Suite:
     result = _result(reports / folder)
     runs = result.get("runs")
     names = [one.get("run") for one in runs if isinstance(one, dict)] if isinstance(runs, list) else []
-    return Suite(folder, "suite" in result, tuple(name for name in names if isinstance(name, str) and name))
+    return Suite(
+        folder,
+        "suite" in result,
+        tuple(name for name in names if isinstance(name, str) and name),
+        str(result.get("environment") or ""),
+        str(result.get("started") or ""),
+        "suite" in result and result.get("verdict") == Verdict.PASSED and result.get("exit") == 0,
+    )
 
 
 def _result(folder: Path) -> dict[str, Any]:

@@ -51,10 +51,11 @@ LEADS = {
         "future, or the inventory gives a reason why no drill of the service is expected."
     ),
     "missed": (
-        "Times at which a drill was overdue: the previous run had passed and recorded the schedule, and no "
-        "other run passed until the grace was over. This section also lists scheduled runs that could not "
-        "begin, as recorded in schedule.jsonl, and drills and suites that never ran, although their present files in drills/ "
-        "have a schedule."
+        "Times at which a drill or suite was overdue: no run passed until the grace was over. A service is overdue while its "
+        "drills pass and prove no restore, until a run proves one. Each moment is judged by the schedule that held then: each "
+        "run records its schedule, and schedule.jsonl notes a changed one. Where the record has none, today's file counts, and "
+        "the row says so. This section also lists scheduled runs that could not begin, as recorded in schedule.jsonl, and "
+        "drills and suites that never ran, although their present files in drills/ have a schedule."
     ),
     "proven": RULE,
     "trend": (
@@ -271,7 +272,7 @@ def ended(row: MissedRow) -> str:
     """Return a text with the end of the time in which a drill was missed."""
     if row.kind in (NOT_BEGUN, NEVER_RAN):
         return "does not apply"
-    return utc(row.until) if row.until else "not passed since"
+    return utc(row.until) if row.until else "not passed since" if row.drill else "not proven since"
 
 
 def since(row: MissedRow) -> str:
@@ -291,7 +292,7 @@ def none_overdue(audit: Audit) -> str:
     passed may be named elsewhere; the sentence then says `no other drill`.
     """
     other = "other " if never_passed(audit) else ""
-    return f"By the recorded schedules, no {other}drill was overdue in this period."
+    return f"By the recorded schedules, no {other}drill and no proof of a service was overdue in this period."
 
 
 def short_title(audit: Audit) -> str:

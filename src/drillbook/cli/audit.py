@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from drillbook.audit.proven import ProvenRow
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import as_called
-from drillbook.project import run_index, schedule_record, schedules
+from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
@@ -50,13 +51,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     period = Period.parse(since, until) if since or until else Period.quarter(today or datetime.now(UTC).date())
     project.look_into_reports()
     run_index.refresh(project)
-    anchored = anchors.known(_anchors(project, anchor))
-    found, strays = records.find(project.reports)
-    known = assure(found, period, project.reports, project.root, anchored)
-    scheduled, led = schedule_record.read(project.reports), campaigns.find(project.reports)
-    parts = suites.find(project.reports, found, strays)
-    wanted = schedules.read(project)
-    made = content.make(found, strays, period, known, today, scheduled=scheduled, campaigns=led, suites=parts, wanted=wanted)
+    made = _read(project, period, _anchors(project, anchor), today)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         private_folder(folder)
@@ -71,6 +66,27 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
         run_index.link_audit(project)
     _print(made, folder)
     return 0 if made.vouched else EXIT_NOT_WHOLE
+
+
+def _read(project: Project, period: Period, places: Sequence[Place], today: date | None) -> Audit:
+    """Read all journals, and make the audit of ``period``. Schedules that were changed are noted first. ``places``: where the
+    anchors are.
+    """
+    recorded_schedules.note(project)
+    anchored = anchors.known(places)
+    found, strays = records.find(project.reports)
+    return content.make(
+        found,
+        strays,
+        period,
+        assure(found, period, project.reports, project.root, anchored),
+        today,
+        scheduled=schedule_record.read(project.reports),
+        campaigns=campaigns.find(project.reports),
+        suites=suites.find(project.reports, found, strays),
+        wanted=schedules.read(project),
+        services=due.services(project),
+    )
 
 
 def _anchors(project: Project, named: str) -> list[Place]:

@@ -17,7 +17,7 @@ from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
-from drillbook.project import due
+from drillbook.project import due, recorded_schedules
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
@@ -34,13 +34,19 @@ STYLES = {
 }
 
 
-def show(project: Project, *, environment: str = "", as_json: bool = False, now: datetime | None = None) -> int:
+def show(
+    project: Project, *, environment: str = "", as_json: bool = False, now: datetime | None = None, dry: bool = False
+) -> int:
     """Print the state of each drill, suite and service that has a schedule. ``now``: time at which the states are
-    determined; by default, the present time. Raises UsageError when nothing in the project names ``environment``.
+    determined; by default, the present time. Unless ``dry`` is true, changed schedules are noted first.
+
+    Raises UsageError when nothing in the project names ``environment``.
 
     Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule or an
     inventory cannot be read, and 0 when all is well.
     """
+    if not dry:
+        recorded_schedules.note(project, now)
     found = due.read(project, now, environment)
     if as_json:
         stdout().write(json.dumps(found.as_data(), ensure_ascii=False, indent=2) + "\n")

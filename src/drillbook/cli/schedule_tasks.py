@@ -20,12 +20,12 @@ KINDS = {"systemd": "a user timer of systemd", "cron": "an entry in your crontab
         "json": "print the result as JSON",
     }
 )
-@told(Dry.READS)
-def due(_: Context, environment: str = "", json: bool = False) -> int:
+@told(Dry.TELLS)
+def due(context: Context, environment: str = "", json: bool = False) -> int:
     """Show drills and services that are due, overdue or never passed. Exit 0, 1 (overdue or never passed), 3 (unreadable file)."""
     from drillbook.cli import due as view  # noqa: PLC0415  keeps start-up fast
 
-    return view.show(here(), environment=environment, as_json=json)
+    return view.show(here(), environment=environment, as_json=json, dry=is_dry(context))
 
 
 @task(name="run", help=INVENTORY)

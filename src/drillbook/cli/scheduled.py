@@ -25,7 +25,7 @@ from drillbook.inventory.inventory import Inventory
 from drillbook.notify import alarm, heartbeat
 from drillbook.notify.sending import NotDelivered
 from drillbook.plan.schedule import Schedule, State
-from drillbook.project import due, schedule_record, schedules, settings
+from drillbook.project import due, recorded_schedules, schedule_record, schedules, settings
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
@@ -62,6 +62,7 @@ class Tick:
         """Start each drill and suite that is due and may begin now. Suites are started first, because a passed suite
         also proves its drills. Nothing more is started after a signal. Returns the worst exit status.
         """
+        recorded_schedules.note(self.project, self.now)
         while not self.held.signalled and (row := next(self.pending(), None)) is not None:
             self.tried.add(row.drill)
             self._start(row)

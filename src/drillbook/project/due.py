@@ -17,10 +17,12 @@ from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.language.explaining import did_you_mean
 from drillbook.plan.schedule import Schedule, State
-from drillbook.project import estate, needed_inventories, restore_proofs, schedules, standings
+from drillbook.project import estate, needed_inventories, restore_proofs, schedule_record, schedules, standings
 from drillbook.project.estate import Estate
 from drillbook.project.needed_inventories import Inventories
+from drillbook.project.overdue_since import Past
 from drillbook.project.project import Project
+from drillbook.project.recorded_schedules import may_run
 from drillbook.project.restore_proofs import Proofs
 from drillbook.project.schedules import Scheduled
 from drillbook.project.standings import Ended, Standing, Standings
@@ -142,15 +144,22 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     _check(environment, found, wanted, known)
     proofs = restore_proofs.read(runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
-    rows = [_with_proof(row, proofs.get((row.drill, row.environment))) for row in rows]
+    past = Past(runs, schedule_record.read(project.reports)[0], now)
+    rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))
-    services = sorted({**_planned(known), **found.services}.items())
-    places = [key for key, exempt in services if environment in ("", key[0]) and not exempt]
-    rows += [row for one in places for row in _service(one, wanted, rows, proofs, now)]
+    needed = sorted({**_planned(known), **found.services}.items())
+    places = [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
+    rows += [row for one in places for row in _service(one, wanted, rows, proofs, past)]
     rows.sort(key=_order)
     bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
     elsewhere = any(one.every for one in wanted) and not any(row.drill for row in rows)
     return Due(now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere)
+
+
+def services(project: Project) -> dict[tuple[str, str], bool]:
+    """Return the services that need a proof, each with True when it is exempt. The key is the environment and the name."""
+    runs = [folder for folder in project.runs() if not damaged.lost(folder)]
+    return {**_planned(standings.read(runs, project)), **estate.read(project).services}
 
 
 def _check(environment: str, found: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
@@ -183,10 +192,10 @@ def _rows(one: Scheduled, known: Standings, now: datetime, environment: str) -> 
     if one.schedule is None:
         return
     ran = [place for name, place in known if name == one.name]
-    places = [place for place in ran if _may_run(one, place)]
+    places = [place for place in ran if may_run(one, place)]
     for place in [place for place in places if environment in ("", place)]:
         yield _row(one, service, place, known[one.name, place], now)
-    here = environment in (one.environments or ()) if places else _may_run(one, environment)
+    here = environment in (one.environments or ()) if places else may_run(one, environment)
     if environment not in places and (here if environment else not places):
         every, grace = str(one.schedule.every), str(one.schedule.grace)
         yield DueRow(State.NEVER, service, one.name, environment, one.suite, every, grace)
@@ -233,7 +242,7 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
             one.suite
             or one.broken
             or any(each.passed for each in mine)
-            or not (not environment or _may_run(one, environment))
+            or not (not environment or may_run(one, environment))
         ):
             continue
         last = max((each.last for each in mine), key=lambda ended: ended.run, default=None)
@@ -243,8 +252,20 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
         yield replace(row, last_recovered=last.recovered) if last else row
 
 
-def _may_run(one: Scheduled, place: str) -> bool:
-    return one.environments is None or place in one.environments
+def _since(row: DueRow, wanted: Sequence[Scheduled], past: Past) -> DueRow:
+    """Return ``row`` with the moment since which it is overdue, also when the schedule was changed since its last pass."""
+    one = next((one for one in wanted if one.name == row.drill and one.schedule), None)
+    if one is None or row.state not in (State.OVERDUE, State.NEVER) or not row.overdue_since:
+        return row
+    if row.state is State.OVERDUE:
+        return _overdue(row, past.since_pass(one, row.environment, row.passed), past.now)
+    return _overdue(row, past.since_first(one, row.environment, row.overdue_since), past.now)
+
+
+def _overdue(row: DueRow, since: datetime | None, now: datetime) -> DueRow:
+    if since is None:
+        return row
+    return replace(row, overdue_since=_utc(since), overdue_s=max(0.0, (now - since).total_seconds()))
 
 
 def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
@@ -268,7 +289,7 @@ def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, 
 
 
 def _service(
-    service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, now: datetime
+    service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, past: Past
 ) -> Iterator[DueRow]:
     """Return a row when no run has proven a restore of ``service``, or when runs of its schedule passed since the newest
     proof and proved nothing. Its schedule is that of the drills and suites whose runs proved it. When none of them exists
@@ -277,7 +298,7 @@ def _service(
     ``service``: its environment and its name. ``rows``: rows of drills, which may raise the same alarm.
     """
     place, name = service
-    drills = {one.name: one for one in wanted if name in one.services and _may_run(one, place)}
+    drills = {one.name: one for one in wanted if name in one.services and may_run(one, place)}
     mine = [row for row in rows if row.drill in drills and row.environment in ("", place)]
     found = [one for one in proofs.values() if (one.environment, one.service) == service]
     newest = max(found, key=lambda one: one.started, default=None)
@@ -291,7 +312,10 @@ def _service(
         asked = [row for row in passed if proving & {row.drill, *drills[row.drill].drills}]
     terms = [schedule for row in asked if (schedule := drills[row.drill].schedule)]
     if terms and all(row.passed > newest.started for row in asked):
-        yield _old_proof(name, place, newest, max(terms, key=lambda one: one.overdue(newest_at)), now)
+        row = _old_proof(name, place, newest, max(terms, key=lambda one: one.overdue(newest_at)), past.now)
+        schedules_of = [drills[row.drill] for row in asked]
+        late = row.state is State.OVERDUE
+        yield _overdue(row, past.since_proof(schedules_of, newest, frozenset(proving)) if late else None, past.now)
 
 
 def _old_proof(name: str, place: str, proof: Ended, schedule: Schedule, now: datetime) -> DueRow:

@@ -1,7 +1,7 @@
-"""Record of missed drills and of scheduled runs that could not begin. The record is the file
+"""Record of missed drills, of scheduled runs that could not begin, and of changed schedules. The record is the file
 ``reports/schedule.jsonl``. Its lines form a chain of hashes.
 
-A run has its own journal. This file records runs that did not take place.
+A run has its own journal. This file records what happened without a run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from drillbook.journal.json_values import json_object
 from drillbook.values import canonical, digest
@@ -19,6 +19,7 @@ from drillbook.values import canonical, digest
 FILE = "schedule.jsonl"
 MISSED: Literal["missed"] = "missed"
 NOT_BEGUN: Literal["not begun"] = "not begun"
+SCHEDULE: Literal["schedule"] = "schedule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Entry:
     """One line of the record. Times are in UTC, in the format of RFC 3339. A time that does not exist is empty."""
 
     at: str
-    kind: Literal["missed", "not begun"]
+    kind: Literal["missed", "not begun", "schedule"]
     drill: str
     service: str
     environment: str
@@ -36,6 +37,8 @@ class Entry:
     """Reason why the run could not begin, or a text that tells how long the run has been overdue."""
     prev: str | None = None
     hash: str = ""
+    schedule: dict[str, Any] | None = None
+    """Schedule that holds from the time ``at``, for an entry of the kind ``schedule``. None if there is no schedule any more."""
 
     @property
     def subject(self) -> tuple[str, str]:
@@ -54,8 +57,10 @@ def append(reports: Path, entry: Entry) -> Entry:
         lines = [line for line in file.read().split(b"\n") if line.strip()]
         content = asdict(entry) | {"prev": _claimed(lines[-1]) if lines else None}
         del content["hash"]
+        if entry.kind != SCHEDULE:
+            del content["schedule"]  # older versions do not know it
         written = Entry(**content, hash=digest(canonical(content)))
-        file.write(canonical(asdict(written)) + b"\n")
+        file.write(canonical(content | {"hash": written.hash}) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     return written

@@ -1,0 +1,190 @@
+"""Drills, suites and services over the time of the whole record: their runs, their passes, their proofs and their schedules.
+
+`drill.due` reads the same facts from the newest results. Both use the rule of ``plan.schedule_terms``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from drillbook.audit.records import Record, planned_services
+from drillbook.audit.suites import Suite
+from drillbook.judge.result import Verdict
+from drillbook.plan.schedule import Schedule
+from drillbook.plan.schedule_terms import Proof, Service, Subject, Term, Terms
+from drillbook.project import estate, recorded_schedules
+from drillbook.project.schedule_record import SCHEDULE, Entry
+from drillbook.project.schedules import Scheduled
+from drillbook.report.figures import moment
+from drillbook.report.folders import drill_of, suite_of
+from drillbook.report.proven_restore import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Start of one run of a drill or suite. ``started`` is the time as its record writes it."""
+
+    at: datetime
+    started: str
+    run: str
+    service: str
+    passed: bool
+    """True when the run passed and undid all its changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All runs of one drill or suite in one environment, oldest first, and its schedules."""
+
+    environment: str
+    name: str
+    runs: tuple[Begun, ...]
+    terms: Terms
+    drills: frozenset[str] = frozenset()
+    """Drills of a suite."""
+    suite: bool = False
+    services: frozenset[str] = frozenset()
+    gone: datetime | None = None
+    """Moment at which its file was removed. None if it exists, and if this is unknown."""
+
+    @property
+    def passes(self) -> tuple[Begun, ...]:
+        """Runs that passed."""
+        return tuple(one for one in self.runs if one.passed)
+
+    @property
+    def subject(self) -> Subject:
+        """The part that decides if the proof of a service is overdue."""
+        return Subject(self.name, tuple(one.at for one in self.passes), self.terms, self.drills, self.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The record and the files from which the timelines are made."""
+
+    records: Sequence[Record]
+    entries: Sequence[Entry]
+    suites: Sequence[Suite]
+    wanted: Mapping[str, Scheduled]
+    """Drills and suites in the files of the project, by name. Empty when they are unknown."""
+    end: datetime
+    """Moment at which the schedules are evaluated."""
+    present: bool
+    """True when ``end`` is the present moment, so that the schedules in the files hold."""
+    services: Mapping[tuple[str, str], bool] | None = None
+    """Services that `drill.due` considers, each with True when it is exempt from drills. None when they are unknown."""
+    plans: dict[str, list[tuple[datetime, dict[str, object]]]] = field(default_factory=dict)
+    """Services in the plans of each environment, oldest first."""
+
+    def timelines(self) -> list[Timeline]:
+        """Return the timeline of each drill and suite in each environment."""
+        drills: dict[tuple[str, str], list[Record]] = {}
+        for one in sorted(self.records, key=lambda one: (one.started or "", one.name)):
+            drills.setdefault((one.environment, one.drill), []).append(one)
+        suites: dict[tuple[str, str], list[Suite]] = {}
+        for suite in sorted(self.suites, key=lambda one: one.began):
+            suites.setdefault((suite.environment, suite.name), []).append(suite)
+        found = [self._of_drill(*key, group) for key, group in drills.items()]
+        return [*found, *(self._of_suite(*key, group) for key, group in suites.items() if key[0])]
+
+    def _of_drill(self, environment: str, name: str, group: Sequence[Record]) -> Timeline:
+        runs = tuple(
+            Begun(at, one.started or "", one.run, one.service, one.verdict == Verdict.PASSED and not one.residue)
+            for one in group
+            if (at := moment(one.started or ""))
+        )
+        terms = self._terms(environment, name, [term for one in group if (term := _term(one))])
+        services = frozenset({group[-1].service})
+        return Timeline(environment, name, runs, terms, services=services, gone=self._gone(environment, name, terms))
+
+    def _of_suite(self, environment: str, name: str, group: Sequence[Suite]) -> Timeline:
+        folders = {one.folder for one in group}
+        inner = [one for one in self.records if suite_of(one.folder) in folders]
+        bad = {suite_of(one.folder) for one in inner if one.verdict != Verdict.PASSED or one.residue}
+        services = frozenset(one.service for one in inner)
+        shown = ", ".join(dict.fromkeys(one.service for one in inner))
+        runs = tuple(
+            Begun(at, one.began, one.run, shown, one.passed and one.folder not in bad)
+            for one in group
+            if (at := moment(one.began))
+        )
+        terms = self._terms(environment, name, [])
+        drills = frozenset(one.drill for one in inner)
+        return Timeline(environment, name, runs, terms, drills, True, services, self._gone(environment, name, terms))
+
+    def _terms(self, environment: str, name: str, found: list[Term]) -> Terms:
+        """Return the schedules of the record, and that of the file if it is known and holds at ``end``."""
+        found = [*found, *recorded_schedules.of_entries(self.entries, name, environment)]
+        recorded = tuple(sorted(found, key=lambda one: one.since))
+        one = self.wanted.get(name)
+        if not self.wanted or (one and one.broken):
+            return Terms(recorded)
+        return Terms(recorded, self._today(environment, name), self.end if self.present else None)
+
+    def _today(self, environment: str, name: str) -> Schedule | None:
+        return recorded_schedules.present(self.wanted.get(name), environment)
+
+    def _gone(self, environment: str, name: str, terms: Terms) -> datetime | None:
+        one = self.wanted.get(name)
+        if not self.wanted or (one and recorded_schedules.may_run(one, environment)):
+            return None
+        noted = [one for one in self.entries if one.kind == SCHEDULE and one.subject == (name, environment)]
+        if noted and noted[-1].schedule is None and terms.recorded[-1].since == moment(noted[-1].at):
+            return terms.recorded[-1].since
+        return self.end if self.present else None
+
+    def proofs(self) -> dict[tuple[str, str], list[Record]]:
+        """Return the runs that proved a restore, oldest first, by environment and service."""
+        found: dict[tuple[str, str], list[Record]] = {}
+        for one in sorted(self.records, key=lambda one: (one.started or "", one.name)):
+            if one.result and not one.residue and moment(one.started or "") and Outcome.of(one.result, one.verdict).proven:
+                found.setdefault((one.environment, one.service), []).append(one)
+        return found
+
+    def service(self, timelines: Sequence[Timeline], key: tuple[str, str], proofs: Sequence[Record]) -> Service:
+        """Return one service with its proofs, its drills and its suites. ``key``: environment and name of the service."""
+        mine = [one.subject for one in timelines if one.environment == key[0] and key[1] in self._services(one)]
+        return Service.of(list(_proofs(proofs)), mine)
+
+    def _services(self, one: Timeline) -> frozenset[str]:
+        known = self.wanted.get(one.name)
+        return frozenset(known.services) if known and known.services else one.services
+
+    def listed(self, key: tuple[str, str], at: datetime) -> bool:
+        """Return True when a service needs a proof at the moment ``at``: the newest plan that names it does not exempt it. At
+        present, it is a service that `drill.due` considers.
+        """
+        if self.present and at >= self.end and self.services is not None:
+            return self.services.get(key) is False
+        plans = self._plans(key[0])
+        before = plans[: bisect_right(plans, at, key=lambda one: one[0])]
+        newest = next((services[key[1]] for _, services in reversed(before) if key[1] in services), None)
+        return not estate.exempt(newest)
+
+    def changes(self, environment: str) -> list[datetime]:
+        """Return the moments at which ``listed`` may change."""
+        return [at for at, _ in self._plans(environment)]
+
+    def _plans(self, environment: str) -> list[tuple[datetime, dict[str, object]]]:
+        if environment not in self.plans:
+            mine = [one for one in self.records if one.environment == environment and one.plan]
+            found = [(at, dict(planned_services(one))) for one in mine if (at := moment(one.started or ""))]
+            self.plans[environment] = sorted(found, key=lambda one: one[0])
+        return self.plans[environment]
+
+
+def _term(one: Record) -> Term | None:
+    """Return the schedule that a run recorded. Returns None for a journal of an older version, which has none."""
+    if one.opening is None or "schedule" not in one.opening.model_fields_set:
+        return None
+    return recorded_schedules.term(one.started or "", one.opening.schedule)
+
+
+def _proofs(records: Sequence[Record]) -> Iterator[Proof]:
+    for one in records:
+        at = moment(one.started or "")
+        if at:
+            yield Proof(at, one.drill, frozenset({one.drill, drill_of(suite_of(one.folder).rpartition("/")[2])}))

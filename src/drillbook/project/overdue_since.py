@@ -1,0 +1,81 @@
+"""Finds the moment since which a drill, a suite or the proof of a service is overdue, by the rule of ``plan.schedule_terms``.
+
+The state at the present moment follows from the schedule in the file. But a file that was changed yesterday made nothing
+overdue last week, and an older schedule may have made it overdue before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from drillbook.judge.result import Verdict
+from drillbook.plan import schedule_terms
+from drillbook.plan.schedule_terms import Proof, Service, Span, Subject, Terms
+from drillbook.project import recorded_schedules, standings
+from drillbook.project.recorded_schedules import present
+from drillbook.project.schedule_record import Entry
+from drillbook.project.schedules import Scheduled
+from drillbook.report import folders
+from drillbook.report.figures import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The record of a project: its runs, and the entries of ``schedule.jsonl``."""
+
+    runs: Sequence[Path]
+    entries: Sequence[Entry]
+    now: datetime
+
+    def since_pass(self, one: Scheduled, environment: str, passed: str) -> datetime | None:
+        """Return the moment since which a drill or suite is overdue. ``passed``: start of its newest run that passed."""
+        at = moment(passed)
+        return _open(schedule_terms.overdue([at], self._terms(one, environment, passed), self.now)) if at else None
+
+    def since_first(self, one: Scheduled, environment: str, first: str) -> datetime | None:
+        """Return the moment since which a schedule asks for a run, while none has passed. ``first``: start of the first run."""
+        at = moment(first)
+        return _open(schedule_terms.never(at, None, self._terms(one, environment, first), self.now)) if at else None
+
+    def since_proof(self, asked: Sequence[Scheduled], proof: standings.Ended, proving: frozenset[str]) -> datetime | None:
+        """Return the moment since which the newest proof of a service is overdue, and all drills and suites ``asked`` passed.
+        ``proving``: names of drills and suites whose runs proved the service.
+        """
+        if proof.at is None:
+            return None
+        subjects = [self._subject(one, proof) for one in asked]
+        service = Service.of([Proof(proof.at, proof.name, proving)], subjects)
+        return _open(service.overdue(self.now, lambda _: True))
+
+    def _subject(self, one: Scheduled, proof: standings.Ended) -> Subject:
+        place = proof.environment
+        passed = self._first_pass(one, place, proof.started)
+        terms = self._terms(one, place, proof.started)
+        return Subject(one.name, (passed,) if passed else (), terms, frozenset(one.drills))
+
+    def _first_pass(self, one: Scheduled, environment: str, after: str) -> datetime | None:
+        """Return the start of the first run that passed after ``after``."""
+        mine = {folder.parent if one.suite else folder for folder in self.runs}
+        for folder in sorted(mine, key=lambda folder: folder.name):
+            if folders.drill_of(folder.name) != one.name or folders.begun(folder.name) < after[:19]:
+                continue
+            verdict, place = standings.head(folder)
+            if verdict not in ("", Verdict.PASSED) or place not in ("", environment):
+                continue
+            ended = standings.result(folder)
+            if ended and ended.passed and ended.environment == environment and ended.started > after:
+                return ended.at
+        return None
+
+    def _terms(self, one: Scheduled, environment: str, since: str) -> Terms:
+        found = recorded_schedules.of_entries(self.entries, one.name, environment)
+        found += [] if one.suite else recorded_schedules.of_runs(self.runs, one.name, environment, since)
+        recorded = tuple(sorted(found, key=lambda term: term.since))
+        return Terms(recorded, present(one, environment), self.now)
+
+
+def _open(found: Sequence[Span]) -> datetime | None:
+    return found[-1].since if found and found[-1].until is None else None

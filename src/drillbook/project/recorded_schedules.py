@@ -1,0 +1,98 @@
+"""Schedules in the record of a project: those of the runs, and those that ``schedule.jsonl`` notes when a file was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from drillbook.journal import damaged
+from drillbook.plan.schedule import Schedule
+from drillbook.plan.schedule_terms import Term
+from drillbook.project import schedule_record, schedules, standings
+from drillbook.project.project import Project
+from drillbook.project.schedule_record import SCHEDULE, Entry
+from drillbook.project.schedules import Scheduled
+from drillbook.report import folders
+from drillbook.report.figures import moment
+
+
+def of_entries(entries: Sequence[Entry], name: str, environment: str) -> list[Term]:
+    """Return the schedules of a drill or suite that the record ``schedule.jsonl`` notes."""
+    mine = [one for one in entries if one.kind == SCHEDULE and one.subject == (name, environment)]
+    return [found for one in mine if (found := term(one.at, one.schedule))]
+
+
+def of_runs(runs: Sequence[Path], name: str, environment: str, since: str = "") -> list[Term]:
+    """Return the schedules that the runs of a drill recorded. ``since``: start of the oldest run to be read."""
+    mine = [folder for folder in runs if folders.drill_of(folder.name) == name and folders.begun(folder.name) >= since[:19]]
+    return [found for folder in mine if (found := _of_run(folder, environment))]
+
+
+def _of_run(folder: Path, environment: str) -> Term | None:
+    event = folders.first_event(folder)
+    data = _mapping(event.get("data"))
+    place = _mapping(_mapping(data.get("plan")).get("inventory")).get("environment")
+    return term(str(event.get("at")), data["schedule"]) if place == environment and "schedule" in data else None
+
+
+def term(at: str, schedule: object) -> Term | None:
+    """Return a schedule of the record as it holds from the time ``at``. Returns None when it cannot be read, as when a newer
+    version wrote it.
+    """
+    since = moment(at)
+    try:
+        return Term(since, None if schedule is None else Schedule.model_validate(schedule)) if since else None
+    except ValidationError:
+        return None
+
+
+def note(project: Project, now: datetime | None = None) -> None:
+    """Note in ``schedule.jsonl`` each schedule of a file that differs from the record, so that it is known from when it holds.
+
+    Only drills and suites that ran are noted: a run tells the schedule of its own time. When the record cannot be written,
+    nothing is noted, and the rule of ``plan.schedule_terms`` for a change that is not recorded applies.
+    """
+    if not project.reports.is_dir():
+        return
+    runs = [folder for folder in project.runs() if not damaged.lost(folder)]
+    wanted, known = {one.name: one for one in schedules.read(project)}, standings.read(runs, project)
+    entries = schedule_record.read(project.reports)[0]
+    at = f"{(now or datetime.now(UTC)).astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    with suppress(OSError):
+        for (name, place), standing in sorted(known.items()):
+            one = wanted.get(name)
+            if one and one.broken:
+                continue
+            held = sorted([*_newest(standing), *of_entries(entries, name, place)], key=lambda term: term.since)
+            schedule = present(one, place)
+            if schedule != (held[-1].schedule if held else None):
+                data = schedule.as_data() if schedule else None
+                service = ", ".join(one.services) if one else standing.last.service
+                schedule_record.append(project.reports, Entry(at, SCHEDULE, name, service, place, "", "", schedule=data))
+
+
+def _newest(standing: standings.Standing) -> Iterator[Term]:
+    found = _of_run(standing.last.folder, standing.last.environment)
+    if found:
+        yield found
+
+
+def present(one: Scheduled | None, environment: str) -> Schedule | None:
+    """Return the schedule in the file of a drill or suite. Returns None when there is no file, and when it may not run in
+    ``environment``.
+    """
+    return one.schedule if one and may_run(one, environment) else None
+
+
+def may_run(one: Scheduled, environment: str) -> bool:
+    """Return True when the guard of the drill or suite permits ``environment``, or is unknown."""
+    return one.environments is None or environment in one.environments
+
+
+def _mapping(written: object) -> Mapping[str, Any]:
+    return written if isinstance(written, dict) else {}
