@@ -119,6 +119,19 @@ def test_a_month_is_as_bad_as_the_newest_run_of_its_worst_drill(book):
     assert (row.cells[0].last, row.cells[0].count) == ("passed", "2 of 3 runs passed")
 
 
+@pytest.mark.parametrize(
+    ("why", "step"),
+    [
+        ("the run was stopped by SIGINT", "run it again: `drillbook drill sample`"),
+        ("the disk was too full", "mend the cause, then `drillbook drill sample`"),
+    ],
+)
+def test_a_run_that_a_person_stopped_has_no_cause_to_mend(book, why, step):
+    run = book.run("2026-01-10T09:00:00")
+    run.add(1.0, "ended.early", why="aborted", message=why, findings=[]).end().close()
+    assert next(alerts(audited(book, until="2026-01-31"))).step.replace("invoke", "drillbook") == step
+
+
 def test_a_drill_stays_failed_until_a_run_passes(book):
     book.run("2026-01-10T09:00:00").slow().close()
     book.run("2026-01-20T09:00:00").refused().close()

@@ -70,6 +70,42 @@ def test_the_state_in_which_a_run_that_did_not_pass_left_its_faults(name: str, s
         assert said.split(": ")[0] + ": " in plain(text)
 
 
+STOPPED = RunEndedEarly(why="aborted", message="the run was stopped by SIGINT", findings=())
+
+
+def early(tmp_path: Path, upto: int, *more: Content) -> RunView:
+    """Recorded run that is stopped after ``upto`` events."""
+    lines = (samples.JOURNALS / "stopped.jsonl").read_bytes().splitlines(keepends=True)[:upto]
+    (tmp_path / FILE).write_bytes(b"".join(lines))
+    journal = Journal.resume(tmp_path, Redactor([]), origin=time.monotonic())
+    for what in (STOPPED, *more, RunFinished(residue=())):
+        journal.append(what, host="db-1" if isinstance(what, OnHost) else None)
+    journal.close()
+    return judge(read(tmp_path / FILE))
+
+
+def before(name: str, kind: str) -> int:
+    """Number of events of a recorded run before the first of a kind."""
+    return next(n for n, event in enumerate(read(samples.JOURNALS / f"{name}.jsonl").events) if event.kind == kind)
+
+
+def test_a_run_that_was_stopped_before_any_change_says_so_once(tmp_path: Path) -> None:
+    view = early(tmp_path, before("stopped", "intent"), LockReleased(name="x", token=1))
+    said = end_state.sentence(view)
+    assert said.startswith(f"{END}nothing was changed; ")
+    page, terminal = plain(html.render(view)), plain(renderings.formats(view)["txt"])
+    for text in (page, plain(markdown.render(view)), terminal):
+        assert "nothing was changed" in text
+        assert text.count("The run was stopped by SIGINT.") == 1
+    assert headlines.sentence(view) == "The run was stopped by SIGINT."
+    assert page.index("nothing was changed") < page.index("The run was stopped by SIGINT.")
+
+
+def test_a_run_that_was_stopped_after_its_backup_says_that_no_fault_was_injected(tmp_path: Path) -> None:
+    view = early(tmp_path, before("stopped", "backup.proven"))
+    assert end_state.sentence(view).startswith(f"{END}no fault was injected; 1 change was undone, or kept as planned; ")
+
+
 @pytest.mark.parametrize("name", ["passed", "put_back", "not_ready"])
 def test_a_run_that_passed_or_touched_nothing_says_nothing(name: str) -> None:
     assert end_state.sentence(samples.recorded(name)) == ""

@@ -16,6 +16,7 @@ from drillbook.audit.proven import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import NEUTRAL, as_called
+from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import next_steps, open_findings, remarks
 from drillbook.report.figures import count, kinds_of
@@ -27,6 +28,8 @@ AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their n
 NOBODY = "no owner named"
 RESIDUE = "residue"
 """Code of the finding about changes that are not undone. They have an alert of their own."""
+STOPPED = "the run was stopped by "
+"""Beginning of the reason of a run that a person or a signal stopped."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
 RESERVATIONS = {
@@ -111,6 +114,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         first = _first_step(row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE)
         again = f"`{next_steps.run_again(NEUTRAL, run.drill, run.inventory)}`"
         step = f"{first}. After the correction: {again}" if first else f"mend the cause, then {again}"
+        step = f"run it again: {again}" if _was_stopped(run) and not first else step
         yield Alert(text, step, owners[key], AT_ONCE, run.run)
     for row in audit.absent:
         if row.kind == MISSING:
@@ -118,6 +122,11 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         else:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
             yield Alert(text, "run the suite again", when=AT_ONCE)
+
+
+def _was_stopped(run: RunRow) -> bool:
+    """Return True for a run that a person or a signal stopped, so that there is no cause to mend."""
+    return run.verdict == Verdict.ABORTED and run.reason.casefold().startswith(STOPPED)
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:

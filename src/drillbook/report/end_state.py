@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from drillbook.judge.locks import LockState
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView, Verdict
-from drillbook.report import open_findings
+from drillbook.report import open_findings, rehearsal
 from drillbook.report.figures import count, one_line
 from drillbook.report.wording import STEP_WORDS
 
@@ -22,6 +22,9 @@ UNDONE = {
 RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to its end; the recovery is not verified"
 """Outcome of a fault that a restore undid, and the words to show for it when a verification did not pass."""
 KEPT = "kept as it is: "
+AT_END = "State at the end of the run"
+ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
+"""Verdicts of runs that began, and whose state at the end is told even without a fault."""
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 
@@ -29,20 +32,38 @@ def sentence(view: RunView) -> str:
     """Return sentences about faults, probes and locks at the end of a run that did not pass, and about a later undo.
 
     The sentences say no more than the journal proves. The result is empty for a run that passed, and for a run without a
-    fault. A fault that is proven to have changed nothing does not count as a fault.
+    fault that was refused, or whose controller died. A fault that is proven to have changed nothing does not count as a fault.
     """
     never = {(one.step, one.host) for one in view.result.faults if one.injection is Injection.NEVER}
     faults = [one for one in view.faults_at_end if one.ended and (one.step, one.host) not in never]
-    if view.result.verdict is Verdict.PASSED or not faults:
+    if view.result.verdict is Verdict.PASSED:
         return ""
+    if not faults:
+        return _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
     left = [(f"{one_line(one.step)} on {one_line(one.host)}", LEFT[one.ended]) for one in faults if one.ended in LEFT]
     left += [(count(view.others_at_end, "other change"), LEFT["residue"])] if view.others_at_end else []
     parts = _undone(faults, doubt=any(one.phase == "verify" and one.result.status in BAD_STATUSES for one in view.steps))
     parts += [f"{what} {how}" if view.finished else f"no undo of {what} was recorded" for what, how in left]
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
     parts += _locks(view.locks_at_end)
-    begin = "State at the end of the run" if view.finished else "State when the controller died"
+    begin = AT_END if view.finished else "State when the controller died"
     return " ".join(filter(None, (f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
+
+
+def _without_fault(view: RunView, never: Set[tuple[str, str]]) -> str:
+    """Return the sentence about a run that injected no fault: its other changes, its probes and its locks.
+
+    ``never``: steps and hosts of faults that are proven to have changed nothing.
+    """
+    changed = {(step.result.id, step.result.host) for step in view.steps if step.undo} - never
+    left = view.others_at_end
+    parts = [] if rehearsal.injects_nothing(view.plan) else ["no fault was injected"]
+    parts = parts if changed else ["nothing was changed"]
+    if kept := max(0, len(changed) - left):
+        parts.append(f"{count(kept, 'change')} {'was' if kept == 1 else 'were'} undone, or kept as planned")
+    parts += [f"{count(left, 'change')} could not be undone"] if left else []
+    parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
+    return f"{AT_END}: {'; '.join([*parts, *_locks(view.locks_at_end)])}."
 
 
 def failed_step(view: RunView) -> StepView | None:

@@ -103,7 +103,7 @@ def _not_disrupted(view: RunView) -> str:
     nothing = "The drill injects no fault." if rehearsal.injects_nothing(view.plan) else "No disruption was measured."
     return {
         Verdict.REFUSED: "The drill was refused.",
-        Verdict.ABORTED: "The run was stopped before its end.",
+        Verdict.ABORTED: "" if result.reason else "The run was stopped before its end.",
         Verdict.NOT_RUN: "The drill was not run here.",
     }.get(result.verdict, rehearsal.sentence(result) or nothing)
 

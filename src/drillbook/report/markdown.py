@@ -39,9 +39,9 @@ def render(view: RunView) -> str:
     parts = [
         f"# {escape(result.title)}",
         _verdict(str(result.verdict), wording.residue(result), result.exit),
+        escape(end_state.sentence(view)),
         escape(headlines.sentence(view)),
         escape(wording.explained(result)),
-        escape(end_state.sentence(view)),
         *_tolerated(view),
         *_contradictions(rows.contradictions(view)),
         *_residue(view),

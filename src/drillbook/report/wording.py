@@ -290,6 +290,8 @@ def explained(result: Result) -> str:
     text = VERDICTS[result.verdict]
     if result.verdict is Verdict.FAILED:
         return _why_failed(result)
+    if result.verdict is Verdict.ABORTED and result.reason:  # the sentence before says that and why it was stopped
+        return "An aborted run is not a pass."
     if result.verdict is Verdict.PASSED and (reserved := _reserved(result)):
         text = text.replace("measured and met", f"measured and met, the {reserved} with a reservation")
     if result.verdict is Verdict.PASSED and not result.objectives:
