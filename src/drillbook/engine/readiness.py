@@ -5,7 +5,7 @@ Each check returns a finding for every probe, step or lease that is not ready.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,11 +24,15 @@ from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.plan.step_roles import origins, sources_verified
 from drillbook.sdk.action import Action, Effect
 from drillbook.sdk.become import Become
+from drillbook.sdk.context import Context
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.probe import Availability, Canary, find_probe
 from drillbook.sdk.programs import Programs
+from drillbook.sdk.service import is_sandbox
 
+ABSENT = ("does not exist", "Unknown database")
+"""Parts of the message of a server that refuses a login because a role or a database is absent."""
 READY_S = 30.0
 """Time limit of one check in seconds."""
 
@@ -149,6 +153,9 @@ class _Check:
             )
             with under(context.deadline):
                 once_more(partial(self.action.ready, context))
+                if doubt and self.step.phase == "verify":
+                    for text in _refused_logins(self.step, self.action, context):
+                        doubt(text)
                 return later_commands.refused(stage, self.step, self.action, context)
         except Exception as error:  # noqa: BLE001  any error of a `ready` check refuses the drill
             return finding(
@@ -159,6 +166,22 @@ class _Check:
                 host=self.host,
                 remedy=getattr(error, "hint", ""),
             )
+
+
+def _refused_logins(step: PlannedStep, action: Action, context: Context) -> Iterator[str]:
+    """Try the logins that a step of the phase `verify` will use. Yield a text about each login that a server refuses.
+
+    Services that the drill itself creates, such as a sandbox, are left out: they do not exist yet.
+    """
+    for name in dict.fromkeys(step.services()):
+        service = context.services.get(name)
+        if service is None or is_sandbox(service):
+            continue
+        own = name == getattr(action, "service", None)
+        as_user, database = own and getattr(action, "as_", "") == "user", getattr(action, "database", None) if own else None
+        said = service.refused_login(context, database=database, as_user=as_user)
+        if said and not (context.changed and any(word in said for word in ABSENT)):  # an earlier step may create it
+            yield f"the login at {name}: {said}"
 
 
 def _checks(stage: Stage) -> list[_Check]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
@@ -21,6 +21,9 @@ from drillbook.sdk.health import Health
 from drillbook.sdk.retention import Keep
 from drillbook.sdk.written_at import Located
 from drillbook.values import SECRET_MARK, Secret
+
+if TYPE_CHECKING:
+    from drillbook.sdk.context import Context
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Password = Secret | None
@@ -140,6 +143,16 @@ class Service(Located):
     def needed(self) -> tuple[str, ...]:
         """Names of the services that this service depends on."""
         return ()
+
+    def refused_login(self, ctx: Context, *, database: str | None = None, as_user: bool = False) -> str:
+        """Log in as a step would, and return the message of a server that refuses this. Nothing is changed.
+
+        The result is empty if the login works, if the server does not answer, and for a kind of service without logins.
+        ``database``: another database than that of the service. ``as_user``: True for the role of the application, where a
+        service also has an administrator.
+        """
+        del ctx, database, as_user
+        return ""
 
     @property
     def greeting(self) -> bytes:

@@ -1,0 +1,17 @@
+"""Logins of verify steps are tried before a drill."""
+
+from __future__ import annotations
+
+from drillbook.values import Secret
+from tests.systems.mariadb import site
+
+
+def test_a_login_that_the_server_refuses_is_told(server, tmp_path):
+    (tmp_path / "word").write_text("not-this-one")
+    place = site.estate(tmp_path, server, {"kind": "mariadb_dump", "at": str(tmp_path)})
+    right, ctx = place.inventory.services["database"], place.ctx()
+    assert right.refused_login(ctx) == ""
+    wrong = {"user": "app", "password": Secret(source="file", name=str(tmp_path / "word"))}
+    assert "Access denied for user 'app'" in right.model_copy(update=wrong).refused_login(ctx)
+    assert "Unknown database 'nowhere'" in right.refused_login(ctx, database="nowhere")
+    assert right.model_copy(update={"address": f"{tmp_path}/none"}).refused_login(ctx) == "", "the drill may start it"
