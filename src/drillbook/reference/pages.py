@@ -22,7 +22,7 @@ from drillbook.inventory.inventory import Contact, Inventory
 from drillbook.judge import result
 from drillbook.plan import keywords, limits, spec
 from drillbook.plan.window import Window
-from drillbook.reference import architecture, needs_page
+from drillbook.reference import architecture, comparing, needs_page
 from drillbook.sdk import examples
 from drillbook.sdk.action import Action, Fault, find, known_names
 from drillbook.sdk.discovery import service_class, service_kinds
@@ -50,6 +50,7 @@ Probes run beside the whole drill. `availability` asks whether a service is good
 counts which of them survived. How figures are made: [clocks](clocks.md). Canaries for any stack: [how to](canaries.md).
 """
 
+SUITE = "## Keys of a suite\n"
 DRILLS = """\
 # Drills and suites
 
@@ -377,7 +378,8 @@ def _every(kind: type[errors.DrillbookError]) -> Iterable[type[errors.DrillbookE
 def _drills() -> str:
     phases = ", ".join(f"`{phase}`" for phase in spec.PHASES)
     parts = (spec.Head, spec.Objectives, limits.Guard, Window, keywords.ConditionWords, keywords.Keywords, spec.Suite)
-    return DRILLS % (phases, *(_keys(part) for part in parts))
+    text = DRILLS % (phases, *(_keys(part) for part in parts))
+    return text.replace(SUITE, comparing.section() + SUITE, 1)
 
 
 def _inventories() -> str:

@@ -1,0 +1,55 @@
+"""Section of the page of drills about comparisons of content after a restore."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from drillbook.catalog import shipped_files
+from drillbook.sdk import examples
+from drillbook.sdk.action import find, known_names
+
+_NAMES = re.compile(r"\.(matches|compare)$")
+TEXT = """\
+## Comparing the content
+
+An answer of a restored service proves that it answers, and not that its data came back. These actions compare the content. Write
+one of them in the phase `verify`:
+
+| action | what it compares | shipped drills that use it |
+|---|---|---|
+%s
+Data of your own that none of them knows is read by commands and requests of yours, before the fault and after the restore
+([proof of content](content.md)):
+
+```yaml
+%s
+```
+
+A single question about your own data is a step with `expect`, such as `postgres.sql` or `mariadb.sql`: `expect: result.value > 1000`.
+It proves only what it asks.
+
+"""
+
+
+def compares(name: str) -> bool:
+    """Return True for an action that compares content. `env.matches` compares names of variables, and so it does not count."""
+    return find(name).COMPARES or (_NAMES.search(name) is not None and not name.startswith("env."))
+
+
+def drills_with(name: str) -> list[str]:
+    """Return the names of the shipped drills that have a step with the action ``name``, sorted."""
+    step = re.compile(rf"^\s*- {re.escape(name)}:", re.MULTILINE)
+    files = sorted((shipped_files.root() / "drills").rglob("*.yml"))
+    return sorted({path.stem for path in files if step.search(path.read_text(encoding="utf-8"))})
+
+
+def section() -> str:
+    """Return the section as Markdown: the actions that compare content, and an example for data of any kind."""
+    rows = []
+    for name in filter(compares, known_names()):
+        does = inspect.cleandoc(find(name).__doc__ or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        used = ", ".join(f"`{drill}`" for drill in drills_with(name))
+        rows.append(f"| [`{name}`](actions.md#{name.replace('.', '')}) | {does} | {used} |\n")
+    shown = examples.of("content.matches", shipped_files.root() / "drills")
+    return TEXT % ("".join(rows), shown.text if shown else "")
