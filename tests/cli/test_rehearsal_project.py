@@ -45,10 +45,11 @@ def test_the_files_of_each_kind_are_right(tmp_path, kind, monkeypatch):
 
 def test_the_next_steps_begin_with_the_check_and_end_with_ci(tmp_path, capsys):
     scaffold.init(tmp_path, Answers("postgres", host="db1", at="/b", sandbox="spare", database="shop"))
-    steps = [line.strip() for line in capsys.readouterr().out.partition("Next")[2].splitlines() if "cd " not in line]
-    steps = list(filter(None, steps))
-    assert "drill.check rehearse --inventory rehearsal" in steps[0]
-    assert "requirements.in" in steps[-1]
+    said = capsys.readouterr().out.partition("Next")[2]
+    commands = [line.strip() for line in said.splitlines() if line.strip().startswith("drillbook ")]
+    assert commands[:2] == [f"drillbook drill{one} rehearse --inventory rehearsal" for one in (".check", "")]
+    assert "later: write the URL of Drillbook into requirements.in" in said
+    assert max(map(len, said.splitlines())) <= 100, "words are not broken by the terminal"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,11 @@ def test_at_a_terminal_without_options_the_kind_of_system_is_asked_for(monkeypat
     replies = iter(["postgress", "postgres"])
     assert rehearsal_project.kind_asked(lambda _: next(replies)) == "postgres"
     said = " ".join(capsys.readouterr().out.split())
-    assert "(files, mariadb, pgbackrest, postgres, redis, restic, sqlite); press Enter for a first drill on the lab" in said
+    assert said.startswith("This makes a new project. Press Enter for one with a first drill on the lab.")
+    assert (
+        "your own backups, type their kind: files, mariadb, pgbackrest, postgres, redis, restic, sqlite. kind, or Enter:"
+        in said
+    )
     assert "there is no kind 'postgress'. did you mean 'postgres'?" in said
     assert rehearsal_project.kind_asked(lambda _: " ") == ""
     monkeypatch.setattr("sys.stdin", io.StringIO("postgres\n"))
@@ -154,7 +159,7 @@ def test_init_at_a_terminal_makes_the_project_that_was_asked_for(tmp_path, typed
     os.close(theirs)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "new" / "inventory" / made).is_file()
-    assert "Kind of system whose backups to rehearse" in done.stdout
+    assert done.stdout.startswith("This makes a new project. Press Enter for one with a first drill on the lab.")
 
 
 class Terminal(io.StringIO):

@@ -60,19 +60,19 @@ class Looked:
         return Template(template).substitute(values, probes=probes, verify=verify)
 
     def commands(self, *, new: bool) -> list[tuple[str, str]]:
-        """Return the commands to suggest to the user, each with its effect. ``new``: True for a new project. The drill
+        """Return the commands to suggest to the user, each with its purpose. ``new``: True for a new project. The drill
         `first` is suggested only in a new project, because Drillbook writes its file only into new projects.
         """
         if not new or self.subject is None:
             return [
                 (
                     "drill.list",
-                    (f"lists the drills; first read {look.NAME}, then run drills on these hosts with --inventory found"),
+                    (f"read {look.NAME}, then run drills on these hosts with --inventory found"),
                 )
             ]
         return [
-            ("drill.check first --inventory found", "checks whether the first drill could begin now; changes nothing"),
-            ("drill first --inventory found", f"stops {self.subject.unit} on {self.subject.host}, and starts it again"),
+            ("drill.check first --inventory found", "check if the first drill could begin now; changes nothing"),
+            ("drill first --inventory found", f"stop {self.subject.unit} on {self.subject.host}, and start it again"),
         ]
 
     def remarks(self) -> list[str]:

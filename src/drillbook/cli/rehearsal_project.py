@@ -19,10 +19,12 @@ from string import Template
 from typing import Any
 
 import yaml
+from rich.text import Text
 
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.language.strict import did_you_mean
+from drillbook.report.terminal.prose import Prose
 
 CONTROLLER = "controller"
 """Answer that stands for the machine on which Drillbook runs."""
@@ -110,9 +112,13 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
     if not sys.stdin.isatty():
         return ""
     out = console()
-    question = f"Kind of system whose backups to rehearse ({', '.join(kinds())}); press Enter for a first drill on the lab"
+    said = (
+        "This makes a new project. Press Enter for one with a first drill on the lab. For one that rehearses your own backups, "
+        f"type their kind: {', '.join(kinds())}."
+    )
+    out.print(Prose(Text(said)))
     while True:
-        out.print(f"{question}: ", end="", markup=False, soft_wrap=True)
+        out.print("kind, or Enter: ", end="", markup=False)
         try:
             kind = read("").strip()
         except EOFError:

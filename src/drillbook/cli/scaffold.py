@@ -19,6 +19,8 @@ from drillbook.cli.rehearsal_project import Answers, blanks
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import as_called, program
 from drillbook.plan import schema
+from drillbook.report.terminal.next_steps import shown_steps
+from drillbook.report.terminal.prose import Prose
 
 FILES = {
     "inventory/staging.yml": "staging.yml",
@@ -33,15 +35,17 @@ not listed here, because ``cli.ci_files`` makes them.
 """
 LAB_JOB, REHEARSAL_JOB = ci_files.Job("pre-release", "lab", lab=True), ci_files.Job("rehearsal", "rehearsal", lab=False)
 FIRST = (
-    ("drill.plan first", "shows what the first drill would do"),
-    ("drill first", "runs the first drill on the lab; then describe your own hosts in inventory/staging.yml"),
+    ("drill.plan first", "see what the first drill would do"),
+    ("drill first", "run the first drill on the lab"),
 )
-"""Commands that are suggested in a new project, each with its effect."""
+"""Commands that are suggested in a new project, each with its purpose."""
+OWN_HOSTS = "then describe your own hosts in inventory/staging.yml"
+"""Advice after the commands ``FIRST``."""
 REHEARSAL = (
-    ("drill.check rehearse --inventory rehearsal", "checks whether the rehearsal could begin now; changes nothing"),
-    ("drill rehearse --inventory rehearsal", "restores the newest backup into the sandbox"),
+    ("drill.check rehearse --inventory rehearsal", "check if the rehearsal could begin now; changes nothing"),
+    ("drill rehearse --inventory rehearsal", "restore the newest backup into the sandbox"),
 )
-"""Commands that are suggested in a project that rehearses backups, each with its effect."""
+"""Commands that are suggested in a project that rehearses backups, each with its purpose."""
 
 
 def init(
@@ -73,9 +77,10 @@ def init(
     after = looked.commands(new=not grows) if looked else REHEARSAL if answers else () if grows else FIRST
     missing = _blanks(answers) + (looked.remarks() if looked else [])
     head = f"added to {folder.resolve()}:" if grows else f"a new project in {folder.resolve()}:"
+    later = [*([OWN_HOSTS] if after == FIRST else []), *_of_ci(content)]
     _tell(folder, list(content), [*_copied(names), *after], missing, head)
-    for line in _of_ci(content):
-        console().print(Text(f"  {line}"), soft_wrap=True)
+    for line in later:
+        console().print(Prose(Text(line), 4))
     return 0
 
 
@@ -147,12 +152,12 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the commands that are suggested after entries of the catalogue were copied, each with its effect."""
+    """Return the commands that are suggested after entries of the catalogue were copied, each with its purpose."""
     runs = [entry for entry in map(entries.find, names) if entry.sort in ("drill", "suite")]
     return [
         (
             f"drill.plan {entry.name}{' --inventory docker' * (entry.lab == 'docker')}",
-            "shows what the drill would do; changes nothing",
+            f"see what {entry.name} would do",
         )
         for entry in runs
     ]
@@ -176,11 +181,9 @@ def _tell(folder: Path, names: list[str], commands: Sequence[tuple[str, str]], m
         out.print(Text(f"  {name}"))
     if not commands:
         return
-    out.print(Text("\nNext", style="bold"))
-    if folder.resolve() != Path.cwd():
-        out.print(Text(f"  cd {folder}"))
     for line in missing:
-        out.print(Text(f"  {line}"), soft_wrap=True)
-    width = max(len(command) for command, _ in commands)
-    for command, effect in commands:
-        out.print(Text(f"  {program()} {command:{width}}  {effect}"), soft_wrap=True)
+        out.print(Prose(Text(f"First {line}."), 2, above=1))
+    steps = [(purpose, f"{program()} {command}") for command, purpose in commands]
+    if folder.resolve() != Path.cwd():
+        steps.insert(0, ("change to the project", f"cd {folder}"))
+    out.print(shown_steps(steps))
