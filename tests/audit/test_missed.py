@@ -9,6 +9,7 @@ from drillbook.audit import content, html, markdown, records
 from drillbook.audit.alerts import alerts
 from drillbook.audit.missed import MissedRow
 from drillbook.audit.period import Period
+from drillbook.cli import audit as desk
 from drillbook.plan.schedule import State
 from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules
 from drillbook.project.project import Project
@@ -182,7 +183,7 @@ def test_a_change_is_noted_once_and_ends_or_begins_an_alarm_at_that_time(tmp_pat
     assert (row.state, row.overdue_since) == (State.OVERDUE, "2026-03-17T00:00:00Z")
 
 
-def test_a_service_whose_drills_pass_and_prove_nothing_is_listed_on_every_page(tmp_path):
+def test_a_service_whose_drills_pass_and_prove_nothing_is_listed_on_every_page(tmp_path, capsys):
     book = Book(tmp_path)
     proves = REHEARSE.replace("service: site", "service: site\nevery: 7d\ngrace: 1d", 1)
     finished(book.run("2026-03-02T09:00:00", drill="rehearse", text=proves, hosts=SITE).rehearsal())
@@ -200,11 +201,16 @@ def test_a_service_whose_drills_pass_and_prove_nothing_is_listed_on_every_page(t
     for page in (html.render(made), markdown.render(made)):
         assert "the service site" in page
         assert "not proven since" in page
+    desk._print(made, tmp_path)
+    assert "Overdue: the service site in lab since 2026-03-10." in " ".join(capsys.readouterr().out.split())
     assert [one.step for one in alerts(made) if "The service site in lab has been overdue" in one.text] == [
         "run a drill of the service that restores it"
     ]
     finished(book.run("2026-03-23T09:00:00", drill="rehearse", text=proves, hosts=SITE).rehearsal())
-    assert [row.until[:19] for row in audited(book).missed] == ["2026-03-23T09:00:00"]
+    made = audited(book)
+    assert [row.until[:19] for row in made.missed] == ["2026-03-23T09:00:00"]
+    desk._print(made, tmp_path)
+    assert "Overdue" not in capsys.readouterr().out
 
 
 def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Sequence
 
 from drillbook.audit.absences import MISSING, AbsentRow
 from drillbook.audit.content import Audit
-from drillbook.audit.missed import NEVER_RAN, MissedRow
+from drillbook.audit.missed import NEVER_RAN, OVERDUE, MissedRow
 from drillbook.audit.proven import NOT_PROVEN, ProvenRow
 from drillbook.judge.proofs import RULE
 from drillbook.project.schedule_record import NOT_BEGUN
@@ -285,6 +285,16 @@ def never_passed(audit: Audit) -> str:
     shown = audit.missed_beside_failures
     names = [row.drill for row in audit.missed if row not in shown]
     return f"Never passed: {open_findings.named(names)}. See {TITLES['not-passed']!r}." if names else ""
+
+
+def still_overdue(audit: Audit, most: int) -> str:
+    """Return a sentence about the drills, suites and services that are overdue at the end of the period, oldest first. The result is
+    empty if there are none. ``most``: largest number to name.
+    """
+    rows = [row for row in audit.missed if row.kind == OVERDUE and not row.until]
+    named = [f"{row.named} in {row.environment} since {row.since[:10]}" for row in rows[:most]]
+    more = f"; and {len(rows) - most} more in the report" if len(rows) > most else ""
+    return f"Overdue: {'; '.join(named)}{more}." if rows else ""
 
 
 def none_overdue(audit: Audit) -> str:

@@ -141,6 +141,8 @@ def _print(made: Audit, folder: Path) -> None:
     out.print(Prose(Text(made.sentence), 2))
     rows = summary.service_rows(made)
     out.print(Prose(Text(f"{summary.headline(rows)} {summary.standing(rows)}".rstrip()), 2))
+    if overdue := wording.still_overdue(made, MOST_NAMES):
+        out.print(Prose(Text(one_line(overdue), style="yellow"), 2))
     if step := wording.signing_step(made):
         out.print(Prose(Text(step), 2))
     out.print(Text(wording.record_state(made), style=f"bold {colour}"))
