@@ -1,11 +1,12 @@
 """Data that a fault removed and that did not come back: as a finding, in the headline, and beside the RPO."""
 
 import json
+import re
 
 import pytest
 
 from drillbook.judge.result import StepResult, Verdict
-from drillbook.judge.shortfall import findings, shortfalls
+from drillbook.judge.shortfall import OLDER, findings, shortfalls
 from drillbook.report import headlines, html, index, open_findings, remarks, rows
 from tests.judge.test_judge import Story
 from tests.report.test_agreement import plain
@@ -49,14 +50,19 @@ def test_only_one_removal_and_one_later_restore_of_the_same_data_are_compared(do
         steps = [finished(step, facts, found) for step, facts in done]
         assert [(one.what, one.removed, one.restored, one.step) for one in shortfalls(steps)] == missing
         told = [one.measured for one in findings(steps)]
-        assert [one.partition(": ")[2] for one in told] == remarks.shortfalls(steps), "finding and remark agree"
+        assert [re.findall(r"\d+ rows of [\w. <]+?(?= were| that)|restore\.\d", one) for one in told] == [
+            re.findall(r"\d+ rows of [\w. <]+?(?= were| that)|restore\.\d", one) for one in remarks.shortfalls(steps)
+        ], "finding and remark agree"
 
 
 def test_a_loss_is_exact_only_when_nothing_came_back():
     """Rows that were deleted before the fault come back, too, and then fewer of the removed rows did than the number says."""
     (none,), (some,) = (findings([finished(*removed(5)), finished(*restored(number))]) for number in (0, 2))
-    assert none.measured == f"0 came back: none of the 5 {CHUNKS} that the fault removed came back in restore.1"
-    assert "2 came back, perhaps some of them deleted already before the fault: at least 3 of the 5" in some.measured
+    assert none.measured == f"5 {CHUNKS} were removed, and none came back in restore.1"
+    assert (
+        "were removed, 2 came back in restore.1: 3 or more are missing (more, if some of those that came back"
+        in some.measured
+    )
     replaced = {"replaced_data": {CHUNKS: 10}, "restored_data": {CHUNKS: 0}}
     assert "these 10 are not in the backup" in remarks.shortfalls([finished("restore.1", replaced)])[0]
 
@@ -93,7 +99,7 @@ def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_
     assert (found.severity, found.step, found.measured) == (
         "medium",
         "restore.1",
-        f"118792 came back, perhaps some of them deleted already before the fault: {LOSS}",
+        f"118795 {CHUNKS} were removed, 118792 came back in restore.1: 3 or more are missing ({OLDER})",
     )
     for words in ("newer than the backup", "the backup is incomplete", "a trigger suppressed", "postgres.matches"):
         assert words in found.remedy, "both reasons, and how to tell them apart"
@@ -105,7 +111,13 @@ def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_
     assert (row.state, row.mark) == (remarks.RESERVED, f" {remarks.SHORT_MARK}")
     assert f"{LOSS[1:]}; {remarks.MAY_NOT_COUNT}." in row.remark
     page = plain(html.render(view))
-    assert page.count(LOSS) >= 2
+    assert page.count(LOSS) == 1
+    lead = "at least 3 rows lost; by the canary alone at most "
+    assert lead in page
+    small = html.render(view).partition(">at least 3 rows lost;</span>")[0].rpartition("<span")[2]
+    assert small == ' class="big"', "the known loss, and not the small figure, is in the largest type"
+    assert lead in row.measured
+    assert row.brief == "≥ 3 rows lost"
     assert "measured and met, the RPO with a reservation" in page
     entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
     assert plain(index.render([entry])).count(remarks.LEGENDS[remarks.SHORT_MARK]) == 1

@@ -224,9 +224,12 @@ def _rehearsed(out: Console, made: Audit) -> None:
 
 
 def _figure(item: ProvenRow) -> str:
-    """Return the figure of an objective that was met or missed. A figure that does not count is in parentheses."""
+    """Return the figure of an objective that was met or missed. A figure that does not count is in parentheses.
+
+    Of an RPO that may not count a known loss, only this loss is shown.
+    """
     if item.met or item.missed:
-        return item.measured + item.mark
+        return item.measured.partition("; ")[0] + item.mark
     if item.uncounted:
         return f"({item.uncounted.measured})"
     return "not verified" if item.at else "none"

@@ -15,7 +15,7 @@ from drillbook.sdk.action import NARROWED, REMOVED, REPLACED, RESTORED
 
 REPLACING = "the restore replaced a table that had more rows"
 """Detail in the title of the finding when the restore itself removed the data."""
-OLDER = ", perhaps some of them deleted already before the fault"
+OLDER = "more, if some of those that came back were deleted already before the fault"
 """Reason why the number of missing data is only a lower bound when a part of the data came back."""
 
 
@@ -65,6 +65,25 @@ class Shortfall:
             return f"none of {data} came back in {self.step}"
         return f"at least {missing} of {data} did not come back in {self.step}"
 
+    @property
+    def counts(self) -> str:
+        """Sentence with both numbers and their difference, for the finding."""
+        if self.replaced:
+            return f"{self.restored} came back: {self.text}"
+        removed = f"{self.removed} {self.what} were removed"
+        if not self.restored:
+            return f"{removed}, and none came back in {self.step}"
+        missing = self.removed - self.restored
+        return f"{removed}, {self.restored} came back in {self.step}: {missing} or more are missing ({OLDER})"
+
+    @property
+    def lost(self) -> str:
+        """Short clause about the loss, for the place of a figure, such as ``at least 6 rows lost``."""
+        number = f"{self.removed - self.restored} {self.what.partition(' ')[0]}"
+        if self.replaced:
+            return f"{number} not in the backup"
+        return f"at least {number} lost" if self.restored else f"{number} lost"
+
 
 @dataclass(frozen=True, slots=True)
 class _Count:
@@ -102,7 +121,7 @@ def findings(steps: Iterable[Outcome]) -> list[Finding]:
         finding(
             "removed-data-missing",
             wanted=f"all {one.removed} {one.what}",
-            measured=f"{one.restored} came back{OLDER if one.restored and not one.replaced else ''}: {one.text}",
+            measured=one.counts,
             title=REPLACING if one.replaced else "",
             step=one.step,
         )

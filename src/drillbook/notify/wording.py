@@ -14,7 +14,7 @@ from drillbook.judge.result import Objective, Result, Settled
 from drillbook.plan.planner import Plan
 from drillbook.report import remarks
 from drillbook.report.figures import seconds
-from drillbook.report.objective_figures import objective_figure
+from drillbook.report.objective_figures import alone, objective_figure
 from drillbook.report.remarks import BY_PROBE, Remark
 from drillbook.report.rows import findings_of
 from drillbook.report.wording import objective_name, state_of
@@ -150,10 +150,11 @@ def objective(key: str, one: Objective, told: Remark | None = None) -> str:
     with the text of the remark. The text of a remark without a mark is not shown.
     """
     state = state_of(one.met, one.measured_s, told)
+    figure = f"{told.lost}; {alone(one)}" if told and told.lost and one.measured_s is not None else objective_figure(one)
     remark = f". {told.text}" if told and told.mark and one.measured_s is not None else ""
     why = f" ({one.reason})" if one.reason else ""
     name = objective_name(key, told.by if told and told.by == BY_PROBE else "")
-    return f"{name}: {objective_figure(one)}, objective {seconds(one.target_s)}: {state}{why}{remark}"
+    return f"{name}: {figure}, objective {seconds(one.target_s)}: {state}{why}{remark}"
 
 
 def _few(lines: Sequence[str]) -> list[str]:

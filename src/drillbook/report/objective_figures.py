@@ -11,6 +11,7 @@ from typing import Any
 
 from drillbook.judge.objectives import CLOCK_OF
 from drillbook.judge.result import Objective, Result
+from drillbook.judge.rpo import OF_BACKUP
 from drillbook.report import remarks
 from drillbook.report.figures import against, bounded, upper_end
 
@@ -39,6 +40,11 @@ def objective_figure(one: Objective) -> str:
     if one.measured_s is None:
         return "not measured"
     return against(one.measured_s, one.error_s, one.target_s, latest=is_latest(one.clock))
+
+
+def alone(one: Objective) -> str:
+    """Return the figure of an RPO that may not count a known loss, after the words for what it does count."""
+    return f"by {'the age of the backup' if one.clock == OF_BACKUP else 'the canary'} alone {objective_figure(one)}"
 
 
 def recorded_figure(one: Mapping[str, Any]) -> str:

@@ -71,6 +71,8 @@ class Remark:
     """Mark beside the figure."""
     by: str = ""
     """Name of the observer, shown beside the name of the figure."""
+    lost: str = ""
+    """Known loss that the figure may not count. It is shown before the figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,11 @@ def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Re
     found = shortfalls(steps)
     if not found:
         return told
+    lost = " and ".join(one_line(one.lost) for one in shortfall.shortfalls(steps))
     text = "; ".join(found)
     text = f"{text[:1].upper()}{text[1:]}; {MAY_NOT_COUNT}."
-    return Remark(f"{text} {told.text}", f" {SHORT_MARK}{told.mark.strip()}") if told else Remark(text, f" {SHORT_MARK}")
+    more = told or Remark("")
+    return Remark(f"{text} {more.text}".strip(), f" {SHORT_MARK}{more.mark.strip()}", lost=lost)
 
 
 def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None:

@@ -12,7 +12,7 @@ from drillbook.judge.result import Injection, Objective, Result, RunView, Settle
 from drillbook.report import objective_findings, open_findings, rehearsal, remarks, residue_state
 from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, utc
 from drillbook.report.moments import MARKS, mark_name, meaning
-from drillbook.report.objective_figures import drawn, objective_figure
+from drillbook.report.objective_figures import alone, drawn, objective_figure
 from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
@@ -65,6 +65,8 @@ class ObjectiveRow:
     """Short form of the remark beside the figure, for lists."""
     by: str = ""
     """Observer that detected the fault, as shown in lists: `probe`, or the alert with its name."""
+    lost: str = ""
+    """Known loss of data that the figure may not count. ``measured`` begins with it. It is empty for other figures."""
     doubt: str = ""
     """Reason why a met objective does not count: the run did not pass. It is empty for other objectives."""
 
@@ -91,6 +93,8 @@ class ObjectiveRow:
     @property
     def brief(self) -> str:
         """Figure without its error, for short lists. It is empty when there is no figure."""
+        if self.lost:
+            return self.lost.replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
         text = "" if self.measured_s is None else self.measured.partition(" ± ")[0].removesuffix(" (error not stated)")
         return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ")
 
@@ -195,7 +199,7 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
         name=PROBE_DETECTION if told and told.by == BY_PROBE else OBJECTIVES.get(key, one_line(key)),
         short=SHORT.get(key, one_line(key)),
         target=seconds(objective.target_s),
-        measured=objective_figure(objective),
+        measured=f"{told.lost}; {alone(objective)}" if told and told.lost else objective_figure(objective),
         state=state,
         reason=reason,
         clock=one_line(objective.clock),
@@ -207,6 +211,7 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
         remark=told.text if told else "",
         mark=told.mark if told else "",
         by=told.by if told else "",
+        lost=told.lost if told else "",
     )
 
 
