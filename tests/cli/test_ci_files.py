@@ -1,6 +1,8 @@
 """Files for CI: commands to install and run, output, uploads; and validity by the schemas of GitHub and GitLab."""
 
+import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -10,6 +12,7 @@ from drillbook.cli import ci_files, scaffold
 from drillbook.cli.ci_files import Job
 from drillbook.errors import UsageError
 from tests.cli.ci_schema import assert_fits
+from tests.program import Folder
 
 GITHUB, GITLAB = ".github/workflows/drills.yml", ".gitlab-ci.yml"
 JOBS = pytest.mark.parametrize("job", [scaffold.LAB_JOB, scaffold.REHEARSAL_JOB], ids=lambda job: job.suite)
@@ -92,3 +95,55 @@ def test_the_summary_is_the_report_of_the_newest_run(tmp_path, report):
     environment = {"PATH": "/usr/bin:/bin", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
     subprocess.run(["sh", "-c", step.partition("run: ")[2]], cwd=tmp_path, env=environment, check=True)
     assert (tmp_path / "summary").exists() == bool(report)
+
+
+def uploads_of_github(content):
+    steps = yaml.safe_load(content[GITHUB])["jobs"]["drills"]["steps"]
+    (upload,) = (step for step in steps if "upload-artifact" in step.get("uses", ""))
+    wanted, *left_out = upload["with"]["path"].split()
+    return wanted, [one.removeprefix("!") for one in left_out]
+
+
+def uploads_of_gitlab(content):
+    artefacts = yaml.safe_load(content[GITLAB])["drills"]["artifacts"]
+    (wanted,) = artefacts["paths"]
+    return wanted, artefacts["exclude"]
+
+
+def glob(pattern):
+    """Regular expression for a pattern of paths, in which ``**`` stands for any folders."""
+    parts = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*"}
+    return "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*)", pattern))
+
+
+@pytest.mark.parametrize("uploads", [uploads_of_github, uploads_of_gitlab])
+def test_what_is_uploaded_of_a_run_holds_no_whole_output_and_no_secret(tmp_path, uploads):
+    """The command prints 20,000 characters and a secret. What is uploaded is read as it lies in the folder of a real run."""
+    folder = Folder(tmp_path)
+    folder.environment["OWN"] = "s3cr3t-of-the-shop"
+    inventory = tmp_path / "inventory" / "lab.yml"
+    keys = "access_key: !env OWN, secret_key: !env OWN"
+    store = f"store: {{kind: s3, host: controller, endpoint: 'http://127.0.0.1:1', bucket: b, {keys}}}"
+    inventory.write_text(inventory.read_text().replace("services: {", f"services: {{{store}, "))
+    script = 'i=10000; while test $i -lt 12000; do echo "line-$i"; i=$((i + 1)); done; echo "$KEY"'
+    argv = json.dumps(["sh", "-c", script])
+    folder.write(
+        f"verify:\n  - command.run: {{argv: {argv}, effect: read, keep: true, env: {{KEY: '{{{{ services.store.secret_key }}}}'}}}}\n"
+        "    hosts: controller\n"
+    )
+    assert folder.run("drill", "sample").returncode == 0
+    wanted, left_out = uploads(ci_files.contents(scaffold.LAB_JOB))
+    texts = {}
+    for path in tmp_path.rglob("*"):
+        name = path.relative_to(tmp_path).as_posix()
+        if path.is_file() and name.startswith(wanted) and not any(re.fullmatch(glob(one), name) for one in left_out):
+            texts[name] = path.read_text()
+    assert {"report.html", "report.md", "junit.xml", "result.json", "journal.jsonl"} <= {name.rpartition("/")[2] for name in texts}
+    whole = "".join(path.read_text() for path in (folder.latest / "evidence").iterdir())
+    assert len(set(re.findall(r"line-\d+", whole))) == 2000, "this is not uploaded"
+    for name, text in texts.items():
+        assert len(set(re.findall(r"line-\d+", text))) <= 4000 / len("line-10000\n"), name
+        assert "s3cr3t-of-the-shop" not in text, name
+    shutil.rmtree(folder.latest / "evidence")
+    verified = folder.run("report.verify")
+    assert (verified.returncode, "are missing: evidence/verify.1" in " ".join(verified.stdout.split())) == (1, True)
