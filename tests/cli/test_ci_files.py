@@ -138,7 +138,9 @@ def test_what_is_uploaded_of_a_run_holds_no_whole_output_and_no_secret(tmp_path,
         name = path.relative_to(tmp_path).as_posix()
         if path.is_file() and name.startswith(wanted) and not any(re.fullmatch(glob(one), name) for one in left_out):
             texts[name] = path.read_text()
-    assert {"report.html", "report.md", "junit.xml", "result.json", "journal.jsonl"} <= {name.rpartition("/")[2] for name in texts}
+    assert {"report.html", "report.md", "junit.xml", "result.json", "journal.jsonl"} <= {
+        name.rpartition("/")[2] for name in texts
+    }
     whole = "".join(path.read_text() for path in (folder.latest / "evidence").iterdir())
     assert len(set(re.findall(r"line-\d+", whole))) == 2000, "this is not uploaded"
     for name, text in texts.items():

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.cli.console import stdout
+from drillbook.cli.runbook_values import Values
 from drillbook.cli.show_plan import undo_of
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import program
+from drillbook.inventory.inventory import CONTROLLER as THIS_MACHINE
 from drillbook.plan import guard
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
@@ -22,11 +24,11 @@ from drillbook.project.project import Project
 from drillbook.report.figures import seconds
 from drillbook.report.markdown_syntax import code, escape, table
 from drillbook.report.next_steps import on, run_again
-from drillbook.sdk import manual_move
+from drillbook.sdk import by_hand, manual_move
 from drillbook.sdk.action import Effect, find
 from drillbook.sdk.backup_source import BackupSource
 from drillbook.sdk.host import Target, shown
-from drillbook.sdk.manual_restore import Block, ManualRestore, ssh
+from drillbook.sdk.manual_restore import CONTROLLER, Block, ManualRestore, ssh
 
 PURPOSES = {
     "ready": "Check that the drill may begin",
@@ -67,6 +69,7 @@ def page(plan: Plan, inventory: str) -> str:
     """Return the runbook of ``plan`` as Markdown. It contains a box to tick for each step. ``inventory``: name of the
     inventory in the commands that the runbook shows.
     """
+    values = Values(plan)
     parts = [
         f"# {escape(plan.title)}",
         escape(plan.description.strip()),
@@ -76,7 +79,7 @@ def page(plan: Plan, inventory: str) -> str:
     parts += ["## Before you begin", "\n".join(f"- [ ] {line}" for line in _before(plan, inventory))]
     for phase, purpose in PURPOSES.items():
         if steps := plan.phase(phase):
-            parts += [f"## {purpose}", *(_step(step, plan) for step in steps)]
+            parts += [f"## {purpose}", *(_step(step, plan, values) for step in steps)]
     parts += ["## If something goes wrong", "\n".join(f"- {line}" for line in _wrong(plan, inventory))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -119,16 +122,15 @@ def _wrong(plan: Plan, inventory: str) -> Iterator[str]:
         yield f"Call the owner: {escape(plan.owner)}."
 
 
-def _step(step: PlannedStep, plan: Plan) -> str:
+def _step(step: PlannedStep, plan: Plan, values: Values) -> str:
     action = find(step.action)
     title = step.name or (action.__doc__ or step.action).strip().splitlines()[0]
     lines = [f"- [ ] **{step.id}** {escape(title)}"]
     lines.append(f"  - {code(step.action)} on {escape(step.works_on(', '.join(step.hosts)))}; {EFFECTS[step.effect]}")
     if step.when:
-        lines.append(f"  - only when {code(step.when)}")
-    rest = {
-        key: value for key, value in step.params.items() if value not in (None, "", [], {}) and key not in ("effect", "undo")
-    }
+        lines.append(f"  - only when {code(values.of(step.when))}")
+    params = values.of(step.params)
+    rest = {key: value for key, value in params.items() if value not in (None, "", [], {}) and key not in ("effect", "undo")}
     for key in [key for key in COMMANDS if key in rest]:
         value = rest.pop(key)
         words = tuple(map(str, value)) if isinstance(value, list | tuple) else None
@@ -136,11 +138,38 @@ def _step(step: PlannedStep, plan: Plan) -> str:
     if rest:
         lines.append(f"  - {', '.join(f'{escape(key)}: {code(_text(value))}' for key, value in rest.items())}")
     if step.expect:
-        lines.append(f"  - expected: {'; '.join(code(one) for one in step.expect)}")
+        lines.append(f"  - expected: {'; '.join(code(values.of(one)) for one in step.expect)}")
     if step.effect is not Effect.READ:
         known = isinstance(step.params.get("undo"), list | tuple)
-        lines.append(f"  - undo: {code(undo_of(step).text) if known else escape(undo_of(step).text)}")
-    return "\n".join([*lines, *_by_hand(step, plan)])
+        text = values.of(undo_of(step).text)
+        lines.append(f"  - undo: {code(text) if known else escape(text)}")
+    if noted := values.used_of(step.save or ""):
+        lines.append(
+            f"  - write down for later steps: {', '.join(f'{code(said)} (in expressions {code(name)})' for name, said in noted)}"
+        )
+    typed = list(_by_hand(step, plan)) or list(_by_command(step, plan, params))
+    return "\n".join([*lines, *(typed or [_alone(step, plan)])])
+
+
+def _by_command(step: PlannedStep, plan: Plan, params: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the commands with which a person does the step, as Markdown, for each host of the step."""
+    hosts, service = plan.inventory.hosts, plan.inventory.services.get(str(params.get("service")))
+    for name in step.hosts:
+        host = by_hand.ManualStep(params, service, None, hosts).place or name if name == THIS_MACHINE else name
+        manual = by_hand.ManualStep(params, service, plan.inventory.target(host), hosts)
+        if lines := by_hand.commands(step.action, manual):
+            yield _typed(Block(CONTROLLER if host == THIS_MACHINE else host, step.become or "", lines), hosts, "by hand")
+
+
+def _alone(step: PlannedStep, plan: Plan) -> str:
+    """Return the sentence for a step that no command of the usual tools does."""
+    what = " ".join((find(step.action).__doc__ or step.action).strip().split("\n\n")[0].split())
+    if step.action == "manual.confirm":
+        return "  - by hand: the person at the drill answers this question"
+    return (
+        f"  - by hand: no single command does this. What to do: {escape(what)} "
+        f"As part of the drill, Drillbook does it: {code(f'{program()} drill {plan.drill}')}"
+    )
 
 
 def _by_hand(step: PlannedStep, plan: Plan) -> Iterator[str]:

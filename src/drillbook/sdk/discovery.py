@@ -54,8 +54,7 @@ class System:
     needs: tuple[str, ...] = ()
     """Names of the other systems that this system imports."""
     findings: str = ""
-    """Module with the mapping ``FINDINGS``. Its keys are the codes of the system's findings. Empty when there are no findings.
-    """
+    """Module with the mapping ``FINDINGS``: the system's findings by their codes. Empty when there are no findings."""
     trees: str = ""
     """Folder in the package that contains diagnosis trees. Empty for a system without trees."""
     drills: str = ""
@@ -64,15 +63,14 @@ class System:
     """Folder in the package with drills that show how the system's actions are used. These drills belong to no project."""
     host_needs: str = ""
     """Module with ``HOST_NEEDS``: what the system's actions need on a host. Empty when they need nothing."""
+    by_hand: str = ""
+    """Module with ``BY_HAND``: the commands with which a person does steps of the system's actions. Empty when there are none."""
     extra: str = ""
     """Extra of Drillbook that the system's actions and probes need. Empty when they need none, and for plugins."""
     origin: str = ""
     """Distribution or folder that a plugin comes from. Discovery sets this field. It is empty for built-in systems."""
     version: str = ""
-    """Version of a plugin's distribution, or digest of its files. Discovery sets this field.
-
-    It is empty for built-in systems.
-    """
+    """Version of a plugin's distribution, or digest of its files; set by discovery. It is empty for built-in systems."""
 
     @property
     def name(self) -> str:

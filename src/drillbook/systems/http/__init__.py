@@ -14,4 +14,5 @@ SYSTEM = System(
     needs=("linux",),
     examples="examples",
     host_needs=".host_needs",
+    by_hand=".by_hand",
 )

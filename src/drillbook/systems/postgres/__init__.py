@@ -15,4 +15,5 @@ SYSTEM = System(
     needs=("linux", "tar"),
     examples="examples",
     host_needs=".host_needs",
+    by_hand=".by_hand",
 )

@@ -17,4 +17,5 @@ SYSTEM = System(
     needs=("tar",),
     examples="examples",
     host_needs=".host_needs",
+    by_hand=".by_hand",
 )

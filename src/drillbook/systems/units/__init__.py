@@ -13,4 +13,5 @@ SYSTEM = System(
     needs=("files", "linux"),
     examples="examples",
     host_needs=".host_needs",
+    by_hand=".by_hand",
 )

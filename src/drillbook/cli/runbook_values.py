@@ -1,0 +1,83 @@
+"""Values of expressions in a runbook: what the inventory knows is filled in, and what only a run knows is named in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.language import template
+from drillbook.plan.plan import Plan
+from drillbook.values import SecretName
+
+_EXPRESSION = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+OF_RUN = {"id": "<name of the run>", "started": "<begin of the run>", "operator": "<who runs the drill>"}
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Result of a step that nobody knows before the run. As text, it names the step and the part of the result."""
+
+    step: str
+    path: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> Later:
+        """Return the part ``name`` of the result."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Later(self.step, (*self.path, name))
+
+    def __getitem__(self, key: object) -> Later:
+        """Return the part ``key`` of the result."""
+        return Later(self.step, (*self.path, str(key)))
+
+    def __str__(self) -> str:
+        """Name the step, and the part of its result."""
+        return f"<{'.'.join(self.path) or 'result'} of {self.step}>"
+
+
+def _references(plan: Plan) -> Iterator[template.Reference]:
+    """Yield the references in all expressions of the steps."""
+    for step in plan.steps:
+        for text in filter(template.is_template, template.texts(step.params)):
+            yield from template.references(text)
+        for text in (step.when or "true", *step.expect):
+            yield from template.references(text, bare=True)
+
+
+class Values:
+    """Values of the expressions of one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Collect the names that expressions of ``plan`` may use."""
+        self._saved = {step.save: Later(step.id) for step in plan.steps if step.save}
+        self._names: dict[str, Any] = {**plan.names(OF_RUN), **self._saved}
+        self._used = tuple(_references(plan))
+
+    def used_of(self, name: str) -> list[tuple[str, str]]:
+        """Return the parts of the result saved as ``name`` that other steps use, each as an expression and in words."""
+        parts = sorted({tuple(path) for first, *path in self._used if first == name})
+        return [(".".join((name, *path)), str(Later(self._saved[name].step, path))) for path in parts]
+
+    def of(self, value: Any) -> Any:
+        """Return ``value`` with each expression in its texts replaced."""
+        if isinstance(value, Mapping):
+            return {key: self.of(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.of(item) for item in value]
+        if not isinstance(value, str):
+            return value
+        if (whole := _EXPRESSION.fullmatch(value.strip())) and not isinstance(found := self._value(whole[1]), str):
+            return found
+        return _EXPRESSION.sub(lambda one: str(self._value(one[1])), value)
+
+    def _value(self, expression: str) -> Any:
+        """Return the value of an expression, or words for it when only a run knows it."""
+        try:
+            found = template.expression(expression, self._names)
+        except ValueError:
+            return f"<computed: {expression}>"
+        if isinstance(found, SecretName):
+            return f"<the secret {found.place}>"
+        return str(found) if isinstance(found, Later) else found

@@ -1,0 +1,65 @@
+"""Commands with which a person does a step of a drill without Drillbook. The runbook of a drill shows them.
+
+A system declares them in its module ``by_hand``, for those of its actions that a command of the usual tools can replace. The
+commands ask for passwords, and never contain them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.sdk import discovery
+from drillbook.sdk.host import Target
+from drillbook.sdk.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class ManualStep:
+    """A step that a person does. ``params``: its parameters, with words in place of values that only a run knows.
+
+    ``service``: the service that the step names. ``target``: the host where the commands are typed; None for the machine that
+    runs Drillbook.
+    """
+
+    params: Mapping[str, Any]
+    service: Service | None
+    target: Target | None
+    hosts: Mapping[str, Target]
+
+    @property
+    def copied(self) -> bool:
+        """True when the service is a copy that the drill restores into a sandbox."""
+        return getattr(self.service, "sandbox", None) is not None
+
+    @property
+    def place(self) -> str:
+        """Name of the host where the commands are typed if the drill does the step on the controller. Empty: there as well."""
+        there = self.copied or getattr(self.service, "reach", "") == "ssh"
+        return self.service.host if there and self.service else ""
+
+    @property
+    def address(self) -> str:
+        """Address of the service on the machine where the commands are typed. A copy in a sandbox has a socket in its folder."""
+        if self.copied:
+            return "<folder of the restored copy>"
+        if self.target is not None and self.service and self.target.name == self.service.host:
+            return str(getattr(self.service, "address", "") or "127.0.0.1")
+        host = self.hosts.get(self.service.host) if self.service else None
+        return str(getattr(self.service, "address", "") or (host.address if host and not host.local else "") or "127.0.0.1")
+
+
+Commands = Callable[[ManualStep], tuple[str, ...]]
+"""Function that returns the commands of a step, each as one line for a shell."""
+
+
+def commands(action: str, step: ManualStep) -> tuple[str, ...]:
+    """Return the commands with which a person does a step with ``action``. Empty when no command of the usual tools does it."""
+    for system in discovery.systems():
+        if system.by_hand and action.partition(".")[0] in system.actions:
+            known: Mapping[str, Commands] = importlib.import_module(system.by_hand, system.package).BY_HAND
+            if action in known:
+                return tuple(line for text in known[action](step) for line in text.splitlines())
+    return ()
