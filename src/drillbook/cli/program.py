@@ -20,6 +20,7 @@ from invoke.parser.parser import Parser
 from invoke.program import Program
 
 from drillbook import __version__
+from drillbook.cli import start_screen
 from drillbook.cli.mistakes import UNKNOWN, contexts, explained, without_value
 from drillbook.cli.optional_names import names_first, reading
 from drillbook.cli.place import here
@@ -92,6 +93,11 @@ class Drillbook(Program):
             self._complete_drills()
         with self._mistakes_told():
             super().parse_cleanup()
+
+    def no_tasks_given(self) -> None:
+        """Print where to begin, and end with the exit status 0."""
+        sys.stdout.write(f"{start_screen.text()}\n")
+        raise InvokeExit
 
     def _complete_drills(self) -> None:
         words = self.core.remainder.split()[1:]
