@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from drillbook.audit import wording
+from drillbook.audit import retired, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
@@ -85,9 +85,22 @@ def _alerts(audit: Audit) -> Iterator[Alert]:
         text = f"{wording.record_state(audit)}. {wording.MORE_RUNS}"
         yield Alert(text, "restore the missing folders, and repeat the audit", when="before the sign-off")
     yield from _of_runs(audit, owners)
+    audit = _without_retired(audit)
     yield from _of_findings(audit, owners)
     yield from _of_schedules(audit, owners)
     yield from _of_services(audit)
+
+
+def _without_retired(audit: Audit) -> Audit:
+    """Return the audit without findings, objectives and services that nobody can act on, because they were retired."""
+    known = audit.retired
+    return replace(
+        audit,
+        findings=tuple(row for row in audit.findings if not retired.covering(known, row.drill, row.environment)),
+        proven=tuple(row for row in audit.proven if not retired.covering(known, row.drill, row.environment)),
+        coverage=tuple(row for row in audit.coverage if not retired.covering(known, "", row.environment)),
+        rehearsed=tuple(row for row in audit.rehearsed if not retired.covering(known, row.drill, row.environment)),
+    )
 
 
 def _who(run: RunRow) -> str:
@@ -108,6 +121,8 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
             yield Alert(text, "undo them with `drillbook drill.recover`", _who(run), AT_ONCE, run.run)
     for key, run in audit.failing.items():
+        if retired.covering(audit.retired, run.drill, run.environment):
+            continue
         known = "; ".join(_known(audit, key, run))
         text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
         text += f" ({known})" if known else ""
@@ -186,6 +201,7 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
             text += f": {missed.why}" if missed.why and not missed.drill else ""
             step = "run the suite" if missed.suite else "run the drill"
             step = step if missed.drill else "run a drill of the service that restores it"
+            step += f", or retire it if it no longer exists (`{NEUTRAL} schedule.retire`)" if missed.drill else ""
             yield Alert(text, step, _owner(owners, missed.environment, missed.drill), AT_ONCE)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     for goal in audit.proven:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from drillbook.audit import chain, coverage, services, trend
+from drillbook.audit import chain, coverage, retired, services, trend
 from drillbook.audit.absences import AbsentRow, absences
 from drillbook.audit.assurance import UNCHECKED, Assurance
 from drillbook.audit.campaigns import Campaign
@@ -25,6 +25,7 @@ from drillbook.audit.timelines import Known
 from drillbook.audit.trend import Plot
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Verdict
+from drillbook.project.retirements import Retirement
 from drillbook.project.schedule_record import Entry
 from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import count
@@ -114,6 +115,8 @@ class Audit:
     """Figures of rehearsals. They prove no objective."""
     so_far: date | None = None
     """Date of the audit in UTC, if the period ends after this date. It is None for a period that has ended."""
+    retired: tuple[Retirement, ...] = ()
+    """Drills and environments that no longer exist."""
 
     @property
     def suites(self) -> frozenset[str]:
@@ -183,14 +186,29 @@ def make(
     followed = chain.follow(records, strays, campaigns)
     followed.problems += missing_runs(suites, records)
     day = today or datetime.now(UTC).date()
-    made = _of_journals(records, followed, period, assurance, day)
+    gone = retired.found(scheduled[0], records, period)
+    made = _without_retired(_of_journals(records, followed, period, assurance, day), gone)
     own = [one for one in records if not one.copy_of]
     known = Known(own, scheduled[0], suites, {one.name: one for one in wanted}, *moment_of(period, today), services)
-    rows = missed(known, period)
+    rows = retired.missed(missed(known, period), gone, period)
     so_far = day if day < period.until else None
-    rows += never_ran(wanted, _ran(records, suites), rows)
+    rows += retired.missed(never_ran(wanted, _ran(records, suites), rows), gone, period)
     absent = tuple(absences(made.problems, suites, period))
     return replace(made, missed=tuple(rows), schedule_damage=scheduled[1], so_far=so_far, absent=absent)
+
+
+def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
+    """Return the audit in which nothing that was retired is missing. ``gone``: retirements that are in force."""
+    if not gone:
+        return made
+    covered = tuple(retired.coverage(made.coverage, gone))
+    return replace(
+        made,
+        retired=gone,
+        coverage=covered,
+        proven=tuple(retired.proven(made.proven, gone)),
+        sentence=_sentence(made.runs, made.verdicts, covered),
+    )
 
 
 def _ran(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
@@ -330,6 +348,7 @@ ROWS = (
     "coverage",
     "missed",
     "absent",
+    "retired",
     "proven",
     "rehearsed",
     "findings",

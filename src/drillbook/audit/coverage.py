@@ -126,6 +126,8 @@ class CoverageRow:
     """Words for a backup that was taken during that run. It is empty for an older backup."""
     keeps_data: bool = True
     """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
+    retired: bool = False
+    """True when the environment of the service was retired. Then ``left_out`` is about the retirement."""
 
     @property
     def doubtful(self) -> bool:

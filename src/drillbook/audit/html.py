@@ -9,7 +9,7 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import alerts, rehearsed, run_rows, services, signs, summary, trend, wording
+from drillbook.audit import alerts, rehearsed, retired, run_rows, services, signs, summary, trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.missed import NEVER_RAN, MissedRow
@@ -31,6 +31,7 @@ _FIXED = {
     "words": wording,
     "signs": signs,
     "rehearsals": rehearsed,
+    "retired": retired,
     "legend_of": remarks.legend,
     "exempt_lead": services.EXEMPT_LEAD,
     "short": SHORT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.audit import markdown_proven, services, summary, wording
+from drillbook.audit import markdown_proven, retired, services, summary, wording
 from drillbook.audit.alerts import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
@@ -131,7 +131,7 @@ def _missed(audit: Audit) -> list[str]:
     )
     lead = [*damage, escape(wording.never_passed(audit))]
     if not audit.missed_beside_failures:
-        return [*lead, wording.none_overdue(audit)]
+        return [*lead, wording.none_overdue(audit), *retired.markdown(audit.retired)]
     return [
         *lead,
         table(
@@ -150,6 +150,7 @@ def _missed(audit: Audit) -> list[str]:
                 for row in audit.missed_beside_failures
             ],
         ),
+        *retired.markdown(audit.retired),
     ]
 
 

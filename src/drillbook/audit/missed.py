@@ -49,7 +49,7 @@ class MissedRow:
     """Start of the span. It is empty for a drill that never ran."""
     until: str
     """Start of the next run that passed, and for a service of the next run that proved a restore. It may also be the time at
-    which the schedule was changed. It is empty when there is none yet.
+    which the schedule was changed, or the drill was retired. It is empty when there is none yet.
     """
     run: str
     """Name of the previous run that passed or proved a restore. It is empty when there is none."""
@@ -64,6 +64,8 @@ class MissedRow:
     """Other environments in which the drill or suite ran, although it never ran in ``environment``. It is empty when there
     are no such environments.
     """
+    retired: bool = False
+    """True when the span ends with the retirement of the drill, not with a run."""
 
     @property
     def named(self) -> str:

@@ -81,7 +81,8 @@ def sentence(covered: Sequence[CoverageRow]) -> str:
     exempt = numbers.pop(EXEMPT)
     parts = [f"{number} {'was' if number == 1 else 'were'} {what}" for what, number in numbers.items() if number]
     text = f"Of {count(sum(numbers.values()), 'service')}, {', '.join(parts) or 'none is known'}"
-    more = f"{count(exempt, 'more service')} {'is' if exempt == 1 else 'are'} exempt from drills by a statement in the inventory"
+    why = "a statement in the inventory" + (" or a retirement" if any(row.retired for row in covered) else "")
+    more = f"{count(exempt, 'more service')} {'is' if exempt == 1 else 'are'} exempt from drills by {why}"
     return f"{text}. {more}." if exempt else f"{text}."
 
 

@@ -272,6 +272,8 @@ def ended(row: MissedRow) -> str:
     """Return a text with the end of the time in which a drill was missed."""
     if row.kind in (NOT_BEGUN, NEVER_RAN):
         return "does not apply"
+    if row.retired:
+        return f"retired on {row.until[:10]}"
     return utc(row.until) if row.until else "not passed since" if row.drill else "not proven since"
 
 

@@ -5,6 +5,7 @@ Monitoring can use the exit status of this task.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Container, Sequence
 from datetime import datetime
 
@@ -17,7 +18,7 @@ from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
-from drillbook.project import due, recorded_schedules
+from drillbook.project import due, estate, recorded_schedules
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
@@ -73,7 +74,7 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
     if found.unscheduled:
         names = ", ".join(found.unscheduled)
         out.print(Text(f"without a schedule (`every`): {names}", style="dim"))
-    if project is not None and (steps := _next(found.rows, project)):
+    if project is not None and (steps := [*_next(found.rows, project), *_gone(found.rows, project)]):
         out.print(shown_steps(steps))
         out.print()
     out.print(Text(summary(found), style="bold red" if found.status else "bold"))
@@ -120,6 +121,16 @@ def _ended(verdict: str) -> str:
     return (
         f"was {verdict}" if verdict in (Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE) else verdict
     )
+
+
+def _gone(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
+    """Return the command that retires an environment, if no inventory names the environment of an alarm."""
+    places = {row.environment for row in rows if row.environment and row.state in (State.OVERDUE, State.NEVER)}
+    known = estate.read(project).environments if places else frozenset()
+    options = (
+        f"{program()} schedule.retire --environment {shlex.quote(place)} --reason TEXT" for place in sorted(places - known)
+    )
+    return [("if this environment no longer exists", one) for one in options][:1] if known else []
 
 
 def _open(row: DueRow, project: Project) -> str:

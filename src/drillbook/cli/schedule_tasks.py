@@ -5,6 +5,7 @@ from __future__ import annotations
 from invoke.context import Context
 
 from drillbook.cli.console import stdout
+from drillbook.cli.optional_names import OptionalNameTask
 from drillbook.cli.place import here
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
@@ -79,6 +80,23 @@ def remove(context: Context, inventory: str = "", systemd: bool = False, cron: b
     if cron or (both and timers.has_cron()):
         lines += timers.remove_cron(root, inventory)
     return _say(lines or [f"there is no timer of this project{inventory and f' for the inventory {inventory}'}"])
+
+
+@task(
+    klass=OptionalNameTask,
+    positional=["drill"],
+    help={
+        "drill": "name of a drill or suite whose file was removed; default: everything in the environment",
+        "environment": "environment that no longer exists, or in which the drill no longer runs",
+        "reason": "reason, which the audit shows",
+    },
+)
+@told(Dry.TELLS)
+def retire(context: Context, drill: str | None = None, environment: str = "", reason: str = "") -> int:
+    """Record that a drill or an environment no longer exists, so that nothing reports it as missing for ever."""
+    from drillbook.cli import retire  # noqa: PLC0415  keeps start-up fast
+
+    return retire.retire(here(), drill or "", environment, reason, dry=is_dry(context))
 
 
 def _say(lines: list[str]) -> int:

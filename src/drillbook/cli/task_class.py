@@ -100,6 +100,10 @@ EXAMPLES = {
     "runbook": ("runbook postgres-lost --inventory staging --out runbook.md",),
     "schedule.install": ("schedule.install --systemd --inventory staging", "schedule.install --cron"),
     "schedule.remove": ("schedule.remove", "schedule.remove --inventory staging"),
+    "schedule.retire": (
+        "schedule.retire --environment staging --reason 'staging was removed, ticket 4711'",
+        "schedule.retire old-drill --reason 'replaced by new-drill'",
+    ),
     "schedule.run": ("schedule.run --inventory staging",),
     "schema": ("schema drill", "schema inventory"),
     "trust": ("trust --show", "trust --yes"),

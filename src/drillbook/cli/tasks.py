@@ -376,7 +376,7 @@ def namespace() -> Collection:
     groups: dict[str, list[Any]] = {
         "drill": [drill, list_, schedule_tasks.due, plan, check_drill, approve, sudoers, recover, stop],
         "report": [report, verify, list_runs, open_],
-        "schedule": [schedule_tasks.run_due, schedule_tasks.install, schedule_tasks.remove],
+        "schedule": [schedule_tasks.run_due, schedule_tasks.install, schedule_tasks.remove, schedule_tasks.retire],
         "campaign": [campaign, approve_campaign, collect],
         "metrics": [metrics_tasks.write, metrics_tasks.files],
         "lab": [lab_tasks.up, lab_tasks.down, lab_tasks.status],

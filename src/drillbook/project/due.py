@@ -17,7 +17,7 @@ from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.language.explaining import did_you_mean
 from drillbook.plan.schedule import Schedule, State
-from drillbook.project import estate, needed_inventories, restore_proofs, schedule_record, schedules, standings
+from drillbook.project import estate, needed_inventories, restore_proofs, retirements, schedule_record, schedules, standings
 from drillbook.project.estate import Estate
 from drillbook.project.needed_inventories import Inventories
 from drillbook.project.overdue_since import Past
@@ -147,7 +147,11 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     past = Past(runs, schedule_record.read(project.reports)[0], now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))
-    needed = sorted({**_planned(known), **found.services}.items())
+    ended = {key: one.last.started for key, one in known.items()}
+    retired = retirements.places(project.reports, ended, found.environments)
+    rows = [row for row in rows if row.environment not in retired]
+    planned = {key: exempt for key, exempt in _planned(known).items() if key[0] not in retired}
+    needed = sorted({**planned, **found.services}.items())
     places = [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
     rows += [row for one in places for row in _service(one, wanted, rows, proofs, past)]
     rows.sort(key=_order)

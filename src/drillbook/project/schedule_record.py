@@ -1,4 +1,4 @@
-"""Record of missed drills, of scheduled runs that could not begin, and of changed schedules. The record is the file
+"""Record of missed drills, of scheduled runs that could not begin, of changed schedules and of retirements. It is the file
 ``reports/schedule.jsonl``. Its lines form a chain of hashes.
 
 A run has its own journal. This file records what happened without a run.
@@ -20,6 +20,8 @@ FILE = "schedule.jsonl"
 MISSED: Literal["missed"] = "missed"
 NOT_BEGUN: Literal["not begun"] = "not begun"
 SCHEDULE: Literal["schedule"] = "schedule"
+RETIRED: Literal["retired"] = "retired"
+"""Kind of an entry about a drill or an environment that no longer exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,20 @@ class Entry:
     """One line of the record. Times are in UTC, in the format of RFC 3339. A time that does not exist is empty."""
 
     at: str
-    kind: Literal["missed", "not begun", "schedule"]
+    kind: Literal["missed", "not begun", "schedule", "retired"]
     drill: str
     service: str
     environment: str
     due: str
     """Time from which the run was due. It is empty when the drill had never passed."""
     message: str
-    """Reason why the run could not begin, or a text that tells how long the run has been overdue."""
+    """Reason why the run could not begin, or of a retirement, or a text that tells how long the run has been overdue."""
     prev: str | None = None
     hash: str = ""
     schedule: dict[str, Any] | None = None
     """Schedule that holds from the time ``at``, for an entry of the kind ``schedule``. None if there is no schedule any more."""
+    by: str = ""
+    """Person who retired the drill or environment. It is absent in other lines."""
 
     @property
     def subject(self) -> tuple[str, str]:
@@ -59,6 +63,8 @@ def append(reports: Path, entry: Entry) -> Entry:
         del content["hash"]
         if entry.kind != SCHEDULE:
             del content["schedule"]  # older versions do not know it
+        if not entry.by:  # older versions of Drillbook read lines without this key
+            del content["by"]
         written = Entry(**content, hash=digest(canonical(content)))
         file.write(canonical(content | {"hash": written.hash}) + b"\n")
         file.flush()

@@ -1,0 +1,84 @@
+"""Retired drills and environments in an audit. They are listed, and are not reported as missing after their retirement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
+from drillbook.audit.missed import NEVER_RAN, MissedRow
+from drillbook.audit.period import Period
+from drillbook.audit.proven import ProvenRow
+from drillbook.audit.records import Record
+from drillbook.project import retirements
+from drillbook.project.retirements import Retirement
+from drillbook.project.schedule_record import NOT_BEGUN, Entry
+from drillbook.report.markdown_syntax import escape
+
+TITLE = "Retired"
+LEAD = (
+    "Drills and environments that a person retired, because they no longer exist. They are not reported as missing from then on. "
+    "A later run ends a retirement. Drillbook does not check the reason."
+)
+
+
+def found(entries: Iterable[Entry], records: Sequence[Record], period: Period) -> tuple[Retirement, ...]:
+    """Return the retirements that were in force at the end of ``period``, oldest first."""
+    known = [one for one in retirements.of(entries) if not period.ended_before(one.at)]
+    runs = ((one.drill, one.environment, one.started or "") for one in records if not period.ended_before(one.started))
+    return tuple(retirements.in_force(known, runs))
+
+
+def covering(known: Iterable[Retirement], drill: str, environment: str) -> Retirement | None:
+    """Return the retirement of a drill in an environment. For an empty ``drill``, it is the retirement of the environment."""
+    if drill:
+        return next((one for one in known if one.covers(drill, environment)), None)
+    return next((one for one in known if not one.drill and one.covers("", environment)), None)
+
+
+def markdown(known: Sequence[Retirement]) -> list[str]:
+    """Return the list of retirements as paragraphs in Markdown. It is empty when there are none."""
+    lines = "\n".join(f"- **{escape(one.subject)}**: {escape(one.said)}" for one in known)
+    return [f"### {TITLE}", LEAD, lines] if known else []
+
+
+def missed(rows: Iterable[MissedRow], known: Sequence[Retirement], period: Period) -> list[MissedRow]:
+    """Return the missed drills. A row ends when its drill was retired. It is left out when it began after that, or when it then
+    ended before ``period``.
+    """
+    drills = ((row, "" if row.kind == NEVER_RAN else row.drill) for row in rows)
+    ended = chain.from_iterable(_missed(row, covering(known, drill, row.environment)) for row, drill in drills)
+    return [row for row in ended if not row.retired or period.touches(row.since, row.until)]
+
+
+def _missed(row: MissedRow, one: Retirement | None) -> list[MissedRow]:
+    if one is None or row.until or row.kind == NOT_BEGUN:
+        return [row]
+    if row.kind == NEVER_RAN or one.at <= row.since:
+        return []
+    return [replace(row, until=one.at, retired=True)]
+
+
+def coverage(rows: Iterable[CoverageRow], known: Sequence[Retirement]) -> list[CoverageRow]:
+    """Return the coverage of services. A service of a retired environment has no gaps, and is exempt from drills."""
+    return [_covered(row, covering(known, "", row.environment)) for row in rows]
+
+
+def _covered(row: CoverageRow, one: Retirement | None) -> CoverageRow:
+    if one is None:
+        return row
+    cells = tuple(replace(cell, last=LEFT_OUT) if cell.last == NO_RUN else cell for cell in row.cells)
+    return replace(row, cells=cells, gaps=(), left_out=one.said, backup_of="", retired=True)
+
+
+def proven(rows: Iterable[ProvenRow], known: Sequence[Retirement]) -> list[ProvenRow]:
+    """Return the objectives. Those of a retired drill are left out when no run of the period has them, and have a note otherwise."""
+    kept = []
+    for row in rows:
+        one = covering(known, row.drill, row.environment)
+        if one is None:
+            kept.append(row)
+        elif row.newest_run:
+            kept.append(replace(row, notes=(*row.notes, one.said)))
+    return kept

@@ -1,0 +1,77 @@
+"""The work of ``schedule.retire``. It records that a drill or an environment no longer exists."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from drillbook.cli import run_identity
+from drillbook.cli.console import console
+from drillbook.errors import UnknownName, UsageError, escaped
+from drillbook.journal import damaged
+from drillbook.language.strict import did_you_mean
+from drillbook.project import estate, retirements, schedule_record, schedules, standings
+from drillbook.project.project import Project
+from drillbook.project.schedule_record import RETIRED, Entry
+from drillbook.report.figures import one_line
+
+
+def retire(project: Project, drill: str, environment: str, reason: str, *, dry: bool = False) -> int:
+    """Record the retirement of ``drill``, of ``environment``, or of the drill in this environment only.
+
+    With ``dry``, print only what would be recorded. Raises UsageError when the drill or the environment still exists, or when
+    no reason is given, and UnknownName when no run has the name.
+    """
+    if not (drill or environment):
+        raise UsageError("name the drill, or the environment with --environment", hint=EXAMPLE)
+    if not reason.strip():
+        raise UsageError("a retirement needs --reason; the audit shows it", hint=EXAMPLE)
+    _check_known(project, drill, environment)
+    _check_gone(project, drill, environment)
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    entry = Entry(at, RETIRED, drill, "", environment, "", escaped(reason), by=run_identity.operator())
+    (made,) = retirements.of([entry])
+    if not dry:
+        try:
+            schedule_record.append(project.ready_reports(), entry)
+        except OSError as error:
+            raise UsageError(f"{schedule_record.FILE} cannot be written: {error.strerror}") from None
+    said = f"{'would record: ' if dry else ''}{made.subject}: {made.said}. A later run ends the retirement."
+    console().print(Text(one_line(said)), soft_wrap=True)
+    return 0
+
+
+EXAMPLE = 'invoke schedule.retire --environment staging --reason "staging was removed, ticket 4711"'
+
+
+def _check_known(project: Project, drill: str, environment: str) -> None:
+    """Raise UnknownName when no run in the record has the drill and the environment."""
+    runs = [folder for folder in project.runs() if not damaged.lost(folder)]
+    known = list(standings.read(runs, project))
+    if any(drill in ("", name) and environment in ("", place) for name, place in known):
+        return
+    names = sorted({name for name, _ in known}) if drill else sorted({place for _, place in known})
+    what = " in ".join(filter(None, (f"of {drill!r}" if drill else "", repr(environment) if environment else "")))
+    raise UnknownName(
+        f"the record has no run {what if drill else f'in {what}'}, so nothing reports it as missing",
+        hint=f"{did_you_mean(drill or environment, names)}runs of: {', '.join(names) or 'none'}",
+    )
+
+
+def _check_gone(project: Project, drill: str, environment: str) -> None:
+    """Raise UsageError when the drill, or the inventory of the environment, still exists."""
+    if not drill:
+        found = estate.read(project)
+        if environment in found.environments:
+            raise UsageError(
+                f"an inventory still names the environment {environment}",
+                hint="remove the file first; to exempt single services, write `not_drilled` with a reason there",
+            )
+        return
+    for one in schedules.read(project):
+        if one.name == drill and (not environment or environment in (one.environments or (environment,))):
+            raise UsageError(
+                f"drills/ still contains {drill}" + (f", which may run in {environment}" if environment else ""),
+                hint=f"take {environment} out of `guard.environments` first" if environment else "remove its file first",
+            )

@@ -1,0 +1,63 @@
+"""Retirements of drills and environments that no longer exist. They are entries of the record ``reports/schedule.jsonl``.
+
+A retired drill or environment is not reported as missing or overdue any more. A later run ends the retirement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbook.project import schedule_record
+from drillbook.project.schedule_record import RETIRED, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """Statement of a person that a drill or an environment no longer exists."""
+
+    at: str
+    drill: str
+    """Name of the drill or suite. It is empty when the whole environment is retired."""
+    environment: str
+    """Name of the environment. It is empty when the drill is retired in all environments."""
+    by: str
+    reason: str
+
+    @property
+    def said(self) -> str:
+        """Words about the retirement: date, person and reason."""
+        return f"retired on {self.at[:10]} by {self.by}: {self.reason}"
+
+    @property
+    def subject(self) -> str:
+        """Words for the retired thing."""
+        where = f" in {self.environment}" if self.environment else ""
+        return f"{self.drill}{where}" if self.drill else f"all drills and services{where}"
+
+    def covers(self, drill: str, environment: str) -> bool:
+        """Return True when the retirement is about ``drill`` in ``environment``."""
+        return self.drill in ("", drill) and self.environment in ("", environment)
+
+
+def of(entries: Iterable[Entry]) -> list[Retirement]:
+    """Return the retirements in the record, oldest first."""
+    return [Retirement(one.at, one.drill, one.environment, one.by, one.message) for one in entries if one.kind == RETIRED]
+
+
+def in_force(found: Sequence[Retirement], runs: Iterable[tuple[str, str, str]]) -> list[Retirement]:
+    """Return the retirements that no later run ended. ``runs``: drill, environment and start of each run."""
+    newest: dict[tuple[str, str], str] = {}
+    for drill, environment, started in runs:
+        newest[drill, environment] = max(newest.get((drill, environment), ""), started)
+    return [one for one in found if not any(at > one.at for key, at in newest.items() if one.covers(*key))]
+
+
+def places(reports: Path, newest: Mapping[tuple[str, str], str], there: Iterable[str]) -> set[str]:
+    """Return the environments that are retired and that no inventory names. ``newest``: start of the newest run of each drill
+    in each environment. ``there``: environments of the inventories.
+    """
+    runs = ((drill, place, at) for (drill, place), at in newest.items())
+    found = in_force(of(schedule_record.read(reports)[0]), runs)
+    return {one.environment for one in found if not one.drill} - set(there)
