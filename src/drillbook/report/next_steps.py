@@ -59,7 +59,7 @@ def other_inventory(view: RunView) -> str:
     """Return the inventory that has the services which this machine lacks, as the plan's inventory tells it in `missing`. The
     result is empty when it tells none.
     """
-    texts = (str(fields.get("missing") or "") for fields in view.plan["inventory"]["services"].values())
+    texts = (str(fields.get("missing") or "") for fields in (view.plan.get("inventory") or {}).get("services", {}).values())
     named = dict.fromkeys(found[1] for text in texts if (found := _OTHER.search(text)))
     lacking = " ".join(one.measured for one in view.result.findings if one.code == "not-run-here")
     return next((name for name in named if f"--inventory {name}" in lacking), "")
