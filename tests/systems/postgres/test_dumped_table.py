@@ -2,6 +2,7 @@
 
 import gzip
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from drillbook.systems.postgres.tables import Name
 from drillbook.systems.tar.source import TarSource
 from tests.systems.postgres import fixtures, majors
 from tests.systems.postgres.dumps import Source, cut, largest
+from tests.systems.postgres.test_killed import Dying
 from tests.systems.refusals import refused_until
 
 place, primary = fixtures.place, fixtures.primary
@@ -79,6 +81,19 @@ def test_a_dropped_table_comes_back_from_an_own_dump_with_all_that_went_along(pl
     assert (facts["backup"]["id"], facts["in_place"]) == ("shop.dump", True)
     assert facts["compared"] == "in the transaction that restored it"
     assert not list((place.folder / "scratch").rglob("*.sql")), "nothing is left on the host"
+
+
+def test_a_table_that_a_killed_controller_restored_keeps_what_was_written_since(place, primary, dumped, nightly):
+    """psql committed, and the controller died before it recorded this. The step runs again."""
+    take(dumped, nightly, "custom")
+    removed = place.run("postgres.drop_table", service="primary", table="orders")["removed_data"]
+    action, ctx = step(place, "orders"), place.context(step="restore.1")
+    assert action.run(replace(ctx, host=Dying(target=place.host.target)))["restored_data"] == removed
+    primary.sql("DELETE FROM orders WHERE id = 1")
+    facts = action.run(ctx)
+    assert facts["compared"] == "in the transaction of an earlier attempt of this step"
+    assert (facts["rows"], facts["restored_data"]) == (removed["rows of public.orders in primary"] - 1, removed)
+    place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
 
 
 def test_a_table_that_exists_is_not_overwritten(place, primary, dumped, nightly):
