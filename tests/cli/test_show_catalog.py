@@ -1,16 +1,36 @@
-"""Output of the task `catalog` on a narrow terminal."""
+"""Output of the task `catalog` on a terminal."""
 
 import json
 
+import pytest
+
+from drillbook.catalog import entries
 from drillbook.cli import console, show_catalog
 
 
-def test_no_word_of_the_last_sentence_is_broken(monkeypatch, capsys):
-    monkeypatch.setattr(console, "PIPE_WIDTH", 60)
+@pytest.mark.parametrize(("kind", "width"), [("", 60), ("", 80), ("folder", 80)])
+def test_no_line_is_broken_by_the_terminal_and_no_name_is_missing(monkeypatch, capsys, kind, width):
+    monkeypatch.setattr(console, "PIPE_WIDTH", width)
+    show_catalog.catalog(kind, as_json=False)
+    said = capsys.readouterr().out
+    lines = said.splitlines()
+    assert max(map(len, lines)) <= width
+    names = [entry.name for entry in entries.selected(kind)]
+    assert all(sum(line.split()[:1] == [name] for line in lines) == 1 for name in names)
+    assert " ".join(said.split()).count("may take longer or shorter.") == 1
+
+
+def test_all_entries_are_short_and_one_kind_tells_what_each_needs(monkeypatch, capsys):
+    monkeypatch.setattr(console, "PIPE_WIDTH", 80)
     show_catalog.catalog("", as_json=False)
-    last = capsys.readouterr().out.partition("copies it into a project")[2]
-    assert max(map(len, last.splitlines())) <= 60
-    assert " ".join(last.split()).endswith("may take longer or shorter.")
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) <= 120
+    assert [line for line in said.splitlines() if line in show_catalog.HEADS.values()] == [*show_catalog.HEADS.values()]
+    assert "catalog --for KIND" in said
+    show_catalog.catalog("folder", as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "breaks, then restores: folder, pg_dump, postgres, restic, s3" in said
+    assert "init --with rehearse-archives" in said
 
 
 def test_a_time_is_that_of_the_last_run_here_or_an_order_of_size_with_its_source(tmp_path, monkeypatch, capsys):
@@ -26,11 +46,10 @@ def test_a_time_is_that_of_the_last_run_here_or_an_order_of_size_with_its_source
     monkeypatch.setattr(console, "PIPE_WIDTH", 100)
     show_catalog.catalog("", as_json=False)
     told = capsys.readouterr().out
-    (newest,) = [line for line in told.splitlines() if line.startswith("restore-newest ")]
-    assert newest.endswith("22.0 s last run")
-    (other,) = [line for line in told.splitlines() if line.startswith("quarterly (suite)")]
-    assert other.endswith("about 1 min")
-    assert "measured on a running lab with 2 cores" in " ".join(told.split())
+    told = " ".join(told.split())
+    assert told.partition(" restore-newest ")[2].partition(" (")[2].startswith("22.0 s last run)")
+    assert "files and API (about 1 min, breaks, then restores)" in told
+    assert "measured on a running lab with 2 cores" in told
 
 
 def test_an_order_of_size_is_not_off_by_more_than_a_half():

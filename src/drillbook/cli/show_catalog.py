@@ -1,4 +1,4 @@
-"""Output of the task ``catalog``. It lists the shipped drills, suites, trees, rules and lab files, as a table or as JSON."""
+"""Output of the task ``catalog``. It lists the shipped drills, suites, trees, rules and lab files, as lines or as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from drillbook.catalog import entries
@@ -18,7 +18,11 @@ from drillbook.installation.program_name import program
 from drillbook.project import standings
 from drillbook.project.project import Project
 from drillbook.report.figures import lasted, seconds, took
+from drillbook.report.terminal.next_steps import shown_steps
+from drillbook.report.terminal.prose import Prose
 
+HEADS = {"suite": "Suites", "drill": "Drills", "tree": "Diagnosis trees", "rules": "Alert rules", "lab": "Lab files"}
+"""Heading for each type of entry, in the order of the list."""
 ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 """Durations, in seconds, to which the duration of a run on another machine is rounded, because only its order of size holds."""
 SOURCE = (
@@ -35,25 +39,37 @@ def catalog(kind: str, *, as_json: bool) -> int:
     if as_json:
         print_json([asdict(entry) for entry in found])
         return 0
-    out = console()
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    words = {"entry": [_name(entry) for entry in found], "needs": [word for e in found for word in _needs(e).split()]}
-    for column in ("entry", "needs", "takes"):
-        longest = max(map(len, words.get(column, [""])), default=0)
-        table.add_column(column, overflow="fold", no_wrap=column == "takes", min_width=longest)
-    known = last_runs()
-    for entry in found:
-        name = Text(_name(entry))
-        name.append(f"\n{entry.purpose}", style="dim")
-        table.add_row(name, Text(_needs(entry)), Text(_takes(entry, known)))
-    out.print(table)
-    out.print(Text(f"\nNext: {program()} init --with {found[0].name}   copies it into a project"), soft_wrap=True)
-    out.print(Text(SOURCE))
+    out, known = console(), last_runs()
+    for sort, head in HEADS.items():
+        if some := [entry for entry in found if entry.sort == sort]:
+            out.print(Text(head, style="bold"))
+            width = max(len(entry.name) for entry in some)
+            for entry in some:
+                out.print(_whole(entry, known) if kind else _short(entry, width, known))
+            out.print()
+    kinds = sorted({one for entry in entries.entries() for one in entry.kinds})
+    if not kind:
+        out.print(Prose(Text(f"Kinds for --for: {', '.join(kinds)}."), 2))
+    out.print(Prose(Text(SOURCE), 2))
+    steps = [("see what each for one kind needs", f"{program()} catalog --for KIND")] if not kind else []
+    example = next((entry.name for entry in found if entry.subject == kind), found[0].name) if kind else "NAME"
+    out.print(shown_steps([*steps, ("copy one into a project", f"{program()} init --with {example}")]))
     return 0
 
 
-def _name(entry: Entry) -> str:
-    return entry.name if entry.sort in ("drill", "rules", "lab") else f"{entry.name} ({entry.sort})"
+def _whole(entry: Entry, known: Mapping[str, float]) -> RenderableType:
+    """Return the name of an entry with its duration, and below it the purpose and what it needs."""
+    name = Text.assemble("  ", (entry.name, "bold"), (f"  {_takes(entry, known)}", "dim"))
+    return Group(name, Prose(Text(entry.purpose), 6), Prose(Text(_needs(entry), style="dim"), 6))
+
+
+def _short(entry: Entry, width: int, known: Mapping[str, float]) -> RenderableType:
+    """Return the name of an entry with its purpose, its duration, and a mark if it injects a fault."""
+    marks = [_takes(entry, known)] if entry.seconds is not None or entry.name in known else []
+    marks += ["breaks, then restores"] if entry.breaks else []
+    marks += ["Docker lab"] if entry.lab == "docker" else []
+    text = Text(entry.purpose).append(f" ({', '.join(marks)})" if marks else "", style="dim")
+    return Prose(text, 2, label=Text(f"{entry.name:{width}}  ", style="bold"))
 
 
 def _needs(entry: Entry) -> str:
