@@ -5,7 +5,7 @@ import re
 import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
-from drillbook.report import headlines, html, losses, markdown, rehearsal, rows, wording
+from drillbook.report import headlines, html, index, losses, markdown, rehearsal, rows, wording
 from drillbook.report.terminal import summary
 from drillbook.sdk.backup_source import PRINTED_BASIS
 from tests.report import renderings, samples
@@ -208,3 +208,16 @@ def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_a
     }
     assert [row.clock.key for row in rows.clock_rows(told.result)] == ["restore", "waiting"]
     assert not rehearsal.rows(stored(inject=True).result), "the team's own commands may have broken something"
+
+
+def test_lists_of_runs_tell_the_figures_of_rehearsals():
+    told = view()
+    run = {"run": told.result.run, "drill": told.result.drill, "verdict": "passed", "exit": 0, "folder": "r"}
+    suite = samples.suite()[0].model_copy(update={"runs": (run,)})
+    screen = plain(renderings.printed(summary.suite_ending(suite, [told])))
+    assert "restored in would be lost" in screen
+    assert "0.61 s 12 s ± 1 s" in screen
+    assert "restored in 0.61 s, 12 s ± 1 s would be lost" in plain(html.render_suite(suite, [told]))
+    listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
+    assert re.search("0.61 s ?to restore; no objective", listed)
+    assert re.search("12 s ± 1 s ?would be lost; no objective", listed)

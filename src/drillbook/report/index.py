@@ -12,7 +12,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Objective, Verdict
-from drillbook.report import open_findings, pages, remarks, rows, tolerated, wording
+from drillbook.report import open_findings, pages, rehearsal, remarks, rows, tolerated, wording
 from drillbook.report.audit_pages import AuditPages
 from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun, drill_of
@@ -65,6 +65,8 @@ class IndexEntry:
     """Findings of medium severity or higher, the worst first. A suite has the findings of its drills."""
     reason: str = ""
     """Reason of the verdict. It is empty for a run that passed, and for a run without a result."""
+    rehearsed: rehearsal.Brief | None = None
+    """Figures of a rehearsal. None for any other run."""
 
     @property
     def beside(self) -> str:
@@ -98,6 +100,7 @@ class Row:
     href: str | None
     rto: ObjectiveRow | None
     rpo: ObjectiveRow | None
+    rehearsed: rehearsal.Brief | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,9 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         remarks=remarks.of_run(remarks.steps_of(result.get("steps", ())), str(result["started"]), objectives.get("rpo")),
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
         service=str(result.get("service") or ""),
+        rehearsed=rehearsal.brief(
+            remarks.steps_of(result.get("steps", ())), str(result["started"]), broken=bool(result.get("faults"))
+        ),
         findings=tuple(open_findings.grave(found)),
         reason=_reason(result),
     )
@@ -298,7 +304,7 @@ def _age(entry: IndexEntry) -> tuple[float, str]:
 
 def _row(entry: IndexEntry, *, child: bool = False) -> Row:
     found = {row.key: row for row in rows.objective_rows(entry.objectives, entry.remarks, entry.verdict)}
-    return Row(entry, child, link(entry.href), found.get("rto"), found.get("rpo"))
+    return Row(entry, child, link(entry.href), found.get("rto"), found.get("rpo"), entry.rehearsed)
 
 
 def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:

@@ -6,18 +6,20 @@ were not made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from drillbook.judge.result import Result
+from drillbook.judge.result import Result, StepResult
 from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
 from drillbook.report.markdown_syntax import prose, table
-from drillbook.report.restore_steps import restores
+from drillbook.report.restore_steps import Told, restores
 
 TIMED = "timed inside the restore step; the clock Restore counts the whole phase, so it is longer"
 """Text that tells the duration of a restore from the clock Restore of the same report."""
 STORED_BASIS = "time of the backup's snapshot, by the clock of the server; until a step found the backup in the store"
+NOT_MEASURED = "not measured"
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
 STAGES = (
@@ -39,26 +41,50 @@ def facts(result: Result) -> dict[str, Mapping[str, Any]]:
     A rehearsal restores a backup and injects no fault. A restore of a backup that Drillbook stored has the facts of
     ``RESTORE`` and ``MEASURE`` as far as its steps recorded them. The result is empty for any other run.
     """
-    if result.faults:
-        return {}
-    if all(step.action != RESTORE for step in result.steps):
-        return _of_store(result)
-    done: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in result.steps if step.status == "done"}
+    return {} if result.faults else _facts(result.steps)
+
+
+def _facts(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
+    if all(step.action != RESTORE for step in steps):
+        return _of_store(steps)
+    done: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in steps if step.status == "done"}
     return done if RESTORE in done else {}
 
 
-def _of_store(result: Result) -> dict[str, Mapping[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """Figures of a rehearsal as short texts, for lists of runs."""
+
+    restored: str
+    """Duration of the restore."""
+    lost: str
+    """Data that would be lost, with its error. It is ``not measured`` without such a figure."""
+    taken: str
+    """Words for a backup that was taken during the run. It is empty for an older backup."""
+
+
+def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: bool) -> Brief | None:
+    """Return the figures of a rehearsal. Returns None for any other run. ``broken``: true for a run with faults."""
+    known = {} if broken else _facts(steps)
+    if not known:
+        return None
+    total = (known[RESTORE].get("seconds") or {}).get("total")
+    restored = NOT_MEASURED if total is None else took(total)
+    return Brief(restored, loss(known.get(MEASURE, {})) or NOT_MEASURED, remarks.taken_by_run(steps, started))
+
+
+def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
     """Return the facts of a run that restored a backup which Drillbook stored, and injected nothing.
 
     The age of the backup is that of the newest step that found it in the store.
     """
-    if any(step.id.startswith("inject.") for step in result.steps):
+    if any(step.id.startswith("inject.") for step in steps):
         return {}
-    for step in restores(result.steps):
+    for step in restores(steps):
         address, at = step.facts.get("manifest"), step.facts.get("snapshot_at")
         if not isinstance(address, str) or not at:
             continue
-        ages = [one.facts for one in result.steps if one.facts.get("manifest") == address and "age_s" in one.facts]
+        ages = [one.facts for one in steps if one.facts.get("manifest") == address and "age_s" in one.facts]
         name = address.partition("#")[0].removesuffix("/manifest.json")
         measured = {"loss_s": ages[-1]["age_s"], "basis": STORED_BASIS} if ages else {}
         return {RESTORE: {**step.facts, "backup": {"id": name, "taken_at": at}}, MEASURE: measured}

@@ -9,7 +9,7 @@ from typing import Any
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import RunView, SuiteResult, Verdict
-from drillbook.report import headlines, open_findings, residue_state, rows, tolerated, wording
+from drillbook.report import headlines, open_findings, rehearsal, residue_state, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.remarks import RESERVED
 from drillbook.report.rows import ObjectiveRow
@@ -34,6 +34,8 @@ class SuiteRow:
     """Number of findings of medium severity or higher in a drill that passed. It is empty when there are no such
     findings.
     """
+    rehearsed: rehearsal.Brief | None = None
+    """Figures of a rehearsal. None for any other drill."""
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:
@@ -58,6 +60,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         if view
         else (f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this."),
         tolerated=tolerated.summary(view) if view else "",
+        rehearsed=rehearsal.brief(view.result.steps, view.result.started, broken=bool(view.result.faults)) if view else None,
         beside=open_findings.beside(str(view.result.verdict), rows.findings_of(view.result)) if view else "",
     )
 

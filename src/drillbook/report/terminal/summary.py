@@ -163,12 +163,21 @@ def _drills(found: Sequence[SuiteRow]) -> Table:
     """Return a table with one line for each drill, even on a terminal with 80 columns. The table leaves out measurement errors."""
     keys = [key for key in wording.SHORT if any(one.key == key for row in found for one in row.objectives)]
     keys += sorted({one.key for row in found for one in row.objectives} - set(keys))
-    table = _table("Drills", "drill", "verdict", *(COLUMNS.get(key, wording.objective_name(key)) for key in keys))
+    heads = ("restored in", "would be lost") if any(row.rehearsed for row in found) else ()
+    table = _table("Drills", "drill", "verdict", *(COLUMNS.get(key, wording.objective_name(key)) for key in keys), *heads)
     for row in found:
         known = {one.key: one for one in row.objectives}
         cells = [_brief(known[key]) if key in known else Text("-" if row.view else "?", style="dim") for key in keys]
-        table.add_row(Text(one_line(row.drill)), _state(row.verdict), *cells)
+        table.add_row(Text(one_line(row.drill)), _state(row.verdict), *cells, *(_rehearsed(row) if heads else ()))
     return table
+
+
+def _rehearsed(row: SuiteRow) -> tuple[Text, Text]:
+    """Return the cells with the figures of a rehearsal."""
+    told = row.rehearsed
+    if told is None:
+        return Text("-", style="dim"), Text("-", style="dim")
+    return Text(told.restored), Text(told.lost + (f" {remarks.RECENT_MARK}" if told.taken else ""))
 
 
 def _told(found: Sequence[SuiteRow]) -> list[RenderableType]:
@@ -198,6 +207,8 @@ def _legend(found: Sequence[SuiteRow]) -> list[RenderableType]:
     parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
     lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
     lines += filter(None, [remarks.legend(one.mark for one in shown)])
+    if any(row.rehearsed and row.rehearsed.taken for row in found) and remarks.RECENT_BACKUP not in "".join(lines):
+        lines.append(remarks.LEGENDS[remarks.RECENT_MARK])
     return [Prose(Text("\n".join(lines), style="dim"), 2, below=1)] if lines else []
 
 
