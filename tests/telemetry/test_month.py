@@ -121,7 +121,7 @@ BAD = (State.OVERDUE, State.NEVER)
 def ended(book, begun, drill, how):
     """A run with this end, and its reports."""
     suite = SUITES.get(begun, "") if drill == "api-down" else ""
-    hosts = SITE if drill == "rehearse" else HOSTS
+    hosts = SITE if drill in ("rehearse", "again") else HOSTS
     run = book.run(begun, drill=drill, text=(book.root / "drills" / f"{drill}.yml").read_text(), hosts=hosts, suite=suite)
     if how == "left":
         run.fault().availability(*SAMPLES).recovery(verify="failed").end([LEFT])
@@ -222,7 +222,7 @@ def _turns(answers):
     return {datetime.fromtimestamp(at, UTC) for _, moments in answers.values() for at in moments.values()}
 
 
-def _made(project, until, today):
+def made(project, until, today):
     found, strays = records.find(project.reports)
     return content.make(
         found,
@@ -240,29 +240,35 @@ def _open_rows_agree(project, now):
     """The audit of a period that has not ended shows as overdue what `drill.due` shows at the same moment."""
     told = {
         (row.service, row.drill, row.since[:19])
-        for row in _made(project, date(2026, 12, 31), now.date()).missed
+        for row in made(project, date(2026, 12, 31), now.date()).missed
         if row.since and not row.until  # not what never ran
     }
     found = [row for row in due.read(project, now).rows if row.overdue_since and row.environment and row.state in BAD]
     assert told == {(row.service, row.drill, row.overdue_since[:19]) for row in found}, now
 
 
+def spans(audit):
+    """Services and drills that the audit lists as overdue, each with the beginning and the end."""
+    rows = [row for row in audit.missed if row.since]
+    return [(row.service, row.drill, moment(row.since), moment(row.until) if row.until else END) for row in rows]
+
+
 def _audit_agrees(project, answers):
-    made = _made(project, date(2026, 3, 31), END.date())
+    audit = made(project, date(2026, 3, 31), END.date())
     told = {
         (one.newest.subject[1], key): one.proven(key)
         for one in run_figures.read(project)
         for key in one.newest.data.get("objectives") or ()
     }
-    assert told == {(row.drill, row.key): row.proven for row in made.proven}
+    assert told == {(row.drill, row.key): row.proven for row in audit.proven}
     assert set(told.values()) == {True, False}
-    spans = [(row.service, row.drill, moment(row.since), moment(row.until) if row.until else END) for row in made.missed]
-    assert spans == [(*subject, _at((since,)), _at((until,))) for *subject, since, until in EXPECTED]
+    found = spans(audit)
+    assert found == [(*subject, _at((since,)), _at((until,))) for *subject, since, until in EXPECTED]
     for at, bad in answers.items():
-        assert bad == {(service, drill) for service, drill, since, until in spans if since <= at < until}, at
+        assert bad == {(service, drill) for service, drill, since, until in found if since <= at < until}, at
     changes = sum(one != other for one, other in zip(list(answers.values()), list(answers.values())[1:], strict=False))
     assert (
-        changes >= len({at for *_, since, until in spans for at in (since, until)}) - 2
+        changes >= len({at for *_, since, until in found for at in (since, until)}) - 2
     )  # a step at each beginning and end
 
 
