@@ -56,6 +56,25 @@ def test_an_environment_that_nothing_names_is_refused_and_an_empty_one_is_told(f
     assert "no drill or suite that has a schedule (`every`) may run in qa" in " ".join(done.stdout.split())
 
 
+def test_a_changed_schedule_is_noted_unless_the_task_is_dry(folder):
+    folder.write("every: 7d\n" + GOOD)
+    folder.run("drill", "sample", "--quiet")
+    record = folder.root / "reports" / "schedule.jsonl"
+    folder.run("drill.due")
+    assert not record.exists(), "the run recorded this schedule"
+    folder.write("every: 9d\n" + GOOD)
+    assert folder.run("--dry", "drill.due").returncode == 0
+    assert not record.exists()
+    for _ in range(2):
+        assert folder.run("drill.due").returncode == 0
+    (line,) = record.read_text().splitlines()
+    assert (json.loads(line)["kind"], json.loads(line)["schedule"]["every"]) == ("schedule", "9d")
+    record.unlink()
+    record.mkdir()  # cannot be written
+    done = folder.run("drill.due")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_next_command_names_the_inventory_of_the_environment(folder):
     folder.write("every: 7d\nguard: {environments: [staging]}\n" + GOOD)
     text = (folder.root / "inventory" / "lab.yml").read_text()
