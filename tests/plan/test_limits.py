@@ -38,7 +38,7 @@ def test_hosts_are_looked_up_only_where_the_drill_names_some():
 def test_a_plan_says_each_limit_in_a_sentence():
     assert list(planned(windows=[WINDOW], max_hosts=2, max_percent={"web": 50}, hosts="db").sentences()) == [
         f"may begin {WINDOW}",
-        "faults hit at most 2 of the hosts of all",
+        "faults hit at most 2 of all hosts",
         "faults hit at most 50 % of the hosts of web",
         (
             "the run ends at once when this condition fails: shop: http.available (every 0.5 s; bad for 10 s, or 3 checks "

@@ -56,9 +56,13 @@ class Period:
     def parse(cls, since: str, until: str) -> Period:
         """Make the period between two dates. Both dates are included.
 
-        Raises UsageError when a date is invalid, or when the last date lies before the first.
+        Raises UsageError when a date is invalid or empty, or when the last date lies before the first.
         """
-        first, last = _day("since", since), _day("until", until)
+        days = [_day(name, text) for name, text in (("since", since), ("until", until)) if text]
+        if len(days) < 2:
+            hint = "`invoke audit --since 2026-01-01 --until 2026-12-31`; `invoke audit` alone means the current quarter"
+            raise UsageError("an audit needs both --since and --until, or neither of them", hint=hint)
+        first, last = days
         if last < first:
             raise UsageError(
                 f"--until {last} lies before --since {first}",

@@ -71,8 +71,8 @@ def render(
 
 
 def open_report(project: Project, run: str) -> int:
-    """Open the report of the run or suite ``run`` in the browser. Without a browser, print the path of the report. If
-    ``run`` is empty, the newest run is used.
+    """Open the report of the run or suite ``run`` in the browser. Without a browser, print the path of the report, and the
+    reason to standard error. If ``run`` is empty, the newest run is used.
     """
     report = project.run(run, suites=True) / PAGE
     if not report.is_file():
@@ -86,6 +86,8 @@ def open_report(project: Project, run: str) -> int:
         ) and webbrowser.open(report.resolve().as_uri())
     except webbrowser.Error:
         opened = False
+    if not opened:
+        console(aside=True).print(Text("no browser can be started from here; open this file in one:"), soft_wrap=True)
     console().print(Text(f"opened {shown_path(report)}" if opened else str(report.resolve())), soft_wrap=True)
     return 0
 

@@ -396,4 +396,4 @@ def _about(estimate: dict[str, Any], told: int = 0) -> str:
         return "time unknown: no run yet"
     shown_s = f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s"
     number = "" if runs == told else f" (median of {runs} runs)"
-    return f"last time {shown_s}" if runs == 1 else f"earlier runs took {shown_s}{number}"
+    return f"took {shown_s} last time" if runs == 1 else f"earlier runs took {shown_s}{number}"

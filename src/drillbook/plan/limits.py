@@ -176,7 +176,8 @@ class PlannedGuard(PlanPart):
             yield f"may begin {'; or '.join(map(str, self.windows))}"
         for limits, unit in ((self.max_hosts, ""), (self.max_percent, " %")):
             for group, most in limits.items():
-                yield f"faults hit at most {most}{unit} of the hosts of {group}"
+                hosts = "all hosts" if group == "all" else f"the hosts of {group}"
+                yield f"faults hit at most {most}{unit} of {hosts}"
         for condition in self.conditions:
             yield f"the run ends at once when this condition fails: {condition.sentence()}"
         if self.hosts:

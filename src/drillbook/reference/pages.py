@@ -168,6 +168,10 @@ One YAML file below `inventory/` describes one environment. Secrets are named, n
 """
 
 
+ERRORS = """\
+
+A message says what happened; its hint says what to do next. Each error has a code, which stays the same in all versions, and
+one of these exit statuses. Plugins raise the classes of `drillbook.errors`."""
 CONTACTS = """\
 
 ### How a contact is told
@@ -356,15 +360,14 @@ def _findings() -> str:
 
 
 def _errors() -> str:
-    tree = _said(errors).partition("\n\n")[2]
-    rows = [
-        (f"`{one.code}`", str(one.exit_status), one.__name__, _said(one).partition("\n")[0])
-        for one in _every(errors.DrillbookError)
-    ]
+    said: dict[tuple[str, str], list[str]] = {}
+    for one in _every(errors.DrillbookError):
+        said.setdefault((f"`{one.code}`", str(one.exit_status)), []).append(_said(one).partition("\n")[0])
+    rows = [(code, status, " Or: ".join(texts)) for (code, status), texts in said.items()]
     verdicts = [(f"`{verdict}`", str(status)) for verdict, status in result.EXIT.items()]
     verdicts += [("a usage error: nothing was touched", "2"), ("residue, whatever the verdict", str(Exit.RESIDUE))]
-    return f"# Errors and exit statuses\n\n{_table(('verdict', 'exit'), verdicts)}\n{tree}\n\n" + _table(
-        ("code", "exit", "error", "what"), rows
+    return f"# Errors and exit statuses\n\n{_table(('verdict', 'exit'), verdicts)}\n{ERRORS}\n\n" + _table(
+        ("code", "exit", "what"), rows
     )
 
 

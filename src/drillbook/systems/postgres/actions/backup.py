@@ -248,10 +248,7 @@ class Restore(Write):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that keeps a complete restore and admits its clients.
-
-        The undo discards an unfinished restore or a temporary cluster.
-        """
+        """Return an undo that removes an unfinished restore or a temporary cluster, and admits the clients of a complete one."""
         name = "postgres.remove_cluster" if self.temporary else "postgres.clear_restore"
         return Undo.by_action(name, service=self.service)
 

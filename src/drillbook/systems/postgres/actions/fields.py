@@ -16,7 +16,9 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 ServiceName = Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
-Location = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `postgres.dump`.")]
+Location = Annotated[
+    Uri, Field(alias="from", description="Fact `location` of the step `postgres.dump` or `postgres.newest_backup`.")
+]
 BaseLocation = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `postgres.base_backup`.")]
 
 
