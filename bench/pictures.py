@@ -37,28 +37,27 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Terminal</
 body {{ margin: 0; background: #1b1b1b; padding: 18px 22px; width: max-content; }}
 pre {{ margin: 0; font: 15px/1.4 "DejaVu Sans Mono", "Noto Sans Mono CJK SC", monospace; color: #d9d9d9; }}
 b {{ color: #8ab4f8; font-weight: normal; }}</style><body><pre><b>$</b> {command}\n{screen}</pre></body></html>"""
-MISTAKE = """\
-drill: api-restart
-title: The API dies and is started again
-service: api
-objectives: {rto: 30s}
-inject:
-  - service.kill: {service: api}
-restore:
-  - service.sttart: {service: api}
-verify:
-  - http.responds: {url: "{{ services.api.url }}/health"}
-"""
+DRILL = "cache-stopped"
+"""Drill of the tutorial. The pictures of the tutorial show this drill."""
+MISSPELT = "terminal-mistake"
 TERMINAL = {
     "terminal-drill": "drillbook drill quarterly",
-    "terminal-plan": "drillbook drill.plan table-dropped",
-    "terminal-mistake": "drillbook drill api-restart",
+    "terminal-plan": f"drillbook drill.plan {DRILL}",
+    MISSPELT: f"drillbook drill {DRILL}",
 }
 """Pictures of the terminal, each with its command, in the order in which they are run. The first is the only run; all pictures of
 reports show this run.
 """
 SHOWN = "postgres-lost"
 """Drill of that run whose report is shown."""
+
+
+def drill(picture: str) -> str:
+    """Text of the tutorial's drill, with a misspelt action for the picture of a mistake."""
+    pages = (DOCS / "tutorial.md").read_text()
+    text = pages.partition(f"```yaml\ndrill: {DRILL}\n")[2].partition("```")[0]
+    text = f"drill: {DRILL}\n{text}"
+    return text.replace("service.start:", "service.sttart:") if picture == MISSPELT else text
 
 
 class Terminal:
@@ -119,7 +118,6 @@ def project() -> Iterator[tuple[Path, dict[str, str]]]:
         for words in (["init", "acme", "--with", "quarterly"], ["lab.up"]):
             where = folder / "acme" if words == ["lab.up"] else folder
             subprocess.run([str(program), *words], cwd=where, env=environment, check=True, stdin=subprocess.DEVNULL)
-        (folder / "acme" / "drills" / "api-restart.yml").write_text(MISTAKE)
         yield folder, environment
     finally:
         subprocess.run([str(program), "lab.down"], cwd=folder / "acme", env=environment, check=False)
@@ -159,6 +157,7 @@ def main() -> None:
     with project() as (folder, environment), Chrome(str(shutil.which("chromium")), folder / "profile") as chrome:
         terminal = Terminal(folder, environment)
         for name, command in TERMINAL.items():
+            (folder / "acme" / "drills" / f"{DRILL}.yml").write_text(drill(name))
             page = folder / f"{name}.html"
             page.write_text(html(command, terminal.screen(command)))
             shoot(chrome, page, DOCS / "pictures" / f"{name}.png", 980, 1500)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from bench import pictures
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +37,16 @@ def test_the_tutorial_works(tmp_path):
     finally:
         run("drillbook lab.down", folder, environment)
     assert len(ran) == 10
+
+
+def test_the_pictures_show_the_drill_and_the_commands_of_the_tutorial():
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    for name in ("terminal-plan", "terminal-mistake"):
+        assert f"$ {pictures.TERMINAL[name]}\n" in text
+        assert f"pictures/{name}.png" in text
+        assert yaml.safe_load(pictures.drill(name))["drill"] == pictures.DRILL
+    assert pictures.drill("terminal-plan") in text
+    assert "service.sttart" in pictures.drill("terminal-mistake")
 
 
 @pytest.mark.long(60)
