@@ -225,6 +225,13 @@ def test_eighty_columns_show_the_services_of_a_suite_below_it_unless_all_is_well
     assert lines[-2].startswith("rehearsal (suite)      2 services  ok ")
 
 
+def test_a_drill_that_never_ran_is_not_red_beside_one_that_did_not_pass():
+    never = DueRow(State.NEVER, "api", "new", "", every="7d")
+    rows = [never, replace(never, drill="bad", last_verdict="failed")]
+    state = next(column for column in due._columns(rows) if column.head == "state")
+    assert [str(cell.style) for cell in state.cells] == ["yellow", "bold red"]
+
+
 def test_a_wide_terminal_shows_everything_on_one_line():
     lines = printed(ROWS[:1], 150)
     assert lines[1].split() == [

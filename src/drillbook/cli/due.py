@@ -178,7 +178,7 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
         Column("drill", 0, [_drill(row) for row in rows]),
         Column("service", 2, [Text(_service(row)) for row in rows]),
         Column("environment", 3 if len(places) > 1 else 5, [Text(one_line(row.environment) or "-") for row in rows]),
-        Column("state", 0, [Text(row.state, style=STYLES[row.state]) for row in rows]),
+        Column("state", 0, [Text(row.state, style=_style(row)) for row in rows]),
         Column(
             "last passed (UTC)" if minutes else "last passed",
             1,
@@ -187,6 +187,11 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
         Column("last run", 4, [_verdict(row) for row in rows]),
         Column("due", 0, [until(row) for row in rows]),
     ]
+
+
+def _style(row: DueRow) -> str:
+    """Return the style of a state. Red is kept for what is overdue, and for drills that ran and did not pass."""
+    return "yellow" if row.state is State.NEVER and row.drill and not row.last_verdict else STYLES[row.state]
 
 
 def _drill(row: DueRow) -> Text:
