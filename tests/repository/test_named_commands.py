@@ -29,8 +29,10 @@ SHOWN_WITH_THE_PROGRAM = {
     ("cli/scaffold.py", "REHEARSAL"),
     ("cli/scaffold.py", "_copied"),
     ("cli/looked_project.py", "commands"),
+    ("cli/start_screen.py", "TASKS"),
+    ("cli/start_screen.py", "NEW"),
 }
-"""Commands that `with_examples` and `scaffold` print after the name of the program, by their file and variable or function."""
+"""Commands that `with_examples`, `scaffold` and `start_screen` print after the name of the program, by their file and variable or function."""
 REFERENCES = {
     ("cli/ci_files.py", "drill"): "the account of the command `su`",
     ("cli/sudoers.py", "drill.check"): "a remark in a file: what the rules tell to the task",
