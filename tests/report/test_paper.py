@@ -167,3 +167,10 @@ def test_the_names_of_runs_have_room_on_paper_and_reasons_of_doubt_need_no_scrol
     chrome.open(page)
     measured = chrome.measure()
     assert measured["needed"] <= measured["room"]
+
+
+def test_a_printed_report_numbers_its_pages_and_has_no_line_of_a_folded_plan(chrome: Chrome, tmp_path: Path) -> None:
+    assert print_out(chrome, tmp_path, renderings.ALL["passed.html"]()) > 1
+    text = html.render(samples.passed())
+    assert 'counter(page) " / " counter(pages)' in text
+    assert '<details class="fold not-on-paper"><summary>The whole plan' in text
