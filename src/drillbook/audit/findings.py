@@ -15,7 +15,7 @@ from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
 from drillbook.judge.result import Verdict
 from drillbook.report.open_findings import WITHIN, recovered_later
-from drillbook.report.rows import findings_of
+from drillbook.report.rows import each_finding
 from drillbook.report.wording import SHORT
 
 SEVERITIES = tuple(map(str, Severity))
@@ -124,7 +124,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         item
         for one in {one.folder: one for one in where}.values()
         if one.result
-        for item in findings_of(one.result)
+        for item in each_finding(one.result)
         if item.code == code and (one is newest or not open_now)  # an open finding is as severe as in the newest run
     ]
     worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
@@ -150,7 +150,9 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         items[-1].measured or items[-1].title,
         len(items) if open_now else 0,
         items[-1].wanted if items[-1].measured else "",
-        tuple(map(_text, (item for item in findings_of(where[-1].result) if item.code == code))) if where[-1].result else (),
+        tuple(map(_text, (item for item in each_finding(where[-1].result) if item.code == code)))
+        if where[-1].result
+        else (),
         items[-1].remedy,
     )
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from drillbook.findings import Finding, Severity
 from drillbook.judge.findings import RECOVERED
 from drillbook.judge.result import Objective, Verdict
+from drillbook.report import consequences
 from drillbook.report.figures import one_line
 
 GRAVE = ("critical", "high", "medium")
@@ -46,11 +47,17 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
     Lost writes that the RPO allows are left out.
     """
     found = [
-        Finding(code=str(one.get("code", "")), severity=one["severity"], title=str(one.get("title", "")))
+        Finding(
+            code=str(one.get("code", "")),
+            severity=one["severity"],
+            title=str(one.get("title", "")),
+            step=str(one.get("step") or "") or None,
+        )
         for one in result.get("findings", ())
         if one.get("severity") in GRAVE
     ]
-    return grave(as_shown(found, objectives_of(result)))
+    objectives = objectives_of(result)
+    return grave(consequences.folded(as_shown(found, objectives), objectives))
 
 
 def recovered_later(titles: Iterable[str]) -> str:

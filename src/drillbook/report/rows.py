@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, Result, RunView, Settled, Verdict
-from drillbook.report import objective_findings, open_findings, rehearsal, remarks, residue_state
+from drillbook.report import consequences, objective_findings, open_findings, rehearsal, remarks, residue_state
 from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, utc
 from drillbook.report.moments import MARKS, mark_name, meaning
 from drillbook.report.objective_figures import alone, drawn, objective_figure
@@ -115,7 +115,12 @@ class ClockRow:
 
 
 def findings_of(result: Result) -> list[Finding]:
-    """Return the findings of a run as the formats show them.
+    """Return the findings of a run as the formats show them. Findings that only follow from another one are left out."""
+    return consequences.folded(each_finding(result), result.objectives)
+
+
+def each_finding(result: Result) -> list[Finding]:
+    """Return all findings of a run, with the texts that the formats show.
 
     A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information.
     A finding about a missed objective also names the measurement error of the figure.

@@ -1,0 +1,53 @@
+"""Findings that only follow from another one: an objective is not verified because a verification failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from drillbook.findings import Finding
+from drillbook.judge.result import Objective
+
+UNVERIFIED = "objective-not-verified"
+NOT_PASSED = re.compile(r"the verification did not pass \((.+)\)")
+"""Regular expression that matches the reason why an objective is not verified, with the steps that failed."""
+ORDER = ("rto", "rpo", "detect")
+GRAVE = ("critical", "high")
+"""Severities of a cause. An objective that is not verified is as grave, so a less grave cause cannot stand for it."""
+
+
+def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
+    """Return the findings without those about objectives that are not verified because a verification failed. The finding of
+    that verification names these objectives instead.
+
+    A finding stays if no other finding tells its cause.
+    """
+    found = list(findings)
+    names: dict[int, list[str]] = {}
+    left_out = set()
+    for key in sorted(objectives, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key)):
+        objective = objectives[key]
+        cause = _cause(objective, found)
+        number = next(
+            (n for n, one in enumerate(found) if one.code == UNVERIFIED and one.title.endswith(f": {key.upper()}")), None
+        )
+        if cause is not None and number is not None:
+            names.setdefault(cause, []).append(key.upper())
+            left_out.add(number)
+    return [_with(one, names.get(n, ())) for n, one in enumerate(found) if n not in left_out]
+
+
+def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
+    """Return the number of the finding which tells why an objective is not verified. Return None if there is no such finding."""
+    match = NOT_PASSED.fullmatch(objective.reason or "")
+    steps = match[1].split(", ") if match and objective.met is None else []
+    causes = (n for n, one in enumerate(findings) if one.step in steps and one.severity in GRAVE and one.code != UNVERIFIED)
+    return next(causes, None)
+
+
+def _with(one: Finding, names: Sequence[str]) -> Finding:
+    """Add the objectives ``names`` to a finding as its consequence."""
+    if not names:
+        return one
+    what = f"therefore the {' and the '.join(names)} {'is' if len(names) == 1 else 'are'} not verified"
+    return one.model_copy(update={"measured": f"{one.measured}; {what}" if one.measured else what})
