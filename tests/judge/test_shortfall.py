@@ -7,8 +7,9 @@ import pytest
 
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.judge.shortfall import OLDER, findings, shortfalls
-from drillbook.report import headlines, html, index, open_findings, remarks, rows
+from drillbook.report import headlines, html, index, next_steps, open_findings, remarks, rows
 from tests.judge.test_judge import Story
+from tests.report import samples
 from tests.report.test_agreement import plain
 
 CHUNKS = "rows of public.chunks in database"
@@ -186,3 +187,14 @@ def test_a_restore_that_ran_again_counts_by_its_last_outcome_everywhere(tmp_path
     assert ("removed-data-missing" in {one.code for one in view.result.findings}) is missing
     assert ("did not come back" in headlines.sentence(view)) is missing
     assert bool(row.mark) is missing
+
+
+def test_the_next_steps_of_a_passed_suite_name_the_report_with_the_remedy(tmp_path):
+    view = told(tmp_path, 118792)
+    suite, _ = samples.suite()
+    passed = suite.model_copy(update={"verdict": Verdict.PASSED})
+    step = (f"read the remedy of the finding of {view.result.drill}", f"{view.program} report.open {view.result.run}")
+    assert step in next_steps.in_suite(passed, [view])
+    assert step in next_steps.after_suite(view.program, passed, [view], "lab")
+    without = [command for _, command in next_steps.in_suite(passed, [samples.passed()])]
+    assert not any("report.open" in command for command in without), "a drill without a grave finding needs none"

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from drillbook.judge.result import RunView, SuiteResult, Verdict
+from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.rows import rows_of
@@ -132,7 +133,7 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
     if not views:
         return []
     program, option = views[0].program, on(views[0].inventory)
-    steps = [*_left(program, views), *_not_passed(program, views, option)]
+    steps = [*_left(program, views), *_not_passed(program, views, option), *_findings(program, views)]
     proofs = _proofs(views)
     again = SUITE_AGAIN if steps or suite.verdict is not Verdict.PASSED else "repeat the suite"
     steps.append((again, f"{program} drill {one_line(suite.suite)}{option}"))
@@ -147,6 +148,7 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
     """
     option = on(inventory)
     steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, option)]
+    steps += _findings(program, views)
     if suite.verdict is not Verdict.PASSED:
         steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{option}"))
     return [*steps, *_proofs(views)]
@@ -155,6 +157,18 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return the suggestions of ``age_of_routine`` for all runs, each once, at most ``MOST_DRILLS`` of them."""
     return list(dict.fromkeys(filter(None, map(age_of_routine, views))))[:MOST_DRILLS]
+
+
+def _findings(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
+    """Return the commands that open the reports of passed drills with findings of medium severity or higher. These reports have
+    the remedies. At most ``MOST_DRILLS`` reports are named.
+    """
+    passed = [view.result for view in views if view.result.verdict is Verdict.PASSED]
+    found = [one for one in passed if open_findings.grave(open_findings.as_shown(one.findings, one.objectives))]
+    return [
+        (f"read the remedy of the finding of {one_line(one.drill)}", f"{program} report.open {one_line(one.run)}")
+        for one in found[:MOST_DRILLS]
+    ]
 
 
 def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
