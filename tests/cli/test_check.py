@@ -44,7 +44,9 @@ def test_all_that_is_missing_is_told_at_once(folder):
         "the script /no/such/script cannot be read",
     ):
         assert wrong in text, (wrong, text)
-    assert text.count("cannot connect to") == 2, "in the sentence and above its remedy; the locks and the steps do not repeat it"
+    assert text.count("cannot connect to") == 2, (
+        "in the sentence and above its remedy; the locks and the steps do not repeat it"
+    )
     assert "`hosts.away.address` (inventory/lab.yml:" in text
     assert "✗ the drill would be refused" in text
     as_json = folder.run("drill.check", "sample", "--json")
