@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, time
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.audit.timelines import Begun, Known, Timeline
+from drillbook.journal.run_files import RESULT
 from drillbook.plan import schedule_terms
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Span, Terms
@@ -164,7 +165,7 @@ def _row(kind: str, one: Timeline, span: Span, before: Begun, known: Known) -> M
     until = "" if span.until is None else passed.get(span.until, _utc(span.until))
     why = "" if span.until in (None, *passed) else _changed(one.terms, span, known)
     why = why or _by_file(one.terms, span)
-    source = "result.json" if one.suite else "journal"
+    source = RESULT if one.suite else "journal"
     return MissedRow(kind, one.environment, before.service, one.name, due, since, until, run, source, why, one.suite)
 
 
