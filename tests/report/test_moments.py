@@ -74,6 +74,12 @@ def test_the_length_of_a_run_says_which_end_it_reaches() -> None:
     assert samples.recorded("killed").result.finished is None
 
 
+def test_a_time_of_day_that_was_set_forward_is_no_recovery() -> None:
+    view = samples.passed()
+    end = {"finished": "2026-11-30T23:00:00.000Z"}
+    assert "to its end, at " in moments.course(view.model_copy(update={"result": view.result.model_copy(update=end)}))
+
+
 def test_no_report_says_that_one_clock_gives_the_age_of_backed_up_data() -> None:
     lost = samples.step("verify.9", "postgres.loss", facts={"loss_s": 3.0, "error_s": 0.1, "basis": "the server's clock"})
     passed = samples.passed()

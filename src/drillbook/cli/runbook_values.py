@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from drillbook.language import template
@@ -15,26 +14,41 @@ _EXPRESSION = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 OF_RUN = {"id": "<name of the run>", "started": "<begin of the run>", "operator": "<who runs the drill>"}
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Result of a step that nobody knows before the run. As text, it names the step and the part of the result."""
+class NotKnown(Exception):
+    """Error of an expression that computes something with a value that only a run knows."""
 
-    step: str
-    path: tuple[str, ...] = ()
+
+class Later:
+    """Result of a step that nobody knows before the run. As text, it names the step and the part of the result.
+
+    It can only become text, because a comparison, a loop or a number of it would be invented. All others raise NotKnown.
+    """
+
+    __slots__ = ("_path", "_step")
+
+    def __init__(self, step: str, path: tuple[str, ...] = ()) -> None:
+        """Name the part ``path`` of the result of ``step``."""
+        self._step, self._path = step, path
 
     def __getattr__(self, name: str) -> Later:
         """Return the part ``name`` of the result."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return Later(self.step, (*self.path, name))
+        return Later(self._step, (*self._path, name))
 
     def __getitem__(self, key: object) -> Later:
         """Return the part ``key`` of the result."""
-        return Later(self.step, (*self.path, str(key)))
+        return Later(self._step, (*self._path, str(key)))
 
     def __str__(self) -> str:
         """Name the step, and the part of its result."""
-        return f"<{'.'.join(self.path) or 'result'} of {self.step}>"
+        return f"<{'.'.join(self._path) or 'result'} of {self._step}>"
+
+    def _refuse(self, *_: object) -> Any:
+        raise NotKnown
+
+    __iter__ = __len__ = __contains__ = __bool__ = __int__ = __float__ = __index__ = _refuse
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
 
 
 def _references(plan: Plan) -> Iterator[template.Reference]:
@@ -51,14 +65,14 @@ class Values:
 
     def __init__(self, plan: Plan) -> None:
         """Collect the names that expressions of ``plan`` may use."""
-        self._saved = {step.save: Later(step.id) for step in plan.steps if step.save}
-        self._names: dict[str, Any] = {**plan.names(OF_RUN), **self._saved}
+        self._steps = {step.save: step.id for step in plan.steps if step.save}
+        self._names: dict[str, Any] = {**plan.names(OF_RUN), **{name: Later(step) for name, step in self._steps.items()}}
         self._used = tuple(_references(plan))
 
     def used_of(self, name: str) -> list[tuple[str, str]]:
         """Return the parts of the result saved as ``name`` that other steps use, each as an expression and in words."""
         parts = sorted({tuple(path) for first, *path in self._used if first == name})
-        return [(".".join((name, *path)), str(Later(self._saved[name].step, path))) for path in parts]
+        return [(".".join((name, *path)), str(Later(self._steps[name], path))) for path in parts]
 
     def of(self, value: Any) -> Any:
         """Return ``value`` with each expression in its texts replaced."""
@@ -76,7 +90,7 @@ class Values:
         """Return the value of an expression, or words for it when only a run knows it."""
         try:
             found = template.expression(expression, self._names)
-        except ValueError:
+        except (ValueError, NotKnown):
             return f"<computed: {expression}>"
         if isinstance(found, SecretName):
             return f"<the secret {found.place}>"

@@ -5,7 +5,7 @@ Each check returns a finding for every probe, step or lease that is not ready.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,7 @@ from drillbook.engine import later_commands, unlisted_commands
 from drillbook.engine.parallel import on_each
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import for_ready
+from drillbook.engine.verify_logins import Logins
 from drillbook.errors import DrillbookError, message_of
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
@@ -24,15 +25,11 @@ from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.plan.step_roles import origins, sources_verified
 from drillbook.sdk.action import Action, Effect
 from drillbook.sdk.become import Become
-from drillbook.sdk.context import Context
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.probe import Availability, Canary, find_probe
 from drillbook.sdk.programs import Programs
-from drillbook.sdk.service import is_sandbox
 
-ABSENT = ("does not exist", "Unknown database")
-"""Parts of the message of a server that refuses a login because a role or a database is absent."""
 READY_S = 30.0
 """Time limit of one check in seconds."""
 
@@ -129,6 +126,8 @@ class _Check:
     """First bytes of backups that commands printed. The key consists of the backup source, the host and the account of the
     command. The checks of all steps share this mapping; see ``Context.printed``.
     """
+    logins: Logins
+    """Logins that were tried for the steps of the phase `verify`. The checks of all steps share them."""
 
     def told(self, unverified: Sequence[str]) -> list[str]:
         """Return each different text of ``unverified`` once. The step and the host are put in front of each text."""
@@ -154,7 +153,7 @@ class _Check:
             with under(context.deadline):
                 once_more(partial(self.action.ready, context))
                 if doubt and self.step.phase == "verify":
-                    for text in _refused_logins(self.step, self.action, context):
+                    for text in self.logins.refused(self.step, self.action, context):
                         doubt(text)
                 return later_commands.refused(stage, self.step, self.action, context)
         except Exception as error:  # noqa: BLE001  any error of a `ready` check refuses the drill
@@ -168,22 +167,6 @@ class _Check:
             )
 
 
-def _refused_logins(step: PlannedStep, action: Action, context: Context) -> Iterator[str]:
-    """Try the logins that a step of the phase `verify` will use. Yield a text about each login that a server refuses.
-
-    Services that the drill itself creates, such as a sandbox, are left out: they do not exist yet.
-    """
-    for name in dict.fromkeys(step.services()):
-        service = context.services.get(name)
-        if service is None or is_sandbox(service):
-            continue
-        own = name == getattr(action, "service", None)
-        as_user, database = own and getattr(action, "as_", "") == "user", getattr(action, "database", None) if own else None
-        said = service.refused_login(context, database=database, as_user=as_user)
-        if said and not (context.changed and any(word in said for word in ABSENT)):  # an earlier step may create it
-            yield f"the login at {name}: {said}"
-
-
 def _checks(stage: Stage) -> list[_Check]:
     """Return the checks of all steps on their hosts, in the order of the plan.
 
@@ -191,7 +174,7 @@ def _checks(stage: Stage) -> list[_Check]:
     """
     checks: list[_Check] = []
     printed: dict[tuple[str, ...], Any] = {}
-    programs, names, changed = Programs(), stage.names(), False
+    programs, names, changed, logins = Programs(), stage.names(), False, Logins()
     verified = sources_verified(stage.plan.steps)
     for step in stage.plan.steps:
         try:
@@ -202,7 +185,7 @@ def _checks(stage: Stage) -> list[_Check]:
         for host in step.hosts:
             become = stage.become(step.id, host)
             programs.expect(host, become.user if become else "", wanted)
-            checks.append(_Check(step, host, action, programs, changed, verified, printed))
+            checks.append(_Check(step, host, action, programs, changed, verified, printed, logins))
         changed = changed or step.effect is Effect.WRITE
     return checks
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from drillbook.events.event import Event, Events, contents
-from drillbook.events.runs import EarlierRuns, Ended, RunFinished, opening
+from drillbook.events.runs import EarlierRuns, Ended, RecoveryFinished, RunFinished, opening
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called
@@ -95,6 +95,7 @@ def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[s
     others = [one for one in left if one.step not in {fault.step for fault in faults}]
     return {
         "finished": bool(contents(own, RunFinished)),
+        "recovered": bool(contents(events, RecoveryFinished)),
         "faults_at_end": faults,
         "others_at_end": len(others),
         "locks_at_end": locks.locks(own, events),

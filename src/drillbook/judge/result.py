@@ -347,6 +347,8 @@ class RunView(_Value):
     """True when the journal records that no earlier run existed for a comparison."""
     finished: bool = True
     """True when the journal contains the end of the run itself. False when the controller died before the end."""
+    recovered: bool = False
+    """True when a later recovery came to its end."""
     faults_at_end: tuple[FaultResult, ...] = ()
     """State of each fault at the end of the run itself, before any recovery."""
     others_at_end: int = 0

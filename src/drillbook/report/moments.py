@@ -34,8 +34,6 @@ MOMENTS = {
     "lease_lapsed": "a lease was not renewed in time, so its target undid the changes by itself",
     "alerted": "the expected alert began to fire",
 }
-RECOVERED_LATER_S = 1.0
-"""Seconds by which the end of a run that had no later recovery may differ between the time of day and the run's clock."""
 RECEIVED = "Alertmanager first answered that the expected alert is active"
 """Meaning of the moment ``alerted`` when the drill awaits the alert at Alertmanager."""
 UNPROVEN_MARKS = {
@@ -81,7 +79,7 @@ def course(view: RunView) -> str:
     duration = run_duration(view)
     if view.result.finished is None:
         to = f"to its last event, {last}"
-    elif view.finished and first + duration < view.timeline.seconds + RECOVERED_LATER_S:
+    elif view.finished and not view.recovered:
         to = f"to its end, {last}"
     else:
         to = f"to the end of its recovery, {utc(view.result.finished)}; the last event before this recovery is {last}"

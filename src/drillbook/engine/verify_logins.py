@@ -1,0 +1,44 @@
+"""Tries the logins that the steps of the phase `verify` will use, before a drill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Lock
+
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.sdk.action import Action
+from drillbook.sdk.context import Context
+from drillbook.sdk.service import is_sandbox
+
+ABSENT = ("does not exist", "Unknown database")
+"""Parts of the message of a server that refuses a login because a role or a database is absent."""
+
+
+class Logins:
+    """Logins of one check. Each is tried once, because servers lock an account after several wrong passwords."""
+
+    def __init__(self) -> None:
+        """Begin without any login."""
+        self._said: dict[tuple[str, str, bool], str] = {}
+        self._trying: dict[tuple[str, str, bool], Lock] = {}
+
+    def refused(self, step: PlannedStep, action: Action, context: Context) -> Iterator[str]:
+        """Try the logins that ``step`` will use. Yield a text about each login that a server refuses.
+
+        Services that the drill itself creates, such as a sandbox, are left out: they do not exist yet.
+        """
+        for name in dict.fromkeys(step.services()):
+            service = context.services.get(name)
+            if service is None or is_sandbox(service):
+                continue
+            own = name == getattr(action, "service", None)
+            as_user, database = (
+                own and getattr(action, "as_", "") == "user",
+                getattr(action, "database", None) if own else None,
+            )
+            with self._trying.setdefault(key := (name, str(database or ""), as_user), Lock()):
+                if key not in self._said:
+                    self._said[key] = service.refused_login(context, database=database, as_user=as_user)
+            said = self._said[key]
+            if said and not (context.changed and any(word in said for word in ABSENT)):  # an earlier step may create it
+                yield f"the login at {name}: {said}"
