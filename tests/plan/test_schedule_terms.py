@@ -103,18 +103,29 @@ def old(found, listed=lambda _: True, end=30):
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (service([(0, "a")], subject("a", [0])), []),  # the drill itself is overdue
+        (service([(0, "a")], subject("a", [0])), []),
         (service([(0, "a")], subject("a", [0, 6])), [(8, None)]),
-        (service([(0, "a")], subject("a", [0, 11])), [(11, None)]),  # the drill was overdue before
+        (service([(0, "a")], subject("a", [0, 11])), [(11, None)]),
         (service([(0, "a"), (20, "a")], subject("a", [0, 6, 20])), [(8, 20)]),
-        (service([(0, "a")], subject("a", [0, 6]), subject("b", [2], MONTH)), [(8, None)]),  # b never proved it
+        (service([(0, "a")], subject("a", [0, 6]), subject("b", [2], MONTH)), [(8, None)]),
         (service([(0, "a"), (1, "b")], subject("a", [0, 6]), subject("b", [1, 3], every(10))), [(12, None)]),
         (service([(0, "a"), (1, "b")], subject("a", [0, 6]), subject("b", [1])), []),
         (service([(0, "a")], subject("all", [0, 6], drills=["a"]), subject("a", [0, 6], None)), [(8, None)]),
-        (service([(0, "a")], subject("a", [0], gone=9), subject("b", [2])), [(9, None)]),  # a was renamed to b
+        (service([(0, "a")], subject("a", [0], gone=9), subject("b", [2])), [(9, None)]),
         (service([], subject("a", [0, 6])), []),
     ],
-    ids=str,
+    ids=(
+        "the drill itself is overdue",
+        "passes without a proof",
+        "the drill was overdue before",
+        "until the next proof",
+        "another drill never proved it",
+        "the longer schedule of two proofs",
+        "the other drill is overdue",
+        "a suite and its drill",
+        "a drill was renamed",
+        "no proof at all",
+    ),
 )
 def test_the_proof_of_a_service_is_overdue_once_its_drills_passed_without_one(found, expected):
     assert old(found) == expected
