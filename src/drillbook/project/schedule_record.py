@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from drillbook.journal.json_values import json_object
+from drillbook.report.figures import moment
 from drillbook.values import canonical, digest
 
 FILE = "schedule.jsonl"
@@ -22,6 +24,7 @@ NOT_BEGUN: Literal["not begun"] = "not begun"
 SCHEDULE: Literal["schedule"] = "schedule"
 RETIRED: Literal["retired"] = "retired"
 """Kind of an entry about a drill or an environment that no longer exists."""
+_TEXTS = ("at", "kind", "drill", "service", "environment", "due", "message", "by", "hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +57,39 @@ def append(reports: Path, entry: Entry) -> Entry:
     """Append ``entry`` to the record. It is on disk when this function returns. Returns the entry with its hashes.
     Raises OSError when the file cannot be written.
     """
-    descriptor = os.open(reports / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "a+b") as file:
+    with os.fdopen(_opened(reports), "a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        lines = [line for line in file.read().split(b"\n") if line.strip()]
-        content = asdict(entry) | {"prev": _claimed(lines[-1]) if lines else None}
+        data = file.read()
+        lines = [line for line in data.split(b"\n") if line.strip()]
+        content = asdict(entry) | {"prev": _hash_of(json_object(lines[-1])) if lines else None}
         del content["hash"]
         if entry.kind != SCHEDULE:
             del content["schedule"]  # older versions do not know it
         if not entry.by:  # older versions of Drillbook read lines without this key
             del content["by"]
         written = Entry(**content, hash=digest(canonical(content)))
-        file.write(canonical(content | {"hash": written.hash}) + b"\n")
+        torn = b"" if not data or data.endswith(b"\n") else b"\n"  # after a power loss, or on a full disk
+        file.write(torn + canonical(content | {"hash": written.hash}) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     return written
+
+
+def _opened(reports: Path) -> int:
+    """Open the file of the record, and make it if it is missing. A file that root makes belongs to the owner of ``reports``,
+    so that the other tasks of the project can read and write it.
+    """
+    path, flags = reports / FILE, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)  # never through a link: root gives it away
+    except FileExistsError:
+        return os.open(path, flags)
+    if os.geteuid() == 0:
+        with suppress(OSError):  # as on a network file system: the file remains with root
+            owner = reports.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
 
 
 def read(reports: Path) -> tuple[list[Entry], str]:
@@ -87,15 +107,31 @@ def read(reports: Path) -> tuple[list[Entry], str]:
     damage, before = "", None
     for number, line in enumerate((line for line in data.split(b"\n") if line.strip()), 1):
         value = json_object(line)
-        content = {key: one for key, one in value.items() if key != "hash"}
-        whole = value.get("hash") == digest(canonical(content)) and value.get("prev") == before
-        damage = damage or ("" if whole else f"{FILE}, line {number}: the chain of hashes breaks")
-        before = value.get("hash")
-        try:
-            found.append(Entry(**value))
-        except TypeError:
-            continue
+        wrong = _wrong(value)
+        problem = wrong if _whole(value, before) else "the chain of hashes breaks"
+        damage = damage or (f"{FILE}, line {number}: {problem}" if problem else "")
+        before = _hash_of(value)
+        with suppress(TypeError):  # a key is missing, or a newer version wrote it
+            found += [] if wrong else [Entry(**value)]
     return found, damage
+
+
+def _whole(value: Mapping[str, Any], before: str | None) -> bool:
+    """Return True when a line has the hash of its content, and follows the line with the hash ``before``."""
+    content = {key: one for key, one in value.items() if key != "hash"}
+    try:
+        return value.get("hash") == digest(canonical(content)) and value.get("prev") == before
+    except (ValueError, RecursionError):  # it has no canonical form
+        return False
+
+
+def _wrong(value: Mapping[str, Any]) -> str:
+    """Return the reason why a value in a line has the wrong type, or an empty text."""
+    kinds: dict[str, Any] = {**dict.fromkeys(_TEXTS, str), "prev": str | None, "schedule": dict | None}
+    bad = next((key for key, kind in kinds.items() if key in value and not isinstance(value[key], kind)), "")
+    if bad:
+        return f"the value of {bad} has the wrong type"
+    return "the value of at is no time" if "at" in value and moment(value["at"]) is None else ""
 
 
 def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:
@@ -103,5 +139,7 @@ def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:
     return {one.subject: one for one in entries if one.kind == kind}
 
 
-def _claimed(line: bytes) -> str | None:
-    return json_object(line).get("hash")
+def _hash_of(value: Mapping[str, Any]) -> str | None:
+    """Return the hash that a line states. Returns None for a torn line, and for a hash that is no text."""
+    stated = value.get("hash")
+    return stated if isinstance(stated, str) else None
