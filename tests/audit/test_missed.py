@@ -183,6 +183,37 @@ def test_a_change_is_noted_once_and_ends_or_begins_an_alarm_at_that_time(tmp_pat
     assert (row.state, row.overdue_since) == (State.OVERDUE, "2026-03-17T00:00:00Z")
 
 
+def test_a_change_is_noted_once_although_the_clock_is_behind_the_record(tmp_path):
+    book, project, path = Book(tmp_path), Project(tmp_path), tmp_path / "drills" / "sample.yml"
+    finished(book.run("2026-03-02T09:00:00", text=WEEKLY).good())  # of a controller whose clock is ahead
+    path.write_text(WEEKLY.replace("7d", "5d"))
+    for hour in (7, 8):
+        recorded_schedules.note(project, datetime(2026, 3, 2, hour, tzinfo=UTC))
+    ((entry,), _) = schedule_record.read(book.reports)
+    assert entry.at == "2026-03-02T09:00:00.000000Z"
+    recorded_schedules.note(project, datetime(2026, 3, 3, tzinfo=UTC))
+    path.write_text(WEEKLY.replace("7d", "9d"))
+    for _ in range(2):
+        recorded_schedules.note(project, datetime(2026, 3, 1, tzinfo=UTC))
+    assert [one.schedule["every"] for one in schedule_record.read(book.reports)[0]] == ["5d", "9d"]
+    (row,) = [row for row in due.read(project, datetime(2026, 3, 24, tzinfo=UTC)).rows if row.drill]
+    assert (row.state, row.overdue_since) == (State.OVERDUE, "2026-03-12T09:00:00Z")
+    assert [(row.since, row.until) for row in audited(book).missed] == [(row.overdue_since, "")]
+
+
+def test_two_branches_over_one_record_note_one_line_for_each_change_seen(tmp_path):
+    book, project, path = Book(tmp_path), Project(tmp_path), tmp_path / "drills" / "sample.yml"
+    finished(book.run("2026-03-02T09:00:00", text=WEEKLY).good())
+    seen = ("5d", "", "5d", "6d")
+    for number, every in enumerate(seen):
+        path.write_text(WEEKLY.replace("7d", every)) if every else path.unlink()
+        for day in (20 - number, 10 - number):  # the clocks of the two differ
+            recorded_schedules.note(project, datetime(2026, 3, day, tzinfo=UTC))
+    entries, damage = schedule_record.read(book.reports)
+    assert [(one.schedule or {}).get("every", "") for one in entries] == list(seen)
+    assert damage == ""
+
+
 def test_a_service_whose_drills_pass_and_prove_nothing_is_listed_on_every_page(tmp_path, capsys):
     book = Book(tmp_path)
     proves = REHEARSE.replace("service: site", "service: site\nevery: 7d\ngrace: 1d", 1)

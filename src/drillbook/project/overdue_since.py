@@ -71,8 +71,8 @@ class Past:
         return None
 
     def _terms(self, one: Scheduled, environment: str, since: str) -> Terms:
-        found = recorded_schedules.of_entries(self.entries, one.name, environment)
-        found += [] if one.suite else recorded_schedules.of_runs(self.runs, one.name, environment, since)
+        found = [] if one.suite else recorded_schedules.of_runs(self.runs, one.name, environment, since)
+        found += recorded_schedules.of_entries(self.entries, one.name, environment)  # the later one of two at the same time
         recorded = tuple(sorted(found, key=lambda term: term.since))
         return Terms(recorded, present(one, environment), self.now)
 

@@ -55,14 +55,16 @@ def note(project: Project, now: datetime | None = None) -> None:
     """Note in ``schedule.jsonl`` each schedule of a file that differs from the record, so that it is known from when it holds.
 
     Only drills and suites that ran are noted: a run tells the schedule of its own time. When the record cannot be written,
-    nothing is noted, and the rule of ``plan.schedule_terms`` for a change that is not recorded applies.
+    nothing is noted, and the rule of ``plan.schedule_terms`` for a change that is not recorded applies. The newest schedule of
+    the record may be of a later time than the present, as when the clock was set back. Then a change holds from that time: it
+    would otherwise come before that schedule, and be noted again by each call.
     """
     if not project.reports.is_dir():
         return
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     wanted, known = {one.name: one for one in schedules.read(project)}, standings.read(runs, project)
     entries = schedule_record.read(project.reports)[0]
-    at = f"{(now or datetime.now(UTC)).astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    now = now or datetime.now(UTC)
     with suppress(OSError):
         for (name, place), standing in sorted(known.items()):
             one = wanted.get(name)
@@ -73,6 +75,8 @@ def note(project: Project, now: datetime | None = None) -> None:
             if schedule != (held[-1].schedule if held else None):
                 data = schedule.as_data() if schedule else None
                 service = ", ".join(one.services) if one else standing.last.service
+                since = max(now, held[-1].since) if held else now
+                at = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
                 schedule_record.append(project.reports, Entry(at, SCHEDULE, name, service, place, "", "", schedule=data))
 
 
