@@ -72,7 +72,13 @@ def test_a_changed_schedule_is_noted_unless_the_task_is_dry(folder):
     record.unlink()
     record.mkdir()  # cannot be written
     done = folder.run("drill.due")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (3, "")
+    told = "schedule.jsonl cannot be read: Is a directory; so earlier schedules, and what was retired, may be unknown"
+    assert told in " ".join(done.stdout.split())
+    assert done.stdout.endswith("1 schedule: 1 ok; schedule.jsonl is damaged or cannot be read\n")
+    done = folder.run("drill.due", "--json")
+    data = json.loads(done.stdout)
+    assert (done.returncode, data["exit"], data["record"]) == (3, 3, "schedule.jsonl cannot be read: Is a directory")
 
 
 def test_the_next_command_names_the_inventory_of_the_environment(folder):

@@ -18,7 +18,7 @@ from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
-from drillbook.project import due, estate, recorded_schedules
+from drillbook.project import due, estate, recorded_schedules, schedule_record
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
@@ -44,7 +44,7 @@ def show(
     Raises UsageError when nothing in the project names ``environment``.
 
     Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule or an
-    inventory cannot be read, and 0 when all is well.
+    inventory cannot be read, or the record of schedules is damaged, and 0 when all is well.
     """
     if not dry:
         recorded_schedules.note(project, now)
@@ -69,7 +69,7 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
     for row in found.rows:
         if row.why:
             out.print(Prose(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), 2))
-    for line in found.unread:
+    for line in [*found.unread, *([_unsure(found.record)] if found.record else [])]:
         out.print(Prose(Text(f"✗ {one_line(line)}", style="bold red"), 2))
     if found.unscheduled:
         names = ", ".join(found.unscheduled)
@@ -78,6 +78,10 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
         out.print(shown_steps(steps))
         out.print()
     out.print(Text(summary(found), style="bold red" if found.status else "bold"))
+
+
+def _unsure(damage: str) -> str:
+    return f"{damage}; so earlier schedules, and what was retired, may be unknown"
 
 
 def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
@@ -157,6 +161,7 @@ def summary(found: Due) -> str:
     parts += [f"{count(bare, 'service')} without a proven restore" if bare else ""]
     parts += [f"{count(old, 'service')} with an overdue proof" if old else ""]
     parts += [f"{count(len(found.unread), 'inventory', 'inventories')} cannot be read" if found.unread else ""]
+    parts += [f"{schedule_record.FILE} is damaged or cannot be read" if found.record else ""]
     return "; ".join(filter(None, parts))
 
 

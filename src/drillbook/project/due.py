@@ -108,13 +108,16 @@ class Due:
     """The only environment that was considered. Empty when all were."""
     elsewhere: bool = False
     """True when drills or suites have a schedule, but none of them may run in ``environment``."""
+    record: str = ""
+    """Reason why ``schedule.jsonl`` is damaged or cannot be read, so that earlier schedules and retirements may be unknown."""
 
     @property
     def status(self) -> Exit:
         """Exit status. It is 1 when a drill, suite or service is overdue or has never passed. Otherwise it is 3 when a
-        schedule is unknown or an inventory cannot be read, and 0 in all other cases.
+        schedule is unknown, an inventory cannot be read, or the record of schedules is damaged, and 0 in all other cases.
         """
-        found = {_EXIT.get(row.state, Exit.OK) for row in self.rows} | ({Exit.UNVERIFIED} if self.unread else set())
+        found = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
+        found |= {Exit.UNVERIFIED} if self.unread or self.record else set()
         return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in found), Exit.OK)
 
     def as_data(self) -> dict[str, Any]:
@@ -127,6 +130,7 @@ class Due:
             "rows": [asdict(row) for row in self.rows],
             "unscheduled": list(self.unscheduled),
             "unread": list(self.unread),
+            "record": self.record,
         }
 
 
@@ -144,7 +148,8 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     _check(environment, found, wanted, known)
     proofs = restore_proofs.read(runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
-    past = Past(runs, schedule_record.read(project.reports)[0], now)
+    entries, record = schedule_record.read(project.reports)
+    past = Past(runs, entries, now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))
     ended = {key: one.last.started for key, one in known.items()}
@@ -157,7 +162,7 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     rows.sort(key=_order)
     bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
     elsewhere = any(one.every for one in wanted) and not any(row.drill for row in rows)
-    return Due(now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere)
+    return Due(now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere, record)
 
 
 def services(project: Project) -> dict[tuple[str, str], bool]:
