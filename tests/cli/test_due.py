@@ -2,8 +2,11 @@
 
 import io
 import json
+import os
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -79,6 +82,43 @@ def test_a_changed_schedule_is_noted_unless_the_task_is_dry(folder):
     done = folder.run("drill.due", "--json")
     data = json.loads(done.stdout)
     assert (done.returncode, data["exit"], data["record"]) == (3, 3, "schedule.jsonl cannot be read: Is a directory")
+
+
+NOBODY = 65534
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_owner_of_a_project_writes_the_record_that_a_job_of_root_made_and_hears_of_one_that_is_closed():
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:  # only root can enter the folders of pytest
+        folder = Folder(Path(place))
+        folder.write("every: 7d\n" + GOOD)
+        folder.run("drill", "sample", "--quiet")
+        for path in (folder.root, *folder.root.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        folder.write("every: 9d\n" + GOOD)
+        assert folder.run("metrics.write", str(folder.root / "sample.prom")).returncode == 0
+        record = folder.root / "reports" / "schedule.jsonl"
+        folder.write("every: 8d\n" + GOOD)
+        assert [_due_as_nobody(folder.root) for _ in range(2)] == [0, 0]
+        assert [json.loads(line)["schedule"]["every"] for line in record.read_text().splitlines()] == ["9d", "8d"]
+        os.chown(record, 0, 0)  # as of a version that left it with root
+        assert _due_as_nobody(folder.root) == 3
+
+
+def _due_as_nobody(root):
+    """Return the exit status of `drill.due` of an ordinary user."""
+    due.show(Project(root), dry=True)  # imports all that the child needs
+    child = os.fork()
+    if not child:
+        status = 99
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            status = int(due.show(Project(root)))
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_the_next_command_names_the_inventory_of_the_environment(folder):
