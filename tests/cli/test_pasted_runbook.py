@@ -1,5 +1,6 @@
 """Commands of a runbook, pasted into an interactive shell: after a command that failed, nothing else is changed or started."""
 
+import gzip
 import os
 import re
 import shlex
@@ -217,6 +218,34 @@ def test_an_encrypted_backup_from_another_host(tmp_path, home, folder):
     for text in (first, second):
         said = pasted(text, home, key)
     assert (there / "data" / "file").read_text() == "secret", said
+
+
+ENDED = "\n--\n-- PostgreSQL database dump complete\n--\n"
+
+
+@pytest.mark.parametrize("pattern", ["*.sql.gz", "*"])
+@pytest.mark.parametrize("broken", ["", "cut", "checksum", "no end"])
+def test_a_part_of_a_dump_is_not_a_complete_restore(tmp_path, home, folder, monkeypatch, pattern, broken):
+    """psql accepts each beginning of a dump that ends between two statements."""
+    (tmp_path / "place").mkdir()
+    (tmp_path / "bin").mkdir()
+    for name in ("initdb", "pg_ctl", "psql", "createdb", "pg_restore"):
+        status = 'case "$*" in *--list*) exit 1 ;; esac; ' if name == "pg_restore" else ""
+        reads = 'case "$*" in *ON_ERROR_STOP*) cat >/dev/null ;; esac\n' if name == "psql" else ""
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{status}{reads}")
+        (tmp_path / "bin" / name).chmod(0o755)
+    packed = gzip.compress((f"SELECT 1;\n{'' if broken == 'no end' else ENDED}").encode())
+    packed = packed[:-4] if broken == "cut" else packed[:-8] + b"\0" * 4 + packed[-4:] if broken == "checksum" else packed
+    (tmp_path / "place" / "a.sql.gz").write_bytes(packed)
+    source = f"{{host: here, kind: pg_dump, at: {tmp_path}/place, pattern: '{pattern}', bin: {tmp_path}/bin}}"
+    hosts = HOSTS.replace(
+        "data_directory: /srv/data, admin: {user: postgres}, sandbox",
+        f"bin: {tmp_path}/bin, data_directory: /srv/data, admin: {{user: postgres}}, sandbox",
+    )
+    [text] = commands(restores_by_hand.page(tmp_path, hosts, source, target="postgres"))
+    there = folder(text)
+    said = pasted(text, home)
+    assert (there / "restored").exists() is (not broken), said
 
 
 def test_two_restores_into_one_service_have_two_folders(tmp_path, folder):

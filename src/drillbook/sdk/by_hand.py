@@ -38,6 +38,7 @@ class ManualStep:
     def place(self) -> str:
         """Name of the host where the commands are typed if the drill does the step on the controller. Empty: there as well."""
         there = self.copied or getattr(self.service, "reach", "") == "ssh"
+        there = there or bool(getattr(getattr(self.service, "admin", None), "socket", ""))  # a login that works there alone
         return self.service.host if there and self.service else ""
 
     @property

@@ -89,13 +89,20 @@ def _started(manual: ManualRestore) -> list[Block]:
     return [Block(manual.target.host, "", (shlex.join(_manager(manual).start(unit)),))]
 
 
-def found_folder(path: str) -> Sequence[str]:
-    """Return the commands that set ``restored`` to the folder in the copy that holds the content of the folder ``path``.
+def found_folder(manual: ManualRestore) -> Sequence[str]:
+    """Return the commands that set ``restored`` to the folder in the copy that holds the content of the service's folder.
 
-    An archive names its files from the folder itself, from the folder above it, or from the root of the file system.
+    An archive names its files from the folder above this folder, or from the root of the file system. If it names them from
+    the folder itself, it looks like an archive of something else. Then nothing is moved until a person has looked at the copy,
+    and has set the variable ``content``.
     """
+    path, copy = manual.target.data, f"{manual.folder}/data"
     whole, last = shlex.quote(path.lstrip("/")), shlex.quote(path.rstrip("/").rpartition("/")[2])
+    asked = f"If {copy} itself holds what was in {path}, type content={copy} and paste these commands again."
     return (
-        f'for restored in "${{folder:?}}/data"/{whole} "$folder/data"/{last} "$folder/data"; do',
+        f'for restored in "${{folder:?}}/data"/{whole} "$folder/data"/{last} ""; do',
         '  test -d "$restored" && break; done',
+        'test "${content:-}" != "${folder:?}/data" || restored=$content',
+        f"""test -n "$restored" || {{ ls -lA -- "${{folder:?}}/data"; printf "%s\\n" {shlex.quote(asked)}; }}""",
+        f'test -n "$restored" || {STOP} the copy has no folder of this name',
     )

@@ -1,4 +1,6 @@
-"""Statements of the actions `postgres.*`, as a person sends them with psql. It asks for the password."""
+"""Statements of the actions `postgres.*`, as a person sends them with psql. It asks for the password, unless the superuser
+logs in by peer authentication.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ def _psql(step: ManualStep, statement: str, *, admin: bool, database: str = "") 
     if not isinstance(service, Postgres):
         return ()
     user = service.admin.user if admin else service.user
+    peer = service.admin.socket if admin and not step.copied else ""
     words = [
+        *(["sudo", "-u", service.run_as] if peer and service.run_as else []),
         "psql",
-        f"--host={step.address}",
+        f"--host={peer or step.address}",
         f"--port={5432 if step.copied else service.port}",
         f"--username={user}",
         f"--dbname={database or service.database}",

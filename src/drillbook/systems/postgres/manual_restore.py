@@ -11,6 +11,7 @@ from drillbook.systems.postgres.service import Postgres
 
 _ARCHIVES = (".dump", ".custom", ".pgdump", ".tar", ".backup")
 _OF_FOLDER = 'test ! -e "${backup%/*}/toc.dat" || backup=${backup%/*}'
+_ENDED = 'grep -Eq "^-- PostgreSQL database (cluster )?dump complete"'
 _USUAL = (
     "command -v initdb >/dev/null || "
     "PATH=$(find /usr/lib/postgresql /usr/pgsql-* -type d -name bin 2>/dev/null | sort -V | tail -n 1):$PATH"
@@ -80,12 +81,14 @@ def _loading(files: Files, service: Postgres, jobs: int) -> tuple[str, ...]:
         f'{client("pg_restore", service)} --exit-on-error --jobs={jobs}{lacking} --dbname={database} "$backup" && {DONE}'
     )
     psql = f"{client('psql --no-psqlrc', service)} --set=ON_ERROR_STOP=1 --quiet"
-    plain = f"{unpacked(files.pattern)} | {psql} --dbname={database} && {DONE}"
+    ended = f"{unpacked(files.pattern)} | tail -n 20 | {_ENDED} || {STOP} the dump does not reach its end"
+    # An interactive shell has no pipefail; without it, the status of the decompressor is lost.
+    plain = f"(set -o pipefail; {unpacked(files.pattern)} | {psql} --dbname={database}) && {DONE}"
     if files.pattern.endswith(_ARCHIVES):
         return (archive,)
     if ".sql" in files.pattern:
-        return (plain,)
-    return ('if pg_restore --list "$backup" >/dev/null 2>&1', f"then {archive}", f"else {plain}", "fi")
+        return (ended, plain)
+    return ('if pg_restore --list "$backup" >/dev/null 2>&1', f"then {archive}", f"else {ended}", f"  {plain}", "fi")
 
 
 def move(manual: ManualRestore, service: Postgres) -> list[Block]:

@@ -32,4 +32,4 @@ def blocks(manual: ManualRestore, variables: Mapping[str, Secret | str], filters
 
 def move(manual: ManualRestore) -> list[Block]:
     """Return the commands that put the restored folder in the place of the service's folder."""
-    return manual_move.swapped(manual, *manual_move.found_folder(manual.target.data), restored='"${folder:+$restored}"')
+    return manual_move.swapped(manual, *manual_move.found_folder(manual), restored='"${folder:+$restored}"')

@@ -16,4 +16,4 @@ def blocks(manual: ManualRestore, files: Files) -> list[Block]:
 
 def move(manual: ManualRestore) -> list[Block]:
     """Return the commands that put the unpacked folder in the place of the service's folder."""
-    return manual_move.swapped(manual, *manual_move.found_folder(manual.target.data), restored='"${folder:+$restored}"')
+    return manual_move.swapped(manual, *manual_move.found_folder(manual), restored='"${folder:+$restored}"')
