@@ -223,6 +223,29 @@ def test_rows_that_are_newer_than_the_dump_are_told(team):
     assert team.rows() == ROWS
 
 
+def test_references_to_rows_that_are_newer_than_the_dump_fail_the_drill_and_not_the_restore(team):
+    team.sql("INSERT INTO orders VALUES (503, 1, 7); INSERT INTO lines VALUES (503, 'new')")
+    result, said = team.drill("orders-dropped")
+    assert result["verdict"] == "failed", said
+    assert "lines_placed_fkey of public.lines" in result["findings"][0]["measured"], said
+    assert [one["code"] for one in result["findings"]] == ["references-broken", "removed-data-missing"], said
+    assert (result["residue"], result["objectives"]["rto"]["met"]) == ([], True), said
+    assert team.rows() == ROWS | {"lines": "501"}
+    team.sql("DELETE FROM lines WHERE placed = 503; ALTER TABLE lines VALIDATE CONSTRAINT lines_placed_fkey")
+
+
+def test_a_table_is_not_dropped_when_a_role_of_the_dump_is_gone(team):
+    team.sql("CREATE ROLE gone; GRANT SELECT ON orders TO gone")
+    team.job()
+    team.sql("REVOKE ALL ON orders FROM gone; DROP ROLE gone")
+    result, said = team.drill("orders-dropped")
+    team.job()
+    assert result["verdict"] == "inconclusive", said
+    assert [one["code"] for one in result["findings"]] == ["backup-unproven"], said
+    assert "it names roles that the server no longer has: gone" in result["findings"][0]["measured"]
+    assert team.rows() == ROWS
+
+
 def test_a_table_that_the_dump_lacks_is_not_dropped(team):
     drill = team.project.root / "drills" / "orders-dropped.yml"
     team.sql("CREATE TABLE fresh (id int); INSERT INTO fresh VALUES (1); ALTER TABLE fresh OWNER TO shop")
@@ -298,5 +321,10 @@ def test_a_person_without_drillbook_brings_the_lost_cluster_back_with_the_runboo
         shutil.rmtree(copy, ignore_errors=True)
     assert team.rows() == ROWS
     assert team.sql("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'orders'").split() == ["shop"]
+    [(login, _, asked)] = [one for one in BLOCK.findall(page.partition("## Verify")[2]) if "pg_is_in_recovery" in one[2]]
+    done = subprocess.run(
+        [*shlex.split(login), textwrap.dedent(asked)], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert "PostgreSQL 17" in done.stdout, f"the superuser logs in by peer authentication: {asked}{done.stderr}"
     assert team.program("drill.check", "shop-stopped", "--inventory", "shop").returncode == 0, "the application logs in"
     assert "trust" not in (main / "pg_hba.conf").read_text()

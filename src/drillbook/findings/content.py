@@ -27,6 +27,15 @@ FINDINGS: dict[str, Kind] = {
             "`closed: true`, so that clients are refused."
         ),
     ),
+    "references-broken": Kind(
+        CRITICAL,
+        "Rows refer to rows that did not come back",
+        (
+            "The backup is older than rows of the other table. Enter the missing rows again, or remove the rows without a "
+            "partner; then run `ALTER TABLE ... VALIDATE CONSTRAINT` for each of these foreign keys. To avoid this, take "
+            "the backup right before the drill, or restore the whole database."
+        ),
+    ),
     "content-differs": Kind(
         CRITICAL,
         "The content differs from the content that was recorded before the fault",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from drillbook.findings import Finding, finding
-from drillbook.sdk.action import NARROWED, REMOVED, REPLACED, RESTORED
+from drillbook.sdk.action import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
 
 REPLACING = "the restore replaced a table that had more rows"
 """Detail in the title of the finding when the restore itself removed the data."""
@@ -116,8 +116,21 @@ def counted(steps: Iterable[Outcome]) -> bool:
 
 
 def findings(steps: Iterable[Outcome]) -> list[Finding]:
-    """Make a finding for each kind of data of which less came back than was removed."""
-    return [
+    """Make a finding for each kind of data of which less came back than was removed, and for each restore after which data
+    refers to missing data.
+    """
+    steps = list(steps)
+    broken = [
+        finding(
+            "references-broken",
+            wanted="a partner for each row that refers to another",
+            measured=f"restored without a check of the present rows (NOT VALID): {', '.join(map(str, names))}",
+            step=one.id,
+        )
+        for one in steps
+        if one.status == "done" and isinstance(names := one.facts.get(BROKEN), list | tuple) and names
+    ]
+    return broken + [
         finding(
             "removed-data-missing",
             wanted=f"all {one.removed} {one.what}",

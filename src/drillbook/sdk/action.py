@@ -40,6 +40,8 @@ REPLACED = "replaced_data"
 Its keys are those of ``restored_data``. If the number of restored data is smaller than the number of replaced data, this is
 a finding.
 """
+BROKEN = "broken_references"
+"""Name of a fact: the references of a restored table that other data violates, as a list. The drill then fails."""
 OTHER_SERVICE = "other_service"
 """Name of a fact: the service that a step restored, recorded or compared, if neither the drill nor its probes use it."""
 NARROWED = " where "

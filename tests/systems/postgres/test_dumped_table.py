@@ -3,13 +3,15 @@
 import gzip
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from drillbook.errors import StepFailed
+from drillbook.sdk.backup_source import Backup
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.dump_source import PgDumpSource
-from drillbook.systems.postgres.dumped_table import unfit
+from drillbook.systems.postgres.dumped_table import unfit, unfit_here
 from drillbook.systems.postgres.tables import Name
 from drillbook.systems.tar.source import TarSource
 from tests.systems.postgres import fixtures, majors
@@ -99,9 +101,79 @@ def test_a_table_that_a_killed_controller_restored_keeps_what_was_written_since(
 def test_a_table_that_exists_is_not_overwritten(place, primary, dumped, nightly):
     take(dumped, nightly, "custom")
     before = digests(place)
-    with pytest.raises(StepFailed, match=r"the table public\.types exists; nothing was overwritten"):
+    with pytest.raises(StepFailed, match=r"the table public\.types exists; nothing was overwritten") as failure:
         restore(place, "types")
+    assert failure.value.findings[0].remedy.startswith("This step never replaces a table."), "it has no field `replace`"
     assert digests(place) == before
+
+
+@pytest.fixture
+def family(primary):
+    """Two tables, of which the second references the first."""
+    primary.sql(
+        "CREATE TABLE par (id int PRIMARY KEY)",
+        "CREATE TABLE chi (p int CONSTRAINT of_par REFERENCES par)",
+        "COMMENT ON CONSTRAINT of_par ON chi IS 'it''s kept'",
+        "INSERT INTO par VALUES (1), (2)",
+        "INSERT INTO chi VALUES (1)",
+    )
+    yield
+    primary.sql("DROP TABLE IF EXISTS par, chi CASCADE")
+
+
+@pytest.mark.parametrize(
+    ("table", "later", "rows"),
+    [
+        ("par", ["INSERT INTO par VALUES (3)", "INSERT INTO chi VALUES (3)"], 2),
+        ("chi", ["DELETE FROM chi", "DELETE FROM par WHERE id = 1"], 1),
+    ],
+)
+def test_a_table_comes_back_although_rows_violate_its_foreign_key(
+    place, primary, dumped, nightly, family, table, later, rows
+):
+    take(dumped, nightly, "custom")
+    primary.sql(*later)
+    place.run("postgres.drop_table", service="primary", table=table)
+    assert restore(place, table)["broken_references"] == ["of_par of public.chi"]
+    assert primary.sql(f"SELECT count(*) FROM {table}") == [(rows,)]
+    kept = "SELECT convalidated, obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'of_par'"
+    assert primary.sql(kept) == [(False, "it's kept")]
+    assert not list((place.folder / "scratch").rglob("*.sql")), "nothing is left on the host"
+
+
+def test_foreign_keys_that_rows_fulfil_come_back_checked(place, primary, dumped, nightly, family):
+    take(dumped, nightly, "custom")
+    place.run("postgres.drop_table", service="primary", table="par")
+    assert "broken_references" not in restore(place, "par")
+    assert primary.sql("SELECT convalidated FROM pg_constraint WHERE conname = 'of_par'") == [(True,)]
+
+
+def refusal(place, table, roles=()):
+    """Reason that the comparison right before the fault finds."""
+    checked = {"format": "custom", "rows_by_table": {f"public.{table}": 2}, "roles": list(roles)}
+    ctx = place.context()
+    backup = Backup("shop.dump", datetime.now(UTC), "file", 1)
+    with_source = place.extra["nightly"].in_place(ctx, place.clusters["primary"].service)
+    return step(place, table).unlike(with_source, backup, checked)
+
+
+def test_a_role_that_was_dropped_since_refuses_the_fault(place, primary, dumped, nightly, family):
+    primary.sql("CREATE ROLE gone1", "GRANT SELECT ON par TO gone1")
+    take(dumped, nightly, "custom")
+    source, ctx = place.extra["nightly"], place.context()
+    checked = source.check(ctx, source.backups(ctx)[0]).facts
+    assert (refusal(place, "par", checked["roles"]), "gone1" in checked["roles"]) == ("", True)
+    primary.sql("REVOKE ALL ON par FROM gone1", "DROP ROLE gone1")
+    assert refusal(place, "par", checked["roles"]).startswith("it names roles that the server no longer has: gone1;")
+
+
+def test_a_partitioned_table_whose_key_could_not_come_back_refuses_the_fault(place, primary, nightly, family):
+    primary.sql("CREATE TABLE shards (p int REFERENCES par) PARTITION BY LIST (p)")
+    try:
+        [(version,)] = primary.sql("SELECT current_setting('server_version_num')::int")
+        assert bool(refusal(place, "par")) is (version < 180000)
+    finally:
+        primary.sql("DROP TABLE shards")
 
 
 def test_other_rows_than_in_the_dump_are_rolled_back(place, primary, dumped, nightly):
@@ -171,6 +243,10 @@ def test_a_server_that_does_not_answer_or_is_older_than_pg_restore_is_refused_be
         lambda: place.extra.update(newer=cluster.service),
     )
     del place.extra["newer"]
+    cluster.sql("CREATE TABLE par (p int PRIMARY KEY)", "CREATE TABLE shards (p int REFERENCES par) PARTITION BY LIST (p)")
+    ctx, checked = place.context(), {"format": "custom", "rows_by_table": {"public.par": 0}}
+    said = unfit_here(ctx, cluster.service, Name("public", "par"), checked)
+    assert said == "the partitioned table shards references public.par, and this key could then not be restored"
 
 
 def start(cluster, folder):

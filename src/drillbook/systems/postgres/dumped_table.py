@@ -6,22 +6,25 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
+import psycopg
 from psycopg import sql
 
-from drillbook.errors import StepFailed
+from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk.action import Facts
+from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_source import Backup
-from drillbook.systems.postgres import dump_reading, tables
+from drillbook.systems.postgres import dump_reading, foreign_keys, tables
 from drillbook.systems.postgres.archive import Selection
-from drillbook.systems.postgres.connection import connected
+from drillbook.systems.postgres.connection import connected, reason
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.dump_judgement import MOST_NAMED
 from drillbook.systems.postgres.dump_reading import Form
 from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.manifest import Table
 from drillbook.systems.postgres.proof import must_be_right
+from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.single import TableRestore
 from drillbook.systems.postgres.tables import Name
 
@@ -37,6 +40,7 @@ BEGIN
   END IF;
 END
 """
+ROLES = "SELECT rolname FROM pg_catalog.pg_roles"
 _OTHER_NUMBER = re.compile(r"drillbook: (\d+) rows in (.*)")
 
 
@@ -55,9 +59,36 @@ def unfit(table: Name, checked: Facts) -> str:
     return f"it contains no rows of {table} that could be counted"
 
 
+def unfit_here(ctx: Context, service: Postgres, table: Name, checked: Facts) -> str:
+    """Return the reason why the table could not be restored from a dump into the present database, or an empty text.
+
+    ``checked``: facts of the verification of the dump. Raises CouldNotVerify when the server cannot be queried.
+    """
+    if why := unfit(table, checked):
+        return why
+    try:
+        with connected(ctx, service) as session:
+            there = {name for (name,) in session.execute(ROLES).fetchall()}
+            if lacking := sorted(set(checked.get("roles", ())) - there):
+                return (
+                    f"it names roles that the server no longer has: {', '.join(lacking[:10])}; create them again, or take a "
+                    "new dump"
+                )
+            return foreign_keys.unrestorable(session, table)
+    except (psycopg.Error, HostError) as error:
+        raise CouldNotVerify(f"{service.name} cannot be compared with the dump: {reason(error)}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class DumpedTableRestore(TableRestore):
     """Restore of one table from a dump of the backup source ``source``. A table that exists is never overwritten."""
+
+    OF_EXISTING: ClassVar[str] = (
+        "This step never replaces a table. If it shall come from the dump, rename or drop the present table first; rows "
+        "newer than the dump are then lost."
+    )
+
+    TOLERANT: ClassVar[bool] = True
 
     source: PgDumpSource
     backup: Backup
@@ -74,7 +105,7 @@ class DumpedTableRestore(TableRestore):
             with connected(self.ctx, self.service) as session:
                 if tables.exists(session, self.table):
                     raise self._refuse_existing()
-                roles = {name for (name,) in session.execute("SELECT rolname FROM pg_catalog.pg_roles").fetchall()}
+                roles = {name for (name,) in session.execute(ROLES).fetchall()}
             with self.ctx.temporary("table") as scratch, self._archive(scratch) as archive:
                 chosen = self._write_script(archive, roles, scratch)
                 return self._carry_out(chosen, self._counted(chosen, scratch), scratch)

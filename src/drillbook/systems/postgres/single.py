@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from psycopg import sql
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk.action import REPLACED, RESTORED, Context, Facts
+from drillbook.sdk.action import BROKEN, REPLACED, RESTORED, Context, Facts
 from drillbook.sdk.answers import Answer, Ignored
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
-from drillbook.systems.postgres import content, tables
+from drillbook.systems.postgres import content, foreign_keys, tables
 from drillbook.systems.postgres.archive import Selection, entries, select
 from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, one
 from drillbook.systems.postgres.dump import ARCHIVE, failing
@@ -31,6 +32,7 @@ _NUMBER = """SELECT 'transaction=' || pg_catalog.pg_current_xact_id() || ' syste
 || coalesce(' replaced=' || nullif(pg_catalog.current_setting('drillbook.replaced', true), ''), '')
 FROM pg_catalog.pg_control_system();"""
 _NUMBERED = re.compile(rb"transaction=(\d+) system=(\d+)(?: rows=(\d+))?(?: replaced=(\d+))?")
+_UNCHECKED = "SELECT pg_catalog.current_setting('drillbook.unchecked', true);"
 _STATUS = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
 DIFFERS = re.compile(r"drillbook: (\d+) rows, digest ([0-9a-f]{16}) in (.*)")
 
@@ -73,9 +75,27 @@ END
 """
 
 
+def _output_to(path: str) -> str:
+    """Return the command of psql after which the results of queries are written to the file ``path``."""
+    quoted = path.replace("\\", "\\\\").replace("'", "''")
+    return f"\\o '{quoted}'"
+
+
+def _telling_unchecked(path: str) -> str:
+    """Return the statements that write the names of foreign keys that rows violate to the file ``path`` on the host."""
+    return "\n".join((_output_to(path), "\\pset tuples_only on", "\\pset format unaligned", _UNCHECKED, "\\o", ""))
+
+
 @dataclass(frozen=True, slots=True)
 class TableRestore:
     """Base class of restores of one table from an archive of pg_dump, in one transaction."""
+
+    OF_EXISTING: ClassVar[str] = (
+        "To replace it by the table of the backup, write `replace: true`; rows newer than the backup are then lost."
+    )
+
+    TOLERANT: ClassVar[bool] = False
+    """True when foreign keys that present rows violate are restored without a check, instead of nothing."""
 
     ctx: Context
     service: Postgres
@@ -123,42 +143,48 @@ class TableRestore:
                     title=str(self.table),
                     wanted="no such table",
                     measured="a table that differs from the backup",
-                    remedy=(
-                        "To replace it by the table of the backup, write `replace: true`; rows newer than the backup "
-                        "are then lost."
-                    ),
+                    remedy=self.OF_EXISTING,
                 )
             ],
         )
 
     def _write_script(self, archive: str, roles: Collection[str], scratch: str) -> Selection:
-        """Write the SQL that restores the table from ``archive`` to the file ``table.sql`` in ``scratch``.
+        """Write the SQL that restores the table from ``archive`` to ``table.sql`` and ``keys.sql`` in ``scratch``.
 
         Return the entries of the archive that it restores. ``roles``: possible owners of the table.
         """
         with self.stages.time("script"):
             chosen = self._selection(archive, roles)
-            lines = "".join(f"{line}\n" for line in chosen.lines)
-            self.ctx.host.put(lines.encode("utf-8", "surrogateescape"), f"{scratch}/list")
-            output = self.ctx.run(
-                self.tools.path("pg_restore"),
-                f"--use-list={scratch}/list",
-                f"--file={scratch}/table.sql",
-                archive,
-                env=AS_CLIENT,
-            )
-            must_be_right(self.ctx, "pg_restore", output)
+            rows, keys = foreign_keys.split(chosen.lines)
+            self._write_part(archive, rows, f"{scratch}/table.sql", scratch)
+            script = b""
+            if keys:
+                self._write_part(archive, keys, f"{scratch}/keys.sql", scratch)
+                script = self.ctx.host.get(f"{scratch}/keys.sql")
+            if self.TOLERANT:
+                changed = foreign_keys.tolerant(script.decode("utf-8", "surrogateescape"))
+                script = changed.encode("utf-8", "surrogateescape")
+            self.ctx.host.put(script, f"{scratch}/keys.sql")
         return chosen
 
+    def _write_part(self, archive: str, chosen: Sequence[str], path: str, scratch: str) -> None:
+        """Write the SQL of the ``chosen`` lines of the archive's list to the file ``path``."""
+        lines = "".join(f"{line}\n" for line in chosen)
+        self.ctx.host.put(lines.encode("utf-8", "surrogateescape"), f"{scratch}/list")
+        arguments = (f"--use-list={scratch}/list", f"--file={path}", archive)
+        output = self.ctx.run(self.tools.path("pg_restore"), *arguments, env=AS_CLIENT)
+        must_be_right(self.ctx, "pg_restore", output)
+
     def _carry_out(self, chosen: Selection, restored: Sequence[Table], scratch: str) -> Facts:
-        """Run ``table.sql`` in one transaction, which fails unless the tables ``restored`` are as in the backup."""
+        """Run the written SQL in one transaction, which fails unless the tables ``restored`` are as in the backup."""
         names = [Name.parse(table.name) for table in restored]
         back = sum(one.rows for one in restored) if chosen.whole else None
         host = self.ctx.host
         host.put(self._before(f"{scratch}/{TRANSACTION}", back).encode(), f"{scratch}/before.sql")
-        host.put(self._after(restored, names).encode(), f"{scratch}/after.sql")
+        after = _telling_unchecked(f"{scratch}/{foreign_keys.UNCHECKED}") + self._after(restored, names)
+        host.put(after.encode(), f"{scratch}/after.sql")
         with self.stages.time("data"):
-            parts = [f"{scratch}/{name}.sql" for name in ("before", "table", "after")]
+            parts = [f"{scratch}/{name}.sql" for name in ("before", "table", "keys", "after")]
             output = self.tools.transaction(*parts, sink=Ignored())
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
@@ -199,7 +225,6 @@ class TableRestore:
         path of this file; ``back``: number of rows to restore. It is None when a dependent table is not restored, because
         the number could not be compared with the number of removed rows.
         """
-        quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [
             "SET LOCAL statement_timeout = 0;",  # the script of pg_restore sets it later, after rows were counted
             "SET LOCAL lc_messages = 'C';",
@@ -210,7 +235,7 @@ class TableRestore:
         if self.replace:
             body = sql.SQL(REPLACES).format(table=self.table.sql, name=sql.Literal(self.table.quoted)).as_string(None)
             lines.append(f"DO {sql.Literal(body).as_string(None)};")
-        lines += [f"\\o '{quoted}'", _NUMBER.format(rows="" if back is None else f" rows={back}"), "\\o"]
+        lines += [_output_to(kept), _NUMBER.format(rows="" if back is None else f" rows={back}"), "\\o"]
         if self.replace:
             lines.append(f"DROP TABLE IF EXISTS {self.table.quoted} CASCADE;")
         return "\n".join(lines) + "\n"
@@ -263,10 +288,19 @@ class TableRestore:
             ],
         )
 
+    def _broken(self) -> list[str]:
+        """Return the names of the foreign keys that were restored although present rows violate them."""
+        try:
+            kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{foreign_keys.UNCHECKED}")
+        except FileNotFoundError:
+            return []
+        return [name for name in kept.decode("utf-8", "replace").split("\n") if name]
+
     def _facts(
         self, restored: Sequence[Table], chosen: Selection | None, compared: str, note: re.Match[bytes] | None
     ) -> Facts:
         """Return the facts of the step. ``note``: numbers that the transaction wrote to its note, or None without a note."""
+        broken = self._broken()
         back, replaced = (None if note is None or note[key] is None else int(note[key]) for key in (3, 4))
         with connected(self.ctx, self.service) as session:
             is_closed = tables.closed(session, self.table)
@@ -286,6 +320,7 @@ class TableRestore:
             "closed": is_closed,
             "replaced": self.replace,
             "seconds": self.stages.seconds,
+            **({BROKEN: broken} if broken else {}),
         }
 
 

@@ -32,7 +32,7 @@ class RestoreTableFromDump(RestoresSource):
     The dumps are a backup source of the kind `pg_dump`, in one of the formats custom, directory and tar. The restore is one
     transaction. It fails, and changes nothing, unless the table then has as many rows as in the dump. A dump has no digest
     with which their content could be compared. Rows written to the table after the dump are lost. A table that exists is
-    never overwritten.
+    never overwritten. A foreign key that present rows violate is restored as NOT VALID, and the drill then fails.
     """
 
     SERVICE = Postgres
@@ -57,6 +57,7 @@ class RestoreTableFromDump(RestoresSource):
         ``restored_data``: number of restored rows, absent when it is unknown or a dependent table was not restored;
         ``relations``: restored relations; ``entries``: number of archive entries that were restored; ``kept``: dependent
         tables that were not restored because they still existed; ``compared``: time at which the rows were counted;
+        ``broken_references``: foreign keys that present rows violate, absent when there are none;
         ``in_place``: true; ``seconds``: duration of each stage.
         """
         source = self._source(ctx)
@@ -88,8 +89,12 @@ class RestoreTableFromDump(RestoresSource):
             source.ready_table(ctx, ctx.service(self.service, Postgres))
 
     def unlike(self, place: InPlace, backup: Backup, checked: Facts) -> str:
-        """Return the reason why ``backup`` cannot restore the table. The other tables are not compared."""
-        return dumped_table.unfit(Name.parse(self.table), checked)
+        """Return the reason why ``backup`` cannot restore the table. The other tables are not compared.
+
+        Raises CouldNotVerify when the server cannot be queried.
+        """
+        service = place.ctx.service(self.service, Postgres)
+        return dumped_table.unfit_here(place.ctx, service, Name.parse(self.table), checked)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the database that the table is in."""

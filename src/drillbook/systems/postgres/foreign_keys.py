@@ -1,0 +1,62 @@
+"""Foreign keys of a restored table. A key that present rows violate is restored without a check of these rows.
+
+A backup is older than the rows of the other tables. Without this, the first row that has no partner would undo the whole
+restore of a table that no longer exists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from drillbook.systems.postgres.connection import Connection
+from drillbook.systems.postgres.tables import Name
+
+UNCHECKED = "unchecked"
+"""Name of the file on the host with the names of the keys that were restored without a check."""
+_LINE = re.compile(r"\d+; \d+ \d+ FK CONSTRAINT ")
+_ADDED = re.compile(r"^ALTER TABLE (?:ONLY )?([^\n]+)\n    ADD CONSTRAINT ([^\n]+) FOREIGN KEY [^\n]+;$", re.MULTILINE)
+_TOLERANT = """DO $drillbook$ BEGIN
+  EXECUTE $key${statement}$key$;
+EXCEPTION WHEN foreign_key_violation THEN
+  EXECUTE $key${statement} NOT VALID$key$;
+  PERFORM pg_catalog.set_config('drillbook.unchecked', pg_catalog.concat(
+    pg_catalog.current_setting('drillbook.unchecked', true), $key${name}$key$, pg_catalog.chr(10)), true);
+END $drillbook$;"""
+_PARTITIONED = """
+SELECT r.conrelid::pg_catalog.regclass::text FROM pg_catalog.pg_constraint r JOIN pg_catalog.pg_class c ON c.oid = r.conrelid
+WHERE r.contype = 'f' AND r.conparentid = 0 AND c.relkind = 'p' AND r.confrelid = pg_catalog.to_regclass(%s) ORDER BY 1
+"""
+_NOT_VALID_OF_PARTITIONED = 180000
+"""First version of the server in which a key of a partitioned table can be added without a check of its rows."""
+
+
+def split(lines: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Divide the lines of an archive's list before the first foreign key. The second part contains no rows of tables."""
+    first = next((index for index, line in enumerate(lines) if _LINE.match(line)), len(lines))
+    return lines[:first], lines[first:]
+
+
+def tolerant(script: str) -> str:
+    """Return the ``script`` of pg_restore with foreign keys that are added also when present rows violate them.
+
+    New rows are then still checked. The setting ``drillbook.unchecked`` of the transaction names these keys, one a line.
+    """
+
+    def changed(match: re.Match[str]) -> str:
+        if "$key$" in match[0] or "$drillbook$" in match[0] or match[0].endswith(" NOT VALID;"):
+            return match[0]
+        return _TOLERANT.format(statement=match[0].removesuffix(";"), name=f"{match[2]} of {match[1]}")
+
+    return _ADDED.sub(changed, script)
+
+
+def unrestorable(session: Connection, table: Name) -> str:
+    """Return the reason why a foreign key that references ``table`` could prevent its restore, or an empty text.
+
+    Raises psycopg.Error.
+    """
+    if session.info.server_version >= _NOT_VALID_OF_PARTITIONED:
+        return ""
+    found = [name for (name,) in session.execute(_PARTITIONED, (table.quoted,)).fetchall()]
+    return f"the partitioned table {found[0]} references {table}, and this key could then not be restored" if found else ""
