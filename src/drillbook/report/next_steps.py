@@ -144,11 +144,10 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
     """Return suggestions for the terminal after a suite.
 
     The suggestions are: undo the changes that its drills left, read the report, repeat each drill that did not pass, and
-    then repeat the whole suite.
+    then repeat the whole suite. The remedies of findings are on the terminal already.
     """
     option = on(inventory)
     steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, option)]
-    steps += _findings(program, views)
     if suite.verdict is not Verdict.PASSED:
         steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{option}"))
     return [*steps, *_proofs(views)]
