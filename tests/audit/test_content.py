@@ -306,7 +306,7 @@ def test_columns(since, until, unit, labels):
         ("2026-13-01", "2026-12-31", "--since '2026-13-01' is not a date"),
         ("2026-01-01", "2026-02-30", "--until '2026-02-30' is not a date"),
         ("20260101", "2026-12-31", "--since '20260101' is not a date"),
-        ("", "2026-12-31", "--since '' is not a date"),
+        ("", "2026-12-31", "an audit needs both --since and --until"),
         ("２０２６-01-01", "2026-12-31", "is not a date"),
         ("2026-12-31", "2026-01-01", "--until 2026-01-01 lies before --since 2026-12-31"),
     ],

@@ -94,7 +94,7 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
             ("restore-newest", "rehearse-database"),
             ("see how old a routine backup of database would be", "drillbook drill restore-newest"),
         ),
-        ((), ("find a drill that shows how old a routine backup of database would be", "drillbook catalog --for postgres")),
+        ((), ("find a drill with a routine backup of database", "drillbook catalog --for postgres")),
         (None, None),
     ],
 )

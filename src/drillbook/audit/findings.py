@@ -6,7 +6,6 @@ finding.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,38 +13,13 @@ from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
 from drillbook.judge.result import Verdict
+from drillbook.report import remedies
 from drillbook.report.open_findings import WITHIN, recovered_later
 from drillbook.report.rows import each_finding
 from drillbook.report.wording import SHORT
 
 SEVERITIES = tuple(map(str, Severity))
 MOST_TEXTS = 3
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
-CONDITIONS = ("If ", "To ", "When ")
-STATEMENTS = (
-    *(
-        "A",
-        "An",
-        "All",
-        "Either",
-        "For",
-        "If",
-        "In",
-        "It",
-        "Nobody",
-        "No",
-        "Otherwise",
-        "That",
-        "The",
-        "These",
-        "They",
-        "This",
-    ),
-    *("To", "Users", "When", "While"),
-)
-"""First words of sentences in remedies that are no instructions, or that begin with a condition."""
-GENERAL = ("objective-not-verified", "not-ready", "allowed-failure", "aborted")
-"""Codes of findings whose remedy only refers to the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +52,7 @@ class FindingRow:
         """First instruction of the remedy, without its full stop. A statement right before it is kept, because the instruction
         refers to it. The result is empty when the remedy is general, or contains no instruction.
         """
-        if self.code in GENERAL:
-            return ""
-        sentences = SENTENCE_END.split(self.remedy.strip())
-        at = next((number for number, text in enumerate(sentences) if _instructs(text)), None)
-        if at is None:
-            return sentences[0].rstrip(".") if sentences[0].startswith(CONDITIONS) else ""
-        return " ".join(sentences[0 if at == 1 else at : at + 1]).rstrip(".")
+        return remedies.first_instruction(self.code, self.remedy)
 
     @property
     def told(self) -> str:
@@ -92,11 +60,6 @@ class FindingRow:
         more = len(self.texts) - MOST_TEXTS
         shown = "; ".join(self.texts[:MOST_TEXTS])
         return f"{shown}; and {more} more" if more > 0 else shown or self.detail
-
-
-def _instructs(sentence: str) -> bool:
-    """Return True if a sentence of a remedy begins with a verb, as instructions do."""
-    return sentence[:1].isupper() and sentence.split(" ", 1)[0].rstrip(",") not in STATEMENTS
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:

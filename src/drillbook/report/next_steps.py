@@ -87,7 +87,7 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
         )
     kind = one_line(str(view.plan["inventory"]["services"].get(view.result.service, {}).get("kind", "")))
     of_kind = f" --for {shlex.quote(kind)}" if kind else ""
-    return f"find a drill that shows how old a routine backup of {service} would be", f"{view.program} catalog{of_kind}"
+    return f"find a drill with a routine backup of {service}", f"{view.program} catalog{of_kind}"
 
 
 def before_run(

@@ -18,7 +18,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Residue, RunView, SuiteResult
-from drillbook.report import changes, end_state, headlines, remarks, residue_state, rows, tolerated, wording
+from drillbook.report import changes, end_state, headlines, remarks, remedies, residue_state, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.moments import run_duration
 from drillbook.report.phases import phase_rows
@@ -113,8 +113,8 @@ def _tolerated(view: RunView) -> list[RenderableType]:
 
 
 def line(view: RunView) -> RenderableType:
-    """Return a few lines about one drill of a suite: verdict, findings with their remedies, and changes that could not be
-    undone. The end of the suite shows how to undo these changes.
+    """Return a few lines about one drill of a suite: verdict, findings with the first instruction of their remedies, and
+    changes that could not be undone. The end of the suite shows how to undo these changes.
     """
     result = view.result
     text = _state(str(result.verdict))
@@ -127,8 +127,8 @@ def line(view: RunView) -> RenderableType:
             parts.append(Prose(head, 4))
             measured = Text(f"measured: {shown(one.measured)}")
             parts += [Prose(measured, 6)] if one.measured else []
-            remedy = Text(f"remedy: {shown(as_called(one.remedy))}", style="dim")
-            parts += [Prose(remedy, 6)] if one.remedy else []
+            said = remedies.first_instruction(one.code, one.remedy) or one.remedy
+            parts += [Prose(Text(f"remedy: {shown(as_called(said))}", style="dim"), 6)] if said else []
     return Group(*parts, *(_head(view, one) for one in view.result.residue))
 
 

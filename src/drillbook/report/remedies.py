@@ -1,0 +1,52 @@
+"""First instruction of a remedy, for places with little room."""
+
+from __future__ import annotations
+
+import re
+
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
+CONDITIONS = ("If ", "To ", "When ")
+STATEMENTS = (
+    *(
+        "A",
+        "An",
+        "All",
+        "Either",
+        "For",
+        "If",
+        "In",
+        "It",
+        "Nobody",
+        "No",
+        "Otherwise",
+        "That",
+        "The",
+        "These",
+        "They",
+        "This",
+    ),
+    *("To", "Users", "When", "While"),
+)
+"""First words of sentences in remedies that are no instructions, or that begin with a condition."""
+GENERAL = ("objective-not-verified", "not-ready", "allowed-failure", "aborted")
+"""Codes of findings whose remedy only refers to the cause."""
+
+
+def first_instruction(code: str, remedy: str) -> str:
+    """Return the first instruction of the ``remedy`` of a finding with ``code``, without its full stop.
+
+    A statement right before it is kept, because the instruction refers to it. The result is empty when the remedy is
+    general, or contains no instruction.
+    """
+    if code in GENERAL:
+        return ""
+    sentences = SENTENCE_END.split(remedy.strip())
+    at = next((number for number, text in enumerate(sentences) if _instructs(text)), None)
+    if at is None:
+        return sentences[0].rstrip(".") if sentences[0].startswith(CONDITIONS) else ""
+    return " ".join(sentences[0 if at == 1 else at : at + 1]).rstrip(".")
+
+
+def _instructs(sentence: str) -> bool:
+    """Return True if a sentence of a remedy begins with a verb, as instructions do."""
+    return sentence[:1].isupper() and sentence.split(" ", 1)[0].rstrip(",") not in STATEMENTS
