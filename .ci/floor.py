@@ -19,13 +19,14 @@ from tests import changed, tiers  # noqa: E402  found beside this folder
 
 FLOOR = 90
 TESTS = """
-language    budget patterns placeholders strict
+language    budget mistakes patterns placeholders strict
 statistics  line quantiles
 diagnosis   trees
 plan        schedule privilege approval_cases campaign_approval guard needed_services planner planner_cases restorable
 plan        schema source_rules spec
 journal     damaged journal journal_cases
 judge       comparison earlier_runs event_index faultstate judge judge_stalls judge_views outlook
+corpus      corpus
 report      agreement changes figures golden html index junit markdown event_lines next_steps rehearsal terminal timeline tolerated
 """
 """Test folders of these packages, and the fast files in them."""

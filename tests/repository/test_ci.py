@@ -121,4 +121,6 @@ def test_what_the_floor_leaves_out_and_measures_by_is_there(floor):
     package = CI.parent / "src" / "drillbook"
     assert all((package / name).is_file() for name in floor.LEFT_OUT)
     assert [path for path in floor.files() if not path.is_file()] == []
-    assert {path.parent.name for path in floor.files()} == set(floor.PURE)
+    assert {path.parent.name for path in floor.files()} == {*floor.PURE, "corpus"}, (
+        "the corpus of mistakes is of the language"
+    )

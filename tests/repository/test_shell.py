@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "drillbook"
 
 SHELL = re.compile(r"\$\(|\$\{|\"\$[\d@]|\b(?:then|do|esac)\b.*\b(?:fi|done|case)\b|[;&|]{2} |\btest -|^exec ", re.DOTALL)
 """Pattern of constants that are programs for `sh`."""
-OTHER = re.compile(r"^\s*(?:\(?SELECT|ARRAY|INSERT|UPDATE|DECLARE|CREATE|WITH|import |function )")
+OTHER = re.compile(r"^\s*(?:\(?SELECT|DO \$|ARRAY|INSERT|UPDATE|DECLARE|CREATE|WITH|import |function )")
 """Beginnings of constants that are SQL, Python or awk."""
 
 

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -79,6 +80,8 @@ def prometheus(tmp_path_factory):
     book.execute("INSERT INTO entry (text) VALUES ('hello')")
     book.commit()
     book.close()
+    old = time.time() - 30
+    os.utime(folder.root / "copies" / "copy.db", (old, old))  # a backup of the time of the run would be a reservation
     (folder.root / "page").write_text("here")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder.root)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -164,6 +167,8 @@ def test_the_alerts_that_fire_are_those_of_the_runs(prometheus):
         ("DrillbookProofTooOld", "broken"),
     }
     assert until(lambda: firing() if len(firing()) >= len(expected) else None) == expected
+    reserved = query(prometheus, 'drillbook_recovery_reservation{drill="sample"}')
+    assert [one["value"][1] for one in reserved if one["value"][1] != "0"] == []
 
 
 def test_the_figures_are_those_of_the_reports(prometheus):
