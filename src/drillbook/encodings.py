@@ -195,7 +195,8 @@ def _named() -> dict[str, tuple[str, ...]]:
 
 
 def _codes(char: str) -> list[str]:
-    """Return the escape codes for ``char``, without the backslash, in Python, JSON, JavaScript, C, Go and PostgreSQL."""
+    """Return patterns that match the escape codes for ``char`` in Python, JSON, JavaScript, C, Go and PostgreSQL. The
+    first backslash of each code is left out."""
     number, raw = ord(char), _raw(char)
     units = char.encode("utf-16-be", "surrogatepass")
     pairs = [f"{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)]

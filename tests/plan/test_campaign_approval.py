@@ -188,7 +188,7 @@ def test_a_line_approves_a_plan_only_on_its_own_environment(desk):
     signed_by_hand(desk, files, files.text.read_text().replace('"environment":"production"', '"environment":"test"'))
     refusal = look(desk, "north", files).refusal
     assert refusal.code == "approval-changed"
-    assert "sample on test with the digest" in refusal.measured
+    assert "sample in the environment test with the plan digest" in refusal.measured
     assert "sample on production" in refusal.wanted
 
 
@@ -197,7 +197,7 @@ def test_a_drill_that_a_line_does_not_list_has_no_digest(desk):
     other = desk.plan.model_copy(update={"drill": "other"})
     refusal = look(desk, "north", files, other).refusal
     assert refusal.code == "approval-changed"
-    assert "other on production with the digest none" in refusal.measured
+    assert "other in the environment production with the plan digest none" in refusal.measured
 
 
 def test_the_signature_is_verified_once_for_all_sites_that_have_the_same_approvers(desk, monkeypatch):

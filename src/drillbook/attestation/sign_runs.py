@@ -96,7 +96,11 @@ def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | 
         content |= {"unvouched_files": loose} if loose else {}
         return _seal(folder, content, sealer, before, _names(before, written))
     except OSError as error:
-        return f"the attestation cannot be written: {error.strerror}"
+        return _unmade(error)
+
+
+def _unmade(error: OSError) -> str:
+    return f"the attestation cannot be made, because a file cannot be read or written: {error.strerror}"
 
 
 def _not_covered(found: Walk, view: RunView, written: Written | None, before: Standing) -> str:
@@ -156,7 +160,7 @@ def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str,
         content = {"schema": SCHEMA, **run, "verdict": None, "exit": None, "finished": None, "head": head, "events": events}
         return _seal(folder, content, sealer, NEW, frozenset())
     except OSError as error:
-        return f"the attestation cannot be written: {error.strerror}"
+        return _unmade(error)
 
 
 def seal_suite(
@@ -187,7 +191,7 @@ def seal_suite(
         names = frozenset({*RENDERED, *(name for name, _ in kept_names(before.sealed))}) if before.sealed else None
         return _seal(folder, content, sealer, before, names)
     except OSError as error:
-        return f"the attestation cannot be written: {error.strerror}"
+        return _unmade(error)
 
 
 def seal_campaign(folder: Path, content: Statement, unvouched: list[list[int]], sealer: Sealer) -> str:
@@ -211,7 +215,7 @@ def seal_campaign(folder: Path, content: Statement, unvouched: list[list[int]], 
         }
         return _write(folder, said, sealer.root)
     except OSError as error:
-        return f"the attestation cannot be written: {error.strerror}"
+        return _unmade(error)
 
 
 def _member(

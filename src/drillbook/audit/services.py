@@ -10,7 +10,8 @@ from drillbook.report.figures import count
 
 RECOVERED = "broken and recovered in a run that passed"
 LAPSED = "broken and recovered in a passed run, but with a drill whose newest run failed"
-"""State of a service that a passed run broke and recovered, if the newest run of one of its drills failed."""
+"""State of a service that a passed run broke and recovered, if the last verdict of one of its drills is `failed`. Runs
+that neither passed nor failed are ignored."""
 EXAMINED = "only examined or rehearsed"
 """State of a service with passed runs, if none of them proved a fault active and then restored the service."""
 UNPROVEN = "drilled without a pass"

@@ -165,7 +165,8 @@ class Known:
         return not estate.exempt(newest)
 
     def changes(self, environment: str) -> list[datetime]:
-        """Return the moments at which ``listed`` may change."""
+        """Return the starts of the runs in ``environment`` that recorded a plan. Only at these moments, and at the end
+        of the period, a service may begin or cease to need a proof; see ``listed``."""
         return [at for at, _ in self._plans(environment)]
 
     def _plans(self, environment: str) -> list[tuple[datetime, dict[str, object]]]:

@@ -27,8 +27,9 @@ PATIENCE_S = 60
 KINDS = {"redis-server": "redis", "valkey-server": "redis", "mariadbd": "mariadb"} | dict.fromkeys(
     ("nginx", "apache2", "httpd", "caddy", "haproxy", "gunicorn", "uvicorn", "hypercorn", "node", "puma"), "http"
 )
-"""Kind of service that each known program provides. The key is the name of the program. A service of any other program is
-written to the inventory as a comment.
+"""Kind of service that each known program provides. The key is the name of the program. PostgreSQL is found by its
+clusters, and the programs in ``IGNORED`` are left out. A service of any other program is written to the inventory as a
+comment.
 """
 IGNORED = ("sshd", "systemd", "systemd-resolve")
 DATABASES = ("postgres", "postmaster")

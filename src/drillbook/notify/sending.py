@@ -82,7 +82,7 @@ def deliver(way: Secret, message: Message) -> None:
     except NotDelivered:
         raise
     except Exception as error:  # noqa: BLE001  a service of apprise may raise anything; its text may hold the address
-        raise NotDelivered(f"the service failed: {type(error).__name__}") from None
+        raise NotDelivered(f"the library apprise raised an error: {type(error).__name__}") from None
     finally:
         _HEARD.reset(before)
 

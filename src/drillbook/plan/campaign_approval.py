@@ -207,10 +207,11 @@ def _of_site(plan: Plan, site: str, name: str, approval: Approval) -> None:
         raise Refused("approval-missing", f"{name} does not list the site {site}", wanted=wanted, remedy=remedy)
     given = (line.environment, line.plans.get(plan.drill))
     if given != (plan.inventory.environment, plan.digest):
-        listed = f"{plan.drill} on {given[0]} with the digest {given[1] or 'none'}"
+        listed = f"{plan.drill} in the environment {given[0]} with the plan digest {given[1] or 'none'}"
         raise Refused(
             "approval-changed",
-            f"{name} contains these digests for {site}: {listed}; but the digest of the plan is {plan.digest}",
+            f"{name} approves for {site}: {listed}; but the plan is for the environment {plan.inventory.environment} "
+            f"and has the digest {plan.digest}",
             wanted=wanted,
             remedy=remedy,
         )

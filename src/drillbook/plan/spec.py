@@ -206,7 +206,8 @@ def _entries(document: Document, phase: str) -> Iterator[tuple[Place, Any]]:
 
 
 def _written(document: Document) -> Head:
-    """Return a head with only the service and the owner, as they are written in a file with mistakes."""
+    """Return a ``Head`` (the keys of a drill without phases and probes) for a file with mistakes. It contains only the
+    service and the owner, unchecked. Each is empty if the file has no text for it."""
     service, owner = (text if isinstance(text := document.value.get(key), str) else "" for key in ("service", "owner"))
     return Head.model_construct(drill="", title="", service=service, owner=owner)
 

@@ -55,7 +55,8 @@ class CompiledTemplates(FileSystemBytecodeCache):
 def cache(depends: Iterable[str]) -> CompiledTemplates | None:
     """Return the cache of templates that depend on the modules ``depends``.
 
-    The result is None if Python does not keep compiled files, or if the modules are not files but parts of an archive.
+    The result is None if this Python has no place for compiled files (``sys.implementation.cache_tag`` is None), or if
+    a module cannot be read as a file, for example because it is in an archive.
     """
     try:
         return CompiledTemplates(depends)

@@ -79,7 +79,7 @@ def globals_only(ctx: Context, place: Place, files: Sequence[StoredFile], begun:
 
 
 def _before_dump(kinds: Mapping[str, bool | None]) -> Iterator[str]:
-    """Return the names of files from the newest file down to the first file that is certainly a dump."""
+    """Yield the names of the files, the newest first, until a file is certainly a dump. This file is left out."""
     return takewhile(lambda name: kinds[name] is not False, kinds)
 
 

@@ -257,7 +257,8 @@ class _Settings(Action):
             ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", self._kept(ctx, _file(ctx, self.service)), str(seen.pid))
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore the original file. Also restart the unit, if it has failed or may still use the changed file."""
+        """Return an undo that restores the original file, unless another file, such as a restored one, has replaced the
+        changed file. The undo also restarts the unit, if it has failed or may still use the changed file."""
         path = _file(ctx, self.service)
         kept, root, commands = self._kept(ctx, path), as_root(ctx), []
         if unit := self._unit(ctx):
