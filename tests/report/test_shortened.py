@@ -25,6 +25,11 @@ URL = "http://127.0.0.1:8000/api/v1/documents"
             "db-1: `sh -c 'cd /home/dbops/backups; p…` ended with status 1",
         ),
         ("run `drillbook drill.recover` " + "x" * 60, 50, "run `drillbook drill.recover` " + "x" * 19 + "…"),
+        (
+            "api_files, guestbook and vectors are not installed: install the Docker lab",
+            60,
+            "api_files, guestbook and vectors ar…: install the Docker lab",
+        ),
         ("two\nlines", 20, "two\\nlines"),
     ],
 )

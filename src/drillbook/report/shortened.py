@@ -1,4 +1,4 @@
-"""Shortens sentences about failures. Addresses and commands are shortened first, because the reason is often at the end."""
+"""Shortens sentences about failures. The reason and the advice are often at the end, so other parts are shortened first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from drillbook.report.figures import one_line
 MOST_COMMAND = 32
 """Largest length to which a command is cut if its sentence is too long."""
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s/'\"`<>]+)([^\s'\"`<>]*?)(?=[.,;:)]*(?:[\s'\"`<>]|$))")
+_LAST_CLAUSE = re.compile(r"[:;] [^:;]+$")
 _COMMAND = re.compile(rf"`([^`\n]{{{MOST_COMMAND}}})[^`\n]+`")
 
 
@@ -16,12 +17,17 @@ def shortened(text: str, most: int) -> str:
     """Return ``text`` in one line with at most ``most`` characters.
 
     In a text that is too long, the last part of a URL's path stands for the URL. If this is not enough, long commands in
-    backticks are cut, and at last the end of the text.
+    backticks are cut. At last the end of the text is cut, or the part before its last clause, if this clause is short: it often tells
+    what to do.
     """
     line = one_line(text)
     for pattern, form in ((_URL, _last_part), (_COMMAND, _cut_command)):
         line = line if len(line) <= most else pattern.sub(form, line)
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+    if len(line) <= most:
+        return line
+    clause = _LAST_CLAUSE.search(line)
+    end = clause[0] if clause and len(clause[0]) <= most // 2 else ""
+    return f"{line[: most - 1 - len(end)].rstrip()}…{end}"
 
 
 def _last_part(url: re.Match[str]) -> str:
