@@ -29,7 +29,7 @@ def retire(project: Project, drill: str, environment: str, reason: str, *, dry: 
         raise UsageError("a retirement needs --reason; the audit shows it", hint=EXAMPLE)
     _check_known(project, drill, environment)
     _check_gone(project, drill, environment)
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     entry = Entry(at, RETIRED, drill, "", environment, "", escaped(reason), by=run_identity.operator())
     (made,) = retirements.of([entry])
     if not dry:

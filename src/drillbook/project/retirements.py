@@ -11,6 +11,7 @@ from pathlib import Path
 
 from drillbook.project import schedule_record
 from drillbook.project.schedule_record import RETIRED, Entry
+from drillbook.report.figures import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,12 @@ def of(entries: Iterable[Entry]) -> list[Retirement]:
 
 def in_force(found: Sequence[Retirement], runs: Iterable[tuple[str, str, str]]) -> list[Retirement]:
     """Return the retirements that no later run ended. ``runs``: drill, environment and start of each run."""
-    newest: dict[tuple[str, str], str] = {}
-    for drill, environment, started in runs:
-        newest[drill, environment] = max(newest.get((drill, environment), ""), started)
-    return [one for one in found if not any(at > one.at for key, at in newest.items() if one.covers(*key))]
+    begun = [(drill, environment, at) for drill, environment, started in runs if (at := moment(started))]
+    return [
+        one
+        for one in found
+        if (since := moment(one.at)) and not any(at > since for drill, place, at in begun if one.covers(drill, place))
+    ]
 
 
 def places(reports: Path, newest: Mapping[tuple[str, str], str], there: Iterable[str]) -> set[str]:
