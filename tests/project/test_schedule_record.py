@@ -82,7 +82,7 @@ def test_a_value_of_a_wrong_type_is_damage_and_harms_no_reader(tmp_path, kind, k
     assert said in damage or key in ("prev", "hash")
     assert recorded_schedules.of_entries(entries, "sample", "lab") == []
     assert schedule_record.newest(entries, MISSED) == {later.subject: later}
-    assert retirements.places(tmp_path, {("sample", "lab"): "2026-10-01T00:00:00Z"}, []) == set()
+    assert retirements.places(entries, {("sample", "lab"): "2026-10-01T00:00:00Z"}, []) == set()
 
 
 def test_a_link_to_nothing_is_not_followed(tmp_path):

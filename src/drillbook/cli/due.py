@@ -18,7 +18,7 @@ from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
-from drillbook.project import due, estate, recorded_schedules, schedule_record
+from drillbook.project import due, estate, schedule_record
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
@@ -46,9 +46,7 @@ def show(
     Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule or an
     inventory cannot be read, or the record of schedules is damaged, and 0 when all is well.
     """
-    if not dry:
-        recorded_schedules.note(project, now)
-    found = due.read(project, now, environment)
+    found = due.read(project, now, environment, noting=not dry)
     if as_json:
         stdout().write(json.dumps(found.as_data(), ensure_ascii=False, indent=2) + "\n")
     else:

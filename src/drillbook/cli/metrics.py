@@ -11,7 +11,7 @@ from pathlib import Path
 from drillbook.cli.console import stdout
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.installation.program_name import as_called
-from drillbook.project import due, recorded_schedules, settings
+from drillbook.project import due, settings
 from drillbook.project.project import Project
 from drillbook.telemetry import metrics, run_figures
 
@@ -37,8 +37,8 @@ def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> 
     """Write the metrics of ``project`` to ``path``. If ``path`` is None, write them to standard output. Schedules that were
     changed are noted first.
     """
-    recorded_schedules.note(project)
-    content = metrics.exposition(metrics.samples(due.read(project), run_figures.read(project)), openmetrics=openmetrics)
+    found = due.read(project, noting=True)
+    content = metrics.exposition(metrics.samples(found, run_figures.read(project)), openmetrics=openmetrics)
     if path is None:
         stdout().write(content.decode())
     else:

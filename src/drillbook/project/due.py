@@ -17,7 +17,16 @@ from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.language.explaining import did_you_mean
 from drillbook.plan.schedule import Schedule, State
-from drillbook.project import estate, needed_inventories, restore_proofs, retirements, schedule_record, schedules, standings
+from drillbook.project import (
+    estate,
+    needed_inventories,
+    recorded_schedules,
+    restore_proofs,
+    retirements,
+    schedule_record,
+    schedules,
+    standings,
+)
 from drillbook.project.estate import Estate
 from drillbook.project.needed_inventories import Inventories
 from drillbook.project.overdue_since import Past
@@ -134,16 +143,19 @@ class Due:
         }
 
 
-def read(project: Project, now: datetime | None = None, environment: str = "") -> Due:
+def read(project: Project, now: datetime | None = None, environment: str = "", *, noting: bool = False) -> Due:
     """Return the state of each drill, suite and service of ``project`` at the time ``now``. By default, this is the
     present. The most urgent comes first; among equally overdue drills, those that restore data come first, and then those
     with the shortest period. What needs another inventory or an installation comes last.
 
-    When ``environment`` is given, only this environment is considered. Raises UsageError when nothing in the project names
+    When ``environment`` is given, only this environment is considered. With ``noting``, changed schedules are noted first, as by
+    ``recorded_schedules.note``. Raises UsageError when nothing in the project names
     this environment, and when the folder of runs cannot be read.
     """
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     wanted, known, now = schedules.read(project), standings.read(runs, project), now or datetime.now(UTC)
+    if noting:
+        recorded_schedules.note_changes(project.reports, wanted, known, now)
     found = estate.read(project)
     _check(environment, found, wanted, known)
     proofs = restore_proofs.read(runs)
@@ -153,7 +165,7 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))
     ended = {key: one.last.started for key, one in known.items()}
-    retired = retirements.places(project.reports, ended, found.environments)
+    retired = retirements.places(entries, ended, found.environments)
     rows = [row for row in rows if row.environment not in retired]
     planned = {key: exempt for key, exempt in _planned(known).items() if key[0] not in retired}
     needed = sorted({**planned, **found.services}.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +52,14 @@ def term(at: str, schedule: object) -> Term | None:
 
 
 def note(project: Project, now: datetime | None = None) -> None:
+    """Note changed schedules of all files of ``project``; see ``note_changes``. ``now``: by default, the present time."""
+    if project.reports.is_dir():
+        runs = [folder for folder in project.runs() if not damaged.lost(folder)]
+        found = standings.read(runs, project)
+        note_changes(project.reports, schedules.read(project), found, now or datetime.now(UTC))
+
+
+def note_changes(reports: Path, scheduled: Iterable[Scheduled], known: standings.Standings, now: datetime) -> None:
     """Note in ``schedule.jsonl`` each schedule of a file that differs from the record, so that it is known from when it holds.
 
     Only drills and suites that ran are noted: a run tells the schedule of its own time. When the record cannot be written,
@@ -59,12 +67,9 @@ def note(project: Project, now: datetime | None = None) -> None:
     the record may be of a later time than the present, as when the clock was set back. Then a change holds from that time: it
     would otherwise come before that schedule, and be noted again by each call.
     """
-    if not project.reports.is_dir():
+    if not reports.is_dir():
         return
-    runs = [folder for folder in project.runs() if not damaged.lost(folder)]
-    wanted, known = {one.name: one for one in schedules.read(project)}, standings.read(runs, project)
-    entries = schedule_record.read(project.reports)[0]
-    now = now or datetime.now(UTC)
+    wanted, entries = {one.name: one for one in scheduled}, schedule_record.read(reports)[0]
     with suppress(OSError):
         for (name, place), standing in sorted(known.items()):
             one = wanted.get(name)
@@ -77,7 +82,7 @@ def note(project: Project, now: datetime | None = None) -> None:
                 service = ", ".join(one.services) if one else standing.last.service
                 since = max(now, held[-1].since) if held else now
                 at = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-                schedule_record.append(project.reports, Entry(at, SCHEDULE, name, service, place, "", "", schedule=data))
+                schedule_record.append(reports, Entry(at, SCHEDULE, name, service, place, "", "", schedule=data))
 
 
 def _newest(standing: standings.Standing) -> Iterator[Term]:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from drillbook.project import schedule_record
 from drillbook.project.schedule_record import RETIRED, Entry
 from drillbook.report.figures import moment
 
@@ -57,10 +55,12 @@ def in_force(found: Sequence[Retirement], runs: Iterable[tuple[str, str, str]]) 
     ]
 
 
-def places(reports: Path, newest: Mapping[tuple[str, str], str], there: Iterable[str]) -> set[str]:
-    """Return the environments that are retired and that no inventory names. ``newest``: start of the newest run of each drill
-    in each environment. ``there``: environments of the inventories.
+def places(entries: Iterable[Entry], newest: Mapping[tuple[str, str], str], there: Iterable[str]) -> set[str]:
+    """Return the environments that are retired and that no inventory names.
+
+    ``entries``: lines of ``schedule.jsonl``. ``newest``: start of the newest run of each drill in each environment. ``there``:
+    environments of the inventories.
     """
     runs = ((drill, place, at) for (drill, place), at in newest.items())
-    found = in_force(of(schedule_record.read(reports)[0]), runs)
+    found = in_force(of(entries), runs)
     return {one.environment for one in found if not one.drill} - set(there)

@@ -6,28 +6,10 @@ import re
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 CONDITIONS = ("If ", "To ", "When ")
-STATEMENTS = (
-    *(
-        "A",
-        "An",
-        "All",
-        "Either",
-        "For",
-        "If",
-        "In",
-        "It",
-        "Nobody",
-        "No",
-        "Otherwise",
-        "That",
-        "The",
-        "These",
-        "They",
-        "This",
-    ),
-    *("To", "Users", "When", "While"),
+STATEMENT = re.compile(
+    r"(?:A|All|An|Either|For|If|In|It|No|Nobody|Otherwise|That|The|These|They|This|To|Users|When|While),*(?: |$)"
 )
-"""First words of sentences in remedies that are no instructions, or that begin with a condition."""
+"""Beginning of a sentence in a remedy that is no instruction, or that begins with a condition."""
 GENERAL = ("objective-not-verified", "not-ready", "allowed-failure", "aborted")
 """Codes of findings whose remedy only refers to the cause."""
 
@@ -49,4 +31,4 @@ def first_instruction(code: str, remedy: str) -> str:
 
 def _instructs(sentence: str) -> bool:
     """Return True if a sentence of a remedy begins with a verb, as instructions do."""
-    return sentence[:1].isupper() and sentence.split(" ", 1)[0].rstrip(",") not in STATEMENTS
+    return sentence[:1].isupper() and not STATEMENT.match(sentence)

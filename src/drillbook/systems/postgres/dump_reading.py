@@ -140,6 +140,8 @@ To read only these lines takes a tenth of the time of a restore.
 _DECODING = re.compile(
     r"could not read|could not uncompress|unexpected end|corrupt|invalid|not a valid archive|end of file|decompress|too short"
 )
+ARCHIVES = ("custom", "tar", "directory")
+"""Formats of dumps that pg_restore reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class Form:
     @property
     def archive(self) -> bool:
         """True for a dump that pg_restore reads, False for plain SQL."""
-        return self.format in ("custom", "tar", "directory")
+        return self.format in ARCHIVES
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_source import Backup
 from drillbook.systems.postgres import dump_reading, foreign_keys, tables
 from drillbook.systems.postgres.archive import Selection
-from drillbook.systems.postgres.connection import connected, reason
+from drillbook.systems.postgres.connection import Connection, connected, reason
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.dump_judgement import MOST_NAMED
 from drillbook.systems.postgres.dump_reading import Form
@@ -29,7 +29,6 @@ from drillbook.systems.postgres.single import TableRestore
 from drillbook.systems.postgres.tables import Name
 
 SCRIPT = Form("none", "plain", False)
-ARCHIVES = ("custom", "directory", "tar")
 HOW_TO_DUMP = "`pg_dump --format=custom`"
 _COUNT = """
 DECLARE found bigint;
@@ -40,7 +39,6 @@ BEGIN
   END IF;
 END
 """
-ROLES = "SELECT rolname FROM pg_catalog.pg_roles"
 _OTHER_NUMBER = re.compile(r"drillbook: (\d+) rows in (.*)")
 
 
@@ -49,7 +47,7 @@ def unfit(table: Name, checked: Facts) -> str:
 
     ``checked``: facts of the verification of the dump.
     """
-    if checked.get("format") not in ARCHIVES:
+    if checked.get("format") not in dump_reading.ARCHIVES:
         return f"a dump in the format {checked.get('format')} cannot restore one table; take it with {HOW_TO_DUMP}"
     rows = checked.get("rows_by_table", {})
     if table in {Name.parse(name) for name in rows}:
@@ -68,8 +66,7 @@ def unfit_here(ctx: Context, service: Postgres, table: Name, checked: Facts) -> 
         return why
     try:
         with connected(ctx, service) as session:
-            there = {name for (name,) in session.execute(ROLES).fetchall()}
-            if lacking := sorted(set(checked.get("roles", ())) - there):
+            if lacking := sorted(set(checked.get("roles", ())) - _roles(session)):
                 return (
                     f"it names roles that the server no longer has: {', '.join(lacking[:10])}; create them again, or take a "
                     "new dump"
@@ -77,6 +74,10 @@ def unfit_here(ctx: Context, service: Postgres, table: Name, checked: Facts) -> 
             return foreign_keys.unrestorable(session, table)
     except (psycopg.Error, HostError) as error:
         raise CouldNotVerify(f"{service.name} cannot be compared with the dump: {reason(error)}") from error
+
+
+def _roles(session: Connection) -> set[str]:
+    return {name for (name,) in session.execute("SELECT rolname FROM pg_catalog.pg_roles").fetchall()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class DumpedTableRestore(TableRestore):
             with connected(self.ctx, self.service) as session:
                 if tables.exists(session, self.table):
                     raise self._refuse_existing()
-                roles = {name for (name,) in session.execute(ROLES).fetchall()}
+                roles = _roles(session)
             with self.ctx.temporary("table") as scratch, self._archive(scratch) as archive:
                 chosen = self._write_script(archive, roles, scratch)
                 return self._carry_out(chosen, self._counted(chosen, scratch), scratch)

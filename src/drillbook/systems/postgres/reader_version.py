@@ -13,7 +13,7 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.store import Store
-from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.connection import connected, reason
 from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import AS_CLIENT, Tools
@@ -126,8 +126,7 @@ def need_server(tools: Tools) -> None:
     """
     server = _major_of_server(tools)
     client = tools.version("pg_restore")[0]
-    unknown = [setting for setting, since in SINCE.items() if server < since <= client]
-    if unknown:
+    if unknown := _unknown(server, client):
         lines = tools.host.run(("sh", "-c", _FOLDERS, "sh", tools.path("initdb")), deadline=tools.deadline).text
         found = " or ".join(dict.fromkeys(lines.splitlines()))
         raise NotReady(
@@ -138,6 +137,11 @@ def need_server(tools: Tools) -> None:
         )
 
 
+def _unknown(server: float, client: int) -> list[str]:
+    """Return the settings that a pg_restore of the major version ``client`` sets and a server of ``server`` does not know."""
+    return [setting for setting, since in SINCE.items() if server < since <= client]
+
+
 def need_running(ctx: Context, tools: Tools) -> None:
     """Check that the running server knows the settings that pg_restore of ``tools`` writes into the SQL of an archive.
 
@@ -145,14 +149,14 @@ def need_running(ctx: Context, tools: Tools) -> None:
     """
     try:
         with connected(ctx, tools.service) as session:
-            server = int(one(session, "SELECT pg_catalog.current_setting('server_version_num')")[0]) // 10000
+            server = session.info.server_version // 10000
     except (psycopg.Error, HostError) as error:
         raise NotReady(
             f"{tools.service.name} cannot be queried for its version: {reason(error)}",
             hint="check address, port and `admin` of the service in the inventory",
         ) from error
     client = tools.version("pg_restore")[0]
-    if unknown := [setting for setting, since in SINCE.items() if server < since <= client]:
+    if unknown := _unknown(server, client):
         raise NotReady(
             f"{tools.host.name}: pg_restore is {client}, but the server is {server}, which does not know {', '.join(unknown)}",
             hint=f"set {tools.service.setting('bin')} to the folder with the programs of the server, such as "
