@@ -173,7 +173,8 @@ def _overdue(row: MissedRow) -> bool:
 
 
 def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return one alert for each drill that passed and has open findings, the most severe first."""
+    """Return one alert for each drill that passed and has open findings of medium severity or higher, the most severe
+    first."""
     found: dict[tuple[str, str], list[FindingRow]] = {}
     failing = audit.failing
     for row in audit.findings:

@@ -28,8 +28,8 @@ NAMELESS = re.compile(r"'(.*)' did not receive required positional arguments: (.
 
 
 def contexts(root: Collection, words: Sequence[str]) -> dict[str, ParserContext]:
-    """Return the tasks that ``words`` names, with their arguments. Copies of the tasks make the arguments, since
-    ``get_arguments`` removes the help texts.
+    """Return the tasks that ``words`` names, with their arguments. Each task is copied first, because ``get_arguments``
+    removes the help texts from the task on which it is called.
     """
     names = {name for path, aliases in root.task_names.items() for name in (path, *aliases)}
     found = {}

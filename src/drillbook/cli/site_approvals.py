@@ -50,7 +50,7 @@ def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """Approval of the remaining sites of a campaign that is resumed."""
+    """Result of the search for a valid approval of the remaining sites, when a campaign is resumed."""
 
     digest: str = ""
     """Digest of the renewed approval. It is empty when the campaign continues with its present approval."""

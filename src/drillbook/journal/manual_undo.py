@@ -1,4 +1,5 @@
-"""Instructions to undo a change by hand, after its undo failed. They name the commands and the host."""
+"""Instructions to undo a change by hand, after its undo failed. They name the host, and the commands to run or the work
+to do there."""
 
 from __future__ import annotations
 

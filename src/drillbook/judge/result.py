@@ -301,7 +301,8 @@ class Note(_Value):
 
 
 class StoredLog(_Value):
-    """Copy of a host's log of a lease in the folder of the run."""
+    """Copy, in the folder of the run, of the log that a host wrote about its lease. With a lease, a host undoes changes
+    by itself when the controller stops renewing the lease."""
 
     host: str
     file: str

@@ -52,7 +52,7 @@ class Mode:
 
     @classmethod
     def parse(cls, text: str) -> Mode:
-        """Parse the line of a control file. Raises ValueError for an unknown kind."""
+        """Parse the line of a control file. Raises ValueError when the line names an unknown kind of fault."""
         kind, milliseconds, *_ = [*text.split(), "0"]
         if kind not in KINDS:
             raise ValueError(f"unknown kind of fault: {kind[:40]!r}")

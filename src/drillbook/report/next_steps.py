@@ -15,8 +15,8 @@ from drillbook.report.rows import rows_of
 DEFAULT_INVENTORY = "lab"
 SUITE_AGAIN = "then the whole suite"
 MOST_DRILLS = 4
+"""Largest number of suggestions of one kind after a suite, such as drills to repeat or reports to read."""
 _OTHER = re.compile(r"--inventory ([\w.-]+)")
-"""Largest number of drills of a suite that get a suggestion of their own."""
 
 
 def next_steps(

@@ -127,7 +127,8 @@ class FileBackups(BackupSource):
 
     @property
     def searched(self) -> str:
-        """Text with the place of the files, and the pattern of their names. A place that is a secret is not shown."""
+        """Text with the place of the files, and the pattern of their names. A place that is a secret or a command is
+        not shown."""
         place = f" in {self.at}" if isinstance(self.at, str) else ""
         return f"{place} with a name like {self.pattern}"
 

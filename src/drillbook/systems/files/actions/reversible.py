@@ -67,7 +67,8 @@ class Replace(Fault):
             raise NotReady(f"{ctx.host.name}: {path} {said[0]}", hint=said[1])
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the command that replaces the content, and the command that checks whether it is replaced."""
+        """Return the command that replaces the content, and the command that checks whether this run still keeps the
+        original file."""
         path = _resolved(ctx, self.path)
         rest = ("sh", path, self._beside(ctx, path))
         return (("sh", "-c", swap.REPLACE, *rest), ("sh", "-c", swap.STILL, *rest))
@@ -91,7 +92,7 @@ class Replace(Fault):
         return Undo.by_commands(("sh", "-c", swap.PUT_BACK, "sh", path, self._beside(ctx, path)))
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the replacement exists, or while the original file is still stored under another name."""
+        """Return True while the folder exists in which this run keeps the original file."""
         path = _resolved(ctx, self.path)
         return ctx.run("sh", "-c", swap.STILL, "sh", path, self._beside(ctx, path)).ok
 
