@@ -44,11 +44,12 @@ ASKED["rehearse-shop-stream"] = ASKED["rehearse-shop-dump"]
 
 
 def typed(name, page, secrets):
-    """Result of the commands of ``page``, typed where it says. ``secrets``: the answers to its questions."""
-    folder = Path(re.search(r"folder=(\S+)", page)[1])
+    """Result of the restore's commands on ``page``, typed where it says. ``secrets``: answers to its questions."""
+    restore = page.partition("\n## Restore it\n")[2].partition("\n## ")[0]
+    folder = Path(re.search(r"folder=(\S+)", restore)[1])
     for path in (folder, Path(f"{folder}.backup")):
         shutil.rmtree(path, ignore_errors=True)
-    found = [(login, textwrap.dedent(text)) for login, text in BLOCK.findall(page)]
+    found = [(login, textwrap.dedent(text)) for login, text in BLOCK.findall(restore)]
     stop = f'test -n "$folder" && {STOPS.get(name, "true")}'
     try:
         for login, text in found:
