@@ -87,8 +87,13 @@ def test_runs_that_could_not_begin_and_a_damaged_record_are_listed(tmp_path):
         MissedRow("not begun", "lab", "api", "sample", "", entry.at, "", "", "schedule.jsonl", "no inventory <b>"),
     )
     path = book.reports / schedule_record.FILE
+    path.write_bytes(path.read_bytes() + b'{"at":"2026-03-0')  # a program died in the middle of a line
+    torn = missed(book)
+    assert (torn.missed, torn.schedule_damage) == (made.missed, "")
+    for page in (markdown.render(torn), html.render(torn)):
+        assert "The record of missed drills: the last line of schedule.jsonl is incomplete and ignored" in page
     path.write_bytes(path.read_bytes().replace(b"no inventory", b"an inventory"))
-    assert "line 1" in missed(book).schedule_damage
+    assert missed(book).schedule_damage.startswith("schedule.jsonl:1:")
 
 
 def test_the_moment_of_the_audit_is_now_for_a_period_that_has_not_ended(tmp_path):
@@ -159,11 +164,11 @@ def test_a_change_is_noted_once_and_ends_or_begins_an_alarm_at_that_time(tmp_pat
     finished(book.run("2026-03-02T09:00:00", text=WEEKLY).good())
     path.write_text(WEEKLY)
     recorded_schedules.note(project, noted)
-    assert schedule_record.read(book.reports) == ([], "")
+    assert schedule_record.read(book.reports).entries == []
     path.write_text(WEEKLY.replace("7d", "30d"))
     for _ in range(2):
         recorded_schedules.note(project, noted)
-    ((entry,), damage) = schedule_record.read(book.reports)
+    ((entry,), damage, _) = schedule_record.read(book.reports)
     assert (entry.kind, entry.subject, damage) == ("schedule", ("sample", "lab"), "")
     (row,) = audited(book).missed
     assert (row.since, row.until, row.why) == (
@@ -189,7 +194,7 @@ def test_a_change_is_noted_once_although_the_clock_is_behind_the_record(tmp_path
     path.write_text(WEEKLY.replace("7d", "5d"))
     for hour in (7, 8):
         recorded_schedules.note(project, datetime(2026, 3, 2, hour, tzinfo=UTC))
-    ((entry,), _) = schedule_record.read(book.reports)
+    ((entry,), _, _) = schedule_record.read(book.reports)
     assert entry.at == "2026-03-02T09:00:00.000000Z"
     recorded_schedules.note(project, datetime(2026, 3, 3, tzinfo=UTC))
     path.write_text(WEEKLY.replace("7d", "9d"))
@@ -209,7 +214,7 @@ def test_two_branches_over_one_record_note_one_line_for_each_change_seen(tmp_pat
         path.write_text(WEEKLY.replace("7d", every)) if every else path.unlink()
         for day in (20 - number, 10 - number):  # the clocks of the two differ
             recorded_schedules.note(project, datetime(2026, 3, day, tzinfo=UTC))
-    entries, damage = schedule_record.read(book.reports)
+    entries, damage, _ = schedule_record.read(book.reports)
     assert [(one.schedule or {}).get("every", "") for one in entries] == list(seen)
     assert damage == ""
 
@@ -267,7 +272,7 @@ def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):
         one.text for one in alerts(made)
     ]
     entry = Entry("2026-03-02T09:00:00Z", NOT_BEGUN, "never", "api", "lab", "", "no inventory")
-    made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted, scheduled=([entry], ""))
+    made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted, scheduled=([entry], "", ""))
     assert [(row.kind, row.drill) for row in made.missed] == [("not begun", "never"), ("never ran", "all")]
 
 

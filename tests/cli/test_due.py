@@ -84,6 +84,33 @@ def test_a_changed_schedule_is_noted_unless_the_task_is_dry(folder):
     assert (done.returncode, data["exit"], data["record"]) == (3, 3, "schedule.jsonl cannot be read: Is a directory")
 
 
+def test_a_torn_last_line_of_the_record_is_told_and_a_damaged_one_names_its_line_and_the_next_step(folder):
+    folder.write("every: 7d\n" + GOOD)
+    folder.run("drill", "sample", "--quiet")
+    folder.write("every: 9d\n" + GOOD)
+    assert folder.run("drill.due").returncode == 0
+    record = folder.root / "reports" / "schedule.jsonl"
+    whole = record.read_bytes()
+    record.write_bytes(whole + whole[:90])  # the machine lost power during a write
+    folder.write("every: 8d\n" + GOOD)
+    for dry in (["--dry"], []):
+        done = folder.run(*dry, "drill.due")
+        assert done.returncode == 0, done.stdout
+        assert "the last line of schedule.jsonl is incomplete and ignored" in " ".join(done.stdout.split())
+        assert done.stdout.endswith("\n1 schedule: 1 ok\n")
+    assert record.read_bytes().startswith(whole), "no whole line was lost"
+    assert [json.loads(line)["schedule"]["every"] for line in record.read_text().splitlines()] == ["9d", "8d"]
+    assert (folder.root / "reports" / f"schedule.jsonl.torn-{len(whole)}").read_bytes() == whole[:90]
+    done = folder.run("drill.due", "--json")
+    assert (done.returncode, json.loads(done.stdout)["record"], json.loads(done.stdout)["torn"]) == (0, "", "")
+    record.write_bytes(whole[:90] + b"\n" + record.read_bytes())
+    done = folder.run("drill.due")
+    assert done.returncode == 3
+    text = " ".join(done.stdout.split())
+    assert "schedule.jsonl:1: the chain of hashes breaks; so earlier schedules" in text
+    assert "move the file elsewhere and keep it, then retire again what was retired (docs/schedule.md)" in text
+
+
 NOBODY = 65534
 
 

@@ -39,6 +39,20 @@ def test_a_run_that_restored_nothing_is_no_proven_restore(folder):
     assert "1 schedule: 1 ok; 1 service without a proven restore" in done.stdout
 
 
+def test_a_record_of_schedules_that_cannot_be_read_is_a_metric_and_a_torn_last_line_is_none(folder):
+    assert folder.run("drill", "sample", "--quiet").returncode == 0
+    folder.write(GOOD.replace("every: 7d", "every: 9d"))
+    assert "drillbook_schedule_record_damaged 0.0" in folder.run("metrics.write", "--stdout").stdout
+    record = folder.root / "reports" / "schedule.jsonl"
+    whole = record.read_bytes()
+    for content, value in ((whole + whole[:90], 0.0), (whole[:90] + b"\n" + whole, 1.0), (whole, 0.0)):
+        record.write_bytes(content)
+        assert f"drillbook_schedule_record_damaged {value}" in folder.run("metrics.write", "--stdout").stdout
+    record.unlink()
+    record.mkdir()
+    assert "drillbook_schedule_record_damaged 1.0" in folder.run("metrics.write", "--stdout").stdout
+
+
 def test_without_settings_a_run_writes_none(folder):
     folder.run("drill", "sample", "--quiet")
     assert not list(folder.root.rglob("*.prom"))

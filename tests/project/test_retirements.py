@@ -101,5 +101,5 @@ def test_lines_without_a_person_keep_the_form_that_older_versions_read(tmp_path)
     schedule_record.append(tmp_path, Entry(STAGING.at, RETIRED, "", "", "staging", "", "gone", by="ann"))
     lines = [json.loads(line) for line in (tmp_path / "schedule.jsonl").read_text().splitlines()]
     assert ["by" in line for line in lines] == [False, True]
-    entries, damage = schedule_record.read(tmp_path)
+    entries, damage, _ = schedule_record.read(tmp_path)
     assert (damage, retirements.of(entries)) == ("", [STAGING])

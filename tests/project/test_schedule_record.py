@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.project import recorded_schedules, retirements, schedule_record
-from drillbook.project.schedule_record import FILE, MISSED, NOT_BEGUN, RETIRED, SCHEDULE, Entry
+from drillbook.project.schedule_record import FILE, MISSED, NOT_BEGUN, RETIRED, SCHEDULE, Entry, Record
 from drillbook.values import canonical, digest
 
 ENTRY = Entry("2026-11-01T09:00:00Z", MISSED, "sample", "app", "lab", "2026-10-01T00:00:00Z", "overdue")
@@ -19,7 +19,7 @@ def test_entries_read_back_in_a_chain(tmp_path):
     first = schedule_record.append(tmp_path, ENTRY)
     second = schedule_record.append(tmp_path, replace(ENTRY, kind=NOT_BEGUN))
     assert (first.prev, second.prev) == (None, first.hash)
-    assert schedule_record.read(tmp_path) == ([first, second], "")
+    assert schedule_record.read(tmp_path) == Record([first, second])
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
 
 
@@ -28,29 +28,67 @@ def test_a_changed_or_removed_line_is_damage(tmp_path):
         schedule_record.append(tmp_path, ENTRY)
     lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
     (tmp_path / FILE).write_bytes(lines[0] + lines[2])
-    assert schedule_record.read(tmp_path)[1] == f"{FILE}, line 2: the chain of hashes breaks"
+    assert schedule_record.read(tmp_path)[1] == f"{FILE}:2: the chain of hashes breaks"
     (tmp_path / FILE).write_bytes(lines[0].replace(b"sample", b"simple") + lines[1])
-    assert schedule_record.read(tmp_path)[1] == f"{FILE}, line 1: the chain of hashes breaks"
+    assert schedule_record.read(tmp_path)[1] == f"{FILE}:1: the chain of hashes breaks"
 
 
 def test_a_missing_file_is_an_empty_record(tmp_path):
-    assert schedule_record.read(tmp_path) == ([], "")
+    assert schedule_record.read(tmp_path) == Record([])
 
 
-@pytest.mark.parametrize("left", [b'{"at":"2026-11-01T09:0', b"{"])
-def test_an_entry_after_a_torn_line_is_kept(tmp_path, left):
+HALF = b'{"at":"2026-11-01T09:0'
+
+
+@pytest.mark.parametrize("left", [HALF, b"{", b"\0" * 9])
+def test_a_torn_last_line_is_told_and_the_next_entry_moves_it_to_a_file_of_its_own(tmp_path, left):
     first = schedule_record.append(tmp_path, ENTRY)
+    size = (tmp_path / FILE).stat().st_size
     with (tmp_path / FILE).open("ab") as file:
         file.write(left)
+    entries, damage, torn = schedule_record.read(tmp_path)
+    assert (entries, damage) == ([first], "")
+    assert torn.startswith(f"the last line of {FILE} is incomplete and ignored")
+    assert torn.endswith(f"{FILE}.torn-{size}")
     later = [schedule_record.append(tmp_path, replace(ENTRY, kind=NOT_BEGUN)) for _ in range(2)]
-    assert schedule_record.read(tmp_path) == ([first, *later], f"{FILE}, line 2: the chain of hashes breaks")
+    assert later[0].prev == first.hash
+    assert schedule_record.read(tmp_path) == Record([first, *later])
+    assert (tmp_path / f"{FILE}.torn-{size}").read_bytes() == left
+
+
+def test_a_record_of_one_torn_line_begins_anew(tmp_path):
+    (tmp_path / FILE).write_bytes(HALF)
+    assert schedule_record.read(tmp_path).torn
+    assert schedule_record.read(tmp_path)[:2] == ([], "")
+    first = schedule_record.append(tmp_path, ENTRY)
+    assert (first.prev, schedule_record.read(tmp_path)) == (None, Record([first]))
+
+
+def test_a_torn_line_in_the_middle_is_damage_at_its_line_of_the_file(tmp_path):
+    schedule_record.append(tmp_path, ENTRY)
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b"\n" + HALF + b"\n")
+    schedule_record.append(tmp_path, ENTRY)
+    found = schedule_record.read(tmp_path)
+    assert (found.damage, found.torn) == (f"{FILE}:3: the chain of hashes breaks", "")
+    assert len(found.entries) == 2
+
+
+def test_a_torn_line_that_cannot_be_moved_stays_and_the_entry_is_refused(tmp_path):
+    schedule_record.append(tmp_path, ENTRY)
+    before = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(before + HALF)
+    (tmp_path / f"{FILE}.torn-{len(before)}").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        schedule_record.append(tmp_path, ENTRY)
+    assert (tmp_path / FILE).read_bytes() == before + HALF
 
 
 def test_a_whole_line_that_lacks_only_its_end_is_no_damage(tmp_path):
     first = schedule_record.append(tmp_path, ENTRY)
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes().rstrip())
     second = schedule_record.append(tmp_path, ENTRY)
-    assert schedule_record.read(tmp_path) == ([first, second], "")
+    assert schedule_record.read(tmp_path) == Record([first, second])
 
 
 @pytest.mark.parametrize(
@@ -76,9 +114,9 @@ def test_a_value_of_a_wrong_type_is_damage_and_harms_no_reader(tmp_path, kind, k
     except ValueError:
         (tmp_path / FILE).write_text(json.dumps(content | {"hash": ""}))
     later = schedule_record.append(tmp_path, ENTRY)
-    entries, damage = schedule_record.read(tmp_path)
+    entries, damage, _ = schedule_record.read(tmp_path)
     assert entries[-1] == later
-    assert damage.startswith(f"{FILE}, line 1: ")
+    assert damage.startswith(f"{FILE}:1: ")
     assert said in damage or key in ("prev", "hash")
     assert recorded_schedules.of_entries(entries, "sample", "lab") == []
     assert schedule_record.newest(entries, MISSED) == {later.subject: later}
@@ -109,7 +147,7 @@ def test_the_owner_of_the_reports_can_append_to_a_file_that_root_made():
         if not child:
             _append_as_nobody(reports)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        entries, damage = schedule_record.read(reports)
+        entries, damage, _ = schedule_record.read(reports)
         assert ([one.kind for one in entries], damage) == ([MISSED, NOT_BEGUN], "")
 
 
@@ -119,7 +157,7 @@ def _append_as_nobody(reports):
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        if schedule_record.read(reports)[1] == "":
+        if not schedule_record.read(reports).damage:
             schedule_record.append(reports, replace(ENTRY, kind=NOT_BEGUN))
             status = 0
     finally:

@@ -104,6 +104,8 @@ class Audit:
     """Reason why the record of missed drills cannot be trusted. The reason is empty when the record is intact,
     or when there is no record.
     """
+    schedule_torn: str = ""
+    """Text that tells that the last line of this record is incomplete and ignored. Empty when it is complete."""
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
     """Explanations of environments, for example that an environment is a lab. The key is the name of the environment. An
@@ -171,7 +173,7 @@ def make(
     assurance: Assurance = UNCHECKED,
     today: date | None = None,
     *,
-    scheduled: tuple[Sequence[Entry], str] = ((), ""),
+    scheduled: tuple[Sequence[Entry], str, str] = ((), "", ""),
     campaigns: Sequence[Campaign] = (),
     suites: Sequence[Suite] = (),
     wanted: Sequence[Scheduled] = (),
@@ -194,7 +196,8 @@ def make(
     so_far = day if day < period.until else None
     rows += retired.missed(never_ran(wanted, _ran(records, suites), rows), gone, period)
     absent = tuple(absences(made.problems, suites, period))
-    return replace(made, missed=tuple(rows), schedule_damage=scheduled[1], so_far=so_far, absent=absent)
+    _, damage, torn = scheduled
+    return replace(made, missed=tuple(rows), schedule_damage=damage, schedule_torn=torn, so_far=so_far, absent=absent)
 
 
 def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
@@ -378,6 +381,7 @@ def as_data(audit: Audit) -> dict[str, object]:
         "newest_run_began": audit.newest,
         "runs_outside": audit.outside,
         "schedule_damage": audit.schedule_damage,
+        "schedule_torn": audit.schedule_torn,
         "unit": audit.period.unit,
         "evidence_digest": audit.evidence_digest,
         **rows,

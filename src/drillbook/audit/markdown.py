@@ -129,6 +129,7 @@ def _missed(audit: Audit) -> list[str]:
     damage = (
         [f"**The record of missed drills is damaged**: {escape(audit.schedule_damage)}"] if audit.schedule_damage else []
     )
+    damage += [f"The record of missed drills: {escape(audit.schedule_torn)}."] if audit.schedule_torn else []
     lead = [*damage, escape(wording.never_passed(audit))]
     if not audit.missed_beside_failures:
         return [*lead, wording.none_overdue(audit), *retired.markdown(audit.retired)]

@@ -69,6 +69,8 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
             out.print(Prose(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), 2))
     for line in [*found.unread, *([_unsure(found.record)] if found.record else [])]:
         out.print(Prose(Text(f"✗ {one_line(line)}", style="bold red"), 2))
+    if found.torn:
+        out.print(Prose(Text(f"! {one_line(found.torn)}", style="yellow"), 2))
     if found.unscheduled:
         names = ", ".join(found.unscheduled)
         out.print(Text(f"without a schedule (`every`): {names}", style="dim"))
@@ -79,7 +81,10 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
 
 
 def _unsure(damage: str) -> str:
-    return f"{damage}; so earlier schedules, and what was retired, may be unknown"
+    step = "make the file readable for the owner of the folder reports"
+    if damage.startswith(f"{schedule_record.FILE}:"):
+        step = "move the file elsewhere and keep it, then retire again what was retired"
+    return f"{damage}; so earlier schedules, and what was retired, may be unknown: {step} (docs/schedule.md)"
 
 
 def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:

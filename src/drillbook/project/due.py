@@ -119,6 +119,8 @@ class Due:
     """True when drills or suites have a schedule, but none of them may run in ``environment``."""
     record: str = ""
     """Reason why ``schedule.jsonl`` is damaged or cannot be read, so that earlier schedules and retirements may be unknown."""
+    torn: str = ""
+    """Text that tells that the last line of ``schedule.jsonl`` was incomplete and is ignored. Nothing is unknown by this."""
 
     @property
     def status(self) -> Exit:
@@ -140,6 +142,7 @@ class Due:
             "unscheduled": list(self.unscheduled),
             "unread": list(self.unread),
             "record": self.record,
+            "torn": self.torn,
         }
 
 
@@ -154,13 +157,14 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     """
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     wanted, known, now = schedules.read(project), standings.read(runs, project), now or datetime.now(UTC)
+    torn = schedule_record.read(project.reports).torn  # noting a change moves the line elsewhere
     if noting:
         recorded_schedules.note_changes(project.reports, wanted, known, now)
     found = estate.read(project)
     _check(environment, found, wanted, known)
     proofs = restore_proofs.read(runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
-    entries, record = schedule_record.read(project.reports)
+    entries, record, _ = schedule_record.read(project.reports)
     past = Past(runs, entries, now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))
@@ -174,7 +178,7 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     rows.sort(key=_order)
     bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
     elsewhere = any(one.every for one in wanted) and not any(row.drill for row in rows)
-    return Due(now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere, record)
+    return Due(now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere, record, torn)
 
 
 def services(project: Project) -> dict[tuple[str, str], bool]:

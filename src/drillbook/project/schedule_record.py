@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from drillbook.atomic_file import replace_file
 from drillbook.journal.json_values import json_object
 from drillbook.report.figures import moment
 from drillbook.values import canonical, digest
@@ -53,15 +54,32 @@ class Entry:
         return self.drill, self.environment
 
 
+class Record(NamedTuple):
+    """Content of the record."""
+
+    entries: list[Entry]
+    damage: str = ""
+    """Reason why the record is damaged or cannot be read. Empty when all complete lines are intact."""
+    torn: str = ""
+    """Text that tells that the last line is incomplete and left out. Empty when it is complete. No entry is lost by this:
+    ``append`` returns only after the complete line is on disk.
+    """
+
+
 def append(reports: Path, entry: Entry) -> Entry:
     """Append ``entry`` to the record. It is on disk when this function returns. Returns the entry with its hashes.
-    Raises OSError when the file cannot be written.
+    An incomplete last line, as after a power loss or on a full disk, is moved to a separate file first.
+    Raises OSError when a file cannot be written.
     """
     with os.fdopen(_opened(reports), "a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         data = file.read()
-        lines = [line for line in data.split(b"\n") if line.strip()]
+        whole = _whole_lines(data)
+        if whole < len(data):
+            replace_file(reports / _torn_file(whole), data[whole:], flush=True)
+            file.truncate(whole)
+        lines = [line for line in data[:whole].split(b"\n") if line.strip()]
         content = asdict(entry) | {"prev": _hash_of(json_object(lines[-1])) if lines else None}
         del content["hash"]
         if entry.kind != SCHEDULE:
@@ -69,8 +87,8 @@ def append(reports: Path, entry: Entry) -> Entry:
         if not entry.by:  # older versions of Drillbook read lines without this key
             del content["by"]
         written = Entry(**content, hash=digest(canonical(content)))
-        torn = b"" if not data or data.endswith(b"\n") else b"\n"  # after a power loss, or on a full disk
-        file.write(torn + canonical(content | {"hash": written.hash}) + b"\n")
+        end = b"" if data[:whole].endswith(b"\n") or not whole else b"\n"  # of a whole line that lacks only this
+        file.write(end + canonical(content | {"hash": written.hash}) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     return written
@@ -92,28 +110,46 @@ def _opened(reports: Path) -> int:
     return descriptor
 
 
-def read(reports: Path) -> tuple[list[Entry], str]:
-    """Read all entries of the record. The second result is the reason why the record is damaged, or an empty text.
-
-    Lines that cannot be read are left out. If the file is missing, the record is empty.
-    """
+def read(reports: Path) -> Record:
+    """Read all entries of the record. Lines that cannot be read are left out. If the file is missing, the record is empty."""
     try:
         data = (reports / FILE).read_bytes()
     except FileNotFoundError:
-        return [], ""
+        return Record([])
     except OSError as error:
-        return [], f"{FILE} cannot be read: {error.strerror}"
+        return Record([], f"{FILE} cannot be read: {error.strerror}")
+    whole = _whole_lines(data)
     found: list[Entry] = []
     damage, before = "", None
-    for number, line in enumerate((line for line in data.split(b"\n") if line.strip()), 1):
+    for number, line in enumerate(data[:whole].split(b"\n"), 1):
+        if not line.strip():
+            continue
         value = json_object(line)
         wrong = _wrong(value)
         problem = wrong if _whole(value, before) else "the chain of hashes breaks"
-        damage = damage or (f"{FILE}, line {number}: {problem}" if problem else "")
+        damage = damage or (f"{FILE}:{number}: {problem}" if problem else "")
         before = _hash_of(value)
         with suppress(TypeError):  # a key is missing, or a newer version wrote it
             found += [] if wrong else [Entry(**value)]
-    return found, damage
+    return Record(found, damage, _told(whole) if whole < len(data) else "")
+
+
+def _whole_lines(data: bytes) -> int:
+    """Return the size of the complete lines in ``data``. A last line without an end is complete if it is a JSON object: the
+    beginning of such a line never is.
+    """
+    whole = data.rfind(b"\n") + 1
+    return len(data) if json_object(data[whole:]) else whole
+
+
+def _torn_file(whole: int) -> str:
+    """Return the name of the file to which an incomplete line after ``whole`` bytes is moved."""
+    return f"{FILE}.torn-{whole}"
+
+
+def _told(whole: int) -> str:
+    why = "a program or the machine stopped while writing it"
+    return f"the last line of {FILE} is incomplete and ignored: {why}. The next entry moves it to {_torn_file(whole)}"
 
 
 def _whole(value: Mapping[str, Any], before: str | None) -> bool:
@@ -140,6 +176,6 @@ def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:
 
 
 def _hash_of(value: Mapping[str, Any]) -> str | None:
-    """Return the hash that a line states. Returns None for a torn line, and for a hash that is no text."""
+    """Return the hash that a line states. Returns None for a line that is no JSON object, and for a hash that is no text."""
     stated = value.get("hash")
     return stated if isinstance(stated, str) else None

@@ -64,6 +64,13 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Number of inventories that cannot be read. Their services are unknown, so metrics about them may be absent.",
         (),
     ),
+    "schedule_record_damaged": (
+        (
+            "1 when `reports/schedule.jsonl` is damaged or cannot be read, so that earlier schedules, and what was retired, "
+            "may be unknown. Otherwise 0."
+        ),
+        (),
+    ),
     "verdict": ("1 for the verdict of the newest run, and 0 for all other verdicts.", (*SUBJECT, "verdict")),
     "recovery_measured_seconds": (
         "RTO, RPO or detection time in the newest run in which it was measured.",
@@ -138,6 +145,7 @@ def samples(found: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
     """Yield the samples of all metrics. They are made from the state of the schedules and the figures of runs."""
     yield Sample("metrics_written_timestamp_seconds", (), found.now.timestamp())
     yield Sample("inventories_unread", (), float(len(found.unread)))
+    yield Sample("schedule_record_damaged", (), float(bool(found.record)))
     for row in found.rows:
         subject = (row.service, row.drill, row.environment)
         yield Sample("never_passed", subject, float(row.state is State.NEVER))
