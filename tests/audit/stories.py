@@ -138,6 +138,10 @@ class Run(Story):
     def refused(self, message="the system is not ready"):
         return self.add(1.0, "ended.early", why="refused", message=message, findings=[]).end()
 
+    def not_run(self, message="the drill needs metrics, but it is not installed: install it by `--inventory docker`"):
+        """Add the end of a run that tried nothing, because this machine lacks a service."""
+        return self.add(0.1, "ended.early", why="not run here", message=message, findings=[]).end()
+
     def unproven(self):
         return self.fault(active=None).availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery().end()
 

@@ -10,6 +10,7 @@ import pytest
 from drillbook.audit import html, markdown, rehearsed, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.content import as_data
+from drillbook.audit.service_groups import Group
 from drillbook.cli import audit as desk
 from tests.audit import stories
 from tests.audit.stories import BASIS, REHEARSE, SITE
@@ -42,7 +43,7 @@ def test_a_rehearsal_proves_no_objective(book):
     audit = audited(book)
     (row,) = [one for one in summary.service_rows(audit) if one.service == "site"]
     assert audit.proven == ()
-    assert (row.shown_state, row.good, row.rank, row.rto, row.rpo) == ("rehearsed only", False, 1, None, None)
+    assert (row.shown_state, row.good, row.rank, row.rto, row.rpo) == ("rehearsed only", False, Group.REHEARSED, None, None)
     assert "Fully proven 0" in summary.standing([row])
 
 

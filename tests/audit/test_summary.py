@@ -45,6 +45,32 @@ def test_a_service_is_good_only_when_the_newest_run_of_every_drill_passed(tmp_pa
     assert summary.headline([row, replace(row, environment="prod")]).startswith("Proven to recover: 0 of 2 services.")
 
 
+def test_a_drill_that_was_not_run_here_did_not_fail(tmp_path):
+    """A service whose only run tried nothing was neither drilled nor failed, in all formats of the audit."""
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").not_run().close()
+    audit = audited(book)
+    (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    assert "not run here 1 (api)" in summary.standing([row])
+    (covered,) = [row for row in audit.coverage if row.service == "api"]
+    assert (covered.runs, covered.not_run, covered.untried) == (1, 1, True)
+    for text in (plain(summary.render(audit)), plain(html.render(audit)), plain(markdown.render(audit))):
+        assert "not run here 1 (api)" in text
+        assert "did not pass 1" not in text
+        assert "sample in lab was not run here on 2026-01-10" in text
+        assert "run it where these services are installed: " in text
+        assert "sample --inventory docker" in text
+        assert "mend the cause" not in text
+    assert "1 was not run here" in audit.sentence
+    assert "drilled without a pass" not in audit.sentence
+    assert not [text for text in texts(audit) if text.startswith("No drill of")]
+    book.run("2026-02-10T09:00:00").refused().close()
+    audit = audited(book)
+    (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    assert "did not pass 1 (api)" in summary.standing([row])
+    assert "1 was drilled without a pass" in audit.sentence
+
+
 def test_the_longest_proven_figure_is_shown_and_not_the_closest_to_its_target(tmp_path):
     book = Book(tmp_path)
     book.run("2026-01-10T09:00:00").good().close()

@@ -12,6 +12,7 @@ from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import findings
 from drillbook.audit.missed import MissedRow
+from drillbook.audit.service_groups import Group
 from drillbook.findings import finding
 from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, REMOVED_BY, SHORT_MARK
 from tests.audit import stories
@@ -64,7 +65,7 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     assert (row.proven, row.reserved, row.objectives) == (2, 1, 3)
     assert not row.good
     good = replace(row, state="passed")
-    assert (good.good, good.rank) == (False, 4)
+    assert (good.good, good.rank) == (False, Group.RESERVED)
     assert summary.headline([good]) == "Proven to recover: 0 of 1 service in lab."
     assert summary.standing([good]) == f"Fully proven 0 · with a reservation 1 ({good.service})"
     assert replace(good, reserved=0, proven=3).good

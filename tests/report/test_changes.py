@@ -39,15 +39,23 @@ def test_the_most_slowed_steps_are_named_the_longest_change_first() -> None:
     view = samples.repeated()
     known = view.comparison
     assert known is not None
-    times = {"verify.1 a on x": 2.0, "verify.2 b on x": 9.0, "verify.3 c on x": 5.0, "verify.4 d on x": 3.0}
+    times = {
+        "verify.1 a on x": 2.0,
+        "verify.2 b on x": 9.0,
+        "verify.3 c on x": 5.0,
+        "verify.4 d on x": 3.0,
+        "verify.5 e on x": 2.5,
+    }
     paced = tuple(
         StepChange(step=step, slower=True, now_s=now, low_s=1.0, high_s=1.0, runs=2) for step, now in times.items()
     )
     slowed = view.model_copy(update={"comparison": known.model_copy(update={"paced": paced})})
-    named = "4 steps slower (verify.2 b on x by 8.00 s, verify.3 c on x by 4.00 s, verify.4 d on x by 2.00 s and 1 more)"
+    named = "5 steps slower (verify.2 b on x by 8.00 s, verify.3 c on x by 4.00 s, verify.4 d on x by 2.00 s and 2 more)"
     assert named in changes.summary(slowed)
     rows = [row.what for row in changes.change_rows(slowed) if row.change.endswith("slower")]
-    assert rows == [f"Step verify.{number} {letter} on x" for number, letter in ((2, "b"), (3, "c"), (4, "d"), (1, "a"))]
+    assert rows == [
+        f"Step verify.{number} {letter} on x" for number, letter in ((2, "b"), (3, "c"), (4, "d"), (5, "e"), (1, "a"))
+    ]
 
 
 def test_a_figure_that_was_not_verified_is_neither_longer_nor_shorter() -> None:

@@ -21,6 +21,7 @@ from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import next_steps, open_findings, remarks
 from drillbook.report.figures import count, kinds_of
 from drillbook.report.open_findings import GRAVE
+from drillbook.report.shortened import leading
 from drillbook.report.wording import SHORT
 
 MOST_GAPS, MOST_TITLES, MOST_PROOFS = 3, 2, 3
@@ -124,19 +125,28 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         if retired.covering(audit.retired, run.drill, run.environment):
             continue
         known = "; ".join(_known(audit, key, run))
-        text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
+        ended = "was not run here" if run.verdict == Verdict.NOT_RUN else f"ended {run.verdict}"
+        text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.reason}"
         text += f" ({known})" if known else ""
-        first = _first_step(row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE)
-        again = f"`{next_steps.run_again(NEUTRAL, run.drill, run.inventory)}`"
-        step = f"{first}. After the correction: {again}" if first else f"mend the cause, then {again}"
-        step = f"run it again: {again}" if _was_stopped(run) and not first else step
-        yield Alert(text, step, owners[key], AT_ONCE, run.run)
+        yield Alert(text, _again(audit, key, run), owners[key], AT_ONCE, run.run)
     for row in audit.absent:
         if row.kind == MISSING:
             yield Alert(f"{row.run or 'A run'} is missing: {row.why}", "restore its folder", when="before the sign-off")
         else:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
             yield Alert(text, "run the suite again", when=AT_ONCE)
+
+
+def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> str:
+    """Return the next step for a drill whose newest run ``run`` did not pass."""
+    first = _first_step(row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE)
+    other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
+    again = f"`{next_steps.run_again(NEUTRAL, run.drill, other or run.inventory)}`"
+    if run.verdict == Verdict.NOT_RUN:
+        return f"run it where these services are installed: {again}"
+    if first:
+        return f"{first}. After the correction: {again}"
+    return f"run it again: {again}" if _was_stopped(run) else f"mend the cause, then {again}"
 
 
 def _was_stopped(run: RunRow) -> bool:
@@ -153,7 +163,8 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
         yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "")
     for row in audit.missed:
         if (row.environment, row.drill) == key and _overdue(row):
-            yield "never passed" if row.kind == NEVER else f"overdue since {row.since[:10]}"
+            never = "no run of it has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
+            yield never if row.kind == NEVER else f"overdue since {row.since[:10]}"
     for goal in audit.proven:
         if (goal.environment, goal.drill) == key and not goal.met and goal.last_proof:
             yield f"{SHORT.get(goal.key, goal.objective)} last proven on {goal.last_proof[:10]}"
@@ -181,11 +192,11 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         if _open(row) and (row.environment, row.drill) not in failing:
             found.setdefault((row.environment, row.drill), []).append(row)
     for (environment, drill), rows in found.items():
-        titles = list(dict.fromkeys(row.title for row in rows))
-        more = f"; and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
+        titles, others = leading(list(dict.fromkeys(row.title for row in rows)), MOST_TITLES)
+        more = f"; and {others} more" if others else ""
         since = f"open since {min(row.first_seen for row in rows)[:10]}"
         number = open_findings.counted(each_open(rows))
-        text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles[:MOST_TITLES])}{more}"
+        text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles)}{more}"
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         run = [one.run for one in audit.runs if (one.environment, one.drill) == (environment, drill)][-1:]
         step = f"{_first_step(rows) or 'mend it'}, then run the drill again"
@@ -292,7 +303,8 @@ def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
     only = _rehearsed_only(audit)
     yield from _of_rehearsals([row for rows in only.values() for row in rows], when)
     known |= set(only)
-    lacking = [row for row in audit.coverage if row.runs and row.keeps_data and (row.environment, row.service) not in known]
+    drilled = [row for row in audit.coverage if row.runs and not row.untried]
+    lacking = [row for row in drilled if row.keeps_data and (row.environment, row.service) not in known]
     for environment in sorted({row.environment for row in lacking}):
         names = open_findings.named([row.service for row in lacking if row.environment == environment])
         text = f"No drill of {names} in {environment} measures the recovery point (RPO)"

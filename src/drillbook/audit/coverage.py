@@ -128,6 +128,13 @@ class CoverageRow:
     """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
     retired: bool = False
     """True when the environment of the service was retired. Then ``left_out`` is about the retirement."""
+    not_run: int = 0
+    """Number of the runs in ``runs`` that tried nothing, because a service that the drill needs was not installed there."""
+
+    @property
+    def untried(self) -> bool:
+        """True when the service has runs, and all of them have the verdict `not run here`."""
+        return 0 < self.runs == self.not_run
 
     @property
     def doubtful(self) -> bool:
@@ -276,6 +283,7 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         sum(map(recovered, runs)),
         left_out,
         tuple(name for name, one in sorted(_deciding(runs).items()) if one.verdict == Verdict.FAILED),
+        not_run=sum(one.verdict == Verdict.NOT_RUN for one in runs),
     )
 
 

@@ -16,6 +16,7 @@ from drillbook.judge.result import Verdict
 from drillbook.report import remedies
 from drillbook.report.open_findings import WITHIN, recovered_later
 from drillbook.report.rows import each_finding
+from drillbook.report.shortened import leading
 from drillbook.report.wording import SHORT
 
 SEVERITIES = tuple(map(str, Severity))
@@ -57,9 +58,8 @@ class FindingRow:
     @property
     def told(self) -> str:
         """First texts of ``texts``, and the number of the others."""
-        more = len(self.texts) - MOST_TEXTS
-        shown = "; ".join(self.texts[:MOST_TEXTS])
-        return f"{shown}; and {more} more" if more > 0 else shown or self.detail
+        shown, more = leading(self.texts, MOST_TEXTS)
+        return "; ".join(shown) + (f"; and {more} more" if more else "") or self.detail
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:

@@ -15,6 +15,8 @@ that neither passed nor failed are ignored."""
 EXAMINED = "only examined or rehearsed"
 """State of a service with passed runs, if none of them proved a fault active and then restored the service."""
 UNPROVEN = "drilled without a pass"
+NOT_RUN = "not run here"
+"""State of a service whose runs all tried nothing, because a service that the drill needs was not installed there."""
 UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
 EXEMPT_LEAD = (
@@ -89,7 +91,7 @@ def sentence(covered: Sequence[CoverageRow]) -> str:
 
 def service_counts(covered: Sequence[CoverageRow]) -> dict[str, int]:
     """Return the number of services by their state at the end of the period. Each service is counted once."""
-    found = dict.fromkeys((RECOVERED, LAPSED, EXAMINED, UNPROVEN, UNDRILLED, EXEMPT), 0)
+    found = dict.fromkeys((RECOVERED, LAPSED, EXAMINED, UNPROVEN, NOT_RUN, UNDRILLED, EXEMPT), 0)
     for row in covered:
         found[_state(row)] += 1
     return found
@@ -101,5 +103,5 @@ def _state(row: CoverageRow) -> str:
     if row.passed:
         return EXAMINED
     if row.runs:
-        return UNPROVEN
+        return NOT_RUN if row.untried else UNPROVEN
     return EXEMPT if row.left_out else UNDRILLED

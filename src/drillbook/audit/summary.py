@@ -9,17 +9,18 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import content, rehearsed, run_rows, services, wording
+from drillbook.audit import content, rehearsed, run_rows, service_groups, services, wording
 from drillbook.audit.alerts import Alert, alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdict
 from drillbook.audit.findings import each_open
 from drillbook.audit.proven import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
+from drillbook.audit.service_groups import NAMES, TITLES, Group
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line, took
-from drillbook.report.shortened import shortened
+from drillbook.report.shortened import leading, shortened
 from drillbook.report.wording import CLOCKS, OBJECTIVES
 
 FILE = "summary.html"
@@ -50,45 +51,6 @@ MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
 length of each reason, and of the list of services that share the reason.
 """
 NEVER = "never drilled"
-GROUPS = (
-    "Did not pass",
-    "Rehearsed only",
-    "Not every objective is proven",
-    "Only the RTO proven: no drill has an RPO objective",
-    "Recovered in time, and the recovery point is met with a reservation",
-    "Proven to recover",
-)
-"""Titles of groups of services, from the worst to the best. The index of a title is the rank of its services."""
-STANDINGS = (
-    "did not pass",
-    "rehearsed only",
-    "not every objective",
-    "only the RTO proven",
-    "with a reservation",
-    "Fully proven",
-)
-"""Short names of the groups in ``GROUPS``, in the same order."""
-RULES = {
-    "Fully proven": (
-        "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO), every other objective "
-        "and, where data is stored, the recovery point (RPO, the age of the lost data) were measured and met."
-    ),
-    "with a reservation": "With a reservation: {reasons}.",
-    "rehearsed only": (
-        "Rehearsed only: backups were restored or examined; nothing was broken and then recovered, so no objective is proven."
-    ),
-    "only the RTO proven": "Only the RTO proven: no drill of the service has an RPO objective.",
-}
-"""Explanations of groups of services. The key is the name of the group in ``STANDINGS``. The texts of ``REASONS`` that apply
-replace ``{reasons}``.
-"""
-REASONS = {
-    remarks.FRESH: "the recovery point was measured with a fresh backup, not a routine one",
-    remarks.MISSING: "less data came back than the fault removed",
-    remarks.UNKNOWN: "the recovery point is that of the canary's own rows only",
-}
-"""Texts of the reasons for a reservation. The key is the reason."""
-
 HOW_TO_READ = (
     "State: worst verdict among the newest run of each drill; a drill that failed stays failed until a run passes. "
     "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
@@ -157,17 +119,19 @@ class ServiceRow:
         return shown_verdict(self.state, self.recovered)
 
     @property
-    def rank(self) -> int:
-        """Index of the service's group in ``GROUPS``, which begins with the worst group. Services that met RTO and RPO have a
-        higher rank than services that met only the RTO.
-        """
+    def rank(self) -> Group:
+        """Group of the service. Services that met RTO and RPO are in a better group than services that met only the RTO."""
+        if self.state == Verdict.NOT_RUN:
+            return Group.NOT_RUN
         if self.state != Verdict.PASSED:
-            return 0
+            return Group.FAILED
         if not self.recovered:
-            return 1
+            return Group.REHEARSED
         if self.proven + self.reserved < self.objectives or "rto" not in self.keys:
-            return 2
-        return 3 if "rpo" not in self.keys and self.keeps_data else 4 if self.reserved else 5
+            return Group.INCOMPLETE
+        if "rpo" not in self.keys and self.keeps_data:
+            return Group.ONLY_RTO
+        return Group.RESERVED if self.reserved else Group.PROVEN
 
     @property
     def good(self) -> bool:
@@ -175,7 +139,7 @@ class ServiceRow:
 
         The objectives must include the RTO. For a service that keeps data, they must also include the RPO.
         """
-        return self.rank == 5
+        return self.rank is Group.PROVEN
 
 
 def render(audit: Audit, reports_path: str = "..") -> str:
@@ -183,8 +147,9 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     reasons = services.exempt(audit.coverage)
-    exempt = [_exempt_texts(names, reason) for reason, names in reasons[:MOST_EXEMPT]]
-    more_exempt = sum(len(names) for _, names in reasons[MOST_EXEMPT:])
+    listed, _ = leading(reasons, MOST_EXEMPT)
+    exempt = [_exempt_texts(names, reason) for reason, names in listed]
+    more_exempt = sum(len(names) for _, names in reasons[len(listed) :])
     notes = _notes(rows)
     told = (
         f"{EXEMPT_LEAD} {', '.join(f'{names} ({reason})' for names, reason in exempt)}, and {more_exempt} more in the audit"
@@ -241,9 +206,11 @@ def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert], notes
     room = PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - MEANS.height(means)
     room -= sum(NOTE.height(text) + 4 for text in notes if text)
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
-    shown = [replace(one, text=shortened(one.text, MOST_LETTERS)) for one in found[:MOST_ALERTS]]
+    texts = [replace(one, text=shortened(one.text, MOST_LETTERS)) for one in found]
+    shown = list(leading(texts, MOST_ALERTS)[0])
     while len(shown) > LEAST_ALERTS and _fitting(drilled, room - _alerts_height(shown)) < len(drilled):
         shown.pop()
+    shown = list(leading(texts, len(shown))[0])
     return shown, _fitting(drilled, room - _alerts_height(shown))
 
 
@@ -286,7 +253,7 @@ def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
     groups = [(rank, list(found)) for rank, found in groupby(rows, key=lambda row: row.rank)]
     return [
         (
-            f"{GROUPS[rank]} ({count(len(found), 'more service')})",
+            f"{TITLES[rank]} ({count(len(found), 'more service')})",
             ", ".join(shortened(services.named(row, rows), MOST_NAME) for row in found),
         )
         for rank, found in groups
@@ -315,7 +282,7 @@ def standing(rows: Sequence[ServiceRow]) -> str:
     """Return the number of services in each group, from the best to the worst, with their names. Each service is in one
     group.
     """
-    found: dict[str, list[str]] = {STANDINGS[-1]: []}
+    found: dict[str, list[str]] = {NAMES[Group.PROVEN]: []}
     for row in sorted(rows, key=lambda row: (-row.rank, row.state == NEVER)):
         found.setdefault(_standing(row), []).append(services.named(row, rows))
     parts = (
@@ -325,17 +292,13 @@ def standing(rows: Sequence[ServiceRow]) -> str:
 
 
 def _standing(row: ServiceRow) -> str:
-    return NEVER if row.state == NEVER else STANDINGS[row.rank]
+    return NEVER if row.state == NEVER else NAMES[row.rank]
 
 
 def rules(rows: Sequence[ServiceRow]) -> str:
     """Return explanations of the groups that contain a service, and of the best group."""
-    used = {_standing(row) for row in rows}
-    marks = "".join(row.marks for row in rows if _standing(row) == "with a reservation")
-    known = remarks.reasons(marks)
-    reasons = [text for key, text in REASONS.items() if key in known]
-    texts = {title: text.replace("{reasons}", ", or ".join(reasons)) for title, text in RULES.items()}
-    return " ".join(text for title, text in texts.items() if rows and (title in used or title == STANDINGS[-1]))
+    used = {row.rank for row in rows if row.state != NEVER}
+    return service_groups.rules(used, "".join(row.marks for row in rows if row.rank is Group.RESERVED)) if rows else ""
 
 
 def service_rows(audit: Audit) -> list[ServiceRow]:
@@ -391,7 +354,7 @@ def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
 
 def _exempt_texts(names: Sequence[str], reason: str) -> tuple[str, str]:
     """Return the names of exempt services, and the reason that they share. Names that do not fit are counted."""
-    shown = [name for number, name in enumerate(names, 1) if len(", ".join(names[:number])) <= MOST_EXEMPT_LETTERS]
-    shown = shown or list(names[:1])
-    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return shortened(", ".join(shown), MOST_EXEMPT_LETTERS) + more, shortened(reason, MOST_EXEMPT_LETTERS)
+    fitting = sum(len(", ".join(names[:number])) <= MOST_EXEMPT_LETTERS for number in range(1, len(names) + 1))
+    shown, others = leading(names, max(fitting, 1))
+    text = ", ".join(shortened(name, MOST_EXEMPT_LETTERS) for name in shown)
+    return text + (f" and {others} more" if others else ""), shortened(reason, MOST_EXEMPT_LETTERS)

@@ -13,6 +13,7 @@ from drillbook.judge.proofs import RULE
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, remarks
 from drillbook.report.figures import count, runs_of, utc
+from drillbook.report.shortened import leading
 from drillbook.report.wording import MET, MISSED
 
 SECTIONS = (
@@ -66,8 +67,8 @@ LEADS = {
         "figures of consecutive days on which the objective was met or missed."
     ),
     "not-passed": (
-        "Runs that did not pass or left changes, suites without a recorded end, and runs that an anchor, a campaign, a suite or a "
-        "later run names, but whose folder is missing."
+        "Runs that did not pass, were not run here or left changes, suites without a recorded end, and runs that an anchor, a "
+        "campaign, a suite or a later run names, but whose folder is missing."
     ),
     "findings": (
         "Open: the newest run of the drill in the period has the finding. Within the objective: the newest run lost "
@@ -166,8 +167,9 @@ def _named(rows: Sequence[AbsentRow]) -> Iterator[str]:
     """Return a sentence about the missing runs that other records name. The table in the audit lists all of them."""
     gone = [row for row in rows if row.kind == MISSING]
     if gone:
-        texts = [f"{row.run or 'a run without a known name'} ({row.why})" for row in gone[:MOST_MISSING]]
-        more = f"; {len(gone) - MOST_MISSING} more under {TITLES['not-passed']!r}" if len(gone) > MOST_MISSING else ""
+        shown, others = leading(gone, MOST_MISSING)
+        texts = [f"{row.run or 'a run without a known name'} ({row.why})" for row in shown]
+        more = f"; {others} more under {TITLES['not-passed']!r}" if others else ""
         yield f"Missing: {'; '.join(texts)}{more}."
 
 
@@ -264,8 +266,8 @@ def _names(names: Sequence[str], suites: Container[str], most: int | None) -> st
         return names[0]
     of_suites = sum(name in suites for name in names)
     runs = runs_of(len(names) - of_suites, of_suites) if of_suites else count(len(names), "run")
-    more = f" and {len(names) - most} more" if most is not None and len(names) > most else ""
-    return f"{runs} ({', '.join(names[:most])}{more})"
+    shown, others = leading(names, len(names) if most is None else most)
+    return f"{runs} ({', '.join(shown)}{f' and {others} more' if others else ''})"
 
 
 def ended(row: MissedRow) -> str:
@@ -294,8 +296,9 @@ def still_overdue(audit: Audit, most: int) -> str:
     empty if there are none. ``most``: largest number to name.
     """
     rows = [row for row in audit.missed if row.kind == OVERDUE and not row.until]
-    named = [f"{row.named} in {row.environment} since {row.since[:10]}" for row in rows[:most]]
-    more = f"; and {len(rows) - most} more in the report" if len(rows) > most else ""
+    shown, others = leading(rows, most)
+    named = [f"{row.named} in {row.environment} since {row.since[:10]}" for row in shown]
+    more = f"; and {others} more in the report" if others else ""
     return f"Overdue: {'; '.join(named)}{more}." if rows else ""
 
 

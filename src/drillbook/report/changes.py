@@ -12,6 +12,7 @@ from drillbook.report import open_findings, remarks, rows
 from drillbook.report.figures import bounded, count, figure, one_line, printed, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
 from drillbook.report.objective_figures import ends_with_sample
+from drillbook.report.shortened import leading
 from drillbook.report.wording import PROBE_DETECTION, SHORT, ended
 
 FIRST = "This is the first run of this drill in this environment that can be compared."
@@ -212,9 +213,8 @@ def _most_slowed(slower: list[StepChange]) -> str:
     """Return the steps that became slower, with the seconds that each took longer. The longest change comes first, and at
     most ``MOST_STEPS`` steps are named.
     """
-    most = sorted(slower, key=_by, reverse=True)[:MOST_STEPS]
-    named = [f"{one_line(one.step)} by {took(_by(one))}" for one in most]
-    return ", ".join(named) + (f" and {len(slower) - len(most)} more" if len(slower) > len(most) else "")
+    most, more = leading(sorted(slower, key=_by, reverse=True), MOST_STEPS)
+    return ", ".join(f"{one_line(one.step)} by {took(_by(one))}" for one in most) + (f" and {more} more" if more else "")
 
 
 def _by(one: StepChange) -> float:

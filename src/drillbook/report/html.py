@@ -35,6 +35,7 @@ from drillbook.report.moments import clock_note, course
 from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.phases import PhaseRow, phase_rows
 from drillbook.report.rows import ObjectiveRow
+from drillbook.report.shortened import leading
 
 BAR = 260.0
 MOST_FINDINGS = 7
@@ -169,6 +170,7 @@ def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str,
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     """Render ``report.html`` of a suite."""
     found = suites.suite_rows(suite, views)
+    grave, more_grave = leading(suites.suite_findings(found), MOST_FINDINGS)
     return (
         pages.environment()
         .get_template("suite.html.j2")
@@ -179,8 +181,8 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             legend=remarks.legend(one.mark for row in found for one in row.objectives),
             findings_of=rows.findings_of,
             rows=found,
-            grave=suites.suite_findings(found),
-            most_findings=MOST_FINDINGS,
+            grave=grave,
+            more_grave=more_grave,
             next_steps=next_steps.in_suite(suite, views),
             bar=bar,
             closed=closed,

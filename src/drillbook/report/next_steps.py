@@ -66,6 +66,12 @@ def other_inventory(view: RunView) -> str:
     return next((name for name in named if f"--inventory {name}" in lacking), "")
 
 
+def named_inventory(reason: str) -> str:
+    """Return the inventory that the reason of a run with the verdict `not run here` names, or an empty text."""
+    found = _OTHER.search(reason)
+    return found[1] if found else ""
+
+
 def age_of_routine(view: RunView) -> tuple[str, str] | None:
     """Return a suggestion of how to see the age of a routine backup of the service.
 

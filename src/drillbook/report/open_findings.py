@@ -10,6 +10,7 @@ from drillbook.judge.findings import RECOVERED
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import consequences
 from drillbook.report.figures import one_line
+from drillbook.report.shortened import leading
 
 GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""
@@ -122,18 +123,15 @@ def beside(verdict: str, findings: Iterable[Grade]) -> str:
 
 
 def first(findings: Sequence[Finding]) -> str:
-    """Return the title of the worst finding, and the number of the other findings."""
-    rest = len(findings) - 1
-    return one_line(findings[0].title) + (f", and {rest} more" if rest else "")
+    """Return the title of the worst finding, and the number of the other findings. A single other finding is named, too."""
+    shown, rest = leading(findings, 1)
+    return "; ".join(one_line(one.title) for one in shown) + (f", and {rest} more" if rest else "")
 
 
 def named(drills: Sequence[str]) -> str:
     """Return the first names of ``drills`` as text, with the number of the names that are left out."""
-    names = [one_line(name) for name in dict.fromkeys(drills)]
-    more = len(names) - MOST_NAMES
-    if more > 0:
-        return f"{', '.join(names[:MOST_NAMES])} and {more} more"
-    return _joined(names)
+    names, more = leading([one_line(name) for name in dict.fromkeys(drills)], MOST_NAMES)
+    return f"{', '.join(names)} and {more} more" if more else _joined(names)
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -1,0 +1,72 @@
+"""Groups of services in an audit, by the state of their recovery at the end of the period."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import IntEnum
+
+from drillbook.report import remarks
+
+
+class Group(IntEnum):
+    """Group of a service, from the worst to the best."""
+
+    FAILED = 0
+    NOT_RUN = 1
+    REHEARSED = 2
+    INCOMPLETE = 3
+    ONLY_RTO = 4
+    RESERVED = 5
+    PROVEN = 6
+
+
+TITLES = {
+    Group.FAILED: "Did not pass",
+    Group.NOT_RUN: "Not run here",
+    Group.REHEARSED: "Rehearsed only",
+    Group.INCOMPLETE: "Not every objective is proven",
+    Group.ONLY_RTO: "Only the RTO proven: no drill has an RPO objective",
+    Group.RESERVED: "Recovered in time, and the recovery point is met with a reservation",
+    Group.PROVEN: "Proven to recover",
+}
+"""Title of each group above the names of its services."""
+NAMES = {
+    Group.FAILED: "did not pass",
+    Group.NOT_RUN: "not run here",
+    Group.REHEARSED: "rehearsed only",
+    Group.INCOMPLETE: "not every objective",
+    Group.ONLY_RTO: "only the RTO proven",
+    Group.RESERVED: "with a reservation",
+    Group.PROVEN: "Fully proven",
+}
+"""Short name of each group, for a line that counts the services."""
+RULES = {
+    Group.PROVEN: (
+        "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO), every other objective "
+        "and, where data is stored, the recovery point (RPO, the age of the lost data) were measured and met."
+    ),
+    Group.RESERVED: "With a reservation: {reasons}.",
+    Group.REHEARSED: (
+        "Rehearsed only: backups were restored or examined; nothing was broken and then recovered, so no objective is proven."
+    ),
+    Group.ONLY_RTO: "Only the RTO proven: no drill of the service has an RPO objective.",
+    Group.NOT_RUN: "Not run here: a drill needs services that are not installed where it was started, so nothing was tried.",
+}
+"""Explanations of groups. ``rules`` replaces ``{reasons}`` by the texts of ``REASONS`` that apply."""
+REASONS = {
+    remarks.FRESH: "the recovery point was measured with a fresh backup, not a routine one",
+    remarks.MISSING: "less data came back than the fault removed",
+    remarks.UNKNOWN: "the recovery point is that of the canary's own rows only",
+}
+"""Texts of the reasons for a reservation. The key is the reason."""
+
+
+def rules(used: Collection[Group], marks: str) -> str:
+    """Return the explanations of the groups ``used``, and of the best group.
+
+    ``marks``: marks of the services in the group ``RESERVED``.
+    """
+    known = remarks.reasons(marks)
+    reasons = ", or ".join(text for key, text in REASONS.items() if key in known)
+    shown = (text for group, text in RULES.items() if group in used or group is Group.PROVEN)
+    return " ".join(text.replace("{reasons}", reasons) for text in shown)
