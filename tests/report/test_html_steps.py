@@ -57,19 +57,40 @@ def test_what_a_step_does_not_have_is_left_out():
     assert "never begun" in page
 
 
-def test_a_long_text_is_cut_on_paper_with_a_note_and_whole_on_the_page():
-    long = step("x", params={}, commands=(), allowed="")
-    long = long.model_copy(update={"result": long.result.model_copy(update={"facts": {"body": "y" * 5000}})})
-    assert section(long).count(f'{"y" * 5000}&#34;\n}}</pre><p class="paper cut">{html_steps.CUT}') == 1
-    assert html_steps.CUT not in section(step("x"))
+def test_a_long_text_is_folded_below_its_first_part_and_cut_on_paper_with_a_note():
+    def page(body):
+        long = step("x", params={}, commands=(), allowed="")
+        return section(long.model_copy(update={"result": long.result.model_copy(update={"facts": {"body": body}})}))
+
+    shown = page("y" * 5000)
+    first = f'<pre class="first">{{\n  &#34;body&#34;: &#34;{"y" * (html_steps.FIRST_TEXT - 13)}\n…</pre>'
+    assert f'{first}<p class="paper cut">{html_steps.CUT}</p><details class="fold whole-text not-on-paper">' in shown
+    whole = f'"body": "{"y" * 5000}"\n}}'.replace('"', "&#34;")
+    assert f"<summary>Show all 3 lines, 5,016 characters</summary><pre>{{\n  {whole}</pre></details>" in shown
+    lines = page([f"line {number}" for number in range(40)])
+    assert "line 9&#34;,\n…</pre>" in lines
+    assert "line 39" in lines
+    for short in (section(step("x")), page("y" * 700)):
+        assert html_steps.CUT not in short
+        assert '<details class="fold' not in short
 
 
-def test_the_many_commands_of_a_step_that_waited_are_left_out_on_paper_except_the_last_and_the_last_failures():
+def test_a_long_command_is_copied_whole_or_not_at_all():
+    page = section(step("x", commands=(command("x", argv=("sh", "-c", "z" * 900)),)))
+    (first,) = re.findall(r'<pre class="first">(.*?)</pre>', page, flags=re.DOTALL)
+    assert first == f"sh -c {'z' * (html_steps.FIRST_TEXT - 6)}\n…"
+    assert f'<pre class="command">sh -c {"z" * 900}</pre></details>' in page, "a click on this class selects all of it"
+
+
+def test_the_many_commands_of_a_step_that_waited_are_folded_and_left_out_on_paper_except_the_last_and_the_last_failures():
     polls = tuple(command(f"poll-{number}", exit=int(number in (2, 4, 6))) for number in range(1, 21))
     page = section(step("x", commands=polls))
-    assert page.count('<div class="not-on-paper">') == 15
+    folds = re.findall(
+        r'<details class="fold whole-text not-on-paper"><summary>Show (\d+) earlier commands?</summary>', page
+    )
+    assert folds == ["3", "1", "11"]
     assert "On paper, 5 of the 20 commands are shown: the last ones, and the last failures before them. The page" in page
-    shown = re.sub('<div class="not-on-paper">.*?</div>', "", page, flags=re.DOTALL)
+    shown = re.sub('<details class="fold whole-text not-on-paper">.*?</details>', "", page, flags=re.DOTALL)
     assert re.findall(r"poll-\d+(?= )", shown) == [f"poll-{number}" for number in (4, 6, 18, 19, 20)]
     assert all(f"poll-{number} " in page for number in range(1, 21))
     assert "on-paper" not in section(step("x", commands=polls[:3]))

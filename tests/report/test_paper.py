@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.findings import finding
 from drillbook.report import html, html_steps, index
 from tests.report import renderings, samples
-from tests.report.chrome import Chrome
+from tests.report.chrome import UNFOLD, Chrome
 from tests.report.test_browser import chrome
 
 __all__ = ["chrome"]
@@ -54,27 +55,36 @@ def seen(chrome: Chrome, selector: str) -> int:
     return chrome.run(SEEN % json.dumps(selector))
 
 
-def test_paper_cuts_a_long_answer_after_whole_lines_and_says_so(chrome: Chrome, tmp_path: Path) -> None:
+def test_a_long_answer_is_folded_on_the_page_and_cut_on_paper_with_a_note(chrome: Chrome, tmp_path: Path) -> None:
     print_out(chrome, tmp_path, html.render(samples.recorded("printed/answer")))
-    long = "[...document.querySelectorAll('.step[open] pre.long')].map((one) => [one.clientHeight, one.scrollHeight])"
-    (shown, whole), *others = chrome.run(long)
-    assert not others
-    assert shown < 200 < whole
-    assert seen(chrome, ".step[open] pre.long + p.cut") == 1
+    first, fold = ".step[open] pre.first", ".step[open] details.whole-text"
+    heights = "[...document.querySelectorAll(%s)].map((one) => one.getBoundingClientRect().height)"
+    (shown,) = chrome.run(heights % json.dumps(first))
+    assert shown < 200
+    assert seen(chrome, f"{first} + p.cut") == 1
+    assert seen(chrome, fold) == 0
     chrome.look(1280, "light")
-    assert chrome.run(long) == [[chrome.run(long)[0][1]] * 2]
+    assert chrome.run(heights % json.dumps(fold)) < [40]
     assert seen(chrome, ".cut") == 0
+    chrome.run(f"document.querySelector({json.dumps(fold)}).open = true")
+    assert chrome.run(heights % json.dumps(fold)) > [1000]
 
 
-def test_paper_has_the_last_of_many_commands_and_a_note_and_the_screen_all_of_them(chrome: Chrome, tmp_path: Path) -> None:
+def test_paper_has_the_last_of_many_commands_and_a_note_and_the_screen_folds_the_others(
+    chrome: Chrome, tmp_path: Path
+) -> None:
     view = samples.recorded("printed/polls")
     (polls,) = [len(step.commands) for step in view.steps if step.result.status not in ("done", "skipped")]
     print_out(chrome, tmp_path, html.render(view))
     command = ".step[open] pre.command"
     assert html_steps.LAST_COMMANDS <= seen(chrome, command) <= html_steps.LAST_COMMANDS + html_steps.LAST_FAILURES < polls
     assert seen(chrome, ".step[open] p.cut") == 1
+    shown = seen(chrome, command)
     chrome.look(1280, "light")
-    assert seen(chrome, command) == polls
+    visible = f"[...document.querySelectorAll({json.dumps(command)})].filter((one) => one.checkVisibility()).length"
+    assert chrome.run(visible) == shown
+    chrome.run(UNFOLD.replace('"details"', '".step[open] details"'))
+    assert chrome.run(visible) == polls
 
 
 KEPT = (
@@ -174,3 +184,16 @@ def test_a_printed_report_numbers_its_pages_and_has_no_line_of_a_folded_plan(chr
     text = html.render(samples.passed())
     assert 'counter(page) " / " counter(pages)' in text
     assert '<details class="fold not-on-paper"><summary>The whole plan' in text
+
+
+def test_the_number_of_open_findings_stays_on_one_line_in_the_table_of_a_suite(chrome: Chrome, tmp_path: Path) -> None:
+    told, views = samples.suite()
+    found = [finding("aborted", title="Stopped")]
+    views[0] = views[0].model_copy(update={"result": views[0].result.model_copy(update={"findings": found})})
+    page = tmp_path / "page.html"
+    only = told.model_copy(update={"runs": told.runs[:1]})
+    page.write_text(html.render_suite(only, views[:1]), encoding="utf-8")
+    chrome.look(730, "light")
+    chrome.open(page)
+    beside = "[...document.querySelectorAll('td .why.state')].filter((one) => one.textContent === '! 1 medium finding')"
+    assert chrome.run(f"{beside}.map((one) => one.getBoundingClientRect().height)")[0] < 30

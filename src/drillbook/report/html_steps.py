@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from drillbook.findings import Finding
 from drillbook.judge.result import CommandView, StepView
 from drillbook.report import end_state, pages, record, wording
-from drillbook.report.figures import pretty, readable, seconds, took, utc_time
+from drillbook.report.figures import count, pretty, readable, seconds, took, utc_time
 from drillbook.report.phases import PhaseRow
 from drillbook.sdk.answers import told_once
 
@@ -25,8 +26,12 @@ REMEMBERED = 4096
 """Number of texts and commands whose HTML is remembered. The steps on many hosts have the same texts and commands."""
 LONGEST = 500
 """The HTML of a text is remembered only if the text has at most this many characters."""
-LONG_LINES, LONG_TEXT = 20, 1600
-"""Largest text that is shown complete on paper: number of lines, and number of characters. Longer texts are cut there."""
+LONG_LINES, LONG_TEXT = 20, 800
+"""Largest text that is shown complete: number of lines, and number of characters. Of a longer text the page shows the first
+part, and the whole text is folded below it. Paper has the first part only.
+"""
+FIRST_LINES, FIRST_TEXT = 12, 500
+"""Largest first part of a long text: number of lines, and number of characters."""
 CUT = "Cut on paper; the page itself and the journal have the whole text."
 LAST_COMMANDS, LAST_FAILURES = 3, 2
 """On paper, a step has its last commands, and before them the last ones that failed. A step that waits may run hundreds."""
@@ -186,19 +191,37 @@ def _values(name: str, values: Mapping[str, Any]) -> str:
 
 
 def _block(text: str, kind: str = "") -> str:
-    """Return the HTML of preformatted text. The style sheet cuts a long text on paper, with a note; the page shows all of it.
+    """Return the HTML of preformatted text. A long text, such as the answer of a service, is folded below its first part.
 
     ``kind``: CSS class of the text.
     """
     if not text:
         return ""
+    opening = f'<pre class="{kind}">' if kind else "<pre>"
     if len(text) <= LONG_TEXT and text.count("\n") < LONG_LINES:
-        return f'<pre class="{kind}">{_text(text)}</pre>' if kind else f"<pre>{_text(text)}</pre>"
-    return f'<pre class="{f"{kind} long".strip()}">{_text(text)}</pre><p class="paper cut">{CUT}</p>'
+        return f"{opening}{_text(text)}</pre>"
+    return (
+        f'<pre class="first">{_text(_first_part(text))}\n…</pre><p class="paper cut">{CUT}</p>'
+        f'<details class="fold whole-text not-on-paper"><summary>Show all {_size(text)}</summary>'
+        f"{opening}{_text(text)}</pre></details>"
+    )
+
+
+def _first_part(text: str) -> str:
+    """Return the first part of a long text. It ends with a whole line if this leaves at least half of its room."""
+    part = "\n".join(text[:FIRST_TEXT].split("\n")[:FIRST_LINES])
+    end = part.rfind("\n", FIRST_TEXT // 2) if len(part) == FIRST_TEXT else -1
+    return part[:end] if end > 0 else part
+
+
+def _size(text: str) -> str:
+    """Return the number of lines and of characters of a text."""
+    lines = text.count("\n") + 1
+    return f"{count(lines, 'line')}, {len(text):,} characters" if lines > 1 else f"{len(text):,} characters"
 
 
 def _commands(commands: Sequence[CommandView]) -> Iterator[str]:
-    """Yield the commands of a step. The style sheet leaves out the many earlier ones on paper, with a note; the page shows all."""
+    """Yield the commands of a step. Many earlier ones are folded, and the style sheet leaves them out on paper, with a note."""
     early = range(len(commands) - LAST_COMMANDS)
     failures = [number for number in early if commands[number].exit != 0 or commands[number].error][-LAST_FAILURES:]
     hidden = {number for number in early if number not in failures}
@@ -208,10 +231,14 @@ def _commands(commands: Sequence[CommandView]) -> Iterator[str]:
             f'<p class="paper cut">On paper, {len(commands) - len(hidden)} of the {len(commands)} commands are shown: {chosen}. The '
             "page itself and the journal have all of them.</p>\n"
         )
-    for number, command in enumerate(commands):
-        yield '<div class="not-on-paper">\n' if number in hidden else ""
-        yield from _command(command)
-        yield "</div>\n" if number in hidden else ""
+    for folded, group in groupby(range(len(commands)), key=hidden.__contains__):
+        numbers = list(group)
+        if folded:
+            earlier = count(len(numbers), "earlier command")
+            yield f'<details class="fold whole-text not-on-paper"><summary>Show {earlier}</summary>\n'
+        for number in numbers:
+            yield from _command(commands[number])
+        yield "</details>\n" if folded else ""
 
 
 def _command(command: CommandView) -> Iterator[str]:
