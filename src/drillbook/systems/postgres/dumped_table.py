@@ -89,8 +89,6 @@ class DumpedTableRestore(TableRestore):
         "newer than the dump are then lost."
     )
 
-    TOLERANT: ClassVar[bool] = True
-
     source: PgDumpSource
     backup: Backup
 

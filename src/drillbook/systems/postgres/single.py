@@ -94,9 +94,6 @@ class TableRestore:
         "To replace it by the table of the backup, write `replace: true`; rows newer than the backup are then lost."
     )
 
-    TOLERANT: ClassVar[bool] = False
-    """True when foreign keys that present rows violate are restored without a check, instead of nothing."""
-
     ctx: Context
     service: Postgres
     table: Name
@@ -157,14 +154,12 @@ class TableRestore:
             chosen = self._selection(archive, roles)
             rows, keys = foreign_keys.split(chosen.lines)
             self._write_part(archive, rows, f"{scratch}/table.sql", scratch)
-            script = b""
+            script = ""
             if keys:
                 self._write_part(archive, keys, f"{scratch}/keys.sql", scratch)
-                script = self.ctx.host.get(f"{scratch}/keys.sql")
-            if self.TOLERANT:
-                changed = foreign_keys.tolerant(script.decode("utf-8", "surrogateescape"))
-                script = changed.encode("utf-8", "surrogateescape")
-            self.ctx.host.put(script, f"{scratch}/keys.sql")
+                kept = self.ctx.host.get(f"{scratch}/keys.sql").decode("utf-8", "surrogateescape")
+                script = foreign_keys.tolerant(kept)
+            self.ctx.host.put(script.encode("utf-8", "surrogateescape"), f"{scratch}/keys.sql")
         return chosen
 
     def _write_part(self, archive: str, chosen: Sequence[str], path: str, scratch: str) -> None:

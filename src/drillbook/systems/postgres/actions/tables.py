@@ -288,8 +288,9 @@ class _OfOneTable(Write):
 class RestoreTable(_OfOneTable):
     """Restore one table and everything that was dropped with it, from a dump of `postgres.dump` in a bucket (kind `s3`).
 
-    The restore is one transaction, in which the restored rows are compared with the backup's digest before any client can
-    see them. Rows written to this table after the backup are lost, even if a canary in another table reports no loss.
+    The restore is one transaction, which compares the rows with the backup's digest before any client can see them. Rows
+    written to this table after the backup are lost, even if a canary in another table reports no loss. A foreign key that
+    present rows violate is restored as NOT VALID, and the drill then fails.
     """
 
     OPENED_BY = "postgres.admit_table"
@@ -306,22 +307,15 @@ class RestoreTable(_OfOneTable):
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
         ``digests``: digest of each restored relation; ``restored_data``: number of restored rows, absent when it is unknown
-        or a dependent table was not restored; ``entries``: number of archive entries that were restored; ``kept``: dependent
-        tables that were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true when writers
-        are refused; ``replaced``: value of the parameter `replace`; ``replaced_data``: number of rows in the table that
-        was dropped, absent when there was no such table or when its rows could not be counted; ``seconds``: duration of
-        each stage.
+        or a dependent table was not restored; ``entries``: number of restored archive entries; ``kept``: dependent tables
+        that were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true when
+        writers are refused; ``replaced``: value of the parameter `replace`; ``replaced_data``: number of rows in the table
+        that was dropped, absent when there was none or its rows could not be counted; ``broken_references``: foreign keys
+        that present rows violate, absent when there are none; ``seconds``: duration of each stage.
         """
-        service = ctx.service(self.service, Postgres)
-        return SingleRestore(
-            ctx,
-            service,
-            Name.parse(self.table),
-            self.closed,
-            self.replace,
-            Store(ctx.bucket(self.from_)),
-            stored_backup.split(self.from_),
-        ).run()
+        service, table = ctx.service(self.service, Postgres), Name.parse(self.table)
+        store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
+        return SingleRestore(ctx, service, table, self.closed, self.replace, store, origin).run()
 
     def undo(self, ctx: Context) -> Undo:
         """Let clients write to the restored table again. The restored rows are kept."""
