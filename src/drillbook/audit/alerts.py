@@ -93,7 +93,8 @@ def _alerts(audit: Audit) -> Iterator[Alert]:
 
 
 def _without_retired(audit: Audit) -> Audit:
-    """Return the audit without findings, objectives and services that nobody can act on, because they were retired."""
+    """Return the audit without the findings, objectives, rehearsals and services of retired drills and environments,
+    because nobody can act on them."""
     known = audit.retired
     return replace(
         audit,
@@ -175,7 +176,8 @@ def _open(row: FindingRow) -> bool:
 
 
 def _first_step(rows: Iterable[FindingRow]) -> str:
-    """Return the first instruction in the remedies of the open findings, the worst first. It is empty if there is none."""
+    """Return the first instruction of the first open finding in ``rows`` whose remedy has one. The result is empty if
+    there is none."""
     return next((step for row in rows if _open(row) and (step := row.first_step)), "")
 
 
@@ -184,8 +186,8 @@ def _overdue(row: MissedRow) -> bool:
 
 
 def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return one alert for each drill that passed and has open findings of medium severity or higher, the most severe
-    first."""
+    """Return one alert for each drill that is not already listed as failed, and has open findings of medium severity or
+    higher. The drill with the most severe finding comes first."""
     found: dict[tuple[str, str], list[FindingRow]] = {}
     failing = audit.failing
     for row in audit.findings:
@@ -204,7 +206,8 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 
 def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return alerts about overdue drills, drills that never ran, and objectives that are not proven."""
+    """Return alerts about drills and suites that are overdue or have never passed, services whose proof is overdue,
+    drills and suites that never ran, and objectives that are not proven."""
     failing = audit.failing
     for missed in audit.missed:
         if _overdue(missed) and (missed.environment, missed.drill) not in failing:
@@ -243,9 +246,9 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
-    """Return one clause for each service: the drill of the project that restores a routine backup of it, or the command that
-    finds shipped ones. The result is empty when there are too many services.
-    """
+    """Return the end of a sentence about RPOs with a reservation. For each service it names the drill of the project
+    that restores a routine backup, or the command that lists such drills. With more than ``MOST_PROOFS`` services, it
+    names only the command that lists all drills."""
     found = {}
     for goal in goals:
         run = next((run for run in audit.runs if run.run == goal.run), None)
@@ -312,7 +315,8 @@ def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
 
 
 def _rehearsed_only(audit: Audit) -> dict[tuple[str, str], list[RehearsedRow]]:
-    """Return the rehearsals of each service whose drills are all rehearsals. The key is the environment and the service."""
+    """Return the passed rehearsals of each service whose drills are all rehearsals. The key is the environment and the
+    service."""
     drills = {(run.environment, run.service, run.drill) for run in audit.runs}
     drills -= {(row.environment, row.service, row.drill) for row in audit.rehearsed}
     others = {(environment, service) for environment, service, _ in drills}

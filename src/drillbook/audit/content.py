@@ -133,7 +133,8 @@ class Audit:
 
     @property
     def failing(self) -> dict[tuple[str, str], RunRow]:
-        """Newest run of each drill whose newest run did not pass. The key is the environment and the name of the drill."""
+        """Deciding run of each drill, if it did not pass. The newest run decides, but after a failed run only runs that
+        passed or failed count. The key is the environment and the name of the drill."""
         places = dict.fromkeys(run.environment for run in self.runs)
         newest = [coverage.deciding(run for run in self.runs if run.environment == place) for place in places]
         return {

@@ -183,10 +183,8 @@ def _bearing(control: Control, runs: Sequence[Record], found: Sequence[Record]) 
 
 
 def _taken(control: Control, found: Sequence[Record]) -> str:
-    """Return a sentence about the runs of ``found`` that restored only backups that were taken during the run.
-
-    The result is empty for evidence that is not about restored backups.
-    """
+    """Return a sentence about the runs of ``found`` that restored only backups that were taken during the run. The
+    result is empty when there are no such runs, and for evidence that is not about restored backups."""
     fresh = [one for one in found if control.evidence in OF_BACKUPS and run_evidence.taken_by_run(one)]
     return f" In {len(fresh)} of them, the restored backup was taken during the run: {_drills(fresh)}." if fresh else ""
 

@@ -50,9 +50,9 @@ class FindingRow:
 
     @property
     def first_step(self) -> str:
-        """First instruction of the remedy, without its full stop. A statement right before it is kept, because the instruction
-        refers to it. The result is empty when the remedy is general, or contains no instruction.
-        """
+        """First instruction of the remedy, without its full stop. If the instruction is the second sentence, the first
+        sentence stands before it. If no sentence is an instruction, it is the first sentence if this begins with a
+        condition. Otherwise, and when the remedy only refers to a cause, it is empty."""
         return remedies.first_instruction(self.code, self.remedy)
 
     @property

@@ -12,7 +12,7 @@ from drillbook.report.markdown_syntax import code, escape, table
 
 
 def section(audit: Audit) -> list[str]:
-    """Return the paragraphs and tables of the section."""
+    """Return the paragraphs and tables, in Markdown, of the section about proven and unproven objectives."""
     if not audit.proven:
         return ["No known drill sets objectives.", *rehearsed.markdown(audit.rehearsed)]
     proven, unproven = ([row for row in audit.proven if row.met is known] for known in (True, False))
@@ -46,7 +46,8 @@ def _unproven(row: ProvenRow) -> tuple[str, ...]:
 
 
 def _uncounted(row: ProvenRow) -> str:
-    """Return the newest figure of an objective that is not proven, with its run, and why it does not count."""
+    """Return the newest figure of an objective that is not proven, with its run, and why it does not count. The result
+    is empty when no run measured the objective."""
     one = row.uncounted
     return f"{one.at[:10]}: {escape(one.measured)}, {escape(one.said)} ({code(one.run)})" if one else ""
 

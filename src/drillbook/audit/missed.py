@@ -53,7 +53,8 @@ class MissedRow:
     which the schedule was changed, or the drill was retired. It is empty when there is none yet.
     """
     run: str
-    """Name of the previous run that passed or proved a restore. It is empty when there is none."""
+    """Name of the previous run that passed, or for a service of the previous run that proved a restore. It is empty
+    when there is none."""
     source: str
     """Source of the row: ``journal``, ``result.json`` for a suite, ``schedule.jsonl`` for a run without a journal, or
     ``drills/`` for a drill or suite that never ran.
@@ -70,7 +71,7 @@ class MissedRow:
 
     @property
     def named(self) -> str:
-        """Name of the drill. For a service whose schedule no drill has met, it is the name of the service."""
+        """Name of the drill or suite. For the overdue proof of a service, it is the name of the service."""
         return self.drill or f"the service {self.service}"
 
     @property

@@ -49,9 +49,9 @@ class ProblemGroup:
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
-    """Group the problems by their code, and by the place of the anchors that they contradict. Each group stands at the
-    position of its first problem. A group of one problem keeps the problem's text.
-    """
+    """Group the problems that contradict anchors by their code, and by the place of these anchors. Every other problem
+    stays alone. Each group stands at the position of its first problem. A group of one problem keeps the problem's
+    text."""
     found: dict[tuple[str, bool, str], list[Problem]] = {}
     for one in problems:
         key = (one.code, one.breaking, one.source or f"{one.text}\n{one.run}")

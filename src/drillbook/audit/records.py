@@ -76,7 +76,8 @@ class Record:
 
     @property
     def run(self) -> str:
-        """Name of the run in the journal. Without a readable first event, it is the name of the folder."""
+        """Name of the run in the journal. Without a readable first event, it is the name of the folder. If the first
+        event does not begin a run, the name is unknown."""
         return self.opening.run if self.opening else UNKNOWN if self.first else self.name
 
     @property
@@ -154,7 +155,7 @@ class Stray:
 def planned_steps(record: Record) -> list[dict[str, Any]]:
     """Return the steps of the run's plan, each with a text ``id`` and a mapping ``params``.
 
-    A journal may be forged: what is no mapping is left out.
+    A journal may be forged. So a step that is no mapping is left out, and parameters that are no mapping become empty.
     """
     written = record.plan.get("steps")
     steps = [step for step in written if isinstance(step, dict)] if isinstance(written, list) else []
@@ -254,9 +255,8 @@ def _doubts(found: Record) -> Iterator[str]:
 
 
 def _copies(records: Sequence[Record]) -> list[Record]:
-    """Mark each journal that is a copy of another journal. Among equal journals, the journal in the run's own folder
-    counts as the original.
-    """
+    """Mark each journal that is a copy of another journal: both have the same first event. The journal in the run's own
+    folder counts as the original."""
     kept: dict[str, Record] = {}
     for one in sorted(records, key=lambda one: (one.run != one.name, one.folder.count("/"), bool(one.damage))):
         if one.first:

@@ -91,7 +91,8 @@ class RehearsedRow:
 
 
 def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
-    """Return a row for each backup source that a drill rehearsed in the period, sorted by environment, service and drill."""
+    """Return a row for each backup source that a drill rehearsed in the period, sorted by environment, service and
+    drill. A drill of which no rehearsal passed has one row without a backup source."""
     found = []
     for (environment, service, drill), every in by_drill(runs).items():
         mine = [one for one in every if planned(one)]

@@ -44,9 +44,8 @@ def markdown(known: Sequence[Retirement]) -> list[str]:
 
 
 def missed(rows: Iterable[MissedRow], known: Sequence[Retirement], period: Period) -> list[MissedRow]:
-    """Return the missed drills. A row ends when its drill was retired. It is left out when it began after that, or when it then
-    ended before ``period``.
-    """
+    """Return the rows of missed drills. A row ends at the latest when its drill was retired. It is left out when the
+    drill was retired before the row began or before ``period``."""
     drills = ((row, "" if row.kind == NEVER_RAN else row.drill) for row in rows)
     ended = chain.from_iterable(_missed(row, covering(known, drill, row.environment)) for row, drill in drills)
     return [row for row in ended if not row.retired or period.touches(row.since, row.until)]
@@ -61,7 +60,8 @@ def _missed(row: MissedRow, one: Retirement | None) -> list[MissedRow]:
 
 
 def coverage(rows: Iterable[CoverageRow], known: Sequence[Retirement]) -> list[CoverageRow]:
-    """Return the coverage of services. A service of a retired environment has no gaps, and is exempt from drills."""
+    """Return the rows of services, changed for retired environments: a service of a retired environment has no gaps,
+    and counts as exempt from drills."""
     return [_covered(row, covering(known, "", row.environment)) for row in rows]
 
 
@@ -73,7 +73,8 @@ def _covered(row: CoverageRow, one: Retirement | None) -> CoverageRow:
 
 
 def proven(rows: Iterable[ProvenRow], known: Sequence[Retirement]) -> list[ProvenRow]:
-    """Return the objectives. Those of a retired drill are left out when no run of the period has them, and have a note otherwise."""
+    """Return the rows of objectives. A row of a retired drill is left out when no run of the period has the objective;
+    otherwise it gets a note about the retirement."""
     kept = []
     for row in rows:
         one = covering(known, row.drill, row.environment)

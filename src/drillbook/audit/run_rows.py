@@ -52,7 +52,8 @@ class RunRow:
     kind: str = ""
     """Kind of the service in the inventory, such as ``postgres``. It is empty when it is unknown."""
     routine: tuple[str, ...] = ()
-    """Drills of the project that restore a routine backup of the service, the most suitable first."""
+    """Drills of the project that restore a routine backup of the service, the most suitable first. A routine backup is
+    taken by the usual schedule, not by a drill."""
 
     @property
     def left(self) -> tuple[str, ...]:

@@ -44,11 +44,12 @@ class Timeline:
     runs: tuple[Begun, ...]
     terms: Terms
     drills: frozenset[str] = frozenset()
-    """Drills of a suite."""
+    """Names of the drills of a suite. Empty for a drill."""
     suite: bool = False
     services: frozenset[str] = frozenset()
     gone: datetime | None = None
-    """Moment at which its file was removed. None if it exists, and if this is unknown."""
+    """Moment at which the file of the drill or suite was removed. None if the file exists, or if the moment is unknown.
+    """
 
     @property
     def passes(self) -> tuple[Begun, ...]:
@@ -57,13 +58,14 @@ class Timeline:
 
     @property
     def subject(self) -> Subject:
-        """The part that decides if the proof of a service is overdue."""
+        """The facts that decide if the proof of a service is overdue: the name, the passes, the schedules and the
+        drills of this drill or suite, and the moment at which its file was removed."""
         return Subject(self.name, tuple(one.at for one in self.passes), self.terms, self.drills, self.gone)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The record and the files from which the timelines are made."""
+    """Journals, results of suites, record of schedules, and files of the project, from which the timelines are made."""
 
     records: Sequence[Record]
     entries: Sequence[Entry]
@@ -116,7 +118,8 @@ class Known:
         return Timeline(environment, name, runs, terms, drills, True, services, self._gone(environment, name, terms))
 
     def _terms(self, environment: str, name: str, found: list[Term]) -> Terms:
-        """Return the schedules of the record, and that of the file if it is known and holds at ``end``."""
+        """Return the schedules of a drill or suite: those in the record, and that in its file if the files are known.
+        ``found``: schedules that its runs recorded."""
         found = [*found, *recorded_schedules.of_entries(self.entries, name, environment)]
         recorded = tuple(sorted(found, key=lambda one: one.since))
         one = self.wanted.get(name)
@@ -154,9 +157,9 @@ class Known:
         return frozenset(known.services) if known and known.services else one.services
 
     def listed(self, key: tuple[str, str], at: datetime) -> bool:
-        """Return True when a service needs a proof at the moment ``at``: the newest plan that names it does not exempt it. At
-        present, it is a service that `drill.due` considers.
-        """
+        """Return True when a service needs a proof of a restore at the moment ``at``. This is so when the newest plan
+        before ``at`` that names the service does not exempt it. For the present moment, it is so when `drill.due`
+        considers the service and it is not exempt. ``key``: environment and name of the service."""
         if self.present and at >= self.end and self.services is not None:
             return self.services.get(key) is False
         plans = self._plans(key[0])
@@ -165,8 +168,8 @@ class Known:
         return not estate.exempt(newest)
 
     def changes(self, environment: str) -> list[datetime]:
-        """Return the starts of the runs in ``environment`` that recorded a plan. Only at these moments, and at the end
-        of the period, a service may begin or cease to need a proof; see ``listed``."""
+        """Return the starts of the runs in ``environment`` that recorded a plan. Only at these moments, and at the
+        moment ``end``, a service may begin or cease to need a proof; see ``listed``."""
         return [at for at, _ in self._plans(environment)]
 
     def _plans(self, environment: str) -> list[tuple[datetime, dict[str, object]]]:

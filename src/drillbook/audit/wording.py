@@ -242,12 +242,9 @@ def unconfirmed(audit: Audit) -> str:
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
-    """Return the reasons why runs of the audit are not signed by a trusted key, and the anchors that could not be read.
-
-    The result is empty when all runs are signed and all anchors were compared.
-
-    Runs with the same reason share a text. ``most``: largest number of runs named in a text; None for all.
-    """
+    """Return the reasons why runs of the audit are not signed by a trusted key, and the anchors that could not be read
+    or were not compared. The result is empty when all runs are signed and the journals were compared with anchors. Runs
+    with the same reason share a text. ``most``: largest number of runs named in a text; None for all."""
     known = audit.assurance
     if not known.checked:
         return ["Signatures and anchors were not examined."]
@@ -292,9 +289,8 @@ def never_passed(audit: Audit) -> str:
 
 
 def still_overdue(audit: Audit, most: int) -> str:
-    """Return a sentence about the drills, suites and services that are overdue at the end of the period, oldest first. The result is
-    empty if there are none. ``most``: largest number to name.
-    """
+    """Return a sentence with the drills, suites and services that are overdue at the end of the period, oldest first.
+    At most ``most`` are named, and the others are counted. The result is empty if there are none."""
     rows = [row for row in audit.missed if row.kind == OVERDUE and not row.until]
     shown, others = leading(rows, most)
     named = [f"{row.named} in {row.environment} since {row.since[:10]}" for row in shown]

@@ -69,9 +69,8 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
 
 def _read(project: Project, period: Period, places: Sequence[Place], today: date | None) -> Audit:
-    """Read all journals, and make the audit of ``period``. Schedules that were changed are noted first. ``places``: where the
-    anchors are.
-    """
+    """Read all journals, and make the audit of ``period``. First note changed schedules in the record of schedules.
+    ``places``: where the anchors are kept, each of which states how many events a journal has and its last hash."""
     recorded_schedules.note(project)
     anchored = anchors.known(places)
     found, strays = records.find(project.reports)
@@ -224,7 +223,8 @@ def _rehearsed(out: Console, made: Audit) -> None:
 
 
 def _figure(item: ProvenRow) -> str:
-    """Return the figure of an objective that was met or missed. A figure that does not count is in parentheses.
+    """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a
+    figure, the text is ``not verified``, or ``none`` if no run tried.
 
     Of an RPO that may not count a known loss, only this loss is shown.
     """

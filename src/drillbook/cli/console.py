@@ -84,9 +84,8 @@ def stdout() -> IO[str]:
 
 
 class _Uncut(Console):
-    """Console that prints a line which is wider than the terminal whole. Commands that people copy make such lines; the
-    terminal wraps them.
-    """
+    """Console that prints every line whole, even if it is wider than the terminal. Commands that people copy may be
+    that wide; the terminal then wraps them."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print ``objects`` as ``Console.print`` does, without cutting their lines."""

@@ -235,9 +235,9 @@ def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str],
 
 
 def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: str) -> int:
-    """Execute the remedy of the likeliest cause as a separate run. Like every run, it has a journal, takes locks, obeys
-    a guard, and is verified.
-    """
+    """Execute the remedy of the likeliest cause as a separate run, after the user has agreed. Like every run, it has a
+    journal, takes locks, obeys a guard, and is verified. Nothing is executed when no cause was found, when a person
+    must carry out the remedy, or when the user does not agree."""
     out = console()
     show_diagnosis.show(found, inventory, out)
     step = found.ranked[0].step if found.ranked else None

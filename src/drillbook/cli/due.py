@@ -88,9 +88,9 @@ def _unsure(damage: str) -> str:
 
 
 def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
-    """Return the command that runs the most urgent drill, after the report of its last run if that run did not pass. Return
-    nothing if no drill is overdue, has never passed, or did not pass in its last run.
-    """
+    """Return the commands to suggest for the most urgent drill or suite, each with a description. A drill that did not
+    pass in its last run gets the command that opens the report, and then the one that runs the drill again. Return
+    nothing if no drill is overdue, has never passed, or did not pass in its last run."""
     for row in rows:
         failed = row.last_verdict not in ("", Verdict.PASSED)
         if not row.drill or not (row.state in (State.OVERDUE, State.NEVER) or (failed and row.state is State.DUE)):
@@ -131,7 +131,8 @@ def _ended(verdict: str) -> str:
 
 
 def _gone(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
-    """Return the command that retires an environment, if no inventory names the environment of an alarm."""
+    """Return the command that retires an environment, if a drill or service in it is overdue or has never passed, but
+    no inventory of the project names it any more. Return nothing otherwise."""
     places = {row.environment for row in rows if row.environment and row.state in (State.OVERDUE, State.NEVER)}
     known = estate.read(project).environments if places else frozenset()
     options = (
@@ -169,7 +170,8 @@ def summary(found: Due) -> str:
 
 
 def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
-    """Print one line for each row. Add a second line with more details if the state of the row is not ``ok``."""
+    """Print one line for each row. Add a second line if there are more details, such as open findings, or columns that
+    the table left out of a row whose state is not ``ok``."""
     columns = fitting(_columns(rows), out.width)
     if "service" not in {column.head for column in columns}:
         columns = fitting(_columns(rows, minutes=False), out.width)
@@ -198,7 +200,7 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 
 def _style(row: DueRow) -> str:
-    """Return the style of a state. Red is kept for what is overdue, and for drills that ran and did not pass."""
+    """Return the style of a row's state. Red is kept for what is overdue, and for drills that ran and did not pass."""
     return "yellow" if row.state is State.NEVER and row.drill and not row.last_verdict else STYLES[row.state]
 
 

@@ -103,10 +103,10 @@ def no_value(context: ParserContext, argument: Argument) -> str:
 
 
 def without_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
-    """Return the message about the first option in ``words`` whose value is missing. It is empty if there is none.
-    ``contexts``: the tasks, by their names.
+    """Return the message about the first option in ``words``, the command line, whose value is missing. The result is
+    empty if there is none. ``contexts``: the tasks, by their names.
 
-    Invoke itself reports no missing value of an option that may be repeated.
+    Invoke itself does not report the missing value of an option that may be repeated.
     """
     task: ParserContext | None = None
     place = 0

@@ -1,6 +1,5 @@
-"""Extras that a drill needs on this machine. They are checked before the run, so that a run never ends in the middle without
-them.
-"""
+"""Extras (optional Python packages) that a drill needs on this machine. They are checked before the run, so that no run
+ends in the middle because one is missing."""
 
 from __future__ import annotations
 
@@ -17,13 +16,12 @@ from drillbook.sdk.service import S3
 from drillbook.telemetry import export
 
 Need = tuple[str, str]
-"""An extra, and the part of the program that needs it, for a message."""
+"""Name of an extra, and the part of the program that needs it, as words for a message."""
 
 
 def require(plans: Sequence[Plan] = ()) -> None:
-    """Check that the extras are installed that ``plans`` and the environment variables of this process need. Raises
-    MissingExtra with the first missing one.
-    """
+    """Check that the extras which ``plans`` and the environment variables of this process need are installed. Raises
+    MissingExtra with the first missing one."""
     for extra, what in (*_of_environment(), *(need for plan in plans for need in _of_plan(plan))):
         extras.require(extra, what)
 

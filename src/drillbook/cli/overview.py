@@ -47,7 +47,8 @@ WORDS = {
 }
 MOST_RUNS = 30
 LEAST_TITLE = 40
-"""Smallest width of a column of titles in the list of drills, if a title is longer than this."""
+"""Smallest width, in columns of the terminal, of the titles in the list of drills. If all titles are shorter, the
+longest title is the smallest width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +286,8 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
 
 def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
     """List runs with time, verdict and name. The newest run comes first. Below the run of a suite, list the runs of its
-    drills. If a run is missing in ``index.html``, this page is written again.
-    """
+    drills. Unless ``everything`` is true, at most ``MOST_RUNS`` runs and suites are listed. If a run is missing in
+    ``index.html``, this page is written again."""
     out = console()
     run_index.refresh(project)
     found = _with_lost(list(project.runs()), project)

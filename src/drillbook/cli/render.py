@@ -71,9 +71,9 @@ def render(
 
 
 def open_report(project: Project, run: str) -> int:
-    """Open the report of the run or suite ``run`` in the browser. Without a browser, print the path of the report, and the
-    reason to standard error. If ``run`` is empty, the newest run is used.
-    """
+    """Open the report of the run or suite ``run`` in the browser. Without a browser, print the path of the report, and
+    the reason to standard error. If ``run`` is empty, the newest run is used. Raises UnknownName when there is no such
+    run, or when it has no report."""
     report = project.run(run, suites=True) / PAGE
     if not report.is_file():
         raise UnknownName(f"{report} does not exist", hint="render the report: invoke report " + report.parent.name)

@@ -19,9 +19,11 @@ class NotKnown(Exception):
 
 
 class Later:
-    """Result of a step that nobody knows before the run. As text, it names the step and the part of the result.
+    """Stands for the result of a step, which nobody knows before the run. As text, it names the step and the part of
+    the result.
 
-    It can only become text, because a comparison, a loop or a number of it would be invented. All others raise NotKnown.
+    It can only become text. Comparing it, looping over it or using it as a number raises NotKnown, because any value
+    would be invented.
     """
 
     __slots__ = ("_path", "_step")
@@ -75,7 +77,8 @@ class Values:
         return [(".".join((name, *path)), str(Later(self._steps[name], path))) for path in parts]
 
     def of(self, value: Any) -> Any:
-        """Return ``value`` with each expression in its texts replaced."""
+        """Return ``value`` with each expression in its texts replaced by its value, or by words for a value that only a
+        run knows."""
         if isinstance(value, Mapping):
             return {key: self.of(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

@@ -24,7 +24,8 @@ from drillbook.report.terminal.prose import Prose
 HEADS = {"suite": "Suites", "drill": "Drills", "tree": "Diagnosis trees", "rules": "Alert rules", "lab": "Lab files"}
 """Heading for each type of entry, in the order of the list."""
 ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
-"""Durations, in seconds, to which the duration of a run on another machine is rounded, because only its order of size holds."""
+"""Durations in seconds. The duration of a run on another machine is rounded to one of them, because only its order of
+size holds here."""
 SOURCE = (
     "“last run”: the newest run here that passed. “about”: the order of size, measured on a running lab with 2 cores. A restore of "
     "your own data may take longer or shorter."
@@ -58,13 +59,14 @@ def catalog(kind: str, *, as_json: bool) -> int:
 
 
 def _whole(entry: Entry, known: Mapping[str, float]) -> RenderableType:
-    """Return the name of an entry with its duration, and below it the purpose and what it needs."""
+    """Return the name of an entry of the catalogue with its duration, and below it the purpose and what it needs."""
     name = Text.assemble("  ", (entry.name, "bold"), (f"  {_takes(entry, known)}", "dim"))
     return Group(name, Prose(Text(entry.purpose), 6), Prose(Text(_needs(entry), style="dim"), 6))
 
 
 def _short(entry: Entry, width: int, known: Mapping[str, float]) -> RenderableType:
-    """Return the name of an entry with its purpose, its duration, and a mark if it injects a fault."""
+    """Return the name of an entry of the catalogue with its purpose and, in parentheses, its duration and marks: that
+    it injects a fault, or that it needs the Docker lab."""
     marks = [_takes(entry, known)] if entry.seconds is not None or entry.name in known else []
     marks += ["breaks, then restores"] if entry.breaks else []
     marks += ["Docker lab"] if entry.lab == "docker" else []
@@ -99,7 +101,8 @@ def last_runs() -> dict[str, float]:
 
 
 def _takes(entry: Entry, known: Mapping[str, float]) -> str:
-    """Return the duration of the newest passed run of this project, or the order of size of ``entry`` on a lab."""
+    """Return the duration of the newest run of ``entry`` that passed in this project. Without such a run, return the
+    order of size of its duration on a lab; ``-`` for an entry that no lab runs. ``known``: see ``last_runs``."""
     if not entry.lab or entry.sort == "lab":
         return "-"
     if entry.name in known:
@@ -108,5 +111,5 @@ def _takes(entry: Entry, known: Mapping[str, float]) -> str:
 
 
 def about(measured: float) -> str:
-    """Return the order of size of a duration, such as ``about 1 min``."""
+    """Return the order of size of a duration in seconds as text, such as ``about 1 min``."""
     return f"about {seconds(min(ORDERS, key=lambda order: abs(math.log(max(measured, 1.0) / order))), 0)}"

@@ -19,7 +19,8 @@ NEW = ("init FOLDER", "begin here: make a project with a first drill")
 
 
 def text() -> str:
-    """Return the text. In a folder outside of a project, it begins with the task that makes a project."""
+    """Return the text to print when the program is called without a task. Outside of a project, it begins with the task
+    that makes a project."""
     rows = [*TASKS, ("catalog", "see the drills that can be copied into a project")] if _in_project() else [NEW, *TASKS]
     width = max(len(task) for task, _ in rows)
     lines = [f"  drillbook {task:{width}}  {purpose}" for task, purpose in rows]

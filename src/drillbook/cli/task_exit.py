@@ -67,9 +67,8 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
 
 
 def fitted(text: str) -> str:
-    """Break the long lines of a message at blanks, so that a terminal breaks neither words nor commands that people
-    copy. Without a terminal, lines stay as they are.
-    """
+    """Return ``text`` with its long lines broken at blanks, so that a terminal breaks neither words nor commands that
+    people copy. If standard error is not a terminal, return ``text`` as it is."""
     if not sys.stderr.isatty():
         return text
     from drillbook.report.terminal.prose import parts  # noqa: PLC0415  slow to load

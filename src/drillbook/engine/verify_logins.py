@@ -15,7 +15,8 @@ ABSENT = ("does not exist", "Unknown database")
 
 
 class Logins:
-    """Logins of one check. Each is tried once, because servers lock an account after several wrong passwords."""
+    """Logins that one `drill.check` tries. Each is tried once, because servers lock an account after several wrong
+    passwords."""
 
     def __init__(self) -> None:
         """Begin without any login."""
@@ -25,7 +26,9 @@ class Logins:
     def refused(self, step: PlannedStep, action: Action, context: Context) -> Iterator[str]:
         """Try the logins that ``step`` will use. Yield a text about each login that a server refuses.
 
-        Services that the drill itself creates, such as a sandbox, are left out: they do not exist yet.
+        Services that the drill itself creates, such as a sandbox, are left out: they do not exist yet. If an earlier
+        step of the drill changes something, a refusal because a role or database is absent is left out too, as that
+        step may create it.
         """
         for name in dict.fromkeys(step.services()):
             service = context.services.get(name)

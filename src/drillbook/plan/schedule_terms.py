@@ -30,9 +30,9 @@ class Terms:
     """All schedules of one drill or suite in one environment."""
 
     recorded: tuple[Term, ...] = ()
-    """Schedules in the record, oldest first. Before the first of them, its schedule holds too."""
+    """Schedules in the record, oldest first. The oldest one also holds for the time before it."""
     today: Schedule | None = None
-    """Schedule in the file. If nothing is recorded, it holds at all times."""
+    """Schedule in the file, or None if it has none. If nothing is recorded, it holds at all times."""
     now: datetime | None = None
     """Moment at which the file was read. None if only the record counts, as for a past period."""
 
@@ -133,7 +133,7 @@ class Subject:
     """Starts of its runs that passed, oldest first."""
     terms: Terms
     drills: frozenset[str] = frozenset()
-    """Drills of a suite."""
+    """Names of the drills of a suite. Empty for a drill."""
     gone: datetime | None = None
     """Moment at which its file was removed. None if it exists."""
 
@@ -143,16 +143,17 @@ class Subject:
         return self.drills | {self.name}
 
     def passed(self, moment: datetime) -> datetime | None:
-        """Return the start of the newest pass at ``moment``."""
+        """Return the start of the newest run that had begun by ``moment`` and passed, or None if there is none."""
         number = bisect_right(self.passes, moment)
         return self.passes[number - 1] if number else None
 
 
 def asked(proving: frozenset[str], subjects: Sequence[Subject], moment: datetime) -> list[Subject]:
-    """Return the drills and suites whose schedules ask for a proof of their service at ``moment``: those that passed, have a
-    schedule and proved the service. If none of those that proved it exists any more, these are all of the service.
+    """Return the drills and suites whose schedules ask for a proof of their service at ``moment``: those that have a
+    schedule, have passed, and have proved a restore of the service. If no drill or suite that proved it exists any
+    more, these are all that have a schedule and have passed.
 
-    ``proving``: names of the drills and suites whose runs proved the service.
+    ``proving``: names of the drills and suites whose runs proved a restore of the service.
     """
     there = [one for one in subjects if one.gone is None or moment < one.gone]
     passed = [one for one in there if one.terms.at(moment) and one.passed(moment)]
@@ -168,7 +169,8 @@ class Service:
     proofs: tuple[Proof, ...]
     subjects: tuple[Subject, ...]
     proving: tuple[frozenset[str], ...]
-    """For each proof: names of the drills and suites that had proven the service by then, by the newest proof of each drill."""
+    """For each proof, the names of the drills and suites that had proved a restore of the service by then. Of each
+    drill, only the newest proof counts."""
 
     @classmethod
     def of(cls, proofs: Sequence[Proof], subjects: Sequence[Subject]) -> Self:
@@ -181,10 +183,11 @@ class Service:
         return cls(tuple(proofs), tuple(subjects), tuple(proving))
 
     def deciding(self, moment: datetime) -> tuple[Proof, Schedule] | None:
-        """Return the newest proof at ``moment``, and the schedule by which it becomes overdue last.
+        """Return the newest proof at ``moment``, and of the schedules that ask for a new one, the schedule by which
+        this proof becomes overdue last.
 
-        Returns None when there is no proof, and when a drill or suite that is asked for a new one has not passed since: it
-        becomes overdue itself.
+        Returns None when there is no proof. Also returns None when a drill or suite that must renew the proof has not
+        passed since: then this drill or suite is itself reported as overdue.
         """
         number = bisect_right(self.proofs, moment, key=lambda one: one.at)
         if not number:

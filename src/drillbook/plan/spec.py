@@ -127,7 +127,8 @@ class Drill:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The parts of a drill with mistakes that could be read. ``names``: names that its other steps may save."""
+    """The parts of a drill with mistakes that could be read. ``names``: texts in the other steps, each of which may be
+    a name under which the step saves its result."""
 
     drill: Drill
     names: frozenset[str]
@@ -186,7 +187,8 @@ def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
 
 
 def _partial(drill: Drill) -> Partial:
-    """Return what was read of a drill. An unread step may save a name under a misspelt key, so each text in it counts."""
+    """Return the parts of a drill with mistakes that could be read. Each text in a step that could not be read counts
+    as a name which this step may save, because its key `save` may be misspelt."""
     steps = [step for listed in drill.phases.values() for step in listed]
     read, own = {step.place for step in steps}, {step.keywords.save for step in steps}
     unread = [one for phase in PHASES for place, one in _entries(drill.document, phase) if place not in read]

@@ -118,9 +118,11 @@ class Due:
     elsewhere: bool = False
     """True when drills or suites have a schedule, but none of them may run in ``environment``."""
     record: str = ""
-    """Reason why ``schedule.jsonl`` is damaged or cannot be read, so that earlier schedules and retirements may be unknown."""
+    """Reason why ``schedule.jsonl`` is damaged or cannot be read, so that earlier schedules and retirements may be
+    unknown. It is empty when the file is intact, and when only its last line is incomplete; see ``torn``."""
     torn: str = ""
-    """Text that tells that the last line of ``schedule.jsonl`` was incomplete and is ignored. Nothing is unknown by this."""
+    """Text that tells that the last line of ``schedule.jsonl`` was incomplete and is ignored. Nothing is unknown by this.
+    It is empty for a complete last line."""
 
     @property
     def status(self) -> Exit:
@@ -182,7 +184,8 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
 
 
 def services(project: Project) -> dict[tuple[str, str], bool]:
-    """Return the services that need a proof, each with True when it is exempt. The key is the environment and the name."""
+    """Return the services in the newest plan of each environment and in the inventories, each with True when it is
+    exempt from drills. All others need a proof of a restore. The key is the environment and the name of the service."""
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     return {**_planned(standings.read(runs, project)), **estate.read(project).services}
 

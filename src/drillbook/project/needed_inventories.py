@@ -1,6 +1,5 @@
-"""Finds the inventory with which a drill can run, or what must be installed before it can. Only the files of the inventories
-are read, and which programs this machine has; no host is contacted, and no lab need run.
-"""
+"""Finds the inventory with which a drill can run, or what must be installed before it can. Only the files of the
+inventories are read, and the programs of this machine are looked up. No host is contacted, and no lab has to run."""
 
 from __future__ import annotations
 
@@ -49,7 +48,8 @@ class Inventories:
     unread: bool = False
 
     def choice(self, one: Scheduled, environment: str = "") -> Choice:
-        """Return the inventory that can run the drill or suite ``one`` in ``environment``, which may be empty."""
+        """Return the inventory that can run the drill or suite ``one`` in ``environment``, and what is needed before.
+        If none can run it, return the inventory that it would need. An empty ``environment`` means any."""
         names = [listed.name for listed in self.listed]
         usual = environment if environment in names else self.default
         fitting = [listed for listed in self.listed if _fits(listed, one, environment)]

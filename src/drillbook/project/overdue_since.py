@@ -31,19 +31,21 @@ class Past:
     now: datetime
 
     def since_pass(self, one: Scheduled, environment: str, passed: str) -> datetime | None:
-        """Return the moment since which a drill or suite is overdue. ``passed``: start of its newest run that passed."""
+        """Return the moment since which a drill or suite is overdue, or None if it is not overdue. ``passed``: start of
+        its newest run that passed."""
         at = moment(passed)
         return _open(schedule_terms.overdue([at], self._terms(one, environment, passed), self.now)) if at else None
 
     def since_first(self, one: Scheduled, environment: str, first: str) -> datetime | None:
-        """Return the moment since which a schedule asks for a run, while none has passed. ``first``: start of the first run."""
+        """Return the moment since which a schedule asks for a run, while none has passed. Return None if no schedule
+        asks for one now. ``first``: start of the first run."""
         at = moment(first)
         return _open(schedule_terms.never(at, None, self._terms(one, environment, first), self.now)) if at else None
 
     def since_proof(self, asked: Sequence[Scheduled], proof: standings.Ended, proving: frozenset[str]) -> datetime | None:
-        """Return the moment since which the newest proof of a service is overdue, and all drills and suites ``asked`` passed.
-        ``proving``: names of drills and suites whose runs proved the service.
-        """
+        """Return the moment since which the newest proof of a service is overdue although all drills and suites in
+        ``asked`` passed. Return None if it is not overdue. ``proving``: names of drills and suites whose runs proved a
+        restore of the service."""
         if proof.at is None:
             return None
         subjects = [self._subject(one, proof) for one in asked]
@@ -57,7 +59,8 @@ class Past:
         return Subject(one.name, (passed,) if passed else (), terms, frozenset(one.drills))
 
     def _first_pass(self, one: Scheduled, environment: str, after: str) -> datetime | None:
-        """Return the start of the first run that passed after ``after``."""
+        """Return the start of the first run of ``one`` that began after the time ``after`` and passed. Return None if
+        there is none."""
         mine = {folder.parent if one.suite else folder for folder in self.runs}
         for folder in sorted(mine, key=lambda folder: folder.name):
             if folders.drill_of(folder.name) != one.name or folders.begun(folder.name) < after[:19]:

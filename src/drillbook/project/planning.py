@@ -16,9 +16,9 @@ from drillbook.project.project import Project
 
 
 def load(project: Project, name: str, inventory: str | Inventory) -> Drill | Suite:
-    """Load the drill or suite ``name``. Raises UnknownName when there is none, and SpecError when its file has mistakes. The
-    error then contains also what does not fit to the inventory, in the parts that could be read.
-    """
+    """Load the drill or suite ``name``. Raises UnknownName when there is none, and SpecError when its file has
+    mistakes. The error then also contains what the readable parts of the drill ask for and the inventory does not have,
+    such as an unknown service."""
     try:
         return project.drill(name)
     except SpecError as error:
@@ -43,7 +43,8 @@ def plan(project: Project, drill: Drill, inventory: Inventory) -> Plan:
 
 
 def _hinted(project: Project, found: Iterable[SourceError]) -> None:
-    """Name in the hint of each absent service the inventories that have it."""
+    """Set the hint of each mistake in ``found`` that is about a service which the inventory lacks. The hint names the
+    inventories that have this service."""
     for one in found:
         if one.absent and (names := estate.inventories_with(project, one.absent)):
             options = " or ".join(f"`--inventory {shlex.quote(name)}`" for name in names)

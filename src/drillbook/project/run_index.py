@@ -31,9 +31,8 @@ def refresh(project: Project) -> None:
 
 
 def link_audit(project: Project) -> None:
-    """Write the index again, so that it links to an audit that was just written. Nothing is written in a folder without
-    ``drills/``, and in a folder without an index.
-    """
+    """Write the index of the runs again, so that it links to an audit that was just written. Nothing is written in a
+    folder without ``drills/``, and in a folder without an index."""
     with suppress(OSError):
         if (project.root / "drills").is_dir() and (project.reports / index_age.PAGE).is_file():
             write(project)

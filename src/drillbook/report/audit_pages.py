@@ -28,7 +28,8 @@ class AuditPages:
 
 
 def newest(reports: Path) -> AuditPages | None:
-    """Return the pages of the audit that was written last. Returns None when there is no audit in ``reports``."""
+    """Return the pages of the newest readable audit in the folder ``reports``. The newest is the one whose file was
+    written last. Returns None when there is none."""
     found = [(path.stat().st_mtime_ns, path) for path in reports.glob(f"[!.]*/{AUDIT}") if not path.parent.is_symlink()]
     for _, path in sorted(found, reverse=True):
         folder = path.parent.name
@@ -38,7 +39,8 @@ def newest(reports: Path) -> AuditPages | None:
 
 
 def _period(folder: Path) -> str:
-    """Return the dates of an audit from its data. The result is empty when the folder contains no readable audit."""
+    """Return the period of the audit in ``folder`` as text, such as ``2026-01-01 to 2026-06-30``. The result is empty
+    when the folder contains no readable audit."""
     try:
         data = json.loads((folder / DATA).read_bytes())
         if not str(data["schema"]).startswith(SCHEMA):

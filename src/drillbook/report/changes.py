@@ -148,7 +148,8 @@ def _names(view: RunView) -> dict[str, str]:
 
 
 def _is_expected(view: RunView, one: FindingChange) -> bool:
-    """Return True for a new finding that needs no attention: the RPO allows the lost writes, or the verdict says the same."""
+    """Return True for a new finding that needs no attention: it is about lost writes that the RPO allows, or it says
+    that the run was stopped, as the verdict already does."""
     return one.code == STOPPED or open_findings.allowed(one.code, view.result.objectives)
 
 
@@ -157,7 +158,8 @@ def _passed(view: RunView) -> bool:
 
 
 def _gone(view: RunView) -> tuple[str, str]:
-    """Return the state of a finding that this run does not have, and the change. Only a run that passed proves that it is gone."""
+    """Return two texts about a finding that an earlier run had and this run does not have: its state, and the change.
+    Only a run that passed proves that a finding is gone."""
     if _passed(view):
         return "absent", "gone"
     if rows.untouched(view.result):
@@ -193,7 +195,8 @@ def _figures(view: RunView, one: FigureChange) -> tuple[str, str]:
 
 
 def _change(view: RunView, one: FigureChange) -> str:
-    """Return the change of a figure in words. It counts only if the printed figures, too, differ by more than their errors."""
+    """Return the change of a figure in words. The figure counts as changed only if the printed figures, too, differ by
+    more than their errors."""
     if told := _unverified(view, one):
         return told
     if one.before_s is None or one.now_s is None or one.change in WORDS:
@@ -218,7 +221,8 @@ def _most_slowed(slower: list[StepChange]) -> str:
 
 
 def _by(one: StepChange) -> float:
-    """Return the time in seconds by which a step was slower or faster than in all earlier runs."""
+    """Return the seconds by which a step took longer than in every earlier run, or was faster than in every earlier
+    run."""
     return one.now_s - one.high_s if one.slower else one.low_s - one.now_s
 
 

@@ -13,14 +13,15 @@ NOT_PASSED = re.compile(r"the verification did not pass \((.+)\)")
 """Regular expression that matches the reason why an objective is not verified, with the steps that failed."""
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")
-"""Severities of a cause. An objective that is not verified is as grave, so a less grave cause cannot stand for it."""
+"""Severities of a finding that may name unverified objectives as its consequence. The finding about an unverified
+objective has the severity `high`, so a finding of lower severity cannot replace it."""
 
 
 def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
-    """Return the findings without those about objectives that are not verified because a verification failed. The finding of
-    that verification names these objectives instead.
+    """Return the findings without those about unverified objectives, if a verification failed and another finding is
+    about it. That finding then names these objectives as its consequence.
 
-    A finding stays if no other finding tells its cause.
+    The finding about an unverified objective stays if no other finding tells why the objective is unverified.
     """
     found = list(findings)
     names: dict[int, list[str]] = {}
@@ -38,7 +39,8 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
 
 
 def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
-    """Return the number of the finding which tells why an objective is not verified. Return None if there is no such finding."""
+    """Return the index in ``findings`` of the finding which tells why ``objective`` is not verified: a critical or high
+    finding about a step that failed to verify it. Return None if there is no such finding."""
     match = NOT_PASSED.fullmatch(objective.reason or "")
     steps = match[1].split(", ") if match and objective.met is None else []
     causes = (n for n, one in enumerate(findings) if one.step in steps and one.severity in GRAVE and one.code != UNVERIFIED)

@@ -24,15 +24,16 @@ RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to 
 KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
-"""Verdicts of runs that began, and whose state at the end is told even without a fault."""
+"""Verdicts of runs whose state at the end is described even if they injected no fault."""
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 
 def sentence(view: RunView) -> str:
     """Return sentences about faults, probes and locks at the end of a run that did not pass, and about a later undo.
 
-    The sentences say no more than the journal proves. The result is empty for a run that passed, and for a run without a
-    fault that was refused, or whose controller died. A fault that is proven to have changed nothing does not count as a fault.
+    The sentences say no more than the journal proves. The result is empty for a run that passed. It is also empty for a
+    run that injected no fault, if the run was refused or its controller died. A fault that is proven to have changed
+    nothing does not count as a fault.
     """
     never = {(one.step, one.host) for one in view.result.faults if one.injection is Injection.NEVER}
     faults = [one for one in view.faults_at_end if one.ended and (one.step, one.host) not in never]

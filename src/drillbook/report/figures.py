@@ -113,11 +113,10 @@ def rounded_up(error: float, digits: int) -> float:
 
 
 def figure(value: float, error: float | None, digits: int | None = None, *, latest: bool = False) -> str:
-    """Format a measurement with its error, such as ``7.4 s ± 0.1 s``.
-
-    When the error is as large as the value, only the upper end is known. The text then gives this end, as in
-    ``at most 0.05 s``. ``latest``: see ``upper_end``.
-    """
+    """Format a measurement with its error, such as ``7.4 s ± 0.1 s``, or with ``(error not stated)`` if ``error`` is
+    None. When the error is as large as the value, only the upper end is known. The text then gives this end, as in ``at
+    most 0.05 s``. ``latest``: True when the measurement ends with the sample that showed the change, so that the upper
+    end is ``value``."""
     if error is None:
         return f"{seconds(value)} (error not stated)"
     places = error_digits(error) if digits is None else digits
@@ -130,9 +129,8 @@ def figure(value: float, error: float | None, digits: int | None = None, *, late
 
 def against(value: float, error: float | None, target: float, *, latest: bool = False) -> str:
     """Format a measurement with enough digits that the text is on the same side of ``target`` as the exact value.
-
-    ``latest``: see ``upper_end``.
-    """
+    ``latest``: True when the measurement ends with the sample that showed the change, so that the upper end is
+    ``value``."""
     digits, upper = 3 if error is None else error_digits(error), upper_end(value, error or 0.0, latest=latest)
     while digits < MOST_DIGITS and (
         (value != target and (value > target) != (round(value, digits) > target))
@@ -164,7 +162,9 @@ def bounded(value: float, error: float | None) -> bool:
 
 
 def printed(value: float, error: float, *, latest: bool = False) -> tuple[float, float]:
-    """Return the lower and the upper end of a measurement, as a reader computes them from its text. ``latest``: see ``upper_end``."""
+    """Return the lower and the upper end of a measurement, as a reader computes them from the printed value and error.
+    ``latest``: True when the measurement ends with the sample that showed the change, so that ``value`` itself is the
+    upper end."""
     places = error_digits(error)
     if bounded(value, error):
         upper = upper_end(value, error, latest=latest)
@@ -197,7 +197,8 @@ def _begin(started: str) -> datetime:
 
 
 def utc(started: str | None, offset: float = 0.0) -> str:
-    """Format a date and time in UTC to the second, such as ``2026-01-02 10:00:03 UTC``."""
+    """Format a date and time in UTC to the second, such as ``2026-01-02 10:00:03 UTC``. The text is ``not recorded``
+    for None, and a text that is no time is shown as it is."""
     if started is None:
         return "not recorded"
     at = moment(started, offset)

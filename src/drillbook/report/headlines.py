@@ -37,11 +37,9 @@ def sentence(view: RunView) -> str:
 
 
 def _not_passed(view: RunView) -> StepView | None:
-    """Return the step of a verification that did not pass. No figure of the recovery counts then.
-
-    When several verifications did not pass, return the step that the reason of the verdict names, or else the first of
-    these steps. The result is None when all verifications passed, or when the run was stopped.
-    """
+    """Return the step of a verification that did not pass. No figure of the recovery counts then. When several
+    verifications did not pass, return the step that the reason of the verdict names, or else the first of these steps.
+    The result is None when all verifications passed, and for every verdict except failed and inconclusive."""
     if view.result.verdict not in (Verdict.FAILED, Verdict.INCONCLUSIVE):
         return None
     found = [step for step in view.steps if step.phase == "verify" and step.result.status in NOT_PASSED]

@@ -34,7 +34,8 @@ FIRST_LINES, FIRST_TEXT = 12, 500
 """Largest first part of a long text: number of lines, and number of characters."""
 CUT = "Cut on paper; the page itself and the journal have the whole text."
 LAST_COMMANDS, LAST_FAILURES = 3, 2
-"""On paper, a step has its last commands, and before them the last ones that failed. A step that waits may run hundreds."""
+"""Numbers of commands of a step that are shown on paper: its last commands, and before them the last commands that
+failed. A step that waits may run hundreds."""
 HEAD = (
     '<section aria-labelledby="steps">\n<h2 id="steps">Phases and steps</h2>\n'
     '<p class="lead paper">On paper, steps that succeeded have one line each; the page itself and the journal have their '

@@ -66,7 +66,7 @@ class IndexEntry:
     reason: str = ""
     """Reason of the verdict. It is empty for a run that passed, and for a run without a result."""
     rehearsed: rehearsal.Brief | None = None
-    """Figures of a rehearsal. None for any other run."""
+    """Figures of a rehearsal, which is a run that restores a backup and injects no fault. None for any other run."""
 
     @property
     def beside(self) -> str:
@@ -218,7 +218,8 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
 
 
 def _reason(result: Mapping[str, Any]) -> str:
-    """Return the reason why a run did not pass, or why it left changes, without the body of an HTTP answer."""
+    """Return the reason why a run did not pass, or why it left changes. The body of an HTTP answer is left out, and a
+    long reason is shortened to ``MOST_REASON`` characters."""
     if result.get("verdict") == Verdict.PASSED and result.get("exit") == Exit.OK:
         return ""
     return shortened(wording.without_body(as_called(str(result.get("reason") or ""))), MOST_REASON)
@@ -256,7 +257,8 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
 
 
 def _never(known: Mapping[str, Known], listed: Sequence[Row]) -> tuple[str, dict[str, list[str]]]:
-    """Return a sentence that counts the drills and suites that never ran, and their names. It is empty if all of them ran."""
+    """Return a sentence that counts the drills and suites that never ran, and the lists of their names. The sentence
+    and the lists are empty if all of them ran."""
     missing = sorted(set(known) - {row.entry.name for row in listed})
     names = {
         "Drills": [name for name in missing if not known[name].suite],

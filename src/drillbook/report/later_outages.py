@@ -9,7 +9,8 @@ from drillbook.report.figures import one_line, seconds
 
 
 def later_outages(view: RunView) -> list[str]:
-    """Return a sentence for each probe that was bad after the recovery. The measured outage and RTO do not include this time."""
+    """Return a sentence for each availability probe that became bad again after the recovery. The measured outage and
+    RTO do not include this time."""
     recovered = view.timeline.marks.get("recovered")
     if recovered is None:
         return []

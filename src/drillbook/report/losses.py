@@ -32,10 +32,8 @@ class LossRow:
 
 
 def loss_rows(view: RunView) -> list[LossRow]:
-    """Return the rows about losses.
-
-    The drill's own restore comes first. The steps that measured a loss follow, the smallest loss first.
-    """
+    """Return the rows about losses. The drill's own restore comes first. The steps that measured a loss follow, the
+    smallest loss first. The result is empty when no step measured a loss."""
     found = sorted((step for step in view.steps if _measured(step)), key=lambda step: float(step.result.facts["loss_s"]))
     return [*_own(view), *map(_row, found)] if found else []
 
@@ -79,7 +77,8 @@ def _row(step: StepView) -> LossRow:
 
 
 def _error(loss: float, error: float | None) -> str:
-    """Return the text of the error of a loss. If the figure of the loss includes it, the text also gives the measured loss."""
+    """Return the measurement error of a loss as text. If the printed figure of the loss already includes this error,
+    the text also gives the measured loss."""
     if not error:
         return "not stated" if error is None else "none"
     digits = error_digits(error)

@@ -71,7 +71,8 @@ def run_duration(view: RunView) -> float:
 def course(view: RunView) -> str:
     """Return sentences with the duration of a run, and the point in time from which all times of its report count.
 
-    The duration is that of every list of runs: from the first event to the end. The program began to prepare the run earlier.
+    The duration is the same as in lists of runs: from the first event to the end. The program began to prepare the run
+    before the first event.
     """
     begun, zero = moment(view.result.started), moment(view.zero)
     first = (begun - zero).total_seconds() if begun and zero else 0.0

@@ -30,8 +30,11 @@ def next_steps(
     residue: bool = False,
     other: str = "",
 ) -> list[tuple[str, str]]:
-    """Return the suggestions, most urgent first. Each is a pair of a description and a command. ``other``: inventory that has
-    the services which this machine lacks, or an empty text.
+    """Return suggestions of what to do after a run, most urgent first. Each is a pair of a description and a command.
+
+    ``newest``: True for the newest run, whose report the command opens without its name. ``residue``: True if changes
+    remain that could not be undone. ``other``: inventory that has the services which this machine lacks, or an empty
+    text.
     """
     option = on(inventory)
     steps: list[tuple[str, str]] = []
@@ -57,9 +60,9 @@ def next_steps(
 
 
 def other_inventory(view: RunView) -> str:
-    """Return the inventory that has the services which this machine lacks, as the plan's inventory tells it in `missing`. The
-    result is empty when it tells none.
-    """
+    """Return the name of the inventory that has the services which this machine lacks. The inventory of the plan
+    suggests it in the key `missing` of these services, and so does the finding that the drill was not run here. The
+    result is empty when neither or only one of them names it."""
     texts = (str(fields.get("missing") or "") for fields in (view.plan.get("inventory") or {}).get("services", {}).values())
     named = dict.fromkeys(found[1] for text in texts if (found := _OTHER.search(text)))
     lacking = " ".join(one.measured for one in view.result.findings if one.code == "not-run-here")
@@ -75,10 +78,10 @@ def named_inventory(reason: str) -> str:
 def age_of_routine(view: RunView) -> tuple[str, str] | None:
     """Return a suggestion of how to see the age of a routine backup of the service.
 
-    The suggestion is for a run whose RPO was met only with a reservation, because the restored backup was taken during the
-    run. It names a drill that restores a routine backup, or the command that finds such a drill. A rehearsal shows the
-    age only; see ``REMOVED_BY``. Returns None for other
-    runs, and for journals that do not record such drills.
+    The suggestion is for a passed run whose RPO was met only with a reservation, because the restored backup was taken
+    during the run. It names a drill that restores a routine backup, or the command that finds such a drill. If this
+    drill is a rehearsal, it shows the age but does not remove the reservation. Returns None for other runs, and for
+    journals that do not record which drills restore routine backups.
     """
     row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
@@ -111,7 +114,8 @@ def before_run(
 def in_report(view: RunView) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a run's report.
 
-    After a run that passed, one suggestion is to repeat the drill. The last suggestion is always to verify the run's record.
+    After a run that passed and left no changes, one suggestion is to repeat the drill. The last suggestion is always to
+    verify the run's record.
     """
     result = view.result
     found = next_steps(
@@ -132,9 +136,10 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
 
 
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return suggestions for a reader of a suite's report.
+    """Return suggestions for a reader of a suite's report. The list is empty if the suite ran no drill.
 
-    The suggestions are: undo the changes that its drills left, run the suite again, and verify the record.
+    The suggestions are: undo the changes that its drills left, repeat drills that did not pass, read the remedies of
+    findings, run the suite again, run drills that show the age of a routine backup, and verify the record.
     """
     if not views:
         return []
@@ -149,8 +154,9 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
 def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inventory: str) -> list[tuple[str, str]]:
     """Return suggestions for the terminal after a suite.
 
-    The suggestions are: undo the changes that its drills left, read the report, repeat each drill that did not pass, and
-    then repeat the whole suite. The remedies of findings are on the terminal already.
+    The suggestions are: undo the changes that its drills left, read the report, repeat drills that did not pass, repeat
+    the whole suite if it did not pass, and run drills that show the age of a routine backup. The remedies of findings
+    are on the terminal already.
     """
     option = on(inventory)
     steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, option)]
@@ -160,7 +166,8 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
 
 
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return the suggestions of ``age_of_routine`` for all runs, each once, at most ``MOST_DRILLS`` of them."""
+    """Return suggestions of how to see the age of routine backups: those of ``age_of_routine`` for all runs, each once,
+    at most ``MOST_DRILLS`` of them."""
     return list(dict.fromkeys(filter(None, map(age_of_routine, views))))[:MOST_DRILLS]
 
 

@@ -43,7 +43,8 @@ def objective_figure(one: Objective) -> str:
 
 
 def alone(one: Objective) -> str:
-    """Return the figure of an RPO that may not count a known loss, after the words for what it does count."""
+    """Return the figure of an RPO that may leave out a known loss. The text begins with what the figure was measured
+    by: the age of the backup, or the canary."""
     return f"by {'the age of the backup' if one.clock == OF_BACKUP else 'the canary'} alone {objective_figure(one)}"
 
 

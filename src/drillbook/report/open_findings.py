@@ -44,8 +44,10 @@ def objectives_of(result: Mapping[str, Any]) -> dict[str, Objective]:
 
 
 def of_result(result: Mapping[str, Any]) -> list[Finding]:
-    """Return the code, severity and title of each finding of medium severity or higher in a ``result.json``, the worst first.
-    Lost writes that the RPO allows are left out.
+    """Return the findings of medium severity or higher in a ``result.json``, the worst first, with code, severity,
+    title and step.
+
+    Lost writes that the RPO allows are left out, and so are findings that only follow from another finding.
     """
     found = [
         Finding(
@@ -62,7 +64,8 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
 
 
 def recovered_later(titles: Iterable[str]) -> str:
-    """Return the text that a finding was recovered later, with its time and operator. The result is empty if no finding was."""
+    """Return the words in the first of ``titles`` that tell when, and by whom, the changes were undone after the run.
+    The result is empty if no title has such words."""
     found = [title.rpartition(f"; {RECOVERED}") for title in titles]
     return next((f"{RECOVERED}{one_line(rest)}" for _, mark, rest in found if mark), "")
 

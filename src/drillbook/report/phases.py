@@ -24,7 +24,7 @@ class PhaseRow:
     later: bool = False
     """True for a phase that ran after the early end of the run, to undo changes."""
     repeated: bool = False
-    """True for a phase before the early end that ran again after it."""
+    """True for a phase that ran before the early end of the run, and ran again after it to undo changes."""
 
     @property
     def name(self) -> str:
@@ -71,7 +71,8 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
 
 
 def phase_row_at(found: Sequence[PhaseRow], span: Span, view: RunView) -> PhaseRow | None:
-    """Return the row of a phase that the timeline shows as ``span``. ``found``: all rows."""
+    """Return the row of the phase that the timeline shows as ``span``, or None if there is none. ``found``: rows of all
+    phases."""
     later = view.early_end is not None and span.start >= view.early_end.at
     return next((row for row in found if row.phase == span.label and row.later == later), None)
 

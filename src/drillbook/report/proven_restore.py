@@ -13,7 +13,8 @@ from drillbook.report import remarks
 from drillbook.report.restore_steps import Told, restores
 
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
-"""Errors that a part of another form in a ``result.json`` causes."""
+"""Exceptions that may be raised while a malformed ``result.json`` is read, because a part is missing or is of another
+type."""
 
 
 def proves(data: Any) -> bool:

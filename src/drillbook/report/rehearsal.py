@@ -17,7 +17,7 @@ from drillbook.report.markdown_syntax import prose, table
 from drillbook.report.restore_steps import Told, restores
 
 TIMED = "timed inside the restore step; the clock Restore counts the whole phase, so it is longer"
-"""Text that tells the duration of a restore from the clock Restore of the same report."""
+"""Text that explains why the duration of the restore differs from the clock Restore of the same report."""
 STORED_BASIS = "time of the backup's snapshot, by the clock of the server; until a step found the backup in the store"
 NOT_MEASURED = "not measured"
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
@@ -38,8 +38,9 @@ def injects_nothing(plan: Mapping[str, Any]) -> bool:
 def facts(result: Result) -> dict[str, Mapping[str, Any]]:
     """Return the facts of each successful step of a rehearsal. The key is the action of the step.
 
-    A rehearsal restores a backup and injects no fault. A restore of a backup that Drillbook stored has the facts of
-    ``RESTORE`` and ``MEASURE`` as far as its steps recorded them. The result is empty for any other run.
+    A rehearsal restores a backup and injects no fault. If its backup is one that Drillbook itself stored, its steps
+    have other actions; the result then has only the keys ``RESTORE`` and ``MEASURE``, with the facts that the steps
+    recorded. The result is empty for any other run.
     """
     return {} if result.faults else _facts(result.steps)
 
@@ -64,7 +65,8 @@ class Brief:
 
 
 def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: bool) -> Brief | None:
-    """Return the figures of a rehearsal. Returns None for any other run. ``broken``: true for a run with faults."""
+    """Return the figures of a rehearsal, which restores a backup and injects no fault. Returns None for any other run.
+    ``broken``: True for a run with faults."""
     known = {} if broken else _facts(steps)
     if not known:
         return None

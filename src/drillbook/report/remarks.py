@@ -46,7 +46,8 @@ LEGENDS = {
     RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}",
 }
 SECOND = 1.0
-"""Error of the time of a base backup, in seconds. ``error_s`` of a backup with archived log is that of its newest data."""
+"""Measurement error of the time of a base backup, in seconds. It is used for a base backup with archived log, whose own
+``error_s`` is the error of the time of its newest data."""
 FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
 """Reason of the reservation for each mark. Each reason has its own words and next step in the audit."""

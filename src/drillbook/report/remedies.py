@@ -17,8 +17,9 @@ GENERAL = ("objective-not-verified", "not-ready", "allowed-failure", "aborted")
 def first_instruction(code: str, remedy: str) -> str:
     """Return the first instruction of the ``remedy`` of a finding with ``code``, without its full stop.
 
-    A statement right before it is kept, because the instruction refers to it. The result is empty when the remedy is
-    general, or contains no instruction.
+    If the instruction is the second sentence, the first sentence is kept before it, because the instruction refers to
+    it. If no sentence is an instruction, the result is the first sentence if it begins with a condition. Otherwise, and
+    when the remedy only refers to a cause, the result is empty.
     """
     if code in GENERAL:
         return ""

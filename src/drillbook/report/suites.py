@@ -35,7 +35,8 @@ class SuiteRow:
     findings.
     """
     rehearsed: rehearsal.Brief | None = None
-    """Figures of a rehearsal. None for any other drill."""
+    """Figures of a rehearsal, which is a drill that restores a backup and injects no fault. None for any other drill.
+    """
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:

@@ -1,6 +1,5 @@
-"""Size limits for answers that the controller reads, so that no answer can exhaust the controller's memory. Facts that show
-an answer once.
-"""
+"""Size limits for answers that the controller reads, so that no answer can exhaust the controller's memory. Also a
+function that removes the second copy of an answer from the facts of a step."""
 
 from __future__ import annotations
 

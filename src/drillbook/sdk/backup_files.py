@@ -306,9 +306,8 @@ class FileBackups(BackupSource):
 
     def need_list(self, ctx: Context) -> None:
         """Check that the files can be listed: the field `at` is valid, and the programs that list the files exist.
-
-        Raises NotReady when a program is missing, and ValueError when `at` is not valid.
-        """
+        Raises NotReady when a program is missing, or when `newest: name` is set for the output of a command, which has
+        no name. Raises ValueError when `at` is not valid."""
         if self.newest == "name" and not self.tells_age:
             raise NotReady(
                 f"{self.name}: the output of a command has no name that contains a time",

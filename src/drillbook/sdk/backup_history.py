@@ -98,7 +98,8 @@ def _late(newest: Moment, now: datetime, max_age: float | None, every: float | N
 
 
 def _gaps(past: Sequence[Moment], now: datetime, every: float | None) -> Iterator[Finding]:
-    """Yield a finding for each gap between consecutive backups that is longer than the schedule permits."""
+    """Yield a finding for each gap between consecutive backups that is longer than the schedule permits. Gaps that
+    began more than ``RECENT`` intervals ago are left out, except the gap before the newest backup."""
     if every is None:
         return
     for before, after in pairwise(past):

@@ -197,7 +197,8 @@ def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str
 
 
 def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
-    """Return the commands that set the variables ``backup`` and ``second`` on the host of the files."""
+    """Return the commands that set variables of the shell on the host of the files: ``backup`` to the path of the
+    selected backup, and ``second`` to the path of a further file that belongs to the restore, if there is one."""
     found = [f"backup=$({search(manual, str(files.at), files.pattern, by_name=files.by_name)})"]
     newest = replace(manual, at="latest")
     found += [f"second=$({search(newest, str(files.at), files.second, by_name=files.by_name)})"] if files.second else []
@@ -205,7 +206,8 @@ def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
 
 
 def _arrived(files: Files) -> tuple[str, ...]:
-    """Return the commands that set these variables on the target's host, to which the files were copied."""
+    """Return the commands that set variables of the shell on the target's host, to which the files were copied:
+    ``backup`` to the path of the backup, and ``second`` to the path of the further file, if there is one."""
     if not files.second:
         return (_OWN, f"backup=$(find {_ARRIVED} -mindepth 1 -maxdepth 1 | sort | head -n 1)")
     name = shlex.quote(files.second.rpartition("/")[2])

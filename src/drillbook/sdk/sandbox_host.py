@@ -73,10 +73,8 @@ class SandboxHost(WrappedHost):
         self.run(("sh", "-c", script, "sh", path), deadline=Deadline.after(60), stdin=data).check()
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file.
-
-        Raises FileNotFoundError when there is no such file, and HostError when it cannot be read.
-        """
+        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError when there is no such file or it cannot be
+        read, and HostError when the host fails."""
         output = self.run(("head", "-c", str(limit), "--", path), deadline=Deadline.after(60))
         if not output.ok:
             raise FileNotFoundError(path)

@@ -36,7 +36,7 @@ class TemporaryUnit(Write):
         need_right(ctx, unit)
 
     def undo(self, ctx: Context) -> Undo:
-        """Stop the unit that the step started."""
+        """Return an undo that stops the unit which the step started."""
         return Undo.by_commands(manager_of(ctx.host).stop(self._unit(ctx)))
 
     def active(self, ctx: Context) -> bool:

@@ -134,7 +134,8 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
 
 
 def _of_probe(key: Key, probe: PlannedProbe, code: str, plan: Plan, source: Source) -> Item:
-    """Return the item of a probe, since a check of the drill takes a sample. ``code``: parameter with the executed text."""
+    """Return the item for the text that a probe executes, such as SQL. It needs trust already for `drill.check`, which
+    takes a sample. ``code``: parameter with the executed text."""
     return Item(
         key,
         f"{source.file}:{probe.line.rpartition(':')[2]}",

@@ -124,9 +124,10 @@ class Progress:
     _phase: str = ""
     _phase_begun: float = 0.0
     _broken: bool = False
-    """True when a step of the current phase failed by itself. A phase that ended otherwise without success was stopped."""
+    """True when a step of the current phase failed by itself. If a phase ends without success and this is False, a
+    signal or an abort condition stopped the phase."""
     _over: str = ""
-    """Heading that the next phase gets, after the early end of the run."""
+    """Heading to print before the next phase. It is set when the run ends early; otherwise it is empty."""
     _empty: frozenset[str] = frozenset()
     """Phases for which the plan has no steps."""
     _heading: str = ""

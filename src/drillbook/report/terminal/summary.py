@@ -67,10 +67,9 @@ def summary(view: RunView, report: str = "") -> RenderableType:
 
 
 def details(view: RunView, report: str = "", *, brief: bool = False) -> RenderableType:
-    """Return objectives, clocks, phases, findings, changes that could not be undone, and the path of the report.
-
-    When ``brief`` is True, the phases are left out.
-    """
+    """Return objectives, clocks, phases, notes, findings, changes that could not be undone, the differences since the
+    last run, and the path of the report. When nothing was measured, a sentence that says so replaces objectives, clocks
+    and phases. When ``brief`` is True, clocks and phases are left out."""
     result = view.result
     parts: list[RenderableType] = [Text()]
     if nothing := rows.nothing_measured(view):
@@ -133,7 +132,8 @@ def line(view: RunView) -> RenderableType:
 
 
 def short_summary(view: RunView) -> RenderableType:
-    """Return a short summary of a run: only the verdict, the changes that could not be undone, and the findings."""
+    """Return a short summary of a run: the verdict, the changes that could not be undone with the command that undoes
+    them, and the findings."""
     result = view.result
     parts: list[RenderableType] = [
         _verdict(result.verdict, result.drill, result.title, wording.residue(result), result.exit)
@@ -173,7 +173,8 @@ def _drills(found: Sequence[SuiteRow]) -> Table:
 
 
 def _rehearsed(row: SuiteRow) -> tuple[Text, Text]:
-    """Return the cells with the figures of a rehearsal."""
+    """Return the cells with the figures of a rehearsal: the duration of the restore, and the data that would be lost.
+    For any other drill, each cell is a dash."""
     told = row.rehearsed
     if told is None:
         return Text("-", style="dim"), Text("-", style="dim")
@@ -336,7 +337,8 @@ def _findings(view: RunView) -> list[RenderableType]:
 
 
 def _kept(view: RunView) -> list[tuple[str, str, str]]:
-    """Return the findings about changes that could not be undone. They are printed in full, with the next step."""
+    """Return code, step and host of each finding about a change that could not be undone. These changes are printed in
+    full, with the next step, so their findings are not printed again."""
     return [("residue", one.step, one.host) for one in view.result.residue]
 
 

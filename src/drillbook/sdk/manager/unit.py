@@ -155,11 +155,12 @@ class Manager(ABC):
         return known
 
     def ensure(self, host: Host, unit: str, wanted: str, deadline: Deadline) -> UnitState:
-        """Start or stop ``unit`` unless it is already in the ``wanted`` state (``running`` or ``stopped``). Wait for this
-        state.
+        """Start or stop ``unit`` unless it is already in the ``wanted`` state (``running`` or ``stopped``). Wait for
+        this state.
 
-        Raises StepFailed with a finding when the unit does not reach the state before the deadline. The same error is
-        raised when the unit has failed and its manager does not restart it.
+        Raises StepFailed with a finding when the unit does not reach the state before the deadline, and when the unit
+        has failed and its manager does not restart it. Also raises StepFailed, and stops nothing, for a unit that could
+        not be started again.
         """
         state = self.state(host, unit, deadline)
         if _is(state, wanted):

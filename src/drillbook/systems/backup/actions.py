@@ -300,7 +300,8 @@ class Restore(RestoresSource):
         return self._place(ctx).identity() if self._in_place(ctx) else None
 
     def undo(self, ctx: Context) -> Undo:
-        """Terminate the processes of the sandbox and remove its folder, or remove the unfinished restore of a service."""
+        """Return an undo that terminates the processes of the sandbox and removes its folder, or removes the unfinished
+        restore of a service."""
         if self._in_place(ctx):
             return self._place(ctx).undo()
         return Undo.by_commands(removal(self._box(ctx).service, ctx.run_id))

@@ -189,7 +189,7 @@ class Stop(Fault):
         return {"project": project.name, "stopped": names}
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the services that ran before the fault."""
+        """Return an undo that starts the services which ran before the fault."""
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
             project = _project(one, where)

@@ -76,9 +76,9 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
 
 @contextmanager
 def _ended(ctx: Context) -> Iterator[None]:
-    """Raise a timeout instead of a connection error after the step's deadline, because the error then only shows that
-    ``engine`` closed the connections.
-    """
+    """Suppress a connection error after the step's deadline, or after the run was stopped, because it then only shows
+    that ``engine`` closed the connections. The caller raises an error about the timeout or the stop instead. Other
+    errors pass through."""
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
     try:

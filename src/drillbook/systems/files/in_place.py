@@ -148,7 +148,7 @@ class FolderInPlace(InPlace):
         return StepFailed(f"{host}: {self.path} is not empty; nothing was overwritten", findings=[found])
 
     def undo(self) -> Undo:
-        """Remove an unfinished restore next to the folder. A finished restore stays."""
+        """Return an undo that removes an unfinished restore next to the folder. A finished restore stays."""
         return Undo.by_commands(("sh", "-c", nofollow.DELETE, "sh", self._place))
 
     def active(self) -> bool:

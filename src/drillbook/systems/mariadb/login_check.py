@@ -15,9 +15,8 @@ _REFUSED = re.compile(r"ERROR (1044|1045|1049|1130|1698|4151) ")
 
 
 def refused(ctx: Context, service: Mariadb, database: str | None) -> str:
-    """Return the message of a server that refuses the login. Empty if the login works, and also if the server does not answer,
-    because the drill may start it.
-    """
+    """Return the message of a server that refuses the login. Empty if the login works, for any other error, and also if
+    the server does not answer, because the drill may start it."""
     with suppress(DrillbookError, OSError):
         try:
             with connected(ctx, service) as client:

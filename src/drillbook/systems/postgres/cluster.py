@@ -306,7 +306,8 @@ def start_command(tools: Tools) -> tuple[str, ...]:
 def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:
     """Stop the server. Raises StepFailed when it does not stop, and HostError when the host cannot be used.
 
-    If ``mode`` is `fast` and the service has a unit, its unit is stopped. Otherwise pg_ctl stops the server.
+    If ``mode`` is `fast` and the service has a unit, its unit is stopped. Otherwise pg_ctl stops the server, and then
+    the unit, if there is one, is stopped as well.
     """
     if mode == "immediate" or not tools.service.unit:
         tools.owned(

@@ -28,9 +28,8 @@ def _content(table: Table) -> str:
 
 
 def sequences(wanted: Sequence[Sequence_], found: Sequence[Sequence_]) -> Iterator[Finding]:
-    """Yield a finding for each sequence whose value is too low. Such a sequence would issue numbers that it has issued
-    before.
-    """
+    """Yield a finding for each sequence that is missing or has another increment, or whose value is too low. Such a
+    sequence could issue numbers that were issued before."""
     there = {one.name: one for one in found}
     for one in wanted:
         now = there.get(one.name)

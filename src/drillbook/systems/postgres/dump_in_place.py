@@ -41,10 +41,11 @@ class DumpInPlace(ClusterInPlace):
     """Restore of a dump into a new cluster that takes the place of a lost cluster."""
 
     def ready(self) -> None:
-        """Also check that the backup source creates the application's role, unless this role is the superuser.
+        """Check what the base class checks, and that the backup source creates the application's role, unless this role
+        is the superuser.
 
-        Without this role, the application could not log in after the restore. A dump of one database contains no roles, so
-        the source also needs a file of roles. A dump of pg_dumpall contains all roles.
+        Without this role, the application could not log in after the restore. A dump of one database contains no roles,
+        so the source also needs a file of roles. A dump of pg_dumpall contains all roles.
         """
         super(DumpInPlace, self).ready()
         service, source = self.postgres, self.source

@@ -157,7 +157,8 @@ class Restoring:
         return found.databases[0]
 
     def _settings(self, found: Outline) -> dict[str, str]:
-        """Return the server setting shared_preload_libraries with the libraries that the extensions in the dump need."""
+        """Return the server setting shared_preload_libraries with those libraries that the extensions in the dump need
+        and that the host has. The result is empty when the extensions need no libraries."""
         wanted = [name for name in PRELOADED if name in found.extensions]
         if not wanted:
             return {}

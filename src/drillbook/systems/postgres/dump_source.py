@@ -183,11 +183,9 @@ class PgDumpSource(FileBackups):
         return min(files, key=lambda file: abs(file.modified - backup.taken_at)).name if files else ""
 
     def creates_roles(self, ctx: Context, backup: Backup) -> bool | None:
-        """Return True when ``backup`` is a dump of pg_dumpall, because such a dump creates its roles itself.
-
-        Return None when the beginning of the dump cannot be read. A check before a drill then records that it could not
-        verify the roles.
-        """
+        """Return True when ``backup`` is a dump of pg_dumpall, because such a dump creates its roles itself, and False
+        for any other dump. Return None when the beginning of the dump cannot be read. A check before a drill then
+        records that it could not verify the roles."""
         if backup.id in self._tables_of_contents(ctx):
             return False
         begun = self.beginning(ctx, (backup.id,)).data

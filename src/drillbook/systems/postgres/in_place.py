@@ -292,9 +292,8 @@ class ClusterInPlace(InPlace):
             raise StepFailed(f"{self.postgres.name}: {self.postgres.user} cannot log in", findings=[problem]) from error
 
     def undo(self) -> Undo:
-        """Stop the server of an unfinished restore, and remove the folder of this restore. A completely restored cluster
-        is kept.
-        """
+        """Return an undo that stops the server of an unfinished restore, and removes the folder of this restore. A
+        completely restored cluster is kept."""
         return Undo.by_commands(removal(self.box.service, self.ctx.run_id))
 
     def active(self) -> bool:

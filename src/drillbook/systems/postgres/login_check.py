@@ -19,9 +19,8 @@ _REFUSED = re.compile(
 
 
 def refused(ctx: Context, service: Postgres, database: str | None, *, as_user: bool) -> str:
-    """Return the message of a server that refuses the login. Empty if the login works, and also if the server does not answer,
-    because the drill may start it.
-    """
+    """Return the message of a server that refuses the login. Empty if the login works, for any other error, and also if
+    the server does not answer, because the drill may start it."""
     with suppress(DrillbookError, OSError):
         try:
             with connected(ctx, service, database=database, as_user=as_user):

@@ -171,7 +171,8 @@ class TableRestore:
         must_be_right(self.ctx, "pg_restore", output)
 
     def _carry_out(self, chosen: Selection, restored: Sequence[Table], scratch: str) -> Facts:
-        """Run the written SQL in one transaction, which fails unless the tables ``restored`` are as in the backup."""
+        """Run the written SQL in one transaction. It fails unless the tables ``restored`` are as in the backup, as far
+        as the backup says how to compare them."""
         names = [Name.parse(table.name) for table in restored]
         back = sum(one.rows for one in restored) if chosen.whole else None
         host = self.ctx.host
@@ -236,9 +237,9 @@ class TableRestore:
         return "\n".join(lines) + "\n"
 
     def _after(self, restored: Sequence[Table], names: Sequence[Name]) -> str:
-        """Return the last statements of the transaction. These statements fail unless every restored table equals the
-        backup.
-        """
+        """Return the last statements of the transaction. They fail unless every restored table for which the backup
+        records a digest equals the backup. They also compute planner statistics, and let the tables refuse writers if
+        the step asks for this."""
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
             if body := self._comparison(table, name):

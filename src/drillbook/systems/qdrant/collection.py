@@ -232,7 +232,8 @@ def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
 
 @contextmanager
 def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> Iterator[Session]:
-    """Yield a session. Raises CouldNotVerify for errors of Qdrant, and for an answer that takes longer than ``answer_s`` seconds."""
+    """Yield a session with the server of ``service``. Raises CouldNotVerify for errors of the server or the connection,
+    and for an answer that takes longer than ``answer_s`` seconds."""
     try:
         from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to import
         from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415  an extra, and slow to load

@@ -16,9 +16,8 @@ _REFUSED = re.compile(
 
 
 def refused(ctx: Context, service: Redis) -> str:
-    """Return the message of a server that refuses the login. Empty if the login works, and also if the server does not answer,
-    because the drill may start it.
-    """
+    """Return the message of a server that refuses the login. Empty if the login works, for any other error, and also if
+    the server does not answer, because the drill may start it."""
     with suppress(DrillbookError, OSError):
         try:
             with connected(ctx, service) as session:

@@ -66,7 +66,7 @@ class _Down(_OnContainer):
         lasting(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the container again."""
+        """Return an undo that starts the container again."""
         return put_back(ctx, place(ctx, self.service), _START, (), Undo.by_action("docker.start", service=self.service))
 
     def _shown(self, container: Any) -> bool:
@@ -119,7 +119,7 @@ class Pause(_OnContainer):
             return {"container": container.name}
 
     def undo(self, ctx: Context) -> Undo:
-        """Resume the processes of the container."""
+        """Return an undo that resumes the processes of the container."""
         action = Undo.by_action("docker.unpause", service=self.service)
         return put_back(ctx, place(ctx, self.service), _UNPAUSE, (), action)
 
@@ -158,10 +158,10 @@ class Disconnect(_OnContainer):
             return {"container": container.name, "network": name, "aliases": aliases}
 
     def undo(self, ctx: Context) -> Undo:
-        """Connect the container again, with its names, fixed addresses, links and options.
+        """Return an undo that connects the container again, with its names, fixed addresses, links and options.
 
-        A MAC address that a user set can be restored only through the engine's API. In that case the host cannot run the
-        undo without the controller.
+        A MAC address that a user set can be restored only through the engine's API. In that case the host cannot run
+        the undo without the controller.
         """
         where, container = found(ctx, self.service)
         name = self._name(container)
@@ -239,7 +239,8 @@ class LimitMemory(_OnContainer):
             return {"container": container.name, "was_bytes": was, "limit_bytes": limit}
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore the limits of memory and swap. Also start the container, if the lower limit killed it."""
+        """Return an undo that restores the limits of memory and swap. It also starts the container, if the lower limit
+        killed it."""
         where, container = found(ctx, self.service)
         memory, swap = _limits(container)
         action = Undo.by_action("docker.set_memory", service=self.service, memory=memory, swap=swap)

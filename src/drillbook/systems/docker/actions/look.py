@@ -137,7 +137,12 @@ class Inspect(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``image``, ``state``, ``restart``, ``limit_bytes``, ``networks``, ``mounts``, ``variables`` (names)."""
+        """Facts: ``image``, ``restart`` (the restart policy), ``limit_bytes`` (memory limit, null if there is none),
+        ``networks``, ``mounts``, ``variables`` (names).
+
+        Also the facts about its state: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``,
+        ``restarts``. ``evidence`` is the file with all settings, in which the values of variables are replaced.
+        """
         with container_of(ctx, self.service) as container:
             said = json.loads(json.dumps(container.attrs))
         config = said["Config"]

@@ -63,8 +63,11 @@ class VolumeBackup(Write):
             Store(ctx.bucket(self.to)).check()
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` (for later steps), ``volume`` (its name), ``entries`` (number), ``bytes``,
-        ``seconds``.
+        """Facts: ``location`` and ``manifest`` (for later steps), ``volume`` (its name), ``entries`` (number),
+        ``bytes``, ``seconds``.
+
+        ``bytes`` is the size of the archive. ``evidence`` is a copy of the manifest, ``signed`` is true if the manifest
+        is signed, and ``unsigned`` is the reason if it is not.
         """
         begun, volume = time.monotonic(), Volume.of(ctx, self.service, self.volume)
         store, folder = Store(ctx.bucket(self.to)), stored_backup.split(self.to)
@@ -212,7 +215,8 @@ class VolumeRestore(Write):
         return _identity(ctx, self.service, self.volume)
 
     def undo(self, ctx: Context) -> Undo:
-        """Put the old content back if the restore is unfinished. Then start the containers that the restore stopped."""
+        """Return an undo that puts the old content back if the restore is unfinished, and then starts the containers
+        that the restore stopped."""
         return Volume.of(ctx, self.service, self.volume).undo()
 
     def active(self, ctx: Context) -> bool | None:

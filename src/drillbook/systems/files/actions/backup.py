@@ -47,10 +47,9 @@ class Archive(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` (for later steps), ``path``, ``entries`` (number), ``bytes``, ``packed``.
-
-        ``bytes`` is the total size of the files, and ``packed`` is the size of the compressed archive, also in bytes.
-        """
+        """Facts: ``location`` and ``manifest`` (for later steps), ``path``, ``entries`` (number), ``bytes`` (total size
+        of the files), ``packed`` (size of the compressed archive in bytes), ``seconds``, ``evidence`` (copy of the
+        manifest), ``signed`` (true if the manifest is signed), ``unsigned`` (the reason if it is not)."""
         folder, store = Reference.parse(self.to), Store(ctx.bucket(self.to))
         path, begun = archives.resolve(ctx, self.path), ctx.deadline.remaining()
         with _failing(), taking(store, folder, "archive") as backup, ctx.temporary("archive") as scratch:
@@ -336,7 +335,7 @@ class Extract(Write):
         return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove an unfinished extraction next to the destination. A finished extraction stays."""
+        """Return an undo that removes an unfinished extraction next to the destination. A finished extraction stays."""
         if self.path is None:
             manifest = archives.read(ctx, self.from_)
         path = archives.resolve(ctx, self.path or manifest.path)

@@ -119,7 +119,8 @@ class Remove(Fault):
         return f"{self._path}.drillbook-{ctx.run_id}"
 
     def undo(self, ctx: Context) -> Undo:
-        """Move the stored original back. If there is a new file or folder at the path, delete the stored original instead."""
+        """Return an undo that moves the stored original back. If there is a new file or folder at the path, it deletes
+        the stored original instead."""
         return Undo.by_commands(("sh", "-c", _BACK, "sh", self._path, self._kept(ctx)))
 
     def active(self, ctx: Context) -> bool:

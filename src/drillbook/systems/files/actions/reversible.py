@@ -87,7 +87,7 @@ class Replace(Fault):
         return f"{path}{archives.own_mark(ctx)}-original"
 
     def undo(self, ctx: Context) -> Undo:
-        """Rename the original file back to its path."""
+        """Return an undo that renames the original file back to its path."""
         path = _resolved(ctx, self.path)
         return Undo.by_commands(("sh", "-c", swap.PUT_BACK, "sh", path, self._beside(ctx, path)))
 
@@ -178,7 +178,7 @@ class Chmod(Fault):
         return {"path": path, "was": mode, "is": self._wanted}
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore the old permissions, unless somebody changed them again meanwhile."""
+        """Return an undo that restores the old permissions, unless somebody changed them again meanwhile."""
         path, mode = self._was(ctx)
         return Undo.by_commands(("sh", "-c", _CHMOD, "sh", path, self._wanted, mode))
 
@@ -318,7 +318,7 @@ class FillDisk(Fault):
         return {"file": file, "bytes": wanted, "free_before": free, "free_after": int(after[1]) << 10 if after[1:] else None}
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the file that fills the disk."""
+        """Return an undo that removes the file which fills the disk."""
         return Undo.by_commands(("sh", "-c", _REMOVE, "sh", self._file(ctx, archives.resolve(ctx, self.path))))
 
     def active(self, ctx: Context) -> bool:

@@ -64,7 +64,7 @@ class Cut(Fault):
         return {"means": "relay" if relay.control else "filter", **means.inject(ctx)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove exactly the rules, or the control file, of this step."""
+        """Return an undo that removes exactly the rules, or the control file, of this step."""
         return self._means(ctx)[1].undo(ctx)
 
     def active(self, ctx: Context) -> bool | None:

@@ -159,7 +159,7 @@ class Occupy(Fault):
         return {"port": port, "pids": listeners(ctx, port)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Kill the program that this step started to listen on the port."""
+        """Return an undo that kills the program which this step started to listen on the port."""
         return Helper(ctx).undo()
 
     def active(self, ctx: Context) -> bool:

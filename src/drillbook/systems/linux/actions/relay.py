@@ -184,7 +184,7 @@ class _Broken(Fault):
         healthy(ctx, relay)
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the control file if this step created it."""
+        """Return an undo that removes the control file if this step created it."""
         relay = ctx.service(self.service, Relay)
         return Undo.by_commands(("sh", "-c", _OPEN, "sh", relay.control, ctx.run_id, ctx.step))
 

@@ -61,7 +61,7 @@ class _Using(Fault):
             raise StepFailed(f"{error.message}; the fault was not injected") from None
 
     def undo(self, ctx: Context) -> Undo:
-        """Kill the helper program. This releases the resource."""
+        """Return an undo that kills the helper program, which releases the resource."""
         return Helper(ctx).undo()
 
     @abstractmethod

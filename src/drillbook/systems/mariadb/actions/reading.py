@@ -64,9 +64,8 @@ class Healthy(_OfServer):
     """
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``version``, ``read_only``, ``uptime_s``, ``connections``, ``max_connections``, ``tables`` (number of
-        tables), ``bytes`` (size of data and indexes).
-        """
+        """Facts: ``version``, ``read_only``, ``uptime_s``, ``connections``, ``max_connections``, ``database``,
+        ``tables`` (number of tables), ``bytes`` (size of data and indexes)."""
         service = self._service(ctx)
         try:
             with connected(ctx, service) as client:

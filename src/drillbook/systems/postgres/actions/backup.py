@@ -47,7 +47,8 @@ class Dump(Write):
         ``bytes``: size of the backup; ``database_bytes``: size of the database; ``snapshot_at``: time of the snapshot;
         ``files``, ``tables`` and ``rows``: numbers of files, tables and rows in the backup; ``server_version``;
         ``algorithm``: algorithm of the digests; ``tools``: versions of the tools; ``seconds``: duration of each stage.
-        When tools warned: ``warnings`` (number of warnings) and ``warnings_evidence``. For a managed database:
+        ``evidence``: copy of the manifest; ``signed``: true if the manifest is signed; ``unsigned``: the reason if it
+        is not. When tools warned: ``warnings`` (number of warnings) and ``warnings_evidence``. For a managed database:
         ``not_recorded`` (parts that its master user cannot read).
         """
         folder = Reference.parse(self.to)
@@ -248,7 +249,8 @@ class Restore(Write):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that removes an unfinished restore or a temporary cluster, and admits the clients of a complete one."""
+        """Return an undo that removes an unfinished restore or a temporary cluster. After a complete restore, it lets
+        clients connect again."""
         name = "postgres.remove_cluster" if self.temporary else "postgres.clear_restore"
         return Undo.by_action(name, service=self.service)
 

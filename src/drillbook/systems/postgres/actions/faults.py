@@ -187,7 +187,7 @@ class Stop(Fault):
             need_right(ctx, service.unit)
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the server again."""
+        """Return an undo that starts the server again."""
         service = ctx.service(self.service, Postgres)
         if service.unit:
             return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, service.unit, ctx.deadline))

@@ -43,8 +43,9 @@ class BaseBackup(Write):
         """Facts: ``location``: address of the backup; ``manifest``: address of the backup's manifest.
 
         ``bytes``: size of the backup; ``cluster_bytes``: size of all databases; ``start_lsn``, ``end_lsn`` and
-        ``timeline``: WAL positions and timeline of the backup; ``taken_at``: time of the backup; ``seconds``: duration of
-        each stage; ``evidence``: copy of the manifest.
+        ``timeline``: WAL positions and timeline of the backup; ``taken_at``: time of the backup; ``seconds``: duration
+        of each stage; ``evidence``: copy of the manifest; ``signed``: true if the manifest is signed; ``unsigned``: the
+        reason if it is not.
         """
         service = ctx.service(self.service, Postgres)
         folder = Reference.parse(self.to)
@@ -230,7 +231,7 @@ class StreamWal(Write):
         return wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)).alive()
 
     def undo(self, ctx: Context) -> Undo:
-        """Stop the WAL receiver, but keep the received WAL until the run ends, because a recovery may need this WAL."""
+        """Return an undo that stops the WAL receiver, but keeps the received WAL until the run ends, for a recovery."""
         return Undo.by_action("postgres.stop_wal", service=self.service)
 
 
@@ -362,11 +363,11 @@ class Recover(Write):
     ] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``replayed_to``: LSN that the recovery reached; ``last_commit_at``: time of the last recovered commit.
-
-        ``timeline``: timeline of the recovered cluster; ``segments``: number of WAL segments; ``cluster_bytes``: size of
-        the cluster; ``bytes_per_second``: speed of the recovery; ``seconds``: duration of each stage.
-        """
+        """Facts: ``replayed_to``: LSN that the recovery reached; ``last_commit_at``: time of the last recovered commit;
+        ``timeline`` and ``timeline_before``: timelines of the recovered cluster and of the backup; ``segments``: number
+        of WAL segments; ``database``: the service's database; ``cluster_bytes`` and ``database_bytes``: size of the
+        cluster; ``backup_taken_at``: time of the base backup; ``bytes_per_second``: speed; ``seconds``: duration of
+        each stage."""
         service = ctx.service(self.service, Postgres)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
         return Recovery(ctx, service, store, origin, self.wal, self.reach, self.temporary).run()

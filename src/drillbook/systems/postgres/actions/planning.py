@@ -164,7 +164,8 @@ class DropIndex(Fault):
         return {"index": str(name), "table": f"{found[3]}.{found[4]}", "bytes": found[6], "definition": found[1]}
 
     def undo(self, ctx: Context) -> Undo:
-        """Create the index again from its recorded definition. Writers of its table are not blocked meanwhile."""
+        """Return an undo that creates the index again from its recorded definition. Writers of its table are not
+        blocked meanwhile."""
         return Undo.by_action("postgres.create_index", service=self.service, definition=self._definition(ctx))
 
     def active(self, ctx: Context) -> bool:

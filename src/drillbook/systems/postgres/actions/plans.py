@@ -90,10 +90,9 @@ class Plans(Read):
         return {"plans": plans, "count": len(plans)}
 
     def _running(self, ctx: Context, session: Connection) -> list[tuple[Any, ...]]:
-        """Return the running statements, sorted by running time with the longest first.
-
-        Of several statements with equal text, only the one that has been running longest is returned.
-        """
+        """Return the running statements, sorted by running time with the longest first, and at most as many as the
+        parameter `most` says. Of several statements with equal text, only the one that has been running longest is
+        returned."""
         until = ctx.deadline.remaining() - min(float(self.watch), ctx.deadline.remaining() / 2)
         while True:
             rows = session.execute(_RUNNING, (float(self.longer_than),)).fetchall()

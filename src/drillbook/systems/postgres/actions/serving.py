@@ -131,7 +131,7 @@ class Sql(Read):
             raise PlanError("postgres.sql: `undo_query` needs `effect: write`")
 
     def undo(self, ctx: Context) -> Undo:
-        """Run the step's `undo_query`, if the step has this parameter."""
+        """Return an undo that runs the step's `undo_query`. Without this parameter, the undo does nothing."""
         if self.effect is Effect.READ or not self.undo_query:
             return Undo.nothing("reads only" if self.effect is Effect.READ else "the drill declares no `undo_query`")
         return Undo.by_action(

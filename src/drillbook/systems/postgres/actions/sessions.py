@@ -175,7 +175,7 @@ class _Held(Fault):
         Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host).need(("psql",), 0)
 
     def undo(self, ctx: Context) -> Undo:
-        """Kill the fault's clients, which ends their sessions."""
+        """Return an undo that kills the fault's clients, which ends their sessions."""
         return Helper(ctx).undo()
 
 
@@ -354,11 +354,9 @@ class Terminate(Write):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``terminated``: number of terminated sessions; ``pids``: process IDs of these sessions;
-        ``applications``: names of the applications that had opened them.
-
-        The step succeeds even when no session matches.
-        """
+        """Facts: ``terminated``: number of terminated sessions; ``pids``: process IDs of at most 100 of these sessions;
+        ``applications``: names of at most 20 applications that had opened them. The step succeeds even when no session
+        matches."""
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:

@@ -112,10 +112,9 @@ class DropTable(Fault):
             return not tables.exists(session, Name.parse(self.table))
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when no transaction of this step was committed.
-
-        The existence of the table does not prove this, because a client may have created the table again after the drop.
-        """
+        """Return True when no transaction of this step was committed. If the step recorded a transaction, the server is
+        asked for its outcome: the existence of the table would not prove it, because a client may have created the
+        table again after the drop. If it recorded none, return True while the table exists."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             if found := _noted(ctx, _DROPPED):
                 return _aborted(session, found)
@@ -318,7 +317,7 @@ class RestoreTable(_OfOneTable):
         return SingleRestore(ctx, service, table, self.closed, self.replace, store, origin).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """Let clients write to the restored table again. The restored rows are kept."""
+        """Return an undo that lets clients write to the restored table again. The restored rows are kept."""
         if self.closed:
             return Undo.by_action("postgres.admit_table", service=self.service)
         return Undo.nothing("restored data is kept")

@@ -50,12 +50,13 @@ class Snapshot(Write):
     ] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` (folder of the backup), ``manifest``, ``evidence`` (a copy of the manifest), ``points`` and
-        ``files`` (how many were stored), ``bytes``, ``digest``, ``algorithm`` (how the digest is computed), ``taken_at``,
-        ``server`` (version of the server), ``seconds`` (duration).
+        """Facts: ``location`` (folder of the backup), ``manifest``, ``evidence`` (a copy of the manifest), ``points``
+        and ``files`` (how many were stored), ``bytes``, ``digest``, ``algorithm`` (how the digest is computed),
+        ``taken_at``, ``server`` (version of the server), ``seconds`` (duration).
 
-        The last fact is ``snapshot_bytes`` (size of the server's own snapshot), or ``snapshot_left_out`` (reason why the
-        backup has no such snapshot).
+        ``signed`` is true if the manifest is signed, and ``unsigned`` is the reason if it is not. The last fact is
+        ``snapshot_bytes`` (size of the server's own snapshot), or ``snapshot_left_out`` (reason why the backup has no
+        such snapshot).
         """
         service, begun, folder = ctx.service(self.service, Qdrant), time.monotonic(), Reference.parse(self.to)
         try:

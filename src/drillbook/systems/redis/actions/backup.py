@@ -50,11 +50,13 @@ class Save(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` (folder of the backup), ``manifest``, ``evidence`` (a copy of the manifest), ``bytes``, ``keys``
-        (number of keys), ``types`` (number of keys of each type), ``snapshot_at`` (time of the saved keyspace).
+        """Facts: ``location`` (folder of the backup), ``manifest``, ``evidence`` (a copy of the manifest), ``bytes``,
+        ``keys`` (number of keys), ``types`` (number of keys of each type), ``snapshot_at`` (time of the saved
+        keyspace).
 
-        More facts: ``files`` (number of files), ``server`` (name and version of the server), ``append_only`` (true when the
-        server has an append-only file), ``algorithm`` (how the digests are computed), ``seconds`` (duration of each stage).
+        More facts: ``files`` (number of files), ``server`` (name and version of the server), ``append_only`` (true when
+        the server has an append-only file), ``algorithm`` (how the digests are computed), ``seconds`` (duration of each
+        stage), ``signed`` (true if the manifest is signed), ``unsigned`` (the reason if it is not).
         """
         service = ctx.service(self.service, Redis)
         return Backup(ctx, service, Store(ctx.bucket(self.to)), Reference.parse(self.to), int(self.part_size)).take()

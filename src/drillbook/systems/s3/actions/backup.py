@@ -42,9 +42,11 @@ class Copy(Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``location`` (folder of the backup), ``manifest`` (of the backup), ``objects`` (number of objects),
-        ``bytes`` (total size), ``seconds`` (duration).
+        ``bytes`` (total size), ``taken_at``, ``versioned`` (true if the bucket keeps versions), ``seconds`` (duration).
 
         If the bucket keeps versions, there is also the fact ``versions`` (number of versions and delete markers).
+        ``evidence`` is a copy of the manifest, ``signed`` is true if the manifest is signed, and ``unsigned`` is the
+        reason if it is not.
         """
         service, folder = ctx.service(self.service, S3), Reference.parse(self.to)
         source, target = Store(service), Store(ctx.bucket(self.to))

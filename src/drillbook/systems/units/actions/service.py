@@ -317,7 +317,7 @@ class _Down(Fault):
             )
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the unit again, and also the units that its manager stopped together with it."""
+        """Return an undo that starts the unit again, and also the units that its manager stopped together with it."""
         return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, _unit(ctx, self.service), ctx.deadline))
 
     def active(self, ctx: Context) -> bool:
@@ -364,14 +364,14 @@ class Log(Read):
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lines`` (each cut to 300 characters), ``errors`` (the last 20 different lines with errors),
-        ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
+        """Facts: ``unit``, ``lines`` (each cut to 300 characters), ``errors`` (the last 20 different lines with
+        errors), ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
 
-        Old errors are in ``older_errors`` and not in ``errors``, because they do not explain a present fault. In a diagnosis
-        in a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are old. Ages are
-        measured by the host's clock. If a line's time has no zone, the line has no age, and counts as old only if its time
-        would be old in every zone. A line without a time counts as old only if the nearest times above and below it in the
-        log are old.
+        Old errors are in ``older_errors`` and not in ``errors``, because they do not explain a present fault. In a
+        diagnosis in a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are
+        old. Ages are measured by the host's clock. If a line's time has no zone, the line has no age, and counts as old
+        only if its time would be old in every zone. A line without a time counts as old only if the nearest times above
+        and below it in the log are old.
         """
         unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
         outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]

@@ -347,7 +347,7 @@ class Keep(Write):
         return f"{path}{archives.own_mark(ctx)}-{ctx.step}-copy"
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the copy that this step made."""
+        """Return an undo that removes the copy which this step made."""
         path = self._copy(ctx, _file(ctx, self.service))
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _FORGET, "sh", path, "copy"))
 
@@ -392,7 +392,7 @@ class PutBack(Write):
         return {"file": path, "sha256": now}
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the unfinished file that a failed attempt left. Restored settings are kept."""
+        """Return an undo that removes the unfinished file which a failed attempt left. Restored settings are kept."""
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _FORGET, "sh", _file(ctx, self.service)))
 
     def active(self, ctx: Context) -> bool:

@@ -142,7 +142,7 @@ class _Filtered(Fault):
                 raise StepFailed(f"{ctx.host.name}: {rules.tool} rejects the rules: {said}")
 
     def undo(self, ctx: Context) -> Undo:
-        """Delete exactly the rules of this step, and no other rule."""
+        """Return an undo that deletes exactly the rules of this step, and no other rule."""
         return Undo.by_commands(script(ctx, *self._filter(ctx).undo))
 
     def active(self, ctx: Context) -> bool:

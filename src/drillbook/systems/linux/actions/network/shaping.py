@@ -185,7 +185,8 @@ class Delay(Fault):
             raise StepFailed(f"{ctx.host.name}: tc rejects the delay: {said}")
 
     def undo(self, ctx: Context) -> Undo:
-        """Delete exactly the queueing discipline of this step. The kernel then uses its default queueing discipline again."""
+        """Return an undo that deletes exactly the queueing discipline of this step. The kernel then uses its default
+        queueing discipline again."""
         argv: Argv = script(ctx, UNDO, self._device(ctx), major_of(ctx))
         return Undo.by_commands(argv)
 

@@ -147,7 +147,7 @@ class Pause(_OnProcess):
         return {"pid": self._claimed(ctx, _STOP, "").pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """Resume exactly the paused process, and verify that it continues."""
+        """Return an undo that resumes exactly the paused process, and verifies that it continues."""
         return self._undone_by(ctx, _CONTINUE)
 
     def active(self, ctx: Context) -> bool:
@@ -240,7 +240,8 @@ class Kill(_OnProcess):
         return {"pid": self._claimed(ctx, _KILL, "", self.signal).pid, "signal": self.signal}
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the unit again. If the process has no unit, run `start`, unless the process already runs again."""
+        """Return an undo that starts the unit again. If the process has no unit, the undo runs `start`, unless the
+        process already runs again."""
         if unit := self._unit(ctx):
             forget = ("rm", "-rf", "--", state_folder(ctx))
             return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, unit, ctx.deadline), (*as_root(ctx), *forget))
@@ -356,7 +357,8 @@ class Limit(_OnProcess):
         return {"pid": self._claimed(ctx, _LOWER, kept, *pairs).pid, "was": was, "is": self._wanted()}
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore the soft limits of the process. If the process exited because of the lowered limits, start it again."""
+        """Return an undo that restores the soft limits of the process. If the process exited because of the lowered
+        limits, the undo starts it again."""
         if unit := self._unit(ctx):
             back = self._undone_by(ctx, _RAISE + 'rm -rf -- "$folder"')
             return Undo.by_commands(*back.commands, *manager_of(ctx.host).back(ctx.host, unit, ctx.deadline))

@@ -93,12 +93,13 @@ class Profile(_Named, Read):
         need(ctx, self.program)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``samples`` (number), ``busiest`` (a function, or null when none ran), ``functions``,
-        ``flamegraph``.
+        """Facts: ``pid``, ``samples`` (number), ``seconds``, ``rate``, ``busiest`` (a function, or null when none ran),
+        ``functions``, ``flamegraph``.
 
-        Each item of ``functions`` has ``function``, ``samples``, ``share``, ``low``, ``high`` and ``with_calls``. ``share`` is
-        the share of the samples in which the function itself ran. ``low`` and ``high`` are its 95 % interval. ``with_calls``
-        is the share in which the function, or a function that it called, ran. ``flamegraph`` is the evidence file (SVG).
+        ``seconds`` and ``rate`` are the parameters of the step. Each item of ``functions`` has ``function``,
+        ``samples``, ``share``, ``low``, ``high`` and ``with_calls``. ``share`` is the share of the samples in which the
+        function itself ran. ``low`` and ``high`` are its 95 % interval. ``with_calls`` is the share in which the
+        function, or a function that it called, ran. ``flamegraph`` is the evidence file (SVG).
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
