@@ -130,9 +130,9 @@ def _of_failure(event: Event, what: Failed) -> list[Finding]:
 
 
 def mended(one: Finding, events: Sequence[Event]) -> Finding:
-    """Return a finding which says that the service did not become good again with the time and the operator of a later
-    recovery that undid all changes. Return all other findings unchanged.
-    """
+    """Return the finding ``one``. If it says that the service did not become good again, and a later recovery undid all
+    changes, then its title gets the time and the operator of this recovery, and its remedy is replaced. All other
+    findings are returned unchanged."""
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")
     if one.code not in gone or not isinstance(last.what, RecoveryFinished) or last.what.residue or residue.settled(events):
