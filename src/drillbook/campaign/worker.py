@@ -86,10 +86,8 @@ def approval(job: Job) -> dict[str, bytes]:
 
 
 def keep_approval(job: Job, files: dict[str, bytes]) -> None:
-    """Store the files of ``approval`` at this place. The process of each drill verifies the approval.
-
-    Raises OSError when a file cannot be written.
-    """
+    """Store ``files``, a result of the function ``approval``, at this place. The process of each drill verifies the
+    approval. Raises OSError when a file cannot be written."""
     folder = replace(job, root=place.of_worker().root).folder
     private_folder(folder)
     for name, data in files.items():

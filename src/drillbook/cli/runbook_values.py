@@ -29,21 +29,21 @@ class Later:
     __slots__ = ("_path", "_step")
 
     def __init__(self, step: str, path: tuple[str, ...] = ()) -> None:
-        """Name the part ``path`` of the result of ``step``."""
+        """Make an object that stands for the part ``path`` of the result of ``step``."""
         self._step, self._path = step, path
 
     def __getattr__(self, name: str) -> Later:
-        """Return the part ``name`` of the result."""
+        """Return an object that stands for the part ``name`` of the result."""
         if name.startswith("_"):
             raise AttributeError(name)
         return Later(self._step, (*self._path, name))
 
     def __getitem__(self, key: object) -> Later:
-        """Return the part ``key`` of the result."""
+        """Return an object that stands for the part ``key`` of the result."""
         return Later(self._step, (*self._path, str(key)))
 
     def __str__(self) -> str:
-        """Name the step, and the part of its result."""
+        """Return a text that names the step, and the part of its result."""
         return f"<{'.'.join(self._path) or 'result'} of {self._step}>"
 
     def _refuse(self, *_: object) -> Any:

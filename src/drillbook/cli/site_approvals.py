@@ -59,9 +59,8 @@ class Renewal:
 
 
 def renewed(project: Project, state: CampaignState, folder: Path, now: datetime) -> Renewal:
-    """Verify the approval of the sites that have not started. If this approval is no longer valid, look for a valid
-    approval in the project, and store it in the ``folder`` of the campaign.
-    """
+    """Verify the approval of the sites that have not started, and return the result. If this approval is no longer
+    valid, look for a valid approval in the project, and store it in the ``folder`` of the campaign."""
     if not state.approval:
         return Renewal()
     paths = {site: path for site, path in state.inventories.items() if site not in state.intents and site not in state.ends}

@@ -133,8 +133,8 @@ def _passed(recorded: History) -> bool:
 
 def of_last_run(project: Project, plan: planner.Plan) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return the commands that the newest passed run of exactly this plan executed by sudo, each with its host and
-    account. The result is empty when there is no such run.
-    """
+    account. Only the newest ``MOST_RUNS`` runs of the drill are read. The result is empty when none of them passed with
+    this plan."""
     paths = [*project.reports.glob(f"*/{FILE}"), *project.reports.glob(f"*/*/{FILE}")]
     paths = [path for path in paths if "latest" not in path.parts and f"-{plan.drill}-" in path.parent.name]
     for path in sorted(paths, key=lambda path: path.parent.name, reverse=True)[:MOST_RUNS]:

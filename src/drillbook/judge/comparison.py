@@ -186,5 +186,6 @@ def _paced(
 
 
 def as_entries(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return entries of the event `earlier.runs` for ``results``."""
+    """Return the entries of the event `earlier.runs`. Each is the part of one of ``results`` with which later runs are
+    compared."""
     return [reduced(result).model_dump(mode="json") for result in results]

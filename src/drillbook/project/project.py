@@ -144,7 +144,8 @@ class Project:
         return inventory.load(self.inventory_path(name), lab=self.lab_value)
 
     def inventory_path(self, name: str) -> Path:
-        """Return the path of the inventory ``name``; see ``inventory``. Raises UnknownName when it does not exist."""
+        """Return the path of an inventory. ``name``: name of a file in ``inventory/``, or a path. Raises UnknownName
+        when the inventory does not exist."""
         path = Path(name) if name.endswith((".yml", ".yaml")) else self.root / "inventory" / f"{name}.yml"
         if not path.is_file():
             known = self.inventory_names()

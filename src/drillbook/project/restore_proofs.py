@@ -20,7 +20,8 @@ from drillbook.report.proven_restore import proves
 Proofs = dict[tuple[str, str], Ended]
 """Newest run that proved a restore. Each key is a pair: the name of the drill, and the environment."""
 _TRACE = re.compile(rb'"disruption_s": *[0-9]|"made":|"backup":')
-"""Text without which a result holds neither a fault nor a restored backup."""
+"""Pattern of a text that every result with a fault or a restored backup contains. A result without this text is not
+parsed."""
 
 
 def read(runs: Sequence[Path]) -> Proofs:

@@ -31,7 +31,7 @@ class Retirement:
 
     @property
     def subject(self) -> str:
-        """Words for the retired thing."""
+        """Text that names the retired drill or environment."""
         where = f" in {self.environment}" if self.environment else ""
         return f"{self.drill}{where}" if self.drill else f"all drills and services{where}"
 

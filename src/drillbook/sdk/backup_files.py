@@ -134,7 +134,7 @@ class FileBackups(BackupSource):
 
     @property
     def by_hand(self) -> Files:
-        """Way to the backup files, for the commands of a restore without Drillbook."""
+        """Place of the backup files, for the commands of a restore without Drillbook."""
         return Files(self.name, self.host, self.run_as, self.at, self.pattern, self.newest == "name", self.identity)
 
     def place(self, ctx: Context) -> Place:

@@ -1,7 +1,9 @@
-"""End of a restore by hand: the way of the restored copy into its service. The runbook of a drill shows it after the restore.
+"""Tells how a person puts a restored copy in the place of the service's data. This is the end of a restore by hand. The
+runbook of a drill shows it after the restore.
 
-The restore itself changes nothing that exists. These commands do: they stop the service, set its old data aside, and put the
-copy in its place. Like the restore, they do nothing after a failure, also in a shell that continues after an error.
+The restore itself changes nothing that exists. These commands do: they stop the service, set its old data aside, and
+put the copy in its place. Like the restore, they do nothing after a failure, also in a shell that continues after an
+error.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from drillbook.sdk.manual_restore import STOP, Block, ManualRestore
 from drillbook.sdk.service import is_sandbox
 
 ASIDE = ".before-restore"
-"""End of the name of the old data."""
+"""Suffix that the old data gets in its name when it is set aside."""
 
 
 def into_service(manual: ManualRestore) -> bool:
@@ -49,10 +51,8 @@ def swapped(
 
 
 def told(manual: ManualRestore, *steps: str, after: str = "") -> str:
-    """Return the way into the service as prose. ``steps``: what to do between the stop and the start of the service.
-
-    ``after``: what to do after the start.
-    """
+    """Return a text that tells a person how to put the restored copy in the place of the service's data. ``steps``:
+    what to do between the stop and the start of the service. ``after``: what to do after the start."""
     manager, unit = _manager(manual), manual.target.unit
     stop = f"stop the service (`{shlex.join(manager.stop(unit))}`)" if unit else "stop the service"
     start = f"start the service (`{shlex.join(manager.start(unit))}`)" if unit else "start the service"
@@ -63,7 +63,7 @@ def told(manual: ManualRestore, *steps: str, after: str = "") -> str:
 
 
 def in_general(manual: ManualRestore) -> str:
-    """Return the way into a service of any kind as prose."""
+    """Return a text that tells a person how to put the restored copy in the place of the data of a service of any kind."""
     data = manual.target.data
     return told(
         manual,

@@ -151,7 +151,7 @@ def _whole(pattern: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files of a backup, and the way to them."""
+    """Files of a backup, and the place from which a person fetches them."""
 
     name: str
     """Name of the backup source."""
@@ -175,9 +175,11 @@ class Files:
 
 
 def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str, ...]]:
-    """Return the way to the selected backup: blocks for other hosts, and the first commands on the target's host.
+    """Return the commands that fetch the selected backup: blocks for other hosts, and the first commands on the
+    target's host.
 
-    After these commands, the variable ``folder`` of the shell is the path of the new folder, and ``backup`` that of the backup.
+    After these commands, the variable ``folder`` of the shell is the path of the new folder, and ``backup`` that of the
+    backup.
     """
     at = files.at
     if isinstance(at, str) and at.startswith("s3://"):

@@ -9,7 +9,7 @@ from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import Deadline, Host, once_more
 
 MANY = 200
-"""Maximum number of programs in one command."""
+"""Maximum number of programs for which one command looks."""
 
 _Place = tuple[str, str]
 """Name of a host, and name of the account that runs commands there."""

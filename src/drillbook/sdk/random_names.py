@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 
 MARK = "~"
-"""Character before the random digits."""
+"""First character of each random part."""
 
 
 def fresh(digits: int) -> str:

@@ -39,7 +39,7 @@ crash can be missing in the journal.
 
 
 def mark(run_id: str, number: int | str) -> str:
-    """Return the mark of the record ``number``."""
+    """Return the mark of the record ``number``: the text by which it is recognised as a record of the run ``run_id``."""
     return f"drillbook-{run_id}-{number}"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from drillbook.sdk.host import as_user
 
 LISTEN_S = 10
-"""Longest time, in seconds, until the socket of a listener exists."""
+"""Longest time, in seconds, to wait until the socket of a listener exists."""
 # Each direction has a process or thread of its own, because some servers read no more until their answer is read. Once the
 # input has ended, a server has 5 s for the rest of its answer.
 _PERL = r"""

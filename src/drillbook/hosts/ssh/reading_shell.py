@@ -313,7 +313,7 @@ class ReadingShell:
     """The shell of one host. It is started when it is first needed, and started again when it has ended."""
 
     def __init__(self) -> None:
-        """Start nothing yet."""
+        """Create the object. The shell of the host is not started yet."""
         self._lock = threading.Lock()
         self._shell: _Shell | None = None
         self._avoided = False

@@ -119,7 +119,8 @@ class Playbook(Free, Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``effect`` (always `write`), ``exit`` (exit status), ``evidence`` (the whole output).
 
-        Also ``hosts``, ``tasks``, ``slowest`` and ``failed``. The page of custom steps describes these facts about tasks.
+        Also ``hosts``, ``tasks``, ``slowest`` and ``failed``. The page of custom steps describes these facts about
+        tasks. When the report of the tasks cannot be read, ``tasks`` is null, and ``unread`` is the reason.
         """
         folder = f"{ctx.scratch}/ansible-{ctx.step}"
         argv = self._argv(folder)

@@ -228,13 +228,14 @@ class Restore(RestoresSource):
     ] = ""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds, null if unknown; ``bytes``: restored bytes.
+        """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds, null if unknown; ``bytes``: restored
+        bytes.
 
         ``seconds``: duration of each stage and of all together, by the controller's monotonic clock. In the stage
         ``sandbox``, the sandbox is made and its isolation is proven. ``in_place``: true when the service itself was
-        restored; ``recovered_to``: target of a point-in-time recovery. Only for a sandbox:
-        ``folder``, ``isolation``, ``budget`` (limits of memory and disk, with the mechanisms that enforce them), and
-        ``unreachable`` (addresses of production that the sandbox could not reach).
+        restored; ``recovered_to``: target of a point-in-time recovery. Only for a sandbox: ``folder``, ``isolation``,
+        ``budget`` (limits of memory and disk, with the mechanisms that enforce them), and ``unreachable`` (addresses of
+        production that the sandbox could not reach). Other facts depend on the backup tool.
         """
         source, box = self._source(ctx), None if self._in_place(ctx) else self._box(ctx)
         if box:

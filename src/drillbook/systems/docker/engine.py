@@ -182,10 +182,8 @@ def pieces(answer: Any) -> Iterator[bytes]:
 @contextmanager
 def container_of(ctx: Context, name: str) -> Iterator[Any]:
     """Yield the container of the service ``name`` as an object of the Docker SDK. The connection to its engine is open
-    during the ``with`` block.
-
-    Raises the errors of ``place`` and ``engine``.
-    """
+    during the ``with`` block. Raises NotReady when the service is not a container, CouldNotVerify when the container
+    does not exist or the engine does not answer in time, and StepFailed when the engine refuses a request."""
     where = place(ctx, name)
     with engine(ctx, where) as one:
         yield one.container(where.container)

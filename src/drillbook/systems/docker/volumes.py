@@ -226,10 +226,8 @@ class Volume:
         return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
 
     def digest(self) -> Digest:
-        """Return the number of entries and the digest of the volume's content.
-
-        Raises StepFailed when the content cannot be read.
-        """
+        """Return the number of entries and the digest of the volume's content, and the permissions and the owner of its
+        top folder. Raises StepFailed when the content cannot be read."""
         output = self._do(self.helper(_DIGEST), "the content could not be read")
         match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\n([0-7]+) (\d+) (\d+)\s*", output.text)
         if not match:

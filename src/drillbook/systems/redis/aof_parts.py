@@ -90,9 +90,8 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
 
 
 def _unlike(copy: Copy, parts: list[Part]) -> Iterator[Finding]:
-    """Yield a finding for each part in the manifest whose file is missing, and for each file with a higher number than all
-    parts in the manifest.
-    """
+    """Yield a finding for each part in the manifest whose file is missing, and for each file with content whose number
+    is higher than the numbers of all parts in the manifest."""
     for part in parts:
         if part.name not in copy.sizes:
             yield _missing(copy, part.name, "a file that the manifest names")

@@ -112,11 +112,10 @@ def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
 
 
 def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Content | None]:
-    """Return the size and the digest of every object. The result is None for an object that does not exist or has changed.
-
-    If the step's host has python3, it reads the objects, so that no data passes through the controller. Otherwise the
-    controller reads them. Raises CouldNotVerify when an object cannot be read, and HostError when the host cannot be used.
-    """
+    """Return the size and the digest of every object, or None for an object that does not exist or has changed. If the
+    step's host has python3, it reads the objects, so that no data passes through the controller. Otherwise the
+    controller reads them. Raises CouldNotVerify when an object cannot be read, and HostError when the host cannot be
+    used."""
     if not wanted:
         return []
     if not host_programs.has_python(ctx):

@@ -236,7 +236,8 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``entries`` (number), ``bytes``, ``packed`` (size of the archive in bytes), ``identity``, ``seconds``."""
+        """Facts: ``entries`` (number), ``bytes``, ``packed`` (size of the archive in bytes), ``identity`` (of the
+        files), ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
         folder = stored_backup.split(self.from_)
         manifest = Manifest.read(store, folder)

@@ -44,13 +44,15 @@ class Slowest(_OfLog):
     """
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``count``, ``p50_s``, ``p95_s``, ``p95_s_low``, ``p95_s_high``, ``max_s``, ``server_errors``.
+        """Facts: ``count`` (number of requests), ``p50_s`` and ``p95_s`` (median and 95th percentile of their
+        durations), ``max_s`` (longest duration), ``server_errors`` (number of answers with a status 5xx).
 
-        These figures are for all requests together. ``p95_s_low`` and ``p95_s_high`` are the 95 % interval of ``p95_s``.
-        ``endpoints`` lists the endpoints with the same figures for each, beginning with the slowest endpoint. ``slowest`` is
-        the name of the slowest endpoint. The other facts are ``slowest_requests``, ``complete`` (false when only the newest
-        part of the period was read), ``last_s`` (length of the period), ``resolution_s`` (resolution of the logged
-        durations), ``other_lines`` (number of lines that contain no request).
+        These figures are for all requests together. ``p95_s_low`` and ``p95_s_high`` are the 95 % interval of
+        ``p95_s``. ``endpoints`` lists the slowest endpoints with the same figures for each, ``endpoints_count`` is the
+        number of all endpoints, and ``slowest`` is the name of the slowest. The other facts are ``slowest_requests``,
+        ``complete`` (false when only the newest part of the period was read), ``last_s`` (length of the period),
+        ``resolution_s`` (resolution of the logged durations), ``other_lines`` (number of lines that contain no
+        request).
         """
         return requestlog.slowest(ctx, ctx.service(self.service, Http), float(self.last))
 
@@ -59,11 +61,14 @@ class Errors(_OfLog):
     """Find recent requests with server errors (5xx), grouped by endpoint. Reads the same log as `http.slowest`."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``count``, ``server_errors``, ``statuses``, ``last_failed``, ``broken``, ``broken_share``, ``endpoints``.
+        """Facts: ``count`` (number of all requests), ``server_errors`` (number of answers with a status 5xx),
+        ``statuses``, ``last_failed``, ``broken``, ``broken_share``, ``endpoints``, ``endpoints_count``.
 
-        ``count`` is the number of all requests. ``statuses`` has each status of a server error as the key, and the number of
-        its requests as the value. ``broken`` is the number of server errors other than 502, 503 and 504, because those three
-        report an unavailable service. ``broken_share`` is the share of ``broken`` in ``count``. ``endpoints`` lists the
-        endpoints with server errors, each with the same figures.
+        ``statuses`` has each status of a server error as the key, and the number of its requests as the value.
+        ``last_failed`` is the newest request with a server error. ``broken`` is the number of server errors other than
+        502, 503 and 504, because those three report an unavailable service. ``broken_share`` is the share of ``broken``
+        in ``count``. ``endpoints`` lists the endpoints with the most server errors, each with the same figures, and
+        ``endpoints_count`` is the number of all endpoints with server errors. The facts ``complete``, ``last_s`` and
+        ``other_lines`` are as in `http.slowest`.
         """
         return requestlog.errors(ctx, ctx.service(self.service, Http), float(self.last))

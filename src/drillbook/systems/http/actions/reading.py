@@ -101,8 +101,9 @@ class Health(Read):
         """Facts: ``answered``, ``status``, ``seconds``, ``state``, ``failing``, ``reasons``, ``why``, ``median_s``.
 
         ``median_s`` is the median time of all answers. All other facts describe the last answer. ``failing`` lists the
-        failing dependencies. ``reasons`` has the name of each failing dependency as the key, and its message as the value.
-        ``why`` is the reason when there was no answer.
+        failing dependencies. ``reasons`` has the name of each failing dependency as the key, and its message as the
+        value. ``why`` is the reason when there was no answer. When the body lacks the expected text, ``body`` is its
+        beginning.
         """
         request, url = self._request(ctx)
         headers = {name: value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()}

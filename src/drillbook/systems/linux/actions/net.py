@@ -277,7 +277,7 @@ class _Bounded(io.BytesIO):
     """
 
     def write(self, piece: Any, /) -> int:
-        """Store ``data`` up to the limit. Return the length of ``data``, even if not all of it was stored."""
+        """Store ``piece`` up to the limit. Return the length of ``piece``, even if not all of it was stored."""
         super().write(bytes(piece)[: max(0, MOST_FILTERS + 1 - self.tell())])
         return len(piece)
 

@@ -209,9 +209,8 @@ class _Broken(Fault):
             ctx.deadline.wait(0.05)
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Return two values: True when an exchange shows the effect of this fault (otherwise False), and the outcome of the
-        exchange.
-        """
+        """Return two values: True when three exchanges all take at least as long as the delay (otherwise False), and
+        the outcome of the last exchange. A single exchange may be slow by chance."""
         raise NotImplementedError
 
 
