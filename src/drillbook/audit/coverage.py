@@ -129,7 +129,7 @@ class CoverageRow:
     retired: bool = False
     """True when the environment of the service was retired. Then ``left_out`` is about the retirement."""
     not_run: int = 0
-    """Number of the runs in ``runs`` that tried nothing, because a service that the drill needs was not installed there."""
+    """Number of the counted runs that tried nothing, because a service that the drill needs was not installed there."""
 
     @property
     def untried(self) -> bool:

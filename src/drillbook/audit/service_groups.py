@@ -9,7 +9,7 @@ from drillbook.report import remarks
 
 
 class Group(IntEnum):
-    """Group of a service, from the worst to the best."""
+    """Group of a service in an audit. The lower the number of a group, the worse it is."""
 
     FAILED = 0
     NOT_RUN = 1
@@ -64,7 +64,8 @@ REASONS = {
 def rules(used: Collection[Group], marks: str) -> str:
     """Return the explanations of the groups ``used``, and of the best group.
 
-    ``marks``: marks of the services in the group ``RESERVED``.
+    ``marks``: signs such as ``†``, which refer to remarks and stand at the figures of the services in the group
+    ``RESERVED``.
     """
     known = remarks.reasons(marks)
     reasons = ", or ".join(text for key, text in REASONS.items() if key in known)

@@ -209,7 +209,8 @@ def _block(text: str, kind: str = "") -> str:
 
 
 def _first_part(text: str) -> str:
-    """Return the first part of a long text. It ends with a whole line if this leaves at least half of its room."""
+    """Return the first part of a long text. It ends with a whole line, unless this would make the part shorter than
+    half of ``FIRST_TEXT``."""
     part = "\n".join(text[:FIRST_TEXT].split("\n")[:FIRST_LINES])
     end = part.rfind("\n", FIRST_TEXT // 2) if len(part) == FIRST_TEXT else -1
     return part[:end] if end > 0 else part
@@ -222,7 +223,8 @@ def _size(text: str) -> str:
 
 
 def _commands(commands: Sequence[CommandView]) -> Iterator[str]:
-    """Yield the commands of a step. Many earlier ones are folded, and the style sheet leaves them out on paper, with a note."""
+    """Yield the commands of a step as HTML. If there are many, the earlier ones are folded. On paper, they are left
+    out, and a note says so."""
     early = range(len(commands) - LAST_COMMANDS)
     failures = [number for number in early if commands[number].exit != 0 or commands[number].error][-LAST_FAILURES:]
     hidden = {number for number in early if number not in failures}

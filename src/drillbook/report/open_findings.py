@@ -126,7 +126,8 @@ def beside(verdict: str, findings: Iterable[Grade]) -> str:
 
 
 def first(findings: Sequence[Finding]) -> str:
-    """Return the title of the worst finding, and the number of the other findings. A single other finding is named, too."""
+    """Return the title of the first finding, and the number of the others. If there is only one other finding, return
+    both titles."""
     shown, rest = leading(findings, 1)
     return "; ".join(one_line(one.title) for one in shown) + (f", and {rest} more" if rest else "")
 
