@@ -45,8 +45,7 @@ BROKEN = "broken_references"
 OTHER_SERVICE = "other_service"
 """Name of a fact: the service that a step restored, recorded or compared, if neither the drill nor its probes use it."""
 NARROWED = " where "
-"""Text between a kind of data and the condition that selects a part of this data, as in ``rows of orders where id <
-9``."""
+"""Text between a kind of data and a condition that selects a part of it, as in ``rows of orders where id < 9``."""
 
 
 class Effect(StrEnum):

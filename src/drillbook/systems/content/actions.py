@@ -57,11 +57,11 @@ class Take(Read):
     ]
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
-        """Return the programs of the commands."""
+        """Return the programs that the commands of the readings start."""
         return tuple(one.command[0] for one in self.of.values() if one.command) if self.known("of") else ()
 
     def ready(self, ctx: Context) -> None:
-        """Check that the programs of the commands exist on the host."""
+        """Check that the programs of the readings' commands exist on the host."""
         if lacking := ctx.missing(*self.programs(ctx)):
             raise NotReady(
                 f"{ctx.host.name}: the program {lacking[0]!r} is not installed",
