@@ -254,6 +254,18 @@ def test_an_object_among_the_arguments_is_named_with_the_key_that_identifies_it(
         ("port.owner", {"port": "{{ n }}"}, {"n": None}, "set `port` or `service`, after its expressions were evaluated"),
         ("command.run", {"argv": ["look", "{{ n }}"]}, {"n": {}}, "entry 2 of `argv`: expected text, after its"),
         ("process.usage", {"pid": 1, "seconds": "{{ n }}"}, {"n": "soon"}, "seconds: 'soon' is not a duration; write "),
+        (
+            "http.flow",
+            {"steps": "{{ n }}"},
+            {"n": [{"url": "http://a", "urls": "http://b"}]},
+            "entry 1 of `steps`: unknown key 'urls', after its expressions were evaluated; did you mean 'url'? known",
+        ),
+        (
+            "http.flow",
+            {"steps": ["{{ n }}"]},
+            {"n": {"name": "x"}},
+            "entry 1 of `steps`: the key 'url' is missing, after its expressions were evaluated; write `url: ...`",
+        ),
     ],
 )
 def test_an_error_that_is_not_about_an_object_names_no_keys(small, action, params, values, told):
@@ -279,6 +291,10 @@ def test_a_look_before_the_run_knows_what_does_not_depend_on_earlier_steps(small
         step.model_copy(update={"params": {"argv": ["look", "{{ saved.x }}"], "effect": "write", "undo": ["mend"]}}), {}
     )
     assert (type(part), part.known("argv"), list(part.undo_), part.exit) == (Run, False, ["mend"], (0,))
+    for later in ("7", "{{ saved.x }}"):
+        wrong = step.model_copy(update={"params": {"argv": ["look", later], "exit": "{{ n }}"}})
+        with pytest.raises(PlanError, match=r"sample.yml:\d+: command.run: exit: expected a list, .* were evaluated$"):
+            for_ready(wrong, {"n": 7})
     part = for_ready(step.model_copy(update={"params": {"argv": ["look"], "effect": "{{ saved.x }}"}}), {})
     assert (part.known("argv"), part.known("effect_")) == (True, False)
     stage.journal.close()

@@ -13,14 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from drillbook.diagnosis import scope
 from drillbook.diagnosis.scope import Case
 from drillbook.diagnosis.tree import Check
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.inventory.inventory import CONTROLLER, Inventory
-from drillbook.language import template
+from drillbook.language import explaining, template
 from drillbook.sdk.action import Action, Context, Place, find
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, Host, printable
@@ -153,8 +151,8 @@ class Gathering:
             if check.words.when is not None and not template.expression(check.words.when, names):
                 return self._settle(case, check, "left out", f"the condition of the check is false: {check.words.when}")
             params = template.evaluate(check.params, names)
-            action = find(check.action).model_validate(params)
-        except (ValidationError, ValueError) as error:
+            action = explaining.validated(find(check.action), check.params, params)
+        except ValueError as error:
             seen = [self.made[case, other] for other in sorted(_sees(check))]
             failed = [f"{one.check.id} failed: {one.message}" for one in seen if not one.ok]
             return self._settle(case, check, "not made", printable("; ".join(failed) or str(error), limit=300))

@@ -21,7 +21,7 @@ from drillbook.errors import DrillbookError, StepFailed
 from drillbook.events.holds import GuardCondition, GuardTripped, OfCondition
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
-from drillbook.language import template
+from drillbook.language import explaining, template
 from drillbook.plan.limits import PlannedCondition
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.sdk.action import Action, Context, Facts
@@ -316,7 +316,8 @@ def _probe_timeout(stage: Stage, probe: PlannedProbe) -> float:
 
 
 def _made(stage: Stage, probe: PlannedProbe) -> Availability:
-    made: Availability = find_probe(probe.name).model_validate(template.evaluate(probe.params, stage.names()))
+    params = template.evaluate(probe.params, stage.names())
+    made: Availability = explaining.validated(find_probe(probe.name), probe.params, params)
     return made
 
 

@@ -19,7 +19,7 @@ from drillbook.engine.verify_logins import Logins
 from drillbook.errors import DrillbookError, message_of
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
-from drillbook.language import template
+from drillbook.language import explaining, template
 from drillbook.plan import privilege
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.plan.step_roles import origins, sources_verified
@@ -37,10 +37,10 @@ READY_S = 30.0
 def made(stage: Stage, planned: PlannedProbe) -> Availability | Canary:
     """Create the planned probe, with every expression in its parameters evaluated.
 
-    Raises ValueError when an expression uses an unknown value.
+    Raises ValueError when an expression uses an unknown value, or a parameter is invalid with its value.
     """
     params = template.evaluate(planned.params, stage.names())
-    probe: Availability | Canary = find_probe(planned.name).model_validate(params)
+    probe: Availability | Canary = explaining.validated(find_probe(planned.name), planned.params, params)
     return probe
 
 

@@ -51,13 +51,8 @@ class Outcome:
 
 def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
     """Build the action of ``step`` with every expression evaluated. Raises PlanError when a parameter is invalid."""
-    params: Any = step.params
     try:
-        params = template.evaluate(step.params, names)
-        action = find(step.action).model_validate(params)
-    except ValidationError as error:
-        why = explaining.evaluated(error.errors()[0], step.params, params)
-        raise PlanError(f"{step.line}: {step.action}: {why}") from None
+        action = explaining.validated(find(step.action), step.params, template.evaluate(step.params, names))
     except ValueError as error:
         raise PlanError(f"{step.line}: {step.action}: {error}") from None
     assert isinstance(action, Action)  # noqa: S101  find() returns actions
@@ -65,7 +60,9 @@ def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
 
 
 def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
-    """Build the action of ``step`` for its ``ready`` check, without the parameters that need results of earlier steps."""
+    """Build the action of ``step`` for its ``ready`` check, without the parameters that need results of earlier steps. Raises
+    PlanError when one of the others is invalid.
+    """
     kind: type[Action] = find(step.action)
     known: dict[str, Any] = {}
     unknown: set[str] = set()
@@ -74,7 +71,11 @@ def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
             known[key] = template.evaluate(value, names)
         except ValueError:
             unknown.add(key)
-    return kind.with_unknown(known, unknown)
+    try:
+        return kind.with_unknown(known, unknown)
+    except ValidationError as error:
+        why = explaining.evaluated(error.errors()[0], kind, step.params, known)
+        raise PlanError(f"{step.line}: {step.action}: {why}") from None
 
 
 def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:

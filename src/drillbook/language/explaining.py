@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+Model = TypeVar("Model", bound=BaseModel)
 Place = tuple[str | int, ...]
 
 
@@ -105,7 +106,15 @@ def _other_kinds(model: type[BaseModel], location: tuple[Any, ...]) -> str:
     )
 
 
-def evaluated(detail: Any, written: Any, values: Any) -> str:
+def validated(model: type[Model], written: Any, values: Any) -> Model:
+    """Validate parameters whose expressions were evaluated. Raises ValueError with a message as of ``evaluated``."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(evaluated(error.errors()[0], model, written, values)) from None
+
+
+def evaluated(detail: Any, model: type[BaseModel], written: Any, values: Any) -> str:
     """Return a message for a pydantic error in parameters whose expressions were evaluated. The message shows no evaluated
     value, unless the message of a validator contains one.
 
@@ -117,6 +126,10 @@ def evaluated(detail: Any, written: Any, values: Any) -> str:
         if _holds(value, part):  # other parts are names of types in a union
             held.append(part)
             text, value = text[part] if _holds(text, part) else text, value[part]
+    if detail["type"] in ("extra_forbidden", "missing"):
+        key, inside = detail["loc"][-1], held[:-1] if detail["type"] == "extra_forbidden" else held
+        message, hint = plain(detail, model, detail["loc"], (key,))
+        return f"{_where(inside)}{message}, after its expressions were evaluated; {hint}"
     where = _where(held)
     if detail["type"] == "value_error":
         return f"{where}{detail['ctx']['error']}, after its expressions were evaluated"

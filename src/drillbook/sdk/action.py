@@ -19,7 +19,7 @@ from drillbook.sdk import discovery
 from drillbook.sdk.context import Context as Context  # noqa: PLC0414  re-exported: modules of actions import everything from here
 from drillbook.sdk.context import Facts as Facts  # noqa: PLC0414
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.late_values import NotKnownYet, validator_of
+from drillbook.sdk.late_values import NotKnownYet, validated_field
 from drillbook.sdk.service import Service
 from drillbook.sdk.undo import Undo as Undo  # noqa: PLC0414
 
@@ -192,9 +192,7 @@ class Action(BaseModel):
             return cls.model_validate(params)
         names = {info.alias or name: name for name, info in cls.model_fields.items()}
         known = {names.get(key, key): value for key, value in params.items()}
-        action = cls.model_construct(
-            **{name: validator_of(cls, name).validate_python(value) for name, value in known.items()}
-        )
+        action = cls.model_construct(**{name: validated_field(cls, name, value) for name, value in known.items()})
         action._unknown = frozenset(names.get(key, key) for key in unknown)
         for name in action._unknown:
             action.__dict__.pop(name, None)  # remove the default value: the step will get another one

@@ -5,12 +5,13 @@ It has the form `- name.of_action: {parameters}`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from drillbook.errors import UnknownName
-from drillbook.language import strict
+from drillbook.language import strict, template
 from drillbook.language.explaining import Misplaced
 from drillbook.language.strict import Document, Place
 from drillbook.sdk import discovery
@@ -101,14 +102,13 @@ def check_params(
 ) -> None:
     """Validate ``params`` with the class ``model``. Raises an error with the place in ``document`` for an invalid value.
 
-    The parameters in ``dynamic`` contain expressions. They are validated later, once they have values. When ``missing`` is
-    false, missing keys are not reported.
+    The parameters in ``dynamic`` contain expressions. What depends on the value of an expression is validated later, once it
+    has a value. When ``missing`` is false, missing keys are not reported.
     """
     try:
         model.model_validate(params)
     except ValidationError as error:
-        real = [d for d in error.errors() if not (d["loc"] and d["loc"][0] in dynamic)]
-        real = [d for d in real if missing or d["type"] != "missing"]
+        real = [d for d in _certain(error.errors(), params, dynamic) if missing or d["type"] != "missing"]
         if real:
             kept = ValidationError.from_exception_data(error.title, [_line(d) for d in real])
             raise document.explain(kept, model, place) from None
@@ -117,6 +117,37 @@ def check_params(
             model.check_written(params)
         except Misplaced as wrong:
             raise document.error((*place, *wrong.place), str(wrong), hint=wrong.hint) from None
+
+
+def _certain(details: Sequence[Any], params: dict[str, Any], dynamic: frozenset[str]) -> list[Any]:
+    """Return the errors that remain whatever the values of the expressions are. An unknown or missing key is such an error.
+
+    If a value may be of one of several types, and it fits one of them with other values of its expressions, its errors in all
+    types are left out.
+    """
+    known: list[tuple[Any, list[tuple[Place, Any]], bool]] = []
+    for detail in details:
+        value, types = _found(detail["loc"], params)
+        fixed = detail["type"] in ("extra_forbidden", "missing") or not template.has_template(value)
+        known.append((detail, types, fixed or not detail["loc"] or detail["loc"][0] not in dynamic))
+    fixed_types = {one for _, types, certain in known if certain for one in types}
+    fitting = {place for _, types, _ in known for place, name in types if (place, name) not in fixed_types}
+    return [detail for detail, types, certain in known if certain and not any(place in fitting for place, _ in types)]
+
+
+def _found(location: tuple[Any, ...], params: Any) -> tuple[Any, list[tuple[Place, Any]]]:
+    """Return the value at ``location`` in ``params``, and the types on the path. Pydantic adds the name of a type to the location
+    where a value may be of one of several types. Each type comes with the path to its value.
+    """
+    value, held, types = params, list[str | int](), list[tuple[Place, Any]]()
+    for part in location:
+        inside = part in value if isinstance(value, dict) else isinstance(value, list) and part in range(len(value))
+        if inside:
+            held.append(part)
+            value = value[part]
+        else:
+            types.append((tuple(held), part))
+    return value, types
 
 
 def _line(detail: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 
 class NotKnownYet(LookupError):
@@ -17,8 +17,21 @@ class NotKnownYet(LookupError):
     hint = "write the value itself into the drill: a check before the drill needs it"
 
 
+def validated_field(cls: type[BaseModel], name: str, value: Any) -> Any:
+    """Return ``value`` as the field ``name`` of the model ``cls`` holds it. Raises ValidationError with the path from ``cls``."""
+    try:
+        return _validator(cls, name).validate_python(value)
+    except ValidationError as error:
+        key = cls.model_fields[name].alias or name
+        details: list[Any] = [
+            {**{part: one[part] for part in ("type", "input", "ctx") if part in one}, "loc": (key, *one["loc"])}
+            for one in error.errors()
+        ]
+        raise ValidationError.from_exception_data(error.title, details) from None
+
+
 @cache
-def validator_of(cls: type[BaseModel], name: str) -> TypeAdapter[Any]:
+def _validator(cls: type[BaseModel], name: str) -> TypeAdapter[Any]:
     """Return a validator for the field ``name`` of the model ``cls``."""
     info = cls.model_fields[name]
     kind: Any = info.annotation
