@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from drillbook.audit import html, markdown, summary
+from drillbook.audit import html, markdown, summary, summary_layout
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed import MissedRow
@@ -400,6 +400,66 @@ def test_it_stays_on_one_page_with_any_number_of_services_and_failures(chrome, t
             assert chrome.paper(tmp_path / "page.pdf") == 1, (drilled, failing)
 
 
+def test_each_of_twelve_services_has_a_row_with_its_figures_on_the_page_and_on_paper(chrome, tmp_path):
+    known = first_runs(audited(stories.year(Book(tmp_path))))
+    drilled = next(row for row in known.coverage if row.runs)
+    goals = [goal for goal in known.proven if goal.service == "cache"]
+    names = [f"service_{number}" for number in range(12)]
+    audit = replace(
+        known,
+        coverage=tuple(replace(drilled, service=name) for name in names),
+        proven=tuple(replace(goal, service=name) for goal in goals for name in names),
+    )
+    page = tmp_path / "summary.html"
+    page.write_text(summary.render(audit), encoding="utf-8")
+    count = "[...document.querySelectorAll('tbody tr')].filter((one) => one.getBoundingClientRect().height > 0).length"
+    for mode in ("light", "print"):
+        chrome.look(1280, mode)
+        chrome.open(page)
+        assert chrome.run(count) == 12
+    assert chrome.paper(tmp_path / "page.pdf") == 1
+    (rto,) = {(row.rto.measured, row.rto.target, row.rto.drill) for row in summary.service_rows(audit)}
+    assert plain(page.read_text()).count(f"{rto[0]}target {rto[1]}, {rto[2]}") == 12
+
+
+def test_services_without_a_row_on_paper_have_a_line_with_their_figures(tmp_path):
+    audit = quarter(audited(stories.year(Book(tmp_path))))
+    page = summary.render(audit)
+    lines = [plain(one) for one in re.findall(r'<p class="others paper">(.*?)</p>', page)]
+    rows = [row for row in summary.service_rows(audit) if row.state != summary.NEVER]
+    assert 0 < len(lines) == page.count('<tr class="not-on-paper">')
+    for row, line in zip(rows[-len(lines) :], lines, strict=True):
+        told = f"RTO {row.rto.measured}{row.rto.mark} (target {row.rto.target}, {row.rto.drill})"
+        assert f"{row.service}: {row.state_name}; {told}; RPO " in line
+
+
+def test_the_state_of_a_service_is_its_group_in_the_headline(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    reserved = tuple(
+        replace(row, proven=False, reserved=True, mark=" \u2020") if row.key == "rpo" else row for row in audit.proven
+    )
+    timed = tuple(row for row in audit.proven if row.key != "rpo")
+    for goals, sign, name in ((audit.proven, "✓", "fully proven"), (reserved, "~", "with a reservation")):
+        page = plain(summary.render(replace(audit, proven=goals)))
+        assert f"{sign} {name}2026-01-10" in page
+        assert "✓ passed" not in page
+    stored = tuple(replace(row, keeps_data=True) for row in audit.coverage)
+    assert "? only the RTO proven2026" in plain(summary.render(replace(audit, proven=timed, coverage=stored)))
+    book.run("2026-02-10T09:00:00").slow().close()
+    assert "✗ did not passfailed on 2026-02-10" in plain(summary.render(audited(book)))
+
+
+def test_terms_are_a_list_at_the_foot_of_both_pages(tmp_path):
+    audit = audited(stories.quiet(Book(tmp_path)))
+    for page in (summary.render(audit), html.render(audit)):
+        terms = page.index('<dl class="pairs terms">')
+        assert page.index('<section aria-labelledby="services">' if "Runs passed: " in page else 'id="controls"') < terms
+        assert "<dt>Fully proven</dt><dd>The newest run of each drill" in page[terms:]
+        assert "The newest run of each drill" not in page[:terms]
+
+
 def test_what_does_not_fit_is_linked_to_its_part_of_the_audit(tmp_path):
     audit = many(audited(stories.year(Book(tmp_path))))
     short, full, text = summary.render(audit), html.render(audit), markdown.render(audit)
@@ -407,7 +467,7 @@ def test_what_does_not_fit_is_linked_to_its_part_of_the_audit(tmp_path):
         assert f'href="audit.html#{anchor}"' in short
         assert f'id="{anchor}"' in full
     found = list(alerts(audit))
-    assert len(found) > summary.MOST_ALERTS
+    assert len(found) > summary_layout.MOST_ALERTS
     shown = plain(full)
     for one in found:
         assert " ".join(one.text.split()) in shown
@@ -462,7 +522,7 @@ def test_the_page_and_the_reports_define_rto_and_rpo_with_the_same_words_below_t
     page = plain(summary.render(audited(stories.quiet(Book(tmp_path)))))
     spans = {clock.key: clock.span for clock in CLOCKS}
     for key in ("rto", "rpo"):
-        assert page.index("Runs passed") < page.index(f"{key.upper()}: {spans[key]}")
+        assert page.index("Runs passed") < page.index(f"{key.upper()}{spans[key][:1].upper()}{spans[key][1:]}.")
     assert "whose data was lost" not in page
 
 
@@ -519,8 +579,9 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     assert summary.standing([in_time, lossy, reserved, whole]) == (
         "Fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
     )
-    assert "With a reservation: the recovery point" in summary.rules([reserved])
-    assert "With a reservation" not in summary.rules([whole])
+    reason = "The recovery point was measured with a fresh backup, not a routine one."
+    assert ("With a reservation", reason) in summary.rules([reserved])
+    assert [name for name, _ in summary.rules([whole])] == ["Fully proven"]
 
 
 def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service_that_keeps_data(tmp_path):
@@ -557,7 +618,7 @@ def test_each_alert_tells_the_next_step_the_owner_and_the_time(tmp_path):
         assert one.step
         assert one.when
     page = plain(summary.render(audit))
-    assert page.count("Next: ") == min(summary.MOST_ALERTS, len(texts(audit)))
+    assert page.count("Next: ") == min(summary_layout.MOST_ALERTS, len(texts(audit)))
     owned = replace(audit, runs=tuple(replace(run, owner="dba") for run in audit.runs))
     assert {one.who for one in alerts(owned)} == {"dba", ""}
     assert "Who: dba. When: at once" in plain(summary.render(owned))

@@ -41,7 +41,7 @@ def render(audit: Audit) -> str:
         f"**{escape(wording.record_state(audit))}**",
         escape(summary.headline(rows)),
         escape(summary.standing(rows)),
-        escape(summary.rules(rows)),
+        escape(" ".join(f"{term}: {text}" for term, text in summary.rules(rows))),
         escape(audit.sentence if audit.whole else f"{audit.sentence} {wording.MORE_RUNS}"),
         table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)]),
     ]

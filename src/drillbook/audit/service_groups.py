@@ -25,7 +25,7 @@ TITLES = {
     Group.NOT_RUN: "Not run here",
     Group.REHEARSED: "Rehearsed only",
     Group.INCOMPLETE: "Not every objective is proven",
-    Group.ONLY_RTO: "Only the RTO proven: no drill has an RPO objective",
+    Group.ONLY_RTO: "No drill has an RPO objective",
     Group.RESERVED: "Recovered in time, and the recovery point is met with a reservation",
     Group.PROVEN: "Proven to recover",
 }
@@ -40,17 +40,27 @@ NAMES = {
     Group.PROVEN: "Fully proven",
 }
 """Short name of each group, for a line that counts the services."""
+SIGNS = {
+    Group.FAILED: ("✗", "failed"),
+    Group.NOT_RUN: ("○", "not-run-here"),
+    Group.REHEARSED: ("?", "unverified"),
+    Group.INCOMPLETE: ("?", "unverified"),
+    Group.ONLY_RTO: ("?", "unverified"),
+    Group.RESERVED: ("~", "unverified"),
+    Group.PROVEN: ("✓", "passed"),
+}
+"""Symbol of each group, and the CSS class of its colour."""
 RULES = {
     Group.PROVEN: (
-        "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO), every other objective "
+        "The newest run of each drill of the service passed, and the recovery time (RTO), every other objective "
         "and, where data is stored, the recovery point (RPO, the age of the lost data) were measured and met."
     ),
-    Group.RESERVED: "With a reservation: {reasons}.",
+    Group.RESERVED: "{reasons}.",
     Group.REHEARSED: (
-        "Rehearsed only: backups were restored or examined; nothing was broken and then recovered, so no objective is proven."
+        "Backups were restored or examined; nothing was broken and then recovered, so no objective is proven."
     ),
-    Group.ONLY_RTO: "Only the RTO proven: no drill of the service has an RPO objective.",
-    Group.NOT_RUN: "Not run here: a drill needs services that are not installed where it was started, so nothing was tried.",
+    Group.ONLY_RTO: "No drill of the service has an RPO objective.",
+    Group.NOT_RUN: "A drill needs services that are not installed where it was started, so nothing was tried.",
 }
 """Explanations of groups. ``rules`` replaces ``{reasons}`` by the texts of ``REASONS`` that apply."""
 REASONS = {
@@ -61,13 +71,17 @@ REASONS = {
 """Texts of the reasons for a reservation. The key is the reason."""
 
 
-def rules(used: Collection[Group], marks: str) -> str:
-    """Return the explanations of the groups ``used``, and of the best group.
+def rules(used: Collection[Group], marks: str) -> list[tuple[str, str]]:
+    """Return the names and the explanations of the groups ``used``, and of the best group.
 
     ``marks``: signs such as ``†``, which refer to remarks and stand at the figures of the services in the group
     ``RESERVED``.
     """
     known = remarks.reasons(marks)
     reasons = ", or ".join(text for key, text in REASONS.items() if key in known)
-    shown = (text for group, text in RULES.items() if group in used or group is Group.PROVEN)
-    return " ".join(text.replace("{reasons}", reasons) for text in shown)
+    shown = [(group, text) for group, text in RULES.items() if group in used or group is Group.PROVEN]
+    return [(_title(NAMES[group]), _title(text.replace("{reasons}", reasons))) for group, text in shown]
+
+
+def _title(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -16,7 +15,24 @@ from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdi
 from drillbook.audit.findings import each_open
 from drillbook.audit.proven import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
-from drillbook.audit.service_groups import NAMES, TITLES, Group
+from drillbook.audit.service_groups import NAMES, SIGNS, TITLES, Group
+from drillbook.audit.summary_layout import (
+    FIXED_PX,
+    LEAST_ALERTS,
+    MEANS,
+    MOST_ALERTS,
+    NEVER_ROW,
+    NOTE,
+    OTHERS,
+    PAGE_PX,
+    STANDING,
+    TERM,
+    Layout,
+    RowSize,
+    alerts_height,
+    layout,
+    row_size,
+)
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line, took
@@ -24,45 +40,23 @@ from drillbook.report.shortened import leading, shortened
 from drillbook.report.wording import CLOCKS, OBJECTIVES
 
 FILE = "summary.html"
-MOST_ALERTS, LEAST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 3, 165, 26
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Size of a text on the printed page."""
-
-    line_px: float
-    letters: int
-    """Number of letters in a line."""
-
-    def height(self, text: str) -> float:
-        """Return the height of ``text`` in pixels."""
-        return math.ceil(len(text) / self.letters) * self.line_px
-
-
-PAGE_PX, FIXED_PX = 1014.0, 266.0
-"""Height of the printed page between its margins, and of everything on it whose size does not depend on the audit."""
-STANDING, MEANS, ALERT = Text(17.8, 100), Text(16.0, 120), Text(16.9, 105)
-NOTE, OTHERS, NEVER_ROW = Text(13.1, 132), Text(11.8, 130), Text(13.8, 70)
-CELL_LETTERS, NAME_LETTERS = 22, 13
-"""Number of letters in a line of a cell with a figure, and of a cell with the name of a service."""
+MOST_LETTERS, MOST_NAME = 165, 26
 MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
 """Limits for exemptions. ``MOST_EXEMPT``: largest number of reasons that the page shows. ``MOST_EXEMPT_LETTERS``: largest
 length of each reason, and of the list of services that share the reason.
 """
 NEVER = "never drilled"
-HOW_TO_READ = (
-    "State: worst verdict among the newest run of each drill; a drill that failed stays failed until a run passes. "
-    "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
-)
-"""Explanation of the table."""
-REHEARSED_NOTE = "Rehearsed: a backup was restored into a sandbox, and nothing was broken; the figure is no RTO and no RPO."
+STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
+FIGURES_NOTE = "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
+"""Explanations of the table."""
+REHEARSED_NOTE = "A backup was restored into a sandbox, and nothing was broken; the figure is no RTO and no RPO."
 EXEMPT_LEAD = "Exempt by a statement in the inventory; the audit tells which of them runs confirm:"
 _FIXED = {
     "rpo_name": OBJECTIVES["rpo"],
     "digest_name": wording.EVIDENCE_DIGEST,
     "exempt_lead": EXEMPT_LEAD,
     "nothing": wording.NO_ALERT,
+    "signs": SIGNS,
 }
 
 
@@ -114,6 +108,21 @@ class ServiceRow:
         return f"rehearsed: {row.figure} would be lost{f', with {row.taken}' if row.taken else ''}" if row else ""
 
     @property
+    def state_name(self) -> str:
+        """Name of the group of the service, as the column `State` shows it."""
+        return NAMES[self.rank].replace("Fully", "fully")
+
+    @property
+    def line(self) -> str:
+        """Group and figures of the service in one line."""
+        figures = [
+            f"{key} {row.measured}{row.mark} (target {row.target}, {row.drill})"
+            for key, row in (("RTO", self.rto), ("RPO", self.rpo))
+            if row
+        ]
+        return one_line("; ".join([self.state_name, *figures]))
+
+    @property
     def shown_state(self) -> str:
         """State as the page shows it. The word `passed` is shown only for a service that recovered from a fault."""
         return shown_verdict(self.state, self.recovered)
@@ -150,11 +159,11 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     listed, _ = leading(reasons, MOST_EXEMPT)
     exempt = [_exempt_texts(names, reason) for reason, names in listed]
     more_exempt = sum(len(names) for _, names in reasons[len(listed) :])
-    notes = _notes(rows)
+    legend = remarks.legend(row.marks for row in drilled)
     told = (
         f"{EXEMPT_LEAD} {', '.join(f'{names} ({reason})' for names, reason in exempt)}, and {more_exempt} more in the audit"
     )
-    shown, room = _fit(audit, rows, found, [*notes, told if exempt else ""])
+    shown, chosen = _fit(audit, rows, found, legend, told if exempt else "")
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -169,13 +178,17 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             **_FIXED,
             headline=headline(rows),
             standing=standing(rows),
-            notes=notes,
+            terms=terms(rows),
+            legend=legend,
             runs_sentence=content.runs_sentence(audit.runs, audit.verdicts),
-            rows=drilled[:room],
-            more_rows=_grouped(drilled[room:]),
+            rows=drilled,
+            layout=chosen,
+            lines=[(services.named(row, rows), row.line) for row in drilled[chosen.rows : chosen.figures]],
+            names=_grouped(drilled[chosen.figures :]),
             never=never,
             environment_note=_environment_note(audit, rows),
             exempt=exempt,
+            exempt_count=sum(len(names) for _, names in reasons),
             more_exempt=more_exempt,
             alerts=shown,
             hrefs=run_rows.hrefs(audit.runs, reports_path),
@@ -184,49 +197,47 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     )
 
 
-def _notes(rows: Sequence[ServiceRow]) -> list[str]:
-    """Return the texts below the table: how to read it, the groups of services, and the meanings of the marks."""
-    spans = " ".join(f"{clock.key.upper()}: {clock.span}." for clock in CLOCKS if clock.key in ("rto", "rpo"))
-    drilled = [row for row in rows if row.state != NEVER]
-    rehearsal = REHEARSED_NOTE if any(row.rehearsed for row in drilled) else ""
-    return [
-        " ".join(filter(None, (rules(rows), spans, HOW_TO_READ, rehearsal))) if rows else "",
-        remarks.legend(row.marks for row in drilled),
+def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
+    """Return the terms of the page with their definitions: the groups of services, and how to read the table."""
+    spans = [
+        (clock.key.upper(), f"{clock.span[:1].upper()}{clock.span[1:]}.") for clock in CLOCKS if clock.key in ("rto", "rpo")
     ]
+    found = [*rules(rows), ("State", STATE_NOTE), *spans, ("Figures", FIGURES_NOTE)]
+    rehearsals = any(row.rehearsed for row in rows if row.state != NEVER)
+    return [*found, *([("Rehearsed", REHEARSED_NOTE)] if rehearsals else [])] if rows else []
 
 
-def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert], notes: Sequence[str]) -> tuple[list[Alert], int]:
-    """Return the alerts that fit on the printed page, and the number of services that get a row of their own.
-
-    ``notes``: texts below the table.
-    """
+def _fit(
+    audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert], legend: str, exempt: str
+) -> tuple[list[Alert], Layout]:
+    """Return the alerts that fit on the printed page, and the layout of the table. ``legend``, ``exempt``: texts below it."""
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     means = f"{wording.period(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
     means += f" {wording.record_sentences(audit)}"
     room = PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - MEANS.height(means)
-    room -= sum(NOTE.height(text) + 4 for text in notes if text)
+    notes = sum(NOTE.height(text) + 4 for text in (legend, exempt) if text)
+    room -= notes + sum(TERM.height(text) + 1 for _, text in terms(rows))
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
     texts = [replace(one, text=shortened(one.text, MOST_LETTERS)) for one in found]
-    shown = list(leading(texts, MOST_ALERTS)[0])
-    while len(shown) > LEAST_ALERTS and _fitting(drilled, room - _alerts_height(shown)) < len(drilled):
-        shown.pop()
-    shown = list(leading(texts, len(shown))[0])
-    return shown, _fitting(drilled, room - _alerts_height(shown))
+    choices = [list(leading(texts, number)[0]) for number in range(LEAST_ALERTS, MOST_ALERTS + 1)]
+    heights = [alerts_height([str(one) for one in shown]) for shown in choices]
+    sizes = [_size(row, rows) for row in drilled]
+    spare = max(0.0, NOTE.height(exempt) - NOTE.line_px)
+    chosen = layout(room, spare, heights, sizes, lambda number: _names_height(drilled[number:]))
+    return choices[chosen.alerts - LEAST_ALERTS], chosen
 
 
-def _alerts_height(shown: Sequence[Alert]) -> float:
-    return 25 + sum(ALERT.height(str(one)) + 4 for one in shown)
-
-
-def _row_height(row: ServiceRow) -> float:
-    """Return the height of a service's row. Each objective without a proof, and each figure, has lines of its own."""
-    cells = [
-        [*(f"? not proven: {one.drill}" for one in row.unmet if one.key == key), *(_figure(goal)), rehearsal]
-        for key, goal, rehearsal in (("rto", row.rto, row.restored), ("rpo", row.rpo, row.would_lose))
-    ]
-    lines = [sum(math.ceil(len(text) / CELL_LETTERS) for text in cell) for cell in cells]
-    name = math.ceil(len(row.service) / NAME_LETTERS) + math.ceil(len(row.environment) / NAME_LETTERS)
-    return 7 + 13.7 * max(name, 3 if row.reserved or row.beside else 2, *lines)
+def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
+    """Return the heights of a service's row. Each objective without a proof, and each figure, has lines of its own."""
+    goals = (("rto", row.rto, row.restored), ("rpo", row.rpo, row.would_lose))
+    unmet = [[f"? not proven: {one.drill}" for one in row.unmet if one.key == key] for key, _, _ in goals]
+    return row_size(
+        (row.service, row.environment),
+        3 if row.reserved or row.beside else 2,
+        [[*one, *_figure(goal), rehearsal] for one, (_, goal, rehearsal) in zip(unmet, goals, strict=True)],
+        [[*(() if goal else one[:1]), *_figure(goal)] for one, (_, goal, _) in zip(unmet, goals, strict=True)],
+        f"{services.named(row, rows)}: {row.line}",
+    )
 
 
 def _figure(row: ProvenRow | None) -> tuple[str, ...]:
@@ -235,15 +246,8 @@ def _figure(row: ProvenRow | None) -> tuple[str, ...]:
     )
 
 
-def _fitting(rows: Sequence[ServiceRow], room: float) -> int:
-    """Return the number of services that get a row of their own. The names of the other services are shown below the
-    table, so that no service is left out.
-    """
-    for number in range(len(rows), 0, -1):
-        below = sum(OTHERS.height(f"{title}: {names}") + 6 for title, names in _grouped(rows[number:]))
-        if sum(map(_row_height, rows[:number])) + below <= room:
-            return number
-    return 0
+def _names_height(rows: Sequence[ServiceRow]) -> float:
+    return sum(OTHERS.height(f"{title}: {names}") + 6 for title, names in _grouped(rows))
 
 
 def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
@@ -295,10 +299,10 @@ def _standing(row: ServiceRow) -> str:
     return NEVER if row.state == NEVER else NAMES[row.rank]
 
 
-def rules(rows: Sequence[ServiceRow]) -> str:
-    """Return explanations of the groups that contain a service, and of the best group."""
+def rules(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
+    """Return the groups that contain a service, and the best group, with their explanations."""
     used = {row.rank for row in rows if row.state != NEVER}
-    return service_groups.rules(used, "".join(row.marks for row in rows if row.rank is Group.RESERVED)) if rows else ""
+    return service_groups.rules(used, "".join(row.marks for row in rows if row.rank is Group.RESERVED)) if rows else []
 
 
 def service_rows(audit: Audit) -> list[ServiceRow]:

@@ -37,8 +37,9 @@ NO_ALERT = "Nothing: no open finding of medium severity or higher, no overdue dr
 """Sentence to show when nothing needs attention."""
 UNPROVEN_TITLE = "Missed or not proven at the end of the period"
 LIMITS_TITLE = "What the record proves, and what it cannot prove"
-CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:])
-"""Sections of the HTML page, for its navigation. In Markdown, the section ``limits`` is a part of the first section."""
+TERMS_TITLE = "Terms"
+CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:-1], ("terms", TERMS_TITLE), SECTIONS[-1])
+"""Sections of the HTML page, for its navigation. In Markdown, the sections ``limits`` and ``terms`` are parts of the head."""
 EVIDENCE_DIGEST = "Digest of the evidence"
 """Name of the digest of all journals of the period. All parts of the audit use this name."""
 SIGNERS = ("Operator", "Reviewer", "Approver")

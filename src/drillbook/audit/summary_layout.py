@@ -1,0 +1,120 @@
+"""Layout of the summary for management: what fits on one printed page, and how much of each service it shows.
+
+The page on a screen has everything. Only paper leaves out details.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+MOST_ALERTS, LEAST_ALERTS = 6, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Size of a text on the printed page."""
+
+    line_px: float
+    letters: int
+    """Number of letters in a line."""
+
+    def height(self, text: str) -> float:
+        """Return the height of ``text`` in pixels."""
+        lines, used = 0, self.letters
+        for word in text.split():
+            if used + 1 + len(word) > self.letters:
+                lines, used = lines + 1, 0
+            used += 1 + len(word)
+            lines, used = lines + used // (self.letters + 2), used % (self.letters + 2)
+        return lines * self.line_px
+
+
+PAGE_PX, FIXED_PX = 1014.0, 210.0
+"""Height of the printed page between its margins, and of everything on it whose size does not depend on the audit."""
+STANDING, MEANS, ALERT = Text(17.8, 100), Text(15.4, 122), Text(16.9, 102)
+NOTE, TERM, OTHERS, NEVER_ROW = Text(13.1, 132), Text(12.4, 108), Text(11.8, 138), Text(13.8, 70)
+NAME_LETTERS = 13
+"""Number of letters in a line of a cell with the name of a service."""
+FULL, DENSE = Text(13.7, 22), Text(12.2, 26)
+"""Lines of a cell with a figure, in a table with all details and in a dense one."""
+FULL_PAD, DENSE_PAD = 7.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RowSize:
+    """Heights of a service's row in pixels: with all details, in a dense table, and as a line of text below the table."""
+
+    full: float
+    dense: float
+    line: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What paper shows: the number of alerts, of services with a row of the table, and of services with figures. The services
+    that have no row of the table have a line of text below it. ``dense``: True when the rows have no details.
+    """
+
+    alerts: int
+    rows: int
+    figures: int
+    dense: bool
+
+
+def row_size(
+    names: Sequence[str], least: int, cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], line: str
+) -> RowSize:
+    """Return the heights of a service's row.
+
+    ``names``: lines of its first cell. ``least``: smallest number of lines. ``cells``: lines of the cells with figures, in
+    full. ``short``: the same in a dense table. ``line``: text of the service below the table.
+    """
+    named = sum(math.ceil(len(name) / NAME_LETTERS) for name in names)
+    return RowSize(
+        FULL_PAD + FULL.line_px * max(named, least, *(_lines(cell, FULL.letters) for cell in cells)),
+        DENSE_PAD + DENSE.line_px * max(named, 2, *(_lines(cell, DENSE.letters) for cell in short)),
+        OTHERS.height(line) + 3,
+    )
+
+
+def _lines(cell: Sequence[str], letters: int) -> int:
+    return sum(math.ceil(len(text) / letters) for text in cell)
+
+
+def alerts_height(texts: Sequence[str]) -> float:
+    """Return the height of the list of alerts."""
+    return 25 + sum(ALERT.height(text) + 4 for text in texts)
+
+
+def layout(
+    room: float, spare: float, alerts: Sequence[float], rows: Sequence[RowSize], names: Callable[[int], float]
+) -> Layout:
+    """Return the layout that shows the most in ``room`` pixels.
+
+    ``spare``: pixels that a dense table leaves in addition, because exempt services are only counted. ``alerts``: height
+    of the list with each number of alerts, beginning with ``LEAST_ALERTS``. ``names``: returns the height of a list of the
+    names of all services from a given one on.
+
+    All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details, the
+    table is dense. If they do not fit at all, the last services have lines below the table, and at last only their names.
+    """
+    full, dense, lines = (sum(getattr(row, name) for row in rows) for name in ("full", "dense", "line"))
+    for number in range(len(alerts) - 1, -1, -1):
+        if full + alerts[number] <= room:
+            return Layout(LEAST_ALERTS + number, len(rows), len(rows), dense=False)
+    for number in range(len(alerts) - 1, -1, -1):
+        if dense + alerts[number] <= room + spare:
+            return Layout(LEAST_ALERTS + number, len(rows), len(rows), dense=True)
+    left = room + spare - alerts[0]
+    if lines <= left:
+        shown = max(number for number in range(len(rows)) if _mixed(rows, number) <= left)
+        return Layout(LEAST_ALERTS, shown, len(rows), dense=True)
+    told = [number for number in range(len(rows)) if sum(row.line for row in rows[:number]) + names(number) <= left]
+    return Layout(LEAST_ALERTS, 0, max(told, default=0), dense=True)
+
+
+def _mixed(rows: Sequence[RowSize], number: int) -> float:
+    """Return the height of the services if the first ``number`` of them have a row of the table."""
+    return sum(row.dense for row in rows[:number]) + sum(row.line for row in rows[number:])
