@@ -35,10 +35,8 @@ READY_S = 30.0
 
 
 def made(stage: Stage, planned: PlannedProbe) -> Availability | Canary:
-    """Create the planned probe, with every expression in its parameters evaluated.
-
-    Raises ValueError when an expression uses an unknown value, or a parameter is invalid with its value.
-    """
+    """Create the planned probe, with every expression in its parameters evaluated. Raises ValueError when an expression
+    uses an unknown value, or when a parameter has an invalid value."""
     params = template.evaluate(planned.params, stage.names())
     probe: Availability | Canary = explaining.validated(find_probe(planned.name), planned.params, params)
     return probe

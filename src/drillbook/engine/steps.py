@@ -60,9 +60,8 @@ def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
 
 
 def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
-    """Build the action of ``step`` for its ``ready`` check, without the parameters that need results of earlier steps. Raises
-    PlanError when one of the others is invalid.
-    """
+    """Build the action of ``step`` for its ``ready`` check, without the parameters that need results of earlier steps.
+    Raises PlanError when one of the remaining parameters is invalid."""
     kind: type[Action] = find(step.action)
     known: dict[str, Any] = {}
     unknown: set[str] = set()

@@ -107,7 +107,9 @@ def _other_kinds(model: type[BaseModel], location: tuple[Any, ...]) -> str:
 
 
 def validated(model: type[Model], written: Any, values: Any) -> Model:
-    """Validate parameters whose expressions were evaluated. Raises ValueError with a message as of ``evaluated``."""
+    """Validate parameters whose expressions were evaluated, and return them as an object of ``model``. ``written`` and
+    ``values`` are the parameters before and after the evaluation. Raises ValueError, with the message of ``evaluated``,
+    when a parameter is invalid."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

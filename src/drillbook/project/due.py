@@ -121,8 +121,8 @@ class Due:
     """Reason why ``schedule.jsonl`` is damaged or cannot be read, so that earlier schedules and retirements may be
     unknown. It is empty when the file is intact, and when only its last line is incomplete; see ``torn``."""
     torn: str = ""
-    """Text that tells that the last line of ``schedule.jsonl`` was incomplete and is ignored. Nothing is unknown by this.
-    It is empty for a complete last line."""
+    """Text that tells that the last line of ``schedule.jsonl`` was incomplete and is ignored. No earlier schedule or
+    retirement is lost by this. It is empty for a complete last line."""
 
     @property
     def status(self) -> Exit:

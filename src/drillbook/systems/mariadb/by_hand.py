@@ -1,4 +1,5 @@
-"""Statements of the actions `mariadb.*`, as a person sends them with the client on the server's host. It asks for the password."""
+"""Statements of the actions `mariadb.*`, as a person sends them with the client on the server's host. The client asks
+for the password."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ _OPTIONS = (
     " -c hot_standby=off -c archive_cleanup_command= -c recovery_end_command= -c primary_conninfo="
     " -c max_logical_replication_workers=0 -c cron.launch_active_jobs=off"
 )
-"""Settings that override those of the copy. With those, its server could use files of the original, or reach other servers."""
+"""Settings that override the settings in the restored copy. With the copy's own settings, the server could use files of
+the original, or reach other servers."""
 _OWN = (
     'export PGBACKREST_PG1_PATH="${folder:?}/data" PGBACKREST_LOCK_PATH="$folder" PGBACKREST_SPOOL_PATH="$folder"',
     "export PGBACKREST_ARCHIVE_ASYNC=n PGBACKREST_FORCE=n PGBACKREST_LOG_LEVEL_FILE=off",

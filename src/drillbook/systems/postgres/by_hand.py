@@ -1,6 +1,5 @@
-"""Statements of the actions `postgres.*`, as a person sends them with psql. It asks for the password, unless the superuser
-logs in by peer authentication.
-"""
+"""Statements of the actions `postgres.*`, as a person sends them with psql. psql asks for the password, unless the
+superuser logs in by peer authentication."""
 
 from __future__ import annotations
 

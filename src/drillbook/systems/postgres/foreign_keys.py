@@ -1,7 +1,7 @@
 """Foreign keys of a restored table. A key that present rows violate is restored without a check of these rows.
 
-A backup is older than the rows of the other tables. Without this, the first row that has no partner would undo the whole
-restore of a table that no longer exists.
+A backup is older than the rows of the other tables, so one of them may refer to a row that the backup lacks. If all
+keys were checked, the first such row would undo the whole restore of the table.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class RestoreTableFromDump(RestoresSource):
 
     The dumps are a backup source of the kind `pg_dump`, in one of the formats custom, directory and tar. The restore is one
     transaction. It fails, and changes nothing, unless the table then has as many rows as in the dump. A dump has no digest
-    with which their content could be compared. Rows written to the table after the dump are lost. A table that exists is
-    never overwritten. A foreign key that present rows violate is restored as NOT VALID, and the drill then fails.
+    with which the content of the rows could be compared. Rows written to the table after the dump are lost. A table that
+    exists is never overwritten. A foreign key that present rows violate is restored as NOT VALID, and the drill then fails.
     """
 
     SERVICE = Postgres
