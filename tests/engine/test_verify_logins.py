@@ -13,7 +13,7 @@ class Refusing:
     def __init__(self):
         self.tried = []
 
-    def refused_login(self, _, *, database, as_user):
+    def refusal(self, *_, database, as_user):
         self.tried.append((database, as_user))
         return "password authentication failed" if as_user else ""
 
@@ -25,7 +25,7 @@ def service():
 
 @pytest.fixture
 def refused(service):
-    logins = Logins()
+    logins = Logins(service.refusal)
     step = SimpleNamespace(services=lambda: ["database", "database"])
     context = SimpleNamespace(services={"database": service}, changed=False)
 

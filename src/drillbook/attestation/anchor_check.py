@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from drillbook.attestation import anchors, timestamps
-from drillbook.attestation.anchor_places import Place
+from drillbook.attestation.anchor import Place
 from drillbook.attestation.anchors import Anchor, Known
 from drillbook.attestation.verifying import Check, Mark, Verified
 from drillbook.journal.journal import FILE

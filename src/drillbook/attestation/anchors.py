@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.attestation import timestamps
-from drillbook.attestation.anchor_places import AnchorProblem, Place, places
+from drillbook.attestation.anchor import AnchorProblem, Place
+from drillbook.attestation.anchor_places import places
 from drillbook.attestation.format import CHECKPOINTS, FILE
 from drillbook.errors import UsageError
 from drillbook.journal.journal import FILE as JOURNAL

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from drillbook.atomic_file import private_folder
 from drillbook.attestation import anchor_places, anchors
-from drillbook.attestation.anchor_places import AnchorFile, Place
+from drillbook.attestation.anchor import Place
+from drillbook.attestation.anchor_places import AnchorFile
 from drillbook.audit import campaigns, content, html, markdown, records, rehearsed, suites, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit

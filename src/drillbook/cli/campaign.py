@@ -310,7 +310,7 @@ def executor_of(on: str, project: Project, at_most: int) -> Executor:
     if not on:
         return Processes(place=_own(project))
     extras.require("fleet", "--on")
-    from drillbook.campaign import connecting  # noqa: PLC0415  slow to load, and of an extra
+    from drillbook.campaign import connecting  # noqa: PLC0415  an extra, and slow to load
 
     return connecting.fleet_of(on, project.root, at_most)
 

@@ -19,7 +19,8 @@ from drillbook.engine import lab_gone, manual_cleanup
 from drillbook.engine.closure import Settlement
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.events.event import last
-from drillbook.events.runs import SettlementRefused, opening
+from drillbook.events.first_event import opening
+from drillbook.events.runs import SettlementRefused
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.journal.journal import History

@@ -13,7 +13,7 @@ from drillbook.cli import look, scaffold, show_plan
 from drillbook.cli.console import console
 from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import DrillbookError
-from drillbook.events.runs import opening
+from drillbook.events.first_event import opening
 from drillbook.journal.intents import Intent, intents
 from drillbook.journal.journal import alive
 from drillbook.journal.run_state import RunState

@@ -31,7 +31,7 @@ def _known(kind: str) -> bool:
 def _docker() -> ModuleType:
     """Return the module that controls Docker labs. Raises MissingExtra when its packages are not installed."""
     extras.require("lab", "the Docker lab")
-    from drillbook.lab.containers import control  # noqa: PLC0415  needs an extra, checked above
+    from drillbook.lab.containers import control  # noqa: PLC0415  an extra
 
     return control
 
@@ -39,7 +39,7 @@ def _docker() -> ModuleType:
 def _embedded() -> ModuleType:
     """Return the module that controls embedded labs. Raises MissingExtra when its packages are not installed."""
     extras.require("lab", "the embedded lab")
-    from drillbook.lab import control  # noqa: PLC0415  needs an extra, checked above
+    from drillbook.lab import control  # noqa: PLC0415  an extra
 
     return control
 

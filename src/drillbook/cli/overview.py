@@ -254,7 +254,7 @@ def _open(folder: Path, *, ended: bool) -> Open:
         return Open(folder.name, "running", "still running")
     if not ended and state.lost:
         return Open(folder.name, "lost", state.lost)
-    from drillbook.engine import lab_gone  # noqa: PLC0415  loads the plan's models; most projects have no such run
+    from drillbook.engine import lab_gone  # noqa: PLC0415  slow to load
 
     if gone := lab_gone.lab_gone(folders.first_event(folder)):
         return Open(folder.name, "gone", gone)

@@ -12,8 +12,8 @@ from drillbook.cli import access
 from drillbook.cli.console import stdout
 from drillbook.errors import DrillbookError, NotReady, UsageError
 from drillbook.events.event import Event, each
+from drillbook.events.first_event import opening
 from drillbook.events.holds import PrivilegeUsed
-from drillbook.events.runs import opening
 from drillbook.events.steps import IntentRecorded
 from drillbook.hosts.sudoers import PATH, certificate, pattern, rule
 from drillbook.installation.program_name import as_called

@@ -74,8 +74,8 @@ def drill(
     trace: str = "",
 ) -> int:
     """Run a drill or a suite. The exit status follows from its verdict."""
-    from drillbook.cli import run  # noqa: PLC0415  keeps `drill.list` fast
-    from drillbook.cli.views import Manner  # noqa: PLC0415  keeps `drill.list` fast
+    from drillbook.cli import run  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli.views import Manner  # noqa: PLC0415  keeps start-up fast
 
     project = here()
     wanted = _named(project, name)
@@ -85,7 +85,7 @@ def drill(
     if trace:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = _collector(trace)
     if is_dry(context):
-        from drillbook.cli import dry_run  # noqa: PLC0415  a run does not need it
+        from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
 
         return dry_run.drill(project, wanted, project.inventory_name(inventory), as_json=json)
     manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL if verbose else Manner.BRIEF
@@ -242,7 +242,7 @@ def report(context: Context, run: str | None = None) -> int:
     from drillbook.cli import render  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
-        from drillbook.cli import dry_run  # noqa: PLC0415  it imports what only a drill needs
+        from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
 
         return dry_run.report(of_runs(), run or "")
     return render.report(of_runs(), run or "")
@@ -277,7 +277,7 @@ def open_(context: Context, run: str | None = None) -> int:
     from drillbook.cli import render  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
-        from drillbook.cli import dry_run  # noqa: PLC0415  it imports what only a drill needs
+        from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
 
         return dry_run.tell(f"would open {of_runs().run(run or '', suites=True) / 'report.html'}")
     return render.open_report(of_runs(), run or "")
@@ -346,7 +346,7 @@ def diagnose(
 @told(Dry.READS)
 def schema(_: Context, kind: str | None = None) -> int:
     """Print the JSON Schema of drills, inventories or diagnosis trees, for editors."""
-    from drillbook.cli import schema  # noqa: PLC0415  loads every action
+    from drillbook.cli import schema  # noqa: PLC0415  imports every action
 
     anywhere()
     return schema.show(kind or "")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.events.event import Event
-from drillbook.events.runs import RecoveryFinished, RecoveryStarted, opening
+from drillbook.events.first_event import opening
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted
 from drillbook.events.session import Session
 from drillbook.events.steps import Undone
 from drillbook.journal.intents import intents

@@ -9,7 +9,7 @@ from drillbook.engine.lab_gone import lab_gone
 from drillbook.engine.leases import lease_folders
 from drillbook.errors import JournalError, PlanError
 from drillbook.events.event import Event
-from drillbook.events.runs import opening
+from drillbook.events.first_event import opening
 from drillbook.journal.intents import intents
 from drillbook.journal.journal import FILE, legible
 from drillbook.journal.manual_undo import PAGE, by_hand

@@ -15,7 +15,8 @@ from drillbook.engine.lab_gone import lab_gone
 from drillbook.errors import JournalError, PlanError
 from drillbook.events.content import Content, Json
 from drillbook.events.event import Event, contents, each
-from drillbook.events.runs import PruningFinished, PruningStarted, opening
+from drillbook.events.first_event import opening
+from drillbook.events.runs import PruningFinished, PruningStarted
 from drillbook.events.steps import BackupProven, Done
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.run_state import RunState

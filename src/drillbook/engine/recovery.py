@@ -40,9 +40,10 @@ from drillbook.engine.stop_requests import Stop
 from drillbook.engine.teardown import ANSWER_S, release
 from drillbook.errors import DrillbookError, JournalError, PlanError, PluginError, UnknownName
 from drillbook.events.event import Event, contents, each
+from drillbook.events.first_event import opening
 from drillbook.events.holds import LockTaken
 from drillbook.events.probes import CanarySurvivors, ProbePrepared
-from drillbook.events.runs import PhaseEnded, RecoveryFinished, RecoveryStarted, opening
+from drillbook.events.runs import PhaseEnded, RecoveryFinished, RecoveryStarted
 from drillbook.events.session import Session
 from drillbook.events.steps import StepStarted
 from drillbook.findings import Finding, finding

@@ -12,7 +12,8 @@ from typing import Any
 
 from drillbook.errors import JournalError, PlanError
 from drillbook.events.event import Event, contents, last
-from drillbook.events.runs import PhaseEnded, RunFinished, opening
+from drillbook.events.first_event import opening
+from drillbook.events.runs import PhaseEnded, RunFinished
 from drillbook.events.steps import Done, IntentRecorded, StepStarted, UndoStarted
 from drillbook.journal.intents import Intent, intents
 from drillbook.journal.run_state import RunState

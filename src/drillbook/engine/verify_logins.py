@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from threading import Lock
 
 from drillbook.plan.planned_step import PlannedStep
+from drillbook.sdk import login_check
 from drillbook.sdk.action import Action
 from drillbook.sdk.context import Context
+from drillbook.sdk.login_check import LoginCheck
 from drillbook.sdk.service import is_sandbox
 
 ABSENT = ("does not exist", "Unknown database")
@@ -18,8 +20,9 @@ class Logins:
     """Logins that one `drill.check` tries. Each is tried once, because servers lock an account after several wrong
     passwords."""
 
-    def __init__(self) -> None:
-        """Begin without any login."""
+    def __init__(self, refusal: LoginCheck = login_check.refused) -> None:
+        """Begin without any login. ``refusal``: function that tries one."""
+        self._refusal = refusal
         self._said: dict[tuple[str, str, bool], str] = {}
         self._trying: dict[tuple[str, str, bool], Lock] = {}
 
@@ -41,7 +44,7 @@ class Logins:
             )
             with self._trying.setdefault(key := (name, str(database or ""), as_user), Lock()):
                 if key not in self._said:
-                    self._said[key] = service.refused_login(context, database=database, as_user=as_user)
+                    self._said[key] = self._refusal(context, service, database=database, as_user=as_user)
             said = self._said[key]
             if said and not (context.changed and any(word in said for word in ABSENT)):  # an earlier step may create it
                 yield f"the login at {name}: {said}"

@@ -35,7 +35,7 @@ class Event(BaseModel):
 
         Raises ValueError when a field is invalid. The message names the kind and the field.
         """
-        from drillbook.events.kinds import parse  # noqa: PLC0415  the models take time to load; most commands read none
+        from drillbook.events.kinds import parse  # noqa: PLC0415  slow to load
 
         return parse(self.kind, self.data)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from drillbook.errors import JournalError
 from drillbook.events.content import RECOVERY_FINISHED, RUN_FINISHED, Content, Json
-from drillbook.events.event import Event
 
 Slept = Annotated[
     float | None,
@@ -382,14 +379,3 @@ class SettlementRefused(Content):
     findings: Annotated[
         tuple[Json, ...], Field(description="Reasons against closing the remaining changes, as [findings](findings.md).")
     ]
-
-
-def opening(events: Sequence[Event]) -> RunStarted:
-    """Return the content of the first event.
-
-    Raises JournalError when the journal does not belong to a run.
-    """
-    first = events[0]
-    if not isinstance(first.what, RunStarted):
-        raise JournalError(f"the journal begins with the event {first.kind!r}, not with {RunStarted.KIND}")
-    return first.what

@@ -390,7 +390,7 @@ def _valid(event: Event) -> bool:
 
 
 def _observer_failed(error: BaseException) -> Content:
-    from drillbook.events.runs import ObserverFailed  # noqa: PLC0415  the models take time to load; most commands need none
+    from drillbook.events.runs import ObserverFailed  # noqa: PLC0415  slow to load
 
     return ObserverFailed(message=f"{type(error).__name__}: {error}")
 

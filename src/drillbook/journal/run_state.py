@@ -16,7 +16,7 @@ from drillbook.journal.journal import FILE, History
 
 def needs_recovery(history: History) -> bool:
     """Return True for a run that did not end, or that ended with changes that were not undone."""
-    from drillbook.events.runs import Ended  # noqa: PLC0415  slow to load; already loaded where a journal was read
+    from drillbook.events.runs import Ended  # noqa: PLC0415  slow to load
 
     end = last(history.events, Ended)
     return end is None or bool(end[1].residue)

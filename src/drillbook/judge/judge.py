@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from drillbook.events.event import Event, Events, contents
-from drillbook.events.runs import EarlierRuns, Ended, RecoveryFinished, RunFinished, opening
+from drillbook.events.first_event import opening
+from drillbook.events.runs import EarlierRuns, Ended, RecoveryFinished, RunFinished
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called

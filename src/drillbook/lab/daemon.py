@@ -64,7 +64,7 @@ def _serve(lab: Lab) -> None:
         signal.signal(number, signal.SIG_DFL)
     status = 1
     try:
-        from drillbook.lab import serve  # noqa: PLC0415  asyncssh is slow to import, and only the child needs it
+        from drillbook.lab import serve  # noqa: PLC0415  slow to load
 
         serve.main(lab)
         status = 0

@@ -14,7 +14,7 @@ def write(project: Project, latest: str = "") -> None:
 
     ``latest``: name of the run to which the link is set. By default, it is the newest finished run.
     """
-    from drillbook.report import index, publish  # noqa: PLC0415  slow to load; lists of runs only test the age of the index
+    from drillbook.report import index, publish  # noqa: PLC0415  slow to load
 
     known = {one.name: index.Known(one.suite, one.every is not None) for one in schedules.read(project)}
     publish.write_index(project.reports, latest, known)

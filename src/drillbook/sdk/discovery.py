@@ -51,6 +51,8 @@ class System:
     """
     services: Mapping[str, str] = field(default_factory=dict)
     """Modules that define kinds of services. The key is the name of the kind in inventories."""
+    logins: Mapping[str, str] = field(default_factory=dict)
+    """Modules that try a login before a drill, by kind of service. Each defines the function ``refused`` (``sdk.login_check``)."""
     needs: tuple[str, ...] = ()
     """Names of the other systems that this system imports."""
     findings: str = ""

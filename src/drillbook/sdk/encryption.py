@@ -45,7 +45,7 @@ def need_library(rule: Encryption | None) -> None:
     Raises NotReady when the package pyrage is missing, or when a recipient is invalid.
     """
     try:
-        from pyrage import RecipientError, x25519  # noqa: PLC0415  an optional dependency
+        from pyrage import RecipientError, x25519  # noqa: PLC0415  an extra
     except ImportError:
         raise NotReady(
             "this machine cannot decrypt backups made with age: the package pyrage is missing", hint=extras.adding("age")
@@ -93,7 +93,7 @@ def fitting_keys(identity: Secret | None, rule: Encryption, title: str) -> tuple
     """
     keys = secret_keys(identity, title)
     need_library(None)
-    from pyrage import IdentityError, x25519  # noqa: PLC0415  an optional dependency
+    from pyrage import IdentityError, x25519  # noqa: PLC0415  an extra
 
     wanted = f"the private key of {' or '.join(rule.age)}"
     try:
@@ -110,7 +110,7 @@ def decrypted(data: bytes, keys: Sequence[str], title: str) -> bytes:
 
     Raises StepFailed with a finding when the file cannot be decrypted.
     """
-    from pyrage import DecryptError, decrypt, x25519  # noqa: PLC0415  an optional dependency
+    from pyrage import DecryptError, decrypt, x25519  # noqa: PLC0415  an extra
 
     try:
         return bytes(decrypt(data, [x25519.Identity.from_str(key) for key in keys]))

@@ -29,7 +29,7 @@ _MAKING = threading.Lock()
 @cache
 def _session() -> Any:
     """Return the boto3 session that all clients share. With one session, boto3 reads its service description only once."""
-    import boto3  # noqa: PLC0415  slow to import
+    import boto3  # noqa: PLC0415  slow to load
 
     return boto3.session.Session()
 
@@ -40,7 +40,7 @@ def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
     Returns the client and its connections. ``where``: name of the store in errors. Raises SecretError when the secret of the
     store cannot be read.
     """
-    from botocore.config import Config  # noqa: PLC0415  slow to import
+    from botocore.config import Config  # noqa: PLC0415  slow to load
 
     config = Config(
         signature_version="s3v4",
@@ -70,7 +70,7 @@ def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
 
 def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
     """Close every connection of ``client`` at the deadline, and limit the size of each answer. Returns the connections."""
-    from botocore.awsrequest import (  # noqa: PLC0415  slow to import
+    from botocore.awsrequest import (  # noqa: PLC0415  slow to load
         AWSHTTPConnection,
         AWSHTTPConnectionPool,
         AWSHTTPSConnection,

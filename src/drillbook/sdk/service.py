@@ -23,7 +23,7 @@ from drillbook.sdk.written_at import Located
 from drillbook.values import SECRET_MARK, Secret
 
 if TYPE_CHECKING:
-    from drillbook.sdk.context import Context
+    pass
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Password = Secret | None
@@ -143,16 +143,6 @@ class Service(Located):
     def needed(self) -> tuple[str, ...]:
         """Names of the services that this service depends on."""
         return ()
-
-    def refused_login(self, ctx: Context, *, database: str | None = None, as_user: bool = False) -> str:
-        """Log in as a step would, and return the message of a server that refuses this. Nothing is changed.
-
-        The result is empty if the login works, if the server does not answer, and for a kind of service without logins.
-        ``database``: another database than that of the service. ``as_user``: True for the role of the application, where a
-        service also has an administrator.
-        """
-        del ctx, database, as_user
-        return ""
 
     @property
     def greeting(self) -> bytes:

@@ -9,6 +9,6 @@ __all__ = ["main", "namespace"]
 
 def main() -> None:
     """Run the program ``drillbook``."""
-    from drillbook.cli import program  # noqa: PLC0415  not needed by tasks.py of a project
+    from drillbook.cli import program  # noqa: PLC0415  keeps start-up fast
 
     program.main()

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from drillbook.events.event import Event
+from drillbook.events.first_event import opening
 from drillbook.events.probes import OfProbe, ProbeEnded, ProbeStarted
-from drillbook.events.runs import PhaseEnded, PhaseStarted, RecoveryStarted, RunStarted, opening
+from drillbook.events.runs import PhaseEnded, PhaseStarted, RecoveryStarted, RunStarted
 from drillbook.events.steps import Done, Failed, StepStarted
 from drillbook.telemetry.ids import ROOT, step_key
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from drillbook.sdk.login_check import refused
 from tests.ports import free_port
 from tests.systems.postgres.site import secret
 from tests.systems.redis.unit import unit
@@ -18,7 +19,7 @@ def server(tmp_path_factory):
 def test_a_login_that_the_server_refuses_is_told(server):
     server.start()
     ctx, right = server.context(), server.service
-    assert right.refused_login(ctx) == ""
+    assert refused(ctx, right) == ""
     for wrong in (secret("not-this-one", "TEST_WRONG_CACHE"), None):
-        assert "cache at " in right.model_copy(update={"password": wrong}).refused_login(ctx)
-    assert right.model_copy(update={"port": free_port()}).refused_login(ctx) == "", "the drill may start it"
+        assert "cache at " in refused(ctx, right.model_copy(update={"password": wrong}))
+    assert refused(ctx, right.model_copy(update={"port": free_port()})) == "", "the drill may start it"

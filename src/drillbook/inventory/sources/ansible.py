@@ -54,6 +54,6 @@ class Ansible(Source):
                     f"the Ansible inventory {path} does not exist",
                     hint="paths are relative to the folder of this inventory file",
                 )
-        from drillbook.inventory.ansible import hosts as ansible  # noqa: PLC0415  few inventories name Ansible files
+        from drillbook.inventory.ansible import hosts as ansible  # noqa: PLC0415  keeps start-up fast
 
         return ansible.read(paths, vault=options.vault == "ignore", limit=options.limit)

@@ -37,9 +37,9 @@ def main() -> int:
         return 71
     # The imports are slow: if a loaded machine delays the bind, the supervisor counts the start as a success before it
     # fails.
-    import uvicorn  # noqa: PLC0415  slow to load: a missing setting is told first
+    import uvicorn  # noqa: PLC0415  slow to load
 
-    from drillbook.lab.app import serving  # noqa: PLC0415  slow to load: a missing setting is told first
+    from drillbook.lab.app import serving  # noqa: PLC0415  slow to load
 
     options: dict[str, Any] = {
         "host": settings.host,

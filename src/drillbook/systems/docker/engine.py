@@ -69,7 +69,7 @@ class Engine:
 
     def container(self, name: str) -> Any:
         """Return the container with that name or id, in its present state. Raises CouldNotVerify when it does not exist."""
-        from docker.errors import NotFound  # noqa: PLC0415  slow to import
+        from docker.errors import NotFound  # noqa: PLC0415  slow to load
 
         try:
             return self.client.containers.get(name)
@@ -86,7 +86,7 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
 
     Raises CouldNotVerify when the engine does not answer in time, and StepFailed when it refuses a request.
     """
-    from docker.errors import APIError, DockerException  # noqa: PLC0415  slow to import
+    from docker.errors import APIError, DockerException  # noqa: PLC0415  slow to load
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
     host = ctx.host_named(where.service.host)
@@ -170,7 +170,7 @@ def pieces(answer: Any) -> Iterator[bytes]:
     The body is never decompressed. Engines do not compress their answers, and a small compressed body of another server
     could become very large.
     """
-    from requests.exceptions import ChunkedEncodingError  # noqa: PLC0415  slow to import
+    from requests.exceptions import ChunkedEncodingError  # noqa: PLC0415  slow to load
     from urllib3.exceptions import HTTPError  # noqa: PLC0415  slow to load
 
     try:
@@ -190,7 +190,7 @@ def container_of(ctx: Context, name: str) -> Iterator[Any]:
 
 
 def _client(host: Host, url: str, deadline: Deadline) -> Any:
-    import docker  # noqa: PLC0415  slow to import
+    import docker  # noqa: PLC0415  slow to load
 
     deadline.check()
     timeout = max(0.5, min(LONGEST_S, deadline.remaining()))
@@ -218,7 +218,7 @@ def _knock(path: str, timeout: float) -> None:
 
 def _through(host: Piped, timeout: float) -> Any:
     """Return a Docker client. Each of its connections is a command ``docker system dial-stdio`` that runs on ``host``."""
-    import docker  # noqa: PLC0415  slow to import
+    import docker  # noqa: PLC0415  slow to load
     from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter  # noqa: PLC0415  slow to load
 
     pool = SSHConnectionPool(ssh_client=_Dialer(host), timeout=timeout)

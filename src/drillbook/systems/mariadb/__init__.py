@@ -11,6 +11,7 @@ SYSTEM = System(
     __name__,
     actions={"mariadb": ".actions"},
     services={"mariadb": ".service", "mariadb_dump": ".dump", "mariabackup": ".mariabackup"},
+    logins={"mariadb": ".login_check"},
     needs=("tar",),
     examples="examples",
     host_needs=".host_needs",

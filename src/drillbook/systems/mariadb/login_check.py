@@ -14,9 +14,10 @@ _REFUSED = re.compile(r"ERROR (1044|1045|1049|1130|1698|4151) ")
 """Errors of a server that denies the access of an account, from a host, or to a database, or that lacks the database."""
 
 
-def refused(ctx: Context, service: Mariadb, database: str | None) -> str:
+def refused(ctx: Context, service: Mariadb, *, database: str | None = None, as_user: bool = False) -> str:
     """Return the message of a server that refuses the login. Empty if the login works, for any other error, and also if
     the server does not answer, because the drill may start it."""
+    del as_user
     with suppress(DrillbookError, OSError):
         try:
             with connected(ctx, service) as client:

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from drillbook.sdk.context import Context
 from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import Password, Port, word
 
@@ -87,13 +86,6 @@ class Mariadb(Sandboxed):
     def data(self) -> str:
         """Path of the server's data directory."""
         return self.data_directory.rstrip("/")
-
-    def refused_login(self, ctx: Context, *, database: str | None = None, as_user: bool = False) -> str:
-        """Log in, and return the message of a server that refuses this; see `Service.refused_login`."""
-        from drillbook.systems.mariadb.login_check import refused  # noqa: PLC0415  it imports this module
-
-        del as_user
-        return refused(ctx, self, database)
 
     @property
     def listens(self) -> tuple[str, int] | None:

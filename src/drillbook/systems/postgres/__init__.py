@@ -12,6 +12,7 @@ SYSTEM = System(
     actions={"postgres": ".actions"},
     probes={"postgres": ".probes"},
     services={"postgres": ".service", "pg_dump": ".dump_source"},
+    logins={"postgres": ".login_check"},
     needs=("linux", "tar"),
     examples="examples",
     host_needs=".host_needs",

@@ -18,7 +18,7 @@ _REFUSED = re.compile(
 )
 
 
-def refused(ctx: Context, service: Postgres, database: str | None, *, as_user: bool) -> str:
+def refused(ctx: Context, service: Postgres, *, database: str | None = None, as_user: bool = False) -> str:
     """Return the message of a server that refuses the login. Empty if the login works, for any other error, and also if
     the server does not answer, because the drill may start it."""
     with suppress(DrillbookError, OSError):

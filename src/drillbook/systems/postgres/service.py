@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from drillbook.sdk.context import Context
 from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import KeptIn, Password, Port
 
@@ -141,12 +140,6 @@ class Postgres(Sandboxed):
     def greeting(self) -> bytes:
         """Message SSLRequest of PostgreSQL's protocol. A server answers it with one letter."""
         return b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
-
-    def refused_login(self, ctx: Context, *, database: str | None = None, as_user: bool = False) -> str:
-        """Log in, and return the message of a server that refuses this; see `Service.refused_login`."""
-        from drillbook.systems.postgres.login_check import refused  # noqa: PLC0415  it imports this module
-
-        return refused(ctx, self, database, as_user=as_user)
 
     @property
     def listens(self) -> tuple[str, int] | None:

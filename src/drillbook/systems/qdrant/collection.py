@@ -101,7 +101,7 @@ class Session:
 
     def create(self, config: dict[str, Any]) -> None:
         """Create the collection with settings that ``config`` has returned."""
-        from qdrant_client import models  # noqa: PLC0415  slow to import
+        from qdrant_client import models  # noqa: PLC0415  slow to load
 
         self.deadline.check()
         wanted = models.CreateCollection.model_validate({key: config[key] for key in _KEPT if key in config})
@@ -181,7 +181,7 @@ class Session:
 
     def put(self, points: Iterable[Point]) -> None:
         """Write points, and replace existing points with the same ids. Return after the server has applied the writes."""
-        from qdrant_client.models import PointStruct  # noqa: PLC0415  slow to import
+        from qdrant_client.models import PointStruct  # noqa: PLC0415  slow to load
 
         for some in pieces(points):
             made = [PointStruct(id=one.id, vector=one.vector, payload=one.payload) for one in some]
@@ -194,7 +194,7 @@ class Session:
 
     def snapshot(self) -> Snapshot | None:
         """Make the server write its own snapshot of the collection. Return None when the server does not support snapshots."""
-        from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
+        from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to load
 
         try:
             made = self._ask(self.client.create_snapshot)
@@ -213,7 +213,7 @@ class Session:
 
         Return the reason if the server refuses, and otherwise an empty text.
         """
-        from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
+        from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to load
         from qdrant_client.models import SnapshotPriority  # noqa: PLC0415  an extra, and slow to load
 
         try:
@@ -235,7 +235,7 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
     """Yield a session with the server of ``service``. Raises CouldNotVerify for errors of the server or the connection,
     and for an answer that takes longer than ``answer_s`` seconds."""
     try:
-        from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to import
+        from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to load
         from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415  an extra, and slow to load
         from qdrant_client.http.exceptions import ApiException  # noqa: PLC0415  an extra, and slow to load
     except ImportError as error:
@@ -298,7 +298,7 @@ def _bounded(service: Qdrant, answer: Any) -> None:
     """Limit the size of the body of ``answer``, an httpx response, before the body is read. Raises CouldNotVerify when the
     body is compressed. Later reads raise CouldNotVerify when the body exceeds the limit.
     """
-    from httpx import SyncByteStream  # noqa: PLC0415  comes with qdrant-client
+    from httpx import SyncByteStream  # noqa: PLC0415  an extra
 
     what = f"an answer of {service.name} at {service.url}"
     if answer.headers.get("content-encoding", "identity") != "identity":

@@ -14,6 +14,7 @@ SYSTEM = System(
     actions={"redis": ".actions"},
     probes={"redis": ".probes"},
     services={"redis": ".service", "redis_rdb": ".rdb", "redis_aof": ".aof"},
+    logins={"redis": ".login_check"},
     needs=("tar",),
     examples="examples",
     host_needs=".host_needs",

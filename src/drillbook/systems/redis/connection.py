@@ -50,7 +50,7 @@ class Session:
         """Send ``commands`` at once, and yield the answers one by one. The size of each answer is limited. Refused commands
         have the same answers as in ``batch``.
         """
-        from redis.exceptions import ResponseError  # noqa: PLC0415  slow to import
+        from redis.exceptions import ResponseError  # noqa: PLC0415  slow to load
 
         self.deadline.check()
         if commands:
@@ -166,7 +166,7 @@ def opened(
     Raises redis.RedisError or OSError when the connection or the login fails, and CouldNotVerify when an answer is larger
     than the limit. Later reads of the connection raise the same errors.
     """
-    from redis.backoff import NoBackoff  # noqa: PLC0415  slow to import
+    from redis.backoff import NoBackoff  # noqa: PLC0415  slow to load
     from redis.retry import Retry  # noqa: PLC0415  slow to load
 
     # If the library repeated a failed write, the canary would not see the failure that it must measure.
@@ -210,7 +210,7 @@ def connected(ctx: Context, service: Redis) -> Iterator[Session]:
     """Open a session with ``service``. Raises CouldNotVerify for any error of the server or the connection, and HostError
     when the host cannot be used.
     """
-    from redis.exceptions import RedisError  # noqa: PLC0415  slow to import
+    from redis.exceptions import RedisError  # noqa: PLC0415  slow to load
 
     password = service.password.reveal() if service.password else None
     with ctx.reach(service) as (address, port), Lines(ctx.deadline) as lines:

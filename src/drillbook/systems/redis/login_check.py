@@ -15,9 +15,10 @@ _REFUSED = re.compile(
 )
 
 
-def refused(ctx: Context, service: Redis) -> str:
+def refused(ctx: Context, service: Redis, *, database: str | None = None, as_user: bool = False) -> str:
     """Return the message of a server that refuses the login. Empty if the login works, for any other error, and also if
     the server does not answer, because the drill may start it."""
+    del database, as_user
     with suppress(DrillbookError, OSError):
         try:
             with connected(ctx, service) as session:

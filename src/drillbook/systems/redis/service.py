@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from drillbook.sdk.context import Context
 from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import Password, Port
 
@@ -69,13 +68,6 @@ class Redis(Sandboxed):
     def greeting(self) -> bytes:
         """PING command, which the server answers without a login."""
         return b"PING\r\n"
-
-    def refused_login(self, ctx: Context, *, database: str | None = None, as_user: bool = False) -> str:
-        """Log in, and return the message of a server that refuses this; see `Service.refused_login`."""
-        from drillbook.systems.redis.login_check import refused  # noqa: PLC0415  it imports this module
-
-        del database, as_user
-        return refused(ctx, self)
 
     @property
     def listens(self) -> tuple[str, int] | None:

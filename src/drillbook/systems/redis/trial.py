@@ -90,7 +90,7 @@ class _Taken(Exception):
 
 
 def _session(ctx: Context, server: Future[Output], port: int, password: str) -> Iterator[Session]:
-    from redis.exceptions import RedisError  # noqa: PLC0415  slow to import
+    from redis.exceptions import RedisError  # noqa: PLC0415  slow to load
 
     line = None
     while line is None:

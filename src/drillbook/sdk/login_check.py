@@ -1,0 +1,33 @@
+"""Logins that are tried before a drill, as a later step will use them. Nothing is changed.
+
+A system declares the modules that try them, for its kinds of services with a login, in the field ``logins``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from drillbook.sdk import discovery
+from drillbook.sdk.context import Context
+from drillbook.sdk.service import Service
+
+
+class LoginCheck(Protocol):
+    """Function ``refused`` of a module that tries logins."""
+
+    def __call__(self, ctx: Context, service: Service, *, database: str | None = None, as_user: bool = False) -> str:
+        """Return what ``refused`` of this module returns, for one kind of service."""
+
+
+def refused(ctx: Context, service: Service, *, database: str | None = None, as_user: bool = False) -> str:
+    """Log in as a step would, and return the message of a server that refuses this. Nothing is changed.
+
+    The result is empty if the login works, if the server does not answer, and for a kind of service without logins.
+    ``database``: another database than that of the service. ``as_user``: True for the role of the application, where a
+    service also has an administrator.
+    """
+    for system in discovery.systems():
+        if module := system.modules("logins").get(discovery.kind_default(type(service))):
+            check: LoginCheck = discovery.imported(module).refused
+            return check(ctx, service, database=database, as_user=as_user)
+    return ""
