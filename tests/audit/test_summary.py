@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from drillbook.audit import html, markdown, summary, summary_layout
+from drillbook.audit import exempt_list, html, markdown, summary, summary_layout
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed import MissedRow
@@ -495,8 +495,8 @@ def test_exempt_services_are_named_with_the_reason(tmp_path):
 
 
 def test_exempt_services_behind_a_long_name_are_counted():
-    assert summary._exempt_texts(["a" * 80, "b", "c"], "copies") == ("a" * 74 + "… and 2 more", "copies")
-    assert summary._exempt_texts(["a" * 80], "a copy") == ("a" * 74 + "…", "a copy")
+    assert exempt_list.texts(["a" * 80, "b", "c"], "copies") == ("a" * 74 + "… and 2 more", "copies")
+    assert exempt_list.texts(["a" * 80], "a copy") == ("a" * 74 + "…", "a copy")
 
 
 def test_the_lab_is_explained_once_and_columns_name_their_runs(tmp_path):

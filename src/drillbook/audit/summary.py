@@ -8,7 +8,7 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import content, rehearsed, run_rows, service_groups, services, wording
+from drillbook.audit import content, exempt_list, rehearsed, run_rows, service_groups, services, wording
 from drillbook.audit.alerts import Alert, alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdict
@@ -41,20 +41,15 @@ from drillbook.report.wording import CLOCKS, OBJECTIVES
 
 FILE = "summary.html"
 MOST_LETTERS, MOST_NAME = 165, 26
-MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
-"""Limits for exemptions. ``MOST_EXEMPT``: largest number of reasons that the page shows. ``MOST_EXEMPT_LETTERS``: largest
-length of each reason, and of the list of services that share the reason.
-"""
 NEVER = "never drilled"
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
 FIGURES_NOTE = "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
 """Explanations of the table."""
 REHEARSED_NOTE = "A backup was restored into a sandbox, and nothing was broken; the figure is no RTO and no RPO."
-EXEMPT_LEAD = "Exempt by a statement in the inventory; the audit tells which of them runs confirm:"
 _FIXED = {
     "rpo_name": OBJECTIVES["rpo"],
     "digest_name": wording.EVIDENCE_DIGEST,
-    "exempt_lead": EXEMPT_LEAD,
+    "exempt_lead": exempt_list.LEAD,
     "nothing": wording.NO_ALERT,
     "signs": SIGNS,
 }
@@ -155,15 +150,9 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     """Render the summary as the page ``summary.html``. ``reports_path``: path from the page's folder to the folder of runs."""
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
-    reasons = services.exempt(audit.coverage)
-    listed, _ = leading(reasons, MOST_EXEMPT)
-    exempt = [_exempt_texts(names, reason) for reason, names in listed]
-    more_exempt = sum(len(names) for _, names in reasons[len(listed) :])
+    exempt = exempt_list.of(audit.coverage)
     legend = remarks.legend(row.marks for row in drilled)
-    told = (
-        f"{EXEMPT_LEAD} {', '.join(f'{names} ({reason})' for names, reason in exempt)}, and {more_exempt} more in the audit"
-    )
-    shown, chosen = _fit(audit, rows, found, legend, told if exempt else "")
+    shown, chosen = _fit(audit, rows, found, legend, exempt.sentence)
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -188,8 +177,6 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             never=never,
             environment_note=_environment_note(audit, rows),
             exempt=exempt,
-            exempt_count=sum(len(names) for _, names in reasons),
-            more_exempt=more_exempt,
             alerts=shown,
             hrefs=run_rows.hrefs(audit.runs, reports_path),
             more_alerts=len(found) - len(shown),
@@ -354,11 +341,3 @@ def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
     """
     found = [row for row in goals if row.key == key and row.met and row.measured_s is not None]
     return max(found, key=lambda row: row.measured_s or 0.0, default=None)
-
-
-def _exempt_texts(names: Sequence[str], reason: str) -> tuple[str, str]:
-    """Return the names of exempt services, and the reason that they share. Names that do not fit are counted."""
-    fitting = sum(len(", ".join(names[:number])) <= MOST_EXEMPT_LETTERS for number in range(1, len(names) + 1))
-    shown, others = leading(names, max(fitting, 1))
-    text = ", ".join(shortened(name, MOST_EXEMPT_LETTERS) for name in shown)
-    return text + (f" and {others} more" if others else ""), shortened(reason, MOST_EXEMPT_LETTERS)

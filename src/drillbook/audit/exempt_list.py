@@ -1,0 +1,50 @@
+"""Services that are exempt from drills, as the summary for management lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drillbook.audit import services
+from drillbook.audit.coverage import CoverageRow
+from drillbook.report.shortened import leading, shortened
+
+MOST, MOST_LETTERS = 4, 75
+"""Limits of the list. ``MOST``: largest number of reasons that it shows. ``MOST_LETTERS``: largest length of each reason, and
+of the list of services that share the reason.
+"""
+LEAD = "Exempt by a statement in the inventory; the audit tells which of them runs confirm:"
+
+
+@dataclass(frozen=True, slots=True)
+class Exempt:
+    """Services that are exempt from drills. ``listed``: names of services, with the reason that they share. ``more``: number
+    of the services that are not listed. ``all``: number of all services.
+    """
+
+    listed: tuple[tuple[str, str], ...]
+    more: int
+    all: int
+
+    @property
+    def sentence(self) -> str:
+        """Sentence about these services, as long as the page shows it. It is empty if there are none."""
+        listed = ", ".join(f"{names} ({reason})" for names, reason in self.listed)
+        return f"{LEAD} {listed}, and {self.more} more in the audit" if listed else ""
+
+
+def of(covered: Sequence[CoverageRow]) -> Exempt:
+    """Return the exempt services of an audit."""
+    reasons = services.exempt(covered)
+    shown, _ = leading(reasons, MOST)
+    more = sum(len(names) for _, names in reasons[len(shown) :])
+    listed = tuple(texts(names, reason) for reason, names in shown)
+    return Exempt(listed, more, sum(len(names) for _, names in reasons))
+
+
+def texts(names: Sequence[str], reason: str) -> tuple[str, str]:
+    """Return the names of exempt services, and the reason that they share. Names that do not fit are counted."""
+    fitting = sum(len(", ".join(names[:number])) <= MOST_LETTERS for number in range(1, len(names) + 1))
+    shown, others = leading(names, max(fitting, 1))
+    text = ", ".join(shortened(name, MOST_LETTERS) for name in shown)
+    return text + (f" and {others} more" if others else ""), shortened(reason, MOST_LETTERS)
