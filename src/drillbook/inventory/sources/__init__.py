@@ -1,5 +1,5 @@
-"""Sources of an inventory, one file for each source, and the registry of all sources.
+"""Sources of an inventory. To add a source, write a file with a subclass of `Source`, and add the class in `registry.py`.
 
-Not here: the inventory itself and its merging (one folder up). To add a source, write a file with a subclass of `Source`, and
-add the class in `registry.py`.
+Lives here: one file for each source, and the registry of all sources.
+Lives elsewhere: the inventory itself and its merging (`inventory`).
 """

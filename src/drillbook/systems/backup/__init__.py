@@ -1,9 +1,8 @@
-"""Actions that list, check, measure and restore backups made by the team's own tools, or measure the data that a
-restore loses.
+"""Backups made by the team's own tools, of every kind of backup source.
 
-The package contains the actions `backup.*` and the action `loss.measure`. The same actions serve all kinds of backup sources.
-The interface of a backup source is in `sdk.backup_source`, and the interface of a sandbox in `sdk.sandbox`.
-The driver of each backup tool has a package of its own, such as `systems.restic`.
+Lives here: the actions `backup.*`, which list, check, measure and restore backups, and the action `loss.measure`.
+Lives elsewhere: the interfaces of a backup source and a sandbox (`sdk.backup_source`, `sdk.sandbox`), and the driver of each
+backup tool, which has a package of its own (such as `systems.restic`).
 """
 
 from drillbook.sdk.discovery import System

@@ -1,7 +1,8 @@
-"""Backup source `pgbackrest`: backups in a pgBackRest repository, with point-in-time recovery.
+"""Backup source `pgbackrest`: backups in a pgBackRest repository, with point-in-time recovery. It uses the package
+`systems.postgres`.
 
-The package needs the package `systems.postgres`, which contains the server in a sandbox and the code for WAL files and
-timelines.
+Lives here: the kind of backup `pgbackrest`, its repository and its WAL archive, and recoveries from them.
+Lives elsewhere: the server in a sandbox, and the code for WAL files and timelines (`systems.postgres`).
 """
 
 from drillbook.sdk.discovery import System

@@ -1,8 +1,9 @@
 """PostgreSQL: backups, faults, restores, and verification of recoveries. This package imports two other packages:
 `systems.linux`, and `systems.tar` because it knows the suffixes of compressed files.
 
-The package contains the service kind `postgres`, the backup source `pg_dump`, the actions and probes `postgres.*`, and
-the code for clusters, manifests and comparisons. The PostgreSQL server of the lab is elsewhere, in `lab.database`.
+Lives here: the service kind `postgres`, the backup source `pg_dump`, the actions and probes `postgres.*`, and the code for
+clusters, manifests and comparisons.
+Lives elsewhere: the PostgreSQL server of the lab (`lab.database`), the backup source `pgbackrest` (`systems.pgbackrest`).
 """
 
 from drillbook.sdk.discovery import System

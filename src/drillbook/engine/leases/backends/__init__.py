@@ -1,5 +1,8 @@
 """Lease backends, one shell file each: watchers of a lease on its target, and boot hooks that undo after a reboot.
 
+Lives here: the shell functions of each backend, and the list of all backends.
+Lives elsewhere: the lease itself and its watcher (`engine.leases`).
+
 To add a backend, write a file in this folder, list it in WATCHERS or BOOT_HOOKS, and add its name to `Watcher` or
 `BootHook` in `sdk.host`. The file implements these functions; WORD is the name of the backend in the inventory:
 

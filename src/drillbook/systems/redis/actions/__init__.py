@@ -1,1 +1,5 @@
-"""Actions `redis.*`, in one module for each group."""
+"""Actions `redis.*`, in one module for each group.
+
+Lives here: backups, the fault that deletes all keys, checks of health, and the newest moment of data.
+Lives elsewhere: connections, saving, restoring and comparing of keyspaces (`systems.redis`).
+"""
