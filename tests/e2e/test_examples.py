@@ -20,7 +20,7 @@ ELSEWHERE = {
     "ansible-restore": "tests/e2e/test_own_playbook.py",  # the playbook is a team's own
     "linux-capture": "tests/systems/linux/test_network.py",  # tcpdump needs rights that the lab's hosts lack
     "linux-filters": "tests/systems/linux/test_network.py",  # only root reads packet filters
-    "linux-network-delay": "tests/systems/linux/test_network.py",  # skipped where the kernel has no sch_netem
+    "linux-network-delay": "tests/systems/linux/test_network.py",  # refused where the kernel has no sch_netem
     "linux-network-drop": "tests/systems/linux/test_network.py",  # packet filters need root on the host
     "linux-network-reset": "tests/systems/linux/test_network.py",
     "mariadb-compare": "tests/systems/mariadb/test_drill.py",  # the lab's shop runs only during drills that start it

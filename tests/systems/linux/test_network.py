@@ -454,9 +454,25 @@ def can_delay(far):
     return subprocess.run(["unshare", "-n", *add], capture_output=True, check=False).returncode == 0
 
 
-def test_a_delay_is_real_proven_and_undone(far):
+def refused_without_netem(far):
+    """On a kernel without sch_netem: the fault is refused before the drill; an injection fails, and leaves nothing."""
+    fault, ctx = make("delay", peer=PEER, peer_port=PORT, by="300ms"), far.context()
+    with pytest.raises(NotReady, match="its kernel cannot delay packets: ") as failure:
+        fault.ready(ctx)
+    assert "load the modules sch_netem and sch_prio, or use `relay.delay`" in failure.value.hint
+    try:
+        with pytest.raises(StepFailed, match=r"tc rejects the delay: .*qdisc"):
+            fault.inject(ctx)
+        assert fault.active(ctx) is False
+    finally:
+        carry_out(ctx, fault.undo(ctx), 2)
+    assert "noqueue 0:" in far.target.sh("tc", "qdisc", "show", "dev", "x0")
+
+
+def test_a_delay_is_real_proven_and_undone_or_refused_by_a_kernel_without_netem(far):
     if not can_delay(far):
-        pytest.skip("this kernel has no sch_netem: network.delay cannot be tried here")
+        refused_without_netem(far)
+        return
     fault, ctx = make("delay", peer=PEER, peer_port=PORT, by="300ms"), far.context()
     fault.ready(ctx)
     undo = fault.undo(ctx)
@@ -519,6 +535,7 @@ EXAMPLES = {
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_passes_between_these_machines(far, tmp_path, name):
+    """On a kernel without sch_netem, the example with a delay is refused, with the remedy, and injects nothing."""
     if name == "linux-capture":
         need("tcpdump")
     host = (
@@ -537,10 +554,12 @@ def test_an_example_passes_between_these_machines(far, tmp_path, name):
         folder, view = Orchestrator(Project(tmp_path), found, lambda event: None).run(made)
     assert view.result.residue == ()
     if name == "linux-network-delay" and not can_delay(far):
-        assert (view.result.verdict, "sch_netem" in view.result.findings[0].remedy) == (Verdict.REFUSED, True), view.result
-        pytest.skip(
-            "this kernel has no sch_netem, so that the example is refused: it passes only where packets can be delayed"
-        )
+        assert view.result.verdict is Verdict.REFUSED, view.result
+        (found,) = view.result.findings
+        assert (found.code, "sch_netem" in found.remedy) == ("not-ready", True), found
+        assert "its kernel cannot delay packets: " in found.measured
+        assert not [event.kind for event in read(folder / FILE).events if event.kind.startswith("fault.")]
+        return
     assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
     if name == "linux-capture":
         assert view.result.steps[0].facts["connections"] > 0
@@ -568,7 +587,8 @@ def connecting(far):
 )
 def test_opening_removes_the_faults_of_this_run_alone(far, name, fields):
     if name == "delay" and not can_delay(far):
-        pytest.skip("this kernel has no sch_netem: network.delay cannot be tried here")
+        refused_without_netem(far)  # so there is never a delay to remove
+        return
     mine, other = far.context(step="inject.2"), far.context(run="20260101T000000Z-test-0002")
     kept = make("drop", peer=PEER, peer_port=OTHER_PORT)
     fault = make(name, peer=PEER, peer_port=PORT, **fields)
