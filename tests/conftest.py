@@ -5,12 +5,16 @@ same time.
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from drillbook.sdk import discovery
 from tests import machine, tiers
 
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
 LEFT = pytest.StashKey[int]()
+# How long Hypothesis takes to draw an example, or a test to run one, depends on what else the machine does.
+settings.register_profile("drillbook", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("drillbook")
 
 
 def pytest_ignore_collect(collection_path, config):

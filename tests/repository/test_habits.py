@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import time
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from bench import release
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from drillbook.cli import developer_tasks
 from tests.cli.ci_schema import assert_fits
@@ -320,3 +323,14 @@ def test_no_text_leaves_the_plural_to_its_reader():
     assert len(places) > 500
     told = re.compile(r"(?<=[ }])[a-z]+\((?:s|es|ies)\)(?=[ .,;:\"'])")
     assert [path for path in places if told.search(path.read_text())] == []
+
+
+def test_a_busy_machine_fails_no_test_by_examples():
+    """Examples that are drawn slowly, as on a machine that does much else, are no mistake of a test."""
+
+    @settings(max_examples=10, phases=[Phase.generate], database=None)
+    @given(st.integers().map(lambda number: time.sleep(0.15) or number))
+    def property_(number):
+        assert isinstance(number, int)
+
+    property_()
