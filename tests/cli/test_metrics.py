@@ -1,5 +1,7 @@
 """`metrics.write` and `metrics.files`, and the metrics that each run writes when `drillbook.yml` names a file."""
 
+import json
+import re
 import sys
 
 import pytest
@@ -51,6 +53,32 @@ def test_a_record_of_schedules_that_cannot_be_read_is_a_metric_and_a_torn_last_l
     record.unlink()
     record.mkdir()
     assert "drillbook_schedule_record_damaged 1.0" in folder.run("metrics.write", "--stdout").stdout
+
+
+def test_the_metrics_forget_a_retired_environment_until_it_exists_again(folder):
+    folder.write("every: 7d\nguard: {environments: [lab, staging]}\n" + PROOF)
+    staging = folder.root / "inventory" / "staging.yml"
+    text = (folder.root / "inventory" / "lab.yml").read_text().replace("environment: lab", "environment: staging")
+    staging.write_text(text)
+    for name in ("lab", "staging"):
+        assert folder.run("drill", "sample", "--quiet", "--inventory", name).returncode == 0
+
+    def states():
+        """Environments in the metrics of schedules."""
+        found = folder.run("metrics.write", "--stdout").stdout
+        return set(re.findall(r'drillbook_(?:never_passed|overdue_timestamp_seconds)\{.*environment="(\w+)"', found))
+
+    assert states() == {"lab", "staging"}
+    staging.unlink()
+    assert states() == {"lab", "staging"}, "nobody retired it"
+    done = folder.run("schedule.retire", "--environment", "staging", "--reason", "staging was removed")
+    assert done.returncode == 0, done.stderr
+    assert states() == {"lab"}
+    (line,) = (folder.root / "reports" / "schedule.jsonl").read_text().splitlines()
+    told = {key: json.loads(line)[key] for key in ("kind", "drill", "environment", "message")}
+    assert told == {"kind": "retired", "drill": "", "environment": "staging", "message": "staging was removed"}
+    staging.write_text(text)
+    assert states() == {"lab", "staging"}
 
 
 def test_without_settings_a_run_writes_none(folder):

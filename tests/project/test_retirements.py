@@ -69,6 +69,24 @@ def test_a_retired_environment_is_neither_due_nor_missing_until_it_runs_again(fo
     assert states(folder)[other] == "never passed", "a later run ends the retirement"
 
 
+def test_a_drill_without_a_file_is_retired_in_one_environment_with_person_and_reason(folder):
+    (folder.root / "drills" / "sample.yml").unlink()
+    (folder.root / "inventory" / "staging.yml").unlink()
+    folder.environment["DRILLBOOK_OPERATOR"] = "ann"
+    done = folder.run("schedule.retire", "sample", "--environment", "staging", *WHY)
+    assert done.returncode == 0, done.stderr
+    assert "sample in staging: retired on " in done.stdout
+    entries, damage, torn = schedule_record.read(folder.root / "reports")
+    (made,) = retirements.of(entries)
+    assert (made.drill, made.environment, made.by, made.reason) == ("sample", "staging", "ann", WHY[1])
+    assert (damage, torn) == ("", "")
+    record = folder.root / "reports" / "schedule.jsonl"
+    record.unlink()
+    record.mkdir()
+    refused = folder.run("schedule.retire", "sample", *WHY)
+    assert (refused.returncode, "schedule.jsonl cannot be written: Is a directory" in refused.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
