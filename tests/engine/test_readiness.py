@@ -49,6 +49,24 @@ def test_one_command_asks_a_host_for_the_programs_of_all_its_steps(small):
     assert asked(small.hosts["b"]) == [("one", "three")]
 
 
+FAULT = "  - command.run: {argv: [break], effect: fault, undo: [mend], proof: [look]}\n    hosts: a\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "refused", "doubted"),
+    [("", 2, 0), ("inject:\n" + step("make", hosts="a").replace("read", "write"), 0, 2), ("inject:\n" + FAULT, 0, 2)],
+)
+def test_what_an_earlier_step_may_supply_is_not_refused_but_told(small, before, refused, doubted):
+    for host in small.hosts.values():
+        host.on("sh", lacks("gone"))
+    stage, doubts = small.stage(small.plan(before + "verify:\n" + step("env", "gone"))), []
+    try:
+        assert len(readiness.of_steps(stage, doubts)) == refused
+    finally:
+        stage.journal.close()
+    assert ["'gone' is not installed; an earlier step may change this" in text for text in doubts] == [True] * doubted
+
+
 def test_hosts_are_asked_at_the_same_time(small):
     """Each host answers only after the other one was asked, too."""
     both = threading.Barrier(2)

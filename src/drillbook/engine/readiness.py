@@ -118,6 +118,8 @@ class _Check:
     changed: bool
     """True when an earlier step of the drill, other than a fault, may write files, such as backups."""
 
+    disturbed: bool
+    """True when an earlier step of the drill is a fault by commands of the drill."""
     verified: frozenset[str]
     """Names of the backup sources that a step verifies before the first fault."""
     printed: dict[tuple[str, ...], Any]
@@ -143,6 +145,7 @@ class _Check:
                 programs=self.programs,
                 origins=origins(stage.plan.steps, self.step),
                 changed=self.changed,
+                disturbed=self.disturbed,
                 verified=self.verified,
                 printed=self.printed,
                 doubt=doubt,
@@ -172,7 +175,8 @@ def _checks(stage: Stage) -> list[_Check]:
     """
     checks: list[_Check] = []
     printed: dict[tuple[str, ...], Any] = {}
-    programs, names, changed, logins = Programs(), stage.names(), False, Logins()
+    programs, names, logins = Programs(), stage.names(), Logins()
+    changed = disturbed = False
     verified = sources_verified(stage.plan.steps)
     for step in stage.plan.steps:
         try:
@@ -183,8 +187,9 @@ def _checks(stage: Stage) -> list[_Check]:
         for host in step.hosts:
             become = stage.become(step.id, host)
             programs.expect(host, become.user if become else "", wanted)
-            checks.append(_Check(step, host, action, programs, changed, verified, printed, logins))
+            checks.append(_Check(step, host, action, programs, changed, disturbed, verified, printed, logins))
         changed = changed or step.effect is Effect.WRITE
+        disturbed = disturbed or (step.effect is Effect.FAULT and isinstance(action, Action) and action.ANY_DATA)
     return checks
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from drillbook.errors import HostError, PlanError
+from drillbook.errors import HostError, NotReady, PlanError
 from drillbook.events.content import Content
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.sdk import target_folders
@@ -66,6 +66,12 @@ class Context:
     """
     changed: bool = False
     """True when an earlier step of the drill, other than a fault, changes something. Such a step may for example create a
+    file that the `ready` check does not find yet.
+
+    Only the `ready` check has this value.
+    """
+    disturbed: bool = False
+    """True when an earlier step of the drill is a fault by commands of the drill. Such commands may for example create a
     file that the `ready` check does not find yet.
 
     Only the `ready` check has this value.
@@ -152,6 +158,15 @@ class Context:
         """Record in a check before a drill that ``text`` was not verified. In a run, nothing is recorded."""
         if self.doubt:
             self.doubt(text)
+
+    def lacking(self, refusal: NotReady) -> None:
+        """Raise ``refusal`` about something that a step needs, unless an earlier step of the drill may still supply it.
+
+        In that case, record in a check before a drill that it was not verified.
+        """
+        if not (self.changed or self.disturbed):
+            raise refusal
+        self.unsure(f"{refusal.message}; an earlier step may change this")
 
     def remark(self, text: str) -> None:
         """Show ``text`` in the output of `drill.check`, without an effect on its result. In a run, nothing is shown."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.errors import NotReady
+from drillbook.errors import NotReady, StepFailed
 from drillbook.judge.result import Verdict
 from drillbook.sdk.action import Effect, find
 from drillbook.systems.command.service import Command
@@ -73,6 +73,41 @@ def test_what_is_missing_refuses_a_step_that_works_with_it(ground, name, params,
         assert action.active(ctx) is True
     if action.effect is not Effect.READ and (undo := action.undo(ctx)).kind == "commands":
         ground.undo(undo)
+
+
+READ = {"effect": "read"}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "said"),
+    [
+        ("command.run", {**READ, "argv": ["env", "A=1", "DIR/tool"]}, PROGRAM),
+        ("command.run", {**READ, "argv": ["nice", "-n", "1", "timeout", "9", "./tool"], "cwd": "DIR"}, PROGRAM),
+        ("command.script", {**READ, "path": "DIR/named"}, "first line of the script .*/named names '.*/tool', which is not"),
+        ("command.script", {**READ, "path": "DIR/looked-up"}, "first line of the script .*/looked-up names '.*/tool'"),
+        ("command.check", {"service": "queue"}, PROGRAM),
+    ],
+)
+def test_a_program_that_another_one_starts_refuses_a_step_that_works_with_it(ground, name, params, said):
+    folder = ground.root / "own"
+    folder.mkdir()
+    for script, line in (("named", "#!"), ("looked-up", "#!/usr/bin/env ")):
+        (folder / script).write_text(f"{line}{folder}/tool\n")
+        (folder / script).chmod(0o755)
+    ground.services["queue"] = Command(name="queue", host="here", check=("env", f"{folder}/tool"))
+    action = find(name).model_validate(json.loads(json.dumps(params).replace("DIR", str(folder))))
+    with pytest.raises(StepFailed, match=r"status 12[67]"):
+        action.run(ground.ctx())
+    told = []
+    if name != "command.check":
+        action.ready(replace(ground.ctx(), changed=True, doubt=told.append))
+        assert [text.rpartition("; ")[2] for text in told] == ["an earlier step may change this"]
+
+    def mend():
+        (folder / "tool").symlink_to("/bin/true")
+
+    refused_until(lambda: action.ready(ground.ctx()), said, mend)
+    action.run(ground.ctx())
 
 
 @pytest.mark.parametrize("lacking", ["undo", "proof"])

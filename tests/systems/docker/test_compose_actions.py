@@ -27,7 +27,8 @@ def test_containers_of_compose_run_are_no_service(box, project):
     assert set(Ps(service="box").run(box.ctx())["services"]) == {"api", "cache"}
 
 
-def test_a_service_of_several_containers_is_refused(box, project):
+@pytest.mark.parametrize("kind", [Ps, Stop])
+def test_a_service_of_several_containers_is_refused(box, project, kind):
     project("api")
     one = box.services
     second = project("api")
@@ -39,7 +40,7 @@ def test_a_service_of_several_containers_is_refused(box, project):
         box.made.remove(second)
         box.services = one
 
-    refused_until(lambda: Stop(service="box").ready(box.ctx()), "has more than one container", remove)
+    refused_until(lambda: kind(service="box").ready(box.ctx()), "has more than one container", remove)
 
 
 def test_where_nothing_runs_nothing_is_stopped_and_nothing_would_be_started(box, project):

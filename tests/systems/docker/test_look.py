@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.errors import Cancelled, CouldNotVerify, StepFailed
+from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
 from drillbook.hosts.open import open_host
 from drillbook.sdk.host import Deadline
-from drillbook.systems.docker.actions.change import Start
+from drillbook.systems.docker.actions.change import Connect, SetMemory, Start
 from drillbook.systems.docker.actions.look import Inspect, Logs, Running, Stats
 from drillbook.systems.docker.service import Container
 from drillbook.systems.units.service import Process
@@ -174,6 +174,51 @@ def test_inspect_tells_no_value_of_the_environment(box):
     kept = (box.root / "run" / facts["evidence"]["file"]).read_text()
     assert "hunter2" not in kept + json.dumps(facts)
     assert "DB_PASSWORD=***" in kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        (Logs, {}),
+        (Stats, {}),
+        (Inspect, {}),
+        (SetMemory, {"memory": 64 << 20, "swap": 64 << 20}),
+        (Connect, {"network": "none"}),
+    ],
+)
+def test_a_container_that_is_absent_refuses_what_works_with_it(box, kind, params):
+    made, gone = box.container(), Container(name="box", host="here", container="drillbook-test-absent")
+    action = kind(service="box", **params)
+    box.services["box"] = gone
+    with pytest.raises(CouldNotVerify, match="there is no container"):
+        action.run(box.ctx())
+    told = []
+    action.ready(replace(box.ctx(), changed=True, doubt=told.append))
+    assert ["an earlier step may change this" in text for text in told] == [True]
+    named = gone.model_copy(update={"container": made.name})
+    refused_until(lambda: action.ready(box.ctx()), "there is no container", lambda: box.services.update(box=named))
+    action.run(box.ctx())
+
+
+def test_a_network_that_is_absent_refuses_a_connection(box):
+    made = box.container()
+    action = Connect(service="box", network="drillbook-test-absent")
+    with pytest.raises(StepFailed, match="network drillbook-test-absent not found"):
+        action.run(box.ctx())
+    with pytest.raises(NotReady, match="network drillbook-test-absent not found") as refusal:
+        action.ready(box.ctx())
+    assert refusal.value.hint
+    Connect(service="box", network=next(iter(made.attrs["NetworkSettings"]["Networks"]))).ready(box.ctx())
+
+
+def test_a_container_that_is_stopped_refuses_a_measurement(box):
+    made = box.container()
+    made.stop(timeout=0)
+    action = Stats(service="box")
+    with pytest.raises(CouldNotVerify, match="is exited"):
+        action.run(box.ctx())
+    refused_until(lambda: action.ready(box.ctx()), "so its resource use could not be measured", made.start)
+    action.run(box.ctx())
 
 
 def test_an_unknown_container_and_a_service_that_is_none(box):

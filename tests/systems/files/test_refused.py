@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import find
 from drillbook.sdk.service import Http
 from drillbook.systems.files import archives
@@ -201,3 +202,36 @@ def test_the_newest_write_needs_gnu_find_and_the_account(ground, monkeypatch, fi
 
     refused_until(lambda: newest.ready(ground.ctx()), said, mend)
     assert newest.run(ground.ctx())["newest_moment"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda place: shutil.rmtree(place.folder), "the path to digest, .*/folder, does not exist"),
+        (lambda place: place.file.unlink(), "is no file, and contains no files"),
+        pytest.param(
+            lambda place: place.folder.chmod(0),
+            "cannot be read by this user",
+            marks=pytest.mark.skipif(not is_root(), reason="only root can become the ordinary user"),
+        ),
+    ],
+)
+def test_a_path_without_files_refuses_a_digest_that_works_with_them(users_ground, spoil, said):
+    place = Place(users_ground)
+    action = find("files.digest").model_validate({"path": str(place.folder)})
+    spoil(place)
+    with pytest.raises(CouldNotVerify, match="could not be computed"):
+        action.run(users_ground.ctx())
+    told = []
+    action.ready(replace(users_ground.ctx(), disturbed=True, doubt=told.append))
+    assert ["an earlier step may change this" in text for text in told] == [True]
+
+    def mend():
+        place.folder.mkdir(exist_ok=True)
+        place.folder.chmod(0o755)
+        place.file.write_text("back\n")
+        place.whole()
+
+    refused_until(lambda: action.ready(users_ground.ctx()), said, mend)
+    assert action.run(users_ground.ctx())["files"] == 1
+    find("files.digest").model_validate({"path": str(place.file)}).ready(users_ground.ctx())

@@ -5,11 +5,12 @@ import json
 import shutil
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.systems.http.actions.reading import Health
 from drillbook.systems.linux.actions.host import Disk, Memory, OomKills
 from drillbook.systems.linux.actions.net import Resolve, Route
@@ -22,6 +23,19 @@ from tests.systems.ground import PLAIN, path_without
 from tests.systems.refusals import refused_until
 
 TEMPLATE = "# the API\nDATABASE_URL=\nexport REDIS_URL=\nDEBUG=''\n# optional: SENTRY_DSN=\n"
+
+
+def test_a_path_that_is_absent_refuses_a_look_at_its_disk(ground):
+    action = Disk(path=f"{ground.root}/mounted")
+    with pytest.raises(HostError, match="No such file"):
+        action.run(ground.ctx())
+    told = []
+    action.ready(replace(ground.ctx(), changed=True, doubt=told.append))
+    assert ["an earlier step may change this" in text for text in told] == [True]
+    make = (ground.root / "mounted").mkdir
+    refused_until(lambda: action.ready(ground.ctx()), "`df` cannot examine .*/mounted: .*No such file", make)
+    assert action.run(ground.ctx())["filesystems"]
+    Disk().ready(ground.ctx())
 
 
 def test_disk(ground):

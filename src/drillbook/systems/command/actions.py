@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from drillbook.errors import NotReady, PlanError, StepFailed
+from drillbook.errors import PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Effect, Facts, Fault, Place, Read, Undo
 from drillbook.sdk.free import RESTORE, Free, declared_undo, ended_wrongly
 from drillbook.sdk.host import Deadline, Output, as_user, printable, shown
 from drillbook.sdk.service import handed
 from drillbook.sdk.sudo_question import need_account
+from drillbook.systems.command import needed
 from drillbook.systems.command.service import Command
 from drillbook.systems.command.stages import Stages
 from drillbook.values import SECRET_MARK, Handed, Secret
@@ -30,7 +32,7 @@ class Check(Read):
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the program of the health command."""
-        return ctx.service(self.service, Command).check[:1]
+        return needed.programs(None, ctx.service(self.service, Command).check)
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
         """Return the health command."""
@@ -40,7 +42,7 @@ class Check(Read):
     def ready(self, ctx: Context) -> None:
         """Check that the host has the program, and lets this account run the program as the service's user `run_as`."""
         service = ctx.service(self.service, Command)
-        _need(ctx, service.check[0], "`check` of the service in the inventory")
+        needed.need(ctx, {"`check` of the service in the inventory": self.programs(ctx)})
         need_account(ctx, service.run_as, service.check)
 
     def run(self, ctx: Context) -> Facts:
@@ -60,34 +62,6 @@ class Check(Read):
                 ],
             )
         return facts
-
-
-def _need(ctx: Context, program: str, place: str) -> None:
-    """Raise NotReady when the host lacks ``program``. The hint names ``place``, the field with the program."""
-    if ctx.missing(program):
-        raise NotReady(
-            f"{ctx.host.name}: the program {program!r} is not installed", hint=f"install the program, or correct {place}"
-        )
-
-
-def _need_folder(ctx: Context, folder: str | None) -> None:
-    """Raise NotReady when commands cannot work in ``folder``, the value of `cwd`. None means the home folder.
-
-    A folder that does not exist is accepted if an earlier step of the drill could still create it.
-    """
-    if folder is None or ctx.run("sh", "-c", 'cd -- "$1"', "sh", folder).ok:
-        return
-    if not ctx.changed or ctx.run("test", "-e", folder).ok:
-        raise NotReady(
-            f"{ctx.host.name}: the working directory {folder} does not exist, or this user may not enter it",
-            hint="correct `cwd`, or run as a user who may enter the folder",
-        )
-
-
-def _started_in(folder: str | None, program: str) -> str:
-    """Return the path of a program started in ``folder``. A name for PATH (without a slash) is returned unchanged."""
-    beside = folder is not None and "/" in program and not program.startswith("/")
-    return f"{folder}/{program}" if beside else program
 
 
 def _text(data: bytes) -> str:
@@ -162,22 +136,21 @@ class Run(Free, Fault):
         """True when the drill declares `undo: restore`, which means that no command can undo the fault."""
         return bool(self.if_known("undo_") == RESTORE)
 
-    def _started(self) -> dict[str, str]:
+    def _started(self) -> dict[str, tuple[str, ...]]:
         """Return the programs of the step's commands. The key is the name of the field that contains the command. A program
         is left out if its path is not known yet.
         """
         commands = {"argv": self.if_known("argv"), "undo": self.if_known("undo_"), "proof": self.if_known("proof")}
-        folder = self.if_known("cwd")
-        known = {field: argv[0] for field, argv in commands.items() if isinstance(argv, tuple)}
+        folder, path = self.if_known("cwd"), "PATH" in self.if_known("env", {})
         return {
-            field: _started_in(folder, program)
-            for field, program in known.items()
-            if self.known("cwd") or program.startswith("/") or "/" not in program
+            field: needed.programs(folder, argv[:1] if path else argv, anywhere=self.known("cwd"))
+            for field, argv in commands.items()
+            if isinstance(argv, tuple)
         }
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the programs of the command, of its undo and of its proof."""
-        return tuple(self._started().values())
+        return tuple(chain.from_iterable(self._started().values()))
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
@@ -194,9 +167,8 @@ class Run(Free, Fault):
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has the working directory, and the programs of the command, of its undo and of its proof."""
-        for field, program in self._started().items():
-            _need(ctx, program, f"`{field}`")
-        _need_folder(ctx, self.if_known("cwd"))
+        needed.need(ctx, self._started())
+        needed.need_folder(ctx, self.if_known("cwd"))
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last
@@ -321,14 +293,14 @@ class Script(Free):
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the interpreter and the program of the undo if the drill sets them."""
-        return tuple(self._started().values())
+        return tuple(chain.from_iterable(self._started().values()))
 
-    def _started(self) -> dict[str, str]:
+    def _started(self) -> dict[str, tuple[str, ...]]:
         """Return the interpreter and the program of the undo. The key is the name of the field, `interpreter` or `undo`. A
         program that is not known yet is left out.
         """
         commands = {"interpreter": self.if_known("interpreter"), "undo": self.if_known("undo_")}
-        return {field: argv[0] for field, argv in commands.items() if argv}
+        return {field: needed.programs(None, argv) for field, argv in commands.items() if argv}
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
@@ -344,23 +316,15 @@ class Script(Free):
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the script can be read, that it can be executed or has an interpreter, and that the working
-        directory exists.
+        """Check that the script can be read, that it can be executed or has an interpreter, that the host has the programs
+        that its first line names, and that the working directory exists.
         """
-        for field, program in self._started().items():
-            _need(ctx, program, f"`{field}`")
-        if self.known("path") and not ctx.run("test", "-r", self.path).ok:
-            raise NotReady(
-                f"{ctx.host.name}: the script {self.path} cannot be read",
-                hint="correct `path`, or copy the script to that path",
-            )
-        itself = self.known("path") and self.known("interpreter") and not self.interpreter
-        if itself and not ctx.run("test", "-x", self.path).ok:
-            raise NotReady(
-                f"{ctx.host.name}: the script {self.path} cannot be executed by this user",
-                hint="set `interpreter`, such as `[sh]`, or make the script executable: chmod +x",
-            )
-        _need_folder(ctx, self.if_known("cwd"))
+        needed.need(ctx, self._started())
+        if self.known("path"):
+            needed.need_script(ctx, self.path)
+        if self.known("path") and self.known("interpreter") and not self.interpreter:
+            needed.need_executable(ctx, self.path)
+        needed.need_folder(ctx, self.if_known("cwd"))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``sha256`` of the script, ``stages`` (name

@@ -42,6 +42,13 @@ class Ps(Read):
     service: ServiceName
     only: Only = ()
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the containers exist."""
+        try:
+            _can_ask(ctx, self.service, self.only)
+        except NotReady as refusal:
+            ctx.lacking(refusal)
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``project``, ``services`` (state, health and exit status of each).
 

@@ -12,7 +12,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Undo, Write
 from drillbook.sdk.free import Free
 from drillbook.sdk.host import printable
-from drillbook.systems.docker.actions.fields import ServiceName, found, running, wait
+from drillbook.systems.docker.actions.fields import ServiceName, found, running, seen, wait
 from drillbook.systems.docker.endpoint import Endpoint
 from drillbook.systems.docker.engine import container_of, place, status_of
 from drillbook.systems.docker.streams import command
@@ -113,6 +113,10 @@ class Connect(Write):
         ),
     ] = ""
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the container and the network exist."""
+        seen(ctx, self.service, self.if_known("network", ""))
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container`` and ``network`` (their names), ``connected`` (false if the container was connected already)."""
         wanted = Endpoint(
@@ -149,6 +153,10 @@ class SetMemory(Write):
     swap: Annotated[
         int, Field(ge=-1, description="Limit of memory plus swap in bytes. The value -1 means that swap is unlimited.")
     ]
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the container exists."""
+        seen(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container`` (name), ``limit_bytes`` (the new memory limit)."""

@@ -21,9 +21,9 @@ ServiceName = Annotated[
 ]
 
 
-def found(ctx: Context, name: str) -> tuple[Place, Any]:
+def found(ctx: Context, name: str, network: str = "") -> tuple[Place, Any]:
     """Return the address of a service's container, and the container as an object of the SDK. Raises NotReady when the
-    container cannot be examined.
+    container cannot be examined, or when its engine has no ``network`` of that name.
 
     The object keeps the state that the engine reported, so this state can still be read after the connection to the
     engine is closed.
@@ -31,9 +31,24 @@ def found(ctx: Context, name: str) -> tuple[Place, Any]:
     try:
         where = place(ctx, name)
         with engine(ctx, where) as one:
-            return where, one.container(where.container)
+            container = one.container(where.container)
+            if network:
+                one.client.networks.get(network)
+            return where, container
     except (CouldNotVerify, StepFailed) as error:
-        raise NotReady(error.message, hint=error.hint) from None
+        raise NotReady(error.message, hint=error.hint or "`docker network ls` lists all networks") from None
+
+
+def seen(ctx: Context, name: str, network: str = "") -> Any | None:
+    """Return the container of a service, if ``found`` can examine it.
+
+    Raises NotReady when it cannot. When an earlier step of the drill may create the container, return None instead.
+    """
+    try:
+        return found(ctx, name, network)[1]
+    except NotReady as refusal:
+        ctx.lacking(refusal)
+    return None
 
 
 def running(ctx: Context, name: str) -> tuple[Place, Any]:

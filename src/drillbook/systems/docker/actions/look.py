@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
-from drillbook.systems.docker.actions.fields import ServiceName, found
+from drillbook.systems.docker.actions.fields import ServiceName, found, seen
 from drillbook.systems.docker.engine import container_of, status_of
 from drillbook.systems.docker.project import told
 from drillbook.systems.docker.streams import log
@@ -73,6 +73,10 @@ class Logs(Read):
         int, Field(ge=1, le=10_000, description="Number of lines to read. At most 1 MiB of the log is stored.")
     ] = 200
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the container exists."""
+        seen(ctx, self.service)
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``lines`` (number), ``errors`` (last 20 lines with errors), ``last`` (last 10 lines), ``evidence`` (the
         log).
@@ -97,6 +101,17 @@ class Stats(Read):
     """Measure the present resource use of a container: CPU (over about one second), memory, processes and network."""
 
     service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the container exists and runs."""
+        container = seen(ctx, self.service)
+        if container is not None and (status := status_of(container)) != "running":
+            ctx.lacking(
+                NotReady(
+                    f"{container.name} is {status}, so its resource use could not be measured",
+                    hint=f"start the container, and find out why it was {status}: docker logs {container.name}",
+                )
+            )
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``cpu_percent``, ``memory_bytes``, ``limit_bytes``, ``memory_percent``, ``pids``, ``received_bytes``,
@@ -135,6 +150,10 @@ class Inspect(Read):
     """Read the settings of a container: image, limits, restart policy, networks, volumes, and the names of its variables."""
 
     service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the container exists."""
+        seen(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``image``, ``restart`` (the restart policy), ``limit_bytes`` (memory limit, null if there is none),

@@ -16,6 +16,19 @@ from drillbook.systems.files.actions.fields import AbsolutePath, need_harmless, 
 
 _DIGEST = 'cd -- "$1" 2>/dev/null || { sha256sum -b -- "$1"; exit; }; find . -type f -exec sha256sum -b -- {} +'
 
+# PATH: exit with status 0 if a digest of the file, or of the files below the folder, can be computed.
+_DIGESTIBLE = """
+test -e "$1" || exit 3
+test -d "$1" || { test -f "$1" || exit 5; test -r "$1" || exit 4; exit 0; }
+cd -- "$1" 2>/dev/null && test -r . || exit 4
+test "$(find . -type f 2>/dev/null | head -n 1)" || exit 5
+"""
+_INDIGESTIBLE = {
+    3: "does not exist",
+    4: "cannot be read by this user",
+    5: "is no file, and contains no files",
+}
+
 
 class Digest(Read):
     """Compute the SHA-256 of a file, or of every file below a folder, on the host."""
@@ -24,6 +37,18 @@ class Digest(Read):
 
     path: AbsolutePath
     sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Expected SHA-256 of the file.")] = None
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the path is a file, or a folder with files, and that the user may read it."""
+        if self.known("path"):
+            tested = ctx.run("sh", "-c", _DIGESTIBLE, "sh", self.path)
+            if why := _INDIGESTIBLE.get(tested.exit or 0):
+                ctx.lacking(
+                    NotReady(
+                        f"{ctx.host.name}: the path to digest, {self.path}, {why}",
+                        hint="correct `path`, or run as a user who may read it",
+                    )
+                )
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``files`` (number of files), ``evidence`` (list of their digests), ``sha256`` (only for a single file)."""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, HostError
+from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
 from drillbook.systems.linux.process_selection import as_root
@@ -47,6 +47,20 @@ class Disk(Read):
         str | None,
         Field(pattern=r"^/", description="Path on the host. Only the file system that contains this path is examined."),
     ] = None
+
+    def ready(self, ctx: Context) -> None:
+        """Check that `df` can examine the path."""
+        if not (path := self.if_known("path")):
+            return
+        tried = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", "--", path)
+        if not tried.ok:
+            said = printable(tried.stderr, limit=200).strip()
+            ctx.lacking(
+                NotReady(
+                    f"{ctx.host.name}: `df` cannot examine {path}: {said}",
+                    hint="correct `path`, or run as a user who may enter its folder",
+                )
+            )
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``filesystems``, ``fullest`` (mount point), ``used_percent`` and ``free_bytes`` of the fullest file system.
