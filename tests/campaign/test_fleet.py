@@ -259,6 +259,11 @@ def test_a_campaign_on_workers_is_not_resumed_without_them(folder, cluster, star
     done = folder.run("campaign", "--resume", timeout=300)
     assert done.returncode == 2
     assert "other machines started drills at some sites" in told(done)
+    again = f"drillbook campaign --resume {campaign_of(folder).name} --on {cluster.address}"
+    assert again in " ".join(told(done).split())
+    recovered = told(folder.run("drill.recover"))
+    assert f"to continue: {again}; other machines started drills: " in recovered
+    assert f":{cluster.root}/north\n" in recovered
     (folder.root / "go").touch()
     assert folder.run("campaign", "--resume", "--on", cluster.address, timeout=300).returncode == 0
 

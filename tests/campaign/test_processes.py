@@ -130,7 +130,11 @@ def test_a_mistake_in_the_inventory_of_one_site_is_found_before_the_first_one_st
 def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them(folder):
     kill(begin(folder, 4, "canary: [s0, s1]\nat_most: 2\n", running=2))
     told = folder.run("drill.recover")
-    assert "the ends of 2 sites are unknown; to continue: drillbook campaign --resume" in " ".join(told.stdout.split())
+    name = campaign_of(folder).name
+    assert (
+        f"{name}: the ends of 2 sites are unknown; to continue: drillbook campaign --resume {name}"
+        in told.stdout.splitlines()
+    )
     second = folder.start("campaign", "--resume")
     until(lambda: any(event["kind"] == "campaign.resumed" for event in events(folder)))
     with pytest.raises(subprocess.TimeoutExpired):
@@ -141,6 +145,16 @@ def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them
     assert count(folder) == 4
     assert {end["state"] for end in ends(folder).values()} == {"passed"}
     assert len(runs(folder)) == 4
+
+
+def test_a_resume_without_any_campaign_says_how_one_begins(folder):
+    for name in ((), ("sample",)):
+        done = folder.run("campaign", "--resume", *name)
+        assert done.returncode == 2
+        said = " ".join(done.stderr.split())
+        assert f"there is no campaign in {folder.root}/reports/campaigns yet" in said
+        assert "begin one: drillbook campaign NAME --sites FILE" in said
+        assert "none" not in said
 
 
 def copied(folder, name):
@@ -168,6 +182,10 @@ def test_a_copied_project_does_not_continue_a_campaign_whose_drills_still_run(fo
     assert f":{folder.root}, but this project is " in told
     assert f":{copy.root}" in told
     assert not any(event["kind"] == "campaign.resumed" for event in events(copy))
+    recovered = copy.run("drill.recover").stdout
+    assert f":{folder.root}, but this project is at " in recovered
+    assert "resume the campaign there; if this is impossible, begin a new campaign" in recovered
+    assert "--resume" not in recovered, "the copy would be refused"
     (folder.root / "go").touch()
     assert folder.run("campaign", "--resume").returncode == 0
     assert count(folder) == 2

@@ -18,7 +18,7 @@ from distributed.security import Security
 from drillbook import __version__
 from drillbook.campaign import place, worker
 from drillbook.campaign.attempt import Job
-from drillbook.campaign.executor import LOCAL_CLUSTER
+from drillbook.campaign.executor import LOCAL_CLUSTER, REMOTE
 from drillbook.campaign.fleet import Fleet
 from drillbook.errors import UsageError
 
@@ -86,7 +86,7 @@ def _remote(on: str, root: Path) -> Fleet:
         return client
 
     _checked(on, connect)
-    return Fleet(connect, root, f"dask at {on}", trusted=_encrypted if security else _at_loopback)
+    return Fleet(connect, root, f"{REMOTE}{on}", trusted=_encrypted if security else _at_loopback)
 
 
 def _encrypted(address: str) -> bool:

@@ -101,6 +101,19 @@ def here(root: Path) -> Place:
     return Place(f"{_number(folder, own)}@{platform.node()}:{own}", __version__, str(own), _disk(folder))
 
 
+def name_of(root: Path) -> str:
+    """Return the name of the project folder ``root`` on this machine as a place. Raises UsageError when ``root`` is not a
+    project, or when the random number that identifies the place cannot be read or stored.
+    """
+    try:
+        return here(root).name
+    except OSError as error:
+        raise UsageError(
+            f"the file {FILE} in {root / 'reports'}, which identifies this project, cannot be used: {error.strerror or error}",
+            hint="the folder of the reports must be on a disk where this account can write; see docs/campaigns.md",
+        ) from None
+
+
 def of_worker() -> Place:
     """Return the place in which this worker process runs. Raises UsageError when the folder of the worker is not a project,
     and OSError when the random number that identifies the place cannot be read or stored.

@@ -183,7 +183,11 @@ def find(reports: Path, name: str) -> Path:
     """
     known = sorted(path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
     found = [folder for folder in known if not name or folder.name.startswith(name) or drill_of(folder.name) == name]
+    if not known:
+        raise UnknownName(
+            f"there is no campaign in {reports / CAMPAIGNS} yet", hint="begin one: invoke campaign NAME --sites FILE"
+        )
     if not found:
-        there = ", ".join(folder.name for folder in reversed(known[-5:])) or "none"
+        there = ", ".join(folder.name for folder in reversed(known[-5:]))
         raise UnknownName(f"there is no campaign {name!r} in {reports / CAMPAIGNS}", hint=f"the newest are: {there}")
     return found[-1]

@@ -16,11 +16,11 @@ from typing import Any
 from drillbook import __version__
 from drillbook.attestation import sign_runs
 from drillbook.attestation.sign_runs import Sealer
-from drillbook.campaign import artefacts, place, record, scorecard, sites
+from drillbook.campaign import artefacts, continuing, place, record, scorecard, sites
 from drillbook.campaign.artefacts import Artefacts
 from drillbook.campaign.attempt import Job
 from drillbook.campaign.coordinator import Coordinator, Stopping
-from drillbook.campaign.executor import ON_THIS_MACHINE, Executor
+from drillbook.campaign.executor import Executor
 from drillbook.campaign.processes import Processes
 from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
@@ -34,7 +34,7 @@ from drillbook.errors import UsageError
 from drillbook.events.campaigns import CampaignResumed, CampaignStarted
 from drillbook.exits import Exit
 from drillbook.installation import extras
-from drillbook.installation.program_name import program
+from drillbook.installation.program_name import as_called
 from drillbook.journal.journal import Journal
 from drillbook.plan.spec import Suite
 from drillbook.project import run_index
@@ -116,7 +116,7 @@ def _begin(
     try:
         planned = site_plans.made(project, wish.drill, file, folder / "sites")
         approved = site_approvals.first(project, wish.drill, planned, folder)
-        own, counted = _own(project), artefacts.attempt_of_pipeline()
+        own, counted = place.name_of(project.root), artefacts.attempt_of_pipeline()
         executor = executed()
         journal = record.create(folder)
     except BaseException:
@@ -160,8 +160,8 @@ def resume(project: Project, name: str, on: str) -> int:
         console().print(shown(f"{folder.name} has ended, so there is nothing to resume"))
         return state.finished.exit
     try:
-        own = _own(project)
-        _reachable(state, own, on)
+        own = place.name_of(project.root)
+        continuing.refuse(state, own, on)
         renewal = site_approvals.renewed(project, state, folder, datetime.now(UTC))
         if renewal.refusal and not state.open:
             raise renewal.refusal
@@ -237,9 +237,8 @@ def _reported(project: Project, folder: Path, state: CampaignState, journal: Jou
         out.print(shown(f"not signed: {why}"), style="yellow", soft_wrap=True)
     if finished is None:
         sites = count(len(state.start.sites), "site")
-        out.print(
-            shown(f"stopped after {len(state.ends)} of {sites}; to continue: {program()} campaign --resume {folder.name}")
-        )
+        again = continuing.command(state, place.name_of(project.root))
+        out.print(shown(as_called(f"stopped after {len(state.ends)} of {sites}; to continue: {again}")), soft_wrap=True)
         return Exit.REFUSED
     told = ", ".join(f"{number} {name}" for name, number in sorted(finished.sites.items()))
     out.print(shown(f"{state.stopped}\n{told}" if state.stopped else told), style="bold")
@@ -308,49 +307,11 @@ def executor_of(on: str, project: Project, at_most: int) -> Executor:
     an empty text for child processes. Raises UsageError when the executor cannot be used.
     """
     if not on:
-        return Processes(place=_own(project))
+        return Processes(place=place.name_of(project.root))
     extras.require("fleet", "--on")
     from drillbook.campaign import connecting  # noqa: PLC0415  an extra, and slow to load
 
     return connecting.fleet_of(on, project.root, at_most)
-
-
-def _own(project: Project) -> str:
-    """Return a name that is different for each project folder and machine. Raises UsageError when the random part of this
-    name cannot be read from its file, or cannot be stored there.
-    """
-    try:
-        return place.here(project.root).name
-    except OSError as error:
-        raise UsageError(
-            f"the file {place.FILE} in {project.reports}, which identifies this project, cannot be used: {error.strerror or error}",
-            hint="the folder of the reports must be on a disk where this account can write; see docs/campaigns.md",
-        ) from None
-
-
-def _reachable(state: CampaignState, own: str, on: str) -> None:
-    """Raise UsageError when this project must not continue the campaign. ``own``: name of this project.
-
-    There are three such cases. First, another project ran drills of this campaign on its own machine, and could continue the
-    campaign at the same time. Second, another project began or resumed the campaign, and this project would run the drills
-    on its own machine. Third, runs were started on another machine, it is unknown whether they have ended, and this project
-    would use no workers.
-    """
-    for executor, begun in state.controllers:
-        if (executor in ON_THIS_MACHINE or on in ("", "local")) and not place.is_here(begun, own):
-            raise UsageError(
-                f"the campaign was begun or resumed at {begun}, but this project is at {own}; both projects could drill the "
-                "same sites",
-                hint="resume the campaign there. If this is impossible, because the project was moved or lost or its "
-                "machine has a new host name, run `invoke drill.recover`, and begin a new campaign",
-            )
-    away = {intent.place for intent in state.open.values() if not place.is_here(intent.place, own)}
-    if away and not on:
-        raise UsageError(
-            f"other machines started drills at some sites, and how these drills ended is unknown: {', '.join(sorted(away))}",
-            hint="resume the campaign through the scheduler of the workers that started these sites: "
-            f"invoke campaign --resume {state.start.campaign} --on tls://SCHEDULER:PORT",
-        )
 
 
 @contextmanager

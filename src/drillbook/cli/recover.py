@@ -19,6 +19,7 @@ from rich.text import Text
 
 from drillbook.attestation import anchors, standing
 from drillbook.attestation.manifests import ManifestKeys
+from drillbook.campaign import continuing, place
 from drillbook.campaign import record as campaigns
 from drillbook.cli import access, lost_record, run_identity
 from drillbook.cli.console import console
@@ -92,13 +93,12 @@ def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
             found.append(Exit.UNVERIFIED)
             continue
         if state.finished is None:
-            places = sorted({intent.place for intent in state.open.values() if intent.place})
-            text = (
-                f"{folder.name}: the ends of {count(len(state.open), 'site')} are unknown; to continue: "
-                f"{program()} campaign --resume {folder.name}"
-            )
-            more = f" --on tls://SCHEDULER:PORT; they were started at {', '.join(places)}" if places else ""
-            out.print(Text(shown(f"{text}{more}"), style="yellow"), soft_wrap=True)
+            try:
+                told = continuing.next_step(state, place.name_of(project.root))
+            except UsageError as error:
+                told = error.message
+            text = as_called(f"{folder.name}: the ends of {count(len(state.open), 'site')} are unknown; {told}")
+            out.print(Text(shown(text), style="yellow"), soft_wrap=True)
             found.append(Exit.UNVERIFIED)
     return found
 

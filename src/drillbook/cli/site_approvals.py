@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from drillbook.atomic_file import replace_file
+from drillbook.campaign import continuing, place
 from drillbook.campaign.attempt import APPROVAL
 from drillbook.campaign.record import CampaignState
 from drillbook.cli import site_plans
@@ -74,7 +75,8 @@ def renewed(project: Project, state: CampaignState, folder: Path, now: datetime)
         if not any(_looked(project, files, rest, now).values()):
             _keep(current)
             return Renewal(_stored(files, folder))
-    return Renewal(refusal=_refusal(state, lapsed))
+    again = continuing.command(state, place.name_of(project.root))
+    return Renewal(refusal=_refusal(state, lapsed, again))
 
 
 def _looked(project: Project, files: Files, plans: Mapping[str, Sequence[Plan]], now: datetime) -> dict[str, Finding | None]:
@@ -97,15 +99,12 @@ def _lapsed(
     return {site: why for site, why in found.items() if not all(map(single, plans[site]))}
 
 
-def _refusal(state: CampaignState, lapsed: Mapping[str, Finding]) -> NotReady:
+def _refusal(state: CampaignState, lapsed: Mapping[str, Finding], again: str) -> NotReady:
     why, more = next(iter(lapsed.values())), len(lapsed) - NAMED
     named = ", ".join(list(lapsed)[:NAMED]) + (f" and {more} more" if more > 0 else "")
     return NotReady(
         f"{why.title}: {why.measured}; {count(len(lapsed), 'remaining site')} of the campaign need another approval: {named}",
-        hint=(
-            f"have the rest approved: invoke campaign.approve {state.start.drill} --sites FILE; "
-            f"then: invoke campaign --resume {state.start.campaign}"
-        ),
+        hint=f"have the rest approved: invoke campaign.approve {state.start.drill} --sites FILE; then: {again}",
     )
 
 

@@ -1,0 +1,70 @@
+"""Continuing a campaign: the project and the executor that may do so, and the command for it."""
+
+from __future__ import annotations
+
+from drillbook.campaign import place
+from drillbook.campaign.executor import LOCAL_CLUSTER, ON_THIS_MACHINE, REMOTE
+from drillbook.campaign.record import CampaignState
+from drillbook.errors import UsageError
+
+
+def command(state: CampaignState, own: str) -> str:
+    """Return the command that continues the campaign with the executor of its newest controller. ``own``: name of this
+    project as a place.
+    """
+    executor = state.controllers[-1][0] if state.controllers else ""
+    on = "local" if executor == LOCAL_CLUSTER else ""
+    if executor.startswith(REMOTE):
+        on = executor.removeprefix(REMOTE)
+    elif away(state, own):
+        on = "tls://SCHEDULER:PORT"
+    return f"invoke campaign --resume {state.start.campaign}" + (f" --on {on}" if on else "")
+
+
+def next_step(state: CampaignState, own: str) -> str:
+    """Return the next step for an unfinished campaign. ``own``: name of this project as a place."""
+    wanted = command(state, own)
+    if begun := begun_elsewhere(state, own, wanted.partition(" --on ")[2]):
+        return (
+            f"the campaign was begun or resumed at {begun}, but this project is at {own}; resume the campaign there; if this is "
+            "impossible, begin a new campaign"
+        )
+    far = away(state, own)
+    return f"to continue: {wanted}" + (f"; other machines started drills: {', '.join(far)}" if far else "")
+
+
+def away(state: CampaignState, own: str) -> list[str]:
+    """Return the other places at which drills were started whose end is unknown. ``own``: name of this project as a place."""
+    return sorted({intent.place for intent in state.open.values() if not place.is_here(intent.place, own)})
+
+
+def begun_elsewhere(state: CampaignState, own: str, on: str) -> str:
+    """Return the place of another project, which could continue the campaign at the same time as this project. Without such
+    a project, the result is empty. ``on``: value of the option ``--on`` with which this project would continue.
+    """
+    for executor, begun in state.controllers:
+        if (executor in ON_THIS_MACHINE or on in ("", "local")) and not place.is_here(begun, own):
+            return begun
+    return ""
+
+
+def refuse(state: CampaignState, own: str, on: str) -> None:
+    """Raise UsageError when this project must not continue the campaign. ``own``: name of this project as a place.
+
+    There are three such cases. First, another project ran drills of this campaign on its own machine, and could continue the
+    campaign at the same time. Second, another project began or resumed the campaign, and this project would run the drills
+    on its own machine. Third, runs were started on another machine, it is unknown whether they have ended, and this project
+    would use no workers.
+    """
+    if begun := begun_elsewhere(state, own, on):
+        raise UsageError(
+            f"the campaign was begun or resumed at {begun}, but this project is at {own}; both projects could drill the "
+            "same sites",
+            hint="resume the campaign there. If this is impossible, because the project was moved or lost or its "
+            "machine has a new host name, run `invoke drill.recover`, and begin a new campaign",
+        )
+    if not on and (far := away(state, own)):
+        raise UsageError(
+            f"other machines started drills at some sites, and how these drills ended is unknown: {', '.join(far)}",
+            hint=f"resume the campaign through the scheduler of the workers that started these sites: {command(state, own)}",
+        )
