@@ -9,24 +9,24 @@ import pytest
 from drillbook.reference.backup_methods import NEEDS
 from drillbook.sdk import isolation
 from drillbook.sdk.host_needs import BASE
-from drillbook.systems.mariadb.dump import MariadbDump
-from drillbook.systems.mariadb.mariabackup import Mariabackup
+from drillbook.systems.mariadb.dump_source import MariadbDump
+from drillbook.systems.mariadb.mariabackup_source import Mariabackup
 from drillbook.systems.pgbackrest.source import PgBackRest
-from drillbook.systems.postgres.dump_source import PgDumpSource
-from drillbook.systems.redis.aof import AofSource
-from drillbook.systems.redis.rdb import RdbSource
+from drillbook.systems.postgres.source import PgDumpSource
+from drillbook.systems.redis.aof_source import AofSource
+from drillbook.systems.redis.rdb_source import RdbSource
 from drillbook.systems.restic.source import ResticSource
 from drillbook.systems.sqlite.source import SqliteSource
 from drillbook.systems.tar.source import TarSource
 
 PACKAGE = Path(__file__).parents[2] / "src" / "drillbook"
 SOURCES = {
-    PgDumpSource: "postgres: dump_source dump_reading dump_restoring dump_start sandbox",
+    PgDumpSource: "postgres: source dump_reading dump_restoring dump_start sandbox",
     PgBackRest: "pgbackrest: source archive program recovery repository verification; postgres: sandbox",
-    MariadbDump: "mariadb: dump dump_reading server",
-    Mariabackup: "mariadb: mariabackup copied_files stored_pages server",
-    RdbSource: "redis: rdb checker disposable",
-    AofSource: "redis: aof checker disposable",
+    MariadbDump: "mariadb: dump_source dump_reading server",
+    Mariabackup: "mariadb: mariabackup_source copied_files stored_pages server",
+    RdbSource: "redis: rdb_source checker disposable",
+    AofSource: "redis: aof_source checker disposable",
     ResticSource: "restic: source repository",
     SqliteSource: "sqlite: source",
     TarSource: "tar: source",

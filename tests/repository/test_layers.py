@@ -1,6 +1,8 @@
 """Layers: each package imports only packages above it in ORDER. Read from the source with ``ast``; no code runs."""
 
 import ast
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -227,3 +229,30 @@ def test_modules_and_functions_stay_small(path):
 
 def test_names_are_the_fields_words():
     assert not {path.stem for path in MODULES} & {"utils", "common", "helpers", "base", "core", "misc"}
+
+
+def test_files_that_all_systems_may_have_bear_the_same_names():
+    """docs/decisions/0009 names them; a system declares each in its ``SYSTEM``."""
+    for name, system in SYSTEMS.items():
+        if not system.package.startswith(f"{discovery.BUILT_IN}."):
+            continue
+        own = list(system.services)
+        for part, wanted in (("actions", "actions"), ("probes", "probes"), ("logins", "login_check")):
+            for family, module in getattr(system, part).items():
+                assert module.split(".")[1] in (wanted, f"{family}_{wanted}"), f"{name}: {part} in {module}"
+        for kind in own:
+            module = system.services[kind].removeprefix(".")
+            assert module in ("service", "source") or module.endswith("_source"), f"{name}: the kind {kind} in {module}"
+        for part in ("host_needs", "by_hand", "examples"):
+            assert getattr(system, part).removeprefix(".") in ("", part), f"{name}: {part}"
+
+
+def test_a_name_that_several_systems_use_is_one_of_the_common_names():
+    record = (PACKAGE.parents[1] / "docs" / "decisions" / "0009-systems-are-found-not-named.md").read_text()
+    table = set(re.findall(r"^\| `(\w+)(?:\.py)?`", record, re.MULTILINE))
+    files = {name: {path.stem for path in (PACKAGE / "systems" / name).iterdir()} for name in SYSTEMS if name != "diagnosis"}
+    used = Counter(stem for stems in files.values() for stem in stems if not stem.startswith("_"))
+    several = {stem for stem, number in used.items() if number > 1}
+    assert several == table | {"archive", "exchange"}, "name it in the record, or rename the file"
+    assert "`archive.py`" in record
+    assert "`exchange.py`" in record

@@ -53,8 +53,8 @@ class RowSize:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What paper shows: the number of alerts, of services with a row of the table, and of services with figures. The services
-    that have no row of the table have a line of text below it. ``dense``: True when the rows have no details.
+    """Content of the printed summary: the number of alerts, of services with a row of the table, and of services with
+    figures. The services that have no row of the table have a line of text below it. ``dense``: True when the rows have no details.
     """
 
     alerts: int

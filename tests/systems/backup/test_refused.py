@@ -13,12 +13,12 @@ from drillbook.sdk.sandbox import Sandbox
 from drillbook.sdk.service import Http
 from drillbook.systems.files.service import Folder
 from drillbook.systems.mariadb import server
-from drillbook.systems.mariadb.dump import MariadbDump
+from drillbook.systems.mariadb.dump_source import MariadbDump
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.postgres import sandbox as postgres_sandbox
-from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.redis.rdb import RdbSource
+from drillbook.systems.postgres.source import PgDumpSource
+from drillbook.systems.redis.rdb_source import RdbSource
 from drillbook.systems.redis.service import Redis
 from drillbook.systems.tar.source import TarSource
 from tests.needs import need

@@ -20,8 +20,8 @@ from drillbook.hosts.local import LocalHost
 from drillbook.lab.containers import control
 from drillbook.sdk.host import Target
 from drillbook.systems.postgres.connection import connected
-from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.service import Admin
+from drillbook.systems.postgres.source import PgDumpSource
 from drillbook.systems.postgres.tools import Tools
 from tests.needs import docker_engine, missing, need
 from tests.systems.backup.test_killed import drillbook, until

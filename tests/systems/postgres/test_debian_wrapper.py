@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.service import Admin
+from drillbook.systems.postgres.source import PgDumpSource
 from drillbook.systems.postgres.tools import Tools
 from tests.needs import missing, need
 from tests.systems.postgres import dumps, fixtures, majors

@@ -16,8 +16,8 @@ from drillbook.systems.postgres import content
 from drillbook.systems.postgres.canary_table import listed
 from drillbook.systems.postgres.connection import connected
 from drillbook.systems.postgres.dump_in_place import DumpInPlace
-from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.service import Admin
+from drillbook.systems.postgres.source import PgDumpSource
 from tests import keys
 from tests.needs import missing, need
 from tests.systems.postgres import dumps, fixtures, majors

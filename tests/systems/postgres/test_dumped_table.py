@@ -10,8 +10,8 @@ import pytest
 from drillbook.errors import StepFailed
 from drillbook.sdk.backup_source import Backup
 from drillbook.systems.postgres import content
-from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.dumped_table import unfit, unfit_here
+from drillbook.systems.postgres.source import PgDumpSource
 from drillbook.systems.postgres.tables import Name
 from drillbook.systems.tar.source import TarSource
 from tests.systems.postgres import fixtures, majors

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from drillbook.errors import CouldNotVerify, StepFailed
-from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.probes import Canary
 from drillbook.systems.postgres.service import NOWHERE, Admin, Postgres
+from drillbook.systems.postgres.source import PgDumpSource
 from tests.needs import need
 from tests.systems.estate import codes
 from tests.systems.postgres import fixtures

@@ -22,7 +22,7 @@ from drillbook.sdk.action import find
 from drillbook.sdk.backup_source import Backup
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.content import mark_of, text_of
-from drillbook.systems.redis.rdb import RdbSource
+from drillbook.systems.redis.rdb_source import RdbSource
 from drillbook.systems.redis.service import Redis
 from drillbook.values import Secret
 from tests.ports import free_ports

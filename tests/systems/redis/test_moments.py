@@ -7,7 +7,7 @@ import pytest
 
 from drillbook.errors import CouldNotVerify
 from tests.systems.redis.alone import Alone
-from tests.systems.redis.test_rdb import estate
+from tests.systems.redis.test_rdb_source import estate
 
 NEWEST = 1_793_534_400_000
 """A moment, in milliseconds since 1970."""

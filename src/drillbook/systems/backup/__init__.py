@@ -7,4 +7,6 @@ backup tool, which has a package of its own (such as `systems.restic`).
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(__name__, actions={"backup": ".actions", "loss": ".loss"}, examples="examples", host_needs=".host_needs")
+SYSTEM = System(
+    __name__, actions={"backup": ".actions", "loss": ".loss_actions"}, examples="examples", host_needs=".host_needs"
+)

@@ -10,7 +10,7 @@ from drillbook.sdk.discovery import System
 SYSTEM = System(
     __name__,
     actions={"mariadb": ".actions"},
-    services={"mariadb": ".service", "mariadb_dump": ".dump", "mariabackup": ".mariabackup"},
+    services={"mariadb": ".service", "mariadb_dump": ".dump_source", "mariabackup": ".mariabackup_source"},
     logins={"mariadb": ".login_check"},
     needs=("tar",),
     examples="examples",

@@ -12,7 +12,7 @@ SYSTEM = System(
     __name__,
     actions={"postgres": ".actions"},
     probes={"postgres": ".probes"},
-    services={"postgres": ".service", "pg_dump": ".dump_source"},
+    services={"postgres": ".service", "pg_dump": ".source"},
     logins={"postgres": ".login_check"},
     needs=("linux", "tar"),
     examples="examples",

@@ -21,11 +21,11 @@ from drillbook.systems.postgres.connection import Connection, connected, reason
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.dump_judgement import MOST_NAMED
 from drillbook.systems.postgres.dump_reading import Form
-from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.manifest import Table
 from drillbook.systems.postgres.proof import must_be_right
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.single import TableRestore
+from drillbook.systems.postgres.source import PgDumpSource
 from drillbook.systems.postgres.tables import Name
 
 SCRIPT = Form("none", "plain", False)

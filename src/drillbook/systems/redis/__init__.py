@@ -13,7 +13,7 @@ SYSTEM = System(
     __name__,
     actions={"redis": ".actions"},
     probes={"redis": ".probes"},
-    services={"redis": ".service", "redis_rdb": ".rdb", "redis_aof": ".aof"},
+    services={"redis": ".service", "redis_rdb": ".rdb_source", "redis_aof": ".aof_source"},
     logins={"redis": ".login_check"},
     needs=("tar",),
     examples="examples",

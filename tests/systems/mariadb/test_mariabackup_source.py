@@ -17,7 +17,7 @@ from tests.needs import need
 from tests.systems.estate import codes
 from tests.systems.mariadb import artefacts, site
 from tests.systems.mariadb.artefacts import PHYSICAL_CORPUS, between_parts, folders, packed, stream
-from tests.systems.mariadb.test_dump import wrong
+from tests.systems.mariadb.test_dump_source import wrong
 from tests.systems.refusals import refused_until
 
 

@@ -15,7 +15,7 @@ from drillbook.sdk import backup_files
 from drillbook.sdk.backup_source import newest
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres import dump_reading, dump_start
-from drillbook.systems.postgres.dump_source import PgDumpSource
+from drillbook.systems.postgres.source import PgDumpSource
 from tests.artefacts import exact
 from tests.systems.postgres import artefacts, dumps, majors
 from tests.systems.postgres.artefacts import CORPUS, CORPUS_17
