@@ -122,6 +122,17 @@ def records(context: Context, rounds: int = 5, options: str = "") -> None:
 
 @task(
     help={
+        "rounds": "measurements of each row with few sites",
+        "options": "more options of `python -m bench.campaign_cost`, such as --write",
+    }
+)
+def campaigns(context: Context, rounds: int = 3, options: str = "") -> None:
+    """Measure the cost of a campaign without its drills (for people who work on Drillbook)."""
+    _python(context, ["-m", "bench.campaign_cost", "--rounds", str(rounds)], options)
+
+
+@task(
+    help={
         "rounds": "rounds of all tools in turn",
         "write": "write the results and their pages under docs/",
     }
@@ -131,7 +142,7 @@ def everything(context: Context, rounds: int = 5, write: bool = False) -> None:
     options = "--write" if write else ""
     drill(context, work="all", rounds=rounds, options=options)
     records(context, rounds=rounds, options=options)
-    _python(context, ["-m", "bench.campaign_cost"])
+    campaigns(context, options=options)
     transfers(context, pairs=rounds, options=options)
     with tempfile.TemporaryDirectory(prefix="drillbook-bench-") as folder:
         overhead(context, folder, pairs=rounds, options=options)
@@ -143,6 +154,7 @@ bench = Collection("bench")
 bench.add_task(everything, default=True)
 bench.add_task(drill)
 bench.add_task(records)
+bench.add_task(campaigns)
 bench.add_task(detection)
 bench.add_task(overhead)
 bench.add_task(transfers)

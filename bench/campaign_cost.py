@@ -1,20 +1,25 @@
 """Cost of a campaign without its drills, with a real journal: `python -m bench.campaign_cost`.
 
-The drills of the simulated sites end at once. With windows, each site has another maintenance window in the next week, in
-simulated time. Planning is that of a drill with two steps on sites with values of their own. CPU time is that of all
-processes (controller, scheduler and workers), by getrusage(2); memory is the peak of the controller.
+The drills of the simulated sites end at once. Each row of the table is measured in a process of its own, so that its peak of
+memory is its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from bench import campaign_page
+from bench.drill.page import circumstances
 
 from drillbook.campaign import connecting, record, scorecard
 from drillbook.campaign import sites as sites_of
@@ -150,31 +155,65 @@ def cpu() -> float:
     return sum(one.ru_utime + one.ru_stime for one in found)
 
 
+SIMULATION, WINDOWS, PLANNING = "simulation", "simulation, each site with another window", "planning"
+DASK = "Dask on this machine, TLS"
+
+
+def single(name: str, count: int) -> None:
+    """Measure one row in this process, and print its figures as JSON."""
+    with tempfile.TemporaryDirectory(prefix="drillbook-bench-") as folder:
+        root = Path(folder)
+        (root / "drills").mkdir()
+        if name == PLANNING:
+            used, wall = plan(count, root)
+        elif name == DASK:
+            used, wall = run(count, root, connecting.fleet_of("local", root, 20, carry_out=simulated))
+        else:
+            used, wall = run(count, root, AtOnce(), windows=name == WINDOWS)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({"cpu": used / count * 1000, "wall": wall / count * 1000, "peak": peak}) + "\n")
+
+
+def measured(name: str, count: int, rounds: int) -> dict[str, Any]:
+    """Measure one row ``rounds`` times, each in a new process."""
+    argv = [sys.executable, "-m", "bench.campaign_cost", "--one", name, "--sites", str(count)]
+    found = [
+        json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+        for _ in range(rounds)
+    ]
+    cpu_ms, wall, peak = ([one[key] for one in found] for key in ("cpu", "wall", "peak"))
+    return {
+        "executor": name,
+        "sites": count,
+        "rounds": rounds,
+        "cpu_ms": round(statistics.median(cpu_ms), 1),
+        "wall_ms": round(statistics.median(wall), 1),
+        "least_ms": round(min(wall), 1),
+        "most_ms": round(max(wall), 1),
+        "peak_mb": round(max(peak)),
+    }
+
+
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sites", default="500,2000,10000", help="numbers of sites of the simulation")
-    parser.add_argument("--plan", type=int, default=500, help="number of sites to plan")
-    parser.add_argument("--dask", type=int, default=500, help="number of sites on a cluster of Dask; 0: none")
+    parser = argparse.ArgumentParser(prog="invoke bench.campaigns", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="of each row with few sites; one of the others")
+    parser.add_argument("--sites", default="500,2000,10000", help="numbers of sites of the simulation, with commas between")
+    parser.add_argument("--few", type=int, default=campaign_page.SITES, help="number of sites to plan, and of Dask")
+    parser.add_argument("--one", default="", help="name of the only row to measure, in this process")
+    parser.add_argument("--write", action="store_true", help="write docs/measurements/campaigns.json and its page")
     chosen = parser.parse_args()
-    sys.stdout.write("| executor | sites | CPU ms a site | wall ms a site | peak MB |\n|---|---|---|---|---|\n")
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        (root / "drills").mkdir()
-        for count in map(int, chosen.sites.split(",")):
-            _tell("simulation", count, run(count, root, AtOnce()))
-            _tell("simulation, each site with another window", count, run(count, root, AtOnce(), windows=True))
-        _tell("planning", chosen.plan, plan(chosen.plan, root))
-        if chosen.dask:
-            fleet = connecting.fleet_of("local", root, 20, carry_out=simulated)
-            _tell("dask on this machine", chosen.dask, run(chosen.dask, root, fleet))
-
-
-def _tell(name: str, count: int, found: tuple[float, float]) -> None:
-    used, wall = (value / count * 1000 for value in found)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(f"| {name} | {count} | {used:.1f} | {wall:.1f} | {peak:.0f} |\n")
-    sys.stdout.flush()
+    if chosen.one:
+        single(chosen.one, int(chosen.sites))
+        return
+    before, rows = circumstances(), []
+    wanted = [(name, count) for count in map(int, chosen.sites.split(",")) for name in (SIMULATION, WINDOWS)]
+    for name, count in [*wanted, (PLANNING, chosen.few), (DASK, chosen.few)]:
+        rows.append(measured(name, count, chosen.rounds if count <= campaign_page.SITES else 1))
+        sys.stdout.write(f"{campaign_page.line(rows[-1])}\n")
+        sys.stdout.flush()
+    if chosen.write:
+        campaign_page.write({**before, "rows": rows})
 
 
 if __name__ == "__main__":

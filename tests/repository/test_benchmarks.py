@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from bench import records
+from bench import campaign_page, records
 from bench.detection import page as detection
 from bench.detection import tools
 from bench.detection.tools import CATEGORIES
@@ -40,12 +40,16 @@ SPEED_RATIOS = {
 """Largest ratio of a whole drill to multiplexed ssh."""
 HUGE = ("500x1-fault", "500x1-recovery")
 """Works that must come to an end, however long they take."""
+CAMPAIGN_ROUNDS, CAMPAIGN_MS, CAMPAIGN_MB, CAMPAIGN_GROWTH = 3, 50, 500, 1.5
+"""Smallest number of measurements; largest CPU time and duration a site, and largest peak of the controller, for 500 sites;
+largest ratio of the CPU time a site for 10,000 sites to that for 500."""
 HUNDRED_S, FLEET_MB = 8.0, 300
 """Most seconds above ssh of a fault on 100 hosts, and largest peak of a drill on 500."""
 DOCS = Path(__file__).parents[2] / "docs"
 DETECTED = json.loads((DOCS / "detection.json").read_text())
 MEASURED = json.loads((DOCS / "measurements" / "overhead.json").read_text())
 SPEED = json.loads((DOCS / "speed.json").read_text())
+CAMPAIGNS = json.loads((DOCS / "measurements" / "campaigns.json").read_text())
 TRANSFERRED = json.loads((DOCS / "measurements" / "transfers.json").read_text())
 
 
@@ -128,6 +132,34 @@ def test_the_speed_is_within_its_limits():
     assert hundred["drillbook"]["wall_s"] - hundred["ssh"]["wall_s"] <= HUNDRED_S
     assert rows["500x3-read"]["drillbook"]["peak_mb"] < FLEET_MB
     assert {work["name"] for work in SPEED["records"]} == {"steps", "runs"}
+
+
+def test_the_page_of_campaigns_is_made_from_its_results():
+    assert (DOCS / "measurements" / "campaigns.md").read_text() == campaign_page.rendered(CAMPAIGNS)
+    assert "ms a site" not in (DOCS / "campaigns.md").read_text(), "figures stand on the generated page alone"
+
+
+def test_the_cost_of_a_campaign_is_within_its_limits():
+    if not CAMPAIGNS["rows"]:
+        assert "Not measured yet for this version" in (DOCS / "measurements" / "campaigns.md").read_text()
+        return
+    rows = {(row["executor"], row["sites"]): row for row in CAMPAIGNS["rows"]}
+    few = {name for name, sites in rows if sites == campaign_page.SITES}
+    simulations = {"simulation", "simulation, each site with another window"}
+    assert few == {*simulations, "planning", "Dask on this machine, TLS"}
+    for name in few:
+        row = rows[name, campaign_page.SITES]
+        assert row["rounds"] >= CAMPAIGN_ROUNDS, name
+        assert row["cpu_ms"] <= CAMPAIGN_MS, name
+        assert row["wall_ms"] <= CAMPAIGN_MS, name
+        assert row["peak_mb"] < CAMPAIGN_MB, name
+    for name in simulations:
+        assert rows[name, 10_000]["cpu_ms"] <= rows[name, campaign_page.SITES]["cpu_ms"] * CAMPAIGN_GROWTH, name
+    assert (campaign_page.LIMIT_MS, campaign_page.LIMIT_MB, campaign_page.GROWTH) == (
+        CAMPAIGN_MS,
+        CAMPAIGN_MB,
+        CAMPAIGN_GROWTH,
+    )
 
 
 def test_the_page_of_the_transfers_is_made_from_its_results():
