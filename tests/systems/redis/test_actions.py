@@ -4,8 +4,10 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -25,6 +27,7 @@ from drillbook.systems.redis.content import mark_of, text_of
 from drillbook.systems.redis.rdb_source import RdbSource
 from drillbook.systems.redis.service import Redis
 from drillbook.values import Secret
+from tests.needs import need
 from tests.ports import free_ports
 from tests.processes import entries
 from tests.sameness import holds
@@ -131,6 +134,21 @@ def test_equal_content_matches_on_another_server_with_other_encodings_and_hash_s
     cache.client().pexpireat("lease", LEASE_MS + 1500)
     facts = matches(cache, saved)
     assert (facts["keys"], facts["expired"]) == (309, 0)
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can run a server as another user")
+def test_a_folder_that_the_server_may_not_write_is_told_before_its_keys_are_lost():
+    need("sudo")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # only root can enter the folders of pytest
+        Path(folder).chmod(0o755)
+        with unit(Path(folder), user="nobody") as made:
+            source = RdbSource(name="nightly", host="db-1", service="cache", at=folder, pattern="*.rdb")
+            (Path(folder) / "nightly.rdb").write_bytes(b"REDIS0011")
+            restore = source.in_place(made.context(), made.service)
+            restore.ready()
+            shutil.chown(made.data, "root")
+            said = f"nobody may not write to {made.data}, in which a restore replaces the server's files"
+            refused_until(restore.ready, said, lambda: shutil.chown(made.data, "nobody"))
 
 
 @pytest.mark.parametrize(

@@ -151,21 +151,26 @@ startsecs=0
 startretries=0
 redirect_stderr=true
 stdout_logfile={folder}/valkey.log
+{user}
 """
 
 
 @contextlib.contextmanager
-def unit(folder: Path, store: S3 | None = None):
-    """Unit that runs during the block."""
+def unit(folder: Path, store: S3 | None = None, *, user: str = ""):
+    """Unit that runs during the block. ``user``: account of the server, and owner of its files."""
     os.environ["PATH"] = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
     for name in ("data", "scratch", "run"):
         (folder / name).mkdir()
-    (folder / "supervisord.conf").write_text(CONFIG.format(folder=folder, program=program()))
+    (folder / "supervisord.conf").write_text(
+        CONFIG.format(folder=folder, program=program(), user=f"user={user}" * bool(user))
+    )
     manager = ManagerConfig(kind="supervisor", config=str(folder / "supervisord.conf"))
     host = LocalHost(target=Target(name="db-1", local=True, scratch=str(folder / "scratch"), manager=manager))
     service = Redis(name="cache", host="db-1", port=free_ports(1)[0], password=secret(PASSWORD, "TEST_REDIS"), unit="cache")
-    made = Unit(folder, service, host, store)
-    made.configure()
+    made = Unit(folder, service.model_copy(update={"run_as": user}), host, store)
+    made.configure(**({"appendonly": "no"} if user else {}))
+    if user:
+        shutil.chown(made.data, user)
     child = subprocess.Popen(
         [need("supervisord"), "-c", str(folder / "supervisord.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

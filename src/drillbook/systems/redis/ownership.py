@@ -43,17 +43,32 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
 
 def ready(ctx: Context, service: Redis) -> None:
     """Raise NotReady unless the service manager knows the unit, and unless the step's account may start and stop the
-    unit. If a server answers at the port, the server must be a master and must belong to this unit.
+    unit. If a server answers at the port, the server must be a master and must belong to this unit, and the owner of its
+    files must be able to replace them.
     """
     try:
         manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
         if answers(ctx, service):
             with connected(ctx, service) as session:
                 server.must_be_master(session, service)
-                must_own(ctx, session, service, server.place(session, service).directory)
+                directory = server.place(session, service).directory
+                must_own(ctx, session, service, directory)
+                _need_room(ctx, service, directory)
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from error
     need_right(ctx, service.unit)
+
+
+def _need_room(ctx: Context, service: Redis, directory: str) -> None:
+    """Raise NotReady unless the owner of the server's files may write to their folder. A restore would otherwise fail after the
+    data was lost.
+    """
+    if not ctx.run(*as_owner(service), "sh", "-c", 'test -w "$1" && test -x "$1"', "sh", directory).ok:
+        who = service.run_as or "the account of the step"
+        raise NotReady(
+            f"{ctx.host.name}: {who} may not write to {directory}, in which a restore replaces the server's files",
+            hint="give this folder to the account that runs the server, or set `run_as` of the service to its owner",
+        )
 
 
 def answers(ctx: Context, service: Redis) -> bool:
