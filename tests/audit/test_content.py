@@ -7,6 +7,8 @@ import re
 import shutil
 from dataclasses import replace
 from datetime import date
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +18,15 @@ from drillbook.audit.controls import CONTROLS, EVIDENCE
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
 from drillbook.audit.period import Period
 from drillbook.audit.wording import TITLES
+from drillbook.cli import audit as desk
 from drillbook.errors import UsageError
+from drillbook.report import index
 from tests.audit import stories
 from tests.audit.stories import LEFT
 from tests.audit.test_chain import audited
 from tests.judge.test_judge import ACKS, DRILL, grid
 from tests.plan.test_planner import HOSTS
+from tests.report.test_agreement import plain
 
 
 def test_a_month_without_any_run_is_a_gap(book):
@@ -204,9 +209,46 @@ def test_only_a_run_that_passed_proves_an_objective(book):
     assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10",)
     assert all(not row.proven for row in late.proven)
     assert {run.rto for run in late.runs} == {
-        "2.41 s ± 0.11 s: met, but does not count: the run was inconclusive",
+        "(2.41 s ± 0.11 s) does not count: the run was inconclusive",
         "6.41 s ± 0.11 s: missed",
     }
+
+
+def test_a_figure_that_does_not_count_has_the_same_form_and_reason_everywhere(book, capsys):
+    """In the index, on the screen, on the page and in the summary: in parentheses, with the end of the run as the reason."""
+    book.run("2026-02-10T09:00:00").slow().close()
+    stories.render_all(book)
+    audit = audited(book)
+    (row,) = [row for row in audit.proven if row.key == "rpo"]
+    figure, why = row.uncounted.measured, "does not count: the run failed"
+    desk._print(audit, Path("out"))
+    screen = " ".join(capsys.readouterr().out.split())
+    assert f"({figure})" in screen
+    assert "sample, RPO, Detection: the run failed." in screen
+    results = [json.loads((run.folder / "result.json").read_text()) for run in book.runs]
+    listed = plain(index.render([index.entry(result) for result in results]))
+    assert re.search(rf"{re.escape(f'({figure})')} ?\? {why}", " ".join(listed.replace("\u00a0", " ").split()))
+    for text in (html.render(audit), summary.render(audit)):
+        assert f"({figure}) {why}" in " ".join(plain(text).replace("\u00a0", " ").split())
+    assert "met, but does not count" not in html.render(audit) + summary.render(audit) + listed
+    (point,) = [plot.points[0] for plot in audit.plots if plot.key == "rpo"]
+    assert point.title.endswith(f"({figure}), target at most 1 s, {why}")
+
+
+def test_a_run_without_a_figure_is_a_cross_in_a_chart(book):
+    for month, end in ((1, "unproven"), (2, "refused")):
+        getattr(book.run(f"2026-0{month}-10T09:00:00"), end)().close()
+    (plot,) = [plot for plot in audited(book).plots if plot.key == "rto"]
+    assert [point.kind for point in plot.points] == ["unverified", "none"]
+    page = html.render(audited(book)).split("RTO of sample in lab</figcaption>")[1].split("</figure>")[0]
+    assert page.count('<circle class="unverified"') == 1
+    assert page.count('<path class="none"') == 1
+    assert "Cross on the base line: there is no figure." in html.render(audited(book))
+
+
+def test_a_gap_has_the_colour_of_a_warning():
+    style = files("drillbook.audit").joinpath("templates/style.css").read_text()
+    assert ".gap { --tone: var(--warn);" in style
 
 
 def test_passed_with_residue_is_no_proof(book):
@@ -451,9 +493,11 @@ def test_objectives_that_were_not_proven_have_a_table_of_their_own(book):
     text = markdown.render(audit).split("## Last proven")[1].split("\n## ")[0]
     for whole in (page, text):
         proven, rest = whole.split("Missed or not proven at the end of the period")
-        assert "3 of 5 objectives proven, 1 missed, 1 not proven." in proven
+        assert "2 of 3 objectives proven, 1 missed. Detection by the drill's probe: 1 of 2 met, 1 not proven." in plain(
+            proven
+        )
         assert "not proven" not in proven.rpartition("Last proven")[2]
-        assert "met" not in rest.split("<tbody>")[-1].replace("met, but does not count", "")
+        assert "met" not in rest.split("Detection by the drill")[0].split("<tbody>")[-1]
         assert "api-down" in rest
     page = html.render(audited(book, since="2026-02-01"))
     assert "before the period" in page.split("Missed or not proven at the end of the period")[1]
@@ -461,10 +505,11 @@ def test_objectives_that_were_not_proven_have_a_table_of_their_own(book):
 
 def test_the_last_proven_figures_of_a_drill_share_a_row(book):
     book.run("2026-01-10T09:00:00").good().close()
-    rows = html.render(audited(book)).split('id="proven"')[1].split("</section>")[0].split("<tbody>")[1]
-    assert rows.count("<tr>") == 1
-    assert rows.count('class="goal-line"') == 3
-    assert rows.count("mono long") == 1
+    rows = html.render(audited(book)).split('id="proven"')[1].split("</section>")[0].split("<tbody>", 1)[1]
+    drills, _, probe = rows.partition("<h3>Detection by the drill&#39;s probe")
+    assert drills.count("<tr>") == 1
+    assert drills.count('class="goal-line"') == 2
+    assert drills.count("mono long") == probe.count("mono long") == 1
 
 
 def test_an_objective_that_only_a_failed_run_met_is_told_in_the_words_of_the_report(tmp_path):
@@ -473,6 +518,6 @@ def test_an_objective_that_only_a_failed_run_met_is_told_in_the_words_of_the_rep
     audit = audited(book)
     (row,) = [row for row in audit.proven if row.key == "rpo"]
     assert row.state == "not proven"
-    assert (row.uncounted.at[:10], row.uncounted.said) == ("2026-01-10", "met, but does not count: the run failed")
+    assert (row.uncounted.at[:10], row.uncounted.said) == ("2026-01-10", "does not count: the run failed")
     (run,) = audit.runs
-    assert run.rpo.endswith(": met, but does not count: the run failed")
+    assert run.rpo == f"({row.uncounted.measured}) does not count: the run failed"

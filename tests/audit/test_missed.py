@@ -18,6 +18,7 @@ from drillbook.report import publish
 from tests.audit.stories import REHEARSE, SITE, Book
 from tests.judge.test_judge import DRILL
 from tests.plan.test_planner import HOSTS
+from tests.report.test_agreement import plain
 
 WEEKLY = DRILL.replace("service: api", "service: api\nevery: 7d\ngrace: 1d", 1)
 
@@ -268,6 +269,10 @@ def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):
     assert markdown.render(made).count("never ran** (suite)") == 1
     never = html.render(made).split("<h3>Never ran</h3>")[1].split("</dl>")[0]
     assert re.findall(r"<dd class=\"soft\">(.*?)</dd>", never) == ["<bdi>all</bdi> (suite)", "<bdi>never</bdi>"]
+    missed = plain(html.render(made)).partition("Never ran")[0]
+    assert "no drill that has run and no proof of a service was overdue in this period; but 1 drill and 1 suite" in missed
+    assert "with a schedule never ran, so they are due now (drillbook drill.due lists them)." in missed
+    assert "no drill and no proof" not in missed
     assert "1 drill and 1 suite never ran, although the schedule asks for it: all and never" in [
         one.text for one in alerts(made)
     ]

@@ -11,6 +11,7 @@ from drillbook.audit import html, markdown, rehearsed, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.content import as_data
 from drillbook.audit.service_groups import Group
+from drillbook.catalog import entries
 from drillbook.cli import audit as desk
 from tests.audit import stories
 from tests.audit.stories import BASIS, REHEARSE, SITE
@@ -118,7 +119,13 @@ def test_a_service_that_was_only_rehearsed_gets_a_step_that_can_be_taken(book):
     found = steps(audited(book))
     assert not [text for text in found if "recovery point" in text]
     (step,) = [step for text, step in found.items() if text.startswith("site in lab: backups were only rehearsed")]
-    assert "`drillbook catalog --for folder`" in step
+    assert "none is shipped for the kind folder: write one" in step
+    kinds = {row.kind for row in audited(book).rehearsed}
+    assert kinds == {"folder"}
+    other = replace(audited(book), rehearsed=tuple(replace(row, kind="postgres") for row in audited(book).rehearsed))
+    (step,) = [step for text, step in steps(other).items() if "backups were only rehearsed" in text]
+    assert "`drillbook catalog --for postgres --faults` lists shipped ones" in step
+    assert {entry.breaks for entry in entries.selected("postgres", faults=True)} == {True}
     assert not [text for text in found if "did not measure" in text]
 
 

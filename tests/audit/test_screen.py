@@ -8,11 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.proven import UncountedFigure
 from drillbook.cli import audit as desk
+from drillbook.report import remarks
 from tests.audit import stories
 from tests.audit.stories import HOSTS
 from tests.audit.test_chain import audited
+from tests.report.test_agreement import plain
 
 
 def rows(found):
@@ -31,8 +34,8 @@ def test_every_objective_has_its_state_in_one_column_and_only_a_figure_that_coun
     reserved = replace(doubted, reserved=True, mark=" \u2020")
     found = replace(audit, proven=(rto, reserved, missed, doubted, uncounted, untried))
     _, _, _, figures, states, days = rows(found)
-    assert figures == [rto.measured, "9.014 s \u2020", "9.014 s", "not verified", "(9.1 s \u2020)", "none"]
-    assert states == ["\u2713 met", "~ reserved", "\u2717 missed", "? not proven", "? not proven", "? not proven"]
+    assert figures == [rto.measured, "\u2020 9.014 s", "9.014 s", "not verified", "(\u2020 9.1 s)", "none"]
+    assert states == ["\u2713 met", "~ with a reservation", "\u2717 missed", "? not proven", "? not proven", "? not proven"]
     assert days == ["2026-03-10"] * 4 + ["2026-02-01", "-"]
     assert desk._uncounted(found) == ["sample, RTO: the run failed. 20260201-run"]
 
@@ -46,12 +49,81 @@ def test_the_environment_is_a_column_where_there_are_several(book):
     assert sorted(set(rows(audited(book))[1])) == ["lab", "pre-production"]
     out = Console(width=80, file=io.StringIO())
     out.print(table)
-    assert out.file.getvalue().count("pre-production") == 3
+    assert out.file.getvalue().count("pre-production") == 2
     assert max(map(len, out.file.getvalue().splitlines())) <= 80
 
 
-def test_the_title_stands_first_and_the_state_of_the_record_last(book, capsys):
+def test_the_title_stands_first_and_the_result_last_in_the_colour_of_its_state(book, monkeypatch):
+    out = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard")
+    monkeypatch.setattr(desk, "console", lambda: out)
     desk._print(audited(stories.quiet(book)), Path("out"))
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Recovery drills from 2026-01-01 to 2026-12-31"
-    assert lines[-1].startswith("The record is complete")
+    lines = out.file.getvalue().splitlines()
+    assert "Recovery drills from 2026-01-01 to 2026-12-31" in lines[0]
+    assert "Proven to recover: 1 of 2 services in lab." in lines[-1]
+    assert lines[-1].startswith("\x1b[1;33m"), "not green while a service is not proven"
+    assert [line for line in lines if "The record is complete" in line and "\x1b[1;" not in line]
+
+
+def test_the_colour_of_the_result(book):
+    audit = audited(stories.quiet(book))
+    good, other = sorted(summary.service_rows(audit), key=lambda row: -row.rank)
+    assert summary.tone(audit, [good]) == "passed"
+    assert summary.tone(audit, [good, other]) == "inconclusive"
+    assert summary.tone(audit, [good, replace(good, state="failed")]) == "failed"
+    assert summary.tone(audit, [other]) == summary.tone(audit, []) == "failed"
+    assert summary.tone(replace(audit, whole=False), [good]) == "failed"
+
+
+def test_the_page_begins_with_the_result_and_then_tells_the_state_of_the_record(book):
+    page = html.render(audited(stories.quiet(book)))
+    head = page.split("<header>")[1].split("</header>")[0]
+    assert '<p class="verdict inconclusive">' in head
+    assert head.index("Proven to recover: 1 of 2") < head.index("The record is complete")
+    assert "<title>Recovery drills from 2026-01-01 to 2026-12-31: Proven to recover" in page
+    text = markdown.render(audited(book))
+    assert text.index("**Proven to recover: 1 of 2") < text.index("The record is complete")
+
+
+def test_a_mark_is_never_alone_on_a_line(book):
+    audit = audited(stories.quiet(book))
+    (rto,) = [row for row in audit.proven if row.key == "rto"]
+    long = replace(rto, drill="a-drill-with-a-long-name", measured="11.288 s \u00b1 0.039 s", mark=" \u2020", proven=False)
+    found = replace(audit, proven=(replace(long, reserved=True),))
+    out = Console(width=80, file=io.StringIO())
+    desk._print_proven(out, found)
+    lines = [line.split("  ") for line in out.file.getvalue().partition("\n\n")[0].splitlines()]
+    assert {"\u2020 11.288 s", "\u00b1 0.039 s"} <= {cell.strip() for line in lines for cell in line}
+    assert "11.288\u00a0s\u00a0\u00b1\u00a00.039\u00a0s\u00a0\u2020" in html.render(found)
+
+
+def test_a_detection_by_the_drills_probe_is_shown_and_counted_apart(book, capsys):
+    """It measures the probe and proves no alerting. The rule is that of the audit, its summary and the report of a suite."""
+    audit = audited(stories.quiet(book))
+    assert [row.by_probe for row in audit.proven] == [False, False, True]
+    assert [row["by_probe"] for row in content.as_data(audit)["proven"]] == [False, False, True]
+    said = (
+        "2 of 2 objectives proven. Detection by the drill's probe: 1 of 1 met. It measures the probe and proves no alerting"
+    )
+    desk._print(audit, Path("out"))
+    screen = capsys.readouterr().out
+    assert "  Detection by the drill's probe:\n" in screen
+    table, _, apart = screen.partition("Detection by the drill's probe:")
+    assert "Detection" not in table
+    assert "at most 0.11 s" in apart
+    for text in (" ".join(screen.split()), plain(html.render(audit)), plain(markdown.render(audit))):
+        assert said in text
+    (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    assert (row.proven, row.objectives, row.probed, row.good) == (2, 2, True, True)
+    assert summary.PROBE_NOTE in plain(summary.render(audit))
+    alerted = replace(audit, proven=tuple(replace(row, by_probe=False, by="alert ApiDown") for row in audit.proven))
+    assert "3 of 3 objectives proven." in plain(html.render(alerted))
+    assert summary.PROBE_NOTE not in plain(summary.render(alerted))
+
+
+def test_a_plan_without_an_alert_tells_the_observer_before_there_is_a_figure(book):
+    book.run("2026-01-10T09:00:00").refused().close()
+    (row,) = [row for row in audited(book).proven if row.key == "detect"]
+    assert (row.by_probe, row.measured_s) == (True, None)
+    assert row.named == "Detection by the drill's probe"
+    assert remarks.awaits_alert({"inject.1": "service.kill", "detect.1": "prometheus.alert_fires"})
+    assert not remarks.awaits_alert({"detect.1": "http.responds", "verify.1": "prometheus.alert_fires"})

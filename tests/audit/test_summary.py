@@ -13,6 +13,7 @@ from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed import MissedRow
 from drillbook.audit.rehearsed import RehearsedRow
+from drillbook.cli import audit as desk
 from drillbook.report.wording import CLOCKS
 from tests.audit import stories
 from tests.audit.stories import ACKS, DOWN, HOSTS, SAMPLES, Book
@@ -32,7 +33,7 @@ def test_a_service_is_good_only_when_the_newest_run_of_every_drill_passed(tmp_pa
     book = Book(tmp_path)
     book.run("2026-01-10T09:00:00").good().close()
     (row,) = [row for row in summary.service_rows(audited(book)) if row.service == "api"]
-    assert (row.state, row.good, row.proven, row.objectives) == ("passed", True, 3, 3)
+    assert (row.state, row.good, row.proven, row.objectives) == ("passed", True, 2, 2)
     assert row.rto.measured.startswith("2.4")
     book.run("2026-02-10T09:00:00", drill="api-down", text=DOWN).slow().close()
     book.run("2026-03-10T09:00:00").good().close()
@@ -45,11 +46,13 @@ def test_a_service_is_good_only_when_the_newest_run_of_every_drill_passed(tmp_pa
     assert summary.headline([row, replace(row, environment="prod")]).startswith("Proven to recover: 0 of 2 services.")
 
 
-def test_a_drill_that_was_not_run_here_did_not_fail(tmp_path):
+def test_a_drill_that_was_not_run_here_did_not_fail(tmp_path, capsys):
     """A service whose only run tried nothing was neither drilled nor failed, in all formats of the audit."""
     book = Book(tmp_path)
-    book.run("2026-01-10T09:00:00").not_run().close()
+    book.run("2026-01-10T09:00:00", text=f"{DOWN}every: 7d\n".replace("api-down", "sample")).not_run().close()
     audit = audited(book)
+    assert "Not run here, and never passed: sample. See" in plain(html.render(audit))
+    assert "Never passed: sample" not in plain(html.render(audit))
     (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert "not run here 1 (api)" in summary.standing([row])
     (covered,) = [row for row in audit.coverage if row.service == "api"]
@@ -64,6 +67,10 @@ def test_a_drill_that_was_not_run_here_did_not_fail(tmp_path):
     assert "1 was not run here" in audit.sentence
     assert "drilled without a pass" not in audit.sentence
     assert not [text for text in texts(audit) if text.startswith("No drill of")]
+    desk._print(audit, tmp_path)
+    assert ["api", "(lab)", "1", "not", "run", "here", "11"] in [
+        line.split() for line in capsys.readouterr().out.splitlines()
+    ]
     book.run("2026-02-10T09:00:00").refused().close()
     audit = audited(book)
     (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]

@@ -67,20 +67,20 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     (told,) = [row for row in content.as_data(passed)["proven"] if row["key"] == "rpo"]
     assert (told["proven"], told["reserved"]) == (False, True)
     (row,) = [row for row in summary.service_rows(passed) if row.objectives]
-    assert (row.proven, row.reserved, row.objectives) == (2, 1, 3)
+    assert (row.proven, row.reserved, row.objectives) == (1, 1, 2)
     assert not row.good
     good = replace(row, state="passed")
     assert (good.good, good.rank) == (False, Group.RESERVED)
     assert summary.headline([good]) == "Proven to recover: 0 of 1 service in lab."
     assert summary.standing([good]) == f"Fully proven 0 · with a reservation 1 ({good.service})"
-    assert replace(good, reserved=0, proven=3).good
-    counts = "2 of 3 objectives proven, 1 more met with a reservation."
+    assert replace(good, reserved=0, proven=2).good
+    counts = "1 of 2 objectives proven, 1 more met with a reservation. Detection by the drill's probe: 1 of 1 met."
     for text in (html.render(passed), markdown.render(passed)):
         assert counts in plain(text)
         assert "is met with a reservation: it does not count as proven" in plain(text)
     assert [one for one in alerts(passed) if one.text.startswith("The RPO of postgres-lost in lab is met with a")]
     page = plain(summary.render(passed))
-    assert "2 of 3" in page
+    assert "1 of 2" in page
     assert "~ 1 more with a reservation" in page
 
 

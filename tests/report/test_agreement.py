@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from drillbook.judge.result import Objective, PhaseResult, Residue, RunView, Verdict
-from drillbook.report import figures, headlines, html, junit, markdown, phases, rows, wording
+from drillbook.report import figures, headlines, html, junit, markdown, phases, rows, suites, wording
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
@@ -221,3 +221,13 @@ def test_contacts_owner_first() -> None:
     found = rows.contact_rows(samples.passed())
     assert [(name, owner) for name, _, owner in found][:2] == [("dba", True), ("architect", False)]
     assert "值班工程师" in html.render(samples.passed())
+
+
+def test_a_suite_tells_that_its_detections_are_by_the_drills_own_probes() -> None:
+    """They prove no alerting; a detection by an alert is not named."""
+    suite, views = samples.suite()
+    told = "Detection by the drill's probe, which proves no alerting: "
+    names = [row.drill for row in suites.suite_rows(suite, views) if any(one.by_probe for one in row.objectives)]
+    assert names
+    for text in (html.render_suite(suite, views), markdown.render_suite(suite, views)):
+        assert told + names[0] in plain(text)

@@ -93,6 +93,7 @@ def test_the_end_of_a_suite_fits_on_a_screen_of_80x24() -> None:
         assert len(re.findall(r"[✓~?] \d+\.\d+ s", line)) == 3, "the whole drill on one line"
     whole = " ".join(" ".join(lines).split())
     assert "~ met with a reservation or met in a run that did not pass" in whole
+    assert "detected by probe" in lines[1]
     assert "The report has the error of each figure." in whole
 
 
@@ -103,6 +104,7 @@ def test_what_is_special_about_a_drill_stands_below_the_table_of_a_suite() -> No
     assert below.startswith("redis-lost: The record of this drill is missing.")
     fired = samples.step("detect.1", "prometheus.alert_fires", facts={"alerts": [{"alert": "ApiDown"}]}).result
     alerted = samples.view(samples.result(steps=(*samples.passed().result.steps, fired)))
+    assert "detected by probe" not in renderings.printed(summary.suite_ending(suite, [alerted, *views[1:]]))
     assert "✓ 1.80 s alert" in renderings.printed(summary.suite_ending(suite, [alerted, *views[1:]]))
 
 

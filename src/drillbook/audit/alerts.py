@@ -15,6 +15,7 @@ from drillbook.audit.missed import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.proven import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
+from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
@@ -336,10 +337,15 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
     for environment, kind in sorted({(row.environment, row.kind) for row in rows}):
         names = open_findings.named([row.service for row in rows if (row.environment, row.kind) == (environment, kind)])
         text = f"{names} in {environment}: backups were only rehearsed, which proves neither an RTO nor an RPO"
-        step = (
-            "run a drill that breaks the service in a test environment and restores its backup "
-            f"(`{_catalog(kind)}` lists shipped ones)"
+        lists = f"`{_catalog(kind)} --faults` lists shipped ones"
+        lists = (
+            lists
+            if kind and entries.breaking(kind)
+            else f"none is shipped for the kind {kind}: write one"
+            if kind
+            else lists
         )
+        step = f"run a drill that breaks the service in a test environment and restores its backup ({lists})"
         yield Alert(text, step, when=when)
     for environment in sorted({row.environment for row in rows}):
         if drills := [row.drill for row in rows if row.environment == environment and row.loss_s is None]:

@@ -4,7 +4,7 @@ searches and filters the findings and the runs. Without this script, the file sh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
@@ -58,6 +58,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             title=wording.title(audit),
             state_line=wording.record_state(audit),
             headline=summary.headline(rows := summary.service_rows(audit)),
+            tone=str(summary.tone(audit, rows)),
             standing=summary.standing(rows),
             rules=summary.rules(rows),
             doubts=wording.assurance(audit),
@@ -67,8 +68,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             hrefs=run_rows.hrefs(audit.runs, reports_path),
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
             exempt=[(why, services.by_evidence(audit.coverage, names)) for why, names in services.exempt(audit.coverage)],
-            proven=_by_drill(row for row in audit.proven if row.met),
-            unproven=_by_drill(row for row in audit.proven if not row.met),
+            **_objectives(audit),
             plots=[one for one in audit.plots if len(one.points) > 1],
             single=sum(len(one.points) == 1 for one in audit.plots),
             program=program(),
@@ -79,6 +79,15 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             choices=_choices(audit),
         )
     )
+
+
+def _objectives(audit: Audit) -> dict[str, Sequence[object]]:
+    """Return the objectives by their tables: met, not met, and detections by the drills' own probes."""
+    return {
+        "proven": _by_drill(row for row in audit.proven if row.met and not row.by_probe),
+        "unproven": _by_drill(row for row in audit.proven if not row.met and not row.by_probe),
+        "probed": [row for row in audit.proven if row.by_probe],
+    }
 
 
 def _never_ran(audit: Audit) -> list[tuple[str, list[MissedRow]]]:

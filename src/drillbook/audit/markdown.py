@@ -38,9 +38,9 @@ def render(audit: Audit) -> str:
     rows = summary.service_rows(audit)
     parts = [
         f"# {escape(wording.title(audit))}",
-        f"**{escape(wording.record_state(audit))}**",
-        escape(summary.headline(rows)),
+        f"**{escape(summary.headline(rows))}**",
         escape(summary.standing(rows)),
+        escape(f"{wording.record_state(audit)}. {wording.signing_step(audit)}".rstrip()),
         escape(" ".join(f"{term}: {text}" for term, text in summary.rules(rows))),
         escape(audit.sentence if audit.whole else f"{audit.sentence} {wording.MORE_RUNS}"),
         table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)]),
@@ -54,7 +54,6 @@ def _record(audit: Audit) -> list[str]:
     breaking = [one for one in audit.problems if one.breaking]
     doubts = "\n".join(f"- {escape(one)}" for one in wording.assurance(audit))
     found = [
-        escape(wording.signing_step(audit)),
         *filter(None, (_problems(breaking), doubts, _problems([one for one in audit.problems if not one.breaking]))),
         ""
         if audit.problems
@@ -132,7 +131,7 @@ def _missed(audit: Audit) -> list[str]:
     damage += [f"The record of missed drills: {escape(audit.schedule_torn)}."] if audit.schedule_torn else []
     lead = [*damage, escape(wording.never_passed(audit))]
     if not audit.missed_beside_failures:
-        return [*lead, wording.none_overdue(audit), *retired.markdown(audit.retired)]
+        return [*lead, as_called(wording.none_overdue(audit)), *retired.markdown(audit.retired)]
     return [
         *lead,
         table(

@@ -9,13 +9,15 @@ from drillbook.audit.content import Audit
 from drillbook.audit.proven import ProvenRow
 from drillbook.report import remarks
 from drillbook.report.markdown_syntax import code, escape, table
+from drillbook.report.wording import PROBE_DETECTION
 
 
 def section(audit: Audit) -> list[str]:
     """Return the paragraphs and tables, in Markdown, of the section about proven and unproven objectives."""
     if not audit.proven:
         return ["No known drill sets objectives.", *rehearsed.markdown(audit.rehearsed)]
-    proven, unproven = ([row for row in audit.proven if row.met is known] for known in (True, False))
+    probed = [row for row in audit.proven if row.by_probe]
+    proven, unproven = ([row for row in audit.proven if row.met is known and not row.by_probe] for known in (True, False))
     shown = [
         (
             *_goal(row),
@@ -34,6 +36,10 @@ def section(audit: Audit) -> list[str]:
         listed = [(*_goal(row), *_unproven(row), escape("; ".join(row.notes))) for row in unproven]
         found += [f"### {wording.UNPROVEN_TITLE}", table((*head, "State", "When", "Run", "Does not count", "Notes"), listed)]
         found += legend(row.marks for row in unproven)
+    if probed:
+        listed = [(*_goal(row), *_probed(row), escape("; ".join(row.notes))) for row in probed]
+        found += [f"### {PROBE_DETECTION}", wording.PROBE_LEAD]
+        found += [table((*head, "State", "When", "Run", "Does not count", "Notes"), listed)]
     return [*found, *rehearsed.markdown(audit.rehearsed)]
 
 
@@ -45,11 +51,18 @@ def _unproven(row: ProvenRow) -> tuple[str, ...]:
     return f"{figure}**{row.state}**", row.at[:10], code(row.run) if row.run else "", _uncounted(row)
 
 
+def _probed(row: ProvenRow) -> tuple[str, ...]:
+    """Return four cells about a detection by the drill's own probe, like ``_unproven``."""
+    if not row.met:
+        return _unproven(row)
+    return f"{escape(row.measured)}: **{row.state}**", row.at[:10], code(row.run), ""
+
+
 def _uncounted(row: ProvenRow) -> str:
     """Return the newest figure of an objective that is not proven, with its run, and why it does not count. The result
     is empty when no run measured the objective."""
     one = row.uncounted
-    return f"{one.at[:10]}: {escape(one.measured)}, {escape(one.said)} ({code(one.run)})" if one else ""
+    return f"{one.at[:10]}: ({escape(one.measured)}) {escape(one.said)} ({code(one.run)})" if one else ""
 
 
 def _goal(row: ProvenRow) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from drillbook.audit.coverage import NO_RUN, by_drill, row_of, targets_of
-from drillbook.audit.records import UNKNOWN, Record
+from drillbook.audit.records import UNKNOWN, Record, planned_steps
 from drillbook.judge import proofs
 from drillbook.judge.proofs import Answer, Standing
 from drillbook.judge.result import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
-from drillbook.report.rows import ObjectiveRow
+from drillbook.report.rows import DOES_NOT_COUNT, ObjectiveRow
 from drillbook.report.wording import MET, MET_OF, MISSED, OBJECTIVES, ended, objective_name
 
 NOT_PROVEN = "not proven"
@@ -34,8 +34,8 @@ class UncountedFigure:
 
     @property
     def said(self) -> str:
-        """Words to show beside the figure: that it does not count, and why."""
-        return f"{f'{self.state}, but ' if self.state == MET else ''}does not count: {self.why}"
+        """Words to show beside the figure, which is in parentheses: that it does not count, and why."""
+        return f"{DOES_NOT_COUNT}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class ProvenRow:
     """Start of the last run that proved the objective, even if a later run missed it. Runs before the period count, too."""
     uncounted: UncountedFigure | None = None
     """Newest measured figure of an objective that is not proven. None for other states, and when no run measured it."""
+    by_probe: bool = False
+    """True for a detection by the drill's own probe. It is counted apart; see ``remarks.by_probe``."""
 
     @property
     def met(self) -> bool:
@@ -91,7 +93,13 @@ class ProvenRow:
     @property
     def named(self) -> str:
         """Name of the objective, with the observer of the fault."""
-        return objective_name(self.key, self.by, OBJECTIVES)
+        return objective_name(self.key, remarks.BY_PROBE if self.by_probe else self.by, OBJECTIVES)
+
+    @property
+    def lacking(self) -> str:
+        """Text about an objective that is not met: its state, its drill, and its newest figure, which does not count."""
+        text = f"{self.state}: {self.drill}"
+        return f"{text}, ({self.uncounted.measured}) {self.uncounted.said}" if self.uncounted else text
 
     @property
     def marks(self) -> str:
@@ -166,7 +174,14 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         row is not None and row.state == MISSED,
         (everything[whole.proof].started or "") if whole.proof is not None else "",
         None if counts else _uncounted(key, everything, wanted, len(earlier)),
+        remarks.by_probe(key, figure.by if figure else _observer(newest)),
     )
+
+
+def _observer(one: Record) -> str:
+    """Return the observer of a fault by the plan of a run: the drill's own probe, or an empty text if an alert is awaited."""
+    actions = {str(step["id"]): str(step.get("action")) for step in planned_steps(one)}
+    return "" if remarks.awaits_alert(actions) else remarks.BY_PROBE
 
 
 def _uncounted(key: str, runs: Sequence[Record], wanted: float, inside: int) -> UncountedFigure | None:

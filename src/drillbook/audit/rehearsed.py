@@ -102,7 +102,8 @@ def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
             newest, notes = passed[-1], _newest(mine[-1], passed[-1])
             found += [_row(head, newest, step, (len(mine), len(passed)), notes) for step in _restores(newest)]
         elif mine:
-            notes = ("no rehearsal of the period passed",)
+            untried = all(one.verdict == Verdict.NOT_RUN for one in mine)
+            notes = ("it was not run here" if untried else "no rehearsal of the period passed",)
             found.append(RehearsedRow(*head, "", "", len(mine), 0, "", "", None, None, None, None, "", notes))
     return found
 

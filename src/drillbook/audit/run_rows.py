@@ -129,6 +129,4 @@ def _figure(one: Record, key: str) -> str:
     row = row_of(one, key)
     if row is None:
         return "not verified" if one.verdict == NOT_VERIFIED else "no objective"
-    if row.measured_s is None:
-        return "not measured"
-    return f"{row.measured}: {row.said}"
+    return row.listed

@@ -45,6 +45,7 @@ NEVER = "never drilled"
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
 FIGURES_NOTE = "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
 """Explanations of the table."""
+PROBE_NOTE = "That of a drill's own probe proves no alerting, so it is not counted among the objectives."
 REHEARSED_NOTE = "A backup was restored into a sandbox, and nothing was broken; the figure is no RTO and no RPO."
 _FIXED = {
     "rpo_name": OBJECTIVES["rpo"],
@@ -75,6 +76,7 @@ class ServiceRow:
     reserved: int
     """Number of objectives that were met with a reservation. ``proven`` does not count these objectives."""
     objectives: int
+    """Number of objectives. A detection by the drill's own probe is counted neither here nor in ``proven``."""
     rto: ProvenRow | None
     rpo: ProvenRow | None
     keys: frozenset[str]
@@ -89,6 +91,8 @@ class ServiceRow:
     """Objectives that a drill missed or did not prove. Another drill may have proven the same objective."""
     rehearsed: tuple[RehearsedRow, ...] = ()
     """Figures of rehearsals. They prove no objective."""
+    probed: bool = False
+    """True when a drill of the service has an objective on detection, and awaits no alert."""
 
     @property
     def restored(self) -> str:
@@ -131,7 +135,7 @@ class ServiceRow:
             return Group.FAILED
         if not self.recovered:
             return Group.REHEARSED
-        if self.proven + self.reserved < self.objectives or "rto" not in self.keys:
+        if self.unmet or self.proven + self.reserved < self.objectives or "rto" not in self.keys:
             return Group.INCOMPLETE
         if "rpo" not in self.keys and self.keeps_data:
             return Group.ONLY_RTO
@@ -190,8 +194,10 @@ def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
         (clock.key.upper(), f"{clock.span[:1].upper()}{clock.span[1:]}.") for clock in CLOCKS if clock.key in ("rto", "rpo")
     ]
     found = [*rules(rows), ("State", STATE_NOTE), *spans, ("Figures", FIGURES_NOTE)]
-    rehearsals = any(row.rehearsed for row in rows if row.state != NEVER)
-    return [*found, *([("Rehearsed", REHEARSED_NOTE)] if rehearsals else [])] if rows else []
+    drilled = [row for row in rows if row.state != NEVER]
+    found += [("Detection", PROBE_NOTE)] if any(row.probed for row in drilled) else []
+    found += [("Rehearsed", REHEARSED_NOTE)] if any(row.rehearsed for row in drilled) else []
+    return found if rows else []
 
 
 def _fit(
@@ -217,7 +223,7 @@ def _fit(
 def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
     """Return the heights of a service's row. Each objective without a proof, and each figure, has lines of its own."""
     goals = (("rto", row.rto, row.restored), ("rpo", row.rpo, row.would_lose))
-    unmet = [[f"? not proven: {one.drill}" for one in row.unmet if one.key == key] for key, _, _ in goals]
+    unmet = [[f"? {one.lacking}" for one in row.unmet if one.key == key] for key, _, _ in goals]
     return row_size(
         (row.service, row.environment),
         3 if row.reserved or row.beside else 2,
@@ -269,6 +275,16 @@ def headline(rows: Sequence[ServiceRow]) -> str:
     return f"Proven to recover: {good} of {count(len(rows), 'service')}{where}."
 
 
+def tone(audit: Audit, rows: Sequence[ServiceRow]) -> str:
+    """Return the verdict whose colour the headline has: `passed` if the recovery of each service is proven, `failed` if the
+    record is not complete, a service did not pass or no recovery is proven, and `inconclusive` otherwise.
+    """
+    good = sum(row.good for row in rows)
+    if not audit.whole or not good or any(row.rank is Group.FAILED and row.state != NEVER for row in rows):
+        return Verdict.FAILED
+    return Verdict.PASSED if good == len(rows) else Verdict.INCONCLUSIVE
+
+
 def standing(rows: Sequence[ServiceRow]) -> str:
     """Return the number of services in each group, from the best to the worst, with their names. Each service is in one
     group.
@@ -310,6 +326,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
     cells = [cell.last for cell in one.cells if cell.runs]
     worst = max(newest.values(), key=lambda run: (badness(run.verdict), run.started), default=None)
     goals = [row for row in audit.proven if (row.environment, row.service) == key]
+    counted = [row for row in goals if not row.by_probe]
     state = worst.verdict if worst else cells[-1] if cells else NEVER
     seen = [row for row in each_open(audit.findings) if row.environment == one.environment and row.drill in newest]
     return ServiceRow(
@@ -320,9 +337,9 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         passed=one.passed,
         runs=one.runs,
         recovered=one.recovered,
-        proven=sum(row.proven for row in goals),
+        proven=sum(row.proven for row in counted),
         reserved=sum(row.reserved for row in goals),
-        objectives=len(goals),
+        objectives=len(counted),
         rto=_longest(goals, "rto"),
         rpo=_longest(goals, "rpo"),
         keys=frozenset(row.key for row in goals),
@@ -331,6 +348,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         unmet=tuple(row for row in goals if not row.met),
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
         rehearsed=tuple(row for row in audit.rehearsed if (row.environment, row.service) == key and row.run),
+        probed=len(counted) < len(goals),
     )
 
 

@@ -140,14 +140,15 @@ def _point(one: Record, key: str, frame: _Frame) -> Point:
     error = row.error_s or 0.0
     kind = "missed" if row.state == MISSED else "met" if row.met and one.verdict == Verdict.PASSED else "unverified"
     reserved = kind == "met" and row.state == remarks.RESERVED
-    word = remarks.RESERVED if reserved else kind if kind != "unverified" else f"not verified, the run ended {one.verdict}"
+    figure = f"({row.marked})" if kind == "unverified" else row.marked
+    word = remarks.RESERVED if reserved else kind if kind != "unverified" else row.uncounted
     return Point(
         x,
         frame.y(row.measured_s),
         frame.y(row.measured_s - error),
         frame.y(row.measured_s + error),
         kind,
-        f"{at:%Y-%m-%d}: {row.marked}, target at most {row.target}, {word}",
+        f"{at:%Y-%m-%d}: {figure}, target at most {row.target}, {word}",
         reserved,
     )
 

@@ -9,12 +9,14 @@ from drillbook.audit.absences import MISSING, AbsentRow
 from drillbook.audit.content import Audit
 from drillbook.audit.missed import NEVER_RAN, OVERDUE, MissedRow
 from drillbook.audit.proven import NOT_PROVEN, ProvenRow
+from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.proofs import RULE
+from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, remarks
-from drillbook.report.figures import count, runs_of, utc
+from drillbook.report.figures import count, kinds_of, runs_of, utc
 from drillbook.report.shortened import leading
-from drillbook.report.wording import MET, MISSED
+from drillbook.report.wording import MET, MISSED, PROBE_DETECTION
 
 SECTIONS = (
     ("record", "Completeness of the record"),
@@ -44,6 +46,10 @@ EVIDENCE_DIGEST = "Digest of the evidence"
 """Name of the digest of all journals of the period. All parts of the audit use this name."""
 SIGNERS = ("Operator", "Reviewer", "Approver")
 
+PROBE_LEAD = (
+    "These drills awaited no alert, so their own probe noticed the fault. It measures the probe and proves no alerting: these "
+    "objectives are not counted among the objectives proven. A drill that awaits an alert in its detect phase measures the alerting."
+)
 LEADS = {
     "coverage": (
         "The table lists every service that was drilled, and every service that the newest plan of its "
@@ -64,7 +70,7 @@ LEADS = {
         "Each mark is a run. The vertical line through a mark is the error of its figure, and the dashed line "
         "is the target. Circle: a run that passed met the objective. Diamond: it met the objective with a reservation. "
         "Square: the objective was missed. "
-        "Hollow mark: the objective was not verified. Hollow mark on the base line: there is no figure. A line joins the longest "
+        "Hollow mark: the figure does not count. Cross on the base line: there is no figure. A line joins the longest "
         "figures of consecutive days on which the objective was met or missed."
     ),
     "not-passed": (
@@ -136,8 +142,9 @@ OWN_ONLY = "Its only trusted signature is that of this machine's own key"
 NOBODY_ELSE = ", and nobody else vouches for it"
 """Words that follow ``OWN_ONLY`` if the record was compared with no anchor."""
 SIGN_BY_OTHERS = (
-    "Next: another person compares this machine's public key and adds it to inventory/allowed_signers, or coming runs are signed "
-    "with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY)."
+    "Next, for a proof towards outsiders: another person compares this machine's public key and adds it to "
+    "inventory/allowed_signers, or coming runs are signed with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY); "
+    "see docs/audit.md."
 )
 """Next step if only this machine's own key signed the record. It is described in docs/audit.md."""
 SIGN_AT_ALL = (
@@ -175,12 +182,25 @@ def _named(rows: Sequence[AbsentRow]) -> Iterator[str]:
 
 
 def proven_counts(found: Sequence[ProvenRow]) -> str:
-    """Return a sentence with the number of objectives in each state: proven, met with a reservation, missed, not proven."""
-    states = Counter(row.state for row in found)
-    parts = [f"{states[MET]} of {count(len(found), 'objective')} proven"]
+    """Return sentences with the number of objectives in each state: proven, met with a reservation, missed, not proven.
+
+    Detections by the drill's own probe are counted apart.
+    """
+    counted, probed = ([row for row in found if row.by_probe is known] for known in (False, True))
+    states = Counter(row.state for row in counted)
+    parts = [f"{states[MET]} of {count(len(counted), 'objective')} proven"] if counted else []
     parts += [f"{states[remarks.RESERVED]} more {remarks.RESERVED}"] if states[remarks.RESERVED] else []
     parts += [f"{states[state]} {state}" for state in (MISSED, NOT_PROVEN) if states[state]]
-    return f"{', '.join(parts)}."
+    text = f"{', '.join(parts)}." if parts else ""
+    return f"{text} {_probed(probed)}".strip() if probed else text
+
+
+def _probed(found: Sequence[ProvenRow]) -> str:
+    """Return sentences with the number of detections by the drill's own probe in each state."""
+    states = Counter(row.state for row in found)
+    parts = [f"{states[MET]} of {len(found)} met"]
+    parts += [f"{states[state]} {state}" for state in (MISSED, NOT_PROVEN) if states[state]]
+    return f"{PROBE_DETECTION}: {', '.join(parts)}. {remarks.APART}"
 
 
 def all_passed(audit: Audit) -> str:
@@ -285,8 +305,13 @@ def since(row: MissedRow) -> str:
 def never_passed(audit: Audit) -> str:
     """Return a sentence about the drills that have never passed and whose failed runs are listed in another section."""
     shown = audit.missed_beside_failures
-    names = [row.drill for row in audit.missed if row not in shown]
-    return f"Never passed: {open_findings.named(names)}. See {TITLES['not-passed']!r}." if names else ""
+    found: dict[bool, list[str]] = {}
+    for row in (row for row in audit.missed if row not in shown):
+        untried = audit.failing[row.environment, row.drill].verdict == Verdict.NOT_RUN
+        found.setdefault(untried, []).append(row.drill)
+    heads = {False: "Never passed", True: "Not run here, and never passed"}
+    texts = [f"{head}: {open_findings.named(found[untried])}." for untried, head in heads.items() if untried in found]
+    return " ".join([*texts, f"See {TITLES['not-passed']!r}."]) if texts else ""
 
 
 def still_overdue(audit: Audit, most: int) -> str:
@@ -301,10 +326,21 @@ def still_overdue(audit: Audit, most: int) -> str:
 
 def none_overdue(audit: Audit) -> str:
     """Return the sentence to show in place of the table of missed drills when the table is empty. Drills that never
-    passed may be named elsewhere; the sentence then says `no other drill`.
+    passed may be named elsewhere; the sentence then says `no other drill`. Drills that never ran are due, as `drill.due`
+    says, so the sentence counts them.
     """
     other = "other " if never_passed(audit) else ""
-    return f"By the recorded schedules, no {other}drill and no proof of a service was overdue in this period."
+    never = [row for row in audit.missed if row.kind == NEVER_RAN]
+    if not never:
+        return f"By the recorded schedules, no {other}drill and no proof of a service was overdue in this period."
+    suites = len({row.drill for row in never if row.suite})
+    drills = len({row.drill for row in never if not row.suite})
+    one = drills + suites == 1
+    return (
+        f"By the recorded schedules, no {other}drill that has run and no proof of a service was overdue in this period; but "
+        f"{kinds_of(drills, suites)} with a schedule never ran, so {'it is' if one else 'they are'} due now "
+        f"(`{NEUTRAL} drill.due` lists {'it' if one else 'them'})."
+    )
 
 
 def short_title(audit: Audit) -> str:

@@ -76,20 +76,27 @@ def entries() -> tuple[Entry, ...]:
     return (*sorted(found, key=_order), *_others())
 
 
-def selected(kind: str) -> tuple[Entry, ...]:
+def selected(kind: str, *, faults: bool = False) -> tuple[Entry, ...]:
     """Return the entries that use services of ``kind``. Entries whose main service is of this kind come first. If
-    ``kind`` is empty, return all entries.
+    ``kind`` is empty, return the entries of all kinds. ``faults``: return only those that inject a fault.
 
-    Raises UnknownName when no entry uses ``kind``.
+    Raises UnknownName when there is no such entry.
     """
+    every = tuple(entry for entry in entries() if entry.breaks or not faults)
     if not kind:
-        return entries()
-    if found := [entry for entry in entries() if kind in entry.kinds]:
+        return every
+    if found := [entry for entry in every if kind in entry.kinds]:
         return tuple(sorted(found, key=lambda entry: kind != entry.subject))
-    known = sorted({one for entry in entries() for one in entry.kinds})
+    known = sorted({one for entry in every for one in entry.kinds})
     raise UnknownName(
-        f"the catalogue has no entry for {kind!r}", hint=f"{did_you_mean(kind, known)}kinds: {', '.join(known)}"
+        f"the catalogue has no entry{' that injects a fault' if faults else ''} for {kind!r}",
+        hint=f"{did_you_mean(kind, known)}kinds: {', '.join(known)}",
     )
+
+
+def breaking(kind: str) -> bool:
+    """Return True when a drill of the catalogue injects a fault into a service of ``kind``."""
+    return any(entry.breaks and entry.subject == kind for entry in entries())
 
 
 def find(name: str) -> Entry:

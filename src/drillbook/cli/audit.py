@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -25,16 +27,20 @@ from drillbook.audit.proven import ProvenRow
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import as_called
+from drillbook.judge.result import Verdict
 from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
+from drillbook.report.shortened import leading
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.terminal.summary import COLOURS
-from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, SHORT, STATES
+from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, PROBE_DETECTION, SHORT, STATES
 
 EXIT_NOT_WHOLE = 3
 MOST_LINES, MOST_NAMES = 10, 2
+STATE = 13
+"""Greatest width of the column with the states of objectives on a narrow terminal, so that the figures have more space."""
 UNBROKEN = ("drill", "environment", "when")
 """Columns whose cells are never broken or cut on a narrow terminal."""
 
@@ -108,44 +114,51 @@ def _anchors(project: Project, named: str) -> list[Place]:
 
 
 def _print(made: Audit, folder: Path) -> None:
-    """Print the title, the tables, then the problems, and then the state of the journals. The most important lines come
-    last, where a terminal shows them without scrolling.
+    """Print the title, the tables, then the problems, then the state of the journals, and then the result. The most important
+    lines come last, where a terminal shows them without scrolling.
     """
     out = console()
     out.print(Text(wording.short_title(made), style="bold"))
     out.print()
-    for found in (_coverage(made), _proven(made)):
-        if found.row_count:
-            out.print(Padding(found, (0, 0, 1, 2), expand=False))
-    if made.proven:
-        text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
-        out.print(Prose(Text(text), 2, below=1))
+    out.print(Padding(_coverage(made), (0, 0, 1, 2), expand=False))
+    _print_proven(out, made)
     _print_uncounted(out, made)
     _rehearsed(out, made)
     for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
     out.print()
-    colour = "red" if not made.whole else "green" if made.runs and made.vouched else "yellow"
-    breaking = [one for one in grouped(made.problems) if one.breaking]
-    for one in breaking[:MOST_LINES]:
+    _print_record(out, made)
+    out.print(Prose(Text(made.sentence), 2))
+    if overdue := wording.still_overdue(made, MOST_NAMES):
+        out.print(Prose(Text(one_line(overdue), style="yellow"), 2))
+    rows = summary.service_rows(made)
+    if standing := summary.standing(rows):
+        out.print(Prose(Text(standing), 2))
+    colour = COLOURS[summary.tone(made, rows)]
+    out.print(Prose(Text(summary.headline(rows), style=f"bold {colour}"), 0))
+
+
+def _print_record(out: Console, made: Audit) -> None:
+    """Print the problems of the record, the doubts about it, its state, and the next step for its signatures."""
+    breaking, more = leading([one for one in grouped(made.problems) if one.breaking], MOST_LINES)
+    for one in breaking:
         out.print(Prose(Text(f"! {one.code}: {one.text}", style="red"), 2))
         if one.next:
             out.print(Prose(Text(as_called(one.next)), 4))
-    if len(breaking) > MOST_LINES:
-        out.print(f"  and {len(breaking) - MOST_LINES} more in the report")
-    doubts = wording.assurance(made, MOST_NAMES)
-    for text in doubts[:MOST_LINES]:
+    _print_more(out, more)
+    doubts, more = leading(wording.assurance(made, MOST_NAMES), MOST_LINES)
+    for text in doubts:
         out.print(Prose(Text(f"? {one_line(text)}", style="yellow"), 2))
-    if len(doubts) > MOST_LINES:
-        out.print(f"  and {len(doubts) - MOST_LINES} more in the report")
-    out.print(Prose(Text(made.sentence), 2))
-    rows = summary.service_rows(made)
-    out.print(Prose(Text(f"{summary.headline(rows)} {summary.standing(rows)}".rstrip()), 2))
-    if overdue := wording.still_overdue(made, MOST_NAMES):
-        out.print(Prose(Text(one_line(overdue), style="yellow"), 2))
-    if step := wording.signing_step(made):
-        out.print(Prose(Text(step), 2))
-    out.print(Text(wording.record_state(made), style=f"bold {colour}"))
+    _print_more(out, more)
+    colour = "red" if not made.whole else "green" if made.runs and made.vouched else "yellow"
+    state = Text(f"{wording.record_state(made)}.", style=colour)
+    step = wording.signing_step(made)
+    out.print(Prose(state.append(f" {step}" if step else "", style="default"), 2))
+
+
+def _print_more(out: Console, more: int) -> None:
+    if more:
+        out.print(f"  and {more} more in the report")
 
 
 def _table(*columns: str) -> Table:
@@ -161,25 +174,52 @@ def _coverage(made: Audit) -> Table:
         table.add_row(
             Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
             str(row.runs),
-            str(row.passed),
+            Verdict.NOT_RUN if row.untried else str(row.passed),
             str(len(row.gaps)),
         )
     return table
 
 
-def _proven(made: Audit) -> Table:
+def _print_proven(out: Console, made: Audit) -> None:
+    """Print the objectives, then the detections by the drills' own probes, and then how many objectives are proven."""
+    if not made.proven:
+        return
+    for probed, title in ((False, ""), (True, f"  {PROBE_DETECTION}:")):
+        found = _proven(made, probed=probed)
+        if _width(found) > out.width - 2:
+            found = _proven(made, probed=probed, narrow=True)
+        if found.row_count:
+            if title:
+                out.print(title)
+            out.print(Padding(found, (0, 0, 1, 2), expand=False))
+    text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
+    out.print(Prose(Text(text), 2, below=1))
+
+
+def _width(table: Table) -> int:
+    """Return the width of a table in which no cell is broken."""
+    return sum(max(cell_len(str(cell)) for cell in (column.header, *column.cells)) + 2 for column in table.columns) - 2
+
+
+def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table:
+    """Return the table of objectives, or with ``probed`` that of detections by the drills' own probes. With ``narrow``, the error
+    of a figure is on a second line, so that no line breaks between a number and its unit.
+    """
     places = len({item.environment for item in made.proven}) > 1
-    proven = _table("drill", *(("environment",) if places else ()), "objective", "target", "figure", "state", "when")
-    for item in made.proven:
+    head = ("environment",) if places else ()
+    proven = _table("drill", *head, *(() if probed else ("objective",)), "target", "figure", "state", "when")
+    for item in (item for item in made.proven if item.by_probe is probed):
         proven.add_row(
             Text(one_line(item.drill)),
             *((Text(one_line(item.environment)),) if places else ()),
-            SHORT.get(item.key, item.objective),
+            *(() if probed else (SHORT.get(item.key, item.objective),)),
             item.target,
-            Text(_figure(item)),
+            Text(_figure(item).replace(" ± ", "\n± ") if narrow else _figure(item)),
             _state(item),
             (item.uncounted.at if item.uncounted else item.at)[:10] or "-",
         )
+    if narrow:
+        next(column for column in proven.columns if column.header == "state").max_width = STATE
     return proven
 
 
@@ -189,10 +229,11 @@ def _print_uncounted(out: Console, made: Audit) -> None:
     if not lines:
         return
     out.print("  A figure in parentheses does not count:")
-    for line in lines[:MOST_LINES]:
+    shown, more = leading(lines, MOST_LINES)
+    for line in shown:
         out.print(Prose(Text(line), 4))
-    if len(lines) > MOST_LINES:
-        out.print(f"    and {len(lines) - MOST_LINES} more in the report")
+    if more:
+        out.print(f"    and {more} more in the report")
     out.print()
 
 
@@ -227,19 +268,26 @@ def _figure(item: ProvenRow) -> str:
     """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a
     figure, the text is ``not verified``, or ``none`` if no run tried.
 
-    Of an RPO that may not count a known loss, only this loss is shown.
+    Of an RPO that may not count a known loss, only this loss is shown. A mark stands before its figure, so that it cannot be
+    alone on the second line of a narrow column.
     """
     if item.met or item.missed:
-        return item.measured.partition("; ")[0] + item.mark
+        return _marked(item.measured.partition("; ")[0] + item.mark)
     if item.uncounted:
-        return f"({item.uncounted.measured})"
+        return f"({_marked(item.uncounted.measured)})"
     return "not verified" if item.at else "none"
 
 
+def _marked(figure: str) -> str:
+    """Return a figure with the marks at its end, if it has any, at its beginning."""
+    found = re.fullmatch(rf"(.*) ([{''.join(remarks.LEGENDS)}]+)", figure)
+    return f"{found[2]} {found[1]}" if found else figure
+
+
 def _state(item: ProvenRow) -> Text:
-    """Return the state of an objective with its symbol. The state `reserved` is short for `met with a reservation`."""
+    """Return the state of an objective with its symbol. A met objective with a reservation is only `with a reservation`."""
     colour = MET if item.proven else MISSED if item.missed else NOT_VERIFIED
-    word = "reserved" if item.reserved else item.state
+    word = item.state.removeprefix(f"{MET} ")
     return Text(f"{STATES.get(item.state, STATES[NOT_VERIFIED])} {word}", style=COLOURS[colour])
 
 

@@ -32,11 +32,11 @@ SOURCE = (
 )
 
 
-def catalog(kind: str, *, as_json: bool) -> int:
-    """Print the entries of the catalogue for ``kind``. When ``kind`` is empty, print all entries. Raises UnknownName
-    when there is no entry for ``kind``.
+def catalog(kind: str, *, as_json: bool, faults: bool = False) -> int:
+    """Print the entries of the catalogue for ``kind``. When ``kind`` is empty, print those of all kinds. ``faults``: print only
+    entries that inject a fault. Raises UnknownName when there is no entry for ``kind``.
     """
-    found = entries.selected(kind)
+    found = entries.selected(kind, faults=faults)
     if as_json:
         print_json([asdict(entry) for entry in found])
         return 0

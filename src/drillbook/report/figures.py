@@ -258,9 +258,11 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def tight(text: str) -> str:
-    """Replace spaces inside figures by no-break spaces, so that a figure stays on one line."""
+    """Replace spaces inside figures by no-break spaces, so that a figure stays on one line, with the mark after it."""
     return re.sub(
-        r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±)|(?<=±) ", "\N{NO-BREAK SPACE}", text
+        r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=[±†‡§¶])|(?<=±) ",
+        "\N{NO-BREAK SPACE}",
+        text,
     )
 
 

@@ -61,6 +61,8 @@ PROBE = "by the drill's probe"
 BY_PROBE = "probe"
 """Short form of the words in ``PROBE``, for the field ``by`` of a remark."""
 NO_ALERT = "The drill awaited no alert, so this figure proves no alerting."
+APART = "It measures the probe and proves no alerting, so it is not counted among the objectives proven."
+"""Sentence about a detection by the drill's probe, where objectives are counted. ``by_probe`` finds these detections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,13 @@ class Step:
     action: str
     status: str
     facts: Mapping[str, Any]
+
+
+def by_probe(key: str, by: str) -> bool:
+    """Return True for a detection by the drill's own probe. It is counted apart from the objectives that are proven, because
+    it proves no alerting. ``key``: objective. ``by``: observer that detected the fault, as in ``Remark.by``.
+    """
+    return key == "detect" and by == BY_PROBE
 
 
 def legend(marks: Iterable[str]) -> str:
@@ -182,6 +191,12 @@ def taken_by_run(steps: Sequence[Step | StepResult], started: str) -> str:
     """
     marks = [fresh(step, steps, started) for step in restores(steps)]
     return TAKEN[MARK if MARK in marks else RECENT_MARK] if marks and all(marks) else ""
+
+
+def awaits_alert(actions: Mapping[str, str]) -> bool:
+    """Return True for a plan that awaits an alert in its detect phase. ``actions``: action of each step, by its id."""
+    awaited = (detection.FIRES, detection.RECEIVED)
+    return any(step.startswith("detect.") and action in awaited for step, action in actions.items())
 
 
 def awaited(steps: Sequence[Step | StepResult]) -> list[Step | StepResult]:

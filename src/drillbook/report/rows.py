@@ -17,6 +17,7 @@ from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
     MET,
+    MISSED,
     NOT_VERIFIED,
     OBJECTIVES,
     PROBE_DETECTION,
@@ -38,6 +39,8 @@ expression that matches one range.
 """
 UNPROVEN = ("objective-missed", "objective-not-verified")
 UNEXPECTED = "http-unexpected"
+DOES_NOT_COUNT = "does not count"
+"""Words beside a figure in parentheses. A reason follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,10 @@ class ObjectiveRow:
     """Known loss of data that the figure may not count. ``measured`` begins with it. It is empty for other figures."""
     doubt: str = ""
     """Reason why a met objective does not count: the run did not pass. It is empty for other objectives."""
+    uncounted: str = ""
+    """Reason why a figure does not count, for lists of runs: the run did not pass, or did not verify the objective. It is empty
+    for a figure that counts, and without a figure.
+    """
 
     @property
     def met(self) -> bool:
@@ -84,6 +91,18 @@ class ObjectiveRow:
     def named(self) -> str:
         """Short name of the objective, with the observer of the fault."""
         return objective_name(self.key, self.by)
+
+    @property
+    def listed(self) -> str:
+        """Figure without its mark, and the state, for lists of runs. A figure that does not count is in parentheses."""
+        if self.measured_s is None:
+            return "not measured"
+        return f"({self.measured}) {self.uncounted}" if self.uncounted else f"{self.measured}: {self.state}"
+
+    @property
+    def by_probe(self) -> bool:
+        """True for a figure of the drill's own probe about detection. It is counted apart; see ``remarks.by_probe``."""
+        return remarks.by_probe(self.key, self.by)
 
     @property
     def marked(self) -> str:
@@ -183,8 +202,15 @@ def objective_rows(
     known = [key for key in OBJECTIVES if key in objectives]
     ordered = [*known, *sorted(set(objectives) - set(known))]
     found = [_objective(key, objectives[key], (told or {}).get(key)) for key in ordered]
-    doubt = "" if verdict == Verdict.PASSED else f"does not count: {ended(verdict)}"
-    return [replace(row, doubt=doubt) if row.met else row for row in found] if doubt else found
+    return [_counted(row, "" if verdict == Verdict.PASSED else ended(verdict)) for row in found]
+
+
+def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
+    """Return the row with the reason why its figure does not count. ``end``: words for the end of a run that did not pass."""
+    if row.measured_s is None or row.state == MISSED or (row.met and not end):
+        return row
+    why = f"{DOES_NOT_COUNT}: {end or row.reason}"
+    return replace(row, doubt=why if row.met else "", uncounted=why)
 
 
 def _objective(key: str, objective: Objective, told: Remark | None) -> ObjectiveRow:

@@ -77,10 +77,11 @@ def _verdict(said: str, view: RunView | None) -> str:
     return wording.NOT_VERIFIED if doubted else str(view.result.verdict)
 
 
-def suite_sentence(found: Sequence[SuiteRow]) -> str:
+def suite_sentence(found: Sequence[SuiteRow], *, probed: bool = True) -> str:
     """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher.
 
-    The sentences also name the drills that met an objective with a reservation.
+    The sentences also name the drills that met an objective with a reservation, and those whose detection is only that of
+    their own probe. ``probed``: False if a table of the drills already tells the latter.
     """
     verdicts = [row.verdict for row in found]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
@@ -92,7 +93,8 @@ def suite_sentence(found: Sequence[SuiteRow]) -> str:
     for key, name in wording.SHORT.items():
         drills = [row.drill for row in found if any((one.key, one.said) == (key, RESERVED) for one in row.objectives)]
         text += f" {name} {RESERVED}: {open_findings.named(drills)}." if drills else ""
-    return text
+    names = [row.drill for row in found if probed and any(one.by_probe for one in row.objectives)]
+    return text + (f" {wording.PROBE_DETECTION}, which proves no alerting: {open_findings.named(names)}." if names else "")
 
 
 def suite_findings(found: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:

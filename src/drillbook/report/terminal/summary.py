@@ -53,6 +53,10 @@ DOUBTED = wording.STATES[remarks.RESERVED]
 """Symbol of a met objective that does not count, because the run did not pass."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
 """Heads of the columns with the figures of a suite's drills. The table has no room for the observer of a detection."""
+BY_PROBE = "detected by probe"
+"""Head of the column with the detections of a suite's drills if all of them are by the drills' own probes. Otherwise a
+detection by an alert has the word `alert`.
+"""
 NAMED = 21
 """Greatest width of the column with the names of the objectives, if the column of figures has the width ``MEASURED``. Both then
 fit into 80 columns.
@@ -164,12 +168,19 @@ def _drills(found: Sequence[SuiteRow]) -> Table:
     keys = [key for key in wording.SHORT if any(one.key == key for row in found for one in row.objectives)]
     keys += sorted({one.key for row in found for one in row.objectives} - set(keys))
     heads = ("restored in", "would be lost") if any(row.rehearsed for row in found) else ()
-    table = _table("Drills", "drill", "verdict", *(COLUMNS.get(key, wording.objective_name(key)) for key in keys), *heads)
+    columns = {**COLUMNS, **({"detect": BY_PROBE} if _all_by_probe(found) else {})}
+    table = _table("Drills", "drill", "verdict", *(columns.get(key, wording.objective_name(key)) for key in keys), *heads)
     for row in found:
         known = {one.key: one for one in row.objectives}
         cells = [_brief(known[key]) if key in known else Text("-" if row.view else "?", style="dim") for key in keys]
         table.add_row(Text(one_line(row.drill)), _state(row.verdict), *cells, *(_rehearsed(row) if heads else ()))
     return table
+
+
+def _all_by_probe(found: Sequence[SuiteRow]) -> bool:
+    """Return True when each measured detection of a suite is by the drill's own probe."""
+    detected = [one for row in found for one in row.objectives if one.key == "detect" and one.by]
+    return bool(detected) and all(one.by_probe for one in detected)
 
 
 def _rehearsed(row: SuiteRow) -> tuple[Text, Text]:
@@ -223,7 +234,7 @@ def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType
         _spaced(_drills(found)),
         *_told(found),
         *_legend(found),
-        Prose(Text(suite_sentence(found)), 2),
+        Prose(Text(suite_sentence(found, probed=False)), 2),
         short_suite_summary(suite),
     )
 
