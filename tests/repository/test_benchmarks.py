@@ -45,6 +45,8 @@ CAMPAIGN_ROUNDS, CAMPAIGN_MS, CAMPAIGN_MB, CAMPAIGN_GROWTH = 3, 50, 500, 1.5
 largest ratio of the CPU time a site for 10,000 sites to that for 500."""
 HUNDRED_S, FLEET_MB = 8.0, 300
 """Most seconds above ssh of a fault on 100 hosts, and largest peak of a drill on 500."""
+READ_S = 2.0
+"""Most seconds of the report, and of the verification, of a run of 10,000 steps."""
 DOCS = Path(__file__).parents[2] / "docs"
 DETECTED = json.loads((DOCS / "detection.json").read_text())
 MEASURED = json.loads((DOCS / "measurements" / "overhead.json").read_text())
@@ -131,7 +133,16 @@ def test_the_speed_is_within_its_limits():
     hundred = rows["100x1-fault"]
     assert hundred["drillbook"]["wall_s"] - hundred["ssh"]["wall_s"] <= HUNDRED_S
     assert rows["500x3-read"]["drillbook"]["peak_mb"] < FLEET_MB
-    assert {work["name"] for work in SPEED["records"]} == {"steps", "runs"}
+
+
+def test_reports_of_large_records_are_within_their_limits():
+    records = {work["name"]: work for work in SPEED["records"]}
+    assert set(records) == {"steps", "runs"}
+    assert records["steps"]["title"] == "One run of 10,000 steps"
+    assert all(work["rounds"] >= SPEED_ROUNDS for work in records.values())
+    steps = {row["tool"]: row for row in records["steps"]["rows"]}
+    for name in ("report", "report.verify"):
+        assert steps[name]["wall_s"] <= READ_S, name
 
 
 def test_the_page_of_campaigns_is_made_from_its_results():
