@@ -147,7 +147,7 @@ def test_a_folder_that_the_server_may_not_write_is_told_before_its_keys_are_lost
             restore = source.in_place(made.context(), made.service)
             restore.ready()
             shutil.chown(made.data, "root")
-            said = f"nobody may not write to {made.data}, in which a restore replaces the server's files"
+            said = f"nobody may not replace the server's files in {made.data}, as a restore does"
             refused_until(restore.ready, said, lambda: shutil.chown(made.data, "nobody"))
 
 

@@ -66,7 +66,7 @@ def _need_room(ctx: Context, service: Redis, directory: str) -> None:
     if not ctx.run(*as_owner(service), "sh", "-c", 'test -w "$1" && test -x "$1"', "sh", directory).ok:
         who = service.run_as or "the account of the step"
         raise NotReady(
-            f"{ctx.host.name}: {who} may not write to {directory}, in which a restore replaces the server's files",
+            f"{ctx.host.name}: {who} may not replace the server's files in {directory}, as a restore does",
             hint="give this folder to the account that runs the server, or set `run_as` of the service to its owner",
         )
 
