@@ -48,7 +48,7 @@ def test_a_person_can_follow_the_page_without_drillbook(path):
     for step in steps:
         assert "  - by hand" in step, step
         assert ("```sh\n" in step) != (
-            "no single command does this. What to do: " in step
+            "(no single command; Drillbook does it as part of the drill: `" in step
         ) or "answers this question" in step, step
         assert "<computed: " not in step, step
 

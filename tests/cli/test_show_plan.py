@@ -312,7 +312,7 @@ def test_the_undo_of_a_shipped_step_is_told_as_its_effect():
     (plan,) = show_plan._plans(project, "table-dropped", "lab")[1]
     (step,) = [step for step in plan.steps if step.action == "postgres.restore_table"]
     assert show_plan.undo_of(step) == show_plan.Undo(
-        ("action",), False, "let clients write to the restored table again (by postgres.admit_table)"
+        ("action",), False, "lets clients write to the restored table again (by postgres.admit_table)"
     )
     opened = step.model_copy(update={"params": {**step.params, "closed": False}})
     assert show_plan.undo_of(opened).text == "nothing: the step sets no `closed`"

@@ -113,7 +113,8 @@ def test_the_answer_to_manual_steps(folder):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["drill", "--foo"], "drill has no option --foo: its options: --assume"),
+        (["drill", "--foo"], "error: drill has no option --foo: its options: --assume"),
+        (["dril", "sample"], "error: there is no task 'dril': did you mean 'drill'?\n  hint: drillbook --list"),
         (["drill", "sample", "--foo"], "--foo"),
         (["drill", "--inventry", "lab", "sample"], "has no option --inventry: did you mean --inventory?"),
         (["--foo", "drill", "sample"], "the program has no option --foo"),

@@ -111,7 +111,9 @@ class Drillbook(Program):
             yield
         except ParseError as error:
             known = [*self.parser.contexts, *self.parser.contexts.aliases] if UNKNOWN.fullmatch(str(error)) else []
-            raise InvokeExit(f"{explained(error, known, self.argv[1:])}\n{HINT}", code=UsageError.exit_status) from None
+            raise InvokeExit(
+                f"error: {explained(error, known, self.argv[1:])}\n  {HINT}", code=UsageError.exit_status
+            ) from None
 
 
 def _flags(option: Argument) -> list[str]:

@@ -167,9 +167,10 @@ def _alone(step: PlannedStep, plan: Plan) -> str:
     what = " ".join((find(step.action).__doc__ or step.action).strip().split("\n\n")[0].split())
     if step.action == "manual.confirm":
         return "  - by hand: the person at the drill answers this question"
+    task = f"{what[:1].lower()}{what[1:]}".removesuffix(".")
     return (
-        f"  - by hand: no single command does this. What to do: {escape(what)} "
-        f"As part of the drill, Drillbook does it: {code(f'{program()} drill {plan.drill}')}"
+        f"  - by hand: {escape(task)} (no single command; Drillbook does it as part of the drill: "
+        f"{code(f'{program()} drill {plan.drill}')})"
     )
 
 

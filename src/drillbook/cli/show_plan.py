@@ -5,7 +5,6 @@ host is contacted.
 from __future__ import annotations
 
 import json
-import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from drillbook.cli import orchestration
 from drillbook.cli.console import console, stdout
+from drillbook.cli.undo_words import undo_words
 from drillbook.errors import UsageError
 from drillbook.findings import Finding
 from drillbook.installation.program_name import program
@@ -33,7 +33,7 @@ from drillbook.report.next_steps import before_run
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import SHORT
-from drillbook.sdk.action import Action, Effect, find
+from drillbook.sdk.action import Effect, find
 from drillbook.sdk.host import shown
 from drillbook.sdk.service import S3
 from drillbook.signing.texts import Look
@@ -41,15 +41,6 @@ from drillbook.values import Duration
 
 RUNS = 20
 """Maximum number of runs that are read to estimate the durations of steps. The newest runs are read first."""
-KINDS = {
-    "commands": "commands",
-    "restore": "the drill's restore phase",
-    "nothing": "nothing",
-}
-PREAMBLE = re.compile(r"^Return (an undo that (changes nothing(: |, because ))?|the undo: it )")
-"""Pattern of the first words in the docstring of an action's method ``undo``. These words are removed, because users are
-shown only the words after them, which describe the effect of the undo.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,20 +193,7 @@ def undo_of(step: PlannedStep) -> Undo:
         return Undo(("nothing",), False, f"nothing: the step sets no `{action.UNDO_BY}`")
     if action.UNDO_BY and "{{" not in str(decides):
         kinds = tuple(kind for kind in kinds if kind != "nothing")
-    said = "" if action.undo.__module__ == Action.__module__ else _described(action.undo.__doc__ or "")
-    named = {**KINDS, "action": " or ".join(action.UNDO_ACTIONS) or "another action"}
-    words = " or ".join(named[kind] for kind in kinds) or "known only when the step begins"
-    if not said or kinds == ("nothing",):
-        return Undo(kinds, leased, f"{words}: {said}" if said else words)
-    # a sentence about an undo that may be nothing has a condition
-    return Undo(kinds, leased, f"{said}; otherwise nothing" if "nothing" in kinds else f"{said} (by {words})")
-
-
-def _described(docstring: str) -> str:
-    """Return the effect of an undo. It is taken from the first sentence in the docstring of the action's method ``undo``."""
-    sentence = " ".join(docstring.split()).partition(". ")[0].rstrip(".")
-    effect = PREAMBLE.sub("", sentence)
-    return effect[:1].lower() + effect[1:]
+    return Undo(kinds, leased, undo_words(action, kinds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from rich.text import Text
 
 from drillbook.catalog import shipped_files
 from drillbook.cli.console import console, stdout
+from drillbook.cli.undo_words import effect_line
 from drillbook.errors import UnknownName
 from drillbook.installation.program_name import program
 from drillbook.language.strict import did_you_mean
+from drillbook.report.terminal.prose import Prose
 from drillbook.sdk import discovery, examples
 from drillbook.sdk.action import Action, find, known_names
 from drillbook.sdk.examples import Example
@@ -100,6 +102,8 @@ def _example(found: type[Any]) -> Example | None:
 def _action(found: type[Any], out: Console) -> None:
     out.print(Text(found.name(), style="bold"))
     out.print(Text(inspect.cleandoc(found.__doc__ or "")))
+    if issubclass(found, Action):
+        out.print(Prose(Text(effect_line(found), style="dim")))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("parameter", "default", "meaning"):
         table.add_column(column)
