@@ -12,8 +12,9 @@ from drillbook.cli import access, run_identity
 from drillbook.cli.program import program
 from drillbook.cli.recover import recovered
 from drillbook.engine.leases import Lease
-from drillbook.engine.recovery import in_the_way
+from drillbook.engine.recovery import Recovery, in_the_way
 from drillbook.inventory import inventory
+from drillbook.journal import journal as journal_module
 from drillbook.journal.journal import FILE, Journal, read
 from drillbook.journal.run_state import needs_recovery
 from drillbook.plan import closure_approval, planner, spec
@@ -214,6 +215,30 @@ def test_what_is_proven_gone_is_closed_and_told_everywhere(desk):
     assert "1 of them was closed by a named person" in said
     for page in ("audit.html", "audit.md", "audit.json"):
         assert "put back by hand" in (desk.root / "audit" / page).read_text()
+
+
+def test_the_journal_is_not_read_again_while_its_run_is_being_closed(desk, monkeypatch):
+    """The recovery reads and verifies it once, under its lock; what is written afterwards is known."""
+    folder, reads, seen = desk.left(), [], []
+
+    def counted(path, real=journal_module.salvage):
+        reads.append(path)
+        return real(path)
+
+    def noted(method):
+        def call(*args):
+            seen.append(len(reads))
+            return method(*args)
+
+        return call
+
+    monkeypatch.setattr(journal_module, "salvage", counted)
+    for name in ("begin", "close"):
+        monkeypatch.setattr(Recovery, name, noted(getattr(Recovery, name)))
+    desk.file.chmod(0o644)
+    assert desk.close(folder)[0] == 0
+    first, last = seen
+    assert first == last > 0
 
 
 def test_a_run_that_passed_does_not_contradict_itself_before_and_after_its_residue_is_closed(desk):

@@ -17,13 +17,12 @@ from drillbook.engine.revert import never_happened
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import fault_gone
 from drillbook.engine.teardown import release
-from drillbook.events.event import Event, each
+from drillbook.events.event import each
 from drillbook.events.runs import ResidueSettled, SettlementRefused
 from drillbook.events.session import Session
 from drillbook.events.steps import FaultGone
 from drillbook.findings import Finding, finding
 from drillbook.journal.intents import NEVER_HAPPENED, Intent, intents
-from drillbook.journal.journal import read
 from drillbook.judge.residue import residue, unsettled
 from drillbook.judge.result import Residue, SettledChange
 from drillbook.signing.texts import Look
@@ -65,7 +64,7 @@ class Settlement:
         with self.recovery.resumed() as (stage, history):
             self.recovery.begin(stage, history, header)
             found = residue(history.events, stage.plan)
-            changes = [_asked(stage, one) for one in unsettled(_events(stage), stage.plan)]
+            changes = [_asked(stage, one) for one in unsettled(stage.journal.decisive(), stage.plan)]
             if not any(one.proof == ACTIVE for one in changes):
                 changes += [_not_removed(one) for one in self.recovery.clean(stage, history)]
             look = self._look(changes, history.head)
@@ -88,7 +87,7 @@ class Settlement:
                     changes=told,
                     approval=look.facts() if look else None,
                     residue=tuple(one.model_dump(mode="json") for one in found),
-                    intents=tuple(one.seq for one in intents(_events(stage), stage.plan.steps) if not one.settled),
+                    intents=tuple(one.seq for one in intents(stage.journal.decisive(), stage.plan.steps) if not one.settled),
                 ),
                 sync=True,
                 required=True,
@@ -105,10 +104,6 @@ class Settlement:
         return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None
 
 
-def _events(stage: Stage) -> Sequence[Event]:
-    return read(stage.journal.path).events
-
-
 def _asked(stage: Stage, intent: Intent) -> SettledChange:
     """Check again if the announced change ``intent`` is active. Return the change with the result of the check."""
     found = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
@@ -120,7 +115,7 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
         return found.model_copy(update={"detail": getattr(error, "message", "") or f"{type(error).__name__}: {error}"})
     said = next(
         what
-        for event, what in reversed(list(each(_events(stage), FaultGone)))
+        for event, what in reversed(list(each(stage.journal.decisive(), FaultGone)))
         if (event.step, event.host) == (intent.step.id, intent.host)
     )
     detail = said.detail or ("" if gone is not None else f"{intent.step.action} has no check of its fault")

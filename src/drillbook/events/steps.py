@@ -155,6 +155,7 @@ class FaultGone(OfFault):
     """The state of a fault was checked after its undo."""
 
     KIND: ClassVar[str] = "fault.gone"
+    DECISIVE: ClassVar[bool] = True
 
 
 class UndoStarted(OnStep):
