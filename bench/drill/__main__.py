@@ -9,20 +9,8 @@ from pathlib import Path
 from bench.drill import page
 from bench.drill.measuring import measure
 from bench.drill.ways import WAYS
-from bench.drill.work import Work
+from bench.drill.work import ALL
 
-ALL = [
-    Work(20, 20),
-    Work(20, 100),
-    Work(20, 500),
-    Work(20, 20, delay_s=0.01),
-    Work(20, 20, "write"),
-    Work(20, 20, "fault"),
-    Work(100, 1, "fault"),
-    Work(500, 3),
-    Work(500, 1, "fault"),
-    Work(500, 1, "recovery"),
-]
 USUAL = "20x20-read,20x100-read,20x20-read-20ms,20x20-write,20x20-fault"
 
 

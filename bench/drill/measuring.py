@@ -14,7 +14,9 @@ from bench.drill.work import Work
 
 BASE = "ssh"
 SLOW = {"ansible": 400, "pyinfra": 2000, "fabric": 2000}
-"""Most commands on all hosts together with which a tool is measured: more would take it many minutes."""
+"""Most commands on all hosts together with which a tool is measured, so that the measurement of all works ends in time."""
+MOST_HOSTS = 100
+"""Most hosts with which the tools in ``SLOW`` are measured."""
 
 
 @dataclass
@@ -52,18 +54,26 @@ def run(call: Call, times: Times) -> None:
     times.peak_kib.append(used.ru_maxrss)
 
 
-def _fits(name: str, work: Work) -> bool:
-    """Return True when a tool can do this work, and in reasonable time."""
-    if name in SLOW and (work.hosts * work.steps > SLOW[name] or work.hosts > 100 or (name == "ansible" and work.delay_s)):
-        return False
-    return work.effect == "read" or name not in READ_ONLY
+def left_out(name: str, work: Work) -> str:
+    """Return the reason why a tool is not measured with this work. It is empty for a tool that is measured."""
+    if work.effect != "read" and name in READ_ONLY:
+        return "without an undo"
+    if name not in SLOW:
+        return ""
+    if work.hosts > MOST_HOSTS:
+        return f"measured with at most {MOST_HOSTS} hosts"
+    if work.hosts * work.steps > SLOW[name]:
+        return f"measured with at most {SLOW[name]:,} commands in all"
+    return "measured only without a delay of the line" if name == "ansible" and work.delay_s else ""
 
 
 def measure(work: Work, folder: Path, rounds: int, tools: list[str]) -> dict[str, Times]:
     """Measure all installed ``tools`` in turn, ``rounds`` times after a first round that does not count."""
     found: dict[str, Times] = {}
     with fleet(work.hosts, folder / "fleet", work.delay_s) as hosts:
-        calls = {name: WAYS[name](hosts, work, folder / name) for name in tools if installed(name) and _fits(name, work)}
+        calls = {
+            name: WAYS[name](hosts, work, folder / name) for name in tools if installed(name) and not left_out(name, work)
+        }
         for name, call in calls.items():
             run(call, Times())
             found[name] = Times()

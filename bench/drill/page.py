@@ -11,13 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.drill.measuring import BASE, Times, ratio
+from bench.drill.measuring import BASE, Times, left_out, ratio
+from bench.drill.ways import WAYS
+from bench.drill.work import ALL
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 WORK, RECORDS = "work", "records"
 """Parts of the results: whole drills, and records that are read."""
 BASES = {WORK: "ssh", RECORDS: "python"}
+ABOVE_S = {"100x1-fault": 8.0}
+"""Most seconds that a drill with faults may take above the faults' own time."""
 
 
 def rows(found: dict[str, Times], base: str = BASE) -> list[dict[str, Any]]:
@@ -61,9 +65,11 @@ the load is that of the minute before the first round, to which starting the ser
 - *drillbook*: the whole drill: plan, checks before the start, locks, leases, journal on disk, undo, and all reports. Its
   reads are commands of a program that only reads, which run one after another in a shell that stays open on each host.
 - *fabric*, *pyinfra*, *ansible*: as a user would write it, with connections that are reused; ansible by its module `raw`. They
-  have no undo, so they are measured with reads alone.
+  have no undo, so they are measured with reads alone. Below each table stand the tools that are left out, with the reason. Limits of
+  hosts and commands bound how long the measurement of all works takes; they do not say that a tool could not do more.
 - *x ssh*: median of the ratios of the wall times of each round. *CPU*: of the tool, without the servers.
   *Peak*: resident memory of its largest process; below 60 MB it may be that of the measuring program, which starts it.
+- *The fault's own time* is that of *ssh* in the same rounds: the same fault, proof and undo on the same hosts.
 - A recovery is `drill.recover` after the controller of the drill was killed with all faults active; *ssh* then runs the undos.
 - A round trip of 20 ms is made by a relay on loopback that passes data on after 10 ms each way.
 
@@ -96,7 +102,35 @@ def rendered(results: dict[str, Any]) -> str:
 def _section(work: dict[str, Any], base: str) -> str:
     rounds = f"{work['rounds']} round{'' if work['rounds'] == 1 else 's'}"
     said = f"{rounds} on {work['measured_at']}, {work['commit']}, {work['cores']} cores, load {work['load']} before."
-    return "\n".join(["", f"## {work['title']}", "", said, "", *table(work["rows"], base), ""])
+    return "\n".join(["", f"## {work['title']}", "", said, "", *table(work["rows"], base), *_remarks(work), ""])
+
+
+def _remarks(work: dict[str, Any]) -> list[str]:
+    """Lines below a table: the tools that are left out, and the time above the faults' own."""
+    tools = {row["tool"] for row in work["rows"]}
+    found = [*without(work), *([above(work)] if work["name"] in ABOVE_S and {BASE, "drillbook"} <= tools else [])]
+    return ["", *(f"- {text}" for text in found)] if found else []
+
+
+def without(work: dict[str, Any]) -> list[str]:
+    """Tools that are not in the table of a work, each group with the reason."""
+    known = {one.name: one for one in ALL}
+    if work["name"] not in known:
+        return []
+    reasons: dict[str, list[str]] = {}
+    for name in WAYS.keys() - {row["tool"] for row in work["rows"]}:
+        reasons.setdefault(left_out(name, known[work["name"]]) or "not installed", []).append(name)
+    return [f"Left out: {', '.join(sorted(names))} ({why})." for why, names in sorted(reasons.items())]
+
+
+def above(work: dict[str, Any]) -> str:
+    """The time of the drill above the faults' own time, beside its limit."""
+    wall = {row["tool"]: row["wall_s"] for row in work["rows"]}
+    more = wall["drillbook"] - wall[BASE]
+    return (
+        f"The drill takes {more:.2f} s more than the fault's own time, which is that of *{BASE}*; the limit is "
+        f"{ABOVE_S[work['name']]:.0f} s."
+    )
 
 
 def circumstances() -> dict[str, Any]:

@@ -47,3 +47,17 @@ class Work:
 
 def _sh(text: str) -> list[str]:
     return ["sh", "-c", text]
+
+
+ALL = [
+    Work(20, 20),
+    Work(20, 100),
+    Work(20, 500),
+    Work(20, 20, delay_s=0.01),
+    Work(20, 20, "write"),
+    Work(20, 20, "fault"),
+    Work(100, 1, "fault"),
+    Work(500, 3),
+    Work(500, 1, "fault"),
+    Work(500, 1, "recovery"),
+]

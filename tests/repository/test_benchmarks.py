@@ -13,7 +13,8 @@ from bench.detection import tools
 from bench.detection.tools import CATEGORIES
 from bench.drill import page as speed
 from bench.drill.measuring import measure as rounds_of
-from bench.drill.work import Work
+from bench.drill.ways import WAYS
+from bench.drill.work import ALL, Work
 from bench.overhead import page as overhead
 from bench.overhead.measuring import measure as pairs_of
 from bench.overhead.methods import METHODS
@@ -133,6 +134,28 @@ def test_the_speed_is_within_its_limits():
     hundred = rows["100x1-fault"]
     assert hundred["drillbook"]["wall_s"] - hundred["ssh"]["wall_s"] <= HUNDRED_S
     assert rows["500x3-read"]["drillbook"]["peak_mb"] < FLEET_MB
+
+
+def test_the_page_of_the_speed_says_which_tools_are_left_out_of_each_work_and_why():
+    page = (DOCS / "speed.md").read_text()
+    assert {work["name"] for work in SPEED["work"]} <= {work.name for work in ALL}
+    for work in SPEED["work"]:
+        section = page.partition(f"## {work['title']}\n")[2].partition("\n## ")[0]
+        told = "\n".join(line for line in section.splitlines() if line.startswith("- Left out: "))
+        missing = WAYS.keys() - {row["tool"] for row in work["rows"]}
+        assert [name for name in WAYS if name in told] == [name for name in WAYS if name in missing], work["name"]
+        assert "not installed" not in told, work["name"]
+    assert "- Left out: fabric, pyinfra (measured with at most 2,000 commands in all)." in page
+    assert "- Left out: ansible, fabric, pyinfra (measured with at most 100 hosts)." in page
+
+
+def test_the_page_of_the_speed_says_which_time_is_the_faults_own():
+    page = (DOCS / "speed.md").read_text()
+    assert "*The fault's own time* is that of *ssh* in the same rounds" in page
+    (hundred,) = (work for work in SPEED["work"] if work["name"] == "100x1-fault")
+    wall = {row["tool"]: row["wall_s"] for row in hundred["rows"]}
+    said = f"The drill takes {wall['drillbook'] - wall['ssh']:.2f} s more than the fault's own time"
+    assert f"{said}, which is that of *ssh*; the limit is {HUNDRED_S:.0f} s." in page
 
 
 def test_reports_of_large_records_are_within_their_limits():
