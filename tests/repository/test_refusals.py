@@ -61,6 +61,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/postgres/actions/fields.py: need_ownership": ("it serves the cluster",),
     "systems/postgres/actions/fields.py: examined": ("db-1: cannot examine",),
     "systems/postgres/actions/planning.py: DropIndex._definition": ("goods_pkey is needed by a constraint",),
+    "systems/postgres/asked.py: ask": ("extension amcheck is not installed",),
     "systems/postgres/reader_version.py: need_format": ("has no pg_restore",),
     "systems/postgres/tools.py: Tools.version": ("has no /nowhere/pg_dump",),
     "systems/prometheus/actions/alertmanager.py: Received.ready": ("does not answer: .*refused",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -154,16 +155,7 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
     reports an error.
     """
     session.execute("SET search_path TO ''")
-    found = session.execute(_INSTALLED).fetchone()
-    if found is None and not borrow:
-        raise CouldNotVerify(
-            "the extension amcheck is not installed in the database",
-            hint="run CREATE EXTENSION amcheck, or set `borrow: true` to create it in a transaction that is rolled back",
-        )
-    if found is None and not one(session, _AVAILABLE)[0]:
-        raise CouldNotVerify(
-            "the extension amcheck is not available on the server", hint="install PostgreSQL's contrib modules on that host"
-        )
+    found = need(session, borrow=borrow)
     try:
         if found is None:
             session.execute("BEGIN")
@@ -174,6 +166,25 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
     finally:
         if found is None and not session.closed:
             session.execute("ROLLBACK")
+
+
+def need(session: Connection, *, borrow: bool) -> tuple[Any, ...] | None:
+    """Return the schema of the extension, or None when it is not installed and ``borrow`` permits to create it.
+
+    Raises CouldNotVerify when the extension is neither installed nor can be created, and psycopg.Error when the server
+    reports an error.
+    """
+    found = session.execute(_INSTALLED).fetchone()
+    if found is None and not borrow:
+        raise CouldNotVerify(
+            "the extension amcheck is not installed in the database",
+            hint="run CREATE EXTENSION amcheck, or set `borrow: true` to create it in a transaction that is rolled back",
+        )
+    if found is None and not one(session, _AVAILABLE)[0]:
+        raise CouldNotVerify(
+            "the extension amcheck is not available on the server", hint="install PostgreSQL's contrib modules on that host"
+        )
+    return found
 
 
 def collations(session: Connection) -> list[Finding]:

@@ -10,11 +10,12 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read
-from drillbook.systems.postgres import amcheck
+from drillbook.systems.postgres import amcheck, asked
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, one, reason
 from drillbook.systems.postgres.service import Postgres
 
+_SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
 _CHECKSUMS = """
 SELECT pg_catalog.current_setting('data_checksums') = 'on',
        (SELECT s.checksum_failures FROM pg_catalog.pg_stat_database s WHERE s.datname = pg_catalog.current_database())
@@ -43,6 +44,16 @@ class Intact(Read):
             description="If the extension amcheck is not installed, create it in a transaction that is rolled back after the check."
         ),
     ] = False
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the extension amcheck is installed, or can be created for the check."""
+
+        def question(session: Connection) -> None:
+            found = amcheck.need(session, borrow=self.if_known("borrow", True))
+            if found is None and not one(session, _SUPERUSER)[0]:
+                ctx.unsure("that this role, which is no superuser, may create the extension amcheck")
+
+        asked.ask(ctx, ctx.service(self.service, Postgres), question)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``indexes`` and ``tables``: numbers of checked indexes and tables; ``seconds``: duration of the check.

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Place
 from drillbook.sdk.moments import SAMPLE, MeasuresLoss, Moment, measured, newest
+from drillbook.systems.postgres import asked, explained
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import Connection, connected, one, reason
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
@@ -74,6 +75,18 @@ class NewestMoment(MeasuresLoss):
             Name.parse(table)
         return value
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the columns in `tables` exist and hold times, and that the role may read them and the canary."""
+        asked.ask(ctx, ctx.service(self.service, Postgres), self._readable)
+
+    def _readable(self, session: Connection) -> None:
+        tables = dict(self.if_known("tables", {}))
+        if one(session, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", CANARY)[0]:
+            tables[CANARY] = "at"
+        for table, column in tables.items():
+            query, _ = self._query(session, Name.parse(table), column)
+            explained.explain(session, query.as_string(session))
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``: time of the newest data, by the clock of the backed-up server.
 
@@ -113,6 +126,14 @@ class NewestMoment(MeasuresLoss):
     def _newest(self, session: Connection, table: Name, column: str, basis: str) -> Iterator[Moment]:
         """Yield the newest value of a column, and the error of this value: the median interval between the column's
         newest values.
+        """
+        query, kind = self._query(session, table, column)
+        values = [value for (value,) in session.execute(query).fetchall()]
+        zone = ", taken as UTC" if kind != "timestamp with time zone" else ""
+        yield from newest(values, basis + zone, _RESOLUTION[kind])
+
+    def _query(self, session: Connection, table: Name, column: str) -> tuple[sql.Composed, str]:
+        """Return the query for the newest values of a column, and the type of the column.
 
         Raises CouldNotVerify when the column does not exist or holds no times.
         """
@@ -125,6 +146,4 @@ class NewestMoment(MeasuresLoss):
             )
         query = sql.SQL(_TIMES).format(column=sql.Identifier(column), table=table.sql, limit=SAMPLE)
         text = sql.SQL("SELECT t::timestamptz FROM ({}) AS s(t) WHERE pg_catalog.isfinite(t)").format(query)
-        values = [value for (value,) in session.execute(text).fetchall()]
-        zone = ", taken as UTC" if row[0] != "timestamp with time zone" else ""
-        yield from newest(values, basis + zone, _RESOLUTION[row[0]])
+        return text, row[0]

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
+from drillbook.systems.postgres import asked
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.actions.tables import TableName
 from drillbook.systems.postgres.connection import Connection, connected, one, reason
@@ -193,6 +194,16 @@ class CreateIndex(Write):
         Field(description="Statement such as `CREATE INDEX name ON table (column)`; CONCURRENTLY is added when it is run."),
     ]
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the table exists, and that the role may create an index on it, unless the index exists already."""
+        if self.known("definition"):
+            asked.ask(ctx, ctx.service(self.service, Postgres), self._creatable)
+
+    def _creatable(self, session: Connection) -> None:
+        wanted = Definition.parse(self.definition)
+        if not (found := _state(session, wanted.name)) or not found[0]:
+            asked.indexable(wanted.table)(session)
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``index``: name of the index; ``already``: true when a valid index of this name existed before the step.
 
@@ -249,6 +260,11 @@ class Analyze(Write):
     service: ServiceName
     table: TableName
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the table exists, and that the role may analyze it."""
+        if self.known("table"):
+            asked.ask(ctx, ctx.service(self.service, Postgres), asked.analyzable(Name.parse(self.table)))
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of its rows as estimated by the server."""
         name = Name.parse(self.table)
@@ -278,6 +294,11 @@ class Explain(Read):
     service: ServiceName
     query: Annotated[str, Field(min_length=1, description="SQL statement whose plan is examined.")]
     index: Annotated[IndexName | None, Field(description="Index that the plan must use.")] = None
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the server can plan the statement: its tables exist, and the role may use them."""
+        if self.known("query"):
+            asked.ask(ctx, ctx.service(self.service, Postgres), asked.plannable(self.query))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``indexes``: indexes that the plan uses; ``scanned``: tables that it reads by a sequential scan.

@@ -10,7 +10,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, HostError, PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Effect, Facts, Place, Read, Undo, Write
-from drillbook.systems.postgres import access, cluster
+from drillbook.systems.postgres import access, asked, cluster
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import connected, one, reason
 from drillbook.systems.postgres.rows import plain
@@ -126,9 +126,20 @@ class Sql(Read):
         return facts | {"value": facts["rows"][0][0] if rows and columns else None} | declared
 
     def ready(self, ctx: Context) -> None:
-        """Raise PlanError when the step has an `undo_query` but does not set `effect: write`."""
-        if self.undo_query and self.effect is Effect.READ:
+        """Check that the server can plan the statement: its tables exist, and the role may use them.
+
+        Raises PlanError when the step has an `undo_query` but does not set `effect: write`.
+        """
+        if self.if_known("undo_query") and self.effect is Effect.READ:
             raise PlanError("postgres.sql: `undo_query` needs `effect: write`")
+        if self.known("query") and self.known("database") and self.known("as_"):
+            asked.ask(
+                ctx,
+                ctx.service(self.service, Postgres),
+                asked.plannable(self.query),
+                database=self.database,
+                as_user=self.as_ == "user",
+            )
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that runs the step's `undo_query`. Without this parameter, the undo does nothing."""

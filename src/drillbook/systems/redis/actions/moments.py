@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -12,9 +12,9 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context, Facts, Place
 from drillbook.sdk.backup_source import parsed_moment
 from drillbook.sdk.moments import SAMPLE, MeasuresLoss, Moment, measured, newest
-from drillbook.systems.redis import content
+from drillbook.systems.redis import asked, content
 from drillbook.systems.redis.actions.fields import ServiceName
-from drillbook.systems.redis.connection import Session, connected
+from drillbook.systems.redis.connection import Command, Session, connected
 from drillbook.systems.redis.service import Redis
 from drillbook.values import Duration
 
@@ -54,6 +54,13 @@ class NewestMoment(MeasuresLoss):
         Field(gt=0, description="Maximum age of the newest write. The step fails when the newest write is older."),
     ] = None
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the user may list the keys, and read them. Each pattern is tried as if it were a key."""
+        commands: list[Command] = [("SCAN", "0", "COUNT", 1)]
+        commands += [("GET", pattern) for pattern in self.if_known("times", ())]
+        commands += [("PEXPIRETIME", pattern) for pattern in self.if_known("lifetimes", ())]
+        asked.need(ctx, ctx.service(self.service, Redis), commands)
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis`` (where the time was found), ``moments`` (each basis
         with its time and error).
@@ -70,14 +77,14 @@ class NewestMoment(MeasuresLoss):
         for pattern in self.times:
             keys = _named(session, pattern)
             values = [
-                _moment(pattern, value) for value in session.batch([("GET", key) for key in keys]) if value is not None
+                _moment(pattern, value) for value in _answers(session, [("GET", key) for key in keys]) if value is not None
             ]
             yield from newest(values, f"the newest time in the values of the keys {pattern}")
 
     def _lifetimes(self, session: Session) -> Iterator[Moment]:
         for pattern, lifetime in self.lifetimes.items():
             keys = _named(session, pattern)
-            ends = [int(end) for end in session.batch([("PEXPIRETIME", key) for key in keys]) if int(end) > 0]
+            ends = [int(end) for end in _answers(session, [("PEXPIRETIME", key) for key in keys]) if int(end) > 0]
             values = [datetime.fromtimestamp(end / 1000 - float(lifetime), UTC) for end in ends]
             yield from newest(
                 values, f"the latest expiry time of the keys {pattern}, minus {lifetime}, the time to live that a write sets"
@@ -88,12 +95,21 @@ def _named(session: Session, pattern: str) -> list[bytes]:
     return [key for keys in content.names(session, pattern) for key in keys]
 
 
+def _answers(session: Session, commands: Sequence[Command]) -> list[Any]:
+    """Return the answers to ``commands``. Raises redis.RedisError when the server refuses one of them."""
+    answers = session.batch(commands)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
 def _streams(session: Session) -> Iterator[Moment]:
     """Yield the newest time in the ids of stream entries. The server sets these ids by its clock."""
     keys = _named(session, "*")
     kinds = session.batch([("TYPE", key) for key in keys])
     streams = [key for key, kind in zip(keys, kinds, strict=True) if kind in (b"stream", "stream")]
-    entries = session.batch([("XREVRANGE", key, "+", "-", "COUNT", SAMPLE) for key in streams])
+    entries = _answers(session, [("XREVRANGE", key, "+", "-", "COUNT", SAMPLE) for key in streams])
     ids = [bytes(entry[0]) for answer in entries for entry in answer]
     values = [datetime.fromtimestamp(int(one.partition(b"-")[0]) / 1000, UTC) for one in ids]
     yield from newest(values, "the newest entry of a stream, by its id")

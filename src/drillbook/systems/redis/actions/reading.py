@@ -5,7 +5,7 @@ from __future__ import annotations
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
-from drillbook.systems.redis import content, server
+from drillbook.systems.redis import asked, content, server
 from drillbook.systems.redis.actions.fields import ServiceName
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.service import Redis
@@ -21,6 +21,10 @@ class Healthy(Read):
     PLACE = Place.CONTROLLER
 
     service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the user may read the state of the server."""
+        asked.need(ctx, ctx.service(self.service, Redis), [("PING",), ("INFO", "server")])
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``server`` (name of the program), ``version``, ``role``, ``loading`` (true while the server loads its data),
@@ -115,6 +119,10 @@ class Usage(Read):
     PLACE = Place.CONTROLLER
 
     service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the user may read the numbers, and list the keys."""
+        asked.need(ctx, ctx.service(self.service, Redis), [("INFO", "server"), ("SCAN", "0", "COUNT", 1)])
 
     def run(self, ctx: Context) -> Facts:
         """Facts about keys: ``keys`` (number of keys), ``lasting_keys`` (number of keys that never expire, without Drillbook's
