@@ -1,22 +1,29 @@
 """Lists of drills and runs: due drills, runs without an end, and runs whose lab does not exist any more."""
 
 import contextlib
+import io
 import json
 import os
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from drillbook.cli import console, overview, recover, run_identity
+from drillbook.cli.columns import Column, print_lines
 from drillbook.cli.program import program
 from drillbook.engine import lab_gone, recovery
 from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, Journal, read
 from drillbook.journal.run_state import needs_recovery
 from drillbook.plan import planner, spec
+from drillbook.plan.schedule import State
+from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import folders, publish
@@ -567,3 +574,17 @@ def test_a_suite_has_its_verdict_in_the_list_of_runs(tmp_path):
     assert [line.split()[2] for line in folder.run("report.list").stdout.splitlines()[1:]] == ["unfinished", "passed"]
     next(suite.glob(f"*/{FILE}")).unlink()
     assert "journal lost" in folder.run("report.list").stdout, "of the drill inside"
+
+
+@pytest.mark.parametrize(("height", "heads"), [(24, 2), (60, 1)])
+def test_the_heads_of_a_table_that_is_longer_than_the_terminal_are_repeated_below_it(height, heads):
+    out = Console(file=io.StringIO(), force_terminal=True, width=80, height=height)
+    print_lines([Column("drill", 0, [Text(f"drill-{number}") for number in range(30)])], out)
+    lines = [Text.from_ansi(one).plain.strip() for one in out.file.getvalue().splitlines()]
+    assert [number for number, text in enumerate(lines) if text == "drill"] == [0, 31][:heads]
+
+
+def test_a_drill_that_never_ran_is_not_red_and_one_that_failed_is():
+    never = DueRow(State.NEVER, "app", "sample", "lab", every="30d")
+    assert (overview.until(never).plain, overview.until(never).style) == ("now, every 30 d", "yellow")
+    assert overview.until(replace(never, last_verdict="failed")).style == "bold red"

@@ -317,7 +317,7 @@ def test_the_undo_of_a_shipped_step_is_told_as_its_effect():
     opened = step.model_copy(update={"params": {**step.params, "closed": False}})
     assert show_plan.undo_of(opened).text == "nothing: the step sets no `closed`"
     later = step.model_copy(update={"params": {**step.params, "closed": "{{ dump.closed }}"}})
-    assert show_plan.undo_of(later).text == "let clients write to the restored table again; otherwise nothing"
+    assert show_plan.undo_of(later).text == "lets clients write to the restored table again; otherwise nothing"
 
 
 def test_a_plan_tells_that_a_command_declares_no_undo():

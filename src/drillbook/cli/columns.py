@@ -15,6 +15,8 @@ from drillbook.report.terminal.prose import Prose
 
 GAP = 2
 """Number of blanks between two columns."""
+BELOW = 6
+"""Number of lines that follow a table on the terminal, with the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def width(columns: Sequence[Column]) -> int:
 
 def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = (), *, name: int = 0) -> None:
     """Print the heads of ``columns``, and one line for each entry. If the columns do not fit into the terminal, print a few
-    short lines for each entry instead.
+    short lines for each entry instead. Repeat the heads below a table that is longer than the terminal.
 
     ``more``: one text for each entry, which is printed below the line of the entry and can be empty. ``name``: index, in
     ``columns``, of the column that contains the names of the entries.
@@ -56,11 +58,14 @@ def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = 
     if width(columns) > out.width:
         _print_stacked(columns, out, more, name)
         return
-    out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
+    heads = line([Text(column.head, style="bold") for column in columns], columns)
+    out.print(heads, soft_wrap=True)
     for number in range(len(columns[0].cells)):
         out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
         if more and more[number]:
             out.print(Prose(more[number], GAP))
+    if out.is_terminal and len(columns[0].cells) + sum(map(bool, more)) >= out.height - BELOW:
+        out.print(heads, soft_wrap=True)
 
 
 def _print_stacked(columns: Sequence[Column], out: Console, more: Sequence[Text], name: int) -> None:

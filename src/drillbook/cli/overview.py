@@ -213,12 +213,14 @@ def _left(ended: Ended) -> str:
 
 def until(row: DueRow | None) -> Text:
     """Return a text that tells how soon the drill or suite is due, or for how long it has been overdue. The text is
-    ``-`` when ``row`` is None, or when the schedule is unknown.
+    ``-`` when ``row`` is None, or when the schedule is unknown. Red is kept for what is overdue, and for what ran and never
+    passed.
     """
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
     if row.state is State.NEVER:
-        return Text(f"now, every {span(float(Duration.parse(row.every)))}" if row.every else "now", style="bold red")
+        style = "bold red" if row.last_verdict else "yellow"
+        return Text(f"now, every {span(float(Duration.parse(row.every)))}" if row.every else "now", style=style)
     if row.state is State.OVERDUE:
         return Text(f"overdue {span(row.overdue_s)}", style="bold red")
     seconds = row.until_due_s
