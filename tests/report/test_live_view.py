@@ -406,6 +406,19 @@ def test_ctrl_c_on_a_terminal(folder):
     assert not (folder.root / "broken").exists()
 
 
+def test_an_undo_says_how_long_its_phase_took_last_time(view):
+    view._last_s = lambda drill: {"restore": 8.25} if drill == PLAN["drill"] else {}
+    tape = Tape(view)
+    tape.start()
+    tape("phase.started", {"phase": "restore"})
+    assert "last time" not in picture(view)
+    tape("ended.early", {"why": "aborted"})
+    tape("phase.started", {"phase": "restore"})
+    assert re.search(r"  undo: restore \d.* s \(took 8.25 s last time\)", picture(view))
+    tape("phase.ended", {"phase": "restore", "status": "done"})
+    assert "last time" not in picture(view)
+
+
 def test_the_phase_says_that_it_is_stopped_and_that_it_undoes_changes(view):
     tape = Tape(view)
     tape.start()

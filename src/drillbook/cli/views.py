@@ -25,7 +25,7 @@ from drillbook.report.figures import one_line
 from drillbook.report.next_steps import after_suite, age_of_routine, next_steps, other_inventory
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.event_lines import Progress
-from drillbook.report.terminal.live_view import LiveView
+from drillbook.report.terminal.live_view import LastTimes, LiveView
 from drillbook.report.terminal.next_steps import shown_steps
 
 
@@ -87,10 +87,11 @@ class Teller:
         """True while messages before a run are the last output."""
 
     @contextmanager
-    def watching(self, *, suite: bool = False) -> Iterator[Observer]:
+    def watching(self, *, suite: bool = False, last_s: LastTimes | None = None) -> Iterator[Observer]:
         """Provide an observer that shows the events of runs. It can be used within the ``with`` block.
 
-        When ``suite`` is true and the output is brief, the phases of drills are not shown.
+        When ``suite`` is true and the output is brief, the phases of drills are not shown. ``last_s``: returns the durations of
+        the phases in the last passed run of a drill.
         """
         brief = self.manner is Manner.BRIEF
         if self._noted:
@@ -102,7 +103,7 @@ class Teller:
         elif not self.console.is_terminal or self.console.is_dumb_terminal:
             yield Progress(self.console, closing=True, brief=brief, phases=not suite)
         else:
-            with LiveView(self.console, brief=brief, phases=not suite) as live:
+            with LiveView(self.console, brief=brief, phases=not suite, last_s=last_s) as live:
                 self._live = live
                 yield live
             self._live = None

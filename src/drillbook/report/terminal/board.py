@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,6 +115,10 @@ class Board:
     run: str = ""
     phase: str = ""
     phase_started: float = 0.0
+    last_s: Mapping[str, float] = field(default_factory=dict)
+    """Durations of the phases in the drill's last passed run, in seconds."""
+    about_s: float | None = None
+    """Duration of the present phase in the last passed run. It is known only while changes are undone."""
     waits_for: str = ""
     """Sentence that tells what the run waits for while no step runs. It is empty before the run."""
     targets: dict[str, float] = field(default_factory=dict)
@@ -140,6 +144,7 @@ class Board:
                 self._on_run_started(what)
             case PhaseStarted(phase=phase):
                 self.phase = f"undo: {phase}" if self._undoes else phase
+                self.about_s = self.last_s.get(phase) if self._undoes else None
                 self.phase_started, self._between = event.clock, False
                 self.waits_for = f"waiting for the first step of {phase}: locks, leases and hosts come first"
                 self.steps.clear()
@@ -197,7 +202,7 @@ class Board:
         services = plan["inventory"].get("services") or {}
         self._sandboxes = frozenset(name for name, one in services.items() if one.get("sandbox"))
         self.phase, self.disruption, self._between = "", None, False
-        self._undoes = False
+        self._undoes, self.about_s = False, None
         self.waits_for = "waiting for hosts, locks and probes"
         self.steps.clear()
         self.probes.clear()
@@ -219,7 +224,7 @@ class Board:
             case SettleEnded():
                 self.waits_for = "waiting for the end of " + ("the run" if self._between else "this phase")
             case PhaseEnded(phase=phase):
-                self.phase, self.phase_started, self._between = f"after {phase}", event.clock, True
+                self.phase, self.phase_started, self._between, self.about_s = f"after {phase}", event.clock, True, None
                 self.waits_for = "waiting for the next phase, or for the undo of changes"
             case _:
                 if self._between and self.phase != "undo":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from drillbook.events.event import Event
+from drillbook.events.runs import RunStarted
 from drillbook.events.steps import Done, Failed, StepStarted
 from drillbook.report.figures import count, one_line, seconds, size, took
 from drillbook.report.terminal.board import Board, OnHost, RunningStep
@@ -24,6 +26,8 @@ from drillbook.report.terminal.event_lines import MARKS, Progress, fitted
 
 FRAME_S = 0.125
 SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+LastTimes = Callable[[str], Mapping[str, float]]
+"""Function that returns the durations of the phases in the last passed run of a drill, in seconds."""
 MOST_STEPS = 8
 BAR = 12
 
@@ -31,10 +35,13 @@ BAR = 12
 class LiveView(Drawing):
     """Observer of the journal that draws the live view while its ``with`` block runs."""
 
-    def __init__(self, console: Console, *, brief: bool = False, phases: bool = True) -> None:
+    def __init__(
+        self, console: Console, *, brief: bool = False, phases: bool = True, last_s: LastTimes | None = None
+    ) -> None:
         """Prepare a live view on ``console``. The console must be a terminal.
 
-        ``brief`` and ``phases`` have the same meaning as in ``Progress``.
+        ``brief`` and ``phases`` have the same meaning as in ``Progress``. ``last_s``: returns the durations of the phases in
+        the last passed run of a drill.
         """
         super().__init__(console, FRAME_S, "live-view")
         self.board = Board()
@@ -42,6 +49,7 @@ class LiveView(Drawing):
         self._state, self._screen = threading.Lock(), threading.Lock()
         self._live: Live | None = None
         self._asked: set[tuple[str | None, str | None]] = set()
+        self._last_s = last_s
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -59,8 +67,11 @@ class LiveView(Drawing):
 
         While a manual step asks a person a question, the live view leaves the screen free.
         """
+        last_s = self._last_s(event.what.plan["drill"]) if isinstance(event.what, RunStarted) and self._last_s else None
         with self._state:
             self.board.see(event)
+            if last_s is not None:
+                self.board.last_s = last_s
         self.progress(event)
         who = (event.step, event.host)
         match event.what:
@@ -99,7 +110,8 @@ def render(board: Board, width: int) -> RenderableType:
     now = board.now()
     lines: list[Text] = []
     if board.phase:
-        phase = f"  {board.phase} {took(max(0.0, now - board.phase_started))}"
+        about = "" if board.about_s is None else f" (took {took(board.about_s)} last time)"
+        phase = f"  {board.phase} {took(max(0.0, now - board.phase_started))}{about}"
         lines.append(two_ends(phase, f"{board.drill}  {elapsed(now)}", width, "bold cyan"))
     steps = [step for step in board.steps.values() if not step.over()]
     for step in steps[:MOST_STEPS]:
