@@ -17,6 +17,10 @@ from tests.audit import stories
 from tests.audit.stories import BASIS, REHEARSE, SITE
 from tests.audit.test_chain import audited
 from tests.report.test_agreement import plain
+from tests.report.test_browser import chrome
+from tests.report.test_reading_on_duty import opened
+
+__all__ = ["chrome"]
 
 
 def rehearse(book, day="2026-03-10", drill="rehearse", text=REHEARSE, **how):
@@ -108,6 +112,21 @@ def test_the_screen_shows_the_figures(book, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert "rehearse, nightly 4.25 s, 3.0 MiB on disk 2 min 9 s \u00b1 2 s 2026-03-10" in out
     assert "rehearse: the newest run ended failed on 2026-04-10. Rehearsals restore backups into a sandbox" in out
+
+
+def test_the_name_of_a_backup_stays_on_one_line(book, chrome, tmp_path):
+    """A long basis of the loss beside it takes no space from the names."""
+    rehearse(book)
+    made = audited(book)
+    long = replace(
+        made.rehearsed[0], drill="rehearse-database", service="database", source="database_dumps", basis=f"{BASIS}; " * 9
+    )
+    page = opened(chrome, tmp_path, html.render(replace(made, rehearsed=(long,))), 1280)
+    (name,) = page.run(
+        "[...document.querySelectorAll('tbody th bdi')].filter((one) => one.textContent === 'database_dumps')"
+        ".map((one) => one.getClientRects().length)"
+    )
+    assert name == 1
 
 
 def steps(audit):
