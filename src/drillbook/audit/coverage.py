@@ -123,7 +123,7 @@ class CoverageRow:
     run failed that should have restored the backup.
     """
     taken: str = ""
-    """Words for a backup that was taken during that run. It is empty for an older backup."""
+    """Words that say that the backup was taken during that run. It is empty for an older backup."""
     keeps_data: bool = True
     """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
     retired: bool = False

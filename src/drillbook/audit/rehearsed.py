@@ -63,7 +63,7 @@ class RehearsedRow:
     """Source of the time of the newest data, with its clock."""
     notes: tuple[str, ...]
     taken: str = ""
-    """Words for a backup that was taken during the run. It is empty for an older backup."""
+    """Words that say that the backup was taken during the run. It is empty for an older backup."""
 
     @property
     def share(self) -> str:
@@ -84,7 +84,7 @@ class RehearsedRow:
 
     @property
     def figure(self) -> str:
-        """Text with the loss and its error alone."""
+        """Text with the loss and its error. Unlike ``lost``, it never tells when the backup was taken."""
         if self.loss_s is None:
             return NOT_MEASURED
         return figure(self.loss_s, self.error_s) if self.error_s else took(self.loss_s)
@@ -128,7 +128,7 @@ def planned(one: Record) -> bool:
 
 
 def _restores(one: Record) -> Iterator[StepResult]:
-    """Yield the steps that restored a backup into a sandbox. A run that injected a fault has no such steps."""
+    """Yield the steps that restored a backup into a sandbox. Yield nothing for a run that injected a fault."""
     if one.result and not one.result.faults:
         for step in one.result.steps:
             if step.action == rehearsal.RESTORE and step.status == "done" and not step.facts.get("in_place"):

@@ -14,7 +14,7 @@ MOST_ALERTS, LEAST_ALERTS = 6, 3
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Size of a text on the printed page."""
+    """Form of a text on the printed page: the height of its lines in pixels, and the length of its lines."""
 
     line_px: float
     letters: int
@@ -32,7 +32,8 @@ class Text:
 
 
 PAGE_PX, FIXED_PX = 1014.0, 210.0
-"""Height of the printed page between its margins, and of everything on it whose size does not depend on the audit."""
+"""Two heights in pixels: that of the printed page between its margins, and that of everything on it whose size does not
+depend on the audit."""
 STANDING, MEANS, ALERT = Text(17.8, 100), Text(15.4, 122), Text(16.9, 102)
 NOTE, TERM, OTHERS, NEVER_ROW = Text(13.1, 132), Text(12.4, 108), Text(11.8, 138), Text(13.8, 70)
 NAME_LETTERS = 13
@@ -68,8 +69,9 @@ def row_size(
 ) -> RowSize:
     """Return the heights of a service's row.
 
-    ``names``: lines of its first cell. ``least``: smallest number of lines. ``cells``: lines of the cells with figures, in
-    full. ``short``: the same in a dense table. ``line``: text of the service below the table.
+    ``names``: lines of the first cell of the row. ``least``: smallest number of lines of a row with all details.
+    ``cells``: lines of each cell with figures, with all details. ``short``: the same in a dense table. ``line``: text
+    of the service below the table.
     """
     named = sum(math.ceil(len(name) / NAME_LETTERS) for name in names)
     return RowSize(
@@ -93,12 +95,13 @@ def layout(
 ) -> Layout:
     """Return the layout that shows the most in ``room`` pixels.
 
-    ``spare``: pixels that a dense table leaves in addition, because exempt services are only counted. ``alerts``: height
-    of the list with each number of alerts, beginning with ``LEAST_ALERTS``. ``names``: returns the height of a list of the
-    names of all services from a given one on.
+    ``spare``: further pixels for a dense table, because the exempt services are then only counted. ``alerts``: height
+    of the list of alerts for each number of alerts, beginning with ``LEAST_ALERTS``. ``names``: function that takes the
+    index of a service, and returns the height of a list with the names of this service and of all later ones.
 
-    All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details, the
-    table is dense. If they do not fit at all, the last services have lines below the table, and at last only their names.
+    All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
+    the table is dense. If they do not fit at all, the last services have lines below the table, and at last only their
+    names.
     """
     full, dense, lines = (sum(getattr(row, name) for row in rows) for name in ("full", "dense", "line"))
     for number in range(len(alerts) - 1, -1, -1):

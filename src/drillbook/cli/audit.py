@@ -268,8 +268,8 @@ def _figure(item: ProvenRow) -> str:
     """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a
     figure, the text is ``not verified``, or ``none`` if no run tried.
 
-    Of an RPO that may not count a known loss, only this loss is shown. A mark stands before its figure, so that it cannot be
-    alone on the second line of a narrow column.
+    If a known loss of data is perhaps not included in an RPO, the text is only this loss. A mark stands before its figure, so
+    that it cannot be alone on the second line of a narrow column.
     """
     if item.met or item.missed:
         return _marked(item.measured.partition("; ")[0] + item.mark)

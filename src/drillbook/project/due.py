@@ -191,10 +191,9 @@ def services(project: Project) -> dict[tuple[str, str], bool]:
 
 
 def _check(environment: str, found: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
-    """Raise UsageError when no inventory, no guard and no run names ``environment``: a mistyped name would never raise an alarm.
-
-    An inventory that cannot be read may be of this environment. Then the exit status tells that it is unknown.
-    """
+    """Raise UsageError when no inventory, no guard and no run names ``environment``, because a mistyped name would
+    never raise an alarm. No error is raised when an inventory cannot be read, because that inventory may name the
+    environment. The exit status then says that the state is unknown."""
     named = {place for one in wanted for place in one.environments or ()} | {place for _, place in known} - {""}
     names = sorted(named | found.environments)
     if environment and environment not in names and not found.unread:
@@ -301,7 +300,7 @@ def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
 
 
 def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
-    """Return the rows of drills with the inventory that can run each, and with what is needed before."""
+    """Return ``rows``, each completed by the inventory with which its drill can run next, and by what is needed before."""
     drills, found = {one.name: one for one in wanted}, []
     for row in rows:
         one = drills[row.drill]

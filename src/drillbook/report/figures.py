@@ -249,7 +249,7 @@ def _readable(text: str) -> str:
 _BYTES = re.compile(r"(?<![\w.(-])(\d{5,18}) bytes\b")
 _SECONDS = re.compile(r"(?<![\w.:-])\d{1,12}(?:\.\d{1,3})? s\b")
 _SHORT = re.compile(r"(?<![^\s(])(\d{1,9})(ms|[smhd])(?=$|[\s,;)]|\.$|\.\s)")
-"""Durations as a drill writes them, such as `30d`."""
+"""Pattern of a duration as a drill writes it, such as `30d`."""
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -61,7 +61,7 @@ class Brief:
     lost: str
     """Data that would be lost, with its error. It is ``not measured`` without such a figure."""
     taken: str
-    """Words for a backup that was taken during the run. It is empty for an older backup."""
+    """Words that say that the backup was taken during the run. It is empty for an older backup."""
 
 
 def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: bool) -> Brief | None:

@@ -106,7 +106,8 @@ class OpeningTransport(paramiko.Transport):
         return None
 
     def _opening(self, window_size: int | None = None, max_packet_size: int | None = None) -> Opening:
-        """Return a channel with the request that opens it."""
+        """Make a channel that is not open yet, and the request that opens it. Return both, with the event that tells
+        that the server has answered."""
         transport: Any = self
         window = transport._sanitize_window_size(window_size)
         packet = transport._sanitize_packet_size(max_packet_size)

@@ -119,10 +119,12 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
 
 
 def need_server(tools: Tools) -> None:
-    """Check that the server of the restore knows the settings that pg_restore of ``tools`` sets when it restores an archive.
+    """Check that the server of the restore knows the settings that pg_restore of ``tools`` sets when it restores an
+    archive.
 
-    Their versions can differ when no folder is set: on Debian, pg_restore on PATH is a wrapper that chooses the newest version.
-    Raises NotReady when the server is too old. An unknown version is accepted.
+    The versions of server and pg_restore can differ when the inventory names no folder of programs: on Debian,
+    pg_restore on PATH is a wrapper that chooses the newest version. Raises NotReady when the server is too old. An
+    unknown version is accepted.
     """
     server = _major_of_server(tools)
     client = tools.version("pg_restore")[0]
