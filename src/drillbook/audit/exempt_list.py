@@ -28,7 +28,8 @@ class Exempt:
 
     @property
     def sentence(self) -> str:
-        """Sentence about these services, as long as the page shows it. It is empty if there are none."""
+        """Sentence with the services in ``listed``, their reasons, and the number of the others. It is empty if no
+        service is exempt."""
         listed = ", ".join(f"{names} ({reason})" for names, reason in self.listed)
         return f"{LEAD} {listed}, and {self.more} more in the audit" if listed else ""
 

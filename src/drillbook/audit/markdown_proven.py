@@ -52,7 +52,8 @@ def _unproven(row: ProvenRow) -> tuple[str, ...]:
 
 
 def _probed(row: ProvenRow) -> tuple[str, ...]:
-    """Return four cells about a detection by the drill's own probe, like ``_unproven``."""
+    """Return the four cells of the table row about a detection by the drill's own probe. An unmet objective has the
+    cells that ``_unproven`` returns."""
     if not row.met:
         return _unproven(row)
     return f"{escape(row.measured)}: **{row.state}**", row.at[:10], code(row.run), ""

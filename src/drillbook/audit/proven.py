@@ -179,7 +179,8 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
 
 
 def _observer(one: Record) -> str:
-    """Return the observer of a fault by the plan of a run: the drill's own probe, or an empty text if an alert is awaited."""
+    """Return the observer of a fault according to the plan of a run: the drill's own probe, or an empty text if an
+    alert is awaited."""
     actions = {str(step["id"]): str(step.get("action")) for step in planned_steps(one)}
     return "" if remarks.awaits_alert(actions) else remarks.BY_PROBE
 

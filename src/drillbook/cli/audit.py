@@ -279,13 +279,14 @@ def _figure(item: ProvenRow) -> str:
 
 
 def _marked(figure: str) -> str:
-    """Return a figure with the marks at its end, if it has any, at its beginning."""
+    """Move the marks at the end of a figure to its beginning. A figure without marks is returned unchanged."""
     found = re.fullmatch(rf"(.*) ([{''.join(remarks.LEGENDS)}]+)", figure)
     return f"{found[2]} {found[1]}" if found else figure
 
 
 def _state(item: ProvenRow) -> Text:
-    """Return the state of an objective with its symbol. A met objective with a reservation is only `with a reservation`."""
+    """Return the state of an objective with its symbol. The state `met with a reservation` is shortened to `with a
+    reservation`."""
     colour = MET if item.proven else MISSED if item.missed else NOT_VERIFIED
     word = item.state.removeprefix(f"{MET} ")
     return Text(f"{STATES.get(item.state, STATES[NOT_VERIFIED])} {word}", style=COLOURS[colour])

@@ -40,7 +40,7 @@ expression that matches one range.
 UNPROVEN = ("objective-missed", "objective-not-verified")
 UNEXPECTED = "http-unexpected"
 DOES_NOT_COUNT = "does not count"
-"""Words beside a figure in parentheses. A reason follows."""
+"""Words beside a figure that does not count. The reason follows these words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,8 @@ def objective_rows(
 
 
 def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
-    """Return the row with the reason why its figure does not count. ``end``: words for the end of a run that did not pass."""
+    """Return the row. If its figure does not count, the reason is added. ``end``: words for the end of a run that did
+    not pass."""
     if row.measured_s is None or row.state == MISSED or (row.met and not end):
         return row
     why = f"{DOES_NOT_COUNT}: {end or row.reason}"

@@ -52,7 +52,7 @@ class System:
     services: Mapping[str, str] = field(default_factory=dict)
     """Modules that define kinds of services. The key is the name of the kind in inventories."""
     logins: Mapping[str, str] = field(default_factory=dict)
-    """Modules that try a login before a drill, by kind of service. Each defines the function ``refused`` (``sdk.login_check``)."""
+    """Modules with a function ``refused`` that tries a login before a drill. The key is the kind of service."""
     needs: tuple[str, ...] = ()
     """Names of the other systems that this system imports."""
     findings: str = ""

@@ -16,7 +16,8 @@ class LoginCheck(Protocol):
     """Function ``refused`` of a module that tries logins."""
 
     def __call__(self, ctx: Context, service: Service, *, database: str | None = None, as_user: bool = False) -> str:
-        """Return what ``refused`` of this module returns, for one kind of service."""
+        """Log in to a service of one kind, and return the message of a server that refuses this. The arguments and the
+        result are those of the function ``refused`` of this module."""
 
 
 def refused(ctx: Context, service: Service, *, database: str | None = None, as_user: bool = False) -> str:

@@ -28,7 +28,8 @@ def _started_in(folder: str | None, program: str) -> str:
 
 
 def need(ctx: Context, commands: Mapping[str, Sequence[str]]) -> None:
-    """Raise NotReady when the host lacks a program of ``commands``, the programs of each command by the name of its field.
+    """Raise NotReady when the host lacks a program of ``commands``: for each command, its programs, with the name of
+    its field as key.
 
     Programs that an earlier step may install are accepted if another program of `argv` or `interpreter` starts them.
     """

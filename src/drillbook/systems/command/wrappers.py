@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True, slots=True)
 class _Wrapper:
-    """Options of one program. ``values``: options followed by a value; ``words``: arguments before the inner program."""
+    """Options of a program that starts another program. ``flags``: options without a value; ``values``: options
+    followed by a value; ``words``: number of further arguments before the inner program."""
 
     flags: frozenset[str] = frozenset()
     values: frozenset[str] = frozenset()
@@ -28,16 +29,16 @@ _WRAPPERS = {
         words=1,
     ),
 }
-"""Wrappers that look for the inner program as the shell does. `sudo` is not one of them: it looks in other folders, and as
-another user.
-"""
+"""Programs that start another program, and look for it as the shell does. `sudo` is not one of them: it looks in other
+folders, and as another user."""
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
 
 
 def started(argv: Sequence[str]) -> tuple[str, ...]:
     """Return the programs that ``argv`` starts one after another, such as `env`, `timeout` and `pg_dump`.
 
-    The programs end where the next one cannot be told, for example after an unknown option, or where `env` sets PATH.
+    The result ends where the next program cannot be determined, for example after an unknown option, or where `env`
+    sets PATH.
     """
     found: list[str] = []
     left = tuple(argv)
@@ -48,7 +49,7 @@ def started(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def _inner(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the command line inside ``argv``, or nothing when there is none, or none that can be told."""
+    """Return the command line inside ``argv``. The result is empty when there is none, or when it cannot be determined."""
     name = PurePosixPath(argv[0]).name
     if (wrapper := _WRAPPERS.get(name)) is None:
         return ()
