@@ -93,7 +93,10 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
     assert said["end"].startswith("UNKNOWN ")
     assert "the journal is damaged before its end" in said["end"]
     assert said["journal"].startswith("WRONG line 3 ")
-    assert said["evidence"] == "UNKNOWN some evidence files may be unknown, because the journal is damaged"
+    assert (
+        said["evidence"]
+        == "UNKNOWN some evidence files may be it is unknown if the run ended, because the journal is damaged"
+    )
     assert said["reports"] == "UNKNOWN the files were not rendered again, because the journal is damaged"
     (run / FILE).write_bytes(b"".join([*lines[:2], b"{}\n", *lines[2:]]))
     assert checked(run)[1]["end"].startswith("WRONG ")
@@ -105,7 +108,7 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
         (None, False, "GOOD the journal contains the end of the run"),
         (-1, True, "UNKNOWN the run is still in progress"),
         (-1, False, "UNKNOWN the run did not end: its controller died"),
-        (0, False, "UNKNOWN unknown, because the journal is damaged"),
+        (0, False, "UNKNOWN it is unknown if the run ended, because the journal is damaged"),
     ],
 )
 def test_how_a_run_ended(run, keep, alive, told):
@@ -129,7 +132,10 @@ def test_an_empty_journal_beside_nothing_is_not_known(tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda run: (run / ATTESTATION).write_text("{"), "WRONG attestation.json cannot be read: it was changed"),
+        (
+            lambda run: (run / ATTESTATION).write_text("{"),
+            "WRONG attestation.json is not a valid attestation: the file was changed",
+        ),
         (unsigned, "UNKNOWN there is no attestation.json: this run has no trusted signature"),
         (
             lambda run: (run / f"{ATTESTATION}.sig").unlink(),
@@ -399,12 +405,12 @@ def inner_of(suite):
         (
             lambda suite: (suite / "result.json").write_text("{"),
             "reports",
-            "WRONG result.json cannot be read: it was changed",
+            "WRONG result.json cannot be read, or is not a valid result: the file was changed",
         ),
         (
             lambda suite: (suite / "result.json").write_text("{}"),
             "reports",
-            "WRONG result.json cannot be read: it was changed",
+            "WRONG result.json cannot be read, or is not a valid result: the file was changed",
         ),
         (
             lambda suite: (inner_of(suite) / FILE).write_bytes(b"".join(lines_of(inner_of(suite))[1:])),

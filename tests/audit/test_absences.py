@@ -69,7 +69,7 @@ def test_a_missing_run_is_told_with_the_suite_that_names_it(book):
     assert (row.kind, row.run, row.drill, row.named_by) == ("missing", last.id, "api-down", f"the suite {SUITE}")
     for page in (html.render(audit), markdown.render(audit)):
         words = plain(page)
-        assert f"Missing: {last.id} (the suite {SUITE} names it, but its folder is missing)." in words
+        assert f"Missing: {last.id} (the suite {SUITE} names it, but the folder of this run is missing)." in words
 
 
 def test_a_missing_run_is_told_with_the_run_that_names_its_hash(book):
@@ -79,7 +79,7 @@ def test_a_missing_run_is_told_with_the_run_that_names_its_hash(book):
     audit = made(book)
     (row,) = audit.absent
     assert (row.kind, row.run, row.named_by) == ("missing", "", f"the run {later.id}")
-    assert f"the run {later.id} names it, but either its folder" in plain(html.render(audit))
+    assert f"the run {later.id} names it, but either the folder of this run" in plain(html.render(audit))
 
 
 def test_a_result_that_is_no_result_of_a_suite_shows_no_end(book):

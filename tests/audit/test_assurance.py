@@ -54,7 +54,7 @@ def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
     assert places == sorted(places), "the result is the last line, below the state of the record"
     assert (status, last(said)) == (
         0,
-        "The record is complete. Its only trusted signature is that of this machine's own key",
+        "The record is complete. The only trusted signature of the record is that of this machine's own key",
     )
     for name in ("audit.html", "audit.md"):
         page = re.sub(r"[\s\\|]", "", plain((bench.root / "audit" / name).read_text()))
@@ -164,7 +164,7 @@ def test_without_an_anchor_an_audit_says_so(bench, audit):
     assert (status, last(said)) == (
         3,
         (
-            "The record is complete, compared with no anchor. Its only trusted signature is that of this machine's own key, and "
+            "The record is complete, compared with no anchor. The only trusted signature of the record is that of this machine's own key, and "
             "nobody else vouches for it"
         ),
     )

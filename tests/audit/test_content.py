@@ -265,13 +265,13 @@ def test_a_figure_above_a_tightened_target_proves_nothing(book):
     book.run("2026-01-10T09:00:00").good().close()
     book.run("2026-02-10T09:00:00", text=DRILL.replace("rto: 5s", "rto: 2s")).refused().close()
     row = next(row for row in audited(book).proven if row.key == "rto")
-    note = "the target has changed to 2 s since the run of 2026-01-10: its figure, 2.41 s ± 0.11 s, is NOT within it"
+    note = "the target has changed to 2 s since the run of 2026-01-10: the figure of that run, 2.41 s ± 0.11 s, is NOT within the new target"
     assert (row.proven, row.state, row.target) == (False, "not proven", "2 s")
     assert note in row.notes
     book.run("2026-03-10T09:00:00", text=DRILL.replace("rto: 5s", "rto: 3s")).refused().close()
     row = next(row for row in audited(book).proven if row.key == "rto")
     assert (row.proven, row.measured) == (True, "2.41 s ± 0.11 s")
-    assert "the target has changed to 3 s since then: the figure is within it, too" in row.notes
+    assert "the target has changed to 3 s since that run: the figure is within the new target, too" in row.notes
 
 
 def test_a_finding_that_a_recovery_ended_is_not_open_and_says_when_and_by_whom(book):

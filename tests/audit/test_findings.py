@@ -41,7 +41,9 @@ def test_most_remedies_of_the_catalogue_have_a_first_step():
     assert sorted(without) == ["aborted", "backup-unproven", "file-unexpected", "not-ready", "objective-not-verified"]
 
 
-@pytest.mark.parametrize(("remedy", "said"), [("Take a new backup. Then wait.", "Take a new backup"), ("", "mend it")])
+@pytest.mark.parametrize(
+    ("remedy", "said"), [("Take a new backup. Then wait.", "Take a new backup"), ("", "correct the problem")]
+)
 def test_what_to_do_about_a_finding_of_a_passed_run_is_its_remedy(book, remedy, said):
     audit = replace(audited(stories.quiet(book)), findings=(replace(ROW, remedy=remedy),))
     (one,) = [one for one in alerts(audit) if "sample in lab has" in one.text]

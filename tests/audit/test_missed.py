@@ -131,14 +131,14 @@ def finished(run):
             "7d",
             State.OVERDUE,
             "",
-            "by the schedule in its file today, every 7 d with a grace of 1 d: the newest in the record is every 30 d with a grace of 1 d",
+            "by the schedule in the drill's file today, every 7 d with a grace of 1 d: the newest schedule in the record is every 30 d with a grace of 1 d",
         ),
         (
             "7d",
             "30d",
             State.OK,
             "2026-03-24T23:59:59",
-            "its schedule was changed to every 30 d with a grace of 1 d; the record does not tell when",
+            "the schedule of the drill was changed to every 30 d with a grace of 1 d; the record does not tell when",
         ),
     ],
 )
@@ -175,7 +175,7 @@ def test_a_change_is_noted_once_and_ends_or_begins_an_alarm_at_that_time(tmp_pat
     assert (row.since, row.until, row.why) == (
         "2026-03-10T09:00:00Z",
         "2026-03-15T12:00:00Z",
-        "its schedule was changed to every 30 d with a grace of 1 d",
+        "the schedule of the drill was changed to every 30 d with a grace of 1 d",
     )
     path.unlink()
     recorded_schedules.note(project, datetime(2026, 3, 16, tzinfo=UTC))
@@ -241,7 +241,7 @@ def test_a_service_whose_drills_pass_and_prove_nothing_is_listed_on_every_page(t
     desk._print(made, tmp_path)
     assert "Overdue: the service site in lab since 2026-03-10." in " ".join(capsys.readouterr().out.split())
     assert [one.step for one in alerts(made) if "The service site in lab has been overdue" in one.text] == [
-        "run a drill of the service that restores it"
+        "run a drill that restores the service"
     ]
     finished(book.run("2026-03-23T09:00:00", drill="rehearse", text=proves, hosts=SITE).rehearsal())
     made = audited(book)

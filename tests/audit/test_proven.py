@@ -52,11 +52,14 @@ def test_a_miss_takes_an_older_proof_back_and_its_date_stands_beside(book):
     (service,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert (service.rto, service.proven, [row.key for row in service.unmet]) == (None, 1, ["rto"])
     assert "✗ missed: sample" in plain(summary.render(audit))
-    assert "1 was broken and recovered in a passed run, but with a drill whose newest run failed" in audit.sentence
+    assert (
+        "1 was broken and recovered in a passed run, but the last verdict of one of its drills is `failed`" in audit.sentence
+    )
     book.run("2026-02-20T09:00:00").refused().close()
     assert goal(audited(book)).state == "missed"
     assert (
-        "1 was broken and recovered in a passed run, but with a drill whose newest run failed" in audited(book).sentence
+        "1 was broken and recovered in a passed run, but the last verdict of one of its drills is `failed`"
+        in audited(book).sentence
     ), "a refused run takes nothing back"
     book.run("2026-03-10T09:00:00").good().close()
     assert "1 was broken and recovered in a run that passed" in audited(book).sentence
@@ -108,7 +111,7 @@ def test_a_reservation_leaves_an_older_proof_and_stands_beside_it(book, monkeypa
     row = goal(audited(book), "rpo")
     assert (row.state, row.at[:10], row.mark) == ("met", "2026-01-10", "")
     (note,) = row.notes
-    assert note.startswith("the run of 2026-02-10 met it with a reservation: ")
+    assert note.startswith("the run of 2026-02-10 met this objective with a reservation: ")
     assert MARK in row.marks
     marked(monkeypatch, "2026-01-10", "2026-02-10")
     row = goal(audited(book), "rpo")
@@ -132,7 +135,7 @@ def test_a_figure_above_a_new_target_does_not_count(book):
     row = goal(audited(book))
     assert (row.state, row.uncounted.said) == (
         "not proven",
-        "does not count: it is above the present target of 1 s",
+        "does not count: the figure is above the present target of 1 s",
     )
 
 

@@ -172,12 +172,12 @@ def test_every_page_says_when_the_run_took_the_rehearsed_backup_itself(book, cap
     desk._print(audit, Path("out"))
     screen = " ".join(capsys.readouterr().out.split())
     found = [plain(render(audit)).replace("\N{NO-BREAK SPACE}", " ") for render in (html.render, markdown.render)]
-    assert ("rehearse: this loss is with a backup taken during this run." in screen) is fresh
+    assert ("rehearse: the loss was measured with a backup taken during this run." in screen) is fresh
     for text in found:
         assert ("2 min 9 s \u00b1 2 s, with a backup taken during this run" in text) is fresh
     page = plain(summary.render(audit)).replace("\N{NO-BREAK SPACE}", " ")
     assert ("rehearsed: 2 min 9 s \u00b1 2 s would be lost, with a backup taken during this run" in page) is fresh
-    confirmed = "restored it and passed, with a backup taken during this run)"
+    confirmed = "restored the backup and passed, with a backup taken during this run)"
     counted = "In 1 of them, the restored backup was taken during the run: rehearse."
     for text in found:
         assert (confirmed in text.replace("\\", "")) is fresh

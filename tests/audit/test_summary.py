@@ -61,7 +61,7 @@ def test_a_drill_that_was_not_run_here_did_not_fail(tmp_path, capsys):
         assert "not run here 1 (api)" in text
         assert "did not pass 1" not in text
         assert "sample in lab was not run here on 2026-01-10" in text
-        assert "run it where these services are installed: " in text
+        assert "run the drill where these services are installed: " in text
         assert "sample --inventory docker" in text
         assert "mend the cause" not in text
     assert "1 was not run here" in audit.sentence
@@ -554,7 +554,7 @@ def test_a_drill_that_failed_needs_attention_once_with_the_command_the_address_a
     assert one.text.startswith("api-down in lab ended failed on 2026-11-10: ")
     assert one.text.endswith(" (1 high finding; never passed)"), "a text that is too long loses its end, not the reason"
     assert one.action == (
-        "Next: The slowest phase was restore, 5.00 s of 6.41 s. Shorten it, or agree on an objective that can be met. After the "
+        "Next: The slowest phase was restore, 5.00 s of 6.41 s. Shorten this phase, or agree on an objective that can be met. After the "
         "correction: `drillbook drill api-down`. Who: dba, dba@example.com. When: at once"
     )
     assert f'<a href="../{run.id}/report.html">Report</a>' in summary.render(audit)
@@ -670,6 +670,6 @@ def test_a_schedule_of_a_service_that_no_drill_has_met_names_the_service(tmp_pat
     row = MissedRow("never passed", "lab", "nightly", "", "", "2026-02-01T09:00:00Z", "", "", "schedule.jsonl")
     found = replace(audit, missed=(row,))
     steps = {one.text: one.step for one in alerts(found)}
-    assert steps["The service nightly in lab has never passed"] == "run a drill of the service that restores it"
+    assert steps["The service nightly in lab has never passed"] == "run a drill that restores the service"
     for page in (html.render(found), markdown.render(found)):
         assert "the service nightly" in plain(page)

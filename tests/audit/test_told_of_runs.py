@@ -133,13 +133,13 @@ def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(pas
     (row,) = [replace(row, state="passed") for row in summary.service_rows(passed) if row.objectives]
     other = replace(row, service="other", marks=RECENT_MARK)
     for rows in ([row], [other], [row, other]):
-        assert "with a fresh backup, not a routine one." in told(rows)
+        assert "with a fresh backup, not with a routine backup." in told(rows)
     lossy = replace(row, service="lossy", marks=SHORT_MARK)
     assert ("With a reservation", "Less data came back than the fault removed.") in summary.rules([lossy])
     assert "fresh backup" not in told([lossy])
     unknown = replace(row, service="unknown", marks=OWN_ROWS_MARK)
     assert ("With a reservation", "The recovery point is that of the canary's own rows only.") in summary.rules([unknown])
-    both = "not a routine one, or less data came back than the fault removed."
+    both = "not with a routine backup, or less data came back than the fault removed."
     for rows in ([row, lossy], [replace(row, marks=f"{SHORT_MARK}{MARK}")]):
         assert both in told(rows)
 

@@ -264,7 +264,7 @@ def test_a_worker_that_failed_to_answer_is_asked_again(joined, monkeypatch):
     monkeypatch.setattr(roster, "RETRY_S", 0)
     client = Tells({"tls://a": ConnectionError("refused")})
     made = joined(client)
-    assert any("Drillbook cannot be used there: ConnectionError: refused" in line for line in made.told())
+    assert any("Drillbook cannot be used on this worker: ConnectionError: refused" in line for line in made.told())
     assert made.who(JOB) is None
     client.said["tls://a"] = OWN
     until(lambda: made.who(JOB) == OWN["name"])

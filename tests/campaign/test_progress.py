@@ -16,7 +16,7 @@ def after(ends, *, total=100, drilled=True, quiet=0):
 
 
 def test_a_few_ends_give_no_estimate():
-    assert after(FEWEST - 1) == f"{FEWEST - 1} of 100; no estimate of the end before {FEWEST} drills have ended"
+    assert after(FEWEST - 1) == f"{FEWEST - 1} of 100; no estimate of the campaign's end before {FEWEST} drills have ended"
     assert "no estimate" in after(50, drilled=False), "refused sites say nothing about the rate"
 
 

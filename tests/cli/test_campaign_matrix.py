@@ -128,7 +128,7 @@ def test_a_run_of_an_older_pipeline_is_not_used(tmp_path, old):
     done = job.run(*argv)
     assert done.returncode == 3, done.stdout + done.stderr
     where = f"in the pipeline {old}" if old else "outside of a pipeline"
-    assert "this campaign is not used, because it began on " in done.stdout
+    assert "this campaign is not used, because the campaign began on " in done.stdout
     assert f" {where}, but the present pipeline is p 7; sites with a result: s0" in done.stdout
     assert ends(job)["s0"]["state"] == "unknown"
     assert events(job)[0]["data"]["pipeline"] == "p 7"

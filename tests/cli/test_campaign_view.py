@@ -88,7 +88,7 @@ def test_before_enough_drills_ended_there_is_no_estimate_and_none_of_a_stopped_c
     one.begin(0, 1)
     one.at(5)
     one.end(0)
-    assert "no estimate of the end before 8 drills have ended" in one.text()
+    assert "no estimate of the campaign's end before 8 drills have ended" in one.text()
     one.state.stopped = "the canary site site-000 ended as failed"
     assert "no further site starts: the canary site site-000 ended as failed" in one.text()
     assert "no estimate" not in one.text()

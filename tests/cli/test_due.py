@@ -176,7 +176,7 @@ def test_what_the_usual_inventory_cannot_run_is_listed_apart_with_a_command_that
             volume = f"volume: {{kind: process, host: controller, missing: {missing}}}}}"
             lab.write_text(lab.read_text().replace("controller}}", "controller}, " + volume))
         lines = folder.run("drill.due").stdout.splitlines()
-        apart = lines.index("need another inventory or an installation:")
+        apart = lines.index("drills that need another inventory, or a service that is not installed:")
         assert lines[1].startswith("sample ")
         assert lines[apart + 2].startswith("away ")
         assert lines[apart + 3] == f"  needs {told}"
@@ -201,8 +201,11 @@ def test_restores_come_before_other_drills_and_frequent_ones_first(folder):
 
 def test_a_service_without_a_proof_tells_what_to_do():
     told = {row.drills: " ".join(" ".join(printed([row], 80)).split()) for row in UNPROVEN}
-    assert "no drill has this service: write one, or exempt it in the inventory by `not_drilled: REASON`" in told[()]
-    assert "its drills proved no restore: look, listen" in told["look", "listen"]
+    assert (
+        "no drill has this service: write a drill, or exempt the service in the inventory by `not_drilled: REASON`"
+        in told[()]
+    )
+    assert "the drills of this service proved no restore: look, listen" in told["look", "listen"]
 
 
 def test_the_report_of_a_drill_that_failed_comes_before_its_next_run(folder):
@@ -233,7 +236,7 @@ def test_a_project_without_an_inventory_says_so_and_how_to_make_one(folder):
     folder.write("every: 7d\n" + GOOD)
     (folder.root / "inventory" / "lab.yml").unlink()
     done = folder.run("drill.due")
-    assert "this project has no inventory, so first make one  drillbook init FOLDER" in done.stdout
+    assert "this project has no inventory, so first make an inventory  drillbook init FOLDER" in done.stdout
     done = folder.run("diagnose", "app")
     assert done.returncode == 2
     assert f"this project has no inventory: {folder.root / 'inventory'} contains none" in done.stderr

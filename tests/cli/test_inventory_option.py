@@ -118,7 +118,7 @@ def test_a_wrong_inventory_is_one_mistake_that_names_the_right_one(folder, argv)
     done = folder.run(*argv, "--inventory", "own")
     assert done.returncode == 2, done.stdout
     assert done.stderr.count("there is no service 'database' in the inventory") == 1
-    assert "hint: it is in the inventory `staging`: `--inventory staging`" in done.stderr
+    assert "hint: the service is in the inventory `staging`: `--inventory staging`" in done.stderr
     assert folder.run("drill.plan", "sample", "--inventory", "staging").returncode == 0
 
 
@@ -136,5 +136,5 @@ def test_a_service_of_several_inventories_is_offered_with_each(folder):
     (folder.root / "inventory" / "unreadable.yml").write_text("services: [\n")
     written(folder, WRITTEN)
     done = folder.run("drill.plan", "sample", "--inventory", "own")
-    wanted = "it is in the inventories `rehearsal`, `staging`: `--inventory rehearsal` or `--inventory staging`"
+    wanted = "the service is in the inventories `rehearsal`, `staging`: `--inventory rehearsal` or `--inventory staging`"
     assert wanted in done.stderr

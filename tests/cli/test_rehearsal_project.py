@@ -135,12 +135,12 @@ def test_at_a_terminal_without_options_the_kind_of_system_is_asked_for(monkeypat
     replies = iter(["postgress", "postgres"])
     assert rehearsal_project.kind_asked(lambda _: next(replies)) == "postgres"
     said = " ".join(capsys.readouterr().out.split())
-    assert said.startswith("This makes a new project. Press Enter for one with a first drill on the lab.")
+    assert said.startswith("This makes a new project. Press Enter for a project with a first drill on the lab.")
     assert (
-        "your own backups, type their kind: files, mariadb, pgbackrest, postgres, redis, restic, sqlite. kind, or Enter:"
+        "your own backups, type the kind of the backups: files, mariadb, pgbackrest, postgres, redis, restic, sqlite. kind, or Enter:"
         in said
     )
-    assert "there is no kind 'postgress'. did you mean 'postgres'?" in said
+    assert "there is no kind of backup 'postgress'. did you mean 'postgres'?" in said
     assert rehearsal_project.kind_asked(lambda _: " ") == ""
     monkeypatch.setattr("sys.stdin", io.StringIO("postgres\n"))
     assert rehearsal_project.kind_asked() == "", "there is no terminal"
@@ -159,7 +159,7 @@ def test_init_at_a_terminal_makes_the_project_that_was_asked_for(tmp_path, typed
     os.close(theirs)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "new" / "inventory" / made).is_file()
-    assert done.stdout.startswith("This makes a new project. Press Enter for one with a first drill on the lab.")
+    assert done.stdout.startswith("This makes a new project. Press Enter for a project with a first drill on the lab.")
 
 
 class Terminal(io.StringIO):

@@ -44,7 +44,7 @@ def test_the_page_has_each_step_with_its_command_and_undo(folder):
         r"| dba \(owner\) | DBA |",
         "| Objective: RTO | at most 5 min |",
         "- [ ] The present time is in one of these windows: every day 00:00 to 24:00 UTC.",
-        "## Break it",
+        "## Break the service",
         "`command.run` on controller; **breaks something**",
         f"  - argv: `touch '{folder.root}/a b'`",
         f"  - undo: `rm -f '{folder.root}/a b'`",
@@ -53,7 +53,11 @@ def test_the_page_has_each_step_with_its_command_and_undo(folder):
         "- Call the owner: dba.",
     ):
         assert line in text, (line, text)
-    assert text.index("## Break it") < text.index("## Restore it") < text.index("## Verify that everything is back")
+    assert (
+        text.index("## Break the service")
+        < text.index("## Restore the service")
+        < text.index("## Verify that everything is back")
+    )
 
 
 def test_a_file_and_a_suite(folder):

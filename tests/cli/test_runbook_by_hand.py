@@ -187,7 +187,7 @@ def test_a_copy_that_was_not_restored_moves_nothing(tmp_path, site, there):
 @pytest.mark.parametrize(
     ("target", "source", "said"),
     [
-        ("redis", "kind: redis_rdb, at: /b, pattern: '*.rdb'", "/data/dump.rdb there under the name `dbfilename`"),
+        ("redis", "kind: redis_rdb, at: /b, pattern: '*.rdb'", "/data/dump.rdb to /srv/data under the name `dbfilename`"),
         ("mariadb", "kind: mariadb_dump, at: /b, pattern: '*.sql'", "create the accounts again"),
         ("mariadb", "kind: mariabackup, at: /b", "chown -R mysql:mysql"),
         ("postgres", "kind: pgbackrest, stanza: main, config: /b.conf", "--stanza=main --type=full backup"),
@@ -195,7 +195,7 @@ def test_a_copy_that_was_not_restored_moves_nothing(tmp_path, site, there):
 )
 def test_the_way_into_the_service_is_told_where_no_command_can_go_it(tmp_path, target, source, said):
     text = in_place(tmp_path, target, source)
-    told = next(line for line in text.splitlines() if "then, by hand, into the service" in line)
+    told = next(line for line in text.splitlines() if "then put the restored data into the service" in line)
     steps = [
         told.index(one) for one in ("(1) stop the service (`sudo -n supervisorctl", "/srv/data", "start the service (`sh -c")
     ]

@@ -510,8 +510,9 @@ def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monk
             assert "There is no anchor to compare with" in " ".join(capsys.readouterr().out.split())
             anchor = anchor_places.default(folder.root / "reports")
             assert status_of(*AUDIT, str(alone), "--anchor", str(anchor)) == 0, capsys.readouterr()
-            assert "The record is complete. Its only trusted signature is that of this machine's own key" in " ".join(
-                capsys.readouterr().out.split()
+            assert (
+                "The record is complete. The only trusted signature of the record is that of this machine's own key"
+                in " ".join(capsys.readouterr().out.split())
             )
         assert "1 run" in (alone / "audit.md").read_text()
     monkeypatch.chdir(inside)

@@ -45,7 +45,7 @@ ASKED["rehearse-shop-stream"] = ASKED["rehearse-shop-dump"]
 
 def typed(name, page, secrets):
     """Result of the restore's commands on ``page``, typed where it says. ``secrets``: answers to its questions."""
-    restore = page.partition("\n## Restore it\n")[2].partition("\n## ")[0]
+    restore = page.partition("\n## Restore the service\n")[2].partition("\n## ")[0]
     folder = Path(re.search(r"folder=(\S+)", restore)[1])
     for path in (folder, Path(f"{folder}.backup")):
         shutil.rmtree(path, ignore_errors=True)

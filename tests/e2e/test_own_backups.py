@@ -168,7 +168,7 @@ def test_an_archive_of_another_folder_is_refused(site, tmp_path):
     (tmp_path / "other" / "pages").write_text("no folder of the site")
     site.archive("-C", str(tmp_path / "other"), ".")
     folder, view = site.run(site.drill())
-    refused(site, folder, view, "backup-unproven", "it lacks 1 of the 2 entries", "images")
+    refused(site, folder, view, "backup-unproven", "the backup lacks 1 of the 2 entries", "images")
 
 
 def test_archives_in_the_folder_that_is_deleted_are_refused(site):

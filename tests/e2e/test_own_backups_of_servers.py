@@ -178,7 +178,7 @@ def test_a_controller_killed_while_it_restores_the_database_is_recovered(bench, 
 @pytest.mark.parametrize(
     ("words", "sql", "told"),
     [
-        (["--exclude-table=chunks"], (), "it lacks 1 of the"),
+        (["--exclude-table=chunks"], (), "the dump lacks 1 of the"),
         ([], ("CREATE DATABASE another",), "also contains the databases another"),
     ],
     ids=["a-table", "a-database"],

@@ -168,7 +168,7 @@ def test_a_change_that_is_still_there_is_not_closed(desk):
     folder = desk.left()
     status, said = desk.close(folder)
     assert status == 4
-    assert "the residue is not closed residue-active: A change is still active" in said
+    assert "the residue is not closed residue-active: A change that the run made is still active" in said
     assert "step inject.1 on controller" in said
     assert "settlement.refused" in kinds(folder)
     assert needs_recovery(read(folder / FILE))
@@ -189,7 +189,7 @@ def test_what_is_proven_gone_is_closed_and_told_everywhere(desk):
     assert "WITH RESIDUE, CLOSED" in said
     end = " ".join(said.split()).rpartition("✓ ")[2]
     assert end == (
-        "closed: the journal records why 1 change of the run needs no undo; exit 0 (the exit status above is the run's own)"
+        "closed: the journal records why 1 change of the run needs no undo; exit 0 (the exit status above is that of the run)"
     )
     assert "NOT UNDONE" not in said
     assert "– residue, closed: files.chmod (inject) on " in said
@@ -204,7 +204,7 @@ def test_what_is_proven_gone_is_closed_and_told_everywhere(desk):
     assert desk.invoke("drill", "other")[0] == 0, "drills on its hosts run again"
     size = (folder / FILE).stat().st_size
     assert desk.invoke("drill.recover", folder.name)[0] == 0
-    assert desk.invoke("drill.recover")[1] == "nothing to recover: every run has ended and undone all its changes"
+    assert desk.invoke("drill.recover")[1] == "nothing to recover: every run has ended, and all changes are undone or closed"
     assert (folder / FILE).stat().st_size == size, "a closed run is not tried again"
     for page in ("report.html", "report.md", "junit.xml", "../index.html"):
         assert "olga" in (folder / page).read_text()
@@ -283,7 +283,7 @@ def test_what_nobody_can_tell_needs_a_second_person(desk):
     folder = desk.left("away")
     status, said = desk.close(folder)
     assert status == 4
-    assert "residue-unknown: It is not known whether a change is still active: files.chmod on away" in said
+    assert "residue-unknown: It is not known whether a change that the run made is still active: files.chmod on away" in said
     assert f"`invoke drill.approve {folder.name} --reason '{REASON}'`" in said
     assert desk.blocks(folder)
     status, said = desk.approve(folder)

@@ -115,4 +115,4 @@ def test_a_changed_drill_is_refused_before_it_begins(estate, project, limited):
     for command in ("drill.check", "drill"):
         done = invoke(project, command, "limited")
         assert done.returncode == 4, said(done)
-        assert "the sudoers file of the host does not allow it" in " ".join(said(done).split())
+        assert "the sudoers file of the host does not allow this command" in " ".join(said(done).split())

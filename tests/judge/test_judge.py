@@ -275,7 +275,7 @@ def test_a_hole_before_the_recovery_point_fails(tmp_path):
     result = story.canary(ACKS, [[1, 150], [152, 400]]).end().judge().result
     assert result.verdict is Verdict.FAILED
     hole = next(one for one in result.findings if one.code == "hole-in-survivors")
-    assert "1 missing, the first is 151" in hole.measured
+    assert "missing writes: 1, the first is number 151" in hole.measured
 
 
 def test_a_recovery_point_older_than_the_canary_is_not_a_number(tmp_path):
@@ -710,14 +710,14 @@ def test_judging_twice_gives_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("survivors", "measured", "wanted"),
     [
-        ([[1, 100], [103, 110], [112, 400]], "3 missing, the first is 101", "every write up to 199"),
-        ([[2, 400]], "1 missing, the first is 1", "every write up to 199"),
-        ([[1, 197], [199, 400]], "1 missing, the first is 198", "every write up to 199"),
+        ([[1, 100], [103, 110], [112, 400]], "missing writes: 3, the first is number 101", "every write up to 199"),
+        ([[2, 400]], "missing writes: 1, the first is number 1", "every write up to 199"),
+        ([[1, 197], [199, 400]], "missing writes: 1, the first is number 198", "every write up to 199"),
         # The last writes before the fault, and all after it, are lost; no kept write is newer.
         ([[1, 190], [241, 400]], None, None),
         ([[1, 199], [205, 400]], None, None),
         # Both: a gap, and a loss after it.
-        ([[1, 150], [152, 190], [241, 400]], "1 missing, the first is 151", "every write up to 190"),
+        ([[1, 150], [152, 190], [241, 400]], "missing writes: 1, the first is number 151", "every write up to 190"),
     ],
 )
 def test_a_write_that_is_missing_before_newer_ones_that_were_kept_is_a_hole(tmp_path, survivors, measured, wanted):
@@ -832,4 +832,4 @@ def test_why_a_probe_was_bad_before_stays_as_it_was_measured(tmp_path):
     story = Story(tmp_path).fault().canary(ACKS, [[1, 400]])
     story.availability(*grid(3.0, 6.0, True), *grid(6.0, 12.4, False), *grid(12.4, 16.0, True))
     found = next(one for one in story.recovery().end().judge().result.findings if one.code == "probe-bad-before")
-    assert found.measured.startswith("bad from 6.000 s on, 4.000 s before the fault")
+    assert found.measured.startswith("the probe was bad from 6.000 s on, 4.000 s before the fault")

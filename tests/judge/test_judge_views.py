@@ -481,7 +481,7 @@ def test_a_recovery_of_a_run_whose_controller_died_asks_nobody_why(tmp_path, die
     result = story.add(20.0, "recovery.finished", residue=[]).judge().result
     (found,) = [one for one in result.findings if one.code == "not-recovered"]
     assert "`invoke drill.recover` undid the faults at 2026-01-01T00:00:20Z" in found.remedy
-    assert ("did not undo them because its controller died" in found.remedy) is died
+    assert ("did not undo the faults because its controller died" in found.remedy) is died
     assert ("Find out why" in found.remedy) is not died
 
 

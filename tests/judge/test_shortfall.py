@@ -61,7 +61,7 @@ def test_a_loss_is_exact_only_when_nothing_came_back():
     (none,), (some,) = (findings([finished(*removed(5)), finished(*restored(number))]) for number in (0, 2))
     assert none.measured == f"5 {CHUNKS} were removed, and none came back in restore.1"
     assert (
-        "were removed, 2 came back in restore.1: 3 or more are missing (more, if some of those that came back"
+        "were removed, 2 came back in restore.1: 3 or more are missing (more, if some of the data that came back"
         in some.measured
     )
     replaced = {"replaced_data": {CHUNKS: 10}, "restored_data": {CHUNKS: 0}}

@@ -165,7 +165,10 @@ def test_what_is_missing_is_told_with_what_to_do(desk):
     assert "invoke drill.approve sample" in unsigned.remedy
     next(folder.glob("*.json")).rename(folder / "sample.00000000.json")
     changed = desk.look().refusal
-    assert (changed.code, changed.measured) == ("approval-changed", "the newest approval is sample.00000000.json")
+    assert (changed.code, changed.measured) == (
+        "approval-changed",
+        "the newest approval of this drill, sample.00000000.json, is for another plan",
+    )
     assert "invoke drill.plan sample" in changed.remedy
 
 

@@ -36,7 +36,7 @@ def test_the_next_command_is_one_that_can_work(folder, other):
         lab = folder.root / "inventory" / "lab.yml"
         lab.write_text(lab.read_text().replace(MISSING, "tar"))
     told = " ".join(folder.run("drill", "sample").stdout.split())
-    again = "run it with the inventory other drillbook drill sample --inventory other"
+    again = "run the drill with the inventory other drillbook drill sample --inventory other"
     assert (again in told) is other
     assert ("install the missing services, then check again drillbook drill.check sample" in told) is not other
     assert ("then run the drill drillbook drill sample" in told) is not other

@@ -108,7 +108,7 @@ WRONG = {
     "on-another-host": (
         RESTORE + "    hosts: db-2\n",
         "postgres.restore",
-        "it restores on db-2, but the data is lost on db-1",
+        "the step restores on db-2, but the data is lost on db-1",
     ),
     "a-command-for-another-service": (
         free("spare"),

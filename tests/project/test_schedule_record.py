@@ -95,7 +95,7 @@ def test_a_whole_line_that_lacks_only_its_end_is_no_damage(tmp_path):
     ("kind", "key", "value", "said"),
     [
         (SCHEDULE, "at", 5, "the value of at has the wrong type"),
-        (SCHEDULE, "at", "yesterday", "the value of at is no time"),
+        (SCHEDULE, "at", "yesterday", "the value of `at` is not a time"),
         (SCHEDULE, "schedule", ["7d"], "the value of schedule has the wrong type"),
         (MISSED, "kind", ["missed"], "the value of kind has the wrong type"),
         (MISSED, "drill", ["sample"], "the value of drill has the wrong type"),

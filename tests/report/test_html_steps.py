@@ -89,7 +89,10 @@ def test_the_many_commands_of_a_step_that_waited_are_folded_and_left_out_on_pape
         r'<details class="fold whole-text not-on-paper"><summary>Show (\d+) earlier commands?</summary>', page
     )
     assert folds == ["3", "1", "11"]
-    assert "On paper, 5 of the 20 commands are shown: the last ones, and the last failures before them. The page" in page
+    assert (
+        "On paper, 5 of the 20 commands are shown: the last commands, and the last failed commands before them. The page"
+        in page
+    )
     shown = re.sub('<details class="fold whole-text not-on-paper">.*?</details>', "", page, flags=re.DOTALL)
     assert re.findall(r"poll-\d+(?= )", shown) == [f"poll-{number}" for number in (4, 6, 18, 19, 20)]
     assert all(f"poll-{number} " in page for number in range(1, 21))

@@ -94,4 +94,4 @@ def test_lost_writes_whose_rpo_does_not_count_are_not_said_to_exceed_it(met: boo
     lost = finding("acknowledged-writes-lost", wanted="at most 60 s of writes", measured="3 of 90")
     rpo = Objective(target_s=60.0, measured_s=10.2, error_s=0.1, met=met)
     (shown,) = open_findings.as_shown([lost], {"rpo": rpo})
-    assert shown.title.endswith("; whether within the objective is not verified") is doubt
+    assert shown.title.endswith("; it is not verified whether the loss is within the objective") is doubt

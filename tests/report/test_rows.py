@@ -67,7 +67,7 @@ def remedy(name: str, code: str) -> str:
 
 def test_the_remedy_of_a_missed_objective_names_the_slowest_phase() -> None:
     assert remedy("too_slow", "objective-missed").startswith(
-        "The slowest phase was restore, 0.30 s of 0.40 s. Shorten it, or"
+        "The slowest phase was restore, 0.30 s of 0.40 s. Shorten this phase, or"
     )
     assert remedy("failed", "objective-not-verified").startswith(
         "Correct the problem that is named above, and run the drill again."

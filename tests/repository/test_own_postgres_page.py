@@ -242,7 +242,7 @@ def test_a_table_is_not_dropped_when_a_role_of_the_dump_is_gone(team):
     team.job()
     assert result["verdict"] == "inconclusive", said
     assert [one["code"] for one in result["findings"]] == ["backup-unproven"], said
-    assert "it names roles that the server no longer has: gone" in result["findings"][0]["measured"]
+    assert "the dump names roles that the server no longer has: gone" in result["findings"][0]["measured"]
     assert team.rows() == ROWS
 
 
@@ -256,7 +256,7 @@ def test_a_table_that_the_dump_lacks_is_not_dropped(team):
     result, said = team.drill("fresh-dropped")
     assert result["verdict"] == "inconclusive", said
     assert [one["code"] for one in result["findings"]] == ["backup-unproven"], said
-    assert "it contains no rows of public.fresh that could be counted" in result["findings"][0]["measured"]
+    assert "the dump contains no rows of public.fresh that could be counted" in result["findings"][0]["measured"]
     assert team.sql("SELECT count(*) FROM fresh; DROP TABLE fresh").split() == ["1"]
 
 

@@ -303,9 +303,12 @@ def rehearsed_by_the_page(program, programs, dumps, tmp_path):
             elif "or set `lease: {boot: none}` of the host" in said:
                 stops.append("the host can undo nothing at boot")
                 inventory.write_text(re.sub(r"(127.0.0.1.*user: \w+)}", r"\1, lease: {boot: none}}", inventory.read_text()))
-            elif re.search(r"set `\S+\.bin` \(inventory/rehearsal.yml:\d+\) to (the folder of|a folder with both)", said):
+            elif re.search(
+                r"set `\S+\.bin` \(inventory/rehearsal.yml:\d+\) to (the folder of|a folder that has pg_restore and the server)",
+                said,
+            ):
                 stops.append("the programs of PostgreSQL are not on the PATH, or another version is")
-                assert "a folder with both" not in said or f"{programs}" in said, said
+                assert "a folder that has pg_restore and the server" not in said or f"{programs}" in said, said
                 inventory.write_text(re.sub(r"(?m)^#( +)bin: .*", rf"\1bin: {programs}", inventory.read_text()))
             else:
                 pytest.fail(said)

@@ -187,7 +187,7 @@ def test_the_output_of_a_command_stays_on_its_host(place, tmp_path):
     copy, ctx = place.inventory.services["copy"], place.ctx()
     hosts = [LocalHost("other", target=Target(name="other", local=True)), place.host]
     ctx = replace(ctx, services={**ctx.services, "printed": source}, host_named=lambda name: place.host)
-    said = "the backup command runs on here, but the restore on other"
+    said = "the backup command runs on here, but the restore would run on other"
     refused_until(lambda: source.ready_sandbox(replace(ctx, host=hosts[0]), copy), said, lambda: hosts.pop(0))
 
 

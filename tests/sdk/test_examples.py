@@ -146,7 +146,7 @@ BESIDE = ACTIONS.replace(
     [
         ("bell.ring: {times: 3}", ""),
         ("bell.ring: {times: often}", "EXAMPLE of bell.ring:2:"),
-        ("command.run: {argv: [ring], effect: read}", "its EXAMPLE has no step with this action"),
+        ("command.run: {argv: [ring], effect: read}", "the attribute EXAMPLE of the action has no step with this action"),
         ("bell.ring: {", "this is not YAML"),
     ],
 )

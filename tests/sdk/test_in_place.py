@@ -54,7 +54,7 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("source", INSIDE)
 def test_backups_in_the_folder_would_be_lost_with_it(tmp_path, source):
-    assert reason(tmp_path, source) == f"it is in {tmp_path / 'site'}, which the fault destroys"
+    assert reason(tmp_path, source) == f"the backup is in {tmp_path / 'site'}, which the fault destroys"
 
 
 @pytest.mark.parametrize("source", OUTSIDE)

@@ -145,7 +145,7 @@ def test_budgets(place):
     with pytest.raises(StepFailed) as failure:
         made.need_space(3 << 19)
     assert codes(failure) == ["sandbox-too-small"]
-    assert failure.value.message.endswith("the copy needs 1.5 MiB, but there is less: `disk` of the sandbox: 1.0 MiB")
+    assert failure.value.message.endswith("the copy needs 1.5 MiB, but the sandbox has less: `disk` of the sandbox: 1.0 MiB")
     made.remove()
     made = box(place)
     with pytest.raises(StepFailed) as failure:
@@ -154,7 +154,7 @@ def test_budgets(place):
     made.remove()
     made = box(place, "large")
     with pytest.raises(
-        StepFailed, match=r"free space of its file system: [1-9]\d*\.\d MiB, of which 64\.0 MiB must remain free"
+        StepFailed, match=r"free space of the sandbox's file system: [1-9]\d*\.\d MiB, of which 64\.0 MiB must remain free"
     ):
         made.need_space(1 << 50)
     made.remove()
@@ -229,7 +229,7 @@ def apart(tmp_path, folder):
 
 def refused(place, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(StepFailed, match="cannot be created: it is inside") as failure:
+    with pytest.raises(StepFailed, match="cannot be created: the sandbox's folder is inside") as failure:
         box(place)
     assert codes(failure) == ["restore-target"]
     assert sorted(tmp_path.rglob("*")) == before
@@ -290,7 +290,7 @@ def test_a_kind_that_cannot_run_in_a_container_is_told_before(place):
     service = place.inventory.services["box"]
     contained = service.sandbox.model_copy(update={"isolation": "container"})
     services = [service.model_copy(update={"sandbox": contained}), service]
-    said = "the sandbox box cannot run in a container: its kind of service does not support that"
+    said = "the sandbox box cannot run in a container: services of this kind do not support that"
     refused_until(lambda: Sandbox.of(place.ctx(), services[0]).ready(), said, lambda: services.pop(0))
 
 

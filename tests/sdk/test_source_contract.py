@@ -106,11 +106,16 @@ BROKEN = {
     "leaves a file": ("check", leaving, WHOLE, "files were left on the host"),
     "restores nothing": ("restore", lambda self, ctx, backup, box, at: {}, WHOLE, "leaves the sandbox empty"),
     "restores half": ("restore", lambda self, ctx, backup, box, at: {}, CUT, "backup.restore reports nothing, expected"),
-    "lists the future": ("backups", future, WHOLE, "its time is in the future"),
-    "names no basis": ("backups", nameless, WHOLE, "its time has no `basis`"),
-    "negative error": ("backups", nameless, WHOLE, "the error of its time is negative"),
-    "lists nothing": ("backups", lambda self, ctx: [], WHOLE, "its list of backups is empty"),
-    "lists twice": ("backups", lambda self, ctx: LISTED(self, ctx) * 2, WHOLE, "its list of backups contains an id twice"),
+    "lists the future": ("backups", future, WHOLE, "the time of the backup is in the future"),
+    "names no basis": ("backups", nameless, WHOLE, "the backup has no `basis`"),
+    "negative error": ("backups", nameless, WHOLE, "the error of the backup's time is negative"),
+    "lists nothing": ("backups", lambda self, ctx: [], WHOLE, "the source lists no backups"),
+    "lists twice": (
+        "backups",
+        lambda self, ctx: LISTED(self, ctx) * 2,
+        WHOLE,
+        "the source lists two backups with the same id",
+    ),
 }
 
 

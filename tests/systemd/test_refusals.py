@@ -39,7 +39,7 @@ def ruled(site):
     install(ALL)
 
 
-NOT_ALLOWED = "would not be started as root: the sudoers file of the host does not allow it"
+NOT_ALLOWED = "would not be started as root: the sudoers file of the host does not allow this command"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_commands_that_are_known_only_when_they_start_are_refused(site, ruled):
 def test_a_user_without_any_privilege_is_told_by_systemd(site):
     site.as_user("ops", "")
     (site.root / "drills" / "site.yml").write_text(STOP)
-    refused(site, "steady cannot be started or stopped: systemd lets only root do that", "become: true")
+    refused(site, "steady cannot be started or stopped: systemd lets only root start and stop units", "become: true")
 
 
 @pytest.mark.long(100)

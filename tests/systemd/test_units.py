@@ -154,7 +154,9 @@ def test_an_account_that_may_not_change_a_unit_is_told_and_by_sudo_it_may(unit, 
         else:
             find(name).model_validate({"service": "it", **params}).ready(ctx)
 
-    refused_until(check, "steady cannot be started or stopped: systemd lets only root do that", lambda: hosts.pop(0))
+    refused_until(
+        check, "steady cannot be started or stopped: systemd lets only root start and stop units", lambda: hosts.pop(0)
+    )
     assert (it.state().state == "running") is started
     machine.root("rm /var/tmp/ops.env")
 

@@ -144,7 +144,7 @@ def _ending(found: Walk, folder: Path) -> Check:
     if any(isinstance(readable(event), Ended) for event in reversed(found.events)):
         return Check("ending", Mark.GOOD, "the journal contains the end of the run")
     if found.line:
-        return Check("ending", Mark.UNKNOWN, "unknown, because the journal is damaged")
+        return Check("ending", Mark.UNKNOWN, "it is unknown if the run ended, because the journal is damaged")
     if alive(folder):
         return Check("ending", Mark.UNKNOWN, "the run is still in progress")
     return Check(
@@ -379,7 +379,7 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
     except FileNotFoundError:
         return Check("ending", Mark.UNKNOWN, "the suite has no result: its controller died; see invoke drill.list")
     except (OSError, ValueError):
-        return Check("reports", Mark.WRONG, "result.json cannot be read: it was changed")
+        return Check("reports", Mark.WRONG, "result.json cannot be read, or is not a valid result: the file was changed")
     try:
         walks = [walk((folder / str(run["folder"]) / FILE).read_bytes()) for run in suite.runs]
         views = [judge(History(one.events, one.torn)) for one in walks if not one.line]

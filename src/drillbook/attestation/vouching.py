@@ -63,7 +63,7 @@ def look(folder: Path, root: Path) -> Attested:
         return Attested(State.UNTRIED, f"{FILE} cannot be read: {error.strerror}")
     statement = parsed(data)
     if statement is None:
-        return Attested(State.UNREADABLE, f"{FILE} cannot be read: it was changed")
+        return Attested(State.UNREADABLE, f"{FILE} is not a valid attestation: the file was changed")
     return Attested(*_signature(folder / SIGNATURE, data, statement, root), statement)
 
 

@@ -54,7 +54,11 @@ def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Perio
 def _missing(problems: Sequence[Problem]) -> AbsentRow:
     """Return the row of one missing run. ``problems``: a problem for each record that names this run."""
     run = problems[0].run if problems[0].lost else ""
-    lost = "its folder is missing" if run else "either its folder or the end of the previous journal is missing"
+    lost = (
+        ("the folder of this run is missing")
+        if run
+        else ("either the folder of this run or the end of the previous journal is missing")
+    )
     named_by = " and ".join(sorted(one.named_by for one in problems))
     verb = "names" if len(problems) == 1 else "name"
     return AbsentRow(MISSING, run, drill_of(run), begun(run), named_by, f"{named_by} {verb} it, but {lost}")

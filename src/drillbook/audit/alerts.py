@@ -41,8 +41,8 @@ RESERVATIONS = {
         "back up more often or archive the WAL, so that a run brings all removed data back",
     ),
     remarks.UNKNOWN: (
-        ": it is that of the canary's own rows only",
-        "compare the content before and after with `content.take` and `content.matches` to prove it",
+        ": the recovery point is that of the canary's own rows only",
+        "compare the content before and after with `content.take` and `content.matches` to prove the recovery point",
     ),
 }
 """Text and next step for an objective that is met with a reservation. The key is the reason for the reservation."""
@@ -122,7 +122,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
     for run in audit.runs:
         if run.residue and not run.closed:
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
-            yield Alert(text, "undo them with `drillbook drill.recover`", _who(run), AT_ONCE, run.run)
+            yield Alert(text, "undo the changes with `drillbook drill.recover`", _who(run), AT_ONCE, run.run)
     for key, run in audit.failing.items():
         if retired.covering(audit.retired, run.drill, run.environment):
             continue
@@ -133,7 +133,9 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         yield Alert(text, _again(audit, key, run), owners[key], AT_ONCE, run.run)
     for row in audit.absent:
         if row.kind == MISSING:
-            yield Alert(f"{row.run or 'A run'} is missing: {row.why}", "restore its folder", when="before the sign-off")
+            yield Alert(
+                f"{row.run or 'A run'} is missing: {row.why}", "restore the folder of this run", when="before the sign-off"
+            )
         else:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
             yield Alert(text, "run the suite again", when=AT_ONCE)
@@ -145,7 +147,7 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> str:
     other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
     again = f"`{next_steps.run_again(NEUTRAL, run.drill, other or run.inventory)}`"
     if run.verdict == Verdict.NOT_RUN:
-        return f"run it where these services are installed: {again}"
+        return f"run the drill where these services are installed: {again}"
     if first:
         return f"{first}. After the correction: {again}"
     return f"run it again: {again}" if _was_stopped(run) else f"mend the cause, then {again}"
@@ -165,7 +167,7 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
         yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "")
     for row in audit.missed:
         if (row.environment, row.drill) == key and _overdue(row):
-            never = "no run of it has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
+            never = "no run of this drill has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
             yield never if row.kind == NEVER else f"overdue since {row.since[:10]}"
     for goal in audit.proven:
         if (goal.environment, goal.drill) == key and not goal.met and goal.last_proof:
@@ -202,7 +204,7 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles)}{more}"
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         run = [one.run for one in audit.runs if (one.environment, one.drill) == (environment, drill)][-1:]
-        step = f"{_first_step(rows) or 'mend it'}, then run the drill again"
+        step = f"{_first_step(rows) or 'correct the problem'}, then run the drill again"
         yield Alert(text, step, _owner(owners, environment, drill), when, "".join(run))
 
 
@@ -216,8 +218,8 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
             text = f"{missed.drill or f'The service {missed.service}'} in {missed.environment} has {since}"
             text += f": {missed.why}" if missed.why and not missed.drill else ""
             step = "run the suite" if missed.suite else "run the drill"
-            step = step if missed.drill else "run a drill of the service that restores it"
-            step += f", or retire it if it no longer exists (`{NEUTRAL} schedule.retire`)" if missed.drill else ""
+            step = step if missed.drill else "run a drill that restores the service"
+            step += (f", or retire the drill if it no longer exists (`{NEUTRAL} schedule.retire`)") if missed.drill else ""
             yield Alert(text, step, _owner(owners, missed.environment, missed.drill), AT_ONCE)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     for goal in audit.proven:
@@ -292,13 +294,15 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
         step = (
             again
             if drilled
-            else f"plan a drill (`{_catalog()}` lists shipped ones), or state in the inventory why none is needed"
+            else f"plan a drill (`{_catalog()}` lists shipped drills), or state in the inventory why no drill is needed"
         )
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
         text = f"No passed run restored {open_findings.named(doubtful)}, which the inventory exempts from drills"
-        yield Alert(text, f"plan a rehearsal that restores each of them (`{_catalog()}` lists shipped ones)", when=when)
+        yield Alert(
+            text, f"plan a rehearsal that restores each of these backups (`{_catalog()}` lists shipped drills)", when=when
+        )
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
@@ -337,11 +341,11 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
     for environment, kind in sorted({(row.environment, row.kind) for row in rows}):
         names = open_findings.named([row.service for row in rows if (row.environment, row.kind) == (environment, kind)])
         text = f"{names} in {environment}: backups were only rehearsed, which proves neither an RTO nor an RPO"
-        lists = f"`{_catalog(kind)} --faults` lists shipped ones"
+        lists = f"`{_catalog(kind)} --faults` lists shipped drills"
         lists = (
             lists
             if kind and entries.breaking(kind)
-            else f"none is shipped for the kind {kind}: write one"
+            else f"no drill is shipped for the kind {kind}: write a drill"
             if kind
             else lists
         )

@@ -126,8 +126,8 @@ def _campaigns(
         if (place := places.get(head)) is None:
             named_by = f"the campaign {campaign.name}"
             text = (
-                f"{named_by} recorded {head} as the last event of the run {run}, but no journal contains "
-                "it: the run is missing, or the end of its journal was cut off"
+                f"{named_by} recorded {head} as the last event of the run {run}, but no journal contains this event: "
+                "the run is missing, or the end of its journal was cut off"
             )
             yield Problem("campaign-run", run, text, True, campaign.started, campaign.started, lost=True, named_by=named_by)
         elif place.seq + 1 > vouched.get(place.record.folder, (0, ""))[0]:
@@ -136,7 +136,7 @@ def _campaigns(
 
 def _before(one: Record, place: _Place | None) -> str:
     if one.first is None or one.first.prev is None:
-        return "none: the first run of the record"
+        return "none: this is the first run of the record"
     if place is None:
         return "MISSING: this run names a hash that no journal contains"
     if place.record.damage:
@@ -192,7 +192,7 @@ def _missing(before: Record | None, one: Record) -> Problem:
     head = one.first.prev if one.first else ""
     text = (
         f"{one.run} (begun {utc(one.started)}) names {head} as the last hash of the previous run, but no journal "
-        "contains it: "
+        "contains this hash: "
     )
     if before is None:
         text += "the earlier runs are not in this folder"

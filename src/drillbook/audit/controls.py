@@ -77,7 +77,7 @@ CONTROLS = (
         "Environmental protections, software, data backup processes and recovery infrastructure",
         "compared",
         ("coverage", "proven", "findings"),
-        "Environmental protections, capacity, and proof that production backups run on their schedule.",
+        not_shown="Environmental protections, capacity, and proof that production backups run on their schedule.",
     ),
     Control(
         SOC,
@@ -85,7 +85,7 @@ CONTROLS = (
         "Testing of recovery plan procedures",
         "carried out",
         ("coverage", "proven", "not-passed", "plans"),
-        "Parts of the recovery plan that no drill covers: people, premises, suppliers, communication.",
+        not_shown="Parts of the recovery plan that no drill covers: people, premises, suppliers, communication.",
     ),
     Control(
         ISO,
@@ -93,7 +93,7 @@ CONTROLS = (
         "ICT readiness for business continuity",
         "measured",
         ("proven", "trend", "coverage"),
-        "Proof that the objectives follow from a business impact analysis, and that management approved them.",
+        not_shown="Proof that the objectives follow from a business impact analysis, and that management approved them.",
     ),
     Control(
         ISO,
@@ -101,7 +101,7 @@ CONTROLS = (
         "Information backup",
         "restored",
         ("proven", "findings"),
-        "Proof that every backup policy is kept: scope, retention, encryption and off-site copies of the routine backups.",
+        not_shown="Proof that every backup policy is kept: scope, retention, encryption and off-site copies of the routine backups.",
     ),
     Control(
         ISO,
@@ -109,7 +109,10 @@ CONTROLS = (
         "Redundancy of information processing facilities",
         "recovered",
         ("coverage", "proven"),
-        "Proof that redundant facilities exist at a second site, and drills of those parts of services that no drill has disrupted.",
+        not_shown=(
+            "Proof that redundant facilities exist at a second site, and drills of those parts of services that no drill has "
+            "disrupted."
+        ),
     ),
     Control(
         NIST,
@@ -117,7 +120,7 @@ CONTROLS = (
         "Contingency Plan Testing",
         "tested",
         ("coverage", "not-passed", "findings"),
-        "The contingency plan itself, its coordination with related plans, and corrective actions outside the drills.",
+        not_shown="The contingency plan itself, its coordination with related plans, and corrective actions outside the drills.",
     ),
     Control(
         NIST,
@@ -125,7 +128,7 @@ CONTROLS = (
         "System Backup",
         "compared",
         ("proven", "findings"),
-        "Frequency, protection and separate storage of the routine backups.",
+        not_shown="Frequency, protection and separate storage of the routine backups.",
     ),
     Control(
         NIST,
@@ -133,7 +136,7 @@ CONTROLS = (
         "System Recovery and Reconstitution",
         "recovered",
         ("proven", "trend", "not-passed"),
-        "Reconstitution after the loss of a whole site, unless a drill of that kind is listed.",
+        not_shown="Reconstitution after the loss of a whole site, unless a drill of that kind is listed.",
     ),
     Control(
         GBT,
@@ -141,7 +144,7 @@ CONTROLS = (
         "数据备份恢复 (data backup and recovery)",
         "compared",
         ("coverage", "proven"),
-        "Real-time off-site backup, and hot redundancy of important data processing systems, unless a drill shows them.",
+        not_shown="Real-time off-site backup, and hot redundancy of important data processing systems, unless a drill shows them.",
     ),
     Control(
         DORA,
@@ -149,7 +152,7 @@ CONTROLS = (
         "Response and recovery",
         "tested",
         ("coverage", "not-passed", "findings", "plans"),
-        "Crisis communication, switch-over of outsourced services, and the yearly review by management.",
+        not_shown="Crisis communication, switch-over of outsourced services, and the yearly review by management.",
     ),
     Control(
         DORA,
@@ -157,7 +160,7 @@ CONTROLS = (
         "Backup policies and procedures, restoration and recovery procedures and methods",
         "compared and measured",
         ("proven", "trend", "evidence"),
-        "Proof that restoration uses systems that are physically and logically segregated, unless the inventory shows it.",
+        not_shown="Proof that restoration uses systems that are physically and logically segregated, unless the inventory shows it.",
     ),
 )
 

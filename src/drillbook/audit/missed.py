@@ -132,7 +132,10 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
 
 def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
     where = f" in {place}, only in {elsewhere}" if elsewhere else ""
-    why = f"the schedule in its file asks for a run every {seconds(one.every or 0.0)}, but the record has no such run{where}"
+    why = (
+        f"the schedule in the drill's file asks for a run every {seconds(one.every or 0.0)}, but the record has "
+        f"no such run{where}"
+    )
     return MissedRow(
         NEVER_RAN, place, ", ".join(one.services), one.name, "", "", "", "", "drills/", why, one.suite, elsewhere
     )
@@ -173,18 +176,21 @@ def _row(kind: str, one: Timeline, span: Span, before: Begun, known: Known) -> M
 def _changed(terms: Terms, span: Span, known: Known) -> str:
     """Return a text that tells that a span ended because the schedule was changed."""
     now = terms.at(span.until) if span.until else ()
-    text = f"its schedule was changed to {_said(now[0])}" if now else "it has no schedule any more"
+    text = f"the schedule of the drill was changed to {_said(now[0])}" if now else "the drill has no schedule any more"
     return f"{text}; the record does not tell when" if span.until == known.end and terms.unrecorded else text
 
 
 def _by_file(terms: Terms, span: Span) -> str:
     """Return a text that tells that only the present file has the schedule of a span. It is empty otherwise."""
     if terms.today and not terms.recorded:
-        return f"by the schedule in its file today, {_said(terms.today)}: the record has none"
+        return f"by the schedule in the drill's file today, {_said(terms.today)}: the record has no schedule"
     held = terms.recorded[-1].schedule if terms.unrecorded else None
     if span.until is None and terms.today and terms.unrecorded and not (held and held.every <= terms.today.every):
         recorded = _said(held) if held else "none"
-        return f"by the schedule in its file today, {_said(terms.today)}: the newest in the record is {recorded}"
+        return (
+            f"by the schedule in the drill's file today, {_said(terms.today)}: the newest schedule in the record "
+            f"is {recorded}"
+        )
     return ""
 
 
@@ -206,7 +212,7 @@ def _old_proof(
             continue
         proof, schedule = found
         until = "" if span.until is None else started.get(span.until, _utc(span.until))
-        why = f"its drills passed since the run {runs[proof.at]}, but none proved a restore"
+        why = f"the drills of the service passed since the run {runs[proof.at]}, but none of them proved a restore"
         due = _utc(schedule.due(proof.at))
         yield MissedRow(OVERDUE, environment, name, "", due, _utc(span.since), until, runs[proof.at], "journal", why)
 

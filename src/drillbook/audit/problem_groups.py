@@ -11,8 +11,9 @@ from drillbook.report.figures import count, one_line, runs_of
 RESTORE = "Restore the folders from a backup of `reports/`, and run the audit again."
 NEXT = {
     "anchor-missing": (
-        "Their folders were removed from `reports/`, or the runs were made in another copy of this project that writes the "
-        f"same anchor. {RESTORE} If the runs were made in the other copy, move their folders from there to this project."
+        "The folders of these runs were removed from `reports/`, or the runs were made in another copy of this "
+        f"project that writes the same anchor. {RESTORE} If the runs were made in the other copy, move their folders "
+        "from there to this project."
     ),
     "anchor-differs": f"The journal was changed after its anchor was written, or an older copy replaced it. {RESTORE}",
     "missing-run": f"A run or the end of a journal was removed, or the run is on another machine. {RESTORE}",

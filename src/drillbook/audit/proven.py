@@ -204,9 +204,9 @@ def _why(one: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> str:
     if one.verdict != Verdict.PASSED:
         return ended(one.verdict)
     if not row.met:
-        return row.reason or "the run did not verify it"
+        return row.reason or "the run did not verify this objective"
     if not proofs.within(row.measured_s, row.error_s, wanted):
-        return f"it is above the present target of {seconds(wanted)}"
+        return f"the figure is above the present target of {seconds(wanted)}"
     return "a later run failed without verifying the objective"
 
 
@@ -226,7 +226,7 @@ def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, r
         yield f"the run of {_day(decides)} failed, and did not verify this objective"
     if stands.proven and stands.reserved is not None:
         later = runs[stands.reserved]
-        yield f"the run of {_day(later)} met it with a reservation: {_marked(later, key)}"
+        yield f"the run of {_day(later)} met this objective with a reservation: {_marked(later, key)}"
     if newest is not decides and newest.verdict != Verdict.PASSED:
         yield f"the newest run ended {newest.verdict} on {_day(newest)}"
     elif newest is not decides and key not in targets_of(newest):
@@ -241,13 +241,13 @@ def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, 
     would miss the new target.
     """
     if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
-        yield f"the target has changed to {seconds(wanted)} since then: the figure is within it, too"
+        yield f"the target has changed to {seconds(wanted)} since that run: the figure is within the new target, too"
     met = [(one, found) for one in runs if (found := row_of(one, key)) and MET_OF.get(found.state)]
     if met and not proofs.within(met[-1][1].measured_s, met[-1][1].error_s, wanted):
         one, found = met[-1]
         yield (
-            f"the target has changed to {seconds(wanted)} since the run of {_day(one)}: its figure, {found.measured}, is NOT "
-            "within it"
+            f"the target has changed to {seconds(wanted)} since the run of {_day(one)}: the figure of that run, "
+            f"{found.measured}, is NOT within the new target"
         )
 
 

@@ -64,7 +64,7 @@ RULES = {
 }
 """Explanations of groups. ``rules`` replaces ``{reasons}`` by the texts of ``REASONS`` that apply."""
 REASONS = {
-    remarks.FRESH: "the recovery point was measured with a fresh backup, not a routine one",
+    remarks.FRESH: "the recovery point was measured with a fresh backup, not with a routine backup",
     remarks.MISSING: "less data came back than the fault removed",
     remarks.UNKNOWN: "the recovery point is that of the canary's own rows only",
 }

@@ -9,7 +9,7 @@ from drillbook.audit.coverage import CoverageRow
 from drillbook.report.figures import count
 
 RECOVERED = "broken and recovered in a run that passed"
-LAPSED = "broken and recovered in a passed run, but with a drill whose newest run failed"
+LAPSED = "broken and recovered in a passed run, but the last verdict of one of its drills is `failed`"
 """State of a service that a passed run broke and recovered, if the last verdict of one of its drills is `failed`. Runs
 that neither passed nor failed are ignored."""
 EXAMINED = "only examined or rehearsed"
@@ -75,8 +75,8 @@ def evidence_of(row: CoverageRow) -> str:
         return ""
     if row.restored:
         taken = f", with {row.taken}" if row.taken else ""
-        return f"confirmed (a run that began on {row.restored[:10]} restored it and passed{taken})"
-    return "NOT confirmed (no run of the period restored it and passed, or a later run failed)"
+        return f"confirmed (a run that began on {row.restored[:10]} restored the backup and passed{taken})"
+    return "NOT confirmed (no run of the period restored the backup and passed, or a later run failed)"
 
 
 def sentence(covered: Sequence[CoverageRow]) -> str:

@@ -138,8 +138,8 @@ MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
 """Sentence to add when the record is not complete."""
-OWN_ONLY = "Its only trusted signature is that of this machine's own key"
-NOBODY_ELSE = ", and nobody else vouches for it"
+OWN_ONLY = "The only trusted signature of the record is that of this machine's own key"
+NOBODY_ELSE = ", and nobody else vouches for the record"
 """Words that follow ``OWN_ONLY`` if the record was compared with no anchor."""
 SIGN_BY_OTHERS = (
     "Next, for a proof towards outsiders: another person compares this machine's public key and adds it to "

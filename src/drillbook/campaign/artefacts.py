@@ -102,7 +102,7 @@ def found_in(
         for name, ending in state.ends.items():
             older = _older(state, now)
             if older and (why := _unusable(ending, now, succeeded=succeeded)):
-                problems.append(f"{campaign}: the run of {name} {older} {why}")
+                problems.append(f"{campaign}: the run of the site {name} {older} {why}")
                 continue
             note = f"{older}: attempt {now} left no run of this site" if older else ""
             found[name] = Artefact(ending, campaign, state.start.tool, note)
@@ -124,7 +124,7 @@ def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> 
             problems.append(f"{path}: this is a campaign of {state.start.drill}, not of {drill}")
         elif state.start.pipeline != pipeline:
             where = f"in the pipeline {state.start.pipeline}" if state.start.pipeline else "outside of a pipeline"
-            began = f"it began on {state.began:%Y-%m-%d} {where}, but the present pipeline is {pipeline}"
+            began = f"the campaign began on {state.began:%Y-%m-%d} {where}, but the present pipeline is {pipeline}"
             sites = ", ".join(sorted(state.ends)) or "none"
             problems.append(f"{path}: this campaign is not used, because {began}; sites with a result: {sites}")
         else:

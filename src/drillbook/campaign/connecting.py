@@ -127,7 +127,7 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
                 f"the certificates of this machine and of the scheduler at {on} do not match: {error}",
                 hint="both certificates must be valid, and issued by the authority in DASK_DISTRIBUTED__COMM__TLS__CA_FILE",
             ) from None
-        raise UsageError(f"no scheduler answers at {on}: {error}", hint="start one: dask scheduler") from None
+        raise UsageError(f"no scheduler answers at {on}: {error}", hint="start a scheduler: dask scheduler") from None
     except (ImportError, AttributeError) as error:
         raise UsageError(
             f"the scheduler at {on} cannot be examined: {error}",
@@ -144,7 +144,10 @@ def _examine(on: str, client: Client) -> None:
         raise UsageError(
             f"the scheduler at {on} is refused: it listens on {', '.join(exposed)} without TLS, so everybody who can reach "
             "this address can run programs on its workers",
-            hint="start it with `dask scheduler --host 127.0.0.1`, or start scheduler and workers with TLS; see docs/campaigns.md",
+            hint=(
+                "start the scheduler with `dask scheduler --host 127.0.0.1`, or start scheduler and workers with "
+                "TLS; see docs/campaigns.md"
+            ),
         )
     if allowed:
         raise UsageError(

@@ -133,7 +133,7 @@ class Fleet:
                 for one in self._roster.workers.values()
             ]
             bad = [f"not used: {address}: {why}" for address, why in self._roster.refused.items()]
-            bad += [f"not used: {address}: it does not answer" for address in self._roster.asking]
+            bad += [f"not used: {address}: the worker does not answer" for address in self._roster.asking]
             bad += [f"not used: scheduler: {self._trouble}"] if self._trouble else []
         return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 

@@ -111,7 +111,7 @@ class Roster:
                 listens += ask(client, address, worker.listens, within_s=ASK_S, nanny=nanny)
             why = _unfit(said) or self._exposed(listens)
         except (Lost, JobFailed) as error:
-            said, why = {}, f"Drillbook cannot be used there: {error}"
+            said, why = {}, f"Drillbook cannot be used on this worker: {error}"
         with self._changed:
             if self.asking.get(address) is facts:
                 del self.asking[address]

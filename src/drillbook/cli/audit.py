@@ -259,7 +259,7 @@ def _rehearsed(out: Console, made: Audit) -> None:
         where = (Text(one_line(item.environment)),) if places else ()
         table.add_row(Text(f"{one_line(item.drill)}{source}"), *where, item.restored, item.figure, item.at[:10] or "-")
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
-    taken = [f"{item.drill}: this loss is with {item.taken}." for item in made.rehearsed if item.taken]
+    taken = [f"{item.drill}: the loss was measured with {item.taken}." for item in made.rehearsed if item.taken]
     notes = [*taken, *(f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes)]
     out.print(Prose(Text(one_line(" ".join([*notes, rehearsed.SHORT]))), 2, below=1))
 

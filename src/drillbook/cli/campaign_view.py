@@ -155,7 +155,7 @@ def _forecast(progress: Progress, now: datetime, *, stopped: str) -> list[Text]:
         return [Text(f"  no further site starts: {stopped}", style="red")]
     found = progress.estimate(now)
     if found is None:
-        return [Text(f"  no estimate of the end before {FEWEST} drills have ended", style="dim")]
+        return [Text(f"  no estimate of the campaign's end before {FEWEST} drills have ended", style="dim")]
     return [
         Text(
             f"  {found.a_minute:.1f} drills a minute, the last {found.drills}; end between "

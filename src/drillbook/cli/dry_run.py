@@ -52,7 +52,7 @@ def recover(project: Project, run: str, *, closes: bool = False, from_backup: bo
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
     newest_first = sorted(folders, key=lambda one: one.name, reverse=True)
     lines = [line for folder in newest_first for line in _left(RunState(folder), closes=closes, from_backup=from_backup)]
-    return tell(*(lines or ["nothing to recover: every run has ended and undone all its changes"]))
+    return tell(*(lines or ["nothing to recover: every run has ended, and all changes are undone or closed"]))
 
 
 def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:

@@ -62,7 +62,9 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
     if here:
         _print_rows(here, out)
     if elsewhere := [row for row in found.rows if row.is_elsewhere]:
-        out.print(Text("\n" * bool(here) + "need another inventory or an installation:", style="bold"))
+        out.print(
+            Text("\n" * bool(here) + "drills that need another inventory, or a service that is not installed:", style="bold")
+        )
         _print_rows(elsewhere, out)
     for row in found.rows:
         if row.why:
@@ -96,7 +98,7 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
         if not row.drill or not (row.state in (State.OVERDUE, State.NEVER) or (failed and row.state is State.DUE)):
             continue
         if not project.inventory_names():
-            return [("this project has no inventory, so first make one", f"{program()} init FOLDER")]
+            return [("this project has no inventory, so first make an inventory", f"{program()} init FOLDER")]
         if row.needs:
             return [(f"{row.drill} {_needed(row)}", _again(row))]
         if not failed:
@@ -251,5 +253,5 @@ def _unproven(row: DueRow) -> str:
     if row.drill or row.state is not State.NEVER:
         return ""
     if row.drills:
-        return f"its drills proved no restore: {one_line(', '.join(row.drills))}"
-    return "no drill has this service: write one, or exempt it in the inventory by `not_drilled: REASON`"
+        return f"the drills of this service proved no restore: {one_line(', '.join(row.drills))}"
+    return "no drill has this service: write a drill, or exempt the service in the inventory by `not_drilled: REASON`"

@@ -100,7 +100,7 @@ def up(project: Project, kind: str, *, build_only: bool = False) -> int:
         if not _known(kind):
             raise UsageError("only the Docker lab has images to build", hint="invoke lab.up --kind docker --build-only")
         docker = _docker()
-        progress(f"the images are built, tag {docker.build(files(project), progress=progress)}")
+        progress(f"the images of the lab are built, with the tag {docker.build(files(project), progress=progress)}")
         return 0
     started(project, kind, progress, as_it_is=False)
     return status(project, kind)

@@ -346,7 +346,7 @@ def _postgres(name: str, host: str, one: Cluster, user: str) -> Iterator[str]:
         "user: "
         f"{json.dumps(role)}{_remark('owner of the database; write the role of the application instead' * bool(one.databases))}"
     )
-    yield f"password: !env {_variable(name)}_PASSWORD{_remark('secret: the password of that role')}"
+    yield f"password: !env {_variable(name)}_PASSWORD{_remark('secret: the password of this role')}"
     socket = one.socket or "/var/run/postgresql"
     guess = "" if one.socket else "the usual folder; not seen"
     yield f"admin: {{user: {one.owner if _PLAIN.fullmatch(one.owner) else 'postgres'}, socket: {json.dumps(socket)}}}{_remark(guess)}"

@@ -79,8 +79,8 @@ class Looked:
         """Return advice for the person who made the project, as sentences."""
         if self.environment != PROTECTED:
             return []
-        how = "write `environment: staging` there, or make the project with --environment staging"
-        why = "its environment is protected, so each drill needs an approval"
+        how = "write `environment: staging` into the file, or make the project with --environment staging"
+        why = "the environment in this file is protected, so each drill needs an approval"
         return [f"read {look.NAME}: {why}; if no customer depends on the hosts, {how}"]
 
 

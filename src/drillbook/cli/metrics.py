@@ -27,7 +27,7 @@ def target(project: Project, named: str) -> Path:
     written = settings.load(project.root).metrics
     if not written:
         raise UsageError(
-            "the file for the metrics is missing",
+            "no file for the metrics is named",
             hint=f"`invoke metrics.write FILE`, or `metrics: FILE` in {settings.FILE}; node_exporter reads *.prom in its folder",
         )
     return project.root / written

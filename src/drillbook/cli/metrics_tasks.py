@@ -45,6 +45,6 @@ def files(context: Context, folder: str | None = None) -> int:
     if is_dry(context):
         return dry_run.tell(f"would write {', '.join(metrics.FILES)}")
     if not folder:
-        raise UsageError("the folder for the files is missing", hint="invoke metrics.files FOLDER")
+        raise UsageError("no folder for the files is named", hint="invoke metrics.files FOLDER")
     console.stdout().write("".join(f"written: {path}\n" for path in metrics.files(Path(folder))))
     return 0

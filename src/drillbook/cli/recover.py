@@ -44,7 +44,7 @@ from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.prose import Prose
 
-OF_RUN = " (the exit status above is the run's own)"
+OF_RUN = " (the exit status above is that of the run)"
 """End of the last line of a recovery that went well, because the result of a failed run stands above this line."""
 
 
@@ -73,7 +73,7 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
     if not statuses:
         recorded = next(iter(project.runs()), None) is not None
         out.print(
-            "nothing to recover: every run has ended and undone all its changes"
+            "nothing to recover: every run has ended, and all changes are undone or closed"
             if recorded
             else f"there are no runs in {project.reports}; if runs were moved or deleted, restore their folders"
         )

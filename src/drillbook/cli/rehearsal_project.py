@@ -113,8 +113,8 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
         return ""
     out = console()
     said = (
-        "This makes a new project. Press Enter for one with a first drill on the lab. For one that rehearses your own backups, "
-        f"type their kind: {', '.join(kinds())}."
+        "This makes a new project. Press Enter for a project with a first drill on the lab. For a project that "
+        f"rehearses your own backups, type the kind of the backups: {', '.join(kinds())}."
     )
     out.print(Prose(Text(said)))
     while True:
@@ -125,7 +125,7 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
             return ""
         if kind in ("", *kinds()):
             return kind
-        out.print(f"there is no kind {kind!r}. {did_you_mean(kind, kinds())}", markup=False, soft_wrap=True)
+        out.print(f"there is no kind of backup {kind!r}. {did_you_mean(kind, kinds())}", markup=False, soft_wrap=True)
 
 
 def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:

@@ -55,7 +55,7 @@ def _check_known(project: Project, drill: str, environment: str) -> None:
     names = sorted({name for name, _ in known}) if drill else sorted({place for _, place in known})
     what = " in ".join(filter(None, (f"of {drill!r}" if drill else "", repr(environment) if environment else "")))
     raise UnknownName(
-        f"the record has no run {what if drill else f'in {what}'}, so nothing reports it as missing",
+        f"the record has no run {what if drill else f'in {what}'}, so no missing run is reported",
         hint=f"{did_you_mean(drill or environment, names)}runs of: {', '.join(names) or 'none'}",
     )
 
@@ -67,7 +67,10 @@ def _check_gone(project: Project, drill: str, environment: str) -> None:
         if environment in found.environments:
             raise UsageError(
                 f"an inventory still names the environment {environment}",
-                hint="remove the file first; to exempt single services, write `not_drilled` with a reason there",
+                hint=(
+                    "remove the file of this inventory first; to exempt single services, write `not_drilled` "
+                    "with a reason into the inventory"
+                ),
             )
         return
     for one in schedules.read(project):

@@ -33,10 +33,10 @@ from drillbook.sdk.manual_restore import CONTROLLER, Block, ManualRestore, ssh
 PURPOSES = {
     "ready": "Check that the drill may begin",
     "backup": "Take or verify the backup",
-    "inject": "Break it",
-    "detect": "Wait until monitoring reports it",
+    "inject": "Break the service",
+    "detect": "Wait until monitoring reports the fault",
     "diagnose": "Find the cause",
-    "restore": "Restore it",
+    "restore": "Restore the service",
     "verify": "Verify that everything is back",
     "cleanup": "Clean up",
 }

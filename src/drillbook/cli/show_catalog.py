@@ -27,8 +27,8 @@ ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 """Durations in seconds. The duration of a run on another machine is rounded to one of them, because only its order of
 size holds here."""
 SOURCE = (
-    "“last run”: the newest run here that passed. “about”: the order of size, measured on a running lab with 2 cores. A restore of "
-    "your own data may take longer or shorter."
+    "“last run”: duration of the newest run here that passed. “about”: approximate duration, measured on a running "
+    "lab with 2 cores. A restore of your own data may take longer or shorter."
 )
 
 
@@ -52,7 +52,7 @@ def catalog(kind: str, *, as_json: bool, faults: bool = False) -> int:
     if not kind:
         out.print(Prose(Text(f"Kinds for --for: {', '.join(kinds)}."), 2))
     out.print(Prose(Text(SOURCE), 2))
-    steps = [("see what each for one kind needs", f"{program()} catalog --for KIND")] if not kind else []
+    steps = [("see what the entries for one kind of service need", f"{program()} catalog --for KIND")] if not kind else []
     example = next((entry.name for entry in found if entry.subject == kind), found[0].name) if kind else "NAME"
     out.print(shown_steps([*steps, ("copy one into a project", f"{program()} init --with {example}")]))
     return 0

@@ -113,12 +113,14 @@ def _unready(*, refused: bool, left: bool, alone: bool, lacking: str) -> Text:
     if refused:
         return Text("✗ the drill would be refused", style="bold red")
     if lacking:
-        why = "that the drill needs was not found" if lacking == NEEDED else "of the drill would fail it"
+        why = (
+            "that the drill needs was not found" if lacking == NEEDED else ("that the drill uses would make the drill fail")
+        )
         return Text(f"✗ a backup {why}, so the drill cannot pass now", style="bold red")
     if left:
         return Text("? it is unknown if the drill could begin now", style="bold yellow")
     if alone:
-        return Text("? everything else was checked, and the drill could begin now", style="bold yellow")
+        return Text("? everything that could be checked is ready, and the drill could begin now", style="bold yellow")
     return Text("✗ the drill would not be run here", style="bold red")
 
 

@@ -131,7 +131,7 @@ def _stored(files: Files, folder: Path) -> str:
         _copied(files, target)
     except OSError as error:
         raise UsageError(
-            f"the approval {files.text} cannot be read: {error.strerror}", hint="copy both files again"
+            f"the approval {files.text} cannot be read: {error.strerror}", hint="copy the approval and its signature again"
         ) from None
     return _digest(target)
 

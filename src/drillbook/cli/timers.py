@@ -132,7 +132,7 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
         raise
     files = [f"written: {path}" for path in written]
     files += [line for old in _stems(root, inventory) if old.name == family(root) for line in _remove_unit(old)]
-    return [*files, f"started: {timer}", "to keep it running while you are logged out: loginctl enable-linger"]
+    return [*files, f"started: {timer}", "to keep the timer running while you are logged out: loginctl enable-linger"]
 
 
 def _put_back(before: dict[Path, bytes | None]) -> None:

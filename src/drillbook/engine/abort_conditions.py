@@ -88,7 +88,7 @@ class Eye:
         self.since = began if self.since is None else self.since
         self.misses = self.misses + 1 if reading.state == "unreadable" else 0
         if self.misses >= self.tries:
-            return f"could not be checked {self.misses} times in a row: {reading.measured}"
+            return f"the condition could not be checked {self.misses} times in a row: {reading.measured}"
         lasted = ended - self.since
         if reading.state == "bad" and lasted >= self.hold_s:
             return reading.measured + (f" (not good for {lasted:.1f} s)" if self.hold_s else "")

@@ -118,7 +118,7 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
         for event, what in reversed(list(each(stage.journal.decisive(), FaultGone)))
         if (event.step, event.host) == (intent.step.id, intent.host)
     )
-    detail = said.detail or ("" if gone is not None else f"{intent.step.action} has no check of its fault")
+    detail = said.detail or ("" if gone is not None else f"the action {intent.step.action} has no check of its fault")
     return found.model_copy(update={"proof": UNKNOWN if gone is None else GONE if gone else ACTIVE, "detail": detail})
 
 

@@ -161,7 +161,7 @@ class Pruning:
         found = [known[one.key] for one in expired(aged, keep, datetime.now(UTC))]
         for one in found:
             if (run := self.records.needed_by(one)) not in ("", self.run):
-                self._leave(one, f"{run} is unfinished and may need the backup")
+                self._leave(one, f"the run {run} is unfinished and may need the backup")
         return [one for one in found if not self.records.needed_by(one)]
 
     def begun_before(self, missing: Iterable[Recorded]) -> list[Recorded]:

@@ -112,8 +112,11 @@ class Runner(Preparation):
     def _forward(self) -> None:
         self._prepare()
         self.underway = True
-        skipped = "no backup was restored, because the phase" if self._rehearses() else "no fault was injected, because the"
-        self._must("backup", "failed", f"{skipped} backup failed")
+        of_fault, of_restore = (
+            "no fault was injected, because the backup failed",
+            "no backup was restored, because the phase backup failed",
+        )
+        self._must("backup", "failed", of_restore if self._rehearses() else of_fault)
         self._inject()
         self._detect()
         self._diagnose()

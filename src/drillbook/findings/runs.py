@@ -20,7 +20,8 @@ FINDINGS: dict[str, Kind] = {
     "probe-never-good": Kind(
         HIGH,
         "A probe was never good before the disruption",
-        "The probe does not measure the service. Check that the controller can reach the address of the probe.",
+        "The probe or the service does not work. Check that the service runs, and that the controller can reach the "
+        "address of the probe.",
     ),
     "probe-bad-before": Kind(
         HIGH,
@@ -106,7 +107,8 @@ FINDINGS: dict[str, Kind] = {
     "guard-tripped": Kind(
         HIGH,
         "An abort condition stopped the run",
-        "Check the system that the condition watches before you run the drill again. All faults were undone.",
+        "Check the system that the condition watches before you run the drill again. The run undid its faults, "
+        "unless the report lists changes that could not be undone.",
     ),
     "lease-lapsed": Kind(
         HIGH,
@@ -168,12 +170,12 @@ FINDINGS: dict[str, Kind] = {
     ),
     "residue-active": Kind(
         CRITICAL,
-        "A change is still active, so the run was not closed",
+        "A change that the run made is still active, so the run was not closed",
         "Undo the change with `invoke drill.recover`, or by hand as the report describes. Then close the run again.",
     ),
     "residue-unknown": Kind(
         HIGH,
-        "It is not known whether a change is still active",
+        "It is not known whether a change that the run made is still active",
         (
             "Make the host of the change reachable, or check the change in another way. If the state of the change "
             "stays unknown, a second person must approve the closing."

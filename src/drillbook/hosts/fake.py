@@ -110,7 +110,7 @@ class FakeHost:
         if self.latency:
             (deadline or Deadline.after(self.latency + 1)).wait(self.latency)
         if self.unreachable:
-            raise HostUnreachable(f"{self.name}: cannot connect: set to unreachable", host=self.name)
+            raise HostUnreachable(f"{self.name}: cannot connect: this fake host is set to unreachable", host=self.name)
 
     def run(
         self,

@@ -166,9 +166,9 @@ class Inventory(BaseModel):
         for key, service in self.services.items():
             if service.host not in hosts:
                 raise strict.Misplaced(
-                    f"{key!r} is on {service.host!r}, which is not in `hosts`"
+                    f"backup {key!r} is on the host {service.host!r}, which is not in `hosts`"
                     if key in self.backups
-                    else f"service {key!r} runs on {service.host!r}, which is not in `hosts`",
+                    else f"service {key!r} runs on the host {service.host!r}, which is not in `hosts`",
                     ("backups" if key in self.backups else "services", key, "host"),
                     strict.did_you_mean(service.host, hosts) + known,
                 )

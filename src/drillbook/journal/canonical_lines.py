@@ -34,7 +34,7 @@ def parsed(lines: Sequence[bytes]) -> list[Any]:
     """
     wanted = b"[" + b",".join(lines) + b"]"
     if not wanted.isascii() and _ASTRAL.search(wanted):
-        raise ValueError("characters that may change the order of keys")
+        raise ValueError("the line has characters that may change the order of its keys")
     found = [_parsed(line.decode()) for line in lines]
     if to_json(found) != wanted:
         raise ValueError("not canonical")
@@ -50,13 +50,13 @@ def _parsed(line: str) -> Any:
 
 def _float(text: str) -> float:
     if "e" in text or text.endswith(".0") or text.startswith(_TINY):
-        raise ValueError("a number that encoders write in different ways")
+        raise ValueError("the line has a number that encoders write in different ways")
     return float(text)
 
 
 def _int(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise ValueError("an integer with so many digits that it is not always exact")
+        raise ValueError("the line has an integer with too many digits to be always exact")
     return int(text)
 
 

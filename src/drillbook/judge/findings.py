@@ -138,9 +138,9 @@ def mended(one: Finding, events: Sequence[Event]) -> Finding:
     if one.code not in gone or not isinstance(last.what, RecoveryFinished) or last.what.residue or residue.settled(events):
         return one
     why = (
-        "Find out why the run itself did not undo them."
+        "Find out why the run itself did not undo the faults."
         if any(contents(events, RunFinished))
-        else "The run itself did not undo them because its controller died."
+        else "The run itself did not undo the faults because its controller died."
     )
     operator = [" ".join(what.operator.split()) for what in contents(events, RecoveryStarted)][-1:]
     later = f"{one.title}; {RECOVERED} at {last.at[:19]}Z{f' by {operator[0]}' if operator else ''}"

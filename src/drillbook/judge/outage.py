@@ -152,7 +152,7 @@ class Look:
         bad = [s for s in samples if not s.ok and s.end < disruption and (good is None or s.start > good.start)]
         if bad:
             why = f": {bad[0].why}" if bad[0].why else ""
-            return f"bad from {bad[0].start:.3f} s on, {disruption - bad[0].start:.3f} s before the fault{why}"
+            return f"the probe was bad from {bad[0].start:.3f} s on, {disruption - bad[0].start:.3f} s before the fault{why}"
         if good is not None and disruption - good.end > hole_s(self.every, self.timeout):
             return f"the probe took no sample in the last {disruption - good.end:.3f} s before the fault"
         return ""

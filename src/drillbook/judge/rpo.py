@@ -132,7 +132,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
                 "hole-in-survivors",
                 step=record.probe,
                 wanted=f"every write up to {newest}",
-                measured=f"{len(holes)} missing, the first is {holes[0].number}",
+                measured=f"missing writes: {len(holes)}, the first is number {holes[0].number}",
             )
         )
     if not kept:

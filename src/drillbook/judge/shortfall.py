@@ -15,7 +15,7 @@ from drillbook.sdk.action import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
 
 REPLACING = "the restore replaced a table that had more rows"
 """Text in the title of a finding about data that the restore itself removed."""
-OLDER = "more, if some of those that came back were deleted already before the fault"
+OLDER = "more, if some of the data that came back was deleted already before the fault"
 """Reason why the number of missing data is only a lower bound when a part of the data came back."""
 
 

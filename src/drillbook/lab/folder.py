@@ -28,7 +28,7 @@ def checked(folder: Path) -> Path:
             hint="set DRILLBOOK_LAB to a folder with a shorter path",
         )
     if os.environ.get(MARK) == str(folder):
-        raise LabError("this shell runs inside the lab, and so cannot control it", hint="leave the session first")
+        raise LabError("this shell runs inside the lab, and so cannot control it", hint="leave this shell first")
     if any(character in str(folder) for character in "\"'%;\n\\$`{} "):
         raise LabError(
             f"the lab's folder has a character that its programs do not accept: {folder}",

@@ -46,9 +46,9 @@ class Collection:
         """Create a collection in ``folder``. Raises Refused for unsupported parameters."""
         hnsw = {key: value for key, value in (wanted.get("hnsw_config") or {}).items() if value is not None}
         if hnsw.items() - HNSW.items():
-            raise Refused(400, f"the lab's stand-in supports only the hnsw_config {HNSW}")
+            raise Refused(400, f"the lab's stand-in for Qdrant supports only the hnsw_config {HNSW}")
         if unknown := {key for key, value in wanted.items() if value is not None} - _CREATE_KEYS - {"hnsw_config"}:
-            raise Refused(400, f"the lab's stand-in does not support {', '.join(sorted(unknown))}")
+            raise Refused(400, f"the lab's stand-in for Qdrant does not support {', '.join(sorted(unknown))}")
         params = {key: wanted[key] for key in _CREATE_KEYS if wanted.get(key) is not None}
         vectors, sparse = params.get("vectors") or {}, params.get("sparse_vectors") or {}
         config = edge.EdgeConfig(
@@ -96,7 +96,7 @@ class Collection:
         """Index a field of the payload. Raises Refused for an unknown kind of index."""
         kind = getattr(edge.PayloadSchemaType, str(schema).capitalize(), None)
         if kind is None:
-            raise Refused(400, f"the lab's stand-in supports no index of the kind {schema!r}")
+            raise Refused(400, f"the lab's stand-in for Qdrant supports no index of the kind {schema!r}")
         self._update(edge.UpdateOperation.create_field_index(field, kind))
 
     def put(self, points: list[Params]) -> None:
@@ -156,7 +156,7 @@ class Collection:
 
 def _dense(wanted: Params) -> edge.EdgeVectorParams:
     if unknown := {key for key, value in wanted.items() if value is not None} - _VECTOR_KEYS:
-        raise Refused(400, f"the lab's stand-in does not support {', '.join(sorted(unknown))} of a vector")
+        raise Refused(400, f"the lab's stand-in for Qdrant does not support {', '.join(sorted(unknown))} of a vector")
     distance = getattr(edge.Distance, str(wanted.get("distance")), None)
     if distance is None:
         raise Refused(400, f"unknown distance {wanted.get('distance')!r}")
@@ -165,7 +165,7 @@ def _dense(wanted: Params) -> edge.EdgeVectorParams:
 
 def _no_filter(asked: Params) -> None:
     if given := [key for key in ("filter", "order_by", "prefetch", "shard_key") if asked.get(key) is not None]:
-        raise Refused(400, f"the lab's stand-in does not support {', '.join(given)}")
+        raise Refused(400, f"the lab's stand-in for Qdrant does not support {', '.join(given)}")
 
 
 def _in(vector: Any) -> Any:

@@ -52,7 +52,9 @@ def unpack(location: str, checksum: str | None, target: Path) -> None:
     OSError when it cannot be fetched. In these cases nothing is written to ``target``.
     """
     if not location.startswith(("http://", "https://")):
-        raise ValueError(f"the lab's stand-in recovers only over http, not over {location.partition(':')[0]!r}")
+        raise ValueError(
+            f"the lab's stand-in for Qdrant fetches a snapshot only over http, not over {location.partition(':')[0]!r}"
+        )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with tempfile.TemporaryDirectory(dir=target.parent) as draft:
         path = Path(draft, "snapshot")
@@ -66,7 +68,7 @@ def unpack(location: str, checksum: str | None, target: Path) -> None:
             with zipfile.ZipFile(path) as archive:
                 archive.extractall(unpacked)
         except zipfile.BadZipFile as error:
-            raise ValueError("not a snapshot of the lab's stand-in") from error
+            raise ValueError("the file is not a snapshot of the lab's stand-in for Qdrant") from error
         if not (unpacked / "params.json").is_file():
-            raise ValueError("not a snapshot of the lab's stand-in")
+            raise ValueError("the file is not a snapshot of the lab's stand-in for Qdrant")
         unpacked.replace(target)

@@ -73,7 +73,7 @@ class Collections:
             if wanted == method and (match := re.fullmatch(pattern, path)):
                 with self._lock:
                     return act(self, *match.groups(), body)
-        raise Refused(404, f"the lab's stand-in does not support {method} {path}")
+        raise Refused(404, f"the lab's stand-in for Qdrant does not support {method} {path}")
 
     def named(self, name: str) -> Collection:
         """Return the collection ``name``. Raises Refused when it does not exist."""
@@ -210,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
         size = int(self.headers.get("Content-Length") or 0)
         if size > LARGEST_BODY:
             self.close_connection = True
-            raise Refused(413, f"a body of {size} bytes is larger than {LARGEST_BODY}")
+            raise Refused(413, f"the body of the request has {size} bytes, but at most {LARGEST_BODY} are allowed")
         data = self.rfile.read(size)
         path = unquote(urlsplit(self.path).path).rstrip("/")
         if path in ("/healthz", "/readyz"):

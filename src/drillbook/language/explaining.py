@@ -181,7 +181,7 @@ def _how(kind: str, value: Any) -> str:
     empty when there is no hint for this type.
     """
     if kind == "string_type" and isinstance(value, bool | int | float):
-        return f"put it in quotation marks: '{str(value).lower()}'"
+        return f"put the value in quotation marks: '{str(value).lower()}'"
     if kind == "tuple_type" and isinstance(value, str):
         return "write a list: [one, two], or each entry on its own line that begins with `- `"
     if kind in ("dict_type", "model_type"):

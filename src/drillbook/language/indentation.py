@@ -69,7 +69,10 @@ def _continued(lines: Sequence[str], line: int, column: int) -> tuple[str, str] 
         return None
     return (
         f"wrong indentation: this line has {_spaces(_indent(lines[line]))} before it, so it continues the value of line {above + 1}",
-        f"indent it by {_spaces(level[0].indent)}, like line {above + 1}; or put the text that it continues in quotation marks",
+        (
+            f"indent this line by {_spaces(level[0].indent)}, like line {above + 1}; or put the text that it continues in "
+            "quotation marks"
+        ),
     )
 
 
@@ -85,7 +88,7 @@ def _misplaced(lines: Sequence[str], line: int) -> tuple[str, str] | None:
     places = ", or ".join(f"by {_spaces(one.indent)}, like line {one.line}" for one in near)
     return (
         f"wrong indentation: this line has {_spaces(indent)} before it, which matches no {what} above it",
-        f"indent it {places}",
+        f"indent this line {places}",
     )
 
 

@@ -193,7 +193,9 @@ def load(
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
         where = Where(str(path), before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise error_type(f"the file is not UTF-8 text (byte {error.start})", where=where, hint="save it as UTF-8") from None
+        raise error_type(
+            f"the file is not UTF-8 text (byte {error.start})", where=where, hint="save the file as UTF-8"
+        ) from None
     return parse(text, str(path), tags=tags, error_type=error_type)
 
 
@@ -258,7 +260,7 @@ class _Builder:
         return self.error_type(
             f"the character U+{ord(text[position]):04X} is not allowed in YAML",
             where=where,
-            hint="remove it, or write it in double quotes as an escape",
+            hint="remove the character, or write the character in double quotes as an escape",
         )
 
     def build(self, node: yaml.Node, place: Place) -> Any:
@@ -318,7 +320,7 @@ class _Builder:
         if getattr(node, "style", None) is None and (line := indentation.swallowed(self.lines, first, last)) is not None:
             column = len(self.lines[line]) - len(self.lines[line].lstrip())
             message = f"wrong indentation: this line continues the text of line {first + 1}, and is no entry of a list"
-            hint = "indent it like the other entries of its list, or put the whole text in quotation marks"
+            hint = "indent this line like the other entries of its list, or put the whole text in quotation marks"
             self.mistakes.found.append(self.fail_at(line, column, message, hint))
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:

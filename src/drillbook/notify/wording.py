@@ -68,7 +68,7 @@ def start(plan: Plan, run: str, operator: str) -> Message:
 
 def abort(plan: Plan, run: str, message: str) -> Message:
     """Return the message about a run that was stopped early and is undoing its changes."""
-    return _message(plan, "stopped", [f"run: {run}", message, "Its faults are being undone now."], "warning")
+    return _message(plan, "stopped", [f"run: {run}", message, "The faults of this run are being undone now."], "warning")
 
 
 def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:

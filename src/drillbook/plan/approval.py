@@ -68,8 +68,8 @@ def _of_plan(plan: Plan, name: str, approval: Approval) -> None:
     if wanted != given:
         raise Refused(
             "approval-changed",
-            f"{name} approves {given[0]} on {given[1]} with the digest {given[2]}",
-            wanted=f"{wanted[0]} on {wanted[1]} with the digest {wanted[2]}",
+            f"{name} approves the drill {given[0]} in the environment {given[1]} with the plan digest {given[2]}",
+            wanted=f"the drill {wanted[0]} in the environment {wanted[1]} with the plan digest {wanted[2]}",
         )
 
 
@@ -89,7 +89,12 @@ def _absent(plan: Plan, path: Path) -> Refused:
         path,
         plan.drill,
         remedy,
-        lambda newest: Refused("approval-changed", f"the newest approval is {newest.name}", wanted=path.name, remedy=again),
+        lambda newest: Refused(
+            "approval-changed",
+            f"the newest approval of this drill, {newest.name}, is for another plan",
+            wanted=path.name,
+            remedy=again,
+        ),
     )
 
 

@@ -198,7 +198,10 @@ def approve(
 def _of_site(plan: Plan, site: str, name: str, approval: Approval) -> None:
     """Raise Refused when the approval has no line that approves ``plan`` for ``site``."""
     line = approval.sites.get(site)
-    wanted = f"a line of {site} with {plan.drill} on {plan.inventory.environment} with the digest {plan.digest}"
+    wanted = (
+        f"a line of {site} with {plan.drill} in the environment {plan.inventory.environment} with the plan digest "
+        f"{plan.digest}"
+    )
     remedy = (
         f"Read the plan with `invoke drill.plan {plan.drill}`, and have the campaign approved again with `invoke "
         f"campaign.approve {approval.drill} --sites FILE`."

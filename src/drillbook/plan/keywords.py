@@ -91,8 +91,8 @@ class Keywords(_Words):
     become: Account | None = Field(
         default=None,
         description=(
-            "Account that runs the commands of the step and accesses files. Sudo changes to this account. "
-            "Values: `true` for root, `false` for the SSH user, or the name of an account. Default: the account "
-            "in the `become` of the service, or otherwise in the `become` of the host."
+            "Account that runs the commands of the step and accesses files. The commands change to this account by "
+            "sudo. Values: `true` for root, `false` for the SSH user, or the name of an account. Default: the "
+            "account in the `become` of the service, or otherwise in the `become` of the host."
         ),
     )

@@ -180,7 +180,10 @@ class Restorable:
             return
         if good:
             wrong = [
-                (good[0], f"it restores on {', '.join(good[0].hosts)}, but the data is lost on {', '.join(fault.hosts)}")
+                (
+                    good[0],
+                    f"the step restores on {', '.join(good[0].hosts)}, but the data is lost on {', '.join(fault.hosts)}",
+                )
             ]
         step, why = next((one for one in wrong if source_of(one[0])), wrong[0])
         raise self.fail(

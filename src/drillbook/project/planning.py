@@ -49,4 +49,4 @@ def _hinted(project: Project, found: Iterable[SourceError]) -> None:
         if one.absent and (names := estate.inventories_with(project, one.absent)):
             options = " or ".join(f"`--inventory {shlex.quote(name)}`" for name in names)
             listed = ", ".join(f"`{name}`" for name in names)
-            one.hint = f"it is in the {'inventory' if len(names) == 1 else 'inventories'} {listed}: {options}"
+            one.hint = f"the service is in the {'inventory' if len(names) == 1 else 'inventories'} {listed}: {options}"

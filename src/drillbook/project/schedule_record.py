@@ -148,7 +148,7 @@ def _torn_file(whole: int) -> str:
 
 
 def _told(whole: int) -> str:
-    why = "a program or the machine stopped while writing it"
+    why = "a program or the machine stopped while writing this line"
     return f"the last line of {FILE} is incomplete and ignored: {why}. The next entry moves it to {_torn_file(whole)}"
 
 
@@ -167,7 +167,7 @@ def _wrong(value: Mapping[str, Any]) -> str:
     bad = next((key for key, kind in kinds.items() if key in value and not isinstance(value[key], kind)), "")
     if bad:
         return f"the value of {bad} has the wrong type"
-    return "the value of at is no time" if "at" in value and moment(value["at"]) is None else ""
+    return "the value of `at` is not a time" if "at" in value and moment(value["at"]) is None else ""
 
 
 def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:

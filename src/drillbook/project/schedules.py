@@ -85,7 +85,7 @@ def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
         frozenset(service for one in drills for service in one.uses),
         any(one.restores for one in drills),
         suite.broken,
-        suite.mistake or (f"its drill {unread} cannot be read" if unread else ""),
+        suite.mistake or (f"the drill {unread} of this suite cannot be read" if unread else ""),
     )
 
 

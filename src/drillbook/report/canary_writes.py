@@ -34,7 +34,7 @@ def _until(view: RunView, track: ProbeTrack) -> str:
     if disruption is None or last is None or last <= disruption:
         return "before the disruption"
     if any(one.label == "kept" and _overlaps(one, disruption, last) for one in track.stretches):
-        return "before the disruption, or after it and lost"
+        return "before the disruption, or after the disruption and lost"
     return f"up to {seconds(last, 2)}"
 
 

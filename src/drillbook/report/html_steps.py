@@ -229,7 +229,7 @@ def _commands(commands: Sequence[CommandView]) -> Iterator[str]:
     failures = [number for number in early if commands[number].exit != 0 or commands[number].error][-LAST_FAILURES:]
     hidden = {number for number in early if number not in failures}
     if hidden:
-        chosen = "the last ones, and the last failures before them" if failures else "the last ones"
+        chosen = "the last commands, and the last failed commands before them" if failures else "the last commands"
         yield (
             f'<p class="paper cut">On paper, {len(commands) - len(hidden)} of the {len(commands)} commands are shown: {chosen}. The '
             "page itself and the journal have all of them.</p>\n"

@@ -23,7 +23,7 @@ MARKS = {
 }
 MOMENTS = {
     "recovery_point": "the service acknowledged the newest write before the first lost write",
-    "last_acknowledged": "the last acknowledged write before the disruption, or a later one that was lost",
+    "last_acknowledged": "the last acknowledged write before the disruption, or a later write that was lost",
     "disruption": "the injection began",
     "first_bad": "the first bad sample of a probe began",
     "recovered": "the first good sample of the sustained recovery ended",
@@ -97,4 +97,4 @@ def clock_note(view: RunView) -> str:
     aside = (
         "; the age of the data in a backup also depends on the clock that set the time of this data, which is named at it"
     )
-    return f"Every duration was measured in this run on one clock, the controller's monotonic one{aside if aged else ''}."
+    return f"Every duration was measured in this run on one clock, the controller's monotonic clock{aside if aged else ''}."

@@ -43,7 +43,7 @@ def next_steps(
     if verdict is Verdict.REFUSED and not residue:
         steps.append(("correct the failed preconditions, then check again", f"{program} drill.check {drill}{option}"))
     if verdict is Verdict.NOT_RUN and other:
-        steps.append((f"run it with the inventory {other}", f"{program} drill {drill}{on(other)}"))
+        steps.append((f"run the drill with the inventory {other}", f"{program} drill {drill}{on(other)}"))
     elif verdict is Verdict.NOT_RUN:
         steps.append(("install the missing services, then check again", f"{program} drill.check {drill}{option}"))
     again = {

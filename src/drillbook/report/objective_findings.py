@@ -35,8 +35,8 @@ def remedy(one: Finding, result: Result) -> str:
     slowest = max(phases, key=lambda phase: phase.seconds)
     whole = f" of {took(rto)}" if slowest.seconds <= rto else ""
     return (
-        f"The slowest phase was {one_line(slowest.phase)}, {took(slowest.seconds)}{whole}. Shorten it, or agree on an objective "
-        "that can be met."
+        f"The slowest phase was {one_line(slowest.phase)}, {took(slowest.seconds)}{whole}. Shorten this phase, or "
+        "agree on an objective that can be met."
     )
 
 

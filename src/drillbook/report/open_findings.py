@@ -19,7 +19,7 @@ LOST_WRITES = "acknowledged-writes-lost"
 WITHIN = "within the objective"
 """Text that is added to a finding about lost writes when the measured RPO meets its objective."""
 
-NOT_VERIFIED = "whether within the objective is not verified"
+NOT_VERIFIED = "it is not verified whether the loss is within the objective"
 """Text that is added to a finding about lost writes when the RPO was measured, but does not count."""
 
 

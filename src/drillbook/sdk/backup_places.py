@@ -282,7 +282,7 @@ class Printed(Place):
         """Check that the command runs on ``host`` itself. Raises NotReady when it runs on another host."""
         if host.name != self.host.name:
             raise NotReady(
-                f"the backup command runs on {self.host.name}, but the restore on {host.name}",
+                f"the backup command runs on {self.host.name}, but the restore would run on {host.name}",
                 hint="use a sandbox on the host of the command",
             )
 

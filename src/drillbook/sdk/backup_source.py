@@ -344,7 +344,9 @@ def chosen(source: BackupSource, found: Sequence[Backup], at: str, only: str = "
         raise no_backup(source, f"a backup of {stamp(moment)} or before", "only newer ones")
     best = max(before, key=lambda backup: (backup.taken_at, backup.id))
     if best.until is not None and best.until < moment:
-        raise no_backup(source, f"a recovery to {stamp(moment)}", f"its log ends at {stamp(best.until)}")
+        raise no_backup(
+            source, f"a recovery to {stamp(moment)}", f"the log of the backup {best.id} ends at {stamp(best.until)}"
+        )
     return best, moment if best.until is not None else None
 
 

@@ -27,7 +27,10 @@ BackupFolder = Annotated[
     Uri, Field(description="Folder for the backup in a store, `s3://bucket/prefix`. It must not contain a backup yet.")
 ]
 PartSize = Annotated[
-    Size, Field(ge=PART_LEAST, description=("Size in bytes of the parts in which larger files are uploaded."))
+    Size,
+    Field(
+        ge=PART_LEAST, description=("Size in bytes. A file of the backup that is larger is uploaded in parts of this size.")
+    ),
 ]
 PART_SIZE = Size(32 << 20)
 """Default part size in bytes for the upload of large files."""
@@ -145,8 +148,8 @@ def need_clear(service: S3) -> None:
     if service.encrypt:
         raise NotReady(
             (
-                f"backups in {service.name} must be encrypted, but Drillbook cannot encrypt this kind of backup, because "
-                "a server or the store itself copies its data"
+                f"backups in {service.name} must be encrypted, but Drillbook cannot encrypt this kind of backup, "
+                "because a server or the store itself copies the data of the backup"
             ),
             hint="name a store without `encrypt` in the inventory",
         )

@@ -87,7 +87,9 @@ def _said(cls: type[Any]) -> Iterable[str]:
     if not text:
         return ["has no docstring"]
     first = text.splitlines()[0]
-    return [] if first.endswith((".", "?", "!")) else [f"the first line of its docstring is not a sentence: {first!r}"]
+    return (
+        [] if first.endswith((".", "?", "!")) else [f"the first line of the class's docstring is not a sentence: {first!r}"]
+    )
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:
@@ -97,7 +99,7 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
     try:
         model.model_json_schema()
     except Exception as error:  # noqa: BLE001  a plugin's own type may raise any error
-        yield f"its JSON Schema cannot be generated: {error}"
+        yield f"the JSON Schema of the class cannot be generated: {error}"
 
 
 def _services(system: System) -> Iterator[str]:
@@ -154,7 +156,7 @@ def _declared_example(name: str, text: str) -> Iterator[str]:
         return
     steps = [step for phase in document.value.values() if isinstance(phase, list) for step in phase]
     if not any(name in step for step in steps):
-        yield f"{name}: its EXAMPLE has no step with this action"
+        yield f"{name}: the attribute EXAMPLE of the action has no step with this action"
 
 
 def _check_steps(document: strict.Document) -> None:

@@ -92,7 +92,9 @@ class EvidenceFile:
 
     def _end_here(self) -> None:
         if self._vital:
-            self._failed(OSError(errno.EFBIG, f"larger than {MOST_FILE} bytes, which is the limit of an evidence file"))
+            self._failed(
+                OSError(errno.EFBIG, f"the file is larger than {MOST_FILE} bytes, which is the limit of an evidence file")
+            )
             return
         whole = self.bytes < MOST_FILE
         self.cut = (

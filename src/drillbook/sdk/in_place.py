@@ -124,5 +124,5 @@ def lies_in(ctx: Context, source: Service, folder: str) -> str:
     output = ctx.run("realpath", "-m", "--", folder, *paths)
     lost, *real = output.text.splitlines() if output.ok else [folder, *paths]
     if any(PurePosixPath(path).is_relative_to(lost) for path in real):
-        return f"it is in {folder}, which the fault destroys"
+        return f"the backup is in {folder}, which the fault destroys"
     return ""

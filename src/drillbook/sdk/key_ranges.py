@@ -160,7 +160,7 @@ class Comparison:
             table = self.unverified[0]
             raise CouldNotVerify(
                 f"no row of {table} could be compared: {self.not_compared[table]}",
-                hint="lower the `margin` of the table, or name a key",
+                hint="lower `margin` of the table, or set `key` of the table",
             )
         return facts
 
@@ -212,7 +212,11 @@ def compare(copy: Reader, production: Reader, parts: Wanted) -> Comparison:
         _compare_history(parts.history, parts.last, result)
     for table, keyed in tables.items():
         _compare_table(copy, production, table, keyed, result)
-    rest = "only its number of rows was compared" if parts.counts else "the step names neither this table nor a tolerance"
+    rest = (
+        ("only the number of rows in the table was compared")
+        if parts.counts
+        else ("the step sets neither `tables` for this table nor `tolerance`")
+    )
     result.not_compared |= {table: rest for table in names if table not in tables}
     return result
 

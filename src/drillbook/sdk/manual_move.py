@@ -58,7 +58,8 @@ def told(manual: ManualRestore, *steps: str, after: str = "") -> str:
     start = f"start the service (`{shlex.join(manager.start(unit))}`)" if unit else "start the service"
     listed = "; ".join(f"({number}) {step}" for number, step in enumerate(filter(None, (stop, *steps, start, after)), 1))
     return (
-        f"then, by hand, into the service {manual.target.name} on {manual.target.host}, which is unchanged so far: {listed}."
+        f"then put the restored data into the service {manual.target.name} on {manual.target.host} by hand (the "
+        f"service is unchanged so far): {listed}."
     )
 
 
@@ -68,8 +69,8 @@ def in_general(manual: ManualRestore) -> str:
     return told(
         manual,
         "stop the server that the commands above have started, if any",
-        f"move {data or 'its data'} to another name",
-        f"move what is in {manual.folder} in its place, with the owner and the rights that the old data has",
+        f"move {data or 'the data of the service'} to another name",
+        f"move the content of {manual.folder} to the place of the old data, with the owner and the rights of the old data",
     )
 
 

@@ -153,7 +153,7 @@ class Sandbox:
         self._must_be_permitted()
         if self.config.isolation == "container" and not self.service.CONTAINED:
             raise NotReady(
-                f"the sandbox {self.service.name} cannot run in a container: its kind of service does not support that",
+                f"the sandbox {self.service.name} cannot run in a container: services of this kind do not support that",
                 hint="use `isolation: namespace`",
             )
         for argv in self.isolation.attempts():
@@ -235,7 +235,7 @@ class Sandbox:
         if output.text:
             raise self._refused(
                 "a folder outside of the folders of production data and of backups",
-                f"it is inside {output.text.splitlines()[0]}",
+                f"the sandbox's folder is inside {output.text.splitlines()[0]}",
             )
 
     def _refused(self, wanted: str, measured: str) -> StepFailed:
@@ -337,10 +337,10 @@ class Sandbox:
         kept = f"of which {sandbox_budget.mebibytes(MARGIN)} must remain free"
         for limit, measured in (
             (int(self.config.disk), f"`disk` of the sandbox: {sandbox_budget.mebibytes(int(self.config.disk))}"),
-            (free - MARGIN, f"free space of its file system: {sandbox_budget.mebibytes(free)}, {kept}"),
+            (free - MARGIN, f"free space of the sandbox's file system: {sandbox_budget.mebibytes(free)}, {kept}"),
         ):
             if size > limit:
-                said = f"the copy needs {sandbox_budget.mebibytes(size)}, but there is less: {measured}"
+                said = f"the copy needs {sandbox_budget.mebibytes(size)}, but the sandbox has less: {measured}"
                 raise self._too_small(sandbox_budget.mebibytes(size), measured, said)
 
     def _too_small(self, wanted: str, measured: str, said: str) -> StepFailed:

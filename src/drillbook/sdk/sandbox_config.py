@@ -40,11 +40,13 @@ class SandboxConfig(BaseModel):
     )
     memory: Size = Field(
         default=Size(2 << 30),
-        description=("Memory limit of all processes of the sandbox together. When they exceed it, they are killed."),
+        description=(
+            "Memory limit of all processes of the sandbox together. When the processes exceed the limit, they are killed."
+        ),
     )
     disk: Size = Field(
         default=Size(20 << 30),
-        description=("Size limit of the sandbox's folder. When it is exceeded, the processes are killed."),
+        description=("Size limit of the sandbox's folder. When the limit is exceeded, the processes are killed."),
     )
     data_may_leave: bool = Field(
         default=False,

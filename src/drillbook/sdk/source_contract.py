@@ -189,9 +189,9 @@ class _Trial:
                 yield f"its list: {error.message}"
             return
         if not backups:
-            yield "its list of backups is empty"
+            yield "the source lists no backups"
         if len({backup.id for backup in backups}) < len(backups):
-            yield "its list of backups contains an id twice"
+            yield "the source lists two backups with the same id"
         for backup in backups:
             yield from (f"backup {backup.id}: {problem}" for problem in _of_backup(backup))
 
@@ -226,13 +226,13 @@ class _Trial:
 
 def _of_backup(backup: Backup) -> Iterator[str]:
     if backup.taken_at.tzinfo is None:
-        yield "its time has no offset from UTC"
+        yield "the time of the backup has no offset from UTC"
     elif backup.taken_at > datetime.now(UTC):
-        yield "its time is in the future"
+        yield "the time of the backup is in the future"
     if not backup.basis:
-        yield "its time has no `basis`, which tells the source of the time"
+        yield "the backup has no `basis`, which tells the source of its time"
     if backup.error_s < 0:
-        yield "the error of its time is negative"
+        yield "the error of the backup's time is negative"
     yield from _as_json("its facts", backup.as_facts())
 
 

@@ -57,7 +57,7 @@ def refusal(output: Output) -> str:
     if output.exit == 3:
         return "sudo asks for a password"
     if output.exit == 1 and not said:
-        return "the sudoers file of the host does not allow it"
+        return "the sudoers file of the host does not allow this command"
     lines = [line for line in said.splitlines() if any(part in line for part in REFUSALS)]
     return lines[-1].removeprefix("sudo: ") if output.exit == 1 and lines else ""
 

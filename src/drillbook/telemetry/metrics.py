@@ -77,7 +77,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (*SUBJECT, "objective"),
     ),
     "recovery_error_seconds": (
-        "Measurement error. The true value may be larger or smaller by this amount.",
+        "Measurement error of `recovery_measured_seconds`. The true value may be larger or smaller by this amount.",
         (*SUBJECT, "objective"),
     ),
     "recovery_objective_seconds": ("Largest value that the objective allows.", (*SUBJECT, "objective")),
@@ -108,9 +108,12 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Number of runs in a row that missed the objective, counted back from the newest run.",
         (*SUBJECT, "objective"),
     ),
-    "recovery_trend_seconds_per_day": ("Growth of the measured value over the passed runs.", (*SUBJECT, "objective")),
+    "recovery_trend_seconds_per_day": (
+        "Growth per day of the RTO, RPO or detection time over the passed runs.",
+        (*SUBJECT, "objective"),
+    ),
     "recovery_trend_error_seconds_per_day": (
-        "Error of the growth: half the width of its 95 % interval.",
+        "Error of `recovery_trend_seconds_per_day`: half the width of its 95 % interval.",
         (*SUBJECT, "objective"),
     ),
     "residue_changes": (

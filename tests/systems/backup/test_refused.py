@@ -49,7 +49,7 @@ def put(folder, name, script):
         ({"kind": "mariadb_dump", "pattern": "*.sql.gz"}, "gzip", None, "has no gzip", ""),
         ({"kind": "mariadb_dump", "pattern": "saved*"}, "gzip", None, "has no gzip", ""),
         (RESTIC, "restic", None, "has no restic", "echo restic 0.17.3"),
-        (RESTIC, "restic", "echo restic 0.9.6", "this restic is too old: restic 0.9.6", "echo restic 0.17.3"),
+        (RESTIC, "restic", "echo restic 0.9.6", "the installed restic is too old: restic 0.9.6", "echo restic 0.17.3"),
         ({"kind": "sqlite"}, "python3", None, "has no python3", ""),
         ({"kind": "sqlite"}, "python3", WITHOUT_MODULE, "python3 has no module sqlite3", ""),
         ({"kind": "pg_dump"}, "pg_restore", None, "has no pg_restore", "exit 1"),

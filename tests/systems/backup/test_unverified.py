@@ -52,7 +52,7 @@ def test_a_printed_backup_is_told_by_the_check_and_read_first_by_the_run(folder,
     assert done.returncode == 3, done.stdout
     assert f"backup.restore on controller: {TOLD}" in text
     assert "set `only_reads: true` of dumps" in text
-    assert "? everything else was checked, and the drill could begin now" in text
+    assert "? everything that could be checked is ready, and the drill could begin now" in text
     assert not (folder.root / "printed").exists()
     as_json = folder.run("drill.check", "sample", "--json")
     (found,) = json.loads(as_json.stdout)
@@ -134,7 +134,9 @@ def test_a_backup_that_is_too_old_is_no_green_check(folder, hours, status):
     text = " ".join(done.stdout.split())
     assert ("could begin now" in text) is (status == 0)
     assert ("the backup of saved would fail the drill: " in text) is (status == 3)
-    assert ("✗ a backup of the drill would fail it, so the drill cannot pass now" in text) is (status == 3)
+    assert ("✗ a backup that the drill uses would make the drill fail, so the drill cannot pass now" in text) is (
+        status == 3
+    )
 
 
 def test_a_place_without_backups_is_no_green_check(folder, rdb):

@@ -294,7 +294,7 @@ def test_a_restore_that_loses_permissions_fails(place, tree, monkeypatch):
     assert not tree.exists()
 
 
-@pytest.mark.parametrize(("program", "said"), [("echo busybox", "not GNU tar"), ("exit 127", "not GNU tar")])
+@pytest.mark.parametrize(("program", "said"), [("echo busybox", "other than GNU tar"), ("exit 127", "other than GNU tar")])
 def test_a_tar_that_is_not_gnu_is_told(place, tree, monkeypatch, program, said):
     (tree.parent / "tar").write_text(f"#!/bin/sh\n{program}\n")
     (tree.parent / "tar").chmod(0o755)

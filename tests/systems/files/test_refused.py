@@ -116,7 +116,7 @@ def test_a_path_that_is_not_as_the_fault_needs_it(ground, name, params, spoil, s
 @pytest.mark.parametrize(
     ("program", "script", "said"),
     [
-        ("tar", "echo busybox", "here has a tar that is not GNU tar"),
+        ("tar", "echo busybox", "here has a tar other than GNU tar"),
         (
             "tar",
             'case "$*" in --version) echo "tar (GNU tar) 1.26";; esac',

@@ -140,7 +140,7 @@ def test_an_answer_that_is_no_json_or_does_not_contain(bench, server):
     view = run(bench, {"url": f"{server}/text", "save": {"a": "b"}})
     assert view.result.findings[0].measured == "the answer is not JSON"
     view = run(bench, {"url": f"{server}/text", "contains": "yes"})
-    assert view.result.findings[0].measured == "it does not contain 'yes'"
+    assert view.result.findings[0].measured == "the answer does not contain 'yes'"
     assert view.result.steps[0].facts["body"] == "no json"
     view = run(bench, {"url": "http://127.0.0.1:1/"})
     assert view.result.verdict is Verdict.FAILED

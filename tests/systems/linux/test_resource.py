@@ -139,8 +139,8 @@ def test_twice_in_one_step_is_refused(ground):
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        (Cpu(workers=1024), "1024 workers are more than its"),
-        (Memory.model_validate({"size": "900GiB"}), "is too much, because only"),
+        (Cpu(workers=1024), "1024 workers are more than the"),
+        (Memory.model_validate({"size": "900GiB"}), "MiB of memory are available, and a part of them must stay free"),
         (FileDescriptors(count=1 << 20), "one process may have|is more than half of the files that the kernel"),
     ],
     ids=["cpu", "memory", "file_descriptors"],

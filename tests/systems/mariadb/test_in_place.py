@@ -233,7 +233,7 @@ def test_a_backup_that_lacks_a_part_of_the_service_is_refused(shop, tmp_path):
     former = streams.in_place(place.ctx(), place.inventory.services["database"]).unlike(
         streams.backups(place.ctx())[0], {"server_version": "10.3.39-MariaDB"}
     )
-    assert former.startswith("it is from MariaDB 10.3.39-MariaDB, and only a server of the same series can open it")
+    assert former.startswith("the backup is from MariaDB 10.3.39-MariaDB, and only a server of the same series can open it")
     shop.sql("CREATE TABLE shop.`new one`(a INT)")
     try:
         assert why("streams") == "the backup lacks 1 of the 15 tables of the server: new one"

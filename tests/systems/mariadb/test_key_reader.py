@@ -47,7 +47,7 @@ def test_a_copy_of_a_server_that_grew_is_equal_as_far_as_it_goes(copies):
         facts["not_compared"]["orders"]
         == "rows with id above 900: 100 in the copy, 150 in production; rows without a key: 0 in the copy, 0 in production"
     )
-    assert facts["not_compared"]["ar"] == "the step names neither this table nor a tolerance"
+    assert facts["not_compared"]["ar"] == "the step sets neither `tables` for this table nor `tolerance`"
 
 
 def test_a_row_that_differs_is_told_with_its_range(copies):

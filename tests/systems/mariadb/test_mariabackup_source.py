@@ -145,7 +145,7 @@ def test_a_stream_that_does_not_decompress_to_its_end_is_a_doubt(tmp_path, serve
     )
     doubts = []
     place.action("backup.restore", service="copy", **{"from": "nightly"}).ready(replace(place.ctx(), doubt=doubts.append))
-    assert doubts == [f"the backup shop.mb.{end} of nightly, which does not decompress to its end"]
+    assert doubts == [f"the backup shop.mb.{end} of nightly, because this backup does not decompress to its end"]
 
 
 def test_the_series_of_a_long_compressed_stream_is_not_known_before(tmp_path, server, taken, monkeypatch):
@@ -162,7 +162,9 @@ def test_the_series_of_a_long_compressed_stream_is_not_known_before(tmp_path, se
     place.inventory.services["copy"] = copy.model_copy(update={"bin": str(older)})
     doubts = []
     place.action("backup.restore", service="copy", **{"from": "nightly"}).ready(replace(place.ctx(), doubt=doubts.append))
-    assert doubts == ["the version of the backup shop.mb.zst of nightly, which stands at the end of its stream"]
+    assert doubts == [
+        "the version of the backup shop.mb.zst of nightly, because the version is at the end of the backup's stream"
+    ]
     try:
         with pytest.raises(
             StepFailed, match=r"has MariaDB 10.3.39, but the backup is from MariaDB .*only a server of the same"

@@ -747,7 +747,10 @@ def test_restore_is_not_ready_without_room(place, primary, backup):
     place.action("postgres.restore", service="primary", **{"from": backup["location"]}).ready(place.context())
     manifest["database"]["bytes"] = 1 << 55
     place.s3().put_object(Bucket=BUCKET, Key="huge/manifest.json", Body=json.dumps(manifest).encode())
-    with pytest.raises(NotReady, match="MiB of free space, but the database in the backup needs 34359738368 MiB"):
+    with pytest.raises(
+        NotReady,
+        match="MiB of free space without the present database, but the database in the backup needs 34359738368 MiB",
+    ):
         place.action("postgres.restore", service="primary", **{"from": f"s3://{BUCKET}/huge"}).ready(place.context())
 
 

@@ -69,6 +69,6 @@ def test_a_check_names_the_line_of_the_port_and_says_it_once(tmp_path):
     done = folder.run("drill.check", "sample")
     said = " ".join(done.stdout.split())
     assert done.returncode == 4, done.stdout + done.stderr
-    assert f"the server at 127.0.0.1:{port}, as seen from controller: nothing answered there" in said
+    assert f"the server at 127.0.0.1:{port}, as seen from controller: nothing answered at this address" in said
     assert "`services.app.port` (inventory/lab.yml:8)" in said
-    assert said.count("nothing answered there") == 1, said
+    assert said.count("nothing answered at this address") == 1, said

@@ -82,7 +82,7 @@ def test_the_cluster_of_another_port_gets_nothing(place, backup, target, foreign
     target.start()
     mine = holdings(target)
     name, before = at_port_of(place, target, foreign), holdings(foreign)
-    assert "it serves the cluster" in refusal(place, name, backup)
+    assert "the answering server has the cluster" in refusal(place, name, backup)
     assert holdings(foreign) == before
     target.service = target.service.model_copy(
         update={"port": int((target.data / "postmaster.pid").read_text().split("\n")[3])}
@@ -114,7 +114,7 @@ def test_a_data_directory_that_is_not_the_one_of_the_server_at_the_port_is_not_r
         name, {"from": "s3://backups-for-tests/x"}
     )
     action = place.action(name, service="wrong", **fields)
-    with pytest.raises(NotReady, match="it serves the cluster") as refused:
+    with pytest.raises(NotReady, match="the answering server has the cluster") as refused:
         action.ready(place.context())
     assert "data_directory" in refused.value.hint
     if name == "postgres.lose_data":

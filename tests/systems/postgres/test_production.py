@@ -74,7 +74,7 @@ def test_a_copy_of_a_database_that_grew_is_equal_as_far_as_it_goes(place, copy):
     assert told["public.orders"] == (
         "rows with id above 9900: 100 in the copy, 600 in production; rows without a key: 0 in the copy, 0 in production"
     )
-    assert told["public.tiny"] == "the step names neither this table nor a tolerance"
+    assert told["public.tiny"] == "the step sets neither `tables` for this table nor `tolerance`"
     assert "public.events_1" in told
 
 
@@ -128,7 +128,7 @@ def test_a_table_that_the_copy_lacks(place, copy):
 def test_the_number_of_rows_within_a_tolerance(place, copy):
     facts = compare(place, tolerance=0.05)
     assert facts["volume"]["public.orders"] == [10000, 10500]
-    assert facts["not_compared"]["public.countries"] == "only its number of rows was compared"
+    assert facts["not_compared"]["public.countries"] == "only the number of rows in the table was compared"
     failure = failed(place, tolerance=0.01)
     assert codes(failure) == ["copy-volume"]
     assert failure.value.findings[0].measured == "10000 rows"

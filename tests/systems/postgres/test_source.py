@@ -105,7 +105,7 @@ def test_roles_that_the_file_beside_the_dump_lacks(shelf, tmp_path):
     (tmp_path / "globals.sql").write_text(roles.replace("CREATE ROLE auditor;", ""))
     result = checked(shelf, tmp_path, globals="globals*")
     assert [(found.code, found.measured) for found in result.findings] == [
-        ("backup-incomplete", "not created by the file of roles: auditor")
+        ("backup-incomplete", "roles that the file of roles does not create: auditor")
     ]
     (tmp_path / "globals.sql").unlink()
     (found,) = checked(shelf, tmp_path, globals="globals*").findings

@@ -84,7 +84,7 @@ def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, bac
     assert drop.active(ctx) is False
     assert facts["restored_data"] == removed, "with the rows of the tables that inherit from it"
     assert digests(place) == before
-    assert facts["compared"] == "in the transaction that restored it"
+    assert facts["compared"] == "in the transaction that restored the table"
     place.run("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": "written since"})
 
 
@@ -703,5 +703,5 @@ def test_what_cannot_be_counted_is_replaced_without_a_count(place, primary, back
     with pytest.raises(psycopg.Error, match="invalid page"):
         primary.sql("SELECT count(*) FROM log")
     facts = restore(place, backup, "log", replace=True)
-    assert ("replaced_data" in facts, facts["compared"]) == (False, "in the transaction that restored it")
+    assert ("replaced_data" in facts, facts["compared"]) == (False, "in the transaction that restored the table")
     assert shortfall.findings([StepResult(**STEP, facts=facts)]) == []

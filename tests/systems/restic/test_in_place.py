@@ -63,7 +63,7 @@ def test_a_folder_that_is_there_is_not_written(job):
 
 def test_a_snapshot_that_lacks_what_is_older_is_told(job):
     job.backup("--exclude", "page", str(job.www))
-    assert "it lacks 1 of the" in unlike(estate(job))
+    assert "the backup lacks 1 of the" in unlike(estate(job))
 
 
 def test_a_snapshot_without_the_folder_itself_is_told(job):

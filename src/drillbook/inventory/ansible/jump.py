@@ -111,16 +111,16 @@ def _command(text: str, error: Any) -> list[Jump]:
     try:
         words = shlex.split(text)
     except ValueError as problem:
-        raise error(f"its ProxyCommand cannot be parsed: {problem}") from None
+        raise error(f"the ProxyCommand cannot be parsed: {problem}") from None
     program, options = words[:1], list(_options(words[1:]))
     values = dict(options)
     places = [value for letter, value in options if letter == ""]
     if not program or program[0].rpartition("/")[2] != "ssh" or values.get("W") not in _FORWARD or len(places) != 1:
-        raise error("its ProxyCommand is not `ssh -W %h:%p HOST`")
+        raise error("the ProxyCommand is not `ssh -W %h:%p HOST`")
     if "F" in values or "J" in values or any(letter == "o" and "proxy" in value.lower() for letter, value in options):
-        raise error("its ProxyCommand has its own proxy or its own configuration file")
+        raise error("the ProxyCommand has its own proxy or its own configuration file")
     jump = _jump(places[0], error)
     port = values.get("p", "")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise error(f"its ProxyCommand has the invalid port {port[:20]!r}")
+        raise error(f"the ProxyCommand has the invalid port {port[:20]!r}")
     return [Jump(jump.address, values.get("l") or jump.user, int(port) if port else jump.port, values.get("i", ""))]

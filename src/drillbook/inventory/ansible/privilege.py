@@ -34,7 +34,9 @@ def become(name: str, variables: Mapping[str, Variable]) -> dict[str, Any] | Non
         raise InventoryError(
             f"host {name!r} has ansible_become_method={_said(method)}, but Drillbook changes the account only by sudo",
             where=method.where,
-            hint=f"set it to sudo, or write the account into the inventory: `hosts: {{{name}: {{become: root}}}}`",
+            hint=(
+                f"set this variable to sudo, or write the account into the inventory: `hosts: {{{name}: {{become: root}}}}`"
+            ),
         )
     user = variables.get("ansible_become_user")
     if user is not None and (not isinstance(user.value, str) or any(mark in user.value for mark in _EXPRESSION)):

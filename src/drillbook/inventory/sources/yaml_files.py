@@ -31,7 +31,9 @@ class YamlFiles(Source):
             place = (self.key, index) if isinstance(document.value[self.key], list) else (self.key,)
             inner = Path(os.path.normpath(folder / name))
             if exists(inner) and inner.resolve() in above:
-                raise document.error(place, f"{name} includes itself", hint="remove the `include` from one of the files")
+                raise document.error(
+                    place, f"the file {name} includes itself", hint="remove the `include` from one of the files"
+                )
             if not exists(inner) or not inner.is_file():
                 raise document.error(
                     place,

@@ -169,7 +169,7 @@ def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab
     with ThreadPoolExecutor() as pool:
         for task in [pool.submit(part, lab) for part in (seed.fill_database, seed.fill_store, seed.fill_cache)]:
             task.result()
-    progress("documents, originals and cache are filled")
+    progress("the documents, originals and cache of the lab are filled")
     until = time.monotonic() + ANSWERS_WITHIN
     while not (serve.api_is_healthy(lab) and all(one.up for one in status_of(lab))):
         if time.monotonic() > until:

@@ -49,7 +49,7 @@ def need() -> None:
             )
         raise LabError(
             f"no Docker engine answers: {_last(why)}",
-            hint="install one (on Debian: apt-get install docker.io) and start it: systemctl start docker",
+            hint="install Docker (on Debian: apt-get install docker.io) and start it: systemctl start docker",
         )
     compose()
 

@@ -363,7 +363,7 @@ def _residue(view: RunView) -> list[RenderableType]:
         parts += [
             _head(view, one),
             Prose(
-                Text(f"{'why the run left it' if closed else 'why'}: {shown(as_called(one.why))}"),
+                Text(f"{'why the run left the change' if closed else 'why'}: {shown(as_called(one.why))}"),
                 4,
                 below=int(bool(closed)),
             ),

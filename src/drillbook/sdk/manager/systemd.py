@@ -174,7 +174,9 @@ class Systemd(Manager):
         if self.sudo or self.config.user:
             return ""
         seen = once_more(lambda: host.run(("sh", "-c", _MAY, "sh", unit), deadline=deadline))
-        return "systemd lets only root do that, and polkit allows it to nobody else" if seen.exit == 3 else ""
+        return (
+            ("systemd lets only root start and stop units, and polkit permits this to nobody else") if seen.exit == 3 else ""
+        )
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
         """Return the active sockets, timers and paths that would start ``unit`` again after it was stopped."""

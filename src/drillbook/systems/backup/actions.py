@@ -224,7 +224,12 @@ class Restore(RestoresSource):
     at: At = "latest"
     backup: Annotated[
         str,
-        Field(description="Id of the backup to restore. Default: the backup verified by this run, or the newest for `at`."),
+        Field(
+            description=(
+                "Id of the backup to restore. Default: the backup that this run verified, or else the newest backup "
+                "that `at` permits."
+            )
+        ),
     ] = ""
 
     def run(self, ctx: Context) -> Facts:

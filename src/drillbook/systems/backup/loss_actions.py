@@ -55,7 +55,7 @@ class Measure(Read):
         found = self._action(ctx.services.get(self.service)).run(ctx)
         newest = parsed_moment(str(found["newest_moment"]))
         if until is None or newest is None:
-            raise CouldNotVerify(f"the newest moment of {self.service} is not a time: {found['newest_moment']}")
+            raise CouldNotVerify(f"the fact `newest_moment` of {self.service} is not a time: {found['newest_moment']}")
         loss = (until - newest).total_seconds()
         told = {key: found[key] for key in ("newest_moment", "basis", "error_s", "moments")}
         return {"loss_s": round(max(0.0, loss), 3), "until": stamp(until), "ahead_s": round(max(0.0, -loss), 3), **told}

@@ -177,7 +177,7 @@ def need_tar(ctx: Context) -> None:
     status = ctx.run("sh", "-c", _PROBE, env={"LC_ALL": "C"}).exit
     if status != 0:
         said = {
-            3: "has a tar that is not GNU tar (busybox?), which loses attributes and sparse files",
+            3: "has a tar other than GNU tar (perhaps of busybox), and this tar loses attributes and sparse files",
             4: "has no tar",
             5: "has a GNU tar without extended attributes",
             6: "has no gzip",

@@ -105,11 +105,11 @@ class FolderInPlace(InPlace):
         older = {name for kind, name in rows if kind == "old"}
         if lacking := sorted(older - there):
             return (
-                f"it lacks {len(lacking)} of the {len(older)} entries of {self.path} that are older than the backup: "
-                f"{', '.join(lacking[:5])}"
+                f"the backup lacks {len(lacking)} of the {len(older)} entries of {self.path} that are older than the "
+                f"backup: {', '.join(lacking[:5])}"
             )
         if rows and not there & {name for _, name in rows}:
-            return f"it contains none of the {len(rows)} entries of {self.path}"
+            return f"the backup contains none of the {len(rows)} entries of {self.path}"
         return ""
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:

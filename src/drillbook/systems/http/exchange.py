@@ -123,7 +123,7 @@ def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> Non
     if step.contains is not None and placeholders.text(step.contains, values).encode() not in answer.body:
         if not answer.complete:
             raise CouldNotVerify(f"the answer of {step.called} is longer than {BODY_LIMIT} bytes; the rest was not read")
-        raise Unexpected(f"contains {step.contains!r}", f"it does not contain {step.contains!r}", body=said)
+        raise Unexpected(f"contains {step.contains!r}", f"the answer does not contain {step.contains!r}", body=said)
 
 
 def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:

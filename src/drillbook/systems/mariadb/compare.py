@@ -61,7 +61,11 @@ def not_compared(wanted: Content, found: Content, ignore: Mapping[str, str]) -> 
     return {
         **NEVER,
         **{name: history for name, table in wanted.tables.items() if table.kind == "SYSTEM VERSIONED"},
-        **{name: "its definition could not be read" for name, digest in wanted.definitions.items() if not digest},
+        **{
+            name: "the definition of this object could not be read"
+            for name, digest in wanted.definitions.items()
+            if not digest
+        },
         **{name: table.error for name, table in wanted.tables.items() if table.error},
         **({"server": f"{wanted.server} and {found.server}"} if wanted.server != found.server else {}),
         **ignore,

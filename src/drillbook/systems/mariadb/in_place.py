@@ -268,7 +268,10 @@ class DumpInPlace(ServerInPlace):
         names, held = lost.databases(client), lost.tables(client)
         there = set(checked.get("names", ()))
         if len(there) < int(checked.get("named", 0)):
-            return f"the facts name only {len(there)} of the backup's {checked['named']} tables, which is not enough for a comparison"
+            return (
+                f"the verification of the backup named only {len(there)} of its {checked['named']} tables, which is not enough "
+                "for a comparison"
+            )
         if lacking := sorted(held - there):
             return f"the backup lacks {len(lacking)} of the {len(held)} tables of the server: {', '.join(lacking[:5])}"
         quoted = ", ".join(text(each) for each in names)
@@ -309,14 +312,17 @@ class PhysicalInPlace(ServerInPlace):
         (version,) = (str(row["v"]) for row in client.rows("SELECT VERSION() AS v"))
         if (copied := str(checked.get("server_version", ""))) and server.series(copied) != server.series(version):
             return (
-                f"it is from MariaDB {copied}, and only a server of the same series can open it, but this server has the "
-                f"version {version}"
+                f"the backup is from MariaDB {copied}, and only a server of the same series can open it, but this "
+                f"server has the version {version}"
             )
         quoted = ", ".join(text(each) for each in lost.databases(client))
         held = {str(row["file"]): str(row["t"]) for row in client.rows(_FILES.format(names=quoted))}
         there = set(checked.get("names", ()))
         if len(there) < int(checked.get("named", 0)):
-            return f"the facts name only {len(there)} of the backup's {checked['named']} tables, which is not enough for a comparison"
+            return (
+                f"the verification of the backup named only {len(there)} of its {checked['named']} tables, which is not enough "
+                "for a comparison"
+            )
         if lacking := sorted(table for file, table in held.items() if file not in there):
             return f"the backup lacks {len(lacking)} of the {len(held)} tables of the server: {', '.join(lacking[:5])}"
         return ""

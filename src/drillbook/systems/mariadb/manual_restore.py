@@ -88,8 +88,11 @@ def move(manual: ManualRestore, *, physical: bool) -> str:
         manual,
         f'stop the new server (`kill "$(cat {folder}/pid)"`), and wait until it has ended',
         f"move {data} to another name",
-        f"move {folder}/data there under the old name, and give it to the user of the server (`chown -R mysql:mysql`)",
+        f"move {folder}/data to {data}, and give it to the user of the server (`chown -R mysql:mysql`)",
         after=""
         if physical
-        else "create the accounts again, unless the dump contains the database `mysql`: the new server has root alone",
+        else (
+            "create the accounts again, unless the dump contains the database `mysql`, because the new server "
+            "has only the account root"
+        ),
     )

@@ -135,7 +135,7 @@ class Mariabackup(FileBackups):
         """Read every byte, verify the page checksums, and check that the files that mariadb-backup writes last exist."""
         with self._unpacked(ctx, backup) as (folder, broken):
             files = _files_in(ctx, ctx.host, folder, self.name)
-            sink = Answer(f"{ctx.host.name}: the files of {backup.id}")
+            sink = Answer(f"{ctx.host.name}: the list of files in the backup {backup.id}")
             ctx.run("sh", "-c", READ, "sh", folder, sink=sink).check()
         there = ctx.host.name
         findings = broken or files.unfinished(backup.id, there) or damage(sink.text, files, backup.id, there)
@@ -277,10 +277,13 @@ class Mariabackup(FileBackups):
         def check(backup: Backup) -> None:
             copied = backup.facts.get("server_version", "") or self._version_at_end(ctx, backup)
             if copied == BROKEN:
-                ctx.unsure(f"the backup {backup.id} of {self.name}, which does not decompress to its end")
+                ctx.unsure(f"the backup {backup.id} of {self.name}, because this backup does not decompress to its end")
                 return
             if not copied:
-                ctx.unsure(f"the version of the backup {backup.id} of {self.name}, which stands at the end of its stream")
+                ctx.unsure(
+                    f"the version of the backup {backup.id} of {self.name}, because the version is at the end of "
+                    "the backup's stream"
+                )
             if copied and server.series(copied) != server.series(there):
                 raise NotReady(
                     f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}",

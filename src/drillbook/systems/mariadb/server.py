@@ -101,7 +101,7 @@ def start(box: Sandbox, more: Mapping[str, str] | None = None) -> list[dict[str,
     words = (temporary(box), f"{box.folder}/{ACCOUNT_FILE}", ACCOUNT.format(user=name(service.user)))
     server = (program_path(service, "mariadbd"), "--no-defaults", *options(box, service, more or {}))
     box.start("sh", "-c", _SERVE, "sh", *words, *server, log=LOG)
-    sink = Answer(f"{service.name}: the tables of the server")
+    sink = Answer(f"{service.name}: the list of the server's tables")
     asked = client.argv("--xml", f"--execute={listing(_every_database(service))}")
     output = box.run("sh", "-c", _WAIT, "sh", *asked, sink=sink)
     if not output.ok:

@@ -8,7 +8,7 @@ from drillbook.findings import Finding, finding
 from drillbook.systems.mariadb.copied_files import CopiedFiles
 
 NOT_COVERED = (
-    "if the redo log can be applied: only `backup.restore` applies it, to a copy",
+    "errors in the redo log: only `backup.restore` applies this log, to a copy",
     "Aria and MyISAM tables, whose stored pages have no checksum to verify",
     "missing files of a table: only `backup.restore` finds them, because it opens every table",
 )
@@ -149,7 +149,7 @@ def damage(text: str, files: CopiedFiles, name: str, host: str) -> list[Finding]
     wrong = re.findall(r"^damaged \./(.*)$", text, re.MULTILINE)
     if files.prepared:
         empty = _told("unwritten", text) + _told("unread", text)
-        wrong += [f"{file}: its first page is empty, but the backup is prepared" for file in empty]
+        wrong += [f"{file}: the first page of the file is empty, although the backup is prepared" for file in empty]
     if not wrong:
         return []
     more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""

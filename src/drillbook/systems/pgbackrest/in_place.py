@@ -21,7 +21,10 @@ class RepositoryInPlace(ClusterInPlace):
         """Return a text that says how the system identifiers of backup and server differ, or an empty text."""
         system = str(one(session, SYSTEM)[0])
         if system != backup.facts["system_identifier"]:
-            return f"it is a backup of the cluster {backup.facts['system_identifier']}, but the cluster of the server is {system}"
+            return (
+                f"the backup is of the cluster {backup.facts['system_identifier']}, but the cluster of the server "
+                f"is {system}"
+            )
         return ""
 
     def configure(self, made: Tools, kept: Facts) -> None:

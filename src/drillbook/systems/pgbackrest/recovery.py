@@ -247,8 +247,8 @@ class Recovery:
         text = "\n".join([error.message, *(line for found in error.findings for line in found.evidence)])
         target = stamp(self.at) if self.at and self.at is not END else ""
         for sign, measured in (
-            (_UNREACHED, "the archived WAL ends before this time"),
-            (_TOO_EARLY, "the backup ends after this time"),
+            (_UNREACHED, "the archived WAL ends before the wanted time"),
+            (_TOO_EARLY, "the backup ends after the wanted time"),
         ):
             if sign in text:
                 found = finding(
@@ -275,7 +275,9 @@ class Recovery:
         if lacking:
             extension, name = min(lacking.items())
             wanted = f"the extension {extension} of the database {name}"
-            raise self._unusable("sandbox-lacks", wanted, f"{self.box.host.name} has no files of this extension")
+            raise self._unusable(
+                "sandbox-lacks", wanted, f"{self.box.host.name} has no files of the PostgreSQL extension {extension}"
+            )
         if not filled:
             measured = f"none in {len(names)} databases: {', '.join(names[:5])}"
             raise self._unusable("backup-empty", "at least one row", measured)

@@ -142,7 +142,7 @@ class PgBackRest(BackupSource):
             findings += verification.pages(program, backup.id)
             wal, unread, segments = self._wal(repository, backup.facts)
             if not repository.has(backup.id):
-                raise no_backup(self, f"the backup {backup.id}", "that it expired during the check")
+                raise no_backup(self, f"the backup {backup.id}", "the backup expired during the check")
         other, unasked = self._of_another(ctx, backup)
         return Checked(
             (*findings, *wal, *other),
@@ -185,12 +185,12 @@ class PgBackRest(BackupSource):
         service = ctx.services.get(self.service)
         if not isinstance(service, Postgres):
             said = "the field `service` of the source names no service of kind postgres"
-            return [], f"if it is a backup of the right cluster: {said}"
+            return [], f"if the backup is of the right cluster: {said}"
         try:
             with connected(ctx, service, database="postgres") as session:
                 system = str(one(session, SYSTEM)[0])
         except (psycopg.Error, HostError):
-            return [], f"if it is a backup of the cluster of {self.service}: that service could not be queried"
+            return [], f"if the backup is of the cluster of {self.service}: this service could not be queried"
         if system == backup.facts["system_identifier"]:
             return [], ""
         wanted, measured = f"the cluster {system} of {self.service}", f"the cluster {backup.facts['system_identifier']}"

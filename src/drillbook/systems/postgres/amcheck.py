@@ -97,7 +97,7 @@ class Amcheck:
 
     def _index(self, result: Checked, oid: int, name: str, method: str, *, heap: bool) -> None:
         if method == "gin" and "gin_index_check" not in self.functions:
-            result.leave("indexes of the method gin, which this version of amcheck does not know")
+            result.leave("indexes of the method gin, because this version of amcheck cannot check them")
             return
         call = f"gin_index_check({oid})" if method == "gin" else f"bt_index_check({oid}, {str(heap).lower()})"
         said = self._said(result, oid, call)
@@ -110,7 +110,7 @@ class Amcheck:
 
     def _table(self, result: Checked, oid: int, name: str) -> None:
         if "verify_heapam" not in self.functions:
-            result.leave("tables, which this version of amcheck does not know")
+            result.leave("tables, because this version of amcheck cannot check them")
             return
         said = self._said(result, oid, f"verify_heapam({oid})")
         if said is not None:
@@ -142,7 +142,7 @@ class Amcheck:
                 return None  # a client dropped it meanwhile
             if isinstance(error, psycopg.errors.InternalError):
                 return [reason(error)]
-            result.leave(f"could not be checked: {reason(error)}")
+            result.leave(f"tables or indexes that the server could not check: {reason(error)}")
             return None
 
 
@@ -182,7 +182,7 @@ def need(session: Connection, *, borrow: bool) -> tuple[Any, ...] | None:
         )
     if found is None and not one(session, _AVAILABLE)[0]:
         raise CouldNotVerify(
-            "the extension amcheck is not available on the server", hint="install PostgreSQL's contrib modules on that host"
+            "the extension amcheck is not available on the server", hint="install PostgreSQL's contrib modules on the server's host"
         )
     return found
 

@@ -147,7 +147,9 @@ def _read(session: Connection, sealing: Sealing) -> ClusterState:
     return ClusterState(
         salt=sealing.salt,
         objects=objects,
-        unreadable={kind: "the login may not read this" for kind, allowed in may.items() if not allowed},
+        unreadable={
+            kind: "the account of the backup has no right to read them" for kind, allowed in may.items() if not allowed
+        },
     )
 
 

@@ -77,9 +77,9 @@ class DumpInPlace(ClusterInPlace):
         if len(held_tables) < int(checked.get("tables", 0)) and len(tables) > len(held_tables):
             return f"only {len(held_tables)} tables of the backup are known, too few for a comparison with {len(tables)} on the server"
         if lacking := [name for name in tables if name not in held_tables]:
-            return f"it lacks {len(lacking)} of the {len(tables)} tables of the server: {', '.join(lacking[:5])}"
+            return f"the dump lacks {len(lacking)} of the {len(tables)} tables of the server: {', '.join(lacking[:5])}"
         if checked.get("roles") and not self.source.globals:
-            return "it has no file of roles (`globals` of the source), so roles and their passwords would be lost"
+            return "the dump has no file of roles (`globals` of the source), so roles and their passwords would be lost"
         return ""
 
     def settle(self, box: Sandbox) -> None:

@@ -24,7 +24,10 @@ CHECKSUMS = ("gzip",)
 """Compressions with which pg_dump stores a checksum of the content. With zstd and lz4, pg_dump stores no checksum."""
 
 
-MAKE_GLOBALS = "Make the file with `pg_dumpall --globals-only` beside the dumps, or correct the pattern."
+MAKE_GLOBALS = (
+    "Make the file of roles with `pg_dumpall --globals-only` beside the dumps, or correct the pattern `globals` "
+    "of the backup source."
+)
 """Remedy when no file of roles exists."""
 
 
@@ -140,7 +143,7 @@ class Judgement:
             measured = "rows were filtered by row security, because the dump was taken with --enable-row-security"
             problems.append(self._finding("backup-incomplete", "all rows of each table", measured))
         if roles is not None and (lacking := sorted(set(found.roles) - set(roles))):
-            measured = absent or f"not created by the file of roles: {', '.join(lacking[:10])}"
+            measured = absent or f"roles that the file of roles does not create: {', '.join(lacking[:10])}"
             remedy = MAKE_GLOBALS if absent else ""
             problems.append(self._finding("backup-incomplete", "all roles that the dump names", measured, remedy=remedy))
         return problems

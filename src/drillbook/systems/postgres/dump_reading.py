@@ -271,7 +271,7 @@ def outline(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadli
     if form.archive:
         return read(host, path, form, pg_restore, deadline, schema_only=True).sql
     script = 'file=$1 pattern=$2; shift 2; "$@" < "$file" | grep -aE -- "$pattern"'
-    sink = Answer(f"{host.name}: the outline of {path}")
+    sink = Answer(f"{host.name}: the SQL about roles, extensions and databases in the dump {path}")
     host.run(("sh", "-c", script, "sh", path, _GREP, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"}, sink=sink)
     return tuple(sink.text.splitlines())
 

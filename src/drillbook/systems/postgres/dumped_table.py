@@ -53,8 +53,8 @@ def unfit(table: Name, checked: Facts) -> str:
     if table in {Name.parse(name) for name in rows}:
         return ""
     if len(rows) >= MOST_NAMED:
-        return f"only {MOST_NAMED} of its {checked.get('tables')} tables are known, and {table} is not among them"
-    return f"it contains no rows of {table} that could be counted"
+        return f"only {MOST_NAMED} of the dump's {checked.get('tables')} tables are known, and {table} is not among them"
+    return f"the dump contains no rows of {table} that could be counted"
 
 
 def unfit_here(ctx: Context, service: Postgres, table: Name, checked: Facts) -> str:
@@ -68,8 +68,8 @@ def unfit_here(ctx: Context, service: Postgres, table: Name, checked: Facts) -> 
         with connected(ctx, service) as session:
             if lacking := sorted(set(checked.get("roles", ())) - _roles(session)):
                 return (
-                    f"it names roles that the server no longer has: {', '.join(lacking[:10])}; create them again, or take a "
-                    "new dump"
+                    f"the dump names roles that the server no longer has: {', '.join(lacking[:10])}; create these "
+                    "roles again, or take a new dump"
                 )
             return foreign_keys.unrestorable(session, table)
     except (psycopg.Error, HostError) as error:

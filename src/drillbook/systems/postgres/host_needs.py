@@ -52,8 +52,8 @@ HOST_NEEDS = {
         _SEND,
         by_sudo=BySudo.RUN_AS,
     ),
-    "postgres.stop_wal": HostNeeds(("pg_receivewal",), "the account that started it", _STORE, _SEND),
-    "postgres.wal_received": HostNeeds((), "the account that started the stream", _PORT),
+    "postgres.stop_wal": HostNeeds(("pg_receivewal",), "the account that started the WAL receiver", _STORE, _SEND),
+    "postgres.wal_received": HostNeeds((), "the account that started the WAL receiver", _PORT),
     "postgres.lose_data": HostNeeds(
         (), f"{_OWNER}; {_MANAGER}", _PORT, (("systemctl", "supervisorctl", "docker"),), by_sudo=BySudo.UNIT | BySudo.RUN_AS
     ),

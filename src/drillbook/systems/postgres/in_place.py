@@ -130,8 +130,10 @@ class ClusterInPlace(InPlace):
             raise NotReady(
                 f"{self.ctx.host.name}: {who} may not write to {parent}, in which the restore makes a folder beside the data "
                 "directory",
-                hint=f"give {parent} to {who}, as the packages of Debian and Red Hat do, or move the data directory to a folder of "
-                "its own below it",
+                hint=(
+                    f"give {parent} to {who}, as the packages of Debian and Red Hat do, or move the data "
+                    "directory into a new folder that belongs to this user"
+                ),
             )
 
     def unlike(self, backup: Backup, checked: Facts) -> str:

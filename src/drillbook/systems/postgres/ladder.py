@@ -144,7 +144,8 @@ class Rungs:
         for one in differences.between(wanted, found):
             if structure.is_newer_default(one, measured.versions):
                 newer[one.object] = (
-                    f"version {one.measured} instead of {one.wanted}, because a dump does not record the version"
+                    f"has version {one.measured}, but {one.wanted} in the backup; a dump does not record the version, "
+                    "so this is no difference"
                 )
             else:
                 differ.append(one)

@@ -35,7 +35,7 @@ def explained(error: psycopg.OperationalError, service: Postgres, *, as_user: bo
     lines = str(error).strip().splitlines() or [type(error).__name__]
     said = _CONNECTION.sub("", printable(lines[0], limit=400)).strip()
     if "server closed the connection" in said and service.reach == "ssh":
-        said = "nothing answered there, or the server closed the connection"
+        said = "nothing answered at this address, or the server closed the connection"
     where = place(service, as_user=as_user)
     field = _field(said.lower(), service, as_user=as_user)
     return psycopg.OperationalError(f"{where}: {said}" + (f"; check {field}" if field else ""))

@@ -110,7 +110,7 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
         return
     _, owner, tables, definition, unsteady, query = one(snap.owner, _ABOUT, name, name)
     if left := sorted(set(tables or ()) & set(out)):
-        result.not_compared[name] = f"it is made from {left[0]}, whose rows are not compared"
+        result.not_compared[name] = f"the view is made from {left[0]}, whose rows are not compared"
         return
     fresh = _evaluated(snap, name, owner, query)
     steady = not unsteady and not _UNSTEADY.search(definition)
@@ -122,7 +122,7 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
         said = f"{now.rows} rows, digest {now.digest}; {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))
     else:
-        result.not_compared[name] = "its query depends on time, chance or the session"
+        result.not_compared[name] = "the query of the view depends on time, chance or the session"
 
 
 def _evaluated(snap: Snapshot, name: str, owner: str, query: str) -> tuple[View, View] | str:

@@ -98,7 +98,10 @@ def must_be_free(ctx: Context, tools: Tools) -> None:
     Raises HostError when the host cannot be used.
     """
     if answers(ctx, tools.service):
-        raise _foreign(tools, f"a server answers at that port, but {tools.service.data_directory} contains no cluster")
+        raise _foreign(
+            tools,
+            f"a server answers at the port {tools.service.port}, but {tools.service.data_directory} contains no cluster",
+        )
 
 
 def must_own(ctx: Context, tools: Tools) -> None:
@@ -151,7 +154,10 @@ def _hint_of_unit(unit: UnitState, lineage: Lineage) -> str:
     if not (real := lineage.unit):
         return _HINT
     alone = " (Debian's `postgresql` has no process: it only starts the unit of each cluster)" if unit.exited else ""
-    return f"set `unit` of the service to {real.removesuffix('.service')}, in which that server runs{alone}"
+    return (
+        f"set `unit` of the service to {real.removesuffix('.service')}, the unit that runs the server of this "
+        f"data directory{alone}"
+    )
 
 
 def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> str:
@@ -163,11 +169,11 @@ def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> s
     system, lock, folder = one(session, _ASK)
     if str(system) != cluster.system:
         return (
-            f"it serves the cluster {system} in {printable(str(folder), limit=200)}, but the data directory contains "
-            f"{cluster.system}"
+            f"the answering server has the cluster {system} in {printable(str(folder), limit=200)}, but the data "
+            f"directory of the service contains the cluster {cluster.system}"
         )
     if not _same(str(lock), cluster.lock):
-        return f"it is another process, with the data directory {printable(str(folder), limit=200)}"
+        return f"the answering server is another process, with the data directory {printable(str(folder), limit=200)}"
     return ""
 
 

@@ -76,7 +76,7 @@ def _of_backup(ctx: Context, location: str) -> int:
     try:
         text = Manifest.read(Store(ctx.bucket(location)), stored_backup.split(location)).tools.get("pg_dump", "")
     except (StepFailed, CouldNotVerify) as error:
-        ctx.unsure(f"the version of the backup {location}: {error.message}")
+        ctx.unsure(f"the version of the pg_dump that took the backup {location}: {error.message}")
         return 0
     found = re.search(r"\(PostgreSQL\) (\d+)", text)
     return int(found[1]) if found else 0
@@ -105,7 +105,9 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
     lone = beginning[:_FORMAT_AT] + _CUSTOM + beginning[_FORMAT_AT + 1 :]
     output = host.run((program, "--list"), deadline=ctx.deadline, stdin=lone, env=AS_CLIENT)
     if output.exit == MISSING:
-        raise NotReady(f"{host.name} has no {program}", hint=f"install it, or set {setting} to the folder of pg_restore")
+        raise NotReady(
+            f"{host.name} has no {program}", hint=f"install this program, or set {setting} to the folder of pg_restore"
+        )
     if TOO_NEW.search(output.stderr):
         raise NotReady(
             f"{host.name}: {program} is too old for the dump {name}: {printable(output.stderr, limit=200).strip()}",
@@ -132,10 +134,10 @@ def need_server(tools: Tools) -> None:
         lines = tools.host.run(("sh", "-c", _FOLDERS, "sh", tools.path("initdb")), deadline=tools.deadline).text
         found = " or ".join(dict.fromkeys(lines.splitlines()))
         raise NotReady(
-            f"{tools.host.name}: pg_restore is {client}, but the server of the restore is {server:.0f}, which does not know "
-            f"{', '.join(unknown)}",
-            hint=f"set {tools.service.setting('bin')} to a folder with both of one version, at least as new as the pg_dump "
-            f"that made the backup, such as {found or f'/usr/lib/postgresql/{client}/bin'}",
+            f"{tools.host.name}: the server of the restore has version {server:.0f} and does not know "
+            f"{', '.join(unknown)}, which pg_restore of version {client} sets",
+            hint=f"set {tools.service.setting('bin')} to a folder that has pg_restore and the server in the same version, at least "
+            f"as new as the pg_dump that made the backup, such as {found or f'/usr/lib/postgresql/{client}/bin'}",
         )
 
 
@@ -160,7 +162,8 @@ def need_running(ctx: Context, tools: Tools) -> None:
     client = tools.version("pg_restore")[0]
     if unknown := _unknown(server, client):
         raise NotReady(
-            f"{tools.host.name}: pg_restore is {client}, but the server is {server}, which does not know {', '.join(unknown)}",
+            f"{tools.host.name}: the server has version {server} and does not know {', '.join(unknown)}, which "
+            f"pg_restore of version {client} sets",
             hint=f"set {tools.service.setting('bin')} to the folder with the programs of the server, such as "
             f"/usr/lib/postgresql/{server}/bin",
         )

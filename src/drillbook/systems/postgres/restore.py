@@ -249,13 +249,13 @@ class Restoring:
         pg_restore does not run these statements when the database exists already.
         """
         pg_restore = self.tools.path("pg_restore")
-        listed = Answer(f"{self.ctx.host.name}: the archive's list")
+        listed = Answer(f"{self.ctx.host.name}: the table of contents of the archive")
         self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed, env=AS_CLIENT).check()
         wanted = "".join(line + "\n" for line in listed.text.splitlines() if _OF_DATABASE.match(line))
         if not wanted:
             return []
         self.ctx.host.put(wanted.encode("utf-8", "surrogateescape"), f"{archive}.list")
-        written = Answer(f"{self.ctx.host.name}: the properties of the database")
+        written = Answer(f"{self.ctx.host.name}: the SQL of the database's settings, grants and comment")
         chosen = f"--use-list={archive}.list"
         output = self.ctx.run(pg_restore, "--create", chosen, "--file=-", archive, sink=written, env=AS_CLIENT)
         must_be_right(self.ctx, "pg_restore", output)

@@ -185,7 +185,7 @@ class TableRestore:
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
         note = _NUMBERED.search(host.get(f"{scratch}/{TRANSACTION}"))
-        return self._facts(restored, chosen, "in the transaction that restored it", note)
+        return self._facts(restored, chosen, "in the transaction that restored the table", note)
 
     def _selection(self, archive: str, roles: Collection[str]) -> Selection:
         """Return the entries of the archive that restore the table."""
@@ -197,7 +197,7 @@ class TableRestore:
         chosen = select(found, self.table.listed, there.__contains__)
         if chosen is None:
             raise CouldNotVerify(
-                f"the list of the archive lacks the table {self.table}, which the backup contains",
+                f"the table of contents of the archive lacks the table {self.table}, which the backup contains",
                 hint="partitioned tables and foreign tables can only be restored with the whole database",
             )
         return chosen

@@ -153,7 +153,8 @@ class RowsRestore:
             if f" TABLE DATA {self.table.listed} " in line and not line.startswith(";"):
                 return line
         raise CouldNotVerify(
-            f"the list of the archive contains no rows of {self.table}", hint="restore each partition of a partitioned table"
+            f"the table of contents of the archive names no rows of {self.table}",
+            hint="restore each partition of a partitioned table",
         )
 
     def _before(self) -> str:

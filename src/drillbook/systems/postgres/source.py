@@ -190,7 +190,9 @@ class PgDumpSource(FileBackups):
             return False
         begun = self.beginning(ctx, (backup.id,)).data
         if not begun:
-            ctx.unsure(f"the roles of the backup {backup.id} of {self.name}, because its beginning cannot be read")
+            ctx.unsure(
+                f"the roles of the backup {backup.id} of {self.name}, because the beginning of this backup cannot be read"
+            )
             return None
         return b"-- PostgreSQL database cluster dump" in begun
 

@@ -30,9 +30,13 @@ def move_rdb(manual: ManualRestore) -> str:
         manual,
         f"stop the new server (`redis-cli -s {manual.folder}/redis.sock shutdown nosave`)",
         f"move `dump.rdb` and `appendonlydir` in {data} (their names are `dbfilename` and `appenddirname`) to another folder",
-        f"copy {manual.folder}/data/dump.rdb there under the name `dbfilename`, and give it to the user of the server",
-        "where the configuration has `appendonly yes`, set it to `no`, because the server would not read the RDB file",
-        after="where it had `appendonly yes`, run `redis-cli config set appendonly yes`, and write it to the configuration again",
+        f"copy {manual.folder}/data/dump.rdb to {data} under the name `dbfilename`, and give it to the user of the server",
+        "if the configuration has `appendonly yes`, change this to `appendonly no`, because otherwise the server "
+        "does not read the RDB file",
+        after=(
+            "if the configuration had `appendonly yes`, run `redis-cli config set appendonly yes`, and change "
+            "the configuration back"
+        ),
     )
 
 

@@ -52,7 +52,7 @@ class ResticInPlace(FolderInPlace):
                     f"the snapshot {backup.id} contains no entry for the folder {self.path} itself, so a restore "
                     "would lose the folder's owner and permissions; back up the folder by its path, not as `.`"
                 )
-            sink = Answer(f"{self.ctx.host.name}: the files of {backup.id}")
+            sink = Answer(f"{self.ctx.host.name}: the list of files in the backup {backup.id}")
             repository.call("ls", "--json", backup.facts["snapshot"], top, sink=sink)
         rows = [json.loads(line) for line in sink.text.splitlines() if line.strip()]
         paths = [PurePosixPath(row["path"]) for row in rows if "path" in row]

@@ -132,7 +132,7 @@ class Repository:
 
         Raises StepFailed when a snapshot cannot be read, since this snapshot may be the newest.
         """
-        sink = Answer(f"{self.host}: the snapshots of {self.name}")
+        sink = Answer(f"{self.host}: the list of snapshots of {self.name}")
         done = self.call("snapshots", "--json", sink=sink)
         if ignored := [line for line in printable(done.stderr).splitlines() if line.startswith("Ignoring ")]:
             raise self._failed("snapshots", self._finding("backup-damaged", "snapshots that can be read", ignored[0]))

@@ -294,4 +294,4 @@ def _need_restic(ctx: Context) -> None:
     said = ctx.run("restic", "version").check().text
     found = re.match(r"restic (\d+)\.(\d+)", said)
     if found is None or (int(found[1]), int(found[2])) < OLDEST:
-        raise NotReady(f"{ctx.host.name}: this restic is too old: {said[:80]}", hint=hint)
+        raise NotReady(f"{ctx.host.name}: the installed restic is too old: {said[:80]}", hint=hint)

@@ -122,7 +122,7 @@ class TarSource(FileBackups):
             tuple(
                 filter(None, ("every byte was read", "every header was parsed", "the end of the archive is there", checksum))
             ),
-            ("if a file is missing in the archive",)
+            ("files that are missing in the archive",)
             + (() if checksum else ("changed bytes inside files: tar stores no checksum of them",)),
             {
                 "entries": read.entries,

@@ -28,7 +28,12 @@ class Running(Read):
     state: Annotated[Literal["running", "paused", "stopped"], Field(description="Wanted state of the container.")] = (
         "running"
     )
-    healthy: Annotated[bool, Field(description="Wanted result of the container's health check.")] = False
+    healthy: Annotated[
+        bool,
+        Field(
+            description="True: the container's health check must report `healthy`. False: the health check may report anything."
+        ),
+    ] = False
 
     def ready(self, ctx: Context) -> None:
         """Check that the container exists."""

@@ -65,7 +65,7 @@ class Digest(Read):
         if self.sha256 and facts.get("sha256") != self.sha256:
             measured = str(facts.get("sha256", f"{len(found)} files"))
             raise StepFailed(
-                f"the digest of {self.path} differs from the expected one",
+                f"the digest of {self.path} differs from the expected digest",
                 facts=facts,
                 findings=[finding("file-content", title=self.path, wanted=self.sha256, measured=measured)],
             )

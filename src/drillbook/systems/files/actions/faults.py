@@ -62,7 +62,7 @@ class Lose(Fault):
             return self._lose_saved(ctx, path)
         manifest = archives.read(ctx, self.from_)
         if (manifest.host, manifest.path) != (ctx.host.name, path):
-            raise StepFailed(f"the archive is of {manifest.path} on {manifest.host}, not of {path} on {ctx.host.name}")
+            raise StepFailed(f"the archive contains {manifest.path} of {manifest.host}, not {path} of {ctx.host.name}")
         found = archives.survey(ctx, path)
         if found.entries is None:
             raise StepFailed(f"{ctx.host.name}: the path to delete, {path}, does not exist")

@@ -176,7 +176,7 @@ def _lacks(service: Service, what: str) -> str:
     """
     if not service.socket:
         return f"has no {what}"
-    return f"is reached by its Unix socket {service.socket} on {service.host}: packet filters do not see this path"
+    return f"is reached by its Unix socket {service.socket} on {service.host}, and packet filters do not affect Unix sockets"
 
 
 class Route(_ToPeer):

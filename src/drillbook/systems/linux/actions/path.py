@@ -83,7 +83,10 @@ class Cut(Fault):
                 return there
             if time.monotonic() > until:
                 state = "there" if there else "gone"
-                raise CouldNotVerify(f"{ctx.host.name}: its rules are {state}, but an exchange through {relay.name} {how}")
+                raise CouldNotVerify(
+                    f"{ctx.host.name}: the packet filter rules of the fault are {state}, but an exchange through "
+                    f"{relay.name} {how}"
+                )
             ctx.deadline.wait(0.1)
 
 

@@ -110,7 +110,7 @@ class Cpu(_Using):
         there = int(ctx.run("sh", "-c", "nproc 2>/dev/null || getconf _NPROCESSORS_ONLN").check().text)
         if self.workers > there:
             raise NotReady(
-                f"{ctx.host.name}: {self.workers} workers are more than its {there} processors",
+                f"{ctx.host.name}: {self.workers} workers are more than the {there} processors of this host",
                 hint=f"write `workers: {there}` or less",
             )
 
@@ -171,7 +171,8 @@ class Memory(_Using):
         allowed = min(int(available * MEMORY_SHARE), available - MEMORY_LEFT)
         if self.size > allowed:
             raise NotReady(
-                f"{ctx.host.name}: {self.size} is too much, because only {available >> 20}MiB of memory are available",
+                f"{ctx.host.name}: {self.size} is too much: {available >> 20}MiB of memory are available, and a part of "
+                "them must stay free",
                 hint=f"set `size` to at most {max(0, allowed >> 20)}MiB",
             )
 

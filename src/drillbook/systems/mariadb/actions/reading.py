@@ -185,7 +185,7 @@ class Intact(_OfServer):
         """
         silent = [key for key in names if key not in said]
         if silent and not SqlError(errors).lost:
-            raise CouldNotVerify(f"{self.service}: {silent[0]} could not be checked: {errors}")
+            raise CouldNotVerify(f"{self.service}: the table {silent[0]} could not be checked: {errors}")
         return [self._finding(key, errors) for key in silent[:1]]
 
     def _finding(self, table: str, measured: str) -> Finding:
@@ -205,7 +205,9 @@ class Content(_OfServer):
         """Facts: ``manifest`` (input for `mariadb.matches`), ``tables`` (number of tables), ``rows`` (number of rows)."""
         manifest, _ = content.measure(ctx, self._service(ctx))
         if broken := {name: table.error for name, table in manifest.tables.items() if table.error}:
-            raise CouldNotVerify(f"{self.service}: {next(iter(broken))} could not be read: {next(iter(broken.values()))}")
+            raise CouldNotVerify(
+                f"{self.service}: the table {next(iter(broken))} could not be read: {next(iter(broken.values()))}"
+            )
         rows = sum(table.rows or 0 for table in manifest.tables.values())
         return {"manifest": manifest.model_dump(mode="json"), "tables": len(manifest.tables), "rows": rows}
 
@@ -267,7 +269,9 @@ class Matches(_OfServer):
         }
         if wrong:
             raise StepFailed(
-                f"{self.service} has {len(wrong)} differences, the first in {wrong[0].title}", findings=wrong, facts=facts
+                f"{self.service} differs from the expected content in {len(wrong)} places, the first in {wrong[0].title}",
+                findings=wrong,
+                facts=facts,
             )
         if not compared:
             raise CouldNotVerify(
@@ -275,7 +279,7 @@ class Matches(_OfServer):
                 hint="the database has no tables, or `ignore` excludes all of them",
             )
         if unread := [name for name in compared if wanted.tables[name].error]:
-            raise CouldNotVerify(f"{unread[0]} could not be read: {wanted.tables[unread[0]].error}")
+            raise CouldNotVerify(f"the table {unread[0]} could not be read: {wanted.tables[unread[0]].error}")
         return facts
 
     def _wanted(self, ctx: Context) -> tuple[content.Content, dict[str, str]]:

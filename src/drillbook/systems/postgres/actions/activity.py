@@ -223,9 +223,9 @@ ORDER BY xact_start NULLS LAST LIMIT 500
 class Blocked(_Looking):
     """Show the sessions that wait for locks, the sessions that block others, and the sessions idle in a transaction."""
 
-    idle_for: Annotated[Duration, Field(ge=0, description="List only idle transactions that are at least this old.")] = (
-        Duration(10)
-    )
+    idle_for: Annotated[
+        Duration, Field(ge=0, description="List only sessions that have been idle in a transaction for at least this time.")
+    ] = Duration(10)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``blocked``: number of sessions that wait for a lock; ``waiting``: list of these sessions.

@@ -167,10 +167,15 @@ class Restore(Write):
 
     service: ServiceName
     from_: Location
-    closed: Annotated[bool, Field(description="Keep clients out until `postgres.admit`.")] = False
+    closed: Annotated[
+        bool, Field(description="Let the restored database refuse clients until the action `postgres.admit` runs.")
+    ] = False
     jobs: Jobs = 2
     temporary: Annotated[
-        bool, Field(description="Data directory of a new cluster for this run only. The cluster is removed at the end.")
+        bool,
+        Field(
+            description="Restore into a new cluster that exists only for this run. The cluster is removed at the end of the run."
+        ),
     ] = False
 
     def run(self, ctx: Context) -> Facts:
@@ -218,8 +223,8 @@ class Restore(Write):
         room = free + _present(ctx, service)
         if room < size:
             raise NotReady(
-                f"{ctx.host.name}: {service.data_directory} has {room >> 20} MiB of free space, but the database in "
-                f"the backup needs {-(-size >> 20)} MiB",
+                f"{ctx.host.name}: {service.data_directory} would have {room >> 20} MiB of free space without the "
+                f"present database, but the database in the backup needs {-(-size >> 20)} MiB",
                 hint="free some space in that file system",
             )
 

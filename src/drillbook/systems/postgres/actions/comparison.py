@@ -94,7 +94,7 @@ class Matches(Read):
                 measured = rungs.measured(snap, relations, {relation.name for relation in scope})
                 dumped = text.result()
         except (psycopg.Error, HostError) as error:
-            raise CouldNotVerify(f"{self.service} could not be compared: {reason(error)}") from error
+            raise CouldNotVerify(f"{self.service} could not be compared with the backup: {reason(error)}") from error
         judged = rungs.judged(measured, dumped, self.accept, limited=bool(self.tables))
         return self._answer(backup, tables, sequences, judged, begun - ctx.deadline.remaining())
 

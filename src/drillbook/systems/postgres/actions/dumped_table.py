@@ -48,7 +48,13 @@ class RestoreTableFromDump(RestoresSource):
         Field(description="Dump to use: `latest`, its id, or a point in time in ISO 8601 with the offset from UTC."),
     ] = "latest"
     backup: Annotated[
-        str, Field(description="Id of the dump to restore. Default: the dump verified by this run, or the newest for `at`.")
+        str,
+        Field(
+            description=(
+                "Id of the dump to restore. Default: the dump that this run verified, or else the newest dump that "
+                "`at` permits."
+            )
+        ),
     ] = ""
 
     def run(self, ctx: Context) -> Facts:

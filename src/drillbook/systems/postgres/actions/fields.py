@@ -72,7 +72,7 @@ def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
     if temporary and found not in ("absent", "empty"):
         raise NotReady(
             f"{ctx.host.name}: {tools.service.data_directory} is not empty, but a temporary cluster needs an empty folder",
-            hint="find out who uses it; a spare is empty between drills",
+            hint="find out who uses this folder; between drills, the folder of a temporary cluster must be empty",
         )
     need_ownership(ctx, tools.service)
     if tools.service.unit:

@@ -116,7 +116,7 @@ class NewestMoment(MeasuresLoss):
             query = _COMMITS.replace("n - ", f"{following % 2**32} - ")
             if (at := one(session, query, BACK)[0]) is not None:
                 yield Moment(
-                    at, "the newest commit before this server's start, whose time track_commit_timestamp recorded", 0.0
+                    at, "time of the newest commit before this server's start, recorded by track_commit_timestamp", 0.0
                 )
 
     def _columns(self, session: Connection) -> Iterator[Moment]:

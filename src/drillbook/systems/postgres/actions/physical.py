@@ -359,7 +359,10 @@ class Recover(Write):
         ),
     ] = ""
     temporary: Annotated[
-        bool, Field(description="True when `data` is a new cluster for this run only. The cluster is removed at the end.")
+        bool,
+        Field(
+            description="Restore into a new cluster that exists only for this run. The cluster is removed at the end of the run."
+        ),
     ] = False
 
     def run(self, ctx: Context) -> Facts:

@@ -63,7 +63,8 @@ class References(Read):
         wanted = self._wanted(ctx)
         if not wanted:
             raise CouldNotVerify(
-                f"the query returns no key of an object in {self.objects}", hint="check the query on the copy"
+                f"the query returns no key of an object in {self.objects}",
+                hint="run the query by hand in this database, and correct it",
             )
         prefix = self.objects.removeprefix("s3://").partition("/")[2]
         there = {key: size for key, (size, _) in Store(ctx.bucket(self.objects)).modified(prefix).items()}
@@ -107,7 +108,7 @@ class References(Read):
         return finding(
             "reference-dangling",
             title=f"{self.service} and {self.objects}",
-            wanted=f"{facts['references']} objects, each with the size that its row states",
+            wanted=f"{facts['references']} objects, each with the size that the query returns",
             measured=measured,
             evidence=(*shown, str(facts["evidence"]["file"])),
         )

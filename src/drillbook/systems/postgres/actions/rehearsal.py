@@ -165,7 +165,11 @@ class RemoveCluster(Write):
             return {"removed": False, "files": 0, "bytes": 0}
         owner = temporary.owner(tools)
         if owner != ctx.run_id:
-            whose = f"it belongs to the other run {owner}" if owner else "it is not a temporary cluster of any run"
+            whose = (
+                (f"the cluster in this folder belongs to the other run {owner}")
+                if owner
+                else ("the cluster in this folder is not a temporary cluster of any run")
+            )
             raise StepFailed(
                 f"{ctx.host.name}: {service.data_directory} must not be removed: {whose}",
                 findings=[

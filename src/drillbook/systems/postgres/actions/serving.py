@@ -144,7 +144,7 @@ class Sql(Read):
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that runs the step's `undo_query`. Without this parameter, the undo does nothing."""
         if self.effect is Effect.READ or not self.undo_query:
-            return Undo.nothing("reads only" if self.effect is Effect.READ else "the drill declares no `undo_query`")
+            return Undo.nothing("reads only" if self.effect is Effect.READ else "the step declares no `undo_query`")
         return Undo.by_action(
             "postgres.sql",
             service=self.service,

@@ -297,10 +297,13 @@ class RestoreTable(_OfOneTable):
     UNDO_ACTIONS = ("postgres.admit_table",)
     UNDO_BY = "closed"
 
-    closed: Annotated[bool, Field(description="Allow readers, but refuse writers until `postgres.admit_table` runs.")] = (
+    closed: Annotated[
+        bool,
+        Field(description="Let clients read the restored table, but not write to it, until `postgres.admit_table` runs."),
+    ] = False
+    replace: Annotated[bool, Field(description="Drop the existing table in the transaction that restores the table.")] = (
         False
     )
-    replace: Annotated[bool, Field(description="Drop the existing table in the same transaction.")] = False
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.

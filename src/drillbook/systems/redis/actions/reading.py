@@ -87,11 +87,15 @@ def _unhealthy(facts: Facts) -> list[tuple[str, str]]:
     checks = [
         (facts["role"] == "master", "role master", f"role {facts['role']}"),
         (not facts["loading"], "all data loaded", "still loading its data"),
-        (disk["save_status"] == "ok", "the last background save successful", f"its status is {disk['save_status']}"),
+        (
+            disk["save_status"] == "ok",
+            "the last background save successful",
+            f"the status of the last background save is {disk['save_status']}",
+        ),
         (
             not disk["append_only"] or disk["append_status"] == "ok",
             "a writable append-only file",
-            f"status of the last write: {disk['append_status']}",
+            f"status of the last write to the append-only file: {disk['append_status']}",
         ),
         (
             not full,

@@ -29,7 +29,7 @@ class Matches(Read):
         Field(description="Service whose host is used when the step names no `hosts`. Both files are on that host."),
     ] = None
     file: Annotated[str, Field(pattern=r"^/", description="Path of the env file on the host.")]
-    template: Annotated[str, Field(pattern=r"^/", description="Path of its template on the host.")]
+    template: Annotated[str, Field(pattern=r"^/", description="Path of the env file's template on the host.")]
 
     def ready(self, ctx: Context) -> None:
         """Check that the template can be read."""

@@ -154,7 +154,7 @@ def _text(ctx: Context, path: str) -> str:
             hint="correct `env_file` in the inventory, or connect as a user who may read that file",
         )
     if len(data) > LIMIT:
-        raise NotReady(f"{ctx.host.name}: {path} is larger than {LIMIT >> 10} KiB, the limit", hint="correct `env_file`")
+        raise NotReady(f"{ctx.host.name}: {path} is larger than the limit of {LIMIT >> 10} KiB", hint="correct `env_file`")
     return data.decode("utf-8", "surrogateescape")
 
 

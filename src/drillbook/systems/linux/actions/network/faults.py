@@ -162,7 +162,9 @@ class _Filtered(Fault):
                 return False
             if time.monotonic() > until:
                 state = {0: "there", ABSENT: "gone"}.get(there, "only partly set")
-                raise CouldNotVerify(f"{ctx.host.name}: the rules {rules.name} are {state}, but a connection {seen}")
+                raise CouldNotVerify(
+                    f"{ctx.host.name}: the packet filter rules {rules.name} are {state}, but a trial connection {seen}"
+                )
             ctx.deadline.wait(0.1)
 
     def _tries(self, ctx: Context) -> str | None:

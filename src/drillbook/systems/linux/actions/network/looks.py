@@ -49,7 +49,7 @@ class Capture(Read):
     @model_validator(mode="after")
     def _some_port(self) -> Self:
         if self.service is None and self.port is None:
-            raise ValueError("select the traffic: `service` or `port`")
+            raise ValueError("select the traffic by `service` or `port`")
         return self
 
     def ready(self, ctx: Context) -> None:
