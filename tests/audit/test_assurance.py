@@ -165,7 +165,7 @@ def test_without_an_anchor_an_audit_says_so(bench, audit):
         3,
         (
             "The record is complete, compared with no anchor. The only trusted signature of the record is that of this machine's own key, and "
-            "nobody else vouches for it"
+            "nobody else vouches for the record"
         ),
     )
     assert "There is no anchor to compare with" in said

@@ -131,7 +131,7 @@ def finished(run):
             "7d",
             State.OVERDUE,
             "",
-            "by the schedule in the drill's file today, every 7 d with a grace of 1 d: the newest schedule in the record is every 30 d with a grace of 1 d",
+            "by the schedule in the present file of the drill, every 7 d with a grace of 1 d: the newest schedule in the record is every 30 d with a grace of 1 d",
         ),
         (
             "7d",

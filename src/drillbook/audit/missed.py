@@ -133,7 +133,7 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
 def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
     where = f" in {place}, only in {elsewhere}" if elsewhere else ""
     why = (
-        f"the schedule in the drill's file asks for a run every {seconds(one.every or 0.0)}, but the record has "
+        f"the schedule in the file of the drill asks for a run every {seconds(one.every or 0.0)}, but the record has "
         f"no such run{where}"
     )
     return MissedRow(
@@ -183,13 +183,13 @@ def _changed(terms: Terms, span: Span, known: Known) -> str:
 def _by_file(terms: Terms, span: Span) -> str:
     """Return a text that tells that only the present file has the schedule of a span. It is empty otherwise."""
     if terms.today and not terms.recorded:
-        return f"by the schedule in the drill's file today, {_said(terms.today)}: the record has no schedule"
+        return f"by the schedule in the present file of the drill, {_said(terms.today)}: the record has no schedule"
     held = terms.recorded[-1].schedule if terms.unrecorded else None
     if span.until is None and terms.today and terms.unrecorded and not (held and held.every <= terms.today.every):
         recorded = _said(held) if held else "none"
         return (
-            f"by the schedule in the drill's file today, {_said(terms.today)}: the newest schedule in the record "
-            f"is {recorded}"
+            f"by the schedule in the present file of the drill, {_said(terms.today)}: the newest schedule in the "
+            f"record is {recorded}"
         )
     return ""
 

@@ -60,7 +60,7 @@ class Progress:
         """Describe the rate and the expected end in one line."""
         done, found = f"{self.ended} of {self.total}", self.estimate(now)
         if found is None:
-            return f"{done}; no estimate of the end before {FEWEST} drills have ended"
+            return f"{done}; no estimate of the campaign's end before {FEWEST} drills have ended"
         if self.ended == self.total:
             return f"{done}; {found.a_minute:.1f} a minute"
         return (
