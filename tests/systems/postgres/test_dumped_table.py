@@ -264,7 +264,10 @@ def start(cluster, folder):
         ({"format": "custom", "rows_by_table": {"public.types": 3}}, ""),
         ({"format": "plain", "rows_by_table": {"public.types": 3}}, "a dump in the format plain cannot restore one table"),
         ({"format": "custom", "rows_by_table": {"other.types": 3}}, "the dump contains no rows of public.types"),
-        ({"format": "tar", "tables": 2000, "rows_by_table": {f"t{n}": 1 for n in range(1000)}}, "only 1000 of its 2000"),
+        (
+            {"format": "tar", "tables": 2000, "rows_by_table": {f"t{n}": 1 for n in range(1000)}},
+            "only 1000 of the dump's 2000",
+        ),
     ],
 )
 def test_a_verified_dump_without_the_table_is_unfit(checked, said):

@@ -85,7 +85,7 @@ def test_a_unit_in_the_wrong_state(managed, name, params, before, said, after):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("X" * (65 << 10), "is larger than 64 KiB"), ("OTHER=1\n", "has no variable LEVEL to remove")],
+    [("X" * (65 << 10), "is larger than the limit of 64 KiB"), ("OTHER=1\n", "has no variable LEVEL to remove")],
     ids=["size", "variable"],
 )
 def test_an_env_file_that_is_not_as_the_step_needs_it(ground, text, said):

@@ -359,10 +359,7 @@ class Recover(Write):
         ),
     ] = ""
     temporary: Annotated[
-        bool,
-        Field(
-            description="Restore into a new cluster that exists only for this run. The cluster is removed at the end of the run."
-        ),
+        bool, Field(description="Restore into a new cluster for this run only. The run removes this cluster at its end.")
     ] = False
 
     def run(self, ctx: Context) -> Facts:
