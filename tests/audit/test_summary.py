@@ -586,7 +586,7 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     assert summary.standing([in_time, lossy, reserved, whole]) == (
         "Fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
     )
-    reason = "The recovery point was measured with a fresh backup, not a routine one."
+    reason = "The recovery point was measured with a fresh backup, not with a routine backup."
     assert ("With a reservation", reason) in summary.rules([reserved])
     assert [name for name, _ in summary.rules([whole])] == ["Fully proven"]
 
