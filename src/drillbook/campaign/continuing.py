@@ -60,8 +60,11 @@ def refuse(state: CampaignState, own: str, on: str) -> None:
         raise UsageError(
             f"the campaign was begun or resumed at {begun}, but this project is at {own}; both projects could drill the "
             "same sites",
-            hint="resume the campaign there. If this is impossible, because the project was moved or lost or its "
-            "machine has a new host name, run `invoke drill.recover`, and begin a new campaign",
+            hint=(
+                "resume the campaign in the other project. If this is impossible, because the other project was "
+                "moved or lost or its machine has a new host name, run `invoke drill.recover`, and begin a new "
+                "campaign"
+            ),
         )
     if not on and (far := away(state, own)):
         raise UsageError(

@@ -84,7 +84,10 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
         raise UsageError(
             f"{artefacts.PIPELINE_VARIABLE} does not name the CI pipeline, so runs of an older "
             "pipeline could be taken for runs of this pipeline",
-            hint="set it to the same value in all jobs of a pipeline, as `invoke campaign --matrix` does; see docs/campaigns.md",
+            hint=(
+                "set this variable to the same value in all jobs of a pipeline, as `invoke campaign --matrix` "
+                "does; see docs/campaigns.md"
+            ),
         )
     now, succeeded = artefacts.attempt_of_pipeline(), artefacts.all_succeeded()
     found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline, now, succeeded=succeeded)
