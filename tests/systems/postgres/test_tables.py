@@ -211,7 +211,7 @@ def test_a_table_comes_back_although_rows_violate_its_foreign_key(place, primary
     primary.sql(later)
     facts = restore(place, backup, table, replace=replace)
     assert facts["broken_references"] == ["lines_order_id_fkey of public.lines"]
-    assert facts["compared"] == "in the transaction that restored it"
+    assert facts["compared"] == "in the transaction that restored the table"
     key = "SELECT convalidated FROM pg_constraint WHERE conname = 'lines_order_id_fkey'"
     assert primary.sql(key) == [(False,)]
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
