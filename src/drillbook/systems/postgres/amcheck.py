@@ -182,7 +182,8 @@ def need(session: Connection, *, borrow: bool) -> tuple[Any, ...] | None:
         )
     if found is None and not one(session, _AVAILABLE)[0]:
         raise CouldNotVerify(
-            "the extension amcheck is not available on the server", hint="install PostgreSQL's contrib modules on the server's host"
+            "the extension amcheck is not available on the server",
+            hint="install PostgreSQL's contrib modules on the server's host",
         )
     return found
 
