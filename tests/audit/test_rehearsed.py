@@ -115,13 +115,13 @@ def test_the_screen_shows_the_figures(book, capsys):
 
 
 def test_the_name_of_a_backup_stays_on_one_line(book, chrome, tmp_path):
-    """A long basis of the loss beside it takes no space from the names."""
+    """A long basis of the loss beside it takes no space from the names, even in the narrowest table with columns."""
     rehearse(book)
     made = audited(book)
     long = replace(
         made.rehearsed[0], drill="rehearse-database", service="database", source="database_dumps", basis=f"{BASIS}; " * 9
     )
-    page = opened(chrome, tmp_path, html.render(replace(made, rehearsed=(long,))), 1280)
+    page = opened(chrome, tmp_path, html.render(replace(made, rehearsed=(long,))), 740)
     (name,) = page.run(
         "[...document.querySelectorAll('tbody th bdi')].filter((one) => one.textContent === 'database_dumps')"
         ".map((one) => one.getClientRects().length)"
