@@ -8,14 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from drillbook.campaign import place, worker
+from drillbook.campaign import continuing, place, worker
 from drillbook.campaign.attempt import Job
 from drillbook.campaign.executor import LOCAL_CLUSTER, ON_THIS_MACHINE
 from drillbook.campaign.processes import Processes
 from drillbook.campaign.record import Intent
-from drillbook.cli import campaign as cli
 from drillbook.errors import UsageError
-from drillbook.project.project import Project
 
 JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="", entry={"inventory": "x"})
 
@@ -101,7 +99,7 @@ def reached(project, name, begun="", *, resumed=(), executor="processes", on="")
     started, controllers = SimpleNamespace(campaign="c"), [(executor, begun), *resumed]
     state = SimpleNamespace(start=started, controllers=controllers, open={"s0": Intent("run-s0", name)})
     try:
-        cli._reachable(state, cli._own(Project(project)), on)
+        continuing.refuse(state, place.name_of(project), on)
     except UsageError as error:
         return not any(
             text in str(error) for text in ("other machines started drills at some sites", "was begun or resumed at")
@@ -174,7 +172,7 @@ def test_a_place_whose_file_stays_empty_is_told(project, monkeypatch):
     with pytest.raises(OSError, match="is empty"):
         place.here(project)
     with pytest.raises(UsageError, match=r"which identifies this project, cannot be used: .* is empty"):
-        cli._own(Project(project))
+        place.name_of(project)
 
 
 def test_a_place_whose_file_is_damaged_is_told_as_a_mistake(project):
@@ -183,11 +181,11 @@ def test_a_place_whose_file_is_damaged_is_told_as_a_mistake(project):
     with pytest.raises(OSError, match="is damaged"):
         place.here(project)
     with pytest.raises(UsageError, match=r"cannot be used: .*\.place is damaged: .* not ASCII"):
-        cli._own(Project(project))
+        place.name_of(project)
 
 
 def test_a_place_that_cannot_be_stored_is_told_as_a_mistake(project):
     (project / "reports").mkdir()
     (project / "reports" / ".place").mkdir()
     with pytest.raises(UsageError, match="cannot be used: Is a directory"):
-        cli._own(Project(project))
+        place.name_of(project)
