@@ -106,6 +106,8 @@ def test_the_drill_of_the_page_finds_the_cause_measures_rto_and_rpo_and_proves_t
     for _ in range(20 if tiers.ALL else 3):
         healthy = folder.run("diagnose", "web", "--inventory", "shop", timeout=60)
         assert healthy.returncode == 0, healthy.stdout + healthy.stderr
+    checked = folder.run("drill.check", "shop-lost", "--inventory", "shop", timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     done = folder.run("drill", "shop-lost", "--inventory", "shop", timeout=180)
     result = folder.result()
     said = done.stdout + done.stderr

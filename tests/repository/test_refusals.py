@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.sdk.action import Action, find, known_names
 from tests.repository import refusal_tests
 
 SOURCE = Path(__file__).parents[2] / "src" / "drillbook"
@@ -102,6 +103,47 @@ SUCCEEDS_IN: dict[str, str] = {
 """Reasons whose check succeeds in another test than the one that sees the refusal, or in that of another system: this
 test.
 """
+_UNDO = "is the undo of another action, whose check covers both"
+_AFTER = "is needed only after another step of the drill, which prepares it"
+_LOGIN = "asks what every login may ask; the check of logins tries the login of steps in `verify`"
+_NETWORK = "asks over the network, and an absent answer is what it measures"
+_EVERYBODY = "reads what every account of a host may read, and tells what it may not see"
+_WRITE = "needs a right that only a write can show"
+UNCHECKED: dict[str, str] = {
+    "content.matches": _AFTER,
+    "diagnosis.finds": "uses checks of which each may be without an answer",
+    "host.memory": _EVERYBODY,
+    "host.oom_kills": _EVERYBODY,
+    "http.flow": _NETWORK,
+    "http.health": _NETWORK,
+    "http.load": _NETWORK,
+    "http.responds": _NETWORK,
+    "port.owner": _EVERYBODY,
+    "postgres.admit": _AFTER,
+    "postgres.admit_table": _AFTER,
+    "postgres.blocked": _LOGIN,
+    "postgres.clear_restore": _UNDO,
+    "postgres.connections": _LOGIN,
+    "postgres.healthy": _LOGIN,
+    "postgres.indexes": _LOGIN,
+    "postgres.locks": _LOGIN,
+    "postgres.plans": _LOGIN,
+    "postgres.remove_cluster": _UNDO,
+    "postgres.statements": _LOGIN,
+    "postgres.stop_wal": _UNDO,
+    "postgres.terminate": "ends sessions that may not exist yet",
+    "prometheus.alerts": _NETWORK,
+    "qdrant.put_back": _UNDO,
+    "qdrant.remove_strays": _UNDO,
+    "redis.mark": _WRITE,
+    "redis.unmark": _UNDO,
+    "relay.open": _AFTER,
+    "relay.status": _NETWORK,
+    "s3.undelete": _UNDO,
+    "s3.unwrite": _UNDO,
+    "tcp.open": _NETWORK,
+}
+"""Actions without a check before the drill, each with the reason."""
 
 Run = tuple[str, ...]
 
@@ -251,6 +293,11 @@ def forwarding() -> dict[str, list[Reason]]:
         if not reason.runs:
             found[reason.place].append(reason)
     return found
+
+
+def test_every_action_has_a_check_before_the_drill_or_a_reason_for_none():
+    kinds = {name: find(name) for name in known_names() if find(name).__module__.startswith("drillbook.")}
+    assert {name for name, kind in kinds.items() if kind.ready is Action.ready} == UNCHECKED.keys()
 
 
 def test_every_refusal_says_what_to_do():

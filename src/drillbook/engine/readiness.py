@@ -126,6 +126,8 @@ class _Check:
     """First bytes of backups that commands printed. The key consists of the backup source, the host and the account of the
     command. The checks of all steps share this mapping; see ``Context.printed``.
     """
+    unanswered: set[tuple[str, str, bool]]
+    """Logins that failed in the check of another step; see ``Context.unanswered``."""
     logins: Logins
     """Logins that were tried for the steps of the phase `verify`. The checks of all steps share them."""
 
@@ -148,6 +150,7 @@ class _Check:
                 disturbed=self.disturbed,
                 verified=self.verified,
                 printed=self.printed,
+                unanswered=self.unanswered,
                 doubt=doubt,
                 aside=aside,
             )
@@ -175,6 +178,7 @@ def _checks(stage: Stage) -> list[_Check]:
     """
     checks: list[_Check] = []
     printed: dict[tuple[str, ...], Any] = {}
+    unanswered: set[tuple[str, str, bool]] = set()
     programs, names, logins = Programs(), stage.names(), Logins()
     changed = disturbed = False
     verified = sources_verified(stage.plan.steps)
@@ -187,7 +191,7 @@ def _checks(stage: Stage) -> list[_Check]:
         for host in step.hosts:
             become = stage.become(step.id, host)
             programs.expect(host, become.user if become else "", wanted)
-            checks.append(_Check(step, host, action, programs, changed, disturbed, verified, printed, logins))
+            checks.append(_Check(step, host, action, programs, changed, disturbed, verified, printed, unanswered, logins))
         changed = changed or step.effect is Effect.WRITE
         disturbed = disturbed or (step.effect is Effect.FAULT and isinstance(action, Action) and action.ANY_DATA)
     return checks

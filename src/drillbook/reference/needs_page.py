@@ -14,7 +14,9 @@ Every host needs an SSH server, a POSIX shell and the usual small programs: %s. 
 `setsid` and for reboots cron ([safety](safety.md)). Nothing is installed on a host; programs that a drill sends are removed at
 the end of the run.
 
-`invoke drill.check NAME` tells all that is missing for a drill at once: hosts, accounts of `become`, programs, files, probes.
+`invoke drill.check NAME` tells at once what is missing for a drill, as far as this can be seen without a change: hosts, accounts
+of `become`, programs, paths, tables, rights and probes. It does not see what a shell, a script or another program starts in turn,
+nor a right that shows only when something is written. What an earlier step may still supply, it lists as `not verified`.
 `become` and `run_as` change the account that needs the rights. Of commands joined by *or*, one is enough. Actions of plugins are
 not listed. Where a step uses a store, the controller needs access to it as well: it makes the signed URLs with which hosts transfer
 files, and reads and writes the manifests.

@@ -89,6 +89,12 @@ class Context:
 
     The `ready` checks of all steps share this mapping.
     """
+    unanswered: set[tuple[str, str, bool]] = field(default_factory=set)
+    """Logins that failed in the `ready` check of another step: the service, the database, and True for the application's
+    role. They are not tried again, because servers lock an account after several wrong passwords.
+
+    The `ready` checks of all steps share this set.
+    """
     former: frozenset[str] = frozenset()
     """Names of the hosts on which the run's temporary files are in the folder that older versions of Drillbook used. This
     happens only when an older version began the run and this version recovers it.

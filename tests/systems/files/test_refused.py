@@ -3,10 +3,11 @@
 import os
 import shutil
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
-from drillbook.errors import CouldNotVerify
+from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.sdk.action import find
 from drillbook.sdk.service import Http
 from drillbook.systems.files import archives
@@ -202,6 +203,24 @@ def test_the_newest_write_needs_gnu_find_and_the_account(ground, monkeypatch, fi
 
     refused_until(lambda: newest.ready(ground.ctx()), said, mend)
     assert newest.run(ground.ctx())["newest_moment"]
+
+
+def test_a_list_of_digests_that_is_absent_refuses_a_comparison_that_works_with_it(ground):
+    (ground.root / "page").write_text("page\n")
+    ground.services["www"] = Folder(name="www", host="here", path=str(ground.root))
+    action = find("files.recorded").model_validate({"service": "www", "digests": "SUMS"})
+    with pytest.raises(StepFailed, match="does not exist"):
+        action.run(ground.ctx())
+    told = []
+    action.ready(replace(ground.ctx(), changed=True, doubt=told.append))
+    assert ["an earlier step may change this" in text for text in told] == [True]
+    text = f"{sha256(b'page' + bytes([10])).hexdigest()}  page\n"
+    refused_until(
+        lambda: action.ready(ground.ctx()),
+        "the list of digests SUMS of www does not exist, or cannot be read",
+        lambda: (ground.root / "SUMS").write_text(text),
+    )
+    assert action.run(ground.ctx())["compared"] == 1
 
 
 @pytest.mark.parametrize(

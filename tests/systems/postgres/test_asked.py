@@ -150,6 +150,13 @@ def test_a_server_that_does_not_answer_is_left_to_the_drill(place, primary):
     away = primary.service.model_copy(update={"name": "away", "port": free_port()})
     place.extra["away"] = away
     action = place.action("postgres.explain", service="away", query="SELECT 1")
-    action.ready(place.context())
+    context = place.context()
+    action.ready(context)
+    assert context.unanswered == {("away", "", False)}, "the next step does not ask again"
+    place.extra["away"] = primary.service.model_copy(update={"name": "away"})
+    place.action("postgres.explain", service="away", query="SELECT 1 FROM later").ready(
+        replace(place.context(), unanswered=context.unanswered)
+    )
+    place.extra["away"] = away
     with pytest.raises(DrillbookError, match="refused"):
         action.run(place.context())

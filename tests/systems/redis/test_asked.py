@@ -60,6 +60,8 @@ def test_a_right_that_is_missing_refuses_a_step_that_works_with_it(server, allow
 def test_a_server_that_does_not_answer_is_left_to_the_drill(server, allow):
     server.service = server.service.model_copy(update={"port": free_port()})
     action = server.action("redis.usage", service="cache")
-    action.ready(server.context())
+    context = server.context()
+    action.ready(context)
+    assert context.unanswered == {("cache", "", False)}, "the next step does not ask again"
     with pytest.raises(DrillbookError, match="refused"):
         action.run(server.context())

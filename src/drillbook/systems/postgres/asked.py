@@ -45,13 +45,14 @@ def ask(
     A sandbox is not asked, because it does not exist yet. A server that does not answer or refuses the login is left to
     the drill, which may start it, and to the check of logins.
     """
-    if is_sandbox(service):
+    if is_sandbox(service) or (login := (service.name, database or "", as_user)) in ctx.unanswered:
         return
     with ExitStack() as stack:
         try:
             session = stack.enter_context(connected(ctx, service, database=database, as_user=as_user))
             session.execute(_LIMITS)
         except (psycopg.Error, DrillbookError, OSError):
+            ctx.unanswered.add(login)
             return
         try:
             question(session)

@@ -19,12 +19,13 @@ def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
     """
     from redis.exceptions import NoPermissionError  # noqa: PLC0415  slow to load
 
-    if is_sandbox(service):
+    if is_sandbox(service) or (login := (service.name, "", False)) in ctx.unanswered:
         return
     try:
         with connected(ctx, service) as session:
             answers = session.batch(commands)
     except (DrillbookError, OSError):
+        ctx.unanswered.add(login)
         return
     for command, answer in zip(commands, answers, strict=True):
         if isinstance(answer, NoPermissionError) or (isinstance(answer, Exception) and "unknown command" in str(answer)):

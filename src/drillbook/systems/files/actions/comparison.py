@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk import host_programs, stored_backup
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.backup_source import parsed_moment
 from drillbook.sdk.host import as_user
+from drillbook.sdk.service import is_sandbox
 from drillbook.systems.files import archives
 from drillbook.systems.files.archives import Entry
 from drillbook.systems.files.service import Folder
@@ -212,10 +213,27 @@ class Recorded(Read):
         """Return True. The content is always compared."""
         return True
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the list of digests can be read. In a sandbox there is nothing to read yet."""
+        copy = ctx.service(self.service, Folder)
+        if is_sandbox(copy) or not (self.known("digests") and self.known("below")):
+            return
+        words = (*as_user(copy.run_as, ()), "sh", "-c", 'cd -- "$1" && test -r "$2"', "sh", self._path(copy), self.digests)
+        if not ctx.run(*words).ok:
+            ctx.lacking(
+                NotReady(
+                    f"{ctx.host.name}: the list of digests {self.digests} of {copy.name} does not exist, or cannot be read",
+                    hint="correct `digests` and `below`, or restore the list with the files",
+                )
+            )
+
+    def _path(self, copy: Folder) -> str:
+        return f"{copy.path}/{self.below}".rstrip("/")
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``compared`` (number of files)."""
         copy = ctx.service(self.service, Folder)
-        path = f"{copy.path}/{self.below}".rstrip("/")
+        path = self._path(copy)
         sink = Answer(f"{ctx.host.name}: the comparison with {self.digests}")
         words = (*as_user(copy.run_as, ()), "sh", "-c", _RECORDED, "sh", path, self.digests)
         output = ctx.host.run(words, deadline=ctx.deadline, sink=sink)
