@@ -16,7 +16,6 @@ from invoke.exceptions import Exit as InvokeExit
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
-from invoke.parser.parser import Parser
 from invoke.program import Program
 
 from drillbook import __version__
@@ -40,6 +39,9 @@ class Drillbook(Program):
     this program.
     """
 
+    _all = False
+    """True while the options that have no effect are read, too."""
+
     def core_args(self) -> list[Argument]:
         """Return the options of Invoke itself. The help text of ``--dry`` describes the meaning of this option in
         Drillbook.
@@ -53,14 +55,16 @@ class Drillbook(Program):
         """Parser context with the options that are allowed before the first task. These options print help, lists and
         completions, and ``--dry`` requests a dry run.
         """
-        return ParserContext(args=[option for option in self.core_args() if option.name in OFFERED])
+        options = [*super().initial_context.args.values(), *(self.task_args() if self._all else [])]
+        return ParserContext(args=[option for option in options if self._all or option.name in OFFERED])
 
     def parse_core_args(self) -> None:
         """Parse the options before the first task. Raises ParseError for an option of Invoke that has no effect in this
         program.
         """
-        every = [*self.core_args(), *self.task_args()]
-        self.core = Parser(initial=ParserContext(args=every), ignore_unknown=True).parse_argv(self.argv[1:])
+        self._all = True  # they are read to be refused by name
+        super().parse_core_args()
+        self._all = False
         given = next((one for one in self.core[0].args.values() if one.got_value and one.name not in OFFERED), None)
         if given is not None:
             option = next((flag for flag in _flags(given) if flag in self.argv), _flags(given)[0])
@@ -95,7 +99,9 @@ class Drillbook(Program):
             super().parse_cleanup()
 
     def no_tasks_given(self) -> None:
-        """Print where to begin, and end with the exit status 0."""
+        """Print where to begin, and end with the exit status 0. Invoke calls this method so that programs replace it: its own
+        prints the list of all tasks.
+        """
         sys.stdout.write(f"{start_screen.text()}\n")
         raise InvokeExit
 
