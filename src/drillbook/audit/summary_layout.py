@@ -38,9 +38,9 @@ STANDING, MEANS, ALERT = Text(17.8, 100), Text(15.4, 122), Text(16.9, 102)
 NOTE, TERM, OTHERS, NEVER_ROW = Text(13.1, 132), Text(12.4, 108), Text(11.8, 138), Text(13.8, 70)
 NAME_LETTERS = 13
 """Number of letters in a line of a cell with the name of a service."""
-FULL, DENSE = Text(13.7, 22), Text(12.2, 26)
+FULL, DENSE = Text(13.7, 22), Text(11.7, 26)
 """Lines of a cell with a figure, in a table with all details and in a dense one."""
-FULL_PAD, DENSE_PAD = 7.0, 5.0
+FULL_PAD, DENSE_PAD = 7.0, 4.6
 
 
 @dataclass(frozen=True, slots=True)
