@@ -31,15 +31,19 @@ CREATE DATABASE shop OWNER clerk;
 CREATE TABLE goods AS SELECT n AS id, 'good ' || n AS name FROM generate_series(1, 1000) AS n;
 ALTER TABLE goods OWNER TO clerk;
 SQL
-seq 1 500 | sed 's/.*/SET key:& value-&/' | redis-cli >/dev/null
+sed -i 's/^port 6379$/port 6380/' /etc/redis/redis.conf
+systemctl restart redis-server
+until redis-cli -p 6380 ping >/dev/null 2>&1; do sleep 0.05; done
+seq 1 500 | sed 's/.*/SET key:& value-&/' | redis-cli -p 6380 >/dev/null
 """
+"""Content of the site. Its Redis listens on another port than usual."""
 # Content, owners, settings and units of the site, without its caches and logs.
 STATE = """
 cd /
 find /etc/nginx /etc/postgresql /var/www /var/lib/uploads -printf '%y %m %u:%g %p %l\\n' | sort
 find /etc/nginx /etc/postgresql /var/www -type f -exec md5sum {} + | sort
 runuser -u postgres -- psql -At shop -c "SELECT count(*), md5(string_agg(id || name, '' ORDER BY id)) FROM goods"
-redis-cli dbsize
+redis-cli -p 6380 dbsize
 systemctl is-active nginx app redis-server postgresql@17-main
 iptables -S
 find / -xdev -name '*drillbook*' -not -path '/proc/*' -not -path '/var/lib/postgresql/*' 2>/dev/null

@@ -36,7 +36,7 @@ def test_init_describes_the_services_of_a_host_and_changes_nothing(estate, tmp_p
         "database": ("postgres", "postgresql@17-main", 5432),
         "nginx": ("http", "nginx", 80),
         "app": ("http", "app", 8000),
-        "redis-server": ("redis", "redis-server", 6379),
+        "redis-server": ("redis", "redis-server", 6380),
     }
     assert services["database"].data_directory == "/var/lib/postgresql/17/main"
     assert services["redis-server"].data_directory == "/var/lib/redis"
