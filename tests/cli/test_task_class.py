@@ -162,7 +162,7 @@ def test_a_forgotten_value_is_told_in_a_sentence(path, flag, capsys):
             program().run(["drillbook", *argv])
         said = capsys.readouterr().err
         assert ended.value.code == 2, said
-        assert re.match(rf"{re.escape(path)}: --[a-z-]+ needs a value\b", said), said
+        assert re.match(rf"error: {re.escape(path)}: --[a-z-]+ needs a value\b", said), said
         assert "Argument" not in said
 
 
