@@ -53,6 +53,18 @@ def test_a_login_that_the_server_refuses_is_named_with_its_step(folder):
     )
 
 
+def test_a_table_that_is_absent_refuses_the_drill_unless_an_earlier_step_may_make_it(folder):
+    verify = "verify:\n  - postgres.sql: {service: app, query: SELECT 1 FROM gone}\n"
+    make = "inject:\n  - postgres.sql: {service: app, query: CREATE TABLE gone (), effect: write, as: admin}\n"
+    assert checked(folder, verify) == (4, "")
+    status, said = checked(folder, make + verify)
+    assert (status, said.partition("app: ")[2]) == (
+        3,
+        'the step could not query its tables: relation "gone" does not exist; an earlier step may change this',
+    )
+    assert checked(folder, "verify:\n  - postgres.explain: {service: app, query: SELECT 1}\n") == (0, "")
+
+
 def test_a_database_that_an_earlier_step_may_create_is_no_problem(folder):
     verify = "verify:\n" + QUERY.replace("MORE", ", database: nowhere")
     status, said = checked(folder, verify)
