@@ -73,6 +73,20 @@ def agree(folder, stdout, returned, status, verdict):
         assert not bad
 
 
+def test_a_suite_that_left_nothing_in_place_is_not_recovered_by_name(folder):
+    for name in ("sample", "second"):
+        folder.write("", name)
+    (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample, second]\n")
+    assert folder.run("drill", "all").returncode == 0
+    suite = folder.latest.name
+    for options in (["--from-backup"], ["--settled", "--reason", "gone"]):
+        done = folder.run("drill.recover", suite, *options)
+        assert done.returncode == 2
+        said = " ".join(done.stderr.split())
+        assert f"no drill of {suite} left changes in place" in said
+        assert "none" not in said
+
+
 def test_a_suite_as_json(folder):
     folder.write(BREAK + "restore:\n" + step(["rm", "DIR/broken"]))
     (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample]\n")

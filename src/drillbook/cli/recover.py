@@ -112,8 +112,12 @@ def single(project: Project, run: str, flag: str) -> RunState:
         raise UsageError(f"{flag} needs the name of one run", hint="see `invoke drill.list`")
     found = [RunState(folder) for folder in project.runs_of(run, lost=True)]
     broken = [state for state in found if state.damage or state.needs_recovery]
+    if len(found) > 1 and not broken:
+        raise UsageError(
+            f"{flag} needs the name of one run, and no drill of {run} left changes in place", hint="see `invoke drill.list`"
+        )
     if len(found) > 1 and len(broken) != 1:
-        names = ", ".join(state.folder.name for state in broken) or "none"
+        names = ", ".join(state.folder.name for state in broken)
         raise UsageError(
             f"{flag} needs the name of one run; of the drills in {run}, these left changes in place: {names}",
             hint="name one of them",
