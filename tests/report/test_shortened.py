@@ -33,6 +33,11 @@ URL = "http://127.0.0.1:8000/api/v1/documents"
             "api_files, guestbook and vectors ar…: install the Docker lab",
         ),
         ("two\nlines", 20, "two\\nlines"),
+        (
+            "shop ended failed: a long reason (1 finding; never passed)",
+            56,
+            "shop ended failed: a long rea… (1 finding; never passed)",
+        ),
     ],
 )
 def test_the_address_is_cut_and_not_the_reason(text, most, told):

@@ -13,7 +13,7 @@ from drillbook.report.figures import one_line
 MOST_COMMAND = 32
 """Largest length to which a command is cut if its sentence is too long."""
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s/'\"`<>]+)([^\s'\"`<>]*?)(?=[.,;:)]*(?:[\s'\"`<>]|$))")
-_LAST_CLAUSE = re.compile(r"[:;] [^:;]+$")
+_LAST_CLAUSE = re.compile(r" \([^()]+\)$|[:;] [^:;]+$")
 _COMMAND = re.compile(rf"`([^`\n]{{{MOST_COMMAND}}})[^`\n]+`")
 
 
