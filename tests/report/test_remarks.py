@@ -84,7 +84,7 @@ def test_the_remark_of_a_rehearsal_tells_of_no_fault() -> None:
         assert "fault" not in text
 
 
-REMOVED = f"O{REMOVED_BY[1:]}"
+REMOVED = f"O{REMOVED_BY[1:]}".removesuffix(" {reservation}")
 
 
 def test_each_mark_has_its_meaning_in_the_legend() -> None:

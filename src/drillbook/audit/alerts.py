@@ -260,7 +260,7 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
         else:
             found[goal.service] = f"{goal.service} by a drill that `{_catalog(run.kind if run else '')}` lists"
     drills = f": {', '.join(found.values())}" if len(found) <= MOST_PROOFS else f" (`{_catalog()}` lists drills)"
-    return f"{drills}; {remarks.REMOVED_BY} the reservation"
+    return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
 
 
 def _catalog(kind: str = "") -> str:

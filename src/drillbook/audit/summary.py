@@ -221,7 +221,9 @@ def _fit(
 
 
 def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
-    """Return the heights of a service's row. Each objective without a proof, and each figure, has lines of its own."""
+    """Return the height of a service's row in each of its forms, from full to short. Each objective without a proof, and
+    each figure, has lines of its own.
+    """
     goals = (("rto", row.rto, row.restored), ("rpo", row.rpo, row.would_lose))
     unmet = [[f"? {one.lacking}" for one in row.unmet if one.key == key] for key, _, _ in goals]
     return row_size(

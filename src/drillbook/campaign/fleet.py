@@ -216,8 +216,8 @@ class Fleet:
                 client.close(timeout=2)
 
     def _lose(self, pending: Pending, losses: int = 1) -> None:
-        """Note that a job has no worker any more. ``losses``: number of workers that the job has lost now. It is 0 when only
-        the connection to the scheduler was lost.
+        """Note that a job has no worker any more. ``losses`` is added to the number of workers that this job has lost: 1
+        when its worker was lost, 0 when only the connection to the scheduler was lost.
         """
         if pending.future is not None:
             pending.future, pending.address, pending.lost_at = None, "", time.monotonic()

@@ -113,10 +113,10 @@ def _unready(*, refused: bool, left: bool, alone: bool, lacking: str) -> Text:
     if refused:
         return Text("✗ the drill would be refused", style="bold red")
     if lacking:
-        why = (
-            "that the drill needs was not found" if lacking == NEEDED else ("that the drill uses would make the drill fail")
-        )
-        return Text(f"✗ a backup {why}, so the drill cannot pass now", style="bold red")
+        why = "a backup that the drill needs was not found"
+        if lacking != NEEDED:
+            why = "a backup that the drill uses would make the drill fail"
+        return Text(f"✗ {why}, so the drill cannot pass now", style="bold red")
     if left:
         return Text("? it is unknown if the drill could begin now", style="bold yellow")
     if alone:

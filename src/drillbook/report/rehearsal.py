@@ -17,7 +17,8 @@ from drillbook.report.markdown_syntax import prose, table
 from drillbook.report.restore_steps import Told, restores
 
 TIMED = "timed inside the restore step; the clock Restore counts the whole phase, so it is longer"
-"""Text that explains why the duration of the restore differs from the clock Restore of the same report."""
+"""Text that explains why this duration of the restore is shorter than the duration of the clock named Restore in the same
+report."""
 STORED_BASIS = "time of the backup's snapshot, by the clock of the server; until a step found the backup in the store"
 NOT_MEASURED = "not measured"
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"

@@ -55,8 +55,8 @@ RESERVED = "met with a reservation"
 """State of an objective that was met, but whose figure has one of the marks above. The objective does not count as proven.
 """
 RESERVATION = f"An objective within its target that has such a mark is {RESERVED}: it does not count as proven."
-REMOVED_BY = "only a drill that restores in place a backup older than its run removes"
-"""Beginning of a clause that tells what removes the reservation of an RPO with the mark ``MARK`` or ``RECENT_MARK``."""
+REMOVED_BY = "only a drill that restores in place a backup older than its run removes {reservation}"
+"""Clause that tells what removes the reservation of an RPO with the mark ``MARK`` or ``RECENT_MARK``."""
 PROBE = "by the drill's probe"
 BY_PROBE = "probe"
 """Short form of the words in ``PROBE``, for the field ``by`` of a remark."""
@@ -100,7 +100,7 @@ def legend(marks: Iterable[str]) -> str:
     shown = "".join(marks)
     texts = [text for mark, text in LEGENDS.items() if mark in shown]
     old = " and ".join(mark for mark in TAKEN if mark in shown)
-    removed = f"{REMOVED_BY[:1].upper()}{REMOVED_BY[1:]} {old}." if old else ""
+    removed = f"{REMOVED_BY[:1].upper()}{REMOVED_BY[1:]}.".format(reservation=old) if old else ""
     return " ".join(filter(None, [*texts, RESERVATION, removed])) if texts else ""
 
 

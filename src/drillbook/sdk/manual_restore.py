@@ -109,7 +109,9 @@ def ssh(target: Target, hosts: Mapping[str, Target]) -> str:
 
 
 def secret(variable: str, value: Secret | str, *, exported: bool = True) -> str:
-    """Return the command that sets a variable of the shell. It asks for a secret, and for an address with a password."""
+    """Return the command that sets ``variable`` of the shell to ``value``. If the value is a secret, or an address that
+    contains a password, the command does not contain it, but asks the person for it.
+    """
     export = "export " if exported else ""
     if isinstance(value, str) and not _LOGIN.search(value):
         return f"{export}{variable}={shlex.quote(value)}"

@@ -139,8 +139,8 @@ class RecordCanary(Canary):
     def _stored(self, ctx: Context, numbers: Iterable[int]) -> set[int]:
         """Return the numbers of the records that exist.
 
-        If one read looks for one record, this method looks only for the records in ``numbers``. Otherwise it reads all
-        records of the run.
+        If each read can look for a single record only, this method looks for the records in ``numbers``. Otherwise it reads
+        all records of the run.
         """
         if not self.reads_each:
             return self.look(ctx, None)
@@ -161,8 +161,8 @@ class RecordCanary(Canary):
     def clean(self, ctx: Context) -> None:
         """Remove the records of this run, and check that none of them is left. Raises CouldNotVerify when some remain.
 
-        A controller that crashed may have written more records than its journal shows. If one read looks for one record,
-        this method also looks for records that are not in the journal.
+        A controller that crashed may have written more records than its journal shows. So this method also looks for the
+        records that may have been written after the journal's last one.
         """
         possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
         if found := self._stored(ctx, possible):
