@@ -95,7 +95,9 @@ class PluginError(UsageError):
 
 
 def visible(text: str, limit: int = 2000) -> str:
-    """Return ``text`` for a message: with unprintable characters escaped, and shortened to ``limit`` characters."""
+    """Return at most the first ``limit`` characters of ``text`` for a message. Unprintable characters are escaped, and
+    "..." stands for the rest of a longer text.
+    """
     cut = text if len(text) <= limit else f"{text[:limit]}..."
     return escaped(cut)
 

@@ -299,7 +299,7 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
-        text = f"No passed run restored {open_findings.named(doubtful)}, which the inventory exempts from drills"
+        text = f"No run confirms that {open_findings.named(doubtful)} can be restored, but the inventory exempts this from drills"
         yield Alert(
             text, f"plan a rehearsal that restores each of these backups (`{_catalog()}` lists shipped drills)", when=when
         )

@@ -67,7 +67,7 @@ class Layout:
 def row_size(
     names: Sequence[str], least: int, cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], line: str
 ) -> RowSize:
-    """Return the heights of a service's row.
+    """Return the height of a service's row in each form: with all details, in a dense table, and as text below the table.
 
     ``names``: lines of the first cell of the row. ``least``: smallest number of lines of a row with all details.
     ``cells``: lines of each cell with figures, with all details. ``short``: the same in a dense table. ``line``: text

@@ -103,7 +103,7 @@ class Roster:
         return note if found else ""
 
     def _ask(self, client: Client, address: str, facts: dict[str, Any]) -> None:
-        """Ask a worker for its place and its addresses. Each worker has its own thread, which calls this method."""
+        """Ask a worker for its place and its addresses. This method runs in a thread of its own for each worker."""
         listens: list[str] = []
         try:
             said = ask(client, address, worker.identify, within_s=ASK_S)

@@ -112,8 +112,8 @@ class _Checker(Preparation):
             self._stopped()
 
     def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
-        """Record that a part of the check failed. Raises EndedEarly when the check was stopped. Otherwise the check
-        continues.
+        """Record that a part of the check failed, unless its findings only repeat that hosts are unreachable. Raises
+        EndedEarly when the check was stopped. Otherwise the check continues.
         """
         known = [one for one in found if one.measured not in self.unreachable.values()]
         if known or not found:
@@ -167,7 +167,11 @@ class _Checker(Preparation):
 
     def _conditions(self) -> None:
         if wrong := self.watch.first():
-            self._end("refused", "an abort condition, which must hold during the whole run, does not hold now", wrong)
+            self._end(
+                "refused",
+                "an abort condition is bad or cannot be checked now, but it must be good during the whole run",
+                wrong,
+            )
 
 
 def _forbidden(found: Sequence[Finding]) -> bool:

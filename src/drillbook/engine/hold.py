@@ -230,8 +230,8 @@ class Hold:
         self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]], become: Become | None = None
     ) -> None:
         """Arm the undo ``commands``: the target runs them with the privilege ``become`` when renewals stop.
-        Raises Lapsed when the target has already begun its undo, StepFailed when the undo cannot be armed, and HostError
-        when the host fails.
+        Raises Lapsed when the target has already begun its undo, NotReady when the host cannot keep a lease, CouldNotVerify
+        when the host's answer cannot be parsed, and HostError when the host fails.
         """
         grip = self._grip(host, become)
         sent = time.monotonic()

@@ -284,7 +284,10 @@ class Diagnosed(OnStep):
     ranked: Annotated[
         tuple[Json, ...],
         Field(
-            description=("All possible causes with the observations for and against each. The likeliest cause comes first.")
+            description=(
+                "The likeliest causes, at most 10, with the observations for and against each. The likeliest cause comes "
+                "first. The evidence file has all possible causes."
+            )
         ),
     ]
     why: Annotated[

@@ -29,7 +29,8 @@ IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z)
 service itself.
 """
 SNAPSHOT = re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)")
-"""Pattern for the name of an exported snapshot of PostgreSQL; see pg_export_snapshot."""
+"""Pattern that finds the name of an exported snapshot of PostgreSQL in a command, after ``--snapshot=``. A sudo rule allows
+any such name there, because the name differs in every run; see pg_export_snapshot."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Folders in which sudo looks for a program, as in `secure_path` of Debian."""
 NO_ARGUMENTS = '""'

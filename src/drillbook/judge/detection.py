@@ -1,4 +1,6 @@
-"""Detection of the fault by an expected alert. The functions use only the events of the phase `detect`."""
+"""Detection of the fault by an expected alert. Only steps of the phase `detect` detect the fault. The
+objective counts as missed when an event of any phase says that the alert was not cleared.
+"""
 
 from __future__ import annotations
 

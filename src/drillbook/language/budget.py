@@ -178,14 +178,14 @@ def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _rounds(values: Iterable[Any]) -> Iterator[Any]:
-    """Yield ``values`` to a `for` loop and count the iterations. Raises TooLarge when there are more than ``ROUNDS``
-    iterations.
+    """Yield ``values`` to a `for` loop and count the iterations. Raises TooLarge when all loops of this evaluation together
+    have more than ``ROUNDS`` iterations.
     """
     left = _LEFT.get()
     for one in values:
         left[0] -= 1
         if left[0] < 0:
-            raise TooLarge(f"a `for` may have at most {ROUNDS} iterations")
+            raise TooLarge(f"all `for` loops of one evaluation together may have at most {ROUNDS} iterations")
         _in_time()
         yield one
 

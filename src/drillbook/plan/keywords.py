@@ -28,7 +28,11 @@ class ConditionWords(_Words):
         default=None, description="For a condition with an action: expressions that use `result` and must stay true."
     )
     every: Duration | None = Field(
-        default=None, ge=0.1, description=("Time between two evaluations of the condition. Default: 1s.")
+        default=None,
+        ge=0.1,
+        description=(
+            "Time between two evaluations. Default: the parameter `every` of the probe, if it is set, otherwise 1s."
+        ),
     )
     hold: Duration = Field(
         default=Duration(0),
@@ -52,7 +56,11 @@ class Keywords(_Words):
 
     name: str = Field(default="", description="Purpose of the step, in a few words.")
     hosts: str | tuple[str, ...] | None = Field(
-        default=None, description="Hosts or groups on which the step runs. Default: the host of the service."
+        default=None,
+        description=(
+            "Hosts or groups on which the step runs. Default: the host of the service, or the controller for an action "
+            "that runs there. An action that runs on named hosts has no default."
+        ),
     )
     save: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = Field(
         default=None, description="Name by which later steps refer to the facts of this step."

@@ -249,8 +249,9 @@ def printed(facts: Mapping[str, Any]) -> bool:
 def _during(facts: Mapping[str, Any], started: str) -> bool:
     """Return True when the backup that a step with these ``facts`` restored has data from after the start of the run.
 
-    A time that differs from the start by no more than its clock's error counts as after the start. Returns False for a
-    backup that a command prints, because only the time at which it was listed is known.
+    A time that differs from the start by no more than its clock's error counts as after the start; for a backup with
+    point-in-time recovery, at most one second of this error counts. Returns False for a backup that the output of a command
+    lists, because only the time at which it was listed is known.
     """
     told = facts.get("backup")
     backup = told if isinstance(told, Mapping) else {"taken_at": facts.get("snapshot_at")}

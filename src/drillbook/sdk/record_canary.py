@@ -77,12 +77,12 @@ class RecordCanary(Canary):
     @property
     @abstractmethod
     def reads_each(self) -> bool:
-        """True when one read looks for one record. False when one read returns all records of the run."""
+        """True when each read finds a single record by its number. False when one read returns all records of the run."""
 
     @property
     @abstractmethod
     def erases_each(self) -> bool:
-        """True when one removal removes one record. False when one removal removes all records of the run."""
+        """True when each removal removes a single record by its number. False when one removal removes all records."""
 
     @abstractmethod
     def look(self, ctx: Context, number: int | None) -> set[int]:

@@ -19,7 +19,7 @@ class Beat:
     fenced: tuple[str, ...]
     """Names of locks that another run has taken over."""
     lapsed: bool
-    """True when the target is running its undo, or when the lease is gone."""
+    """True when the target has begun or completed its undo, when it was rebooted, or when the lease is gone."""
 
 
 @dataclass(frozen=True, slots=True)

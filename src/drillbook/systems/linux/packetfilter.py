@@ -43,7 +43,9 @@ class Packet:
 
     @property
     def loopback(self) -> bool | None:
-        """True when the packet stays on its host. None when neither of its addresses is known."""
+        """True when the packet stays on its host. False when it is forwarded. None when neither of the addresses of a packet
+        that is not forwarded is known.
+        """
         ends = [one for one in (self.source, self.target) if one is not None]
         if "forward" in self.hooks:
             return False

@@ -60,7 +60,9 @@ test "$(id -u)" != 0 || { echo 0; exit; }
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024
 """
 
-PortNumber = Annotated[int | None, Field(ge=1, le=65535, description="TCP port. Default: the `port` of the service.")]
+PortNumber = Annotated[
+    int | None, Field(ge=1, le=65535, description="TCP port. Default: the `port` or the URL of the service.")
+]
 
 
 def _port(ctx: Context, port: int | None, name: str | None) -> int:
