@@ -78,6 +78,15 @@ def test_a_drill_that_was_not_run_here_did_not_fail(tmp_path, capsys):
     assert "1 was drilled without a pass" in audit.sentence
 
 
+def test_a_drill_that_failed_comes_before_one_that_was_stopped(tmp_path):
+    book = Book(tmp_path)
+    stopped = book.run("2026-01-10T09:00:00")
+    stopped.add(1.0, "ended.early", why="aborted", message="the run was stopped by SIGINT", findings=[]).end().close()
+    book.run("2026-01-11T09:00:00", drill="api-down", text=DOWN).slow().close()
+    found = [text for text in texts(audited(book)) if " ended " in text]
+    assert [text.split()[0] for text in found] == ["api-down", "sample"]
+
+
 def test_the_longest_proven_figure_is_shown_and_not_the_closest_to_its_target(tmp_path):
     book = Book(tmp_path)
     book.run("2026-01-10T09:00:00").good().close()

@@ -219,6 +219,32 @@ def test_the_report_of_a_drill_that_failed_comes_before_its_next_run(folder):
     assert folder.run("report.open", "wrong").stdout.strip().endswith("report.html")
 
 
+def test_the_next_command_is_about_a_drill_that_failed_before_one_that_was_aborted(folder):
+    folder.write("every: 7d\n" + GOOD)
+    folder.write("every: 7d\n" + BAD, "wrong")
+    for name in ("sample", "wrong"):
+        folder.run("drill", name, "--quiet")
+    (row,) = [row for row in read_due(Project(folder.root)).rows if row.drill == "wrong"]
+    stopped = replace(row, drill="sample", state=State.OVERDUE, last_verdict="aborted")
+    for rows in ((stopped, row), (row, stopped)):
+        assert due._next(rows, Project(folder.root))[0][0] == "read why wrong failed"
+    assert due._next([stopped], Project(folder.root))[0][0] == "read why sample was aborted"
+    untried = replace(row, last_verdict="")
+    assert due._next([untried, row], Project(folder.root))[0][0] == "run a drill that has never passed"
+
+
+def test_the_last_line_counts_every_service_without_a_proven_restore(folder):
+    folder.write("every: 7d\n" + GOOD)
+    path = folder.root / "inventory" / "lab.yml"
+    more = "more: {kind: process, host: controller}, spare: {kind: process, host: controller, not_drilled: a spare}"
+    path.write_text(path.read_text().replace("app: {", f"{more}, app: {{"))
+    ended = "; {} without a proven restore\n"
+    assert folder.run("drill.due").stdout.endswith(ended.format("2 services")), "the drill of one has never passed"
+    assert json.loads(folder.run("drill.due", "--json").stdout)["unproven"] == 2
+    folder.run("drill", "sample", "--quiet")
+    assert folder.run("drill.due").stdout.endswith(ended.format("1 service"))
+
+
 def test_a_run_that_was_recovered_later_says_so():
     later = "recovered later at 2026-01-02T10:00:00Z by ann"
     row = DueRow(State.OVERDUE, "api", "api-down", "lab", passed=AT, last_verdict="failed", last_recovered=later)
@@ -278,7 +304,8 @@ ROWS = (
 
 def printed(rows, width):
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows)), console)
+    unproven = sum(not row.drill and row.state is State.NEVER for row in rows)
+    due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows), unproven=unproven), console)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 

@@ -36,6 +36,16 @@ def test_the_page_begins_with_the_drills_that_need_attention() -> None:
     assert 'class="attention"' not in calm
 
 
+def test_what_failed_comes_before_what_was_aborted() -> None:
+    one = samples.entries()[0]
+    ended = [
+        dataclasses.replace(one, name=f"x-{verdict}", verdict=verdict) for verdict in ("aborted", "inconclusive", "failed")
+    ]
+    head = index.render(ended).split('id="trends"')[0]
+    assert "Last runs of 3 drills: 1 failed, 1 inconclusive, 1 aborted." in head
+    assert re.findall(r"<bdi>x-(\w+)", head) == ["failed", "inconclusive", "aborted"]
+
+
 @pytest.mark.parametrize(("severity", "named"), [("critical", True), ("medium", True), ("low", False)])
 def test_a_finding_of_a_run_that_passed_stands_beside_its_verdict(severity: str, named: bool) -> None:
     result = samples.passed().result.model_dump(mode="json", by_alias=True)

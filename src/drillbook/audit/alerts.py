@@ -23,7 +23,7 @@ from drillbook.report import next_steps, open_findings, remarks
 from drillbook.report.figures import count, kinds_of
 from drillbook.report.open_findings import GRAVE
 from drillbook.report.shortened import leading
-from drillbook.report.wording import SHORT
+from drillbook.report.wording import SHORT, badness
 
 MOST_GAPS, MOST_TITLES, MOST_PROOFS = 3, 2, 3
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
@@ -116,14 +116,14 @@ def _owner(owners: dict[tuple[str, str], str], environment: str, drill: str) -> 
 
 
 def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return alerts about changes that are not undone, drills whose newest run did not pass, and runs without a
-    verdict.
+    """Return alerts about changes that are not undone, drills whose newest run did not pass (the worst verdict first), and
+    runs without a verdict.
     """
     for run in audit.runs:
         if run.residue and not run.closed:
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
             yield Alert(text, "undo the changes with `drillbook drill.recover`", _who(run), AT_ONCE, run.run)
-    for key, run in audit.failing.items():
+    for key, run in sorted(audit.failing.items(), key=lambda one: -badness(one[1].verdict)):
         if retired.covering(audit.retired, run.drill, run.environment):
             continue
         known = "; ".join(_known(audit, key, run))

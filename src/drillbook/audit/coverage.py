@@ -16,7 +16,7 @@ from drillbook.judge.result import Objective, Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import count
 from drillbook.report.rows import ObjectiveRow, objective_rows
-from drillbook.report.wording import NOT_VERIFIED
+from drillbook.report.wording import badness
 from drillbook.sdk.identity import Thing
 
 NO_RUN = "no run"
@@ -26,13 +26,6 @@ LEFT_OUT = "left out"
 """Mark of a span without runs, for a service that the inventory exempts from drills."""
 REHEARSED = "rehearsed only"
 """Mark that replaces `passed` when none of the passed runs proved a fault active and then restored the service."""
-
-BADNESS = (
-    *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
-    NOT_VERIFIED,
-    str(Verdict.FAILED),
-)
-"""Verdicts from the best to the worst."""
 
 
 def shown_verdict(verdict: str, recovered: int) -> str:
@@ -285,11 +278,6 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         tuple(name for name, one in sorted(_deciding(runs).items()) if one.verdict == Verdict.FAILED),
         not_run=sum(one.verdict == Verdict.NOT_RUN for one in runs),
     )
-
-
-def badness(verdict: str) -> int:
-    """Return the position of a verdict in the order from the best to the worst. An unknown verdict counts as not verified."""
-    return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
 
 
 def deciding(runs: Iterable[Run]) -> dict[str, Run]:

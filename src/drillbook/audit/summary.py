@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 from drillbook.audit import content, exempt_list, rehearsed, run_rows, service_groups, services, wording
 from drillbook.audit.alerts import Alert, alerts
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdict
+from drillbook.audit.coverage import CoverageRow, deciding, shown_verdict
 from drillbook.audit.findings import each_open
 from drillbook.audit.proven import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
@@ -37,7 +37,7 @@ from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line, took
 from drillbook.report.shortened import leading, shortened
-from drillbook.report.wording import CLOCKS, OBJECTIVES
+from drillbook.report.wording import CLOCKS, OBJECTIVES, badness
 
 FILE = "summary.html"
 MOST_LETTERS, MOST_NAME = 165, 26

@@ -25,6 +25,7 @@ from drillbook.report.figures import count, one_line
 from drillbook.report.next_steps import run_again
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
+from drillbook.report.wording import badness
 
 STYLES = {
     State.OVERDUE: "bold red",
@@ -93,21 +94,34 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
     """Return the commands to suggest for the most urgent drill or suite, each with a description. A drill that did not
     pass in its last run gets the command that opens the report, and then the one that runs the drill again. Return
     nothing if no drill is overdue, has never passed, or did not pass in its last run."""
-    for row in rows:
-        failed = row.last_verdict not in ("", Verdict.PASSED)
-        if not row.drill or not (row.state in (State.OVERDUE, State.NEVER) or (failed and row.state is State.DUE)):
-            continue
-        if not project.inventory_names():
-            return [("this project has no inventory, so first make an inventory", f"{program()} init FOLDER")]
-        if row.needs:
-            return [(f"{row.drill} {_needed(row)}", _again(row))]
-        if not failed:
-            return [(_first(row), _again(row))]
-        return [
-            (f"read why {row.drill} {_ended(row.last_verdict)}", _open(row, project)),
-            ("then run it again", _again(row)),
-        ]
-    return []
+    row = _most_urgent(rows)
+    if row is None:
+        return []
+    if not project.inventory_names():
+        return [("this project has no inventory, so first make an inventory", f"{program()} init FOLDER")]
+    if row.needs:
+        return [(f"{row.drill} {_needed(row)}", _again(row))]
+    if not _unsuccessful(row):
+        return [(_first(row), _again(row))]
+    return [
+        (f"read why {row.drill} {_ended(row.last_verdict)}", _open(row, project)),
+        ("then run it again", _again(row)),
+    ]
+
+
+def _most_urgent(rows: Sequence[DueRow]) -> DueRow | None:
+    """Return the first drill or suite in ``rows`` that is overdue, has never passed, or did not pass in its last run. When
+    its last run did not pass, a drill that ended worse takes its place: one that failed comes before an aborted one.
+    Returns None when there is no such drill."""
+    asked = (State.OVERDUE, State.NEVER)
+    urgent = [row for row in rows if row.drill and (row.state in asked or (_unsuccessful(row) and row.state is State.DUE))]
+    if not urgent or urgent[0].needs or not _unsuccessful(urgent[0]):
+        return urgent[0] if urgent else None
+    return max((row for row in urgent if _unsuccessful(row) and not row.needs), key=lambda row: badness(row.last_verdict))
+
+
+def _unsuccessful(row: DueRow) -> bool:
+    return row.last_verdict not in ("", Verdict.PASSED)
 
 
 def _again(row: DueRow) -> str:
@@ -161,10 +175,9 @@ def summary(found: Due) -> str:
         none = f"no drill or suite that has a schedule (`every`) may run in {one_line(found.environment)}"
     first = f"{count(len(planned), 'schedule')}: {said}" if said else none
     never = sum(bool(row.drill) for row in found.rows) - len(planned)
-    bare = sum(not row.drill and row.state is State.NEVER for row in found.rows)
     old = sum(not row.drill and row.state is State.OVERDUE for row in found.rows)
     parts = [first, f"{count(never, 'drill')} never passed" if never else ""]
-    parts += [f"{count(bare, 'service')} without a proven restore" if bare else ""]
+    parts += [f"{count(found.unproven, 'service')} without a proven restore" if found.unproven else ""]
     parts += [f"{count(old, 'service')} with an overdue proof" if old else ""]
     parts += [f"{count(len(found.unread), 'inventory', 'inventories')} cannot be read" if found.unread else ""]
     parts += [f"{schedule_record.FILE} is damaged or cannot be read" if found.record else ""]

@@ -123,6 +123,9 @@ class Due:
     torn: str = ""
     """Text that tells that the last line of ``schedule.jsonl`` was incomplete and is ignored. No earlier schedule or
     retirement is lost by this. It is empty for a complete last line."""
+    unproven: int = 0
+    """Number of services that need a proof and of which no run has proven a restore, also of those whose drills are in the
+    list because they have never passed."""
 
     @property
     def status(self) -> Exit:
@@ -145,6 +148,7 @@ class Due:
             "unread": list(self.unread),
             "record": self.record,
             "torn": self.torn,
+            "unproven": self.unproven,
         }
 
 
@@ -177,10 +181,13 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     needed = sorted({**planned, **found.services}.items())
     places = [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
     rows += [row for one in places for row in _service(one, wanted, rows, proofs, past)]
+    unproven = set(places) - {(one.environment, one.service) for one in proofs.values()}
     rows.sort(key=_order)
     bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
     elsewhere = any(one.every for one in wanted) and not any(row.drill for row in rows)
-    return Due(now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere, record, torn)
+    return Due(
+        now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere, record, torn, len(unproven)
+    )
 
 
 def services(project: Project) -> dict[tuple[str, str], bool]:

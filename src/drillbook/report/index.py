@@ -241,7 +241,7 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
             audit=audit,
             trends=(trends := _trends([row.entry for row in listed])),
             standing=_standing(trends),
-            attention=sorted(filter(_needs_attention, trends), key=lambda one: one.last.entry.verdict),
+            attention=sorted(filter(_needs_attention, trends), key=lambda one: -wording.badness(one.last.entry.verdict)),
             height=HEIGHT,
             counted=_counted(listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
@@ -284,7 +284,7 @@ def _counted(listed: Sequence[Row]) -> str:
 def _standing(trends: Sequence[DrillTrends]) -> str:
     """Return the number of drills by the verdict of their last run, such as "1 failed, 20 passed"."""
     counts = Counter(one.last.entry.verdict for one in trends)
-    order = sorted(counts, key=lambda verdict: (verdict == Verdict.PASSED, verdict))
+    order = sorted(counts, key=lambda verdict: (-wording.badness(verdict), verdict))
     text = ", ".join(f"{counts[verdict]} {one_line(verdict)}" for verdict in order)
     beside = sum(bool(one.last.entry.beside) for one in trends)
     return text + (f", {beside} of these with an open finding of medium severity or higher" if beside else "")

@@ -52,6 +52,12 @@ SHAPES = {
 }
 
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
+BADNESS = (
+    *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
+    NOT_VERIFIED,
+    str(Verdict.FAILED),
+)
+"""Verdicts from the best to the worst."""
 STATES = {MET: "\N{CHECK MARK}", RESERVED: "~", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
 MET_OF = {MET: True, RESERVED: True, MISSED: False}
 """True for each state in which an objective was met, and False for the state in which it was missed. The key is the state.
@@ -361,3 +367,8 @@ def unmeasured(result: Result, clock: str) -> str:
     reasons = [result.unmeasured[key] for key in keys if result.unmeasured.get(key)]
     objectives = [result.objectives[key].reason for key in keys if key in result.objectives]
     return one_line(next((reason for reason in [*reasons, *objectives] if reason), ""))
+
+
+def badness(verdict: str) -> int:
+    """Return the position of a verdict in the order from the best to the worst. An unknown verdict counts as not verified."""
+    return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
