@@ -13,14 +13,11 @@ from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
 from drillbook.judge import notes, residue, shortfall
 from drillbook.judge.figures import Figures
+from drillbook.judge.mended import RECOVERED
 from drillbook.judge.result import FaultResult, Injection, Objective, Residue, StepView
 from drillbook.judge.samples import last_reasons
 from drillbook.plan.planner import Plan
 
-RECOVERED = "recovered later"
-"""Text in the title of a finding about a service that was not good again, if `drill.recover` undid the changes later. After it
-follow the time and the operator.
-"""
 UNRECORDED = "No undo of a change was recorded"
 """Title of the finding about a change, if the controller died before it recorded an undo of this change."""
 

@@ -5,27 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from drillbook.events.event import Event, of_kinds
 from drillbook.events.holds import LockLost, LockReleased, LockTaken
+from drillbook.judge.lock_state import LockState
 
 Place = tuple[str, str]
 """Host and name of a lock."""
-
-
-class LockState(BaseModel):
-    """State of one lock at the end of the run itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    host: str
-    title: str
-    """Services that the lock protects."""
-    status: Literal["released", "lost", "unreleased"]
-    """``lost``: another run took the lock over. ``unreleased``: the journal of the run records no release."""
-    later: bool = False
-    """True when a later recovery released the lock."""
 
 
 def locks(own: Sequence[Event], events: Sequence[Event]) -> tuple[LockState, ...]:

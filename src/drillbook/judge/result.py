@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.changes import Comparison
-from drillbook.judge.locks import LockState
+from drillbook.judge.lock_state import LockState
 from drillbook.judge.outlook import Outlook
 
 SCHEMA = "drillbook/result/1"

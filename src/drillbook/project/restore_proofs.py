@@ -15,7 +15,6 @@ from drillbook.judge.result import Verdict
 from drillbook.project import standings
 from drillbook.project.standings import Ended
 from drillbook.report import folders
-from drillbook.report.proven_restore import proves
 
 Proofs = dict[tuple[str, str], Ended]
 """Newest run that proved a restore. Each key is a pair: the name of the drill, and the environment."""
@@ -38,6 +37,8 @@ def read(runs: Sequence[Path]) -> Proofs:
 
 def _proof(folder: Path) -> Ended | None:
     """Return the run in ``folder`` when it passed, undid all its changes and proved a restore, and otherwise None."""
+    from drillbook.report.proven_restore import proves  # noqa: PLC0415  slow to load
+
     try:
         content = (folder / RESULT).read_bytes()
         proven = bool(_TRACE.search(content)) and proves(json.loads(content))

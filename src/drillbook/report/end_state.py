@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 
-from drillbook.judge.locks import LockState
+from drillbook.judge.lock_state import LockState
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView, Verdict
 from drillbook.report import open_findings, rehearsal
 from drillbook.report.figures import count, one_line

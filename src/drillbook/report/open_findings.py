@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from drillbook.findings import Finding, Severity
-from drillbook.judge.findings import RECOVERED
+from drillbook.judge.mended import RECOVERED
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import consequences
 from drillbook.report.figures import one_line
