@@ -255,7 +255,7 @@ def test_the_name_of_a_drill_or_a_part_of_a_task_is_answered_with_a_command(fold
         check=False,
         timeout=60,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert said.format("invoke") in done.stderr
 
 
@@ -273,7 +273,7 @@ def test_tasks_of_developers_do_nothing_in_a_project_of_somebody_else(folder, na
     done = folder.run(name)
     assert done.returncode == 2, done.stdout
     assert "checkout of Drillbook" in done.stderr
-    assert invoke(folder, name).returncode == 1
+    assert invoke(folder, name).returncode == 2
     assert tree(folder.root) == before
 
 

@@ -69,8 +69,8 @@ def test_a_generated_project_answers_mistakes(folder):
         (["drill.due", "tst"], "there is no task 'tst': "),
     ):
         done = invoke(folder, *argv, root=root)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith(said)
+        assert (done.returncode, done.stdout) == (2, "")  # 1 is the status of a failed drill
+        assert done.stderr.startswith(f"error: {said}")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,8 @@ def test_a_collection_of_another_name_or_folder_is_used(folder, how):
     options = [*(["-c", name] if how != "-r" else []), *(["-r", str(place)] if how != "-c" else [])]
     assert invoke(folder, *options, "my-task").stdout == "own False\n"
     wrong = invoke(folder, *options, "my-tsk")
-    assert (wrong.returncode, wrong.stderr) == (1, "there is no task 'my-tsk': did you mean 'my-task'?\n")
+    said = "error: there is no task 'my-tsk': did you mean 'my-task'?\n  hint: invoke --list, or invoke --help TASK\n"
+    assert (wrong.returncode, wrong.stderr) == (2, said)
 
 
 def test_names_with_underscores_are_used_where_invoke_is_configured_so(folder):
@@ -138,5 +139,5 @@ def test_a_forgotten_value_ends_with_exit_2(folder, argv):
     (folder.root / "tasks.py").write_text(OWN)
     done = invoke(folder, *argv)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"{argv[0]}: --{'look' if 'y' in argv else 'inventory'} needs a value: ")
+    assert done.stderr.startswith(f"error: {argv[0]}: --{'look' if 'y' in argv else 'inventory'} needs a value: ")
     assert not (folder.root / "y").exists()

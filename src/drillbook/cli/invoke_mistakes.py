@@ -2,8 +2,8 @@
 
 Invoke has no hook for its own message, but asks each task for its arguments (``Task.get_arguments``) before it parses the
 command line. Then the tasks of Drillbook parse the command line first, with Invoke's own parser. If there is a mistake
-for which a suggestion exists, they raise Invoke's ``ParseError`` with this suggestion. Invoke prints the message and
-exits with status 1, as after its own message.
+for which a suggestion exists, they raise Invoke's ``Exit`` with this suggestion. Invoke prints the message and exits
+with status 2, as ``drillbook`` does. After its own message it exits with status 1, which is that of a failed drill.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from drillbook.cli import mistakes
 from drillbook.cli.optional_names import NotAnOption
 from drillbook.errors import UsageError
 
+HINT = "hint: invoke --list, or invoke --help TASK"
+
 
 def is_invoke() -> bool:
     """Return True when this process is the program ``invoke``, also when it was started with ``python -m invoke``."""
@@ -31,8 +33,8 @@ def is_invoke() -> bool:
 
 
 def checked(root: Collection) -> Callable[[], None]:
-    """Return a function that checks the command line of ``invoke`` once. Raises ParseError when it contains an unknown
-    task or option of ``root``. Later calls do nothing.
+    """Return a function that checks the command line of ``invoke`` once. Raises Invoke's ``Exit`` when it contains an
+    unknown task or option of ``root``. Later calls do nothing.
     """
     done = False
 
@@ -55,7 +57,7 @@ def _check(root: Collection) -> None:
     names = {name for path, aliases in root.task_names.items() for name in (path, *aliases)}
     contexts = mistakes.contexts(root, words)
     if said := mistakes.without_value(words, contexts):
-        raise InvokeExit(said, code=UsageError.exit_status)
+        raise _exit(said)
     try:
         Parser(initial=initial, contexts=contexts.values()).parse_argv(words)
     except ParseError as error:
@@ -82,15 +84,20 @@ def _namespace(module: object) -> Collection | None:
 
 
 def _suggest(error: ParseError, names: Set[str], words: Sequence[str]) -> None:
-    """Raise ``error`` with a suggestion, if it is about an unknown task or option."""
+    """Raise an error with a suggestion, if ``error`` is about an unknown task or option."""
     unknown = mistakes.UNKNOWN.fullmatch(str(error))
     if unknown and unknown[1].replace("_", "-") not in names:  # Invoke can be configured to keep underscores in names
-        raise ParseError(mistakes.explained(error, names, words), error.context) from None
+        raise _exit(mistakes.explained(error, names, words)) from None
 
 
 def _suggest_option(error: NotAnOption, words: Sequence[str], contexts: Mapping[str, ParserContext]) -> None:
-    """Raise an error with the same exit status as ``error``, if the task has an option similar to the unknown one."""
+    """Raise an error with a suggestion, if the task has an option similar to the unknown one of ``error``."""
     place = next((place for place, word in enumerate(words) if word.partition("=")[0] == error.option), 0)
     task = next((contexts[word] for word in reversed(words[:place]) if word in contexts), None)
     if task and mistakes.resembles_an_option(error.option, task):
-        raise InvokeExit(mistakes.no_option(error.option, task), code=error.code) from None
+        raise _exit(mistakes.no_option(error.option, task)) from None
+
+
+def _exit(said: str) -> InvokeExit:
+    """Return the error after which Invoke prints ``said`` and exits with the status of a wrong command line."""
+    return InvokeExit(f"error: {said}\n  {HINT}", code=UsageError.exit_status)
