@@ -92,15 +92,18 @@ def test_each_service_with_a_reservation_has_the_drill_or_the_command_that_helps
     assert (run.kind, run.routine) == ("postgres", ())
     (one,) = [one for one in alerts(passed) if "with a reservation: the drill itself" in one.text]
     assert one.step == (
-        f"see how old a routine backup would be: {run.service} by a drill that `drillbook catalog --for postgres` lists"
-        f"; {REMOVED}"
+        f"see how old a routine backup would be: {run.service} by a drill that takes no backup itself "
+        f"(`drillbook catalog --for postgres` lists drills to copy); {REMOVED}"
     )
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     (one,) = [one for one in alerts(known) if "with a reservation: the drill itself" in one.text]
     assert one.step.endswith(f": {run.service} by `drillbook drill restore-newest --inventory staging`; {REMOVED}")
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
-    assert one.step == "see how old a routine backup would be (`drillbook catalog` lists drills); " + REMOVED
+    assert one.step == (
+        "see how old a routine backup would be by drills that take no backup themselves "
+        f"(`drillbook catalog` lists drills to copy); {REMOVED}"
+    )
 
 
 def test_a_trend_counts_the_runs_that_were_met_with_a_reservation_apart(recorded):

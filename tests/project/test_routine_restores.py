@@ -27,6 +27,7 @@ CHECKS_FOUND = (
     "postgres.newest_backup: {service: database, store: backups}\n    save: newest\n"
     "  - postgres.backup_intact: {service: database, from: '{{ newest.location }}'}"
 )
+JOB = "command.run: {effect: write, argv: [backup]}"
 READS = "postgres.newest_backup: {service: database, store: backups}"
 FROM_FOUND = "postgres.restore: {service: spare, from: '{{ found.location }}'}"
 FROM_SOURCE = "backup.restore: {service: database_copy, from: database_dumps}"
@@ -46,12 +47,12 @@ def found(project, name):
 def test_the_shipped_drills(project):
     database = found(project, "postgres-lost")
     assert database == found(project, "table-dropped")
-    assert database[0] == "restore-newest", "it changes the least before the restore"
-    assert {"rehearse-database", "rehearse-wal"} <= set(database)
+    assert database[0] == "restore-newest", "it takes a backup only when there is none"
+    assert not {"rehearse-database", "rehearse-wal"} & set(database), "they run the team's job first"
     assert not {"postgres-lost", "table-dropped", "database-lost", "data-orphans"} & set(database), (
         "they take their own backup"
     )
-    assert "rehearse-cache" in found(project, "cache-lost")
+    assert found(project, "cache-lost") == (), "each rehearsal of the cache lets it save its data first"
     assert found(project, "restore-newest") is not None
     assert found(project, "api-down") is None, "it takes no backup"
 
@@ -63,7 +64,12 @@ def test_the_shipped_drills(project):
         (TAKES, FROM_FOUND, "lab", False),
         (CHECKS_OWN, FROM_FOUND, "lab", False),
         (CHECKS_FOUND, FROM_FOUND, "lab", True),
-        (TAKES, FROM_SOURCE, "lab", True),
+        (TAKES, FROM_SOURCE, "lab", False),
+        (JOB, FROM_SOURCE, "lab", False),
+        (JOB.replace("effect: write", "effect: read"), FROM_SOURCE, "lab", True),
+        (f"parallel: [{{{JOB}}}]", FROM_SOURCE, "lab", False),
+        (f"{TAKES}\n    when: not seen.found", FROM_SOURCE, "lab", True),
+        (READS, FROM_SOURCE, "lab", True),
         (READS, FROM_FOUND, "staging", False),
         (READS, "nonsense", "lab", False),
         (READS, "postgres.restore: {service: spare, from: '{{ found.'}", "lab", False),

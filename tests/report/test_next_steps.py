@@ -94,7 +94,16 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
             ("restore-newest", "rehearse-database"),
             ("see how old a routine backup of database would be", "drillbook drill restore-newest"),
         ),
-        ((), ("find a drill with a routine backup of database", "drillbook catalog --for postgres")),
+        (
+            (),
+            (
+                (
+                    "no drill of this project restores a backup of database that is older than its run: "
+                    "copy one, without its steps that take a backup"
+                ),
+                "drillbook catalog --for postgres",
+            ),
+        ),
         (None, None),
     ],
 )

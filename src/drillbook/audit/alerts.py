@@ -258,8 +258,10 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
         if run and run.routine:
             found[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
         else:
-            found[goal.service] = f"{goal.service} by a drill that `{_catalog(run.kind if run else '')}` lists"
-    drills = f": {', '.join(found.values())}" if len(found) <= MOST_PROOFS else f" (`{_catalog()}` lists drills)"
+            lists = f"`{_catalog(run.kind if run else '')}` lists drills to copy"
+            found[goal.service] = f"{goal.service} by a drill that takes no backup itself ({lists})"
+    many = f" by drills that take no backup themselves (`{_catalog()}` lists drills to copy)"
+    drills = f": {', '.join(found.values())}" if len(found) <= MOST_PROOFS else many
     return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
 
 

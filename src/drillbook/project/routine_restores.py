@@ -1,4 +1,4 @@
-"""Drills of a project that restore a routine backup, which is a backup that the drill itself did not take."""
+"""Drills of a project that restore a routine backup, which is a backup that is older than the drill's run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from drillbook.sdk.action import Effect, find
 def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
     """Return the names of other drills that restore a routine backup. Only drills with the same service as ``plan`` count,
     and only if they may run in the plan's environment.
+
+    A drill that always changes something in its phase `backup` does not count: the change may be the backup that it then
+    restores, also for a step that runs the team's own job. A step with `when` counts as one for a store without a backup.
 
     Drills that change the least in their phase `backup` come first. Returns None when ``plan`` itself takes no backup. The
     files are read without a check, and a file that cannot be read is left out.
@@ -49,22 +52,41 @@ def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
     if written.get("service") != plan.service or (allowed and plan.inventory.environment not in allowed):
         return None
     backup = list(_steps(written.get("backup")))
-    read = _found(backup)
-    if not any(_restores_routine(action, params, read) for _, action, params in _steps(written.get("restore"))):
+    if any(not one.conditional and one.writes for one in backup):
         return None
-    return _Routine(name, sum(not _reads(action) for _, action, _ in backup))
+    read = _found(backup)
+    if not any(_restores_routine(one, read) for one in _steps(written.get("restore"))):
+        return None
+    return _Routine(name, sum(one.writes for one in backup))
 
 
-def _found(backup: Sequence[tuple[str, str, Mapping[str, Any]]]) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Step as written. ``save``: name under which its facts are saved. ``conditional``: True when it has `when`."""
+
+    save: str
+    action: str
+    params: Mapping[str, Any]
+    conditional: bool
+
+    @property
+    def writes(self) -> bool:
+        try:
+            return find(self.action).EFFECT is not Effect.READ and self.params.get("effect") != Effect.READ
+        except DrillbookError:
+            return True
+
+
+def _found(backup: Sequence[_Step]) -> set[str]:
     """Return the names under which read-only steps of the phase ``backup`` save their facts.
 
     Steps that read a backup which the drill itself took are left out.
     """
     read: set[str] = set()
     own: set[str] = set()
-    for save, action, params in backup:
-        taken = not _reads(action) or not own.isdisjoint(_names(params.get("from")))
-        (own if taken else read).add(save)
+    for one in backup:
+        taken = one.writes or not own.isdisjoint(_names(one.params.get("from")))
+        (own if taken else read).add(one.save)
     return read - own - {""}
 
 
@@ -76,30 +98,22 @@ def _names(text: object) -> set[str]:
         return set()
 
 
-def _steps(phase: object) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Return the steps of a phase as written: the name under which the facts are saved, the action, and its parameters."""
+def _steps(phase: object) -> Iterator[_Step]:
+    """Return the steps of a phase, also those that run in parallel."""
     for one in phase if isinstance(phase, Sequence) and not isinstance(phase, str) else ():
         if not isinstance(one, Mapping):
             continue
         if "parallel" in one:
             yield from _steps(one["parallel"])
+            continue
         action = next((key for key in one if "." in key), "")
         params = one.get(action)
-        yield str(one.get("save") or ""), action, params if isinstance(params, Mapping) else {}
+        yield _Step(str(one.get("save") or ""), action, params if isinstance(params, Mapping) else {}, "when" in one)
 
 
-def _reads(action: str) -> bool:
-    try:
-        return find(action).EFFECT is Effect.READ
-    except DrillbookError:
-        return False
-
-
-def _restores_routine(action: str, params: Mapping[str, Any], read: set[str]) -> bool:
+def _restores_routine(step: _Step, read: set[str]) -> bool:
     """Return True when a step restores a backup from a backup source, or a backup that a read-only step found.
 
     ``read``: names under which read-only steps of the phase `backup` save their facts.
     """
-    if restores_source(action):
-        return True
-    return not read.isdisjoint(_names(params.get("from")))
+    return restores_source(step.action) or not read.isdisjoint(_names(step.params.get("from")))

@@ -79,7 +79,8 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
     """Return a suggestion of how to see the age of a routine backup of the service.
 
     The suggestion is for a passed run whose RPO was met only with a reservation, because the restored backup was taken
-    during the run. It names a drill that restores a routine backup, or the command that finds such a drill. If this
+    during the run. It names a drill that restores a routine backup. Without one, it says how to write one, and names the
+    command that lists drills to copy. If this
     drill is a rehearsal, it shows the age but does not remove the reservation. Returns None for other runs, and for
     journals that do not record which drills restore routine backups.
     """
@@ -96,7 +97,13 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
         )
     kind = one_line(str(view.plan["inventory"]["services"].get(view.result.service, {}).get("kind", "")))
     of_kind = f" --for {shlex.quote(kind)}" if kind else ""
-    return f"find a drill with a routine backup of {service}", f"{view.program} catalog{of_kind}"
+    return (
+        (
+            f"no drill of this project restores a backup of {service} that is older than its run: "
+            "copy one, without its steps that take a backup"
+        ),
+        f"{view.program} catalog{of_kind}",
+    )
 
 
 def before_run(
