@@ -155,6 +155,19 @@ def test_a_reboot_that_was_accepted_is_told(folder):
     assert "after a reboot the fault stays until `drillbook drill.recover`" in text
 
 
+@pytest.mark.parametrize("name", ["rehearse-cache", "rehearse-database"])
+def test_a_rehearsal_speaks_of_its_sandbox_and_of_no_fault(name):
+    """It injects no fault, so a reader must not fear one."""
+    project, out = Project(Path(__file__).parents[2]), io.StringIO()
+    (plan,) = show_plan._plans(project, name, "lab")[1]
+    show_plan._View(plan, show_plan.Earlier(), None, datetime.now(UTC), asked=False).show(Console(file=out, width=300))
+    text = " ".join(out.getvalue().split())
+    assert "db-2: removes the sandbox by itself 30 s after the last contact with the controller" in text
+    assert "after a reboot the sandbox stays until `drillbook drill.recover`" in text
+    assert "undoes faults" not in text
+    assert "the fault stays" not in text
+
+
 def test_an_approval_from_the_command_line(folder):
     need("ssh-keygen")
     key = folder.root / "alice"

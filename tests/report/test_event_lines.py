@@ -73,7 +73,7 @@ def test_every_kind_is_told_whatever_it_holds(kind: str, data: str) -> None:
 def test_what_is_told() -> None:
     told = {kind: notes.told(event(kind, data)) for kind, data in DATA.items()}
     assert told["lock.taken"] == "lock on database taken, taken over from run r1 of li (token 7)"
-    assert told["lease.armed"] == "lease armed: network.drop; the target undoes faults by itself 30 s after the last renewal"
+    assert told["lease.armed"] == "lease armed: network.drop; the target undoes it by itself 30 s after the last renewal"
     assert told["guard.tripped"] == "guard tripped: http.responds, measured 503"
     assert told["stop.requested"] == "stop requested by wang from laptop"
     events = [event(kind, data) for kind, data in DATA.items()]

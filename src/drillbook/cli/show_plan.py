@@ -30,6 +30,7 @@ from drillbook.project import planning
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, seconds
 from drillbook.report.next_steps import before_run
+from drillbook.report.restore_steps import restores_source
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import SHORT
@@ -228,12 +229,12 @@ class _View:
         undone = [(step, undo) for step in self.plan.steps if (undo := undo_of(step)).leased or step.effect is Effect.FAULT]
         told = {}
         for host in self.plan.hosts():
-            leased = [step.id for step, undo in undone if host in step.hosts and undo.leased]
+            leased = [step for step, undo in undone if host in step.hosts and undo.leased]
             bound = [step for step, undo in undone if host in step.hosts and not undo.leased and undo.kinds != ("nothing",)]
             verb = "restores" if all(step.restore_only for step in bound) else "undoes"
             names, them = ", ".join(step.id for step in bound), "it" if len(bound) == 1 else "them"
             unable = f"cannot undo {names} by itself: `{program()} drill.recover` {verb} {them}" if bound else ""
-            able = self._reboot(host, ", ".join(leased) if bound else "faults") if leased else ""
+            able = self._reboot(host, leased, named=bool(bound)) if leased else ""
             if text := "; ".join(filter(None, (unable, able))):
                 told[host] = text
         return told
@@ -318,14 +319,20 @@ class _View:
             said = f"approved by {signed.principal} until {signed.until:%Y-%m-%d %H:%M} UTC" if signed else "an approval"
             yield f"needs --confirm {self.plan.inventory.environment} and {said}"
 
-    def _reboot(self, host: str, what: str) -> str:
-        """Describe how ``host`` undoes ``what`` when it has lost contact with the controller, and when it was rebooted."""
-        silent = f"undoes {what} by itself {self.plan.guard.lease_s:g} s after the last contact with the controller"
+    def _reboot(self, host: str, leased: Sequence[PlannedStep], *, named: bool) -> str:
+        """Describe how ``host`` undoes the steps ``leased`` when it has lost contact with the controller, and when it was
+        rebooted. ``named``: True if the text names the steps.
+        """
+        does, stays = "undoes its changes", "the changes stay"
+        if any(step.effect is Effect.FAULT for step in leased):
+            does, stays = "undoes faults", "the fault stays"
+        elif all(restores_source(step.action) for step in leased):
+            does, stays = "removes the sandbox", "the sandbox stays"
+        does = f"undoes {', '.join(step.id for step in leased)}" if named else does
+        silent = f"{does} by itself {self.plan.guard.lease_s:g} s after the last contact with the controller"
         boot = self.plan.inventory.target(host).lease.boot
         if boot == "none":
-            return (
-                f"{silent}; after a reboot the fault stays until `{program()} drill.recover` (`boot: none` in the inventory)"
-            )
+            return f"{silent}; after a reboot {stays} until `{program()} drill.recover` (`boot: none` in the inventory)"
         how = "if `drill.check` finds systemd or cron on the host" if boot == "auto" else f"by {boot}"
         return f"{silent}, and at boot {how}"
 

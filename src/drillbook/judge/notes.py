@@ -219,10 +219,11 @@ def _hold(what: LockTaken | LeaseArmed | LeaseLapsed | LeaseLog) -> str:
             over = f", taken over from {_owner(what.taken_from)}" if what.taken_from else ""
             return f"lock on {', '.join(what.services) or what.name or 'the service'} taken{over} (token {what.token})"
         case LeaseArmed():
+            it = "it" if what.what else "the change"  # a rehearsal makes changes, such as a sandbox, but injects no fault
             length = (
                 ""
                 if what.lease_s is None
-                else (f"; the target undoes faults by itself {what.lease_s:g} s after the last renewal")
+                else f"; the target undoes {it} by itself {what.lease_s:g} s after the last renewal"
             )
             return "lease armed" + (f": {what.what}" if what.what else "") + length
         case LeaseLapsed():
