@@ -75,3 +75,19 @@ def test_durations_name_entries_that_exist():
     known = json.loads((ROOT / "src/drillbook/catalog" / entries.DURATIONS).read_text())
     assert set(known) <= {entry.name for entry in entries.entries() if entry.sort in ("drill", "suite")}
     assert all(seconds > 0 for seconds in known.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "service", "drill"),
+    [
+        ("folder", "guestbook", "rehearse-guestbook"),
+        ("folder", "api_files", "rehearse-volume"),
+        ("folder", "other", "rehearse-archives"),
+        ("mariadb", "shop", "rehearse-shop-dump"),
+        ("qdrant", "vectors", "vectors-diverged"),
+        ("nothing", "other", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_drill_to_copy_restores_such_a_service(kind, service, drill):
+    assert entries.to_copy(kind, service) == drill

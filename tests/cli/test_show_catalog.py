@@ -29,7 +29,8 @@ def test_all_entries_are_short_and_one_kind_tells_what_each_needs(monkeypatch, c
     assert "catalog --for KIND" in said
     show_catalog.catalog("folder", as_json=False)
     said = " ".join(capsys.readouterr().out.split())
-    assert "breaks, then restores: folder, pg_dump, postgres, restic, s3" in said
+    assert "breaks, then restores: postgres; also uses: folder, pg_dump, restic, s3" in said, "it breaks no folder"
+    assert not any(f"breaks, then restores: {text}" in said for text in ("folder", "pg_dump")), "as the audit says"
     assert "init --with rehearse-archives" in said
 
 

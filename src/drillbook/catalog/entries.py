@@ -63,6 +63,10 @@ class Entry:
     """Files that a project needs to use the entry. Each key is a path in the project, and each value is the path of the
     shipped file.
     """
+    service: str = ""
+    """Name of the service that a drill restores, in the inventory of its lab. It is empty for other entries, and for drills
+    without a phase `restore`.
+    """
 
 
 @functools.cache
@@ -97,6 +101,17 @@ def selected(kind: str, *, faults: bool = False) -> tuple[Entry, ...]:
 def breaking(kind: str) -> bool:
     """Return True when a drill of the catalogue injects a fault into a service of ``kind``."""
     return any(entry.breaks and entry.subject == kind for entry in entries())
+
+
+def to_copy(kind: str, service: str = "") -> str:
+    """Return the name of the shipped drill that is the best one to copy for a service of ``kind``, or an empty text. It
+    restores a service of this kind; a rehearsal comes before a drill that injects a fault.
+
+    ``service``: name of the service. A drill of the lab's service of this name comes first.
+    """
+    found = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
+    best = sorted(found, key=lambda entry: (entry.service != service, entry.breaks, entry.lab != "embedded"))
+    return best[0].name if best else ""
 
 
 def find(name: str) -> Entry:
@@ -165,6 +180,7 @@ def _drill(path: str, value: Mapping[str, Any]) -> Entry:
         lab="docker" if docker else "embedded",
         seconds=_durations().get(str(value["drill"])),
         files=tuple(files),
+        service=str(value.get("service", "")) if value.get("restore") else "",
     )
 
 

@@ -75,10 +75,14 @@ def _short(entry: Entry, width: int, known: Mapping[str, float]) -> RenderableTy
 
 
 def _needs(entry: Entry) -> str:
-    """Return the services that ``entry`` needs, and its effect on these services."""
-    effect = "breaks, then restores: " if entry.breaks else ""
+    """Return the services that ``entry`` needs, and its effect on these services. A drill breaks its own service; the other
+    services that it uses are named apart."""
     place = f" ({entry.lab} lab)" if entry.lab == "docker" else ""
-    return f"{effect}{', '.join(entry.kinds)}{place}"
+    if not entry.breaks:
+        return f"{', '.join(entry.kinds)}{place}"
+    others = ", ".join(kind for kind in entry.kinds if kind != entry.subject)
+    uses = f"{'also ' if entry.subject else ''}uses: {others}" if others else ""
+    return "; ".join(filter(None, [f"breaks, then restores: {entry.subject or 'services of its drills'}", uses])) + place
 
 
 def last_runs() -> dict[str, float]:

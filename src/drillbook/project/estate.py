@@ -77,6 +77,16 @@ def inventories_with(project: Project, service: str) -> list[str]:
     return found
 
 
+def kinds(project: Project) -> dict[str, str]:
+    """Return the kind of each service of the inventories that can be read, also of those of a lab."""
+    found = {}
+    for path in sorted((project.root / "inventory").glob("*.yml")):
+        with suppress(InventoryError):
+            _, entries = merged(merging.documents(path, lambda _: 0))
+            found |= {str(name): str(fields.get("kind", "")) for name, fields in entries.items() if isinstance(fields, dict)}
+    return found
+
+
 def merged(documents: Sequence[Document]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the fields of an inventory, and its services, both with the files that it includes."""
     fields: dict[str, Any] = {}
