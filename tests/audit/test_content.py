@@ -475,7 +475,7 @@ def test_one_run_is_no_trend(book):
     book.run("2026-01-10T09:00:00").good().close()
     once = html.render(audited(book)).split('id="trend"')[1].split("</section>")[0]
     assert "only one run in the period, so there is no trend to draw" in once
-    assert "Last proven RTO and RPO lists" in once
+    assert "Last figures of RTO and RPO lists" in once
     assert '<svg class="plot"' not in once
     book.run("2026-02-10T09:00:00").good().close()
     twice = html.render(audited(book)).split('id="trend"')[1].split("</section>")[0]
@@ -490,13 +490,13 @@ def test_objectives_that_were_not_proven_have_a_table_of_their_own(book):
     unproven = [row for row in audit.proven if not row.proven]
     assert {(row.drill, row.key) for row in unproven} == {("api-down", "rto"), ("api-down", "detect")}
     page = html.render(audit).split('id="proven"')[1].split("</section>")[0]
-    text = markdown.render(audit).split("## Last proven")[1].split("\n## ")[0]
+    text = markdown.render(audit).split("## Last figures")[1].split("\n## ")[0]
     for whole in (page, text):
         proven, rest = whole.split("Missed or not proven at the end of the period")
         assert "2 of 3 objectives proven, 1 missed. Detection by the drill's probe: 1 of 2 met, 1 not proven." in plain(
             proven
         )
-        assert "not proven" not in proven.rpartition("Last proven")[2]
+        assert "not proven" not in proven.rpartition("Last figure")[2]
         assert "met" not in rest.split("Detection by the drill")[0].split("<tbody>")[-1]
         assert "api-down" in rest
     page = html.render(audited(book, since="2026-02-01"))

@@ -6,11 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
-from drillbook.findings import CATALOGUE
+from drillbook.findings import CATALOGUE, finding
+from drillbook.project import finished_runs
+from drillbook.report import rows
 from tests.audit import stories
+from tests.audit.stories import ACKS, SAMPLES
 from tests.audit.test_chain import audited
+from tests.report.test_agreement import plain
 
 ROW = FindingRow("backup-shrunken", "high", "A title", "lab", "sample", 1, 1, "2026-03-10", "2026-03-10", "open", "", 1)
 
@@ -39,6 +44,32 @@ def test_most_remedies_of_the_catalogue_have_a_first_step():
     known = {code: one for code, one in CATALOGUE.items() if one.severity in ("critical", "high", "medium")}
     without = [code for code, one in known.items() if not replace(ROW, code=code, remedy=one.remedy).first_step]
     assert sorted(without) == ["aborted", "backup-unproven", "file-unexpected", "not-ready", "objective-not-verified"]
+
+
+def test_what_only_follows_from_another_finding_is_counted_as_in_the_report(book):
+    run = book.run("2026-02-10T09:00:00").fault().availability(*SAMPLES).canary(ACKS, [[1, 400]])
+    run.add(11.0, "phase.started", phase="restore").step(11.0, 12.0, "restore.1", "app-1", effect="write")
+    run.add(12.0, "phase.ended", phase="restore", status="done").add(12.0, "phase.started", phase="verify")
+    run.add(12.5, "step.started", "verify.1", "controller", action="file.stat", phase="verify", effect="read", params={})
+    cause = finding("http-unexpected", step="verify.1", wanted="status 201", measured="status 200").model_dump(mode="json")
+    how = {"outcome": "failed", "code": "x", "message": "it broke", "facts": {}, "seconds": 0.5, "attempts": 1}
+    run.add(13.0, "failed", "verify.1", "controller", findings=[cause], **how)
+    run.add(14.0, "phase.ended", phase="verify", status="failed").end().close()
+    audit = audited(book)
+    judged = finished_runs.judged(run.folder).result
+    assert len([one for one in rows.findings_of(judged) if one.severity == "high"]) == 1, "the report counts one"
+    assert [(one.code, one.in_newest) for one in audit.findings] == [("http-unexpected", 1), ("objective-not-verified", 2)]
+    assert [one.code for one in audit.shown_findings] == ["http-unexpected"]
+    (alert,) = [one.text for one in alerts(audit) if "ended failed" in one.text]
+    assert "(1 high finding; " in alert or "(1 high finding)" in alert
+    for page in (html.render(audit), markdown.render(audit), summary.render(audit)):
+        assert "An objective could not be verified" not in page
+        assert "3 high findings" not in plain(page)
+    for page in (html.render(audit), markdown.render(audit)):
+        assert "therefore the RTO and the RPO are not verified" in plain(page)
+    told = {row["code"]: row for row in content.as_data(audit)["findings"]}["objective-not-verified"]
+    assert (told["count"], told["runs"], told["in_newest"]) == (2, 1, 2), "the keys of earlier versions mean the same"
+    assert (told["own_count"], told["own_runs"], told["own_in_newest"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from drillbook.audit.service_groups import Group
 from drillbook.catalog import entries
 from drillbook.cli import audit as desk
 from tests.audit import stories
-from tests.audit.stories import BASIS, REHEARSE, SITE
+from tests.audit.stories import BASIS, REHEARSE, SITE, Book
 from tests.audit.test_chain import audited
 from tests.report.test_agreement import plain
 from tests.report.test_browser import chrome
@@ -182,3 +182,14 @@ def test_every_page_says_when_the_run_took_the_rehearsed_backup_itself(book, cap
     for text in found:
         assert (confirmed in text.replace("\\", "")) is fresh
         assert (counted in text) is fresh
+
+
+def test_the_heads_of_the_figures_also_hold_for_what_is_not_proven(tmp_path):
+    """An objective that is met with a reservation is not proven, and a rehearsal may never have passed."""
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    for page in (html.render(audited(book)), markdown.render(audited(book))):
+        assert "Last figures of RTO and RPO" in page
+        assert "Last figure" in page
+        assert "Last proven" not in page
+    assert "passed, or says that none did." in rehearsed.LEAD

@@ -175,7 +175,7 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
 
 
 def _open(row: FindingRow) -> bool:
-    return row.state == "open" and row.severity in GRAVE
+    return bool(row.open_now) and row.severity in GRAVE
 
 
 def _first_step(rows: Iterable[FindingRow]) -> str:

@@ -152,6 +152,11 @@ class Audit:
         )
 
     @property
+    def shown_findings(self) -> tuple[FindingRow, ...]:
+        """Rows of findings that the formats show: those with a finding that does not only follow from another one."""
+        return tuple(row for row in self.findings if row.times)
+
+    @property
     def not_passed(self) -> tuple[RunRow, ...]:
         """Runs that did not pass, or whose changes were not all undone."""
         return tuple(row for row in self.runs if row.verdict != Verdict.PASSED or row.residue)

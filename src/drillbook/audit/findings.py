@@ -6,16 +6,18 @@ finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
-from drillbook.judge.result import Verdict
+from drillbook.judge.result import Result, Verdict
 from drillbook.report import remedies
+from drillbook.report.figures import count
 from drillbook.report.open_findings import WITHIN, recovered_later
-from drillbook.report.rows import each_finding
+from drillbook.report.rows import each_finding, findings_of
 from drillbook.report.shortened import leading
 from drillbook.report.wording import SHORT
 
@@ -47,6 +49,15 @@ class FindingRow:
     """Wanted and measured value of each finding with this code in the last run that has it."""
     remedy: str = ""
     """Remedy of the finding in the last run that has it. It is empty when the finding has none."""
+    own_count: int | None = None
+    """``count`` without the findings that only follow from another finding. None when no finding does so."""
+    own_runs: int | None = None
+    """``runs`` without the runs in which all findings with this code only follow from another one."""
+    own_in_newest: int | None = None
+    """``in_newest`` without the findings that only follow from another one."""
+    own_texts: tuple[str, ...] = ()
+    """``texts`` as the report of the run shows them: without the findings that only follow from another one, which their
+    cause names as its consequence. It is empty when these texts are those of ``texts``."""
 
     @property
     def first_step(self) -> str:
@@ -56,15 +67,32 @@ class FindingRow:
         return remedies.first_instruction(self.code, self.remedy)
 
     @property
+    def times(self) -> int:
+        """Number of findings of the period that do not only follow from another one, as the formats show it."""
+        return self.count if self.own_count is None else self.own_count
+
+    @property
+    def seen(self) -> str:
+        """Text with the number of these findings and of their runs."""
+        return f"{count(self.times, 'time')} in {count(self.runs if self.own_runs is None else self.own_runs, 'run')}"
+
+    @property
+    def open_now(self) -> int:
+        """Number of open findings that do not only follow from another one."""
+        newest = self.in_newest if self.own_in_newest is None else self.own_in_newest
+        return newest if self.state == "open" else 0
+
+    @property
     def told(self) -> str:
         """First texts of ``texts``, and the number of the others."""
-        shown, more = leading(self.texts, MOST_TEXTS)
+        shown, more = leading(self.own_texts or self.texts, MOST_TEXTS)
         return "; ".join(shown) + (f"; and {more} more" if more else "") or self.detail
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
-    """Return the open rows. Each row is repeated for every finding with its code in the newest run of the drill."""
-    return [row for row in rows if row.state == "open" for _ in range(row.in_newest)]
+    """Return the open rows. Each row is repeated for every finding with its code in the newest run of the drill. Findings
+    that only follow from another one are left out, as in the report of the run."""
+    return [row for row in rows for _ in range(row.open_now)]
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
@@ -117,7 +145,29 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         if where[-1].result
         else (),
         items[-1].remedy,
+        **_own(code, where, newest),
     )
+
+
+def _own(code: str, where: Sequence[Record], newest: Record) -> dict[str, Any]:
+    """Return the fields of a row that leave out the findings that only follow from another one, by the rule of the reports
+    (``report.consequences``). The result is empty when no finding with this code does so, and none names consequences.
+    """
+    runs = list({one.folder: one for one in where}.values())
+    every, own = ([_with_code(code, one, of) for one in runs] for of in (each_finding, findings_of))
+    if every == own:
+        return {}
+    texts = tuple(map(_text, own[-1]))
+    return {
+        "own_count": sum(map(len, own)),
+        "own_runs": sum(map(bool, own)),
+        "own_in_newest": len(own[-1]) if runs[-1] is newest else 0,
+        "own_texts": texts if texts != tuple(map(_text, every[-1])) else (),
+    }
+
+
+def _with_code(code: str, one: Record, of: Callable[[Result], list[Finding]]) -> list[Finding]:
+    return [item for item in of(one.result) if item.code == code] if one.result else []
 
 
 def _recovered(items: Sequence[Finding]) -> str:

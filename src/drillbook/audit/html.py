@@ -106,13 +106,13 @@ def _by_drill(found: Iterable[ProvenRow]) -> list[list[ProvenRow]]:
 
 def _choices(audit: Audit) -> dict[str, list[str]]:
     """Return the values that a reader can choose in the filters above the tables of runs and findings."""
-    severities = {row.severity for row in audit.findings}
+    severities = {row.severity for row in audit.shown_findings}
     return {
         "verdicts": sorted({row.verdict for row in audit.runs}),
         "drills": sorted({row.drill for row in audit.runs}),
         "environments": sorted({row.environment for row in audit.runs}),
         "operators": sorted({row.operator for row in audit.runs}),
         "severities": [one for one in SEVERITIES if one in severities],
-        "finding_drills": sorted({row.drill for row in audit.findings}),
-        "states": sorted({row.state for row in audit.findings}),
+        "finding_drills": sorted({row.drill for row in audit.shown_findings}),
+        "states": sorted({row.state for row in audit.shown_findings}),
     }

@@ -203,7 +203,7 @@ def _not_passed(audit: Audit) -> list[str]:
 
 
 def _findings(audit: Audit) -> list[str]:
-    if not audit.findings:
+    if not audit.shown_findings:
         return ["The readable runs of the period recorded no findings."]
     return [
         table(
@@ -226,13 +226,13 @@ def _findings(audit: Audit) -> list[str]:
                     escape(row.title),
                     escape(row.drill),
                     escape(row.environment),
-                    f"{count(row.count, 'time')} in {count(row.runs, 'run')}",
+                    row.seen,
                     row.first_seen[:10],
                     row.last_seen[:10],
                     f"**{escape(row.state)}**",
                     escape(as_called(row.told)),
                 )
-                for row in audit.findings
+                for row in audit.shown_findings
             ],
         )
     ]

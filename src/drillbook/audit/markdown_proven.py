@@ -30,7 +30,7 @@ def section(audit: Audit) -> list[str]:
     ]
     head = ("Drill", "Service", "Environment", "Objective", "Target")
     found = [escape(wording.proven_counts(audit.proven))]
-    found += [table((*head, "Last proven", "When", "Run", "Notes"), shown)] if shown else []
+    found += [table((*head, "Last figure", "When", "Run", "Notes"), shown)] if shown else []
     found += legend(row.marks for row in proven)
     if unproven:
         listed = [(*_goal(row), *_unproven(row), escape("; ".join(row.notes))) for row in unproven]

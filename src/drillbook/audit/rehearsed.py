@@ -25,10 +25,11 @@ NOT_MEASURED = "not measured"
 TITLE = "Measured by rehearsals"
 LEAD = (
     "A rehearsal restores a backup of the team's own tools into a sandbox. It breaks nothing, so it measures no RTO and no RPO, "
-    "and proves no objective. Each row is about the newest rehearsal of the period that passed. Restored in: from the choice of "
-    "the backup to the end of its restore, by the controller's monotonic clock, without sampling error. A recovery takes longer: "
-    "somebody must notice the fault, decide, and move the service to the copy. Would be lost: from the newest data in the backup to "
-    "the measurement in that run; ± is its error, and the clock is named below. Right before the next backup, more would be lost."
+    "and proves no objective. Each row is about the newest rehearsal of the period that passed, or says that none did. Restored "
+    "in: from the choice of the backup to the end of its restore, by the controller's monotonic clock, without sampling error. A "
+    "recovery takes longer: somebody must notice the fault, decide, and move the service to the copy. Would be lost: from the "
+    "newest data in the backup to the measurement in that run; ± is its error, and the clock is named below. Right before the "
+    "next backup, more would be lost."
 )
 
 SHORT = (

@@ -23,7 +23,7 @@ SECTIONS = (
     ("attention", "Needs attention"),
     ("coverage", "Coverage"),
     ("missed", "Missed drills"),
-    ("proven", "Last proven RTO and RPO"),
+    ("proven", "Last figures of RTO and RPO"),
     ("trend", "Trend"),
     ("not-passed", "Runs that did not pass or have no end"),
     ("findings", "Findings"),
