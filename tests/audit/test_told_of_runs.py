@@ -16,6 +16,7 @@ from drillbook.audit.service_groups import Group
 from drillbook.findings import finding
 from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, REMOVED_BY, SHORT_MARK
 from tests.audit import stories
+from tests.audit.stories import ACKS, DRILL, SAMPLES, Book
 from tests.audit.test_chain import audited
 from tests.report import samples
 from tests.report.test_agreement import plain
@@ -142,6 +143,29 @@ def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(pas
     both = "not with a routine backup, or less data came back than the fault removed."
     for rows in ([row, lossy], [replace(row, marks=f"{SHORT_MARK}{MARK}")]):
         assert both in told(rows)
+
+
+def test_rows_that_are_known_to_be_lost_stand_in_the_summary_beside_a_longer_rpo(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    run = book.run("2026-01-11T09:00:00", drill="table-dropped", text=DRILL.replace("drill: sample", "drill: table-dropped"))
+    run.fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).add(11.0, "phase.started", phase="restore")
+    told = {"replaced_data": {"rows of t in db": 5}, "restored_data": {"rows of t in db": 2}}
+    run.step(11.0, 12.0, "restore.1", "app-1", effect="write", **told)
+    run.add(12.0, "phase.ended", phase="restore", status="done").add(12.0, "phase.started", phase="verify")
+    run.step(12.5, 13.0, "verify.1", "controller").add(14.0, "phase.ended", phase="verify", status="done").end().close()
+    audit = audited(book)
+    lossy = next(row for row in audit.proven if row.key == "rpo" and row.drill == "table-dropped")
+    assert lossy.lost == "3 rows not in the backup"
+    (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    assert row.rpo.drill == "sample"
+    assert row.losses == (f"{SHORT_MARK} table-dropped: 3 rows not in the backup, target 1 s",)
+    assert row.losses[0] in row.line
+    cell = summary.render(audit).split('<td data-head="RPO">')[1].split("</td>")[0]
+    assert row.losses[0] in plain(cell)
+    only = tuple(one for one in audit.proven if one.drill == "table-dropped")
+    (alone,) = [row for row in summary.service_rows(replace(audit, proven=only)) if row.service == "api"]
+    assert (alone.rpo, alone.losses) == (lossy, ()), "its own figure begins with the rows"
 
 
 @pytest.mark.parametrize(

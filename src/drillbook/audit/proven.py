@@ -79,6 +79,8 @@ class ProvenRow:
     """Newest measured figure of an objective that is not proven. None for other states, and when no run measured it."""
     by_probe: bool = False
     """True for a detection by the drill's own probe. It is counted apart; see ``remarks.by_probe``."""
+    lost: str = ""
+    """Known loss of data that the figure may not count, such as the number of rows. It is empty for other figures."""
 
     @property
     def met(self) -> bool:
@@ -100,6 +102,11 @@ class ProvenRow:
         """Text about an objective that is not met: its state, its drill, and its newest figure, which does not count."""
         text = f"{self.state}: {self.drill}"
         return f"{text}, ({self.uncounted.measured}) {self.uncounted.said}" if self.uncounted else text
+
+    @property
+    def loss(self) -> str:
+        """Text about a known loss of data, with the mark, the drill and the target."""
+        return f"{self.mark.strip()} {self.drill}: {self.lost}, target {self.target}"
 
     @property
     def marks(self) -> str:
@@ -175,6 +182,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         (everything[whole.proof].started or "") if whole.proof is not None else "",
         None if counts else _uncounted(key, everything, wanted, len(earlier)),
         remarks.by_probe(key, figure.by if figure else _observer(newest)),
+        figure.lost if figure else "",
     )
 
 

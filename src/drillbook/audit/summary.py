@@ -93,6 +93,8 @@ class ServiceRow:
     """Figures of rehearsals. They prove no objective."""
     probed: bool = False
     """True when a drill of the service has an objective on detection, and awaits no alert."""
+    losses: tuple[str, ...] = ()
+    """Texts about known losses of data, such as a number of rows, of drills whose RPO is not the one in ``rpo``."""
 
     @property
     def restored(self) -> str:
@@ -119,7 +121,7 @@ class ServiceRow:
             for key, row in (("RTO", self.rto), ("RPO", self.rpo))
             if row
         ]
-        return one_line("; ".join([self.state_name, *figures]))
+        return one_line("; ".join([self.state_name, *figures, *self.losses]))
 
     @property
     def shown_state(self) -> str:
@@ -224,13 +226,13 @@ def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
     """Return the height of a service's row in each of its forms, from full to short. Each objective without a proof, and
     each figure, has lines of its own.
     """
-    goals = (("rto", row.rto, row.restored), ("rpo", row.rpo, row.would_lose))
-    unmet = [[f"? {one.lacking}" for one in row.unmet if one.key == key] for key, _, _ in goals]
+    goals = (("rto", row.rto, row.restored, ()), ("rpo", row.rpo, row.would_lose, row.losses))
+    unmet = [[f"? {one.lacking}" for one in row.unmet if one.key == key] for key, _, _, _ in goals]
     return row_size(
         (row.service, row.environment),
         3 if row.reserved or row.beside else 2,
-        [[*one, *_figure(goal), rehearsal] for one, (_, goal, rehearsal) in zip(unmet, goals, strict=True)],
-        [[*(() if goal else one[:1]), *_figure(goal)] for one, (_, goal, _) in zip(unmet, goals, strict=True)],
+        [[*one, *_figure(goal), *lost, more] for one, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
+        [[*(() if goal else one[:1]), *_figure(goal), *lost] for one, (_, goal, _, lost) in zip(unmet, goals, strict=True)],
         f"{services.named(row, rows)}: {row.line}",
     )
 
@@ -343,7 +345,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         reserved=sum(row.reserved for row in goals),
         objectives=len(counted),
         rto=_longest(goals, "rto"),
-        rpo=_longest(goals, "rpo"),
+        rpo=(rpo := _longest(goals, "rpo")),
         keys=frozenset(row.key for row in goals),
         keeps_data=one.keeps_data,
         beside=open_findings.beside(state, seen),
@@ -351,6 +353,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
         rehearsed=tuple(row for row in audit.rehearsed if (row.environment, row.service) == key and row.run),
         probed=len(counted) < len(goals),
+        losses=tuple(row.loss for row in goals if row.met and row.lost and row is not rpo),
     )
 
 
