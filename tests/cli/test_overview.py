@@ -252,7 +252,27 @@ def test_a_list_of_runs_shows_how_long_they_took_and_the_measured_rto(shelf, cap
     assert second.split()[2:5] == ["passed", "-", "-"]
     data["objectives"]["rto"]["met"] = None  # the verification failed
     file.write_text(as_json(data))
-    assert "passed   12.4 s  not verified  " in listed(shelf, capsys, overview.runs)
+    assert "passed   12.4 s  (7.44 s ± 0.13 s)  " in listed(shelf, capsys, overview.runs)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "met", "figure"),
+    [
+        ("aborted", True, "(7.44 s ± 0.13 s)"),
+        ("failed", True, "(7.44 s ± 0.13 s)"),
+        ("failed", None, "(7.44 s ± 0.13 s)"),
+        ("failed", False, "7.44 s ± 0.13 s"),
+    ],
+)
+def test_the_list_of_runs_shows_a_figure_that_does_not_count_in_parentheses(shelf, capsys, verdict, met, figure):
+    folder = shelf.result("sample", verdict)
+    file = folder / "result.json"
+    data = json.loads(file.read_text())
+    data["objectives"] = {"rto": {"target_s": 30, "measured_s": 7.44, "error_s": 0.13, "met": met}}
+    file.write_text(as_json(data))
+    shown = listed(shelf, capsys, overview.runs)
+    assert f"  {figure}  " in shown
+    assert ("\n() = does not count: the run did not pass, or the objective was not verified\n" in shown) is ("(" in figure)
 
 
 @pytest.mark.parametrize(

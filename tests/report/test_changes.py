@@ -121,6 +121,26 @@ def test_a_change_counts_only_if_the_printed_figures_show_it() -> None:
     assert row(changed(figures=shorter), "RTO").change == "0.26 s ± 0.23 s shorter"
 
 
+def paced(high: float, now: float) -> RunView:
+    change = StepChange(step="backup.2 a on x", slower=True, now_s=now, low_s=0.17, high_s=high, runs=3)
+    return changed(gone_findings=(), paced=(change,), older=("20251001T100000Z-sample-1a1a", "20250930T100000Z-sample-0f0f"))
+
+
+def test_a_step_is_slower_by_the_difference_of_its_printed_durations() -> None:
+    slower = paced(0.3242, 0.5251)  # the unrounded difference is 0.2009 s
+    assert row(slower, "Step").now == "0.53 s"
+    assert row(slower, "Step").change == "0.21 s slower"
+    assert "1 step slower (backup.2 a on x by 0.21 s)" in changes.summary(slower)
+    older = "the 2 runs before it (20251001T100000Z-sample-1a1a, 20250930T100000Z-sample-0f0f), too."
+    assert changes.lead(slower).endswith(f"The durations of the steps are compared with {older}")
+    alike = paced(0.3249, 0.5251)  # printed: 0.32 s and 0.53 s
+    assert row(alike, "Step").change == "0.21 s slower"
+    printed_alike = paced(0.3251, 0.5349)  # printed: 0.33 s and 0.53 s, a difference of no more than 0.2 s
+    assert not [one for one in changes.change_rows(printed_alike) if one.what.startswith("Step")]
+    assert "slower" not in changes.summary(printed_alike)
+    assert "before it" not in changes.lead(printed_alike)
+
+
 def test_a_figure_that_the_last_run_did_not_verify_is_not_compared() -> None:
     view = changed(figures=figures((5.0, 0.1), (7.0, 0.1), before_verified=False))
     assert row(view, "RTO").change == changes.UNVERIFIED_BEFORE

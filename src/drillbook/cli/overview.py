@@ -49,6 +49,8 @@ MOST_RUNS = 30
 LEAST_TITLE = 40
 """Smallest width, in columns of the terminal, of the titles in the list of drills. If all titles are shorter, the
 longest title is the smallest width."""
+UNCOUNTED = "() = does not count: the run did not pass, or the objective was not verified"
+"""Meaning of the parentheses around a figure in the list of runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +350,8 @@ def _print_runs(runs: Sequence[tuple[Path, bool]], out: Console) -> None:
         out.width,
     )
     print_lines(columns, out, name=len(columns) - 1)
+    if any(result and result.rto and not result.rto_counts for result in results):
+        out.print(Text(UNCOUNTED, style="dim"))
 
 
 def _shape(verdict: str, result: Ended | None) -> Text:
@@ -363,15 +367,14 @@ def _took(result: Ended | None) -> str:
 
 
 def _rto(result: Ended | None) -> str:
-    """Return the measured RTO with its measurement error, or ``not verified``. The result is ``-`` for a suite, and for a
-    run without an objective or without a measured RTO.
+    """Return the measured RTO with its measurement error, in parentheses when it does not count. The result is ``-`` for
+    a suite, and for a run without an objective or without a measured RTO.
     """
     if result is None or result.rto is None:
         return "-"
-    if not result.rto_verified:
-        return "not verified"
     value, error, target = result.rto
-    return against(value, error, target, latest=True)
+    figure = against(value, error, target, latest=True)
+    return figure if result.rto_counts else f"({figure})"
 
 
 def _name(folder: Path, inner: bool, verdict: str) -> Text:

@@ -70,3 +70,5 @@ class Comparison(_Value):
     gone_findings: tuple[FindingChange, ...]
     targets: tuple[TargetChange, ...] = ()
     """Objectives whose target differs. It is empty if the last run's targets are not recorded, as in older journals."""
+    older: tuple[str, ...] = ()
+    """Runs before the last run with which the durations of the steps are compared, too, newest first."""

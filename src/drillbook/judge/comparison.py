@@ -105,6 +105,7 @@ def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
         new_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(new - old)),
         gone_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(old - new)),
         targets=tuple(_targets(last, now)),
+        older=tuple(one.run for one in earlier[1:]),
     )
 
 
@@ -179,10 +180,16 @@ def _paced(
         if step.status != "done" or step.seconds is None or not past:
             continue
         low, high = min(past), max(past)
-        slower = step.seconds > high + max(LEAST_S, LEAST_PART * high)
-        faster = step.seconds < low - max(LEAST_S, LEAST_PART * low)
+        slower = step.seconds > high + least_change(high)
+        faster = step.seconds < low - least_change(low)
         if slower or faster:
             yield StepChange(step=_told(step), slower=slower, now_s=step.seconds, low_s=low, high_s=high, runs=len(past))
+
+
+def least_change(earlier: float) -> float:
+    """Return the difference, in seconds, above which a step counts as slower or faster. ``earlier``: its duration in the
+    earlier run."""
+    return max(LEAST_S, LEAST_PART * earlier)
 
 
 def as_entries(results: Sequence[Result]) -> list[dict[str, Any]]:

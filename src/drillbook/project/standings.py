@@ -46,8 +46,9 @@ class Ended:
     """End of the run. It is empty when the result contains no end."""
     rto: tuple[float, float | None, float] | None = None
     """Measured RTO, its error and its target in seconds. None when the drill has no RTO, or when it was not measured."""
-    rto_verified: bool = True
-    """False when the objective could not be verified, as after a failed verification."""
+    rto_counts: bool = True
+    """False when the measured RTO does not count: the run did not pass, or the objective could not be verified. An RTO
+    that missed its target always counts."""
     beside: str = ""
     """Number of open findings of medium severity or higher of a run that passed, as text. Empty when it has none."""
     recovered: str = ""
@@ -150,6 +151,11 @@ def _rto(data: Mapping[str, Any]) -> tuple[float, float | None, float] | None:
     return float(found["measured_s"]), None if error is None else float(error), float(found["target_s"])
 
 
+def _rto_counts(data: Mapping[str, Any]) -> bool:
+    met = (data.get("objectives", {}).get("rto") or {}).get("met")
+    return met is False or (met is True and data["verdict"] == Verdict.PASSED)
+
+
 def _beside(data: Mapping[str, Any], folder: Path) -> str:
     """Return the number of open findings of medium severity or higher of a run that passed. A suite has the findings of its
     drills. The result is empty for other verdicts, and when the findings cannot be read.
@@ -180,7 +186,7 @@ def result(folder: Path) -> Ended | None:
             str(data.get("service", "")),
             str(data.get("finished") or ""),
             _rto(data),
-            (data.get("objectives", {}).get("rto") or {}).get("met") is not None,
+            _rto_counts(data),
             _beside(data, folder),
             open_findings.recovered_later(str(one.get("title", "")) for one in data.get("findings") or ()),
         )

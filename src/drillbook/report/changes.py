@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange, TargetChange
-from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S
+from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_change
 from drillbook.judge.result import RunView, Verdict
 from drillbook.report import open_findings, remarks, rows
-from drillbook.report.figures import bounded, count, figure, one_line, printed, seconds, took, utc
+from drillbook.report.figures import bounded, count, figure, one_line, printed, rounded, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
 from drillbook.report.objective_figures import ends_with_sample
 from drillbook.report.shortened import leading
@@ -19,8 +19,9 @@ FIRST = "This is the first run of this drill in this environment that can be com
 NOTE = (
     "Each figure of a run has a measurement error. A figure counts as changed only if the two runs differ by more than the "
     "sum of their errors, also as they are printed here. Steps are timed on the controller's monotonic clock, without "
-    "sampling error. A step counts as slower or faster only if its duration differs from that in each compared run by more "
-    f"than {seconds(LEAST_S)}, and by more than {LEAST_PART:.0%} of the duration in that run."
+    "sampling error. A step counts as slower or faster only if its printed duration differs from that in each compared run "
+    f"in which the step succeeded by more than {seconds(LEAST_S)}, and by more than {LEAST_PART:.0%} of the duration in that "
+    "run."
 )
 INCOMPARABLE = "cannot be compared"
 UNVERIFIED = f"{INCOMPARABLE}: this run's figure is not verified"
@@ -56,7 +57,12 @@ def lead(view: RunView) -> str:
     known = view.comparison
     if known is None:
         return FIRST if view.first_run else ""
-    return f"Compared with the run {one_line(known.run)} of {utc(known.started)}, which ended {one_line(known.verdict)}."
+    text = f"Compared with the run {one_line(known.run)} of {utc(known.started)}, which ended {one_line(known.verdict)}."
+    older = [one_line(name) for name in known.older]
+    if not older or not _paced(known):
+        return text
+    these = f"{count(len(older), 'run')} before it ({', '.join(older)})"
+    return f"{text} The durations of the steps are compared with the {these}, too."
 
 
 def change_rows(view: RunView) -> list[ChangeRow]:
@@ -85,7 +91,7 @@ def summary(view: RunView) -> str:
     parts += [f"{names[key]} {text}" for key, text in told.items() if text.endswith(("longer", "shorter"))]
     new = [one for one in known.new_findings if not _is_expected(view, one)]
     parts += [count(len(new), "new finding")] if new else []
-    slower = [one for one in known.paced if one.slower]
+    slower = [one for one in _paced(known) if one.slower]
     parts += [
         f"{count(number, thing)} {word}"
         for number, thing, word in (
@@ -127,7 +133,7 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
         yield ChangeRow(what, "absent", "present", "new", loud=not within)
     for gone in known.gone_findings:
         yield ChangeRow(f"Finding {gone.code}: {one_line(gone.title)}", "present", *_gone(view))
-    for paced in sorted(known.paced, key=_by, reverse=True):
+    for paced in sorted(_paced(known), key=_by, reverse=True):
         yield _pace(paced)
     for text in known.added:
         yield ChangeRow(f"Step {one_line(text)}", "absent", "present", "added")
@@ -220,10 +226,16 @@ def _most_slowed(slower: list[StepChange]) -> str:
     return ", ".join(f"{one_line(one.step)} by {took(_by(one))}" for one in most) + (f" and {more} more" if more else "")
 
 
+def _paced(known: Comparison) -> list[StepChange]:
+    """Return the steps that were slower, or faster, also by their printed durations."""
+    return [one for one in known.paced if _by(one) > least_change(rounded(one.high_s if one.slower else one.low_s))]
+
+
 def _by(one: StepChange) -> float:
     """Return the seconds by which a step took longer than in every earlier run, or was faster than in every earlier
-    run."""
-    return one.now_s - one.high_s if one.slower else one.low_s - one.now_s
+    run. It is the difference of the printed durations."""
+    now, past = rounded(one.now_s), rounded(one.high_s if one.slower else one.low_s)
+    return round(now - past if one.slower else past - now, 2)
 
 
 def _pace(one: StepChange) -> ChangeRow:

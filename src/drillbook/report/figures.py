@@ -79,7 +79,16 @@ def seconds(value: float, digits: int | None = None) -> str:
 
 def took(value: float) -> str:
     """Format a duration with only the digits that matter to a reader, such as ``0.04 s``, ``8.3 s`` or ``2 min 5 s``."""
-    return seconds(value, 0 if value >= 60 else 1 if value >= 10 else 2)
+    return seconds(value, _took_digits(value))
+
+
+def rounded(value: float) -> float:
+    """Return the duration that ``took`` prints for ``value``, in seconds."""
+    return round(value, _took_digits(value))
+
+
+def _took_digits(value: float) -> int:
+    return 0 if value >= 60 else 1 if value >= 10 else 2
 
 
 def lasted(started: str, finished: str | None) -> float | None:
