@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
+from drillbook.judge.changes import Comparison, FigureChange, FindingChange
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.judge.shortfall import OLDER, findings, shortfalls
-from drillbook.report import headlines, html, index, next_steps, open_findings, remarks, rows
+from drillbook.report import changes, headlines, html, index, next_steps, open_findings, remarks, rows
 from tests.judge.test_judge import Story
 from tests.report import samples
 from tests.report.test_agreement import plain
@@ -117,11 +119,45 @@ def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_
     assert lead in page
     small = html.render(view).partition(">at least 3 rows lost;</span>")[0].rpartition("<span")[2]
     assert small == ' class="big"', "the known loss, and not the small figure, is in the largest type"
+    wrapping = html.render(view).partition(">by the canary alone ")[0].rpartition("<span")[2]
+    assert wrapping == ' class="num wraps"', "the longer figure wraps on a narrow screen"
     assert lead in row.measured
     assert row.brief == "≥ 3 rows lost"
     assert "measured and met, the RPO with a reservation" in page
     entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
     assert plain(index.render([entry])).count(remarks.LEGENDS[remarks.SHORT_MARK]) == 1
+
+
+def compared(view, **more):
+    base = dict.fromkeys(("figures", "added", "removed", "paced", "new_findings", "gone_findings"), ())
+    figure = FigureChange(key="rpo", before_s=0.02, before_error_s=0.03, now_s=0.02, now_error_s=0.03, change="same")
+    known = samples.repeated().comparison
+    fields = known.model_dump() | base | {"figures": (figure,)} | more
+    return view.model_copy(update={"comparison": Comparison.model_validate(fields)})
+
+
+def test_an_rpo_without_the_lost_rows_is_neither_compared_nor_drawn(tmp_path):
+    view = told(tmp_path, 118792)
+    found = FindingChange(code="removed-data-missing", title="any")
+    for more, mark in (({}, "§ "), ({"new_findings": (found,)}, ""), ({"gone_findings": (found,)}, "§ ")):
+        (row,) = [one for one in changes.change_rows(compared(view, **more)) if one.what == "RPO"]
+        assert row.before == f"{mark}at most 0.05 s"
+        assert row.now.startswith("§ at least 3 rows lost; by the canary alone at most ")
+        assert row.change == "cannot be compared: § less data came back than the fault removed"
+    entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
+    page = index.render([replace(entry, run=run) for run in "abc"])
+    assert "0 of 3 runs with a figure, latest at least 3 rows lost" in page
+
+
+def test_the_next_steps_of_a_run_with_lost_rows_begin_with_the_remedy(tmp_path):
+    view = told(tmp_path, 118792)
+    steps = next_steps.in_report(view)
+    again = f"{view.program} drill {view.result.drill}"
+    assert steps[0][1].startswith(again)
+    assert steps[0][0].endswith("; then repeat the drill")
+    assert steps[0][0].startswith("compare the restored data with the manifest of the backup")
+    assert sum(command.startswith(again) for _, command in steps) == 1
+    assert "repeat the drill" in dict(next_steps.in_report(told(tmp_path, 118795)))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ def test_a_failed_verification_comes_before_the_figures() -> None:
     assert text == (
         "Verification failed: verify.1 Every table equals the backup: database differs from the backup: A table's content differs from the "
         "backup: public.chunks. Recovery of database is not proven: it was disrupted at 19:04:07 UTC, and a probe was good again "
-        "35.78 s ± 0.16 s later; 107 of 149 acknowledged writes were lost, 10.70 s ± 0.11 s of data; these figures are not "
-        "verified."
+        "35.78 s ± 0.16 s later; 107 of 149 acknowledged writes were lost, 10.70 s ± 0.11 s of data; these figures do not "
+        "count."
     )
     assert "served again" not in text
 
@@ -45,7 +45,7 @@ def test_a_verification_without_an_answer_proves_nothing_either(status: str, hea
     doubtful = view.result.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": "no answer"})
     text = headlines.sentence(view.model_copy(update={"steps": steps, "result": doubtful}))
     assert text.startswith(head)
-    assert text.endswith("these figures are not verified. No answer.")
+    assert text.endswith("these figures do not count. No answer.")
 
 
 def test_a_probe_that_never_was_bad_was_not_good_again() -> None:
@@ -104,21 +104,27 @@ def test_a_finding_about_an_answer_of_an_older_journal_quotes_no_body() -> None:
 
 
 @pytest.mark.parametrize("met", [None, True])
-def test_figures_of_a_run_that_was_stopped_before_its_verification_are_not_verified(met: bool | None) -> None:
+def test_figures_of_a_run_that_was_stopped_do_not_count(met: bool | None) -> None:
     view = samples.failed()
     objectives = {key: one.model_copy(update={"met": met}) for key, one in view.result.objectives.items()}
     stopped = {"verdict": Verdict.ABORTED, "reason": "the run was stopped by SIGINT", "objectives": objectives}
     text = headlines.sentence(view.model_copy(update={"result": view.result.model_copy(update=stopped)}))
-    doubt = "; these figures are not verified" if met is None else ""
-    assert text.endswith(f"10.70 s ± 0.11 s of data{doubt}. The run was stopped by SIGINT.")
+    assert text.endswith("10.70 s ± 0.11 s of data; these figures do not count. The run was stopped by SIGINT.")
+
+
+def test_a_stopped_run_says_that_its_undo_made_the_service_available_again() -> None:
+    text = headlines.sentence(samples.recorded("stopped"))
+    assert " later, by the undo of the stopped run; " in text
+    assert "; these figures do not count. The run was stopped by " in text
+    assert "by the undo" not in headlines.sentence(samples.passed())
 
 
 @pytest.mark.parametrize("key", ["rto", "rpo"])
-def test_the_only_figure_that_is_not_verified_is_named(key: str) -> None:
+def test_the_only_figure_that_does_not_count_is_named(key: str) -> None:
     view = samples.failed()
     objectives = {
-        name: one.model_copy(update={"met": None if name == key else True}) for name, one in view.result.objectives.items()
+        name: one.model_copy(update={"met": None if name == key else False}) for name, one in view.result.objectives.items()
     }
     stopped = {"verdict": Verdict.ABORTED, "reason": "", "objectives": objectives}
     text = headlines.sentence(view.model_copy(update={"result": view.result.model_copy(update=stopped)}))
-    assert text.endswith(f"; the {key.upper()} is not verified.")
+    assert text.endswith(f"; the {key.upper()} does not count.")

@@ -137,6 +137,10 @@ def _point(one: Record, key: str, frame: _Frame) -> Point:
     x, ground = frame.x(at), frame.y(0)
     if row is None or row.measured_s is None:
         return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run ended {one.verdict}")
+    if row.lost:
+        return Point(
+            x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure of the whole loss, {row.marked}, {row.state}"
+        )
     error = row.error_s or 0.0
     kind = "missed" if row.state == MISSED else "met" if row.met and one.verdict == Verdict.PASSED else "unverified"
     reserved = kind == "met" and row.state == remarks.RESERVED

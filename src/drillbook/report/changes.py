@@ -27,6 +27,9 @@ INCOMPARABLE = "cannot be compared"
 UNVERIFIED = f"{INCOMPARABLE}: this run's figure is not verified"
 NEITHER = f"{INCOMPARABLE}: neither figure is verified"
 UNVERIFIED_BEFORE = f"{INCOMPARABLE}: the last run's figure is not verified"
+LACKING = "removed-data-missing"
+"""Code of the finding that less data came back than the fault removed."""
+SHORT_RPO = f"{INCOMPARABLE}: {remarks.SHORT_MARK} less data came back than the fault removed"
 NOT_TRIED = "not tried in this run"
 STOPPED = "aborted"
 """Code of the finding that a run was stopped. The verdict says the same, so the sentence for the terminal leaves it out."""
@@ -193,17 +196,37 @@ def _unverified(view: RunView, one: FigureChange) -> str:
 
 def _figures(view: RunView, one: FigureChange) -> tuple[str, str]:
     latest = ends_with_sample(view.result, one.key)
+    before, now = _incomplete(view, one)
     old, new = (
-        "not measured" if value is None else figure(value, error, latest=latest)
-        for value, error in ((one.before_s, one.before_error_s), (one.now_s, one.now_error_s))
+        "not measured"
+        if value is None
+        else f"{remarks.SHORT_MARK} {figure(value, error, latest=latest)}"
+        if short
+        else figure(value, error, latest=latest)
+        for value, error, short in (
+            (one.before_s, one.before_error_s, before),
+            (one.now_s, one.now_error_s, now),
+        )
     )
-    return old, new
+    row = next((row for row in rows.rows_of(view.result) if row.key == FIGURES[one.key] and row.lost), None)
+    return old, f"{remarks.SHORT_MARK} {row.measured}" if now and row else new
+
+
+def _incomplete(view: RunView, one: FigureChange) -> tuple[bool, bool]:
+    """Return True for the figure of the last run, and for that of this run, if it is an RPO that may not include data which
+    did not come back."""
+    known = view.comparison
+    if one.key != "rpo" or known is None:
+        return False, False
+    now = any(finding.code == LACKING for finding in view.result.findings)
+    new, gone = (any(it.code == LACKING for it in found) for found in (known.new_findings, known.gone_findings))
+    return gone or (now and not new), now
 
 
 def _change(view: RunView, one: FigureChange) -> str:
     """Return the change of a figure in words. The figure counts as changed only if the printed figures, too, differ by
     more than their errors."""
-    if told := _unverified(view, one):
+    if told := _unverified(view, one) or (SHORT_RPO if any(_incomplete(view, one)) else ""):
         return told
     if one.before_s is None or one.now_s is None or one.change in WORDS:
         return WORDS.get(one.change, WORDS["unknown"])

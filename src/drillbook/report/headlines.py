@@ -28,11 +28,10 @@ def sentence(view: RunView) -> str:
         head = _verification(step)
         told = one_line(result.reason).startswith(f"{one_line(step.result.id)} ")
         return " ".join(filter(None, (head, _join(parts), "" if told else tail)))
-    parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks), _loss(result)]
+    undone = ", by the undo of the stopped run" if _undone(view) else ""
+    parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks) + undone, _loss(result)]
     if result.verdict is Verdict.ABORTED:
-        parts.append(
-            _doubt([one for one in FIGURES if one in result.objectives and result.objectives[one].met is None], result)
-        )
+        parts.append(_doubt([one for one in FIGURES if not _missed(result, one)], result))
     return " ".join([_join(parts), tail]).strip()
 
 
@@ -67,9 +66,19 @@ def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
 
 
 def _doubt(objectives: Sequence[str], result: Result) -> str:
-    """Return a note that the measured figures of ``objectives`` are not verified. It is empty when no figure was measured."""
+    """Return a note that the measured figures of ``objectives`` do not count. It is empty when no figure was measured."""
     figures = [one for one in objectives if measured(result, one)[0] is not None]
-    return {0: "", 1: f"the {''.join(figures).upper()} is not verified", 2: "these figures are not verified"}[len(figures)]
+    return {0: "", 1: f"the {''.join(figures).upper()} does not count", 2: "these figures do not count"}[len(figures)]
+
+
+def _missed(result: Result, key: str) -> bool:
+    return key in result.objectives and result.objectives[key].met is False
+
+
+def _undone(view: RunView) -> bool:
+    """Return True when the service recovered only after the early end of the run, while the run undid its changes."""
+    recovered = view.timeline.marks.get("recovered")
+    return view.early_end is not None and recovered is not None and recovered > view.early_end.at
 
 
 def _fault(one: FaultResult, finished: bool) -> str:

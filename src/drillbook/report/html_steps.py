@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from drillbook.findings import Finding
 from drillbook.judge.result import CommandView, StepView
-from drillbook.report import end_state, pages, record, wording
+from drillbook.report import end_state, pages, record, step_texts, wording
 from drillbook.report.figures import count, pretty, readable, seconds, took, utc_time
 from drillbook.report.phases import PhaseRow
 from drillbook.sdk.answers import told_once
@@ -125,7 +125,7 @@ def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str
             f'<dt>Evidence</dt><dd>{_part("evidence_link")(file.file)!s} <span class="soft">{_text(file.size)}, SHA-256 '
             f'<span class="mono">{_text(file.sha256)}</span></span></dd>\n'
         )
-    yield f"<dt>Undo</dt><dd><bdi>{_text(step.undo)}</bdi></dd>" if step.undo else ""
+    yield f"<dt>Undo</dt><dd><bdi>{_text(step_texts.undo_of(step))}</bdi></dd>" if step.undo else ""
     yield f"<dt>In the end</dt><dd><bdi>{_text(end_state.of_step(step))}</bdi></dd>" if step.undone else ""
     yield "</dl>\n"
     yield _values("Parameters", step.params)
@@ -141,7 +141,7 @@ def _summary(step: StepView) -> str:
     tries = f'<span class="state unverified tries">{step.attempts:d} attempts</span>' if step.retried else ""
     duration = "no time" if one.seconds is None else _text(took(one.seconds))
     return (
-        f'<summary><span>{_state(one.status)}</span><span class="what"><code>{_text(one.id)}</code> '
+        f'<summary><span>{_state(step_texts.state(one.status))}</span><span class="what"><code>{_text(one.id)}</code> '
         f"<b><bdi>{_text(step.name or one.action)}</bdi></b>{action}</span>{tries}"
         f'<bdi class="host soft">{_text(one.host)}</bdi><span class="took num soft">{duration}</span></summary>\n'
     )
@@ -156,7 +156,7 @@ def _course(step: StepView) -> Iterator[str]:
     if step.allowed:
         yield f'<dt>Allowed, because</dt><dd class="text"><bdi>{_text(step.allowed)}</bdi></dd>'
     if step.message:
-        yield f'<dt>Message</dt><dd class="text"><bdi>{pages.prose(readable(step.message))}</bdi></dd>'
+        yield f'<dt>Message</dt><dd class="text"><bdi>{pages.prose(readable(step_texts.message_of(step)))}</bdi></dd>'
 
 
 def _pace(step: StepView) -> str:

@@ -339,7 +339,8 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
         return None
     latest = rows.objective_rows({key: kept[-1]}, setting[-1].remarks, setting[-1].verdict)[0]
     target = kept[-1].target_s
-    values = [drawn(one) for one in kept]
+    short = [key == "rpo" and bool(entry.remarks.get(key) and entry.remarks[key].lost) for entry in setting]
+    values = [None if lost else drawn(one) for one, lost in zip(kept, short, strict=True)]
     top = max(
         [
             target if target <= 4 * max((v for v in values if v is not None), default=0) else 0.0,
@@ -370,9 +371,9 @@ def _step(total: int) -> float:
 def _point(number: int, entry: IndexEntry, key: str, total: int, top: float) -> Point:
     one = entry.objectives[key]
     x = EDGE + _step(total) * number
-    if one.measured_s is None:
-        return Point(x, HEIGHT - EDGE, "gap")
     (row,) = rows.objective_rows({key: one}, entry.remarks, entry.verdict)
+    if one.measured_s is None or row.lost:
+        return Point(x, HEIGHT - EDGE, "gap")
     return Point(x, _y(drawn(one) or 0.0, top), "gap" if row.doubt else KINDS[row.state])
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Tree
 
 from drillbook.exits import Exit
 from drillbook.judge.result import Result, RunView, StepView, SuiteResult, Verdict
-from drillbook.report import headlines, residue_state, rows, wording
+from drillbook.report import headlines, residue_state, rows, step_texts, wording
 from drillbook.report.figures import shown
 from drillbook.report.remarks import RESERVED
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
@@ -118,7 +118,7 @@ def _suite_of(view: RunView) -> Tree.Element:
 
 def _objective_cases(suite: Tree.Element, result: Result) -> None:
     for row in rows.rows_of(result):
-        text = f"{row.name}: {row.measured}, target at most {row.target}, {row.state}"
+        text = f"{row.name}: {row.measured}, target at most {row.target}, {row.said}"
         text += f": {row.reason}" if row.reason else ""
         text += f" ({row.remark})" if row.remark else ""
         state = result.verdict if result.verdict is Verdict.NOT_RUN else row.state
@@ -135,7 +135,7 @@ def _missing(row: SuiteRow) -> Tree.Element:
 
 def _step_case(suite: Tree.Element, drill: str, step: StepView) -> None:
     one = step.result
-    text = step.message or wording.STEP_WORDS[one.status]
+    text = step_texts.message_of(step) or wording.STEP_WORDS[one.status]
     case = _case(suite, f"{drill}.{step.phase}", f"{one.id} {one.action} [{one.host}]", one.status, text)
     case.set("time", f"{one.seconds or 0.0:.3f}")
     output = "\n".join(part for command in step.commands for part in (command.stdout, command.stderr) if part)

@@ -249,8 +249,8 @@ def objectives(found: Sequence[ObjectiveRow]) -> str:
                 escape(row.name),
                 f"at most {row.target}",
                 escape("; ".join(filter(None, (row.measured, row.writes, row.remark)))),
-                f"**{row.state}**"
-                + (f", but {escape(row.doubt)}" if row.doubt else "")
+                f"**{escape(row.said.partition(': ')[0])}**"
+                + (escape(row.said.removeprefix(rows.DOES_NOT_COUNT)) if row.doubt else "")
                 + (f": {escape(row.reason)}" if row.reason else ""),
                 escape(row.clock) or "not named",
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drillbook.judge.result import CommandView, RunView, StepView
-from drillbook.report import end_state, record, wording
+from drillbook.report import end_state, record, step_texts, wording
 from drillbook.report.figures import one_line, size, took
 from drillbook.report.markdown_syntax import block, code, escape, table
 from drillbook.report.phases import phase_rows
@@ -51,7 +51,7 @@ def _step(step: StepView) -> tuple[str, ...]:
         code(one.id),
         escape(step.name or one.action),
         escape(one.host),
-        one.status,
+        step_texts.state(one.status),
         "no time" if one.seconds is None else took(one.seconds),
     )
 
@@ -93,7 +93,7 @@ def _details(step: StepView) -> list[str]:
     if step.message:
         found += [
             f"{code(step.result.id)} on {escape(step.result.host)}: {wording.STEP_WORDS[step.result.status]}",
-            block(step.message),
+            block(step_texts.message_of(step)),
         ]
     if step.result.status in ("done", "skipped"):
         return found

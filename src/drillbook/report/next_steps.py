@@ -10,7 +10,8 @@ from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
-from drillbook.report.rows import rows_of
+from drillbook.report.remedies import first_instruction
+from drillbook.report.rows import findings_of, rows_of
 
 DEFAULT_INVENTORY = "lab"
 SUITE_AGAIN = "then the whole suite"
@@ -121,8 +122,9 @@ def before_run(
 def in_report(view: RunView) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a run's report.
 
-    After a run that passed and left no changes, one suggestion is to repeat the drill. The last suggestion is always to
-    verify the run's record.
+    After a run that passed and left no changes, one suggestion is to repeat the drill. If it has a finding of medium
+    severity or higher, this suggestion comes first and begins with the remedy. The last suggestion is always to verify
+    the run's record.
     """
     result = view.result
     found = next_steps(
@@ -138,8 +140,20 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     if proof := age_of_routine(view):
         steps.append(proof)
     if result.verdict is Verdict.PASSED and not result.open_residue:
-        steps.append(("repeat the drill", f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"))
+        again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
+        if first := _remedy(view):
+            steps.insert(0, (f"{first}; then repeat the drill", again))
+        else:
+            steps.append(("repeat the drill", again))
     return [*steps, ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
+
+
+def _remedy(view: RunView) -> str:
+    """Return the first instruction of the worst finding of medium severity or higher, with a small first letter. The
+    result is empty when no such finding has an instruction."""
+    grave = open_findings.grave(findings_of(view.result))
+    text = next(filter(None, (first_instruction(one.code, one.remedy) for one in grave)), "")
+    return one_line(text[:1].lower() + text[1:])
 
 
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:

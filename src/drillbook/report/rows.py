@@ -84,8 +84,8 @@ class ObjectiveRow:
 
     @property
     def said(self) -> str:
-        """State in words. For a met objective of a run that did not pass, the words say that it does not count."""
-        return f"{self.state}, but {self.doubt}" if self.doubt else self.state
+        """State in words. For a met objective of a run that did not pass, the words say that its figure does not count."""
+        return self.doubt or self.state
 
     @property
     def named(self) -> str:

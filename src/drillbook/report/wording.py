@@ -92,7 +92,7 @@ STEP_WORDS = {
     "unknown": "unknown: the step began, but its outcome was not recorded",
     "allowed": "failed, and the drill allows this failure with a written reason",
     "skipped": "skipped",
-    "cancelled": "cancelled",
+    "cancelled": "stopped",
     "interrupted": "interrupted: the phase began but did not finish",
 }
 

@@ -5,7 +5,6 @@ It prints one line for each important event. The lines are readable without colo
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,6 +41,7 @@ from drillbook.findings import CATALOGUE
 from drillbook.installation.program_name import as_called
 from drillbook.judge import notes
 from drillbook.judge.result import Verdict
+from drillbook.report import step_texts
 from drillbook.report.figures import count, one_line, seconds, shown, size, took
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import NO_STEPS, PHASES, STEP_SHAPES, STOPPED
@@ -59,8 +59,6 @@ COLOURS = {
     NO_STEPS: "dim",
 }
 MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
-COMMAND = re.compile(r"(?s)(?:[^`]*: )?`.*` was stopped(?:; it was killed)?")
-"""Regular expression that matches the message of a step whose command was stopped: the host, and the command line."""
 ASIDE = 45
 """Number of columns in the line of a step that are kept free for text beside the step's name."""
 
@@ -75,8 +73,7 @@ def _cut(line: str) -> str:
 
 def stopped(what: Failed) -> str:
     """Return the message of a failed step. For a step that was stopped, the command is left out: the report has it."""
-    command = COMMAND.fullmatch(what.message) if what.outcome == "cancelled" else None
-    return "its command was stopped" if command else what.message
+    return step_texts.message(what.message, what.outcome)
 
 
 def fitted(text: str, width: int) -> str:

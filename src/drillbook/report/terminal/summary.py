@@ -18,7 +18,18 @@ from drillbook.exits import Exit
 from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Residue, RunView, SuiteResult
-from drillbook.report import changes, end_state, headlines, remarks, remedies, residue_state, rows, tolerated, wording
+from drillbook.report import (
+    changes,
+    end_state,
+    headlines,
+    remarks,
+    remedies,
+    residue_state,
+    rows,
+    step_texts,
+    tolerated,
+    wording,
+)
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.moments import run_duration
 from drillbook.report.phases import phase_rows
@@ -49,7 +60,7 @@ COLOURS = {
     "information": "dim",
 }
 
-DOUBTED = wording.STATES[remarks.RESERVED]
+DOUBTED = wording.STATES[wording.NOT_VERIFIED]
 """Symbol of a met objective that does not count, because the run did not pass."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
 """Heads of the columns with the figures of a suite's drills. The table has no room for the observer of a detection."""
@@ -213,9 +224,9 @@ def _legend(found: Sequence[SuiteRow]) -> list[RenderableType]:
     """Return the meanings of the symbols and marks in the table of a suite's drills."""
     shown = [one for row in found for one in row.objectives]
     states = {one.state for one in shown if not one.doubt}
-    doubted = [state for state in (remarks.RESERVED,) if state in states]
-    doubted += ["met in a run that did not pass"] if any(one.doubt for one in shown) else []
-    words = {state: state for state in states} | ({remarks.RESERVED: " or ".join(doubted)} if doubted else {})
+    doubted = [state for state in (wording.NOT_VERIFIED,) if state in states]
+    doubted += ["does not count: the run did not pass"] if any(one.doubt for one in shown) else []
+    words = {state: state for state in states} | ({wording.NOT_VERIFIED: " or ".join(doubted)} if doubted else {})
     parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
     lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
     lines += filter(None, [remarks.legend(one.mark for one in shown)])
@@ -312,7 +323,7 @@ def _phases(view: RunView) -> RenderableType:
     table = _table("Phases", "phase", "status", "took", "steps")
     for phase in phase_rows(view):
         time = phase.took or ("" if phase.state == wording.NO_STEPS else "not measured")
-        states = [step.result.status for step in phase.steps]
+        states = [step_texts.state(step.result.status) for step in phase.steps]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
         table.add_row(Text(one_line(phase.name)), _state(phase.state), Text(time), Text(counts or "none"))
     return _spaced(table)
