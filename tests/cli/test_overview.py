@@ -5,10 +5,12 @@ import io
 import json
 import os
 import re
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -23,6 +25,7 @@ from drillbook.journal.journal import FILE, Journal, read
 from drillbook.journal.run_state import needs_recovery
 from drillbook.plan import planner, spec
 from drillbook.plan.schedule import State
+from drillbook.project import schedules
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
@@ -324,7 +327,7 @@ def test_a_suite_with_a_broken_drill_cannot_be_read_either(shelf, capsys):
     (shelf.root / "drills" / "both.yml").write_text("suite: both\ntitle: A\ndrills: [sample, broken]\n")
     overview.drills(Project(shelf.root))
     lines = " ".join(capsys.readouterr().out.split())
-    assert "✗ cannot be read: its drill broken cannot be read" in lines
+    assert "✗ cannot be read: the drill broken of this suite cannot be read" in lines
     assert "; 2 cannot be read" in lines
 
 
@@ -608,3 +611,18 @@ def test_a_drill_that_never_ran_is_not_red_and_one_that_failed_is():
     never = DueRow(State.NEVER, "app", "sample", "lab", every="30d")
     assert (overview.until(never).plain, overview.until(never).style) == ("now, every 30 d", "yellow")
     assert overview.until(replace(never, last_verdict="failed")).style == "bold red"
+
+
+def test_suites_come_first_and_then_the_drills_by_service(tmp_path, capsys):
+    for folder in ("drills", "inventory"):
+        shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder)
+    assert overview.drills(Project(tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if "never run" in line]
+    suites = ["(suite)" in row for row in rows]
+    assert suites == sorted(suites, reverse=True)
+    named = [one for one in schedules.read(Project(tmp_path)) if not one.suite]
+    services = {one.name: one.services for one in named}
+    listed = [services[row.split()[0]] for row in rows if "(suite)" not in row]
+    assert listed == sorted(listed)
+    assert len(listed) == len(named)

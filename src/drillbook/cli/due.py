@@ -12,6 +12,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
+from drillbook.cli import bare_services
 from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
@@ -56,17 +57,12 @@ def show(
 
 
 def _print(found: Due, out: Console, project: Project | None = None) -> None:
-    """Print the table first, and then the summary, so that a small terminal still shows the summary at the end. If
-    ``project`` is given, and something is overdue or has never passed, suggest commands to the user before the summary.
+    """Print the most urgent rows last, and then the summary, so that a small terminal still shows both. If ``project`` is
+    given, and something is overdue or has never passed, suggest commands to the user before the summary.
     """
-    here = [row for row in found.rows if not row.is_elsewhere]
-    if here:
-        _print_rows(here, out)
-    if elsewhere := [row for row in found.rows if row.is_elsewhere]:
-        out.print(
-            Text("\n" * bool(here) + "drills that need another inventory, or a service that is not installed:", style="bold")
-        )
-        _print_rows(elsewhere, out)
+    _print_tables(found.rows, out)
+    if text := bare_services.told(found.rows, project):
+        out.print(Prose(Text(text), 2))
     for row in found.rows:
         if row.why:
             out.print(Prose(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), 2))
@@ -80,7 +76,20 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
     if project is not None and (steps := [*_next(found.rows, project), *_gone(found.rows, project)]):
         out.print(shown_steps(steps))
         out.print()
-    out.print(Text(summary(found), style="bold red" if found.status else "bold"))
+    out.print(Text(summary(found), style=_summary_style(found)))
+
+
+def _print_tables(rows: Sequence[DueRow], out: Console) -> None:
+    """Print the rows, the most urgent last. What cannot run here comes first, in a table of its own."""
+    listed = [row for row in reversed(rows) if not bare_services.is_bare(row)]
+    elsewhere = [row for row in listed if row.is_elsewhere]
+    here = [row for row in listed if not row.is_elsewhere]
+    if elsewhere:
+        out.print(Text("drills that need another inventory, or a service that is not installed:", style="bold"))
+        _print_rows(elsewhere, out)
+        out.print()
+    if here:
+        _print_rows(here, out)
 
 
 def _unsure(damage: str) -> str:
@@ -216,7 +225,14 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 def _style(row: DueRow) -> str:
     """Return the style of a row's state. Red is kept for what is overdue, and for drills that ran and did not pass."""
-    return "yellow" if row.state is State.NEVER and row.drill and not row.last_verdict else STYLES[row.state]
+    return "yellow" if row.state is State.NEVER and not row.last_verdict else STYLES[row.state]
+
+
+def _summary_style(found: Due) -> str:
+    """Return the style of the summary. It is red only for what is red in the table, and for what cannot be read."""
+    if found.unread or found.record or any("red" in _style(row) for row in found.rows):
+        return "bold red"
+    return "bold yellow" if found.status else "bold"
 
 
 def _drill(row: DueRow) -> Text:
@@ -265,6 +281,4 @@ def _unproven(row: DueRow) -> str:
     """Return what to do about a service of which no restore is proven. The result is empty for other rows."""
     if row.drill or row.state is not State.NEVER:
         return ""
-    if row.drills:
-        return f"the drills of this service proved no restore: {one_line(', '.join(row.drills))}"
-    return "no drill has this service: write a drill, or exempt the service in the inventory by `not_drilled: REASON`"
+    return f"the drills of this service proved no restore: {one_line(', '.join(row.drills))}"

@@ -67,8 +67,8 @@ class Open:
 
 
 def drills(project: Project, *, as_json: bool = False) -> int:
-    """List drills and suites, each with its last run, its last passed run and its due date. Runs that are in progress
-    or need a recovery follow.
+    """List drills and suites, each with its last run, its last passed run and its due date. Suites come first, and then the
+    drills, grouped by service. Runs that are in progress or need a recovery follow.
     """
     out = console()
     runs = list(project.runs())
@@ -82,7 +82,8 @@ def drills(project: Project, *, as_json: bool = False) -> int:
         print_json({"drills": listed, "open": [asdict(one) for one in unsettled]})
         return 0
     if wanted:
-        _print_drills([_listed(one, newest.get(one.name), due_rows.get(one.name)) for one in wanted], out)
+        grouped = sorted(wanted, key=lambda one: (not one.suite, one.services))
+        _print_drills([_listed(one, newest.get(one.name), due_rows.get(one.name)) for one in grouped], out)
         out.print(Text(_summary(wanted, newest, due_rows), style="bold"))
     _print_open(unsettled, out)
     return 0

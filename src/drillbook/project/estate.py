@@ -79,7 +79,7 @@ def inventories_with(project: Project, service: str) -> list[str]:
 
 def kinds(project: Project) -> dict[str, str]:
     """Return the kind of each service of the inventories that can be read, also of those of a lab."""
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(InventoryError):
             _, entries = merged(merging.documents(path, lambda _: 0))
