@@ -48,7 +48,7 @@ def test_a_rehearsal_proves_no_objective(book):
     audit = audited(book)
     (row,) = [one for one in summary.service_rows(audit) if one.service == "site"]
     assert audit.proven == ()
-    assert (row.shown_state, row.good, row.rank, row.rto, row.rpo) == ("rehearsed only", False, Group.REHEARSED, None, None)
+    assert (row.state_name, row.good, row.rank, row.rto, row.rpo) == ("rehearsed only", False, Group.REHEARSED, None, None)
     assert "Fully proven 0" in summary.standing([row])
 
 

@@ -167,9 +167,9 @@ def test_a_service_without_objectives_is_not_proven(tmp_path):
     audit = audited(book)
     (row,) = [row for row in summary.service_rows(replace(audit, proven=())) if row.service == "api"]
     assert (row.state, row.objectives, row.good) == ("passed", 0, False)
-    assert row.shown_state == "passed"
-    assert replace(row, recovered=0).shown_state == "rehearsed only"
-    assert replace(row, recovered=0, state="failed").shown_state == "failed"
+    assert row.state_name == "not every objective"
+    assert replace(row, recovered=0).state_name == "rehearsed only"
+    assert replace(row, recovered=0, state="failed").state_name == "did not pass"
 
 
 def test_services_that_were_never_drilled_share_one_row(tmp_path):

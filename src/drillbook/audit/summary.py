@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 from drillbook.audit import content, exempt_list, rehearsed, run_rows, service_groups, services, wording
 from drillbook.audit.alerts import Alert, alerts
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import CoverageRow, deciding, shown_verdict
+from drillbook.audit.coverage import CoverageRow, deciding
 from drillbook.audit.findings import each_open
 from drillbook.audit.proven import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
@@ -122,11 +122,6 @@ class ServiceRow:
             if row
         ]
         return one_line("; ".join([self.state_name, *figures, *self.losses]))
-
-    @property
-    def shown_state(self) -> str:
-        """State as the page shows it. The word `passed` is shown only for a service that recovered from a fault."""
-        return shown_verdict(self.state, self.recovered)
 
     @property
     def rank(self) -> Group:
