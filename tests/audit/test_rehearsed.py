@@ -138,7 +138,7 @@ def test_a_service_that_was_only_rehearsed_gets_a_step_that_can_be_taken(book):
     found = steps(audited(book))
     assert not [text for text in found if "recovery point" in text]
     (step,) = [step for text, step in found.items() if text.startswith("site in lab: backups were only rehearsed")]
-    assert "no drill is shipped for the kind folder: write a drill" in step
+    assert "no shipped drill breaks a service of the kind folder: write one" in step
     kinds = {row.kind for row in audited(book).rehearsed}
     assert kinds == {"folder"}
     other = replace(audited(book), rehearsed=tuple(replace(row, kind="postgres") for row in audited(book).rehearsed))

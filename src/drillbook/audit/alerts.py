@@ -347,7 +347,7 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
         lists = (
             lists
             if kind and entries.breaking(kind)
-            else f"no drill is shipped for the kind {kind}: write a drill"
+            else f"no shipped drill breaks a service of the kind {kind}: write one"
             if kind
             else lists
         )
