@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.audit import content, coverage, html, markdown, records, services, summary
+from drillbook.audit import content, coverage, html, markdown, records, services, summary, wording
 from drillbook.audit.alerts import alerts
 from drillbook.audit.controls import CONTROLS, EVIDENCE
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
@@ -521,3 +521,13 @@ def test_an_objective_that_only_a_failed_run_met_is_told_in_the_words_of_the_rep
     assert (row.uncounted.at[:10], row.uncounted.said) == ("2026-01-10", "does not count: the run failed")
     (run,) = audit.runs
     assert run.rpo == f"({row.uncounted.measured}) does not count: the run failed"
+
+
+def test_the_digests_are_an_appendix_after_the_sign_off(book):
+    audit = audited(stories.quiet(book))
+    page, text = html.render(audit), markdown.render(audit)
+    titles = re.findall(r'<h2 id="([a-z-]+)">', page)
+    assert titles[-4:] == ["controls", "terms", "sign-off", "evidence"]
+    assert re.findall("^## (.*)$", text, re.M)[-3:] == ["Controls", "Sign-off", "Digests of the journals"]
+    assert [one for one, _ in wording.CONTENTS] == titles
+    assert f'<span class="date">{audit.runs[0].run[:20]}' in page.split('id="runs"')[1], "the time of a run is not broken"

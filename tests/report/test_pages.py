@@ -5,7 +5,7 @@ import hashlib
 import re
 
 from drillbook.report import index
-from drillbook.report.pages import breakable, commands, whole_dates
+from drillbook.report.pages import breakable, commands, run_names, whole_dates
 from tests.report import samples
 
 
@@ -23,6 +23,14 @@ def test_long_names_break_at_separators_alone() -> None:
         '<span class="date">2026-11-29</span> 12:30:05, 4.5 s &lt;x&gt;'
     )
     assert "<script>" not in breakable(samples.HOSTILE)
+
+
+def test_the_time_in_the_name_of_a_run_is_never_broken() -> None:
+    found = run_names("20261130T085441.052Z-quarterly-09a6/20261130T085501.991Z-<b>-1f2e")
+    assert found == (
+        '<span class="date">20261130T085441.052Z-</span><wbr>quarterly-<wbr>09a6/'
+        '<span class="date">20261130T085501.991Z-</span><wbr>&lt;b&gt;-1f2e'
+    )
 
 
 def test_the_policy_allows_exactly_the_script_of_the_index() -> None:

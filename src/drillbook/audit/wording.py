@@ -30,9 +30,9 @@ SECTIONS = (
     ("runs", "All runs"),
     ("plans", "Changes of plans"),
     ("operators", "Operators"),
-    ("evidence", "Digests of the journals"),
     ("controls", "Controls"),
     ("sign-off", "Sign-off"),
+    ("evidence", "Digests of the journals"),
 )
 TITLES = dict(SECTIONS)
 NO_ALERT = "Nothing: no open finding of medium severity or higher, no overdue drill, no change that was not undone, no gap."
@@ -40,7 +40,7 @@ NO_ALERT = "Nothing: no open finding of medium severity or higher, no overdue dr
 UNPROVEN_TITLE = "Missed or not proven at the end of the period"
 LIMITS_TITLE = "What the record proves, and what it cannot prove"
 TERMS_TITLE = "Terms"
-CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:-1], ("terms", TERMS_TITLE), SECTIONS[-1])
+CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:-2], ("terms", TERMS_TITLE), *SECTIONS[-2:])
 """Sections of the HTML page, for its navigation. In Markdown, the sections ``limits`` and ``terms`` are parts of the head."""
 EVIDENCE_DIGEST = "Digest of the evidence"
 """Name of the digest of all journals of the period. All parts of the audit use this name."""

@@ -72,6 +72,13 @@ def breakable(text: object) -> Markup:
     return Markup("").join(forms[number % 3].format(part) for number, part in enumerate(parts) if part)
 
 
+def run_names(text: object) -> Markup:
+    """Mark the places at which a line may break inside the names of runs, as ``breakable`` does, and keep their times whole."""
+    parts = re.split(r"(\d{8}T\d{6}\.\d{3}Z-?)", figures.shown(text))
+    form = Markup('<span class="date">{}</span><wbr>')
+    return Markup("").join(form.format(part) if number % 2 else breakable(part) for number, part in enumerate(parts))
+
+
 def prose(text: object) -> Markup:
     """Mark the parts of ``text`` in backticks as code, keep figures on one line, and let the address of a page break after each
     slash. Everything is escaped.
@@ -109,6 +116,7 @@ FILTERS = (
     prose,
     whole_dates,
     breakable,
+    run_names,
 )
 """Functions that templates may apply to values."""
 
