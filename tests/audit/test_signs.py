@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from drillbook.audit import html, signs
-from drillbook.audit.coverage import BADNESS, LEFT_OUT, NO_RUN, NOT_YET, Cell, CoverageRow
+from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET, Cell, CoverageRow
 from drillbook.report.remarks import RESERVED
-from drillbook.report.wording import STATES
+from drillbook.report.wording import BADNESS, STATES
 from tests.audit import stories
 from tests.audit.stories import Book
 from tests.audit.test_chain import audited
