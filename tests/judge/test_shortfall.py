@@ -9,7 +9,7 @@ import pytest
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.judge.shortfall import OLDER, findings, shortfalls
-from drillbook.report import changes, headlines, html, index, next_steps, open_findings, remarks, rows
+from drillbook.report import changes, headlines, html, index, next_steps, open_findings, remarks, rows, timeline
 from tests.judge.test_judge import Story
 from tests.report import samples
 from tests.report.test_agreement import plain
@@ -147,6 +147,11 @@ def test_an_rpo_without_the_lost_rows_is_neither_compared_nor_drawn(tmp_path):
     entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
     page = index.render([replace(entry, run=run) for run in "abc"])
     assert "0 of 3 runs with a figure, latest at least 3 rows lost" in page
+    for lossy, count in ((view, 1), (told(tmp_path, 118795), 0)):
+        line = lossy.timeline.model_copy(update={"marks": {**lossy.timeline.marks, "recovery_point": 9.9}})
+        drawing = timeline.draw(lossy.model_copy(update={"timeline": line}))
+        (rpo,) = [one.label.text for one in drawing.dimensions if one.key == "rpo"]
+        assert rpo.count(", without what did not come back §") == count
 
 
 def test_the_next_steps_of_a_run_with_lost_rows_begin_with_the_remedy(tmp_path):

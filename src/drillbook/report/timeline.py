@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from drillbook.judge.result import ProbeTrack, RunView, Span
-from drillbook.report import canary_writes
+from drillbook.report import canary_writes, remarks
 from drillbook.report.figures import count, milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, avoiding, first_free, fit, flags, label
 from drillbook.report.moments import MARKS, mark_name
@@ -324,6 +324,8 @@ def _merged(pieces: Sequence[Piece]) -> list[Piece]:
     return found
 
 
+SHORT = f", without what did not come back {remarks.SHORT_MARK}"
+"""Words after the RPO of a run in which less data came back than the fault removed."""
 SPANS = (
     ("outage", "first_bad", "recovered", "outage"),
     ("rto", "disruption", "recovered", "RTO"),
@@ -339,7 +341,7 @@ def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension,
         if not figure or begin not in marks or end not in marks:
             continue
         x1, x2 = scale.x(marks[begin]), scale.x(marks[end])
-        text = f"{word} {figure}"
+        text = f"{word} {figure}" + (SHORT if clock == "rpo" and remarks.shortfalls(view.result.steps) else "")
         wanted = [label(text, (x1 + x2) / 2, y, anchor="middle", font=BOLD)]
         wanted = wanted if wanted[0].box.width + 24 <= x2 - x1 else []
         wanted += [label(text, x2 + 10, y, font=BOLD), label(text, x1 - 10, y, anchor="end", font=BOLD)]
