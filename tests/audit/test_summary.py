@@ -682,3 +682,14 @@ def test_a_schedule_of_a_service_that_no_drill_has_met_names_the_service(tmp_pat
     assert steps["The service nightly in lab has never passed"] == "run a drill that restores the service"
     for page in (html.render(found), markdown.render(found)):
         assert "the service nightly" in plain(page)
+
+
+def test_the_name_of_a_run_is_on_one_line_on_paper(chrome, tmp_path):
+    page = tmp_path / "audit.html"
+    page.write_text(html.render(audited(stories.year(Book(tmp_path)))), encoding="utf-8")
+    chrome.look(688, "print")
+    chrome.open(page)
+    lines = "(one) => Math.round(one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight))"
+    names = "[...document.querySelectorAll('#table-runs th .mono')].filter((one) => !one.textContent.includes('/'))"
+    assert chrome.run(f"{names}.map({lines}).join()") == ",".join(["1"] * 8)
+    assert chrome.run("document.querySelector('#table-runs').offsetWidth") <= 688

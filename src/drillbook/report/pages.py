@@ -56,6 +56,14 @@ def _marked(text: object, form: Markup) -> Markup:
     return Markup("").join(form.format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
 
 
+def dated_commands(text: object) -> Markup:
+    """Mark the parts of ``text`` in backticks as commands, as ``commands`` does, and the dates outside of them, so that no line
+    breaks inside a date."""
+    parts = re.split(r"`([^`\n]+)`", figures.shown(text))
+    form = Markup('<code class="command">{}</code>')
+    return Markup("").join(form.format(part) if number % 2 else whole_dates(part) for number, part in enumerate(parts))
+
+
 def whole_dates(text: object) -> Markup:
     """Mark the dates in ``text`` so that no line breaks inside them. Everything is escaped."""
     parts = re.split(r"(\d{4}-\d\d-\d\d)", figures.shown(text))
@@ -117,6 +125,7 @@ FILTERS = (
     whole_dates,
     breakable,
     run_names,
+    dated_commands,
 )
 """Functions that templates may apply to values."""
 
