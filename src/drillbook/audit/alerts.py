@@ -293,11 +293,8 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     for (gaps, environment, drilled), known in _gaps(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
-        step = (
-            again
-            if drilled
-            else f"plan a drill (`{_catalog()}` lists shipped drills), or state in the inventory why no drill is needed"
-        )
+        lists = f"`{_catalog()}` lists shipped drills{_such_as(audit, environment, known)}"
+        step = again if drilled else f"plan a drill ({lists}), or state in the inventory why no drill is needed"
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
@@ -305,6 +302,13 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
         yield Alert(
             text, f"plan a rehearsal that restores each of these backups (`{_catalog()}` lists shipped drills)", when=when
         )
+
+
+def _such_as(audit: Audit, environment: str, services: Sequence[str]) -> str:
+    """Return a clause with the shipped drills that restore services like ``services``. It is empty if there are none."""
+    rows = [row for row in audit.coverage if row.environment == environment and row.service in services]
+    drills = [drill for row in rows if (drill := entries.to_copy(row.kind, row.service))]
+    return f", such as {open_findings.named(drills)}" if drills else ""
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:

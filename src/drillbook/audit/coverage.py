@@ -121,6 +121,8 @@ class CoverageRow:
     """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
     retired: bool = False
     """True when the environment of the service was retired. Then ``left_out`` is about the retirement."""
+    kind: str = ""
+    """Kind of the service in the newest plan of its environment. It is empty when this plan does not contain the service."""
     not_run: int = 0
     """Number of the counted runs that tried nothing, because a service that the drill needs was not installed there."""
 
@@ -186,7 +188,8 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
         backup_of = str(written.get("service") or "")
         restored, taken = _restored(row, runs) if backup_of else ("", "")
         keeps = _keeps_data(newest.get(row[0]), row[1])
-        found.append(replace(made, backup_of=backup_of, restored=restored, taken=taken, keeps_data=keeps))
+        kind = str(written.get("kind") or "")
+        found.append(replace(made, backup_of=backup_of, restored=restored, taken=taken, keeps_data=keeps, kind=kind))
     return found
 
 
