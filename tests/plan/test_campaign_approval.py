@@ -189,7 +189,7 @@ def test_a_line_approves_a_plan_only_on_its_own_environment(desk):
     refusal = look(desk, "north", files).refusal
     assert refusal.code == "approval-changed"
     assert "sample in the environment test with the plan digest" in refusal.measured
-    assert "sample on production" in refusal.wanted
+    assert "sample in the environment production" in refusal.wanted
 
 
 def test_a_drill_that_a_line_does_not_list_has_no_digest(desk):
