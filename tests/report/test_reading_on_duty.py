@@ -49,6 +49,20 @@ def test_one_click_selects_a_whole_command(chrome: Chrome, tmp_path: Path, name:
     assert page.run("getSelection().toString() === document.querySelector('code.command').textContent")
 
 
+HEIGHTS = """[...document.querySelectorAll('dl.next code')].map(
+  (one) => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).fontSize))"""
+
+
+@pytest.mark.parametrize("width", [740, 1280])
+def test_a_long_next_step_leaves_room_for_its_command(chrome: Chrome, tmp_path: Path, width: int) -> None:
+    text = renderings.ALL["passed.html"]()
+    first = text.index("<dt>", text.index('<dl class="pairs next">')) + len("<dt>")
+    text = text[:first] + "Copy a drill of another project, without its steps that take a backup. " * 3 + text[first:]
+    heights = opened(chrome, tmp_path, text, width).run(HEIGHTS)
+    assert len(heights) >= 2
+    assert max(heights) < 5, "a command has three lines at most"
+
+
 def with_notes(entry: index.IndexEntry) -> index.IndexEntry:
     """Run with everything that can stand below a verdict in the index."""
     found = Finding(code="backup-same-disk", severity="medium", title="The backups are on the disk of the data")
