@@ -97,10 +97,7 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
         (
             (),
             (
-                (
-                    "no drill of this project restores a backup of database that is older than its run: "
-                    "copy one, without its steps that take a backup"
-                ),
+                ("no drill here restores an older backup of database: copy a drill, without its backup steps"),
                 "drillbook catalog --for postgres",
             ),
         ),

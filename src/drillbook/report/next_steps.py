@@ -81,9 +81,8 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 
     The suggestion is for a passed run whose RPO was met only with a reservation, because the restored backup was taken
     during the run. It names a drill that restores a routine backup. Without one, it says how to write one, and names the
-    command that lists drills to copy. If this
-    drill is a rehearsal, it shows the age but does not remove the reservation. Returns None for other runs, and for
-    journals that do not record which drills restore routine backups.
+    command that lists drills to copy. If this drill is a rehearsal, it shows the age but does not remove the
+    reservation. Returns None for other runs, and for journals that do not record which drills restore routine backups.
     """
     row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
@@ -99,10 +98,7 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
     kind = one_line(str(view.plan["inventory"]["services"].get(view.result.service, {}).get("kind", "")))
     of_kind = f" --for {shlex.quote(kind)}" if kind else ""
     return (
-        (
-            f"no drill of this project restores a backup of {service} that is older than its run: "
-            "copy one, without its steps that take a backup"
-        ),
+        f"no drill here restores an older backup of {service}: copy a drill, without its backup steps",
         f"{view.program} catalog{of_kind}",
     )
 
