@@ -32,8 +32,10 @@ TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 # other folders are those of the packages of Debian and of the PGDG packages for Red Hat.
 _FOLDERS = """
 initdb=$(command -v -- "$1") && initdb=$(readlink -f -- "$initdb")
+major() { "$1" --version 2>/dev/null | sed -n 's/.*) \\([0-9]*\\).*/\\1/p'; }
 for folder in "${initdb%/*}" /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
-  if test -x "$folder/initdb" && test -x "$folder/pg_restore"; then printf '%s\\n' "$folder"; fi
+  if test -x "$folder/initdb" && test -x "$folder/pg_restore" && test "$(major "$folder/initdb")" = "$(major "$folder/pg_restore")"
+  then printf '%s\\n' "$folder"; fi
 done
 """
 _FORMAT_AT, _CUSTOM = 10, b"\1"
@@ -131,7 +133,9 @@ def need_server(tools: Tools) -> None:
     server = _major_of_server(tools)
     client = tools.version("pg_restore")[0]
     if unknown := _unknown(server, client):
-        lines = tools.host.run(("sh", "-c", _FOLDERS, "sh", tools.path("initdb")), deadline=tools.deadline).text
+        lines = tools.host.run(
+            ("sh", "-c", _FOLDERS, "sh", tools.path("initdb")), deadline=tools.deadline, env=AS_CLIENT
+        ).text
         found = " or ".join(dict.fromkeys(lines.splitlines()))
         raise NotReady(
             f"{tools.host.name}: the server of the restore has version {server:.0f} and does not know "
