@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import re
+import shutil
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +20,7 @@ from drillbook.project.due import read as read_due
 from drillbook.project.project import Project
 from tests.program import PROOF, Folder, step
 
+ROOT = Path(__file__).parents[2]
 GOOD = PROOF
 BAD = "restore:\n" + step(["true"]) + "verify:\n" + step(["false"])
 AT = "2026-11-01T10:00:00Z"
@@ -177,7 +180,7 @@ def test_what_the_usual_inventory_cannot_run_is_listed_apart_with_a_command_that
             lab.write_text(lab.read_text().replace("controller}}", "controller}, " + volume))
         lines = folder.run("drill.due").stdout.splitlines()
         apart = lines.index("drills that need another inventory, or a service that is not installed:")
-        assert next(number for number, line in enumerate(lines) if line.startswith("sample ")) > apart + 3
+        assert next(number for number, line in enumerate(lines) if line.startswith("sample ")) < apart
         assert lines[apart + 2].startswith("away ")
         assert lines[apart + 3] == f"  needs {told}"
         assert "    run a drill that has never passed  drillbook drill sample" in lines
@@ -299,10 +302,10 @@ ROWS = (
 )
 
 
-def printed(rows, width):
+def printed(rows, width, **options):
     console = Console(width=width, file=io.StringIO(), color_system=None)
     unproven = sum(not row.drill and row.state is State.NEVER for row in rows)
-    due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows), unproven=unproven), console)
+    due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows), unproven=unproven), console, **options)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -321,8 +324,8 @@ def test_eighty_columns_show_the_services_of_a_suite_below_it_unless_all_is_well
     lines = printed(rows, 80)
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["drill", "service", "state", "last", "passed", "due"]
-    assert lines[1].startswith("rehearsal (suite)      2 services  ok ")
-    assert lines[3:6:2] == ["  database, cache, originals, api", "  in staging, last run failed"]
+    assert lines[5].startswith("rehearsal (suite)      2 services  ok ")
+    assert lines[2:5:2] == ["  in staging, last run failed", "  database, cache, originals, api"]
 
 
 def test_a_drill_that_never_ran_is_not_red_beside_one_that_did_not_pass():
@@ -351,14 +354,61 @@ def test_a_wide_terminal_shows_everything_on_one_line():
 
 def test_two_environments_keep_their_column():
     rows = [DueRow(State.OK, "api", "api-down", place, passed="2026-11-01T10:00:00Z") for place in ("staging", "production")]
-    assert all(place in line for place, line in zip(("production", "staging"), printed(rows, 80)[1:3], strict=True))
+    assert all(place in line for place, line in zip(("staging", "production"), printed(rows, 80)[1:3], strict=True))
 
 
-def test_the_most_urgent_rows_are_the_nearest_to_the_end_of_the_screen():
+def test_the_most_urgent_rows_come_first_and_what_cannot_run_here_apart():
     away = DueRow(State.DUE, "api", "away", "staging", needs="the inventory docker", inventory="docker")
     names = [line.split()[0] for line in printed([*ROWS, away], 150) if line and not line.startswith(" ")]
-    assert names[:3] == ["drills", "drill", "away"], "what cannot run here comes first"
-    assert names[3:7] == ["drill", "rehearsal", "quarterly", LONG]
+    assert names[:4] == ["drill", LONG, "quarterly", "rehearsal"]
+    assert names[4:7] == ["drills", "drill", "away"]
+
+
+MANY = (
+    *(replace(ROWS[0], drill=f"late-{number}", overdue_s=1e6 - number) for number in range(4)),
+    *(DueRow(State.NEVER, "api", f"new-{number}", "", every="90d") for number in range(5)),
+    *(DueRow(State.DUE, "api", f"soon-{number}", "staging", passed=AT) for number in range(3)),
+    *(DueRow(State.OK, "api", f"fine-{number}", "staging", passed=AT, until_due_s=864e3 + number) for number in range(20)),
+)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_long_table_shows_what_is_urgent_and_counts_the_rest(width):
+    lines = printed(MANY, width)
+    names = [line.split()[0] for line in lines[1:] if re.match(r"(late|new|soon|fine)-", line)]
+    assert names == [row.drill for row in MANY[: len(names)]]
+    assert len(names) >= 6
+    assert len(lines) <= 15
+    text = " ".join(" ".join(lines).split())
+    assert "20 ok (first due: fine-0 in 10 d); all: drillbook drill.due --all" in text
+    assert lines[-1] == "32 schedules: 4 overdue, 5 never passed, 3 due, 20 ok"
+    full = printed(MANY, width, everything=True)
+    assert [name for row in MANY if not any(line.startswith(f"{(name := row.drill)} ") for line in full)] == []
+    assert "not listed" not in " ".join(full)
+
+
+def test_a_long_table_of_drills_that_are_all_fine_is_one_line():
+    lines = printed(MANY[-20:], 80)
+    assert lines == [
+        "not listed: 20 ok (first due: fine-0 in 10 d); all: drillbook drill.due --all",
+        "20 schedules: 20 ok",
+    ]
+
+
+@pytest.mark.parametrize("task", ["drill.due", "drill.list"])
+def test_a_project_with_all_shipped_drills_fits_on_a_small_terminal_and_json_stays_complete(folder, task):
+    shutil.rmtree(folder.root / "drills")
+    shutil.copytree(ROOT / "drills", folder.root / "drills")
+    shutil.copytree(ROOT / "inventory", folder.root / "inventory", dirs_exist_ok=True)
+    done, full = folder.run(task), folder.run(task, "--all")
+    assert len(done.stdout.splitlines()) <= 20
+    assert f"; all: drillbook {task} --all" in done.stdout
+    assert len(full.stdout.splitlines()) > 40
+    assert done.returncode == full.returncode == (task == "drill.due")
+    rows = [json.loads(folder.run(task, "--json", *more).stdout) for more in ([], ["--all"])]
+    named = [sorted(one.get("drill") or one["name"] for one in data.get("rows") or data["drills"]) for data in rows]
+    assert named[0] == named[1]
+    assert len(named[0]) > 30
 
 
 def test_services_without_a_drill_are_one_line_that_names_the_shipped_drills(folder):

@@ -613,15 +613,34 @@ def test_a_drill_that_never_ran_is_not_red_and_one_that_failed_is():
     assert overview.until(replace(never, last_verdict="failed")).style == "bold red"
 
 
+def test_what_did_not_pass_comes_first_and_what_is_fine_is_counted(shelf, capsys):
+    (shelf.root / "drills" / "sample.yml").unlink()
+    for number in range(9):
+        shelf.drill(f"fine-{number}", "every: 30d\n")
+        shelf.result(f"fine-{number}")
+    for name, verdict, ago in (("failing", "failed", DAY), ("late", "passed", 40 * DAY)):
+        shelf.drill(name, "every: 30d\n")
+        shelf.result(name, verdict, ago)
+    shelf.drill("new", "every: 30d\n")
+    shelf.drill("idle")
+    (shelf.root / "drills" / "broken.yml").write_text("drill: [")
+    lines = listed(shelf, capsys).splitlines()
+    names = [line.split()[0] for line in lines[1:] if not line.startswith(" ")]
+    assert names[:6] == ["broken", "late", "failing", "new", "idle", "not"]
+    assert "not listed: 9 passed and not due; all: drillbook drill.list --all" in lines
+    full = listed(shelf, capsys, partial(overview.drills, everything=True))
+    assert all(row(full, f"fine-{number}") for number in range(9))
+
+
 def test_suites_come_first_and_then_the_drills_by_service(tmp_path, capsys):
     for folder in ("drills", "inventory"):
         shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder)
-    assert overview.drills(Project(tmp_path)) == 0
+    assert overview.drills(Project(tmp_path), everything=True) == 0
     lines = capsys.readouterr().out.splitlines()
-    rows = [line for line in lines if "never run" in line]
+    rows = [line for line in lines if "never run  now" in line]
     suites = ["(suite)" in row for row in rows]
     assert suites == sorted(suites, reverse=True)
-    named = [one for one in schedules.read(Project(tmp_path)) if not one.suite]
+    named = [one for one in schedules.read(Project(tmp_path)) if not one.suite and one.every]
     services = {one.name: one.services for one in named}
     listed = [services[row.split()[0]] for row in rows if "(suite)" not in row]
     assert listed == sorted(listed)

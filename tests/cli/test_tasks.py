@@ -178,7 +178,7 @@ def test_many_drills_are_not_all_named_in_a_hint(folder):
         folder.write("", f"one-{number}")
     for argv in (["drill.plan", "nosuch"], ["drill.plan"], ["runbook"]):
         done = folder.run(*argv)
-        assert "hint: `drillbook drill.list` lists the 9 drills and suites" in done.stderr
+        assert "hint: `drillbook drill.list --all` lists the 9 drills and suites" in done.stderr
         assert "one-3" not in done.stderr
     assert "did you mean 'one-3'?" in folder.run("drill", "onee-3").stderr
 

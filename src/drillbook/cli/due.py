@@ -8,11 +8,12 @@ import json
 import shlex
 from collections.abc import Container, Sequence
 from datetime import datetime
+from math import ceil
 
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import bare_services
+from drillbook.cli import bare_services, short_list
 from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
@@ -24,10 +25,13 @@ from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 from drillbook.report.next_steps import run_again
+from drillbook.report.shortened import leading
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import badness
 
+MOST_UNSCHEDULED = 3
+"""Number of drills without a schedule that the short form names."""
 STYLES = {
     State.OVERDUE: "bold red",
     State.NEVER: "bold red",
@@ -38,10 +42,17 @@ STYLES = {
 
 
 def show(
-    project: Project, *, environment: str = "", as_json: bool = False, now: datetime | None = None, dry: bool = False
+    project: Project,
+    *,
+    environment: str = "",
+    everything: bool = False,
+    as_json: bool = False,
+    now: datetime | None = None,
+    dry: bool = False,
 ) -> int:
     """Print the state of each drill, suite and service that has a schedule. ``now``: time at which the states are
-    determined; by default, the present time. Unless ``dry`` is true, changed schedules are noted first.
+    determined; by default, the present time. Unless ``everything`` is true, a long table is shortened; JSON is always
+    complete. Unless ``dry`` is true, changed schedules are noted first.
 
     Raises UsageError when nothing in the project names ``environment``.
 
@@ -52,15 +63,18 @@ def show(
     if as_json:
         stdout().write(json.dumps(found.as_data(), ensure_ascii=False, indent=2) + "\n")
     else:
-        _print(found, console(), project)
+        _print(found, console(), project, everything=everything)
     return found.status
 
 
-def _print(found: Due, out: Console, project: Project | None = None) -> None:
-    """Print the most urgent rows last, and then the summary, so that a small terminal still shows both. If ``project`` is
-    given, and something is overdue or has never passed, suggest commands to the user before the summary.
+def _print(found: Due, out: Console, project: Project | None = None, *, everything: bool = False) -> None:
+    """Print the rows, the most urgent first, and then the summary. If ``project`` is given, and something is overdue or has
+    never passed, suggest commands to the user before the summary. Unless ``everything`` is true, a long table is shortened.
     """
-    _print_tables(found.rows, out)
+    rows = [row for row in found.rows if not bare_services.is_bare(row)]
+    shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything)
+    _print_tables(shown, out)
+    short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(one.fine for one in rest) else "")
     if text := bare_services.told(found.rows, project):
         out.print(Prose(Text(text), 2))
     for row in found.rows:
@@ -71,25 +85,43 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
     if found.torn:
         out.print(Prose(Text(f"! {one_line(found.torn)}", style="yellow"), 2))
     if found.unscheduled:
-        names = ", ".join(found.unscheduled)
-        out.print(Text(f"without a schedule (`every`): {names}", style="dim"))
+        names, others = leading(found.unscheduled, len(found.unscheduled) if everything else MOST_UNSCHEDULED)
+        more = f" and {others} more" if others else ""
+        out.print(Prose(Text(f"without a schedule (`every`): {', '.join(names)}{more}", style="dim")))
     if project is not None and (steps := [*_next(found.rows, project), *_gone(found.rows, project)]):
         out.print(shown_steps(steps))
         out.print()
     out.print(Text(summary(found), style=_summary_style(found)))
 
 
+def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
+    """Return for each row how urgent it is, and how many lines it takes in a table of this width."""
+    if not rows:
+        return []
+    shown = {column.head for column in _fitting(rows, width)}
+    return [
+        short_list.Entry(due.URGENCY[row.state], row.state, 1 + ceil(len(_more(row, shown)) / width), row.state is State.OK)
+        for row in rows
+    ]
+
+
+def _soonest(rows: Sequence[DueRow]) -> str:
+    """Return when the first of the rows that are ``ok`` is due."""
+    row = min((row for row in rows if row.state is State.OK), key=lambda row: row.until_due_s)
+    return f"first due: {_drill(row).plain} {until(row).plain}"
+
+
 def _print_tables(rows: Sequence[DueRow], out: Console) -> None:
-    """Print the rows, the most urgent last. What cannot run here comes first, in a table of its own."""
-    listed = [row for row in reversed(rows) if not bare_services.is_bare(row)]
-    elsewhere = [row for row in listed if row.is_elsewhere]
-    here = [row for row in listed if not row.is_elsewhere]
-    if elsewhere:
-        out.print(Text("drills that need another inventory, or a service that is not installed:", style="bold"))
-        _print_rows(elsewhere, out)
-        out.print()
+    """Print the rows, the most urgent first. What cannot run here comes last, in a table of its own."""
+    elsewhere = [row for row in rows if row.is_elsewhere]
+    here = [row for row in rows if not row.is_elsewhere]
     if here:
         _print_rows(here, out)
+    if elsewhere:
+        if here:
+            out.print()
+        out.print(Text("drills that need another inventory, or a service that is not installed:", style="bold"))
+        _print_rows(elsewhere, out)
 
 
 def _unsure(damage: str) -> str:
@@ -196,11 +228,16 @@ def summary(found: Due) -> str:
 def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
     """Print one line for each row. Add a second line if there are more details, such as open findings, or columns that
     the table left out of a row whose state is not ``ok``."""
-    columns = fitting(_columns(rows), out.width)
-    if "service" not in {column.head for column in columns}:
-        columns = fitting(_columns(rows, minutes=False), out.width)
+    columns = _fitting(rows, out.width)
     shown = {column.head for column in columns}
     print_lines(columns, out, [Text(_more(row, shown), style="dim") for row in rows])
+
+
+def _fitting(rows: Sequence[DueRow], width: int) -> list[Column]:
+    columns = fitting(_columns(rows), width)
+    if "service" not in {column.head for column in columns}:
+        columns = fitting(_columns(rows, minutes=False), width)
+    return columns
 
 
 def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:

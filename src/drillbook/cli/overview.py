@@ -16,13 +16,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from drillbook.cli import open_runs, short_list
 from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
 from drillbook.cli.console import console
+from drillbook.cli.short_list import Entry
 from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import program
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
-from drillbook.journal.run_state import RunState
 from drillbook.plan.schedule import State
 from drillbook.project import due, run_index, schedules, standings
 from drillbook.project.due import DueRow
@@ -31,7 +32,6 @@ from drillbook.project.schedules import Scheduled
 from drillbook.project.standings import Ended, Standing
 from drillbook.report import folders
 from drillbook.report.figures import against, count, lasted, one_line, took
-from drillbook.report.terminal.prose import Prose
 from drillbook.values import Duration
 
 WORDS = {
@@ -53,22 +53,10 @@ UNCOUNTED = "() = does not count: the run did not pass, or the objective was not
 """Meaning of the parentheses around a figure in the list of runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
-    """A run that is in progress, or that still needs a recovery.
-
-    ``state`` is ``running``, ``unfinished``, ``residue`` (changes were not undone), ``damaged`` (the journal is
-    damaged), ``lost`` (the journal is missing), or ``gone`` (the lab no longer exists). ``said`` explains the state.
-    """
-
-    run: str
-    state: str
-    said: str
-
-
-def drills(project: Project, *, as_json: bool = False) -> int:
-    """List drills and suites, each with its last run, its last passed run and its due date. Suites come first, and then the
-    drills, grouped by service. Runs that are in progress or need a recovery follow.
+def drills(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
+    """List drills and suites, each with its last run, its last passed run and its due date. The most urgent come first; among
+    equally urgent ones, suites come first, and then the drills, grouped by service. Unless ``everything`` is true, a long
+    table is shortened; JSON is always complete. Runs that are in progress or need a recovery follow.
     """
     out = console()
     runs = list(project.runs())
@@ -76,16 +64,20 @@ def drills(project: Project, *, as_json: bool = False) -> int:
     known = standings.read([folder for folder in runs if not damaged.lost(folder)], project)
     newest, rows = standings.newest(known), due.of(wanted, known, datetime.now(UTC))
     due_rows = {row.drill: row for row in reversed(rows)}
-    unsettled = _unsettled(_with_lost(runs, project))
+    unsettled = open_runs.unsettled(_with_lost(runs, project))
     if as_json:
         listed = [_drill(one, newest.get(one.name), due_rows.get(one.name)) for one in wanted]
         print_json({"drills": listed, "open": [asdict(one) for one in unsettled]})
         return 0
     if wanted:
         grouped = sorted(wanted, key=lambda one: (not one.suite, one.services))
-        _print_drills([_listed(one, newest.get(one.name), due_rows.get(one.name)) for one in grouped], out)
+        every = [_listed(one, newest.get(one.name), due_rows.get(one.name)) for one in grouped]
+        shown, rest = short_list.short(every, [one.entry for one in every], everything=everything)
+        if shown:
+            _print_drills(shown, out)
+        short_list.print_rest(rest, "drill.list", out)
         out.print(Text(_summary(wanted, newest, due_rows), style="bold"))
-    _print_open(unsettled, out)
+    open_runs.show(unsettled, out)
     return 0
 
 
@@ -142,6 +134,7 @@ class Listed:
     verdict: Text
     due: Text
     more: Text
+    entry: Entry
 
 
 def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> Listed:
@@ -166,7 +159,24 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
         marked,
         until(row),
         more,
+        _entry(wanted, last, row, 1 + bool(more)),
     )
+
+
+def _entry(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int) -> Entry:
+    """Return how urgent a drill or suite is."""
+    states = [
+        ("cannot be read", bool(wanted.broken or wanted.mistake)),
+        ("overdue", row is not None and row.state is State.OVERDUE),
+        ("not passed in the last run", last is not None and (last.verdict != "passed" or bool(_left(last)))),
+        ("due", row is not None and row.state is State.DUE),
+        ("never run", last is None and row is not None),
+        ("never run and without a schedule", last is None),
+        ("passed with open findings", last is not None and bool(last.beside)),
+        ("passed and not due", True),
+    ]
+    rank, word = next((rank, word) for rank, (word, holds) in enumerate(states) if holds)
+    return Entry(rank, word, lines, fine=rank == len(states) - 1)
 
 
 def _services(names: Sequence[str]) -> str:
@@ -241,52 +251,6 @@ def span(seconds: float) -> str:
 def day(started: str) -> str:
     """Return the date, hour and minute of a time in UTC, for a table."""
     return started[:16].replace("T", " ")
-
-
-def _unsettled(runs: Sequence[Path]) -> list[Open]:
-    """Return the runs that have not ended, or have not undone all their changes. The newest run comes first."""
-    found = []
-    for folder in reversed(runs):
-        word = folders.last_word(folder)
-        if word is None or word.get("residue"):
-            found.append(_open(folder, ended=word is not None))
-    return found
-
-
-def _open(folder: Path, *, ended: bool) -> Open:
-    state = RunState(folder)
-    if state.alive:
-        return Open(folder.name, "running", "still running")
-    if not ended and state.lost:
-        return Open(folder.name, "lost", state.lost)
-    from drillbook.engine import lab_gone  # noqa: PLC0415  slow to load
-
-    if gone := lab_gone.lab_gone(folders.first_event(folder)):
-        return Open(folder.name, "gone", gone)
-    if state.damage:
-        return Open(folder.name, "damaged", "the journal is damaged, so the changes must be undone by hand")
-    return Open(folder.name, "residue" if ended else "unfinished", "")
-
-
-def _print_open(unsettled: Sequence[Open], out: Console) -> None:
-    for one in unsettled:
-        out.print()
-        if one.state in ("unfinished", "residue"):
-            what = "unfinished" if one.state == "unfinished" else "changes not undone"
-            out.print(Text(f"✗ {what}: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  undo them: {program()} drill.recover {one.run}"), soft_wrap=True)
-        elif one.state == "damaged":
-            out.print(Text(f"✗ unfinished, and its journal is damaged: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  to see the steps of the manual cleanup: {program()} drill.recover {one.run}"), soft_wrap=True)
-        elif one.state == "lost":
-            out.print(Text(f"✗ journal lost: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Prose(Text(f"{one.said}: {program()} report.verify {one.run}"), 2))
-        elif one.state == "gone":
-            out.print(Text(f"- {one.run}"), soft_wrap=True)
-            out.print(Prose(Text(f"{one.said}. Nothing is left to undo; to record this: {program()} drill.recover"), 2))
-        else:
-            out.print(Text(f"… running: {one.run}", style="cyan"), soft_wrap=True)
-            out.print(Prose(Text(one.said), 2))
 
 
 def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:

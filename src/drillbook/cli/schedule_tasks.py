@@ -18,15 +18,16 @@ KINDS = {"systemd": "a user timer of systemd", "cron": "an entry in your crontab
 @task(
     help={
         "environment": "show only this environment; default: all environments of inventories and runs",
-        "json": "print the result as JSON",
+        "all": "list every drill, also those that are not due",
+        "json": "print the whole result as JSON",
     }
 )
 @told(Dry.TELLS)
-def due(context: Context, environment: str = "", json: bool = False) -> int:
+def due(context: Context, environment: str = "", all: bool = False, json: bool = False) -> int:  # noqa: A002  the name of the flag
     """Show drills and services that are due, overdue or never passed. Exit 0, 1 (overdue or never passed), 3 (unreadable file)."""
     from drillbook.cli import due as view  # noqa: PLC0415  keeps start-up fast
 
-    return view.show(here(), environment=environment, as_json=json, dry=is_dry(context))
+    return view.show(here(), environment=environment, everything=all, as_json=json, dry=is_dry(context))
 
 
 @task(name="run", help=INVENTORY)

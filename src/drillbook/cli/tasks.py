@@ -98,13 +98,16 @@ def _collector(url: str) -> str:
     return url
 
 
-@task(name="list", help={"json": "print the drills and the open runs as JSON"})
+@task(
+    name="list",
+    help={"all": "list every drill, not only the most urgent", "json": "print all drills and the open runs as JSON"},
+)
 @told(Dry.READS)
-def list_(_: Context, json: bool = False) -> int:
+def list_(_: Context, all: bool = False, json: bool = False) -> int:  # noqa: A002  the name of the flag
     """List drills with their last result and due date, and runs that are in progress or need a recovery."""
     from drillbook.cli import overview  # noqa: PLC0415  keeps start-up fast
 
-    return overview.drills(here(), as_json=json)
+    return overview.drills(here(), everything=all, as_json=json)
 
 
 @task(

@@ -305,5 +305,5 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 def names_hint(names: Collection[str]) -> str:
     """Return a hint with the names of all drills and suites. If there are many, the hint is the command that lists them."""
     if len(names) > FEW:
-        return f"`invoke drill.list` lists the {len(names)} drills and suites"
+        return f"`invoke drill.list --all` lists the {len(names)} drills and suites"
     return f"drills and suites: {', '.join(names) or 'none'}"

@@ -1,0 +1,75 @@
+"""Runs that are in progress, or that still need a recovery, as ``drill.list`` shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from drillbook.installation.program_name import program
+from drillbook.journal.run_state import RunState
+from drillbook.report import folders
+from drillbook.report.terminal.prose import Prose
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A run that is in progress, or that still needs a recovery.
+
+    ``state`` is ``running``, ``unfinished``, ``residue`` (changes were not undone), ``damaged`` (the journal is
+    damaged), ``lost`` (the journal is missing), or ``gone`` (the lab no longer exists). ``said`` explains the state.
+    """
+
+    run: str
+    state: str
+    said: str
+
+
+def unsettled(runs: Sequence[Path]) -> list[Open]:
+    """Return the runs that have not ended, or have not undone all their changes. The newest run comes first."""
+    found = []
+    for folder in reversed(runs):
+        word = folders.last_word(folder)
+        if word is None or word.get("residue"):
+            found.append(_open(folder, ended=word is not None))
+    return found
+
+
+def _open(folder: Path, *, ended: bool) -> Open:
+    state = RunState(folder)
+    if state.alive:
+        return Open(folder.name, "running", "still running")
+    if not ended and state.lost:
+        return Open(folder.name, "lost", state.lost)
+    from drillbook.engine import lab_gone  # noqa: PLC0415  slow to load
+
+    if gone := lab_gone.lab_gone(folders.first_event(folder)):
+        return Open(folder.name, "gone", gone)
+    if state.damage:
+        return Open(folder.name, "damaged", "the journal is damaged, so the changes must be undone by hand")
+    return Open(folder.name, "residue" if ended else "unfinished", "")
+
+
+def show(unsettled: Sequence[Open], out: Console) -> None:
+    """Print each of the runs, with the command that helps."""
+    for one in unsettled:
+        out.print()
+        if one.state in ("unfinished", "residue"):
+            what = "unfinished" if one.state == "unfinished" else "changes not undone"
+            out.print(Text(f"✗ {what}: {one.run}", style="bold red"), soft_wrap=True)
+            out.print(Text(f"  undo them: {program()} drill.recover {one.run}"), soft_wrap=True)
+        elif one.state == "damaged":
+            out.print(Text(f"✗ unfinished, and its journal is damaged: {one.run}", style="bold red"), soft_wrap=True)
+            out.print(Text(f"  to see the steps of the manual cleanup: {program()} drill.recover {one.run}"), soft_wrap=True)
+        elif one.state == "lost":
+            out.print(Text(f"✗ journal lost: {one.run}", style="bold red"), soft_wrap=True)
+            out.print(Prose(Text(f"{one.said}: {program()} report.verify {one.run}"), 2))
+        elif one.state == "gone":
+            out.print(Text(f"- {one.run}"), soft_wrap=True)
+            out.print(Prose(Text(f"{one.said}. Nothing is left to undo; to record this: {program()} drill.recover"), 2))
+        else:
+            out.print(Text(f"… running: {one.run}", style="cyan"), soft_wrap=True)
+            out.print(Prose(Text(one.said), 2))

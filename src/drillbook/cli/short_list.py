@@ -1,0 +1,67 @@
+"""The short form of the lists of ``drill.due`` and ``drill.list``. A list that is longer than a small terminal shows the
+most urgent entries, and counts the others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rich.console import Console
+from rich.text import Text
+
+from drillbook.installation.program_name import program
+from drillbook.report.terminal.prose import Prose
+
+MOST_LINES = 10
+"""Number of lines that a table of the short form may have below its heads. The whole output of a usual project then
+fits on a terminal of 24 lines."""
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Properties of one entry that decide if the short form shows it. ``rank``: the entries of the smallest rank are the
+    most urgent. ``word``: state, as the short form counts it. ``lines``: number of lines of the entry in the table.
+    ``fine``: True when nothing needs to be done.
+    """
+
+    rank: int
+    word: str
+    lines: int = 1
+    fine: bool = False
+
+
+def by_urgency(items: Sequence[Item], entries: Sequence[Entry]) -> list[tuple[Item, Entry]]:
+    """Return each of ``items`` with its entry, the most urgent first."""
+    return sorted(zip(items, entries, strict=True), key=lambda pair: pair[1].rank)
+
+
+def short(items: Sequence[Item], entries: Sequence[Entry], *, everything: bool = False) -> tuple[list[Item], list[Entry]]:
+    """Return the items to show, the most urgent first, and the entries of the others.
+
+    All items are shown if they fit into ``MOST_LINES``, or if ``everything`` is true. Otherwise the entries that are fine are
+    left out, and then those that do not fit.
+    """
+    pairs = by_urgency(items, entries)
+    if everything or sum(entry.lines for entry in entries) <= MOST_LINES:
+        return [item for item, _ in pairs], []
+    shown: list[Item] = []
+    room = MOST_LINES
+    for item, entry in pairs:
+        room -= entry.lines
+        if entry.fine or room < 0:
+            break
+        shown.append(item)
+    return shown, [entry for _, entry in pairs[len(shown) :]]
+
+
+def print_rest(rest: Sequence[Entry], task: str, out: Console, more: str = "") -> None:
+    """Print one line that counts the entries ``rest``, and the command that shows them. ``more``: text about those that are
+    fine. Print nothing if nothing was left out."""
+    if rest:
+        counted = ", ".join(f"{number} {word}" for word, number in Counter(entry.word for entry in rest).items())
+        text = f"not listed: {counted}{f' ({more})' if more else ''}; all: {program()} {task} --all"
+        out.print(Prose(Text(text, style="dim")))
