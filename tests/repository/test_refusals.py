@@ -74,6 +74,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/redis/actions/backup.py: _can_be_saved": ("invalid username-password pair",),
     "systems/redis/actions/backup.py: Matches.ready": ("Error 111 connecting",),
     "systems/redis/actions/faults.py: Flush.ready": ("Error 111 connecting",),
+    "systems/redis/asked.py: need_mark.question": ("its master overwrites every change",),
     "systems/redis/checker.py: need_checker": ("has no redis-check-rdb, valkey-check-rdb or server",),
     "systems/redis/disposable.py: need_server": ("has no /nowhere/redis-server",),
     "systems/redis/ownership.py: ready": ("does not belong to the unit cache",),
@@ -108,7 +109,6 @@ _AFTER = "is needed only after another step of the drill, which prepares it"
 _LOGIN = "asks what every login may ask; the check of logins tries the login of steps in `verify`"
 _NETWORK = "asks over the network, and an absent answer is what it measures"
 _EVERYBODY = "reads what every account of a host may read, and tells what it may not see"
-_WRITE = "needs a right that only a write can show"
 UNCHECKED: dict[str, str] = {
     "content.matches": _AFTER,
     "diagnosis.finds": "uses checks of which each may be without an answer",
@@ -135,7 +135,6 @@ UNCHECKED: dict[str, str] = {
     "prometheus.alerts": _NETWORK,
     "qdrant.put_back": _UNDO,
     "qdrant.remove_strays": _UNDO,
-    "redis.mark": _WRITE,
     "redis.unmark": _UNDO,
     "relay.open": _AFTER,
     "relay.status": _NETWORK,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.errors import DrillbookError
+from drillbook.systems.redis.content import mark_of
 from tests.ports import free_port
 from tests.systems.postgres.site import secret
 from tests.systems.redis.unit import unit
@@ -65,3 +66,67 @@ def test_a_server_that_does_not_answer_is_left_to_the_drill(server, allow):
     assert context.unanswered == {("cache", "", False)}, "the next step does not ask again"
     with pytest.raises(DrillbookError, match="refused"):
         action.run(server.context())
+
+
+@pytest.fixture
+def run(server):
+    """Context of one run, whose mark is removed afterwards."""
+    context = server.context()
+    yield context
+    server.client().delete(mark_of(context.run_id))
+
+
+USES = ("info", "exists", "set", "expire", "get", "del")
+
+
+@pytest.mark.parametrize("lacks", ["INFO", "EXISTS", "SET", "EXPIRE", "GET", "DEL"])
+def test_a_mark_needs_each_right_that_writes_reads_and_removes_it(server, allow, run, lacks):
+    has = [f"+{one}" for one in USES if one != lacks.lower()]
+    allow(*has)
+    mark, unmark = server.action("redis.mark", service="cache"), server.action("redis.unmark", service="cache")
+    before = server.client().info("stats")["total_error_replies"], server.client().dbsize()
+
+    def give():
+        assert not server.client().exists(mark_of(run.run_id)), "the check writes nothing"
+        allow(*has, f"+{lacks.lower()}")
+
+    refused_until(lambda: mark.ready(run), f"cache: this step could not run {lacks}: .*no permissions", give)
+    assert server.client().dbsize() == before[1]
+    mark.run(replace(run, services={"cache": server.service}))
+    assert mark.active(run)
+    assert unmark.run(run) == {"removed": 1}
+
+
+def test_a_mark_needs_the_right_on_its_key(server, allow, run):
+    rules = [f"+{one}" for one in USES]
+    allow("resetkeys", "~session:*", *rules)
+    mark = server.action("redis.mark", service="cache")
+    with pytest.raises(DrillbookError, match="key"):
+        mark.run(run)
+    refused_until(lambda: mark.ready(run), "cache: this step could not run EXISTS: .*key", lambda: allow(*rules))
+    mark.run(run)
+
+
+def test_a_mark_that_exists_is_not_written_by_the_check(server, allow, run):
+    server.client().set(mark_of(run.run_id), "kept", ex=100)
+    allow(*(f"+{one}" for one in USES))
+    told = []
+    server.action("redis.mark", service="cache").ready(replace(run, doubt=told.append))
+    assert ["may write the mark" in text and "exists already" in text for text in told] == [True]
+    assert (server.client().get(mark_of(run.run_id)), server.client().ttl(mark_of(run.run_id)) > 90) == (b"kept", True)
+
+
+def test_a_replica_takes_no_mark(server, run):
+    mark = server.action("redis.mark", service="cache")
+    server.client().replicaof("127.0.0.1", free_port())
+    try:
+        with pytest.raises(DrillbookError, match="its master overwrites"):
+            mark.run(run)
+        refused_until(
+            lambda: mark.ready(run),
+            "cache is a slave, and its master overwrites every change",
+            lambda: server.client().replicaof("NO", "ONE"),
+        )
+    finally:
+        server.client().replicaof("NO", "ONE")
+    mark.run(run)

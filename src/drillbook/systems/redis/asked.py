@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from drillbook.errors import DrillbookError, NotReady
+from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
 from drillbook.sdk.context import Context
 from drillbook.sdk.service import is_sandbox
-from drillbook.systems.redis.connection import Command, connected, reason
+from drillbook.systems.redis import rights, server
+from drillbook.systems.redis.connection import Command, Session, connected, reason
+from drillbook.systems.redis.content import mark_of
 from drillbook.systems.redis.service import Redis
+
+_STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
+"""Commands that show if a server accepts writes."""
 
 
 def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
@@ -17,22 +23,56 @@ def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
     A sandbox is not asked, because it does not exist yet. A server that does not answer or refuses the login is left to
     the drill, which may start it, and to the check of logins.
     """
-    from redis.exceptions import NoPermissionError  # noqa: PLC0415  slow to load
+    _ask(ctx, service, lambda session: _refusal(service, commands, session.batch(commands)))
 
+
+def need_mark(ctx: Context, service: Redis) -> None:
+    """Raise NotReady when the user may not write, read and remove the mark of the run, or when the server is a replica.
+
+    The commands are run on the mark while it is absent. They then change nothing: ``SET`` with ``XX`` writes only keys
+    that exist. The servers that ``need`` leaves to the drill are left to it here, too.
+    """
+    key = mark_of(ctx.run_id)
+
+    def question(session: Session) -> NotReady | None:
+        commands = (*_STATE, ("EXISTS", key))
+        *_, found = answers = session.batch(commands)
+        if refusal := _refusal(service, commands, answers):
+            return refusal
+        if found:
+            ctx.unsure(f"that the user of {service.name} may write the mark {key}, because it exists already")
+        elif refusal := _refusal(service, rights.marking(key), session.batch(rights.marking(key, only_existing=True))):
+            return refusal
+        try:
+            server.must_be_master(session, service)
+        except CouldNotVerify as error:
+            return NotReady(error.message, hint=error.hint)
+        return None
+
+    _ask(ctx, service, question)
+
+
+def _ask(ctx: Context, service: Redis, question: Callable[[Session], NotReady | None]) -> None:
     if is_sandbox(service) or (login := (service.name, "", False)) in ctx.unanswered:
         return
     try:
         with connected(ctx, service) as session:
-            answers = session.batch(commands)
+            refusal = question(session)
     except (DrillbookError, OSError):
         ctx.unanswered.add(login)
         return
+    if refusal:
+        ctx.lacking(refusal)
+
+
+def _refusal(service: Redis, commands: Sequence[Command], answers: Sequence[Any]) -> NotReady | None:
+    """Return the refusal for the first command whose answer says that the user may not run it, or that it is unknown."""
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415  slow to load
+
     for command, answer in zip(commands, answers, strict=True):
         if isinstance(answer, NoPermissionError) or (isinstance(answer, Exception) and "unknown command" in str(answer)):
-            ctx.lacking(
-                NotReady(
-                    f"{service.name}: this step could not run {command[0]!s}: {reason(answer)}",
-                    hint=f"give the user this right (ACL SETUSER), or correct {service.setting('user')}",
-                )
+            return NotReady(
+                f"{service.name}: this step could not run {command[0]!s}: {reason(answer)}",
+                hint=f"give the user this right (ACL SETUSER), or correct {service.setting('user')}",
             )
-            return
+    return None

@@ -19,11 +19,10 @@ from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.store import Store
-from drillbook.systems.redis import content, fields, identity, ownership, properties, rights, server, trial
+from drillbook.systems.redis import asked, content, fields, identity, ownership, properties, rights, server, trial
 from drillbook.systems.redis.actions.fields import Location, ServiceName
 from drillbook.systems.redis.compare import Times, compare
 from drillbook.systems.redis.connection import Session, connected
-from drillbook.systems.redis.in_place import MARKED
 from drillbook.systems.redis.manifest import Manifest
 from drillbook.systems.redis.properties import Properties
 from drillbook.systems.redis.restore import Restoring
@@ -67,6 +66,8 @@ class Save(Write):
         """
         service = ctx.service(self.service, Redis)
         used = _can_be_saved(ctx, service)
+        asked.need(ctx, service, rights.reading(ctx.run_id))
+        asked.need_mark(ctx, service)
         free = ctx.run("sed", "-n", "s/^MemAvailable: *\\([0-9]*\\) kB$/\\1/p", "/proc/meminfo").text
         if free.isdecimal() and int(free) * 1024 < used:
             raise NotReady(
@@ -100,7 +101,7 @@ def _can_be_saved(ctx: Context, service: Redis) -> int:
     try:
         with connected(ctx, service) as session:
             server.must_be_master(session, service)
-            rights.must_allow(session, service, rights.saving(ctx.run_id))
+            rights.must_allow(ctx, session, service, rights.saving(ctx.run_id))
             place = server.place(session, service)
             used = int(session.info("memory")["used_memory"])
     except CouldNotVerify as error:
@@ -116,58 +117,6 @@ def _can_be_saved(ctx: Context, service: Redis) -> int:
             hint="set `run_as` of the service to the owner of the data folder",
         )
     return used
-
-
-class Mark(Write):
-    """Write the mark of this run, a key in the keyspace. `redis.flush` refuses to run without this key.
-
-    Drills that restore from a team's own backup need this action.
-
-    `redis.save` writes the mark itself. After a restore, `backup.restore` writes the mark again. The mark is removed at the
-    end of the run.
-    """
-
-    SERVICE = Redis
-    PLACE = Place.CONTROLLER
-    UNDO = ("action",)
-    UNDO_ACTIONS = ("redis.unmark",)
-
-    service: ServiceName
-
-    def run(self, ctx: Context) -> Facts:
-        """Facts: ``key`` (name of the key that was written)."""
-        ctx.evidence(MARKED, self.service, sync=True)
-        with connected(ctx, ctx.service(self.service, Redis)) as session:
-            server.must_be_master(session, ctx.service(self.service, Redis))
-            identity.mark(session, ctx.run_id)
-        return {"key": content.mark_of(ctx.run_id)}
-
-    def undo(self, ctx: Context) -> Undo:
-        """Return an undo that removes the mark from the keyspace."""
-        return Undo.by_action("redis.unmark", service=self.service)
-
-    def active(self, ctx: Context) -> bool:
-        """Return True while the mark of this run is in the keyspace."""
-        return identity.marked(ctx, self.service)
-
-
-class Unmark(Write):
-    """Remove the mark (a key) that this run left in the keyspace. Do nothing when there is no mark."""
-
-    SERVICE = Redis
-    PLACE = Place.CONTROLLER
-    UNDO = ("nothing",)
-
-    service: ServiceName
-
-    def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed`` (number of removed keys, 0 or 1)."""
-        with connected(ctx, ctx.service(self.service, Redis)) as session:
-            return {"removed": session.ask("DEL", content.mark_of(ctx.run_id))}
-
-    def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the mark existed only for the drill."""
-        return Undo.nothing("the mark was only for this run")
 
 
 class BackupIntact(Read):

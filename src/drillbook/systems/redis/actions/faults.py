@@ -45,7 +45,7 @@ class Flush(Fault):
         try:
             with connected(ctx, service) as session:
                 server.must_be_master(session, service)
-                rights.must_allow(session, service, rights.FLUSH)
+                rights.must_allow(ctx, session, service, rights.FLUSH)
                 sizes = session.sizes()
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from error
