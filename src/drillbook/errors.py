@@ -149,9 +149,9 @@ class SourceError(UsageError):
     def __str__(self) -> str:
         told: set[str] = set()
         texts = []
-        for one in (self, *self.others):
-            texts.append(one.alone(hinted=one.hint not in told))
-            told.add(one.hint)
+        for error in (self, *self.others):
+            texts.append(error.alone(hinted=error.hint not in told))
+            told.add(error.hint)
         return "\n".join(texts)
 
     def alone(self, *, hinted: bool = True) -> str:

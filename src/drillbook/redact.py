@@ -148,20 +148,20 @@ def _alive() -> list[Redactor]:
 
 def beginning(text: str, limit: int) -> str:
     """Return the first ``limit`` characters of ``text`` with secrets hidden. A secret that the cut splits is hidden, too."""
-    start = min((one.across(text, limit)[0] for one in _alive()), default=limit)
+    start = min((redactor.across(text, limit)[0] for redactor in _alive()), default=limit)
     return _masked(text[:start]) + ("***" if start < min(limit, len(text)) else "")
 
 
 def end(text: str, limit: int) -> str:
     """Return the last ``limit`` characters of ``text`` with secrets hidden. A secret that the cut splits is hidden, too."""
     at = max(0, len(text) - limit)
-    behind = max((one.across(text, at)[1] for one in _alive()), default=at)
+    behind = max((redactor.across(text, at)[1] for redactor in _alive()), default=at)
     return ("***" if behind > at else "") + _masked(text[behind:])
 
 
 def _masked(text: str) -> str:
-    for one in _alive():
-        text = one.text(text)
+    for redactor in _alive():
+        text = redactor.text(text)
     return text
 
 

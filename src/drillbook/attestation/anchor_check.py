@@ -84,8 +84,8 @@ def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]
         return []
     gone = sorted(
         run
-        for run, one in known.runs.items()
-        if run > folder.name and not anchors.present(one, reports) and asked in ("", "latest", drill_of(run))
+        for run, anchor in known.runs.items()
+        if run > folder.name and not anchors.present(anchor, reports) and asked in ("", "latest", drill_of(run))
     )
     if not gone:
         return []

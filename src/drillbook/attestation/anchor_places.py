@@ -109,5 +109,5 @@ def places(reports: Path) -> list[Place]:
     own = default(reports)
     return [
         *([AnchorFile(own, expected=False)] if own else []),
-        *(named(one.strip()) for one in os.environ.get(CHOICE, "").split(",") if one.strip()),
+        *(named(part.strip()) for part in os.environ.get(CHOICE, "").split(",") if part.strip()),
     ]

@@ -131,10 +131,10 @@ def known(kept_in: Iterable[Place]) -> Known:
         except AnchorProblem as problem:
             unread.append(str(problem))
             continue
-        mine = _newest(one for line in held.lines if (one := _anchor(line, place.source)))
+        mine = _newest(anchor for line in held.lines if (anchor := _anchor(line, place.source)))
         if mine:
-            drills = sum(not one.of_suite for one in mine.values())
-            counts[place.source] = (drills, len(mine) - drills, max(one.at for one in mine.values()))
+            drills = sum(not anchor.of_suite for anchor in mine.values())
+            counts[place.source] = (drills, len(mine) - drills, max(anchor.at for anchor in mine.values()))
         runs = _newest([*runs.values(), *mine.values()])
         for run, why in held.doubts.items():
             doubts.setdefault(run, []).append(why)
@@ -147,9 +147,9 @@ def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
     When several anchors of a run have the highest rank, the last of these in ``anchors`` is selected.
     """
     found: dict[str, Anchor] = {}
-    for one in anchors:
-        if one.run not in found or one.rank >= found[one.run].rank:
-            found[one.run] = one
+    for anchor in anchors:
+        if anchor.run not in found or anchor.rank >= found[anchor.run].rank:
+            found[anchor.run] = anchor
     return found
 
 

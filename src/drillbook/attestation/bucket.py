@@ -59,9 +59,9 @@ class AnchorBucket:
     @classmethod
     def parse(cls, text: str) -> AnchorBucket:
         """Parse a place such as ``s3://bucket/prefix?keep=400d``. Raises UsageError when the text has another form."""
-        found = _TEXT.fullmatch(text)
-        options = dict(parse_qsl(found[3] or "", keep_blank_values=True)) if found else {}
-        if found is None or set(options) - {"keep"}:
+        match = _TEXT.fullmatch(text)
+        options = dict(parse_qsl(match[3] or "", keep_blank_values=True)) if match else {}
+        if match is None or set(options) - {"keep"}:
             raise UsageError(
                 f"the place {text!r} for anchors is no folder of a bucket", hint="write it as s3://bucket/prefix?keep=400d"
             )
@@ -69,7 +69,7 @@ class AnchorBucket:
             keep_s = float(Duration.parse(options["keep"])) if "keep" in options else KEEP_S
         except ValueError as error:
             raise UsageError(f"the anchor {text!r}: keep: {error}", hint="write a duration, as in ?keep=400d") from None
-        return cls(found[1], (found[2] or "").strip("/"), keep_s)
+        return cls(match[1], (match[2] or "").strip("/"), keep_s)
 
     @property
     def source(self) -> str:
@@ -124,9 +124,9 @@ class AnchorBucket:
         for page in client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self._folder):
             for one in page.get("Versions", ()):
                 seen += 1
-                if found := _NAME.fullmatch(one["Key"].removeprefix(self._folder)):
-                    version = _Version(int(found[2]), one["Key"], one.get("VersionId", ""), found[3])
-                    runs.setdefault(found[1], []).append(version)
+                if match := _NAME.fullmatch(one["Key"].removeprefix(self._folder)):
+                    version = _Version(int(match[2]), one["Key"], one.get("VersionId", ""), match[3])
+                    runs.setdefault(match[1], []).append(version)
             if seen > MOST:
                 raise AnchorProblem(f"the anchors in {self.source} cannot be read: there are more than {MOST:,} objects")
         return {run: sorted(versions) for run, versions in sorted(runs.items())}
@@ -138,11 +138,11 @@ class AnchorBucket:
         The reason is empty if there is no doubt.
         """
         changed = 0
-        for one in reversed(versions):
-            with closing(client.get_object(Bucket=self.bucket, Key=one.key, **_pinned(one.id))["Body"]) as body:
+        for version in reversed(versions):
+            with closing(client.get_object(Bucket=self.bucket, Key=version.key, **_pinned(version.id))["Body"]) as body:
                 line = body.read(LONGEST_LINE)
-            if hashlib.sha256(line).hexdigest() == one.digest:
-                lock = self._lock(client, one.key, one.id)
+            if hashlib.sha256(line).hexdigest() == version.digest:
+                lock = self._lock(client, version.key, version.id)
                 loose = "" if lock and lock > datetime.now(UTC) else f"the anchor of the run in {self.source} {_until(lock)}"
                 return line, loose
             changed += 1

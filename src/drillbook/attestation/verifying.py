@@ -65,7 +65,7 @@ class Verified:
     @property
     def mark(self) -> Mark:
         """Worst outcome of all checks. The checks of the drills are included."""
-        return max([*(one.mark for one in self.checks), *(one.mark for one in self.inner)])
+        return max([*(check.mark for check in self.checks), *(one.mark for one in self.inner)])
 
 
 def verify(folder: Path, root: Path) -> Verified:
@@ -245,7 +245,7 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
 def _evidence(folder: Path, found: Walk) -> Check:
     """Check every evidence file whose digest is in the journal itself."""
     facts = [event.data if isinstance(readable(event), LeaseLog) else event.data.get("facts") for event in found.events]
-    named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts if one for name, wanted in _kept(one)}
+    named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for fact in facts if fact for name, wanted in _kept(fact)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:
         return Check(
@@ -345,7 +345,7 @@ def _text(path: Path) -> bytes:
 
 
 def _suite(folder: Path, root: Path) -> Verified:
-    inner = tuple(_run(one, root) for one in damaged.drills_in(folder))
+    inner = tuple(_run(path, root) for path in damaged.drills_in(folder))
     attested = vouching.look(folder, root)
     sealed = attested.statement
     checks = [*_signed(attested)]

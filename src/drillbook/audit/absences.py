@@ -41,12 +41,14 @@ def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Perio
     ``problems``: problems of the period.
     """
     names: dict[str, dict[str, Problem]] = {}
-    for one in problems:
-        if one.named_by:
-            names.setdefault(one.run if one.lost else f"{one.code} {one.run}", {})[one.named_by] = one
+    for problem in problems:
+        if problem.named_by:
+            names.setdefault(problem.run if problem.lost else f"{problem.code} {problem.run}", {})[problem.named_by] = (
+                problem
+            )
     found = [
-        *(_missing(list(one.values())) for one in names.values()),
-        *(_no_end(one) for one in suites if not one.ended and period.holds(one.started or None)),
+        *(_missing(list(name.values())) for name in names.values()),
+        *(_no_end(suite) for suite in suites if not suite.ended and period.holds(suite.started or None)),
     ]
     return sorted(found, key=lambda row: (row.at, row.run, row.named_by))
 
@@ -59,7 +61,7 @@ def _missing(problems: Sequence[Problem]) -> AbsentRow:
         if run
         else ("either the folder of this run or the end of the previous journal is missing")
     )
-    named_by = " and ".join(sorted(one.named_by for one in problems))
+    named_by = " and ".join(sorted(problem.named_by for problem in problems))
     verb = "names" if len(problems) == 1 else "name"
     return AbsentRow(MISSING, run, drill_of(run), begun(run), named_by, f"{named_by} {verb} it, but {lost}")
 

@@ -73,7 +73,7 @@ class Alert:
 
 def alerts(audit: Audit) -> Iterator[Alert]:
     """Return everything that needs attention, the most urgent first. Commands begin with the program that the user called."""
-    return (replace(one, text=as_called(one.text), step=as_called(one.step)) for one in _alerts(audit))
+    return (replace(alert, text=as_called(alert.text), step=as_called(alert.step)) for alert in _alerts(audit))
 
 
 def listed(audit: Audit) -> list[Alert]:

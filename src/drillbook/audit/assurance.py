@@ -66,7 +66,7 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     Raises UsageError when root certificates of timestamps cannot be read.
     """
     checker = timestamps.checker()
-    inside = [reports / one.folder for one in records if not one.copy_of and period.holds(one.started)]
+    inside = [reports / record.folder for record in records if not record.copy_of and period.holds(record.started)]
     suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / RESULT).exists()}
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -108,10 +108,10 @@ def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Itera
 
 def _anchored(records: Sequence[Record], known: Known) -> dict[str, tuple[int, str]]:
     found = {}
-    for one in records:
-        anchor = known.runs.get(one.run)
-        if anchor and not one.copy_of and not one.damage and not anchors.differs(anchor, one.hashes):
-            found[one.run] = (anchor.events, f"the anchor in {anchor.source} of {anchor.at}")
+    for record in records:
+        anchor = known.runs.get(record.run)
+        if anchor and not record.copy_of and not record.damage and not anchors.differs(anchor, record.hashes):
+            found[record.run] = (anchor.events, f"the anchor in {anchor.source} of {anchor.at}")
     return found
 
 

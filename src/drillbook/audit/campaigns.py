@@ -38,8 +38,8 @@ class Campaign:
         """Start of the campaign, taken from its name, in the time format of journals. It is None if the name has another
         form.
         """
-        found = RUN_ID.fullmatch(self.name)
-        return start_in(found) if found else None
+        match = RUN_ID.fullmatch(self.name)
+        return start_in(match) if match else None
 
 
 def find(reports: Path) -> list[Campaign]:
@@ -66,7 +66,7 @@ def _read(path: Path) -> Campaign:
 
 def ended_heads(campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, str, str]]:
     """Yield the hash of the last event in each journal of a campaign's runs, together with the campaign and the run's name."""
-    for one in campaigns:
-        for run, heads in (one.heads or {}).items():
+    for campaign in campaigns:
+        for run, heads in (campaign.heads or {}).items():
             for head in heads:
-                yield one, run, head
+                yield campaign, run, head

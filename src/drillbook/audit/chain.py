@@ -78,32 +78,34 @@ def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence
     journal: the intent, written just before the run. The campaign's journal then records the hash of the run's last event.
     """
     chain = Chain()
-    records = [one for one in found if not one.copy_of]
-    places = {value: _Place(one, seq) for one in records for seq, value in enumerate(one.hashes)}
+    records = [record for record in found if not record.copy_of]
+    places = {value: _Place(record, seq) for record in records for seq, value in enumerate(record.hashes)}
     chain.problems += _files(found, records, places)
     chain.problems += _strays(strays)
     vouched: dict[str, tuple[int, str]] = {}
     said: dict[str, str] = {}
     intents = {value: campaign.name for campaign in campaigns for value in campaign.hashes}
-    numbers = {one.folder: number for number, one in enumerate(records)}
-    members = {one.folder: intents[one.first.prev] for one in records if one.first and one.first.prev in intents}
-    for number, one in enumerate(records):
-        if one.first is None:
-            said[one.folder] = "unknown: the first line of the run's journal cannot be trusted"
+    numbers = {record.folder: number for number, record in enumerate(records)}
+    members = {
+        record.folder: intents[record.first.prev] for record in records if record.first and record.first.prev in intents
+    }
+    for number, record in enumerate(records):
+        if record.first is None:
+            said[record.folder] = "unknown: the first line of the run's journal cannot be trusted"
             continue
-        if one.folder in members:
-            said[one.folder] = f"the intent of the run's site in the campaign {members[one.folder]}"
+        if record.folder in members:
+            said[record.folder] = f"the intent of the run's site in the campaign {members[record.folder]}"
             continue
-        place = places.get(one.first.prev) if one.first.prev else None
-        said[one.folder] = _before(one, place)
+        place = places.get(record.first.prev) if record.first.prev else None
+        said[record.folder] = _before(record, place)
         if place and place.seq + 1 > vouched.get(place.record.folder, (0, ""))[0]:
-            vouched[place.record.folder] = (place.seq + 1, one.run)
+            vouched[place.record.folder] = (place.seq + 1, record.run)
         start = numbers[place.record.folder] + 1 if place else 0
-        chain.problems += _link_problems(records[:number], one, place, start, members)
+        chain.problems += _link_problems(records[:number], record, place, start, members)
     chain.problems += _campaigns(campaigns, places, vouched)
-    for one in records:
-        events, by = vouched.get(one.folder, (0, ""))
-        chain.links[one.folder] = Link(said[one.folder], events, by)
+    for record in records:
+        events, by = vouched.get(record.folder, (0, ""))
+        chain.links[record.folder] = Link(said[record.folder], events, by)
     return chain
 
 
@@ -134,8 +136,8 @@ def _campaigns(
             vouched[place.record.folder] = (place.seq + 1, f"the campaign {campaign.name}")
 
 
-def _before(one: Record, place: _Place | None) -> str:
-    if one.first is None or one.first.prev is None:
+def _before(record: Record, place: _Place | None) -> str:
+    if record.first is None or record.first.prev is None:
         return "none: this is the first run of the record"
     if place is None:
         return "MISSING: this run names a hash that no journal contains"
@@ -149,9 +151,9 @@ def _before(one: Record, place: _Place | None) -> str:
 
 
 def _link_problems(
-    earlier: Sequence[Record], one: Record, place: _Place | None, start: int, members: Container[str]
+    earlier: Sequence[Record], record: Record, place: _Place | None, start: int, members: Container[str]
 ) -> Iterator[Problem]:
-    """Return the problems of the link from run ``one`` to its previous run.
+    """Return the problems of the link from run ``record`` to its previous run.
 
     ``earlier``: all older runs, oldest first. ``place``: position of the hash that the run records as its previous run's
     last hash. ``start``: index in ``earlier`` of the first run after the run in ``place``, or 0 when ``place`` is None.
@@ -159,39 +161,39 @@ def _link_problems(
     other machines, and the journal of their campaign shows that they exist.
     """
     before = earlier[-1] if earlier else None
-    if one.first and one.first.prev and place is None:
-        yield _missing(before, one)
+    if record.first and record.first.prev and place is None:
+        yield _missing(before, record)
         return
     if place and start > len(earlier):
         yield Problem(
             "forward",
-            one.run,
-            f"{one.run} names {place.record.run} as the previous run, but that run began later: a clock was set back, or "
+            record.run,
+            f"{record.run} names {place.record.run} as the previous run, but that run began later: a clock was set back, or "
             "a folder was renamed",
             True,
-            one.started,
+            record.started,
             place.record.started,
         )
         return
-    if place and not place.record.damage and not place.head and not _plausible(one, place):
+    if place and not place.record.damage and not place.head and not _plausible(record, place):
         yield Problem(
             "grown",
             place.record.run,
-            f"the journal of {place.record.run} ended with event {place.seq} when {one.run} began, but now contains "
+            f"the journal of {place.record.run} ended with event {place.seq} when {record.run} began, but now contains "
             f"{len(place.record.hashes)} events, and no recovery wrote the added events",
             True,
             place.record.started,
-            one.started,
+            record.started,
         )
     for other in earlier[start:]:
         if not other.empty and other.folder not in members:
-            yield _fork(other, one, place)
+            yield _fork(other, record, place)
 
 
-def _missing(before: Record | None, one: Record) -> Problem:
-    head = one.first.prev if one.first else ""
+def _missing(before: Record | None, record: Record) -> Problem:
+    head = record.first.prev if record.first else ""
     text = (
-        f"{one.run} (begun {utc(one.started)}) names {head} as the last hash of the previous run, but no journal "
+        f"{record.run} (begun {utc(record.started)}) names {head} as the last hash of the previous run, but no journal "
         "contains this hash: "
     )
     if before is None:
@@ -200,7 +202,7 @@ def _missing(before: Record | None, one: Record) -> Problem:
         text += f"a run after {before.run} is missing, or the end of the journal of {before.run} was cut off"
         text += "" if before.finished else " (that journal contains no end of the run)"
     since = before.started if before else None
-    return Problem("missing-run", one.run, text, True, since, one.started, named_by=f"the run {one.run}")
+    return Problem("missing-run", record.run, text, True, since, record.started, named_by=f"the run {record.run}")
 
 
 def _plausible(one: Record, place: _Place) -> bool:
@@ -217,97 +219,97 @@ def _plausible(one: Record, place: _Place) -> bool:
     return following is not None and begun is not None and (begun - following).total_seconds() <= SLACK_S
 
 
-def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
+def _fork(other: Record, record: Record, place: _Place | None) -> Problem:
     """Describe a fork of the chain.
 
-    The run ``one`` began after the run ``other``, but records an older run as its previous run.
+    The run ``record`` began after the run ``other``, but records an older run as its previous run.
     """
     named = f"names {place.record.run}" if place else "names no run"
-    both = bool(other.first and one.first and other.first.prev == one.first.prev)
-    text = f"{one.run} {named} as the previous run, and skips {other.run}"
+    both = bool(other.first and record.first and other.first.prev == record.first.prev)
+    text = f"{record.run} {named} as the previous run, and skips {other.run}"
     text += ", which names the same previous run: the chain forks. " if both else ". "
     if other.damage:
         return Problem(
             "fork",
-            one.run,
-            f"{text}The journal of {other.run} could not be read when {one.run} began.",
+            record.run,
+            f"{text}The journal of {other.run} could not be read when {record.run} began.",
             False,
             other.started,
-            one.started,
+            record.started,
         )
-    if other.ended >= (one.started or ""):
+    if other.ended >= (record.started or ""):
         return Problem(
-            "fork", one.run, f"{text}Both runs were in progress at the same time.", False, other.started, one.started
+            "fork", record.run, f"{text}Both runs were in progress at the same time.", False, other.started, record.started
         )
     return Problem(
         "fork",
-        one.run,
+        record.run,
         f"{text}The skipped run had already ended when the later run began. So its folder was missing then (it was removed and "
         "restored, made elsewhere, or forged), or a clock was set back",
         True,
         other.started,
-        one.started,
+        record.started,
     )
 
 
 def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str, _Place]) -> Iterator[Problem]:
     """Return the problems inside each journal, such as damage. The links between journals are not examined."""
-    originals = {one.folder: one for one in records}
-    for one in found:
-        if one.copy_of:
-            same = one.sha256 == originals[one.copy_of].sha256
+    originals = {record.folder: record for record in records}
+    for record in found:
+        if record.copy_of:
+            same = record.sha256 == originals[record.copy_of].sha256
             more = "counted once" if same else "and the two differ"
-            text = f"{one.folder} contains a copy of the journal in {one.copy_of}: {more}"
-            yield _problem("copy", one, text, breaking=not same)
-        elif one.empty:
-            yield _empty(one, records, places)
-        elif one.damage:
-            yield _problem("damaged", one, one.damage)
-        elif one.torn:
+            text = f"{record.folder} contains a copy of the journal in {record.copy_of}: {more}"
+            yield _problem("copy", record, text, breaking=not same)
+        elif record.empty:
+            yield _empty(record, records, places)
+        elif record.damage:
+            yield _problem("damaged", record, record.damage)
+        elif record.torn:
             why = "power was lost, or data was added after the end of the journal"
-            text = f"the last line of {one.folder}/journal.jsonl is incomplete and ignored: {why}"
-            yield _problem("torn", one, text, breaking=False)
-        if one.run != one.name:
+            text = f"the last line of {record.folder}/journal.jsonl is incomplete and ignored: {why}"
+            yield _problem("torn", record, text, breaking=False)
+        if record.run != record.name:
             text = (
-                f"the folder {one.folder} contains the journal of the run {one.run}: journals were swapped, or a folder "
+                f"the folder {record.folder} contains the journal of the run {record.run}: journals were swapped, or a folder "
                 "was renamed"
             )
-            yield _problem("moved", one, text)
-        if not one.damage and one.result is None:
-            yield _problem("unjudged", one, f"{one.folder}: {one.reason}")
+            yield _problem("moved", record, text)
+        if not record.damage and record.result is None:
+            yield _problem("unjudged", record, f"{record.folder}: {record.reason}")
 
 
-def _problem(code: str, one: Record, text: str, *, breaking: bool = True) -> Problem:
+def _problem(code: str, record: Record, text: str, *, breaking: bool = True) -> Problem:
     """Make a problem of one journal. Its date is the start of the run."""
-    return Problem(code, one.run, text, breaking, one.started, one.started)
+    return Problem(code, record.run, text, breaking, record.started, record.started)
 
 
-def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
+def _empty(record: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
     """Describe an empty journal as a problem.
 
     The problem is harmless if the next run recorded no hash of this journal, because then the run died before its first
     event.
     """
-    later = next((other for other in records if other.name > one.name and other.first), None)
+    later = next((other for other in records if other.name > record.name and other.first), None)
     place = places.get(later.first.prev or "") if later and later.first else None
     if later and later.first and (later.first.prev is None or place):
         return Problem(
             "empty",
-            one.run,
-            f"{one.damage}; {later.run} shows that the journal was empty when {later.run} began: the run died "
+            record.run,
+            f"{record.damage}; {later.run} shows that the journal was empty when {later.run} began: the run died "
             "before its first event, and changed nothing",
             False,
-            one.started,
-            one.started,
+            record.started,
+            record.started,
         )
     return Problem(
         "empty",
-        one.run,
-        f"{one.damage}: the run died before its first event, or lines of the journal were removed; no later run "
+        record.run,
+        f"{record.damage}: the run died before its first event, or lines of the journal were removed; no later run "
         "shows which of the two happened",
         True,
-        one.started,
-        one.started,
+        record.started,
+        record.started,
     )
 
 
@@ -333,8 +335,8 @@ def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem]
     """Split problems into two lists: the problems that may have arisen in the period, and all others."""
     inside: list[Problem] = []
     outside: list[Problem] = []
-    for one in problems:
-        (inside if period.touches(one.first, one.last) else outside).append(one)
+    for problem in problems:
+        (inside if period.touches(problem.first, problem.last) else outside).append(problem)
     return inside, outside
 
 
@@ -345,15 +347,15 @@ def unanchored(records: Sequence[Record], chain: Chain, anchored: Mapping[str, t
     ``anchored``: for each run with an anchor, the number of events that the anchor confirms, and words that name the anchor.
     """
     found = []
-    for one in records:
-        if one.damage or one.copy_of:
+    for record in records:
+        if record.damage or record.copy_of:
             continue
-        link = chain.links[one.folder]
-        events, since = max((link.anchored_events, f"the run {link.anchored_by} began"), anchored.get(one.run, (0, "")))
-        rest = len(one.hashes) - events
+        link = chain.links[record.folder]
+        events, since = max((link.anchored_events, f"the run {link.anchored_by} began"), anchored.get(record.run, (0, "")))
+        rest = len(record.hashes) - events
         if rest and events:
-            found.append(f"{one.run}: its last {count(rest, 'event')}, written after {since}")
+            found.append(f"{record.run}: its last {count(rest, 'event')}, written after {since}")
         elif rest:
             why = "neither a later run nor an anchor confirms" if anchored else "no later run names"
-            found.append(f"{one.run}: all {count(rest, 'event')}, because {why} this journal")
+            found.append(f"{record.run}: all {count(rest, 'event')}, because {why} this journal")
     return found

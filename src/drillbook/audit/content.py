@@ -13,6 +13,7 @@ from drillbook.audit.campaigns import Campaign
 from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, PlanRow
+from drillbook.audit.evidence_rows import EvidenceRow, evidence_row
 from drillbook.audit.findings import FindingRow, findings
 from drillbook.audit.missed import NEVER, MissedRow, Ran, missed, moment_of, never_ran
 from drillbook.audit.period import Period
@@ -56,21 +57,6 @@ class OperatorRow:
     recoveries: int
     first: str
     last: str
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceRow:
-    """One journal: its digests, and its position in the chain of all runs."""
-
-    run: str
-    folder: str
-    state: str
-    events: int
-    head: str
-    sha256: str
-    size: int
-    before: str
-    anchor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +153,12 @@ def _of_period(records: Sequence[Record], period: Period) -> tuple[list[Record],
 
     Neither list contains the runs after the period.
     """
-    runs = sorted((one for one in records if period.holds(one.started)), key=lambda one: (one.started or "", one.name))
-    folders = {one.folder for one in runs}
-    return runs, [one for one in records if one.folder not in folders and not period.ended_before(one.started)]
+    runs = sorted(
+        (record for record in records if period.holds(record.started)),
+        key=lambda record: (record.started or "", record.name),
+    )
+    folders = {run.folder for run in runs}
+    return runs, [record for record in records if record.folder not in folders and not period.ended_before(record.started)]
 
 
 def make(
@@ -196,7 +185,7 @@ def make(
     day = today or datetime.now(UTC).date()
     gone = retired.found(scheduled[0], records, period)
     made = _without_retired(_of_journals(records, followed, period, assurance, day), gone)
-    own = [one for one in records if not one.copy_of]
+    own = [record for record in records if not record.copy_of]
     known = Known(own, scheduled[0], suites, {one.name: one for one in wanted}, *moment_of(period, today), services)
     rows = retired.missed(missed(known, period), gone, period)
     so_far = day if day < period.until else None
@@ -222,9 +211,9 @@ def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
 
 def _ran(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
     """Return the drills and suites that ran, each with its environment. The environment of a suite is that of its drills."""
-    found = {(one.drill, one.environment) for one in records}
+    found = {(record.drill, record.environment) for record in records}
     for suite in suites:
-        places = {one.environment for one in records if suite_of(one.folder) == suite.folder}
+        places = {record.environment for record in records if suite_of(record.folder) == suite.folder}
         found |= {(suite.name, place) for place in places or {""}}
     return found
 
@@ -232,12 +221,12 @@ def _ran(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
 def _of_journals(
     records: Sequence[Record], followed: chain.Chain, period: Period, assurance: Assurance, today: date
 ) -> Audit:
-    kept = [one for one in records if not one.copy_of]
+    kept = [record for record in records if not record.copy_of]
     runs, earlier = _of_period(kept, period)
     problems, elsewhere = chain.relevant([*followed.problems, *assurance.problems], period)
-    whole = not any(one.breaking for one in problems)
-    evidence = tuple(_evidence(one, followed) for one in runs)
-    rows = tuple(run_row(one) for one in runs)
+    whole = not any(problem.breaking for problem in problems)
+    evidence = tuple(evidence_row(run, followed) for run in runs)
+    rows = tuple(run_row(run) for run in runs)
     verdicts = _verdicts(rows)
     covered = coverage.coverage(runs, earlier, period, today)
     return Audit(
@@ -248,7 +237,7 @@ def _of_journals(
         problems=_sorted(problems),
         elsewhere=tuple(elsewhere),
         unanchored=tuple(chain.unanchored(runs, followed, assurance.anchored)),
-        newest=max((one.started or "" for one in kept), default=""),
+        newest=max((record.started or "" for record in kept), default=""),
         outside=len(kept) - len(runs),
         runs=rows,
         coverage=tuple(covered),
@@ -272,9 +261,9 @@ def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
     plans of all runs in the environment show that it is true.
     """
     plans: dict[str, list[object]] = {}
-    for one in records:
-        if one.plan:
-            plans.setdefault(one.environment, []).append(one.plan.get("inventory"))
+    for record in records:
+        if record.plan:
+            plans.setdefault(record.environment, []).append(record.plan.get("inventory"))
     return {name: text for name, known in plans.items() if (text := of_environment(known))}
 
 
@@ -283,7 +272,9 @@ def _verdicts(rows: Sequence[RunRow]) -> dict[str, int]:
 
 
 def _sorted(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    return tuple(sorted(problems, key=lambda one: (not one.breaking, one.first or "", one.run, one.code)))
+    return tuple(
+        sorted(problems, key=lambda problem: (not problem.breaking, problem.first or "", problem.run, problem.code))
+    )
 
 
 def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow]) -> str:
@@ -309,19 +300,21 @@ def runs_sentence(rows: Sequence[RunRow], verdicts: Mapping[str, int]) -> str:
 
 def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:
     newest: dict[tuple[str, str], CapacityRow] = {}
-    for one in runs:
-        for outlook in one.result.capacity if one.result and one.verdict != NOT_VERIFIED else ():
-            newest[one.environment, outlook.service] = CapacityRow(one.environment, one.run, one.started or "", outlook)
+    for run in runs:
+        for outlook in run.result.capacity if run.result and run.verdict != NOT_VERIFIED else ():
+            newest[run.environment, outlook.service] = CapacityRow(run.environment, run.run, run.started or "", outlook)
     return tuple(newest[key] for key in sorted(newest))
 
 
 def _operators(records: Sequence[Record], period: Period) -> list[OperatorRow]:
     """Return the operators of runs and recoveries in the period, sorted by name."""
-    acts = [(one.operator, one.started or "", "run") for one in records if one.first and period.holds(one.started)]
+    acts = [
+        (record.operator, record.started or "", "run") for record in records if record.first and period.holds(record.started)
+    ]
     acts += [
         (resumed.operator, resumed.at, "recovery")
-        for one in records
-        for resumed in one.recoveries
+        for record in records
+        for resumed in record.recoveries
         if period.holds(resumed.at)
     ]
     found = []
@@ -330,24 +323,6 @@ def _operators(records: Sequence[Record], period: Period) -> list[OperatorRow]:
         kinds = [kind for _, kind in mine]
         found.append(OperatorRow(name, kinds.count("run"), kinds.count("recovery"), min(mine)[0], max(mine)[0]))
     return found
-
-
-def _evidence(one: Record, followed: chain.Chain) -> EvidenceRow:
-    link = followed.links[one.folder]
-    state = "damaged" if one.damage else "whole, unfinished" if not one.finished else "whole"
-    state += ", last line torn" if one.torn else ""
-    if one.damage:
-        anchor = "cannot be checked: the journal is damaged"
-    elif not link.anchored_events:
-        anchor = "no later run"
-    elif link.anchored_events == len(one.hashes):
-        anchor = link.anchored_by
-    else:
-        anchor = f"{link.anchored_by}, up to event {link.anchored_events - 1}"
-    head = one.hashes[-1] if one.hashes and not one.damage else "no trustworthy run"
-    return EvidenceRow(
-        one.run, one.folder, state, 0 if one.damage else len(one.hashes), head, one.sha256, one.size, link.before, anchor
-    )
 
 
 ROWS = (

@@ -57,7 +57,7 @@ EVIDENCE = {
     "restored": Evidence("passed and restored a backup", run_evidence.restored),
     "compared and measured": Evidence(
         "passed, restored a backup, compared the restored content, and measured and met an RTO or RPO without a reservation",
-        lambda one: run_evidence.compared(one) and run_evidence.measured(one),
+        lambda record: run_evidence.compared(record) and run_evidence.measured(record),
     ),
     "carried out": Evidence("carried out steps of a restore", run_evidence.carried_out),
     "measured": Evidence("passed, and measured and met an RTO or RPO without a reservation", run_evidence.measured),
@@ -167,28 +167,28 @@ CONTROLS = (
 
 def bearing(runs: Sequence[Record]) -> tuple[Control, ...]:
     """Return all controls, each with the evidence from ``runs``. ``runs``: runs of the period."""
-    found = {key: [one for one in runs if evidence.holds(one)] for key, evidence in EVIDENCE.items()}
-    return tuple(_bearing(one, runs, found[one.evidence]) for one in CONTROLS)
+    found = {key: [run for run in runs if evidence.holds(run)] for key, evidence in EVIDENCE.items()}
+    return tuple(_bearing(control, runs, found[control.evidence]) for control in CONTROLS)
 
 
 def _bearing(control: Control, runs: Sequence[Record], found: Sequence[Record]) -> Control:
     words = EVIDENCE[control.evidence].words
-    folders = {one.folder for one in found}
-    without = [one for one in runs if one.folder not in folders]
+    folders = {record.folder for record in found}
+    without = [run for run in runs if run.folder not in folders]
     shows = f"{len(found)} of {count(len(runs), 'run')} {words}: {_drills(found)}.{_taken(control, found)}"
     return replace(
         control,
         shows=shows if found else f"Nothing: no run of the period {words}.",
         lacks=f"Without this evidence: {_drills(without)}." if found and without else "",
-        runs=tuple(one.run for one in found),
-        without=tuple(one.run for one in without),
+        runs=tuple(record.run for record in found),
+        without=tuple(record.run for record in without),
     )
 
 
 def _taken(control: Control, found: Sequence[Record]) -> str:
     """Return a sentence about the runs of ``found`` that restored only backups that were taken during the run. The
     result is empty when there are no such runs, and for evidence that is not about restored backups."""
-    fresh = [one for one in found if control.evidence in OF_BACKUPS and run_evidence.taken_by_run(one)]
+    fresh = [record for record in found if control.evidence in OF_BACKUPS and run_evidence.taken_by_run(record)]
     return f" In {len(fresh)} of them, the restored backup was taken during the run: {_drills(fresh)}." if fresh else ""
 
 
@@ -196,7 +196,7 @@ def _drills(runs: Sequence[Record]) -> str:
     """Return the names of the drills of ``runs``. If a drill has several runs, their number is added to the name of the
     drill.
     """
-    numbers = sorted(Counter(one.drill for one in runs).items())
+    numbers = sorted(Counter(run.drill for run in runs).items())
     names = [name if number == 1 else f"{name} ({number} runs)" for name, number in numbers]
     more = len(names) - MOST_DRILLS
     if more <= FEW:

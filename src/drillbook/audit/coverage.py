@@ -152,16 +152,16 @@ class PlanRow:
     changed: tuple[str, ...]
 
 
-def drill_of(one: Record) -> tuple[str, str, str]:
+def drill_of(record: Record) -> tuple[str, str, str]:
     """Return the key by which runs are grouped: environment, service and drill."""
-    return one.environment, one.service, one.drill
+    return record.environment, record.service, record.drill
 
 
 def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
     """Group runs by environment, service and drill. The oldest run comes first in each group."""
     found: dict[tuple[str, str, str], list[Record]] = {}
-    for one in sorted(records, key=lambda one: (one.started or "", one.name)):
-        found.setdefault(drill_of(one), []).append(one)
+    for record in sorted(records, key=lambda record: (record.started or "", record.name)):
+        found.setdefault(drill_of(record), []).append(record)
     return dict(sorted(found.items()))
 
 
@@ -170,17 +170,21 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
 
     A span that begins after ``today`` (UTC) is not a gap. A service that the newest plan exempts from drills has no gaps.
     """
-    wanted = {(one.environment, one.service) for one in [*earlier, *runs] if one.plan}
-    newest = {one.environment: one for one in sorted([*earlier, *runs], key=lambda one: one.started or "") if one.plan}
-    for environment, one in newest.items():
-        wanted |= {(environment, str(name)) for name in planned_services(one)}
-    wanted |= {(one.environment, one.service) for one in runs}
-    rows = {row: [one for one in runs if _of(one, *row, newest.get(row[0]))] for row in wanted}
-    counted = {one.folder for found in rows.values() for one in found}
-    for one in runs:
-        if one.folder not in counted:  # the newest plan uses this name for another service
-            place = thing.place if (thing := _thing(one, one.service)) else "another thing"
-            rows.setdefault((one.environment, f"{one.service} ({place})"), []).append(one)
+    wanted = {(record.environment, record.service) for record in [*earlier, *runs] if record.plan}
+    newest = {
+        record.environment: record
+        for record in sorted([*earlier, *runs], key=lambda record: record.started or "")
+        if record.plan
+    }
+    for environment, record in newest.items():
+        wanted |= {(environment, str(name)) for name in planned_services(record)}
+    wanted |= {(run.environment, run.service) for run in runs}
+    rows = {row: [run for run in runs if _of(run, *row, newest.get(row[0]))] for row in wanted}
+    counted = {record.folder for found in rows.values() for record in found}
+    for record in runs:
+        if record.folder not in counted:  # the newest plan uses this name for another service
+            place = thing.place if (thing := _thing(record, record.service)) else "another thing"
+            rows.setdefault((record.environment, f"{record.service} ({place})"), []).append(record)
     found = []
     for row in sorted(rows):
         written = _written(newest.get(row[0]), row[1])
@@ -208,27 +212,27 @@ def _restored(row: tuple[str, str], runs: Sequence[Record]) -> tuple[str, str]:
     Both are empty when there is no such run, or when a later run failed that should have restored the backup.
     """
     environment, name = row
-    for one in sorted(runs, key=lambda one: (one.started or "", one.name), reverse=True):
-        if one.environment == environment and name in sources_restored(one):
-            return one.started or "", taken_by_run(one, name)
-        if one.environment == environment and one.verdict == Verdict.FAILED and name in sources_planned(one):
+    for run in sorted(runs, key=lambda run: (run.started or "", run.name), reverse=True):
+        if run.environment == environment and name in sources_restored(run):
+            return run.started or "", taken_by_run(run, name)
+        if run.environment == environment and run.verdict == Verdict.FAILED and name in sources_planned(run):
             return "", ""
     return "", ""
 
 
-def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:
+def _of(record: Record, environment: str, service: str, newest: Record | None) -> bool:
     """Return True when the run drilled the same service that the environment's newest plan calls ``service``.
 
     The names may differ between plans. So the hosts, the servers and the parts (such as databases) are compared instead.
     """
-    if one.environment != environment:
+    if record.environment != environment:
         return False
-    mine, wanted = _thing(one, one.service), _thing(newest, service) if newest else None
+    mine, wanted = _thing(record, record.service), _thing(newest, service) if newest else None
     if mine is None or wanted is None or newest is None:
-        return one.service == service
-    if one.plan["inventory"].get("lab") or newest.plan["inventory"].get("lab"):  # every new lab uses other ports
-        own = _thing(one, service)
-        return one.service == service or (own is not None and own[:3] == mine[:3])
+        return record.service == service
+    if record.plan["inventory"].get("lab") or newest.plan["inventory"].get("lab"):  # every new lab uses other ports
+        own = _thing(record, service)
+        return record.service == service or (own is not None and own[:3] == mine[:3])
     return mine[:3] == wanted[:3]
 
 
@@ -242,20 +246,20 @@ def _keeps_data(newest: Record | None, service: str) -> bool:
     return service not in known.services or known.services[service].KEEPS_DATA if known else True
 
 
-def _inventory(one: Record | None) -> Inventory | None:
+def _inventory(record: Record | None) -> Inventory | None:
     """Return the inventory in the run's plan. Returns None when it cannot be read."""
     try:
-        return Inventory.model_validate(one.plan.get("inventory")) if one else None
+        return Inventory.model_validate(record.plan.get("inventory")) if record else None
     except ValueError:
         return None
 
 
-def _thing(one: Record, service: str) -> Thing | None:
+def _thing(record: Record, service: str) -> Thing | None:
     """Return the identity of ``service`` in the run's plan: its host, its server, and its part of the server's data.
 
     The result is None if the plan is unreadable, or does not contain the service.
     """
-    inventory = _inventory(one)
+    inventory = _inventory(record)
     return inventory.thing(service) if inventory and service in inventory.services else None
 
 
@@ -263,8 +267,8 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
     cells = tuple(
         _cell(
             span.label,
-            [one for one in runs if one.started and span.holds(one.started)],
-            [one for one in runs if one.started and span.begins_after(one.started)],
+            [run for run in runs if run.started and span.holds(run.started)],
+            [run for run in runs if run.started and span.begins_after(run.started)],
             NOT_YET if span.first > today else LEFT_OUT if left_out else NO_RUN,
         )
         for span in period.spans()
@@ -273,13 +277,13 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         *row,
         cells,
         len(runs),
-        sum(one.verdict == Verdict.PASSED for one in runs),
+        sum(run.verdict == Verdict.PASSED for run in runs),
         tuple(cell.span for cell in cells if cell.last == NO_RUN),
         tuple(cell.span for cell in cells if cell.runs and not cell.passed),
         sum(map(recovered, runs)),
         left_out,
-        tuple(name for name, one in sorted(_deciding(runs).items()) if one.verdict == Verdict.FAILED),
-        not_run=sum(one.verdict == Verdict.NOT_RUN for one in runs),
+        tuple(name for name, record in sorted(_deciding(runs).items()) if record.verdict == Verdict.FAILED),
+        not_run=sum(run.verdict == Verdict.NOT_RUN for run in runs),
     )
 
 
@@ -289,15 +293,15 @@ def deciding(runs: Iterable[Run]) -> dict[str, Run]:
     The newest run counts, with one exception: after a failed run, only runs that passed or failed count.
     """
     found: dict[str, Run] = {}
-    for one in runs:
-        known = found.get(one.drill)
-        if known is None or known.verdict != Verdict.FAILED or one.verdict in (Verdict.PASSED, Verdict.FAILED):
-            found[one.drill] = one
+    for run in runs:
+        known = found.get(run.drill)
+        if known is None or known.verdict != Verdict.FAILED or run.verdict in (Verdict.PASSED, Verdict.FAILED):
+            found[run.drill] = run
     return found
 
 
 def _deciding(runs: Sequence[Record]) -> dict[str, Record]:
-    return deciding(sorted(runs, key=lambda one: (one.started or "", one.name)))
+    return deciding(sorted(runs, key=lambda run: (run.started or "", run.name)))
 
 
 def _cell(label: str, runs: Sequence[Record], before: Sequence[Record], without: str) -> Cell:
@@ -309,46 +313,48 @@ def _cell(label: str, runs: Sequence[Record], before: Sequence[Record], without:
     if not runs:
         return Cell(label, 0, 0, without, False)
     known = _deciding([*before, *runs])
-    inside = {one.drill for one in runs}
+    inside = {run.drill for run in runs}
     failed = tuple(
-        name for name, one in sorted(known.items()) if one.verdict == Verdict.FAILED and not any(one is run for run in runs)
+        name
+        for name, record in sorted(known.items())
+        if record.verdict == Verdict.FAILED and not any(record is run for run in runs)
     )
-    last = max((one.verdict for name, one in known.items() if name in inside or name in failed), key=badness)
-    passed, left = sum(one.verdict == Verdict.PASSED for one in runs), any(one.residue for one in runs)
+    last = max((record.verdict for name, record in known.items() if name in inside or name in failed), key=badness)
+    passed, left = sum(run.verdict == Verdict.PASSED for run in runs), any(run.residue for run in runs)
     return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)), failed)
 
 
-def objectives_of(one: Record) -> dict[str, Objective]:
+def objectives_of(record: Record) -> dict[str, Objective]:
     """Return the objectives of a run with their measurements. The result is empty when the journal of the run cannot be
     trusted.
     """
-    return dict(one.result.objectives) if one.result and not one.damage and not one.doubts else {}
+    return dict(record.result.objectives) if record.result and not record.damage and not record.doubts else {}
 
 
-def targets_of(one: Record) -> dict[str, float]:
+def targets_of(record: Record) -> dict[str, float]:
     """Return the objectives in the run's plan, in seconds. Objectives that were not measured are included, and malformed
     ones are not.
     """
-    found = one.plan.get("objectives")
+    found = record.plan.get("objectives")
     written = found.items() if isinstance(found, dict) else ()
     return {str(key): float(value) for key, value in written if isinstance(value, float | int)}
 
 
-def row_of(one: Record, key: str) -> ObjectiveRow | None:
+def row_of(record: Record, key: str) -> ObjectiveRow | None:
     """Return the report row of one objective of a run. Returns None when there is no trustworthy measurement."""
-    found = objectives_of(one)
-    told = remarks.of_run(one.result.steps, one.result.started, found.get("rpo")) if one.result else {}
-    return objective_rows({key: found[key]}, told, one.verdict)[0] if key in found else None
+    found = objectives_of(record)
+    told = remarks.of_run(record.result.steps, record.result.started, found.get("rpo")) if record.result else {}
+    return objective_rows({key: found[key]}, told, record.verdict)[0] if key in found else None
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:
     """Return the runs of the period whose plan digest differs from the plan digest of the previous run of the same drill."""
     found = []
-    inside = {one.folder for one in runs}
+    inside = {run.folder for run in runs}
     for drill, mine in by_drill([*earlier, *runs]).items():
-        known = [one for one in mine if one.plan]
+        known = [record for record in mine if record.plan]
         for before, after in pairwise(known):
-            old, new = (one.opening.plan_digest if one.opening else "" for one in (before, after))
+            old, new = (record.opening.plan_digest if record.opening else "" for record in (before, after))
             if old != new and after.folder in inside:
                 changed = tuple(
                     key for key in sorted({*before.plan, *after.plan}) if before.plan.get(key) != after.plan.get(key)

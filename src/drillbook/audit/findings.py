@@ -102,21 +102,21 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
     found = []
     for drill, mine in by_drill(runs).items():
         seen: dict[str, list[Record]] = {}
-        for one in mine:
-            for item in one.result.findings if one.result and not one.damage else ():
-                seen.setdefault(item.code, []).append(one)
+        for record in mine:
+            for item in record.result.findings if record.result and not record.damage else ():
+                seen.setdefault(item.code, []).append(record)
         found += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
     return sorted(found, key=lambda row: (SEVERITIES.index(row.severity), row.code, row.environment, row.drill))
 
 
 def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], newest: Record) -> FindingRow:
-    open_now = any(one is newest for one in where)
+    open_now = any(record is newest for record in where)
     items = [
         item
-        for one in {one.folder: one for one in where}.values()
-        if one.result
-        for item in each_finding(one.result)
-        if item.code == code and (one is newest or not open_now)  # an open finding is as severe as in the newest run
+        for record in {record.folder: record for record in where}.values()
+        if record.result
+        for item in each_finding(record.result)
+        if item.code == code and (record is newest or not open_now)  # an open finding is as severe as in the newest run
     ]
     worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
     allowed = worst.severity == Severity.INFORMATION
@@ -134,7 +134,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         drill[0],
         drill[2],
         len(where),
-        len({one.folder for one in where}),
+        len({record.folder for record in where}),
         where[0].started or "",
         where[-1].started or "",
         state,
@@ -153,8 +153,8 @@ def _own(code: str, where: Sequence[Record], newest: Record) -> dict[str, Any]:
     """Return the fields of a row that leave out the findings that only follow from another one, by the rule of the reports
     (``report.consequences``). The result is empty when no finding with this code does so, and none names consequences.
     """
-    runs = list({one.folder: one for one in where}.values())
-    every, own = ([_with_code(code, one, of) for one in runs] for of in (each_finding, findings_of))
+    runs = list({record.folder: record for record in where}.values())
+    every, own = ([_with_code(code, run, of) for run in runs] for of in (each_finding, findings_of))
     if every == own:
         return {}
     texts = tuple(map(_text, own[-1]))
@@ -166,8 +166,8 @@ def _own(code: str, where: Sequence[Record], newest: Record) -> dict[str, Any]:
     }
 
 
-def _with_code(code: str, one: Record, of: Callable[[Result], list[Finding]]) -> list[Finding]:
-    return [item for item in of(one.result) if item.code == code] if one.result else []
+def _with_code(code: str, record: Record, of: Callable[[Result], list[Finding]]) -> list[Finding]:
+    return [item for item in of(record.result) if item.code == code] if record.result else []
 
 
 def _recovered(items: Sequence[Finding]) -> str:

@@ -51,15 +51,17 @@ def render(audit: Audit) -> str:
 
 
 def _record(audit: Audit) -> list[str]:
-    breaking = [one for one in audit.problems if one.breaking]
+    breaking = [problem for problem in audit.problems if problem.breaking]
     doubts = "\n".join(f"- {escape(one)}" for one in wording.assurance(audit))
     found = [
-        *filter(None, (_problems(breaking), doubts, _problems([one for one in audit.problems if not one.breaking]))),
+        *filter(
+            None, (_problems(breaking), doubts, _problems([problem for problem in audit.problems if not problem.breaking]))
+        ),
         ""
         if audit.problems
         else "No journal of the period is damaged, every run that is named by a later run is present, and the chain does not fork.",
         escape(wording.CHAIN),
-        "\n".join(f"- {escape(one)}" for one in wording.limits(audit)),
+        "\n".join(f"- {escape(limit)}" for limit in wording.limits(audit)),
     ]
     if audit.unanchored:
         found += [f"{wording.unconfirmed(audit)}:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
@@ -67,19 +69,19 @@ def _record(audit: Audit) -> list[str]:
 
 
 def _attention(audit: Audit) -> list[str]:
-    return ["\n".join(f"- {escape(one.text)}. {escape(one.action)}." for one in listed(audit)) or wording.NO_ALERT]
+    return ["\n".join(f"- {escape(alert.text)}. {escape(alert.action)}." for alert in listed(audit)) or wording.NO_ALERT]
 
 
 def _problems(problems: Sequence[Problem]) -> str:
-    return "\n".join(_problem(one) for one in grouped(problems))
+    return "\n".join(_problem(group) for group in grouped(problems))
 
 
-def _problem(one: ProblemGroup) -> str:
+def _problem(group: ProblemGroup) -> str:
     """Return a group of problems as an item of a list, with its runs and its next step."""
-    lines = [f"- **{'Defect of the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}"]
-    lines += [f"  {as_called(one.next)}"] if one.next else []
-    said = [f": {escape(reason)}" for reason in one.reasons] or [""] * len(one.runs)
-    return "\n".join([*lines, *(f"  - {code(run)}{text}" for run, text in zip(one.runs, said, strict=True))])
+    lines = [f"- **{'Defect of the record' if group.breaking else 'Note'}** ({code(group.code)}): {escape(group.text)}"]
+    lines += [f"  {as_called(group.next)}"] if group.next else []
+    said = [f": {escape(reason)}" for reason in group.reasons] or [""] * len(group.runs)
+    return "\n".join([*lines, *(f"  - {code(run)}{text}" for run, text in zip(group.runs, said, strict=True))])
 
 
 def _coverage(audit: Audit) -> list[str]:
@@ -155,10 +157,10 @@ def _missed(audit: Audit) -> list[str]:
 
 
 def _trend(audit: Audit) -> list[str]:
-    lines = [f"- **{escape(one.title)}**: {escape(one.description)}" for one in audit.plots]
+    lines = [f"- **{escape(plot.title)}**: {escape(plot.description)}" for plot in audit.plots]
     return [
         "\n".join(lines) or "No run of the period sets RTO or RPO.",
-        *markdown_proven.legend(one.title for one in audit.plots),
+        *markdown_proven.legend(plot.title for plot in audit.plots),
         *capacity([row.outlook for row in audit.capacity], "### Capacity, by the newest run that measured it"),
     ]
 
@@ -331,14 +333,14 @@ def _controls(audit: Audit) -> list[str]:
             ("Standard", "Control", "Title", "Evidence in this report", "See", "Not covered by this report"),
             [
                 (
-                    escape(one.standard),
-                    code(one.id),
-                    escape(one.title),
-                    escape(" ".join(filter(None, (one.shows, one.lacks)))),
-                    escape(", ".join(wording.TITLES[key] for key in one.sections)),
-                    escape(one.not_shown),
+                    escape(control.standard),
+                    code(control.id),
+                    escape(control.title),
+                    escape(" ".join(filter(None, (control.shows, control.lacks)))),
+                    escape(", ".join(wording.TITLES[key] for key in control.sections)),
+                    escape(control.not_shown),
                 )
-                for one in audit.controls
+                for control in audit.controls
             ],
         )
     ]

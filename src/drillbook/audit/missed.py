@@ -85,12 +85,12 @@ def missed(known: Known, period: Period) -> list[MissedRow]:
     ``known.end``.
     """
     timelines = known.timelines()
-    rows = [row for one in timelines for row in (*_never(one, known), *_overdue(one, known))]
+    rows = [row for timeline in timelines for row in (*_never(timeline, known), *_overdue(timeline, known))]
     for key, proofs in known.proofs().items():
         rows += _old_proof(key, known, timelines, proofs)
     rows = [row for row in rows if period.touches(row.since, row.until or None) and not period.ended_before(row.since)]
     listed = {row.subject for row in rows}
-    recorded = [(one.kind, _recorded(one)) for one in known.entries if period.holds(one.at)]
+    recorded = [(entry.kind, _recorded(entry)) for entry in known.entries if period.holds(entry.at)]
     rows += [row for kind, row in recorded if kind == NOT_BEGUN or (kind == MISSED and row.subject not in listed)]
     return sorted(rows, key=lambda row: (row.since, row.drill, row.environment, row.service))
 
@@ -141,36 +141,38 @@ def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
     )
 
 
-def _never(one: Timeline, known: Known) -> Iterator[MissedRow]:
+def _never(timeline: Timeline, known: Known) -> Iterator[MissedRow]:
     """Return the spans in which no run of a drill or suite had passed yet, although its schedule asked for one."""
-    if not one.runs or one.runs[0].at >= known.end:
+    if not timeline.runs or timeline.runs[0].at >= known.end:
         return
-    first = next(iter(one.passes), None)
-    for span in schedule_terms.never(one.runs[0].at, first.at if first else None, one.terms, known.end):
-        yield _row(NEVER, one, span, one.runs[0], known)
+    first = next(iter(timeline.passes), None)
+    for span in schedule_terms.never(timeline.runs[0].at, first.at if first else None, timeline.terms, known.end):
+        yield _row(NEVER, timeline, span, timeline.runs[0], known)
 
 
-def _overdue(one: Timeline, known: Known) -> Iterator[MissedRow]:
+def _overdue(timeline: Timeline, known: Known) -> Iterator[MissedRow]:
     """Return the spans in which a drill or suite was overdue in one environment."""
-    passes = one.passes
-    for span in schedule_terms.overdue([each.at for each in passes], one.terms, known.end):
+    passes = timeline.passes
+    for span in schedule_terms.overdue([each.at for each in passes], timeline.terms, known.end):
         before = [each for each in passes if each.at <= span.since][-1]
-        yield _row(OVERDUE, one, span, before, known)
+        yield _row(OVERDUE, timeline, span, before, known)
 
 
-def _row(kind: str, one: Timeline, span: Span, before: Begun, known: Known) -> MissedRow:
+def _row(kind: str, timeline: Timeline, span: Span, before: Begun, known: Known) -> MissedRow:
     due = run = ""
     if kind == OVERDUE:
-        schedule = min(one.terms.at(span.since), key=lambda each: schedule_terms.ends(each, before.at))
+        schedule = min(timeline.terms.at(span.since), key=lambda each: schedule_terms.ends(each, before.at))
         due, run = _utc(schedule.due(before.at)), before.run
-    started = {each.at: each.started for each in one.runs}
+    started = {each.at: each.started for each in timeline.runs}
     since = started.get(span.since, _utc(span.since)) if kind == NEVER else _utc(span.since)
-    passed = {each.at: each.started for each in one.passes}
+    passed = {each.at: each.started for each in timeline.passes}
     until = "" if span.until is None else passed.get(span.until, _utc(span.until))
-    why = "" if span.until in (None, *passed) else _changed(one.terms, span, known)
-    why = why or _by_file(one.terms, span)
-    source = RESULT if one.suite else "journal"
-    return MissedRow(kind, one.environment, before.service, one.name, due, since, until, run, source, why, one.suite)
+    why = "" if span.until in (None, *passed) else _changed(timeline.terms, span, known)
+    why = why or _by_file(timeline.terms, span)
+    source = RESULT if timeline.suite else "journal"
+    return MissedRow(
+        kind, timeline.environment, before.service, timeline.name, due, since, until, run, source, why, timeline.suite
+    )
 
 
 def _changed(terms: Terms, span: Span, known: Known) -> str:
@@ -217,10 +219,19 @@ def _old_proof(
         yield MissedRow(OVERDUE, environment, name, "", due, _utc(span.since), until, runs[proof.at], "journal", why)
 
 
-def _recorded(one: Entry) -> MissedRow:
-    kind = one.kind if one.kind == NOT_BEGUN else OVERDUE if one.due else NEVER
+def _recorded(entry: Entry) -> MissedRow:
+    kind = entry.kind if entry.kind == NOT_BEGUN else OVERDUE if entry.due else NEVER
     return MissedRow(
-        kind, one.environment or "any", one.service, one.drill, one.due, one.at, "", "", "schedule.jsonl", one.message
+        kind,
+        entry.environment or "any",
+        entry.service,
+        entry.drill,
+        entry.due,
+        entry.at,
+        "",
+        "",
+        "schedule.jsonl",
+        entry.message,
     )
 
 

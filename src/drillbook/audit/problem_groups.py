@@ -54,9 +54,9 @@ def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
     stays alone. Each group stands at the position of its first problem. A group of one problem keeps the problem's
     text."""
     found: dict[tuple[str, bool, str], list[Problem]] = {}
-    for one in problems:
-        key = (one.code, one.breaking, one.source or f"{one.text}\n{one.run}")
-        found.setdefault(key, []).append(one)
+    for problem in problems:
+        key = (problem.code, problem.breaking, problem.source or f"{problem.text}\n{problem.run}")
+        found.setdefault(key, []).append(problem)
     return _with_next([_group(members) for members in found.values()])
 
 
@@ -64,12 +64,12 @@ def _group(members: Sequence[Problem]) -> ProblemGroup:
     head = members[0]
     if len(members) == 1:
         return ProblemGroup(head.code, head.breaking, one_line(head.text), (), "")
-    suites = sum(one.code == "anchor-missing" and not one.lost for one in members)
+    suites = sum(member.code == "anchor-missing" and not member.lost for member in members)
     runs = runs_of(len(members) - suites, suites) if suites else count(len(members), "run")
     text = f"{runs} that the anchor in {one_line(head.source)} names {_wrong(head.code)}"
     same = head.code == "anchor-missing"
-    reasons = () if same else tuple(one_line(one.text.removeprefix(f"{one.run}: ")) for one in members)
-    return ProblemGroup(head.code, head.breaking, text, tuple(one_line(one.run) for one in members), "", reasons)
+    reasons = () if same else tuple(one_line(member.text.removeprefix(f"{member.run}: ")) for member in members)
+    return ProblemGroup(head.code, head.breaking, text, tuple(one_line(member.run) for member in members), "", reasons)
 
 
 def _wrong(code: str) -> str:
@@ -78,8 +78,8 @@ def _wrong(code: str) -> str:
 
 def _with_next(groups: Sequence[ProblemGroup]) -> list[ProblemGroup]:
     """Add the next step to the last group of each code, so that the step is shown only once."""
-    last = {one.code: number for number, one in enumerate(groups) if one.breaking}
+    last = {group.code: number for number, group in enumerate(groups) if group.breaking}
     return [
-        replace(one, next=NEXT.get(one.code, "") if last.get(one.code) == number else "")
-        for number, one in enumerate(groups)
+        replace(group, next=NEXT.get(group.code, "") if last.get(group.code) == number else "")
+        for number, group in enumerate(groups)
     ]

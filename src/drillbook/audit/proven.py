@@ -125,7 +125,7 @@ def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]
         if drill[1] == UNKNOWN:
             continue
         mine, old = inside.get(drill, []), before.get(drill, [])
-        keys = {key for one in [*mine, *old[-1:]] for key in targets_of(one)}
+        keys = {key for record in [*mine, *old[-1:]] for key in targets_of(record)}
         found += [_proven(drill, key, mine, old) for key in sorted(keys, key=_order)]
     return found
 
@@ -134,23 +134,23 @@ def _order(key: str) -> tuple[int, str]:
     return (list(OBJECTIVES).index(key) if key in OBJECTIVES else len(OBJECTIVES), key)
 
 
-def _answer(one: Record, key: str, target_s: float) -> Answer:
+def _answer(record: Record, key: str, target_s: float) -> Answer:
     """Decide if one run proved the objective ``key``, missed it, or says nothing about it. ``target_s``: target of the
     objective in the newest run.
     """
-    if key not in targets_of(one):
+    if key not in targets_of(record):
         return Answer.NONE
-    row = row_of(one, key)
+    row = row_of(record, key)
     met = MET_OF.get(row.state) if row else None
     held = row is None or proofs.within(row.measured_s, row.error_s, target_s)
-    return proofs.answer(one.verdict, met, marked=bool(row and row.state == remarks.RESERVED), held=held)
+    return proofs.answer(record.verdict, met, marked=bool(row and row.state == remarks.RESERVED), held=held)
 
 
 def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earlier: Sequence[Record]) -> ProvenRow:
     everything = [*earlier, *runs]
     newest = everything[-1]
-    wanted = next((targets_of(one)[key] for one in reversed(everything) if key in targets_of(one)), 0.0)
-    answers = [_answer(one, key, wanted) for one in everything]
+    wanted = next((targets_of(record)[key] for record in reversed(everything) if key in targets_of(record)), 0.0)
+    answers = [_answer(record, key, wanted) for record in everything]
     stands, whole = proofs.standing(answers[len(earlier) :]), proofs.standing(answers)
     decides = _deciding(runs, stands)
     row = row_of(decides, key) if decides else None
@@ -186,10 +186,10 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
     )
 
 
-def _observer(one: Record) -> str:
+def _observer(record: Record) -> str:
     """Return the observer of a fault according to the plan of a run: the drill's own probe, or an empty text if an
     alert is awaited."""
-    actions = {str(step["id"]): str(step.get("action")) for step in planned_steps(one)}
+    actions = {str(step["id"]): str(step.get("action")) for step in planned_steps(record)}
     return "" if remarks.awaits_alert(actions) else remarks.BY_PROBE
 
 
@@ -198,19 +198,19 @@ def _uncounted(key: str, runs: Sequence[Record], wanted: float, inside: int) -> 
     index in ``runs`` of the first run of the period.
     """
     for number in range(len(runs) - 1, -1, -1):
-        one, row = runs[number], row_of(runs[number], key)
+        record, row = runs[number], row_of(runs[number], key)
         if row is not None and row.measured_s is not None:
-            why = _why(one, row, wanted, before=number < inside)
-            return UncountedFigure(row.marked, one.started or "", one.run, why, row.state)
+            why = _why(record, row, wanted, before=number < inside)
+            return UncountedFigure(row.marked, record.started or "", record.run, why, row.state)
     return None
 
 
-def _why(one: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> str:
+def _why(record: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> str:
     """Return the reason why a measured figure does not count. ``before``: true when its run began before the period."""
     if before:
         return f"the run was before the period{', and missed the objective' if row.state == MISSED else ''}"
-    if one.verdict != Verdict.PASSED:
-        return ended(one.verdict)
+    if record.verdict != Verdict.PASSED:
+        return ended(record.verdict)
     if not row.met:
         return row.reason or "the run did not verify this objective"
     if not proofs.within(row.measured_s, row.error_s, wanted):
@@ -250,11 +250,11 @@ def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, 
     """
     if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
         yield f"the target has changed to {seconds(wanted)} since that run: the figure is within the new target, too"
-    met = [(one, found) for one in runs if (found := row_of(one, key)) and MET_OF.get(found.state)]
+    met = [(run, found) for run in runs if (found := row_of(run, key)) and MET_OF.get(found.state)]
     if met and not proofs.within(met[-1][1].measured_s, met[-1][1].error_s, wanted):
-        one, found = met[-1]
+        record, found = met[-1]
         yield (
-            f"the target has changed to {seconds(wanted)} since the run of {_day(one)}: the figure of that run, "
+            f"the target has changed to {seconds(wanted)} since the run of {_day(record)}: the figure of that run, "
             f"{found.measured}, is NOT within the new target"
         )
 
@@ -278,18 +278,18 @@ def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) 
         )
 
 
-def _measured(one: Record, key: str) -> bool:
+def _measured(record: Record, key: str) -> bool:
     """Return True when a run missed the objective ``key`` or has a figure of it, so that the audit shows its run."""
-    row = row_of(one, key)
+    row = row_of(record, key)
     return row is not None and (row.state == MISSED or row.measured_s is not None)
 
 
-def _marked(one: Record, key: str) -> str:
-    row = row_of(one, key)
+def _marked(record: Record, key: str) -> str:
+    row = row_of(record, key)
     by = "the drill's probe" if row and row.by == remarks.BY_PROBE else row.by if row else ""
     return f"{row.marked} ({by})" if row and by else row.marked if row else "not measured"
 
 
-def _day(one: Record) -> str:
-    at = moment(one.started or "")
+def _day(record: Record) -> str:
+    at = moment(record.started or "")
     return f"{at:%Y-%m-%d}" if at else "an unknown day"

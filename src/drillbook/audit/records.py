@@ -90,8 +90,8 @@ class Record:
         """Start of the run, from the journal or otherwise from the folder's name. It is None when unknown."""
         if self.first:
             return self.first.at
-        found = RUN_ID.fullmatch(self.name)
-        return start_in(found) if found else None
+        match = RUN_ID.fullmatch(self.name)
+        return start_in(match) if match else None
 
     @property
     def finished(self) -> bool:
@@ -190,7 +190,7 @@ def find(reports: Path) -> tuple[list[Record], list[Stray]]:
         elif RUN_ID.fullmatch(Path(place).name) and not any(Path(place).glob(f"**/{FILE}")):
             strays.append(Stray(here, "no-journal" if files or folders else "empty-folder"))
     records.sort(key=lambda one: (one.name, one.folder))
-    return _copies(records), sorted(strays, key=lambda one: one.folder)
+    return _copies(records), sorted(strays, key=lambda stray: stray.folder)
 
 
 def record(path: Path, folder: str) -> Record:

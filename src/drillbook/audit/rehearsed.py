@@ -96,14 +96,14 @@ def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
     drill. A drill of which no rehearsal passed has one row without a backup source."""
     found = []
     for (environment, service, drill), every in by_drill(runs).items():
-        mine = [one for one in every if planned(one)]
-        passed = [one for one in mine if one.verdict == Verdict.PASSED and any(_restores(one))]
+        mine = [record for record in every if planned(record)]
+        passed = [record for record in mine if record.verdict == Verdict.PASSED and any(_restores(record))]
         head = (environment, service, drill)
         if passed:
             newest, notes = passed[-1], _newest(mine[-1], passed[-1])
             found += [_row(head, newest, step, (len(mine), len(passed)), notes) for step in _restores(newest)]
         elif mine:
-            untried = all(one.verdict == Verdict.NOT_RUN for one in mine)
+            untried = all(record.verdict == Verdict.NOT_RUN for record in mine)
             notes = ("it was not run here" if untried else "no rehearsal of the period passed",)
             found.append(RehearsedRow(*head, "", "", len(mine), 0, "", "", None, None, None, None, "", notes))
     return found
@@ -120,18 +120,18 @@ def largest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:
     return max(known, key=lambda row: (row.loss_s or 0.0) + (row.error_s or 0.0), default=None)
 
 
-def planned(one: Record) -> bool:
+def planned(record: Record) -> bool:
     """Return True when the plan of a run restores backups, and no step of it injects a fault."""
-    steps = planned_steps(one)
+    steps = planned_steps(record)
     return any(step.get("action") == rehearsal.RESTORE for step in steps) and all(
         step.get("effect") != "fault" for step in steps
     )
 
 
-def _restores(one: Record) -> Iterator[StepResult]:
+def _restores(record: Record) -> Iterator[StepResult]:
     """Yield the steps that restored a backup into a sandbox. Yield nothing for a run that injected a fault."""
-    if one.result and not one.result.faults:
-        for step in one.result.steps:
+    if record.result and not record.result.faults:
+        for step in record.result.steps:
             if step.action == rehearsal.RESTORE and step.status == "done" and not step.facts.get("in_place"):
                 yield step
 
@@ -143,11 +143,11 @@ def _newest(newest: Record, passed: Record) -> tuple[str, ...]:
 
 
 def _row(
-    head: tuple[str, str, str], one: Record, step: StepResult, runs: tuple[int, int], notes: tuple[str, ...]
+    head: tuple[str, str, str], record: Record, step: StepResult, runs: tuple[int, int], notes: tuple[str, ...]
 ) -> RehearsedRow:
-    params = {step["id"]: step["params"] for step in planned_steps(one)}
+    params = {step["id"]: step["params"] for step in planned_steps(record)}
     mine = params.get(step.id, {})
-    losses, restored = _losses(one, params, mine), step.facts.get("backup", {}).get("id")
+    losses, restored = _losses(record, params, mine), step.facts.get("backup", {}).get("id")
     measured = next((facts for facts in losses if facts.get("backup", restored) == restored), {})
     if losses and not measured:
         text = f"{rehearsal.loss(losses[0])} was measured for {losses[0]['backup']}, but {restored} was restored"
@@ -157,31 +157,31 @@ def _row(
     return RehearsedRow(
         *head,
         str(mine.get("from") or UNKNOWN),
-        _kind(one, mine.get("service")),
+        _kind(record, mine.get("service")),
         *runs,
-        one.run,
-        one.started or "",
+        record.run,
+        record.started or "",
         float(seconds) if isinstance(seconds, int | float) else None,
         used if isinstance(used, int) else None,
         float(value) if isinstance(value, int | float) else None,
         float(error) if isinstance(error, int | float) else None,
         str(measured.get("basis", "")),
         notes,
-        _taken(one, step),
+        _taken(record, step),
     )
 
 
-def _taken(one: Record, step: StepResult) -> str:
+def _taken(record: Record, step: StepResult) -> str:
     """Return words for the backup that ``step`` restored if it was taken during the run."""
-    return remarks.TAKEN.get(remarks.fresh(step, one.result.steps, one.result.started), "") if one.result else ""
+    return remarks.TAKEN.get(remarks.fresh(step, record.result.steps, record.result.started), "") if record.result else ""
 
 
-def _losses(one: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _losses(record: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the facts of the steps that measured a loss of data for the restore step with the parameters ``restore``."""
     return [
         step.facts
         for action, key in MEASURES.items()
-        for step in (one.result.steps if one.result else ())
+        for step in (record.result.steps if record.result else ())
         if step.action == action
         and step.status == "done"
         and params.get(step.id, {}).get("service") == restore.get(key)
@@ -189,8 +189,8 @@ def _losses(one: Record, params: Mapping[str, Mapping[str, Any]], restore: Mappi
     ]
 
 
-def _kind(one: Record, service: object) -> str:
-    known = planned_services(one).get(service) if isinstance(service, str) else None
+def _kind(record: Record, service: object) -> str:
+    known = planned_services(record).get(service) if isinstance(service, str) else None
     return str(known.get("kind") or "") if isinstance(known, dict) else ""
 
 

@@ -25,21 +25,25 @@ LEAD = (
 
 def found(entries: Iterable[Entry], records: Sequence[Record], period: Period) -> tuple[Retirement, ...]:
     """Return the retirements that were in force at the end of ``period``, oldest first."""
-    known = [one for one in retirements.of(entries) if not period.ended_before(one.at)]
-    runs = ((one.drill, one.environment, one.started or "") for one in records if not period.ended_before(one.started))
+    known = [retirement for retirement in retirements.of(entries) if not period.ended_before(retirement.at)]
+    runs = (
+        (record.drill, record.environment, record.started or "")
+        for record in records
+        if not period.ended_before(record.started)
+    )
     return tuple(retirements.in_force(known, runs))
 
 
 def covering(known: Iterable[Retirement], drill: str, environment: str) -> Retirement | None:
     """Return the retirement of a drill in an environment. For an empty ``drill``, it is the retirement of the environment."""
     if drill:
-        return next((one for one in known if one.covers(drill, environment)), None)
-    return next((one for one in known if not one.drill and one.covers("", environment)), None)
+        return next((retirement for retirement in known if retirement.covers(drill, environment)), None)
+    return next((retirement for retirement in known if not retirement.drill and retirement.covers("", environment)), None)
 
 
 def markdown(known: Sequence[Retirement]) -> list[str]:
     """Return the list of retirements as paragraphs in Markdown. It is empty when there are none."""
-    lines = "\n".join(f"- **{escape(one.subject)}**: {escape(one.said)}" for one in known)
+    lines = "\n".join(f"- **{escape(retirement.subject)}**: {escape(retirement.said)}" for retirement in known)
     return [f"### {TITLE}", LEAD, lines] if known else []
 
 

@@ -16,120 +16,120 @@ from drillbook.report.wording import MET, NOT_VERIFIED
 from drillbook.sdk.action import find
 
 
-def tested(one: Record) -> bool:
+def tested(record: Record) -> bool:
     """Return True when the run tested recovery and passed or failed, and its journal confirms the verdict.
 
     A run without an injected fault and without a restored backup, such as a check of backups, tested no recovery.
     """
-    faults = one.result.faults if one.result else ()
-    return one.verdict in (Verdict.PASSED, Verdict.FAILED) and (
-        any(fault.injection is Injection.INJECTED for fault in faults) or bool(_restores(one))
+    faults = record.result.faults if record.result else ()
+    return record.verdict in (Verdict.PASSED, Verdict.FAILED) and (
+        any(fault.injection is Injection.INJECTED for fault in faults) or bool(_restores(record))
     )
 
 
-def carried_out(one: Record) -> bool:
+def carried_out(record: Record) -> bool:
     """Return True when a step of the restore phase changed something, and the journal confirms the verdict. The run may
     have any verdict.
 
     Steps that only read, such as a check of backups, carry out no part of a recovery.
     """
-    reads = {step["id"] for step in planned_steps(one) if step.get("effect") == "read"}
-    done = [step for step in _steps(one) if step.id.startswith("restore.") and step.status == "done"]
-    return one.verdict != NOT_VERIFIED and any(step.id not in reads or restored_backup(step) for step in done)
+    reads = {step["id"] for step in planned_steps(record) if step.get("effect") == "read"}
+    done = [step for step in _steps(record) if step.id.startswith("restore.") and step.status == "done"]
+    return record.verdict != NOT_VERIFIED and any(step.id not in reads or restored_backup(step) for step in done)
 
 
-def restored(one: Record) -> bool:
+def restored(record: Record) -> bool:
     """Return True when the run passed and restored a backup."""
-    return one.result is not None and Outcome.of(one.result, one.verdict).restored
+    return record.result is not None and Outcome.of(record.result, record.verdict).restored
 
 
-def sources_planned(one: Record) -> frozenset[str]:
+def sources_planned(record: Record) -> frozenset[str]:
     """Return the names of the backups from which the plan's restore phase restores."""
-    return frozenset(_sources(one).values())
+    return frozenset(_sources(record).values())
 
 
-def sources_restored(one: Record) -> frozenset[str]:
+def sources_restored(record: Record) -> frozenset[str]:
     """Return the names of the backups from which the run restored, if it passed."""
-    names = _sources(one)
-    return frozenset(names[step.id] for step in _restores(one) if step.id in names) if restored(one) else frozenset()
+    names = _sources(record)
+    return frozenset(names[step.id] for step in _restores(record) if step.id in names) if restored(record) else frozenset()
 
 
-def taken_by_run(one: Record, source: str = "") -> str:
+def taken_by_run(record: Record, source: str = "") -> str:
     """Return words for the restored backup if all backups that the run restored were taken during the run.
 
     ``source``: name of the only backup to consider. The result is empty for a run that restored an older backup, or none.
     """
-    names = _sources(one)
-    others = {step.id for step in _restores(one) if source and names.get(step.id) != source}
-    steps = [step for step in _steps(one) if step.id not in others]
-    return remarks.taken_by_run(steps, one.result.started) if one.result else ""
+    names = _sources(record)
+    others = {step.id for step in _restores(record) if source and names.get(step.id) != source}
+    steps = [step for step in _steps(record) if step.id not in others]
+    return remarks.taken_by_run(steps, record.result.started) if record.result else ""
 
 
-def _sources(one: Record) -> dict[str, str]:
+def _sources(record: Record) -> dict[str, str]:
     """Find the steps of the plan's restore phase that restore a backup. Return the name of each step's backup, with the id
     of the step as the key.
     """
-    found = {step["id"]: step["params"].get("from") for step in planned_steps(one)}
+    found = {step["id"]: step["params"].get("from") for step in planned_steps(record)}
     return {step: name for step, name in found.items() if step.startswith("restore.") and isinstance(name, str)}
 
 
-def compared(one: Record) -> bool:
+def compared(record: Record) -> bool:
     """Return True when the run passed, restored a backup, and compared the restored content.
 
     When the plan names a service for both the restore and the comparison, the services must be the same.
     """
-    if not restored(one):
+    if not restored(record):
         return False
     proofs = [
-        step for step in _steps(one) if step.id.startswith("verify.") and step.status == "done" and _proves_content(step)
+        step for step in _steps(record) if step.id.startswith("verify.") and step.status == "done" and _proves_content(step)
     ]
-    return any(_same_service(one, proof, _restores(one)) for proof in proofs)
+    return any(_same_service(record, proof, _restores(record)) for proof in proofs)
 
 
-def measured(one: Record) -> bool:
+def measured(record: Record) -> bool:
     """Return True when the run passed, and its RTO or RPO was measured and met.
 
     An RPO that was met with a reservation does not count.
     """
-    if one.result is None or one.verdict != Verdict.PASSED:
+    if record.result is None or record.verdict != Verdict.PASSED:
         return False
-    return any(row.state == MET for row in rows_of(one.result) if row.key in ("rto", "rpo"))
+    return any(row.state == MET for row in rows_of(record.result) if row.key in ("rto", "rpo"))
 
 
-def recovered(one: Record) -> bool:
+def recovered(record: Record) -> bool:
     """Return True when the run passed, its fault was proven active, and its restore phase succeeded."""
-    return one.result is not None and Outcome.of(one.result, one.verdict).recovered
+    return record.result is not None and Outcome.of(record.result, record.verdict).recovered
 
 
-def _steps(one: Record) -> tuple[StepResult, ...]:
-    return one.result.steps if one.result else ()
+def _steps(record: Record) -> tuple[StepResult, ...]:
+    return record.result.steps if record.result else ()
 
 
-def _restores(one: Record) -> list[StepResult]:
-    return restores(_steps(one))
+def _restores(record: Record) -> list[StepResult]:
+    return restores(_steps(record))
 
 
-def _same_service(one: Record, proof: StepResult, restores: Sequence[StepResult]) -> bool:
+def _same_service(record: Record, proof: StepResult, restores: Sequence[StepResult]) -> bool:
     """Return True when the step ``proof`` compared a service that one of the steps ``restores`` restored.
 
     Two names that stand for the same data count as the same service. Return True also when the plan names no service for
     ``proof``, or for one of ``restores``.
     """
-    names = _services(one)
+    names = _services(record)
     mine, wanted = names.get(proof.id), {names.get(step.id) for step in restores}
     if mine is None or None in wanted or mine in wanted:
         return True
     try:
-        inventory = Inventory.model_validate(one.plan.get("inventory"))
+        inventory = Inventory.model_validate(record.plan.get("inventory"))
     except ValueError:
         return False
     return any(inventory.same_thing(mine, name) for name in wanted if name)
 
 
-def _services(one: Record) -> dict[str, str]:
+def _services(record: Record) -> dict[str, str]:
     """Return the name of the service that each step of the plan works on or restores. The key is the id of the step."""
     found = {}
-    for step in planned_steps(one):
+    for step in planned_steps(record):
         params = step["params"]
         restores = params.get("restores")
         name = params.get("service") or (restores.get("service") if isinstance(restores, dict) else None)

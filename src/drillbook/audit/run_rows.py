@@ -64,49 +64,49 @@ class RunRow:
         return (*self.residue, *((self.closed,) if self.closed else ()))
 
 
-def run_row(one: Record) -> RunRow:
+def run_row(record: Record) -> RunRow:
     """Return the row of one run."""
-    figures = {key: _figure(one, key) for key in ("rto", "rpo")}
+    figures = {key: _figure(record, key) for key in ("rto", "rpo")}
     left = (
-        tuple(f"{item.what} on {item.host}: {as_called(item.why, NEUTRAL)}" for item in one.result.residue)
-        if one.result
+        tuple(f"{item.what} on {item.host}: {as_called(item.why, NEUTRAL)}" for item in record.result.residue)
+        if record.result
         else ()
     )
-    finished = (one.result.finished or "") if one.result else ""
+    finished = (record.result.finished or "") if record.result else ""
     return RunRow(
-        one.run,
-        one.folder,
-        one.started or "",
+        record.run,
+        record.folder,
+        record.started or "",
         finished,
-        one.environment,
-        one.service,
-        one.drill,
-        one.operator,
-        one.verdict,
+        record.environment,
+        record.service,
+        record.drill,
+        record.operator,
+        record.verdict,
         left,
-        without_body(as_called(one.reason, NEUTRAL)),
-        closed=_closed(one),
-        beside=open_findings.beside(one.verdict, findings_of(one.result)) if one.result else "",
-        rpo_mark=row.mark if (row := row_of(one, "rpo")) else "",
-        owner=str(one.plan.get("owner") or ""),
-        owner_address=_owner_address(one),
-        inventory=str((one.opening and one.opening.inventory) or ""),
-        kind=_kind(one),
-        routine=tuple((one.opening and one.opening.routine) or ()),
+        without_body(as_called(record.reason, NEUTRAL)),
+        closed=_closed(record),
+        beside=open_findings.beside(record.verdict, findings_of(record.result)) if record.result else "",
+        rpo_mark=row.mark if (row := row_of(record, "rpo")) else "",
+        owner=str(record.plan.get("owner") or ""),
+        owner_address=_owner_address(record),
+        inventory=str((record.opening and record.opening.inventory) or ""),
+        kind=_kind(record),
+        routine=tuple((record.opening and record.opening.routine) or ()),
         **figures,
     )
 
 
-def _kind(one: Record) -> str:
-    written = planned_services(one).get(one.service)
+def _kind(record: Record) -> str:
+    written = planned_services(record).get(record.service)
     return str(written.get("kind") or "") if isinstance(written, dict) else ""
 
 
-def _owner_address(one: Record) -> str:
+def _owner_address(record: Record) -> str:
     """Return the address of the owner's contact in the plan of the run."""
-    inventory = one.plan.get("inventory")
+    inventory = record.plan.get("inventory")
     contacts = inventory.get("contacts") if isinstance(inventory, dict) else None
-    contact = contacts.get(str(one.plan.get("owner"))) if isinstance(contacts, dict) else None
+    contact = contacts.get(str(record.plan.get("owner"))) if isinstance(contacts, dict) else None
     return str(contact.get("email") or contact.get("phone") or "") if isinstance(contact, dict) else ""
 
 
@@ -116,17 +116,17 @@ def hrefs(rows: Iterable[RunRow], reports_path: str) -> dict[str, str]:
     return {row.run: f"{base}/{folder}/report.html" for row in rows if row.finished and (folder := link(row.folder))}
 
 
-def _closed(one: Record) -> str:
+def _closed(record: Record) -> str:
     """Return a person's statement that nothing is left to undo, and what the last check of each change found, as one text.
 
     The text is empty when nobody made a statement.
     """
-    settled = one.result.settled if one.result else None
+    settled = record.result.settled if record.result else None
     return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""
 
 
-def _figure(one: Record, key: str) -> str:
-    row = row_of(one, key)
+def _figure(record: Record, key: str) -> str:
+    row = row_of(record, key)
     if row is None:
-        return "not verified" if one.verdict == NOT_VERIFIED else "no objective"
+        return "not verified" if record.verdict == NOT_VERIFIED else "no objective"
     return row.listed

@@ -53,15 +53,15 @@ class Suite:
 
 def find(reports: Path, records: Sequence[Record], strays: Sequence[Stray]) -> list[Suite]:
     """Find all suites, oldest first: folders with runs of drills, and folders with the result of a suite."""
-    inside = {suite_of(one.folder) for one in records if not one.copy_of} - {""}
-    bare = {one.folder for one in strays if one.kind == "no-journal" and "suite" in _result(reports / one.folder)}
-    return sorted((_suite(reports, folder) for folder in inside | bare), key=lambda one: (one.run, one.folder))
+    inside = {suite_of(record.folder) for record in records if not record.copy_of} - {""}
+    bare = {stray.folder for stray in strays if stray.kind == "no-journal" and "suite" in _result(reports / stray.folder)}
+    return sorted((_suite(reports, folder) for folder in inside | bare), key=lambda suite: (suite.run, suite.folder))
 
 
 def _suite(reports: Path, folder: str) -> Suite:
     result = _result(reports / folder)
     runs = result.get("runs")
-    names = [one.get("run") for one in runs if isinstance(one, dict)] if isinstance(runs, list) else []
+    names = [run.get("run") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
     return Suite(
         folder,
         "suite" in result,
@@ -82,7 +82,7 @@ def _result(folder: Path) -> dict[str, Any]:
 
 def missing_runs(suites: Iterable[Suite], records: Sequence[Record]) -> Iterator[Problem]:
     """Return a problem for each run that a suite names, and whose folder is missing."""
-    there = {one.name for one in records}
+    there = {record.name for record in records}
     for suite in suites:
         for run in suite.runs:
             if run not in there:

@@ -208,9 +208,9 @@ def _fit(
     notes = sum(NOTE.height(text) + 4 for text in (legend, exempt) if text)
     room -= notes + sum(TERM.height(text) + 1 for _, text in terms(rows))
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
-    texts = [replace(one, text=shortened(one.text, MOST_LETTERS)) for one in found]
+    texts = [replace(alert, text=shortened(alert.text, MOST_LETTERS)) for alert in found]
     choices = [list(leading(texts, number)[0]) for number in range(LEAST_ALERTS, MOST_ALERTS + 1)]
-    heights = [alerts_height([str(one) for one in shown]) for shown in choices]
+    heights = [alerts_height([str(alert) for alert in shown]) for shown in choices]
     sizes = [_size(row, rows) for row in drilled]
     spare = max(0.0, NOTE.height(exempt) - NOTE.line_px)
     chosen = layout(room, spare, heights, sizes, lambda number: _names_height(drilled[number:]))
@@ -309,7 +309,7 @@ def rules(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
 
 def service_rows(audit: Audit) -> list[ServiceRow]:
     """Return the rows of all services that are expected to be drilled. Services that need attention come first."""
-    rows = [_row(audit, one) for one in audit.coverage if one.runs or not one.left_out]
+    rows = [_row(audit, row) for row in audit.coverage if row.runs or not row.left_out]
     return sorted(rows, key=lambda row: (row.rank, row.service, row.environment))
 
 

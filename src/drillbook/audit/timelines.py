@@ -54,13 +54,13 @@ class Timeline:
     @property
     def passes(self) -> tuple[Begun, ...]:
         """Runs that passed."""
-        return tuple(one for one in self.runs if one.passed)
+        return tuple(run for run in self.runs if run.passed)
 
     @property
     def subject(self) -> Subject:
         """The facts that decide if the proof of a service is overdue: the name, the passes, the schedules and the
         drills of this drill or suite, and the moment at which its file was removed."""
-        return Subject(self.name, tuple(one.at for one in self.passes), self.terms, self.drills, self.gone)
+        return Subject(self.name, tuple(pass_.at for pass_ in self.passes), self.terms, self.drills, self.gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ class Known:
     def timelines(self) -> list[Timeline]:
         """Return the timeline of each drill and suite in each environment."""
         drills: dict[tuple[str, str], list[Record]] = {}
-        for one in sorted(self.records, key=lambda one: (one.started or "", one.name)):
-            drills.setdefault((one.environment, one.drill), []).append(one)
+        for record in sorted(self.records, key=lambda record: (record.started or "", record.name)):
+            drills.setdefault((record.environment, record.drill), []).append(record)
         suites: dict[tuple[str, str], list[Suite]] = {}
         for suite in sorted(self.suites, key=lambda one: one.began):
             suites.setdefault((suite.environment, suite.name), []).append(suite)
@@ -95,34 +95,36 @@ class Known:
 
     def _of_drill(self, environment: str, name: str, group: Sequence[Record]) -> Timeline:
         runs = tuple(
-            Begun(at, one.started or "", one.run, one.service, one.verdict == Verdict.PASSED and not one.residue)
-            for one in group
-            if (at := moment(one.started or ""))
+            Begun(
+                at, record.started or "", record.run, record.service, record.verdict == Verdict.PASSED and not record.residue
+            )
+            for record in group
+            if (at := moment(record.started or ""))
         )
-        terms = self._terms(environment, name, [term for one in group if (term := _term(one))])
+        terms = self._terms(environment, name, [term for record in group if (term := _term(record))])
         services = frozenset({group[-1].service})
         return Timeline(environment, name, runs, terms, services=services, gone=self._gone(environment, name, terms))
 
     def _of_suite(self, environment: str, name: str, group: Sequence[Suite]) -> Timeline:
-        folders = {one.folder for one in group}
-        inner = [one for one in self.records if suite_of(one.folder) in folders]
-        bad = {suite_of(one.folder) for one in inner if one.verdict != Verdict.PASSED or one.residue}
-        services = frozenset(one.service for one in inner)
-        shown = ", ".join(dict.fromkeys(one.service for one in inner))
+        folders = {suite.folder for suite in group}
+        inner = [record for record in self.records if suite_of(record.folder) in folders]
+        bad = {suite_of(record.folder) for record in inner if record.verdict != Verdict.PASSED or record.residue}
+        services = frozenset(record.service for record in inner)
+        shown = ", ".join(dict.fromkeys(record.service for record in inner))
         runs = tuple(
-            Begun(at, one.began, one.run, shown, one.passed and one.folder not in bad)
-            for one in group
-            if (at := moment(one.began))
+            Begun(at, suite.began, suite.run, shown, suite.passed and suite.folder not in bad)
+            for suite in group
+            if (at := moment(suite.began))
         )
         terms = self._terms(environment, name, [])
-        drills = frozenset(one.drill for one in inner)
+        drills = frozenset(record.drill for record in inner)
         return Timeline(environment, name, runs, terms, drills, True, services, self._gone(environment, name, terms))
 
     def _terms(self, environment: str, name: str, found: list[Term]) -> Terms:
         """Return the schedules of a drill or suite: those in the record, and that in its file if the files are known.
         ``found``: schedules that its runs recorded."""
         found = [*found, *recorded_schedules.of_entries(self.entries, name, environment)]
-        recorded = tuple(sorted(found, key=lambda one: one.since))
+        recorded = tuple(sorted(found, key=lambda term: term.since))
         one = self.wanted.get(name)
         if not self.wanted or (one and one.broken):
             return Terms(recorded)
@@ -135,7 +137,7 @@ class Known:
         one = self.wanted.get(name)
         if not self.wanted or (one and recorded_schedules.may_run(one, environment)):
             return None
-        noted = [one for one in self.entries if one.kind == SCHEDULE and one.subject == (name, environment)]
+        noted = [entry for entry in self.entries if entry.kind == SCHEDULE and entry.subject == (name, environment)]
         if noted and noted[-1].schedule is None and terms.recorded[-1].since == moment(noted[-1].at):
             return terms.recorded[-1].since
         return self.end if self.present else None
@@ -143,19 +145,28 @@ class Known:
     def proofs(self) -> dict[tuple[str, str], list[Record]]:
         """Return the runs that proved a restore, oldest first, by environment and service."""
         found: dict[tuple[str, str], list[Record]] = {}
-        for one in sorted(self.records, key=lambda one: (one.started or "", one.name)):
-            if one.result and not one.residue and moment(one.started or "") and Outcome.of(one.result, one.verdict).proven:
-                found.setdefault((one.environment, one.service), []).append(one)
+        for record in sorted(self.records, key=lambda record: (record.started or "", record.name)):
+            if (
+                record.result
+                and not record.residue
+                and moment(record.started or "")
+                and Outcome.of(record.result, record.verdict).proven
+            ):
+                found.setdefault((record.environment, record.service), []).append(record)
         return found
 
     def service(self, timelines: Sequence[Timeline], key: tuple[str, str], proofs: Sequence[Record]) -> Service:
         """Return one service with its proofs, its drills and its suites. ``key``: environment and name of the service."""
-        mine = [one.subject for one in timelines if one.environment == key[0] and key[1] in self._services(one)]
+        mine = [
+            timeline.subject
+            for timeline in timelines
+            if timeline.environment == key[0] and key[1] in self._services(timeline)
+        ]
         return Service.of(list(_proofs(proofs)), mine)
 
-    def _services(self, one: Timeline) -> frozenset[str]:
-        known = self.wanted.get(one.name)
-        return frozenset(known.services) if known and known.services else one.services
+    def _services(self, timeline: Timeline) -> frozenset[str]:
+        known = self.wanted.get(timeline.name)
+        return frozenset(known.services) if known and known.services else timeline.services
 
     def listed(self, key: tuple[str, str], at: datetime) -> bool:
         """Return True when a service needs a proof of a restore at the moment ``at``. This is so when the newest plan
@@ -175,21 +186,21 @@ class Known:
 
     def _plans(self, environment: str) -> list[tuple[datetime, dict[str, object]]]:
         if environment not in self.plans:
-            mine = [one for one in self.records if one.environment == environment and one.plan]
-            found = [(at, dict(planned_services(one))) for one in mine if (at := moment(one.started or ""))]
+            mine = [record for record in self.records if record.environment == environment and record.plan]
+            found = [(at, dict(planned_services(record))) for record in mine if (at := moment(record.started or ""))]
             self.plans[environment] = sorted(found, key=lambda one: one[0])
         return self.plans[environment]
 
 
-def _term(one: Record) -> Term | None:
+def _term(record: Record) -> Term | None:
     """Return the schedule that a run recorded. Returns None for a journal of an older version, which has none."""
-    if one.opening is None or "schedule" not in one.opening.model_fields_set:
+    if record.opening is None or "schedule" not in record.opening.model_fields_set:
         return None
-    return recorded_schedules.term(one.started or "", one.opening.schedule)
+    return recorded_schedules.term(record.started or "", record.opening.schedule)
 
 
 def _proofs(records: Sequence[Record]) -> Iterator[Proof]:
-    for one in records:
-        at = moment(one.started or "")
+    for record in records:
+        at = moment(record.started or "")
         if at:
-            yield Proof(at, one.drill, frozenset({one.drill, drill_of(suite_of(one.folder).rpartition("/")[2])}))
+            yield Proof(at, record.drill, frozenset({record.drill, drill_of(suite_of(record.folder).rpartition("/")[2])}))

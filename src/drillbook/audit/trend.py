@@ -86,20 +86,20 @@ class _Frame:
 def plots(runs: Sequence[Record], period: Period) -> list[Plot]:
     """Make charts of RTO and RPO for every drill that has set these objectives in the period."""
     found = []
-    for (environment, _, drill), mine in by_drill(one for one in runs if one.started).items():
+    for (environment, _, drill), mine in by_drill(run for run in runs if run.started).items():
         found += [
             _plot(environment, drill, key, kept, period)
             for key in KEYS
-            if (kept := [one for one in mine if key in targets_of(one)])
+            if (kept := [record for record in mine if key in targets_of(record)])
         ]
     return found
 
 
 def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period: Period) -> Plot:
-    targets = [targets_of(one)[key] for one in runs]
-    highest = max([*targets, *(_figure(one, key)[0] + _figure(one, key)[1] for one in runs)])
+    targets = [targets_of(run)[key] for run in runs]
+    highest = max([*targets, *(_figure(run, key)[0] + _figure(run, key)[1] for run in runs)])
     frame = _Frame(period, _nice(max(highest, 1e-3) / 3) * math.ceil(max(highest, 1e-3) / _nice(max(highest, 1e-3) / 3)))
-    points = tuple(_point(one, key, frame) for one in runs)
+    points = tuple(_point(run, key, frame) for run in runs)
     known = [point for point in points if point.kind != "none"]
     reserved = sum(point.reserved for point in points)
     described = (
@@ -114,7 +114,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
         f"{SHORT[key]} of {drill} in {environment}{_mark(runs, key)}",
         described,
         points,
-        _lines([_begun(one, frame).date() for one in runs], points),
+        _lines([_begun(run, frame).date() for run in runs], points),
         _target(runs, targets, frame),
         _x_ticks(frame),
         _y_ticks(frame),
@@ -123,26 +123,26 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
 
 def _mark(runs: Sequence[Record], key: str) -> str:
     """Return the marks beside the figures of ``runs``, each mark once. The title of the chart shows them."""
-    return "".join(sorted({row.mark for one in runs if (row := row_of(one, key))}))
+    return "".join(sorted({row.mark for run in runs if (row := row_of(run, key))}))
 
 
-def _figure(one: Record, key: str) -> tuple[float, float]:
-    objective = objectives_of(one).get(key)
+def _figure(record: Record, key: str) -> tuple[float, float]:
+    objective = objectives_of(record).get(key)
     return ((objective.measured_s or 0.0), (objective.error_s or 0.0)) if objective else (0.0, 0.0)
 
 
-def _point(one: Record, key: str, frame: _Frame) -> Point:
-    at = _begun(one, frame)
-    row = row_of(one, key)
+def _point(record: Record, key: str, frame: _Frame) -> Point:
+    at = _begun(record, frame)
+    row = row_of(record, key)
     x, ground = frame.x(at), frame.y(0)
     if row is None or row.measured_s is None:
-        return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run ended {one.verdict}")
+        return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run ended {record.verdict}")
     if row.lost:
         return Point(
             x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure of the whole loss, {row.marked}, {row.state}"
         )
     error = row.error_s or 0.0
-    kind = "missed" if row.state == MISSED else "met" if row.met and one.verdict == Verdict.PASSED else "unverified"
+    kind = "missed" if row.state == MISSED else "met" if row.met and record.verdict == Verdict.PASSED else "unverified"
     reserved = kind == "met" and row.state == remarks.RESERVED
     figure = f"({row.marked})" if kind == "unverified" else row.marked
     word = remarks.RESERVED if reserved else kind if kind != "unverified" else row.uncounted
@@ -157,8 +157,8 @@ def _point(one: Record, key: str, frame: _Frame) -> Point:
     )
 
 
-def _begun(one: Record, frame: _Frame) -> datetime:
-    return moment(one.started or "") or frame.period.begin
+def _begun(record: Record, frame: _Frame) -> datetime:
+    return moment(record.started or "") or frame.period.begin
 
 
 def _lines(days: Sequence[date], points: Sequence[Point]) -> tuple[str, ...]:
@@ -184,8 +184,8 @@ def _target(runs: Sequence[Record], targets: Sequence[float], frame: _Frame) -> 
     It has a step at the start of each run that changed the target.
     """
     path = f"M{LEFT:.1f} {frame.y(targets[0]):.1f}"
-    for one, target in zip(runs, targets, strict=True):
-        at = _begun(one, frame)
+    for record, target in zip(runs, targets, strict=True):
+        at = _begun(record, frame)
         path += f"H{frame.x(at):.1f}V{frame.y(target):.1f}"
     return f"{path}H{WIDTH - RIGHT:.1f}"
 

@@ -163,7 +163,7 @@ def missing(audit: Audit) -> str:
     """Return a sentence about the runs that are missing from the record. The result is empty for a complete record."""
     if audit.whole:
         return ""
-    if known := len({one.run for one in audit.problems if one.lost}):
+    if known := len({problem.run for problem in audit.problems if problem.lost}):
         verdicts = "its verdict is" if known == 1 else "their verdicts are"
         text = f"At least {count(known, 'run')} {'is' if known == 1 else 'are'} missing from the record, and {verdicts} unknown."
     else:
@@ -218,7 +218,7 @@ def all_passed(audit: Audit) -> str:
 def record_state(audit: Audit) -> str:
     """Return a sentence that tells if the journals are complete, signed by trusted keys, and compared with an anchor."""
     if not audit.whole:
-        return f"The record is not complete: {count(sum(one.breaking for one in audit.problems), 'problem')}"
+        return f"The record is not complete: {count(sum(problem.breaking for problem in audit.problems), 'problem')}"
     if not audit.runs:
         return "No run in this period" + ("" if audit.vouched else ", and no anchor to compare with")
     if _unsigned(audit):

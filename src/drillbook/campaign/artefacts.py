@@ -238,11 +238,11 @@ class Artefacts:
         """Do nothing, because there is nothing to release."""
 
 
-def _noted(job: Job, own: Ending, one: Artefact) -> Ending:
+def _noted(job: Job, own: Ending, artefact: Artefact) -> Ending:
     """Return the ending ``own`` with a note which says that the run is from an older attempt."""
-    if own.state is SiteState.PASSED and one.ending.state is not SiteState.PASSED:
-        return attempt.unknown(job, f"the CI job did not record that this site passed, and the run is {one.older}")
-    return replace(own, message="; ".join(filter(None, (own.message, one.older))))
+    if own.state is SiteState.PASSED and artefact.ending.state is not SiteState.PASSED:
+        return attempt.unknown(job, f"the CI job did not record that this site passed, and the run is {artefact.older}")
+    return replace(own, message="; ".join(filter(None, (own.message, artefact.older))))
 
 
 def _copy(target: Path, source: Path) -> None:

@@ -160,8 +160,8 @@ def _stop_signal(pid: int) -> signal.Signals:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return signal.SIGINT
-    found = re.search(r"^SigIgn:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    ignored = int(found[1], 16) if found else 0
+    match = re.search(r"^SigIgn:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    ignored = int(match[1], 16) if match else 0
     return signal.SIGTERM if ignored >> (signal.SIGINT - 1) & 1 else signal.SIGINT
 
 
@@ -233,7 +233,7 @@ def _views(job: Job, folder: Path) -> tuple[list[RunView], Result | SuiteResult 
         view = finished_runs.judged(folder)
         return [view], view.result
     inner = sorted(path.parent for path in folder.glob(f"[!.]*/{FILE}"))
-    views = [finished_runs.judged(one) for one in inner]
+    views = [finished_runs.judged(path) for path in inner]
     suite = finished_runs.suite_of(inner[0]) if inner else None
     return views, finished_runs.rejudged(suite, views) if suite else None
 
@@ -243,9 +243,11 @@ def _finding(views: list[RunView]) -> str:
     value and the remedy are added. The result is empty when there is no finding.
     """
     for view in views:
-        for one in view.result.findings:
+        for finding in view.result.findings:
             refused = view.result.verdict is Verdict.REFUSED
-            return f"{one.title}: {one.measured}. {one.remedy}" if refused and one.measured else one.title
+            return (
+                f"{finding.title}: {finding.measured}. {finding.remedy}" if refused and finding.measured else finding.title
+            )
     return ""
 
 
@@ -269,7 +271,7 @@ def _of_run(result: Result) -> dict[str, Any]:
     ``†``, which refers to a remark, the objective contains this sign as ``mark``.
     """
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
-    marks = {key: one.mark.strip() for key, one in told.items()}
+    marks = {key: remark.mark.strip() for key, remark in told.items()}
     objectives = result.model_dump(mode="json")["objectives"]
     return {key: one | ({"mark": marks[key]} if marks.get(key) else {}) for key, one in objectives.items()}
 

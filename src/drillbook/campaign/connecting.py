@@ -164,5 +164,9 @@ def _facts(dask_scheduler: Any) -> tuple[int, list[str]]:
     all its addresses. The function runs inside the scheduler.
     """
     listeners = list(dask_scheduler.listeners)
-    found = [*(one.listen_address for one in listeners), *(one.contact_address for one in listeners), dask_scheduler.address]
+    found = [
+        *(listener.listen_address for listener in listeners),
+        *(listener.contact_address for listener in listeners),
+        dask_scheduler.address,
+    ]
     return int(getattr(dask_scheduler, "allowed_failures", -1)), list(dict.fromkeys(found))

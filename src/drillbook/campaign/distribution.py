@@ -90,15 +90,15 @@ def _words(ordered: list[float], target: float | None, absent: int) -> str:
     return "; ".join(parts)
 
 
-def _interval(one: Estimate) -> str:
+def _interval(estimate: Estimate) -> str:
     """Return the 95 % interval of a quantile. With few sites, the interval has a limit on one side only, or no limit."""
-    if one.low is None and one.high is None:
+    if estimate.low is None and estimate.high is None:
         return "too few sites for a 95 % interval"
-    if one.low is None:
-        return f"95 % interval: at most {one.high:.2f} s"
-    if one.high is None:
-        return f"95 % interval: at least {one.low:.2f} s"
-    return f"95 % interval {one.low:.2f} to {one.high:.2f} s"
+    if estimate.low is None:
+        return f"95 % interval: at most {estimate.high:.2f} s"
+    if estimate.high is None:
+        return f"95 % interval: at least {estimate.low:.2f} s"
+    return f"95 % interval {estimate.low:.2f} to {estimate.high:.2f} s"
 
 
 def _seconds(objective: dict[str, float | bool | None]) -> float:

@@ -49,7 +49,7 @@ class Comparison:
 
     def as_data(self) -> dict[str, Any]:
         """Return the comparison as JSON data."""
-        changes = [one.as_data() for one in self.changes]
+        changes = [change.as_data() for change in self.changes]
         return {"campaign": self.campaign, "changes": changes, "interrupted": list(self.interrupted)}
 
 

@@ -269,7 +269,7 @@ def _opening(kind: Kind, now: datetime) -> datetime:
     last = now + timedelta(days=HORIZON_DAYS)
     moment = now
     while moment < last:
-        closed = [windows for windows in kind[1] if windows and not any(is_open(one, moment) for one in windows)]
+        closed = [windows for windows in kind[1] if windows and not any(is_open(window, moment) for window in windows)]
         if not closed:
             return moment
         found = next_opening(closed[0], moment)

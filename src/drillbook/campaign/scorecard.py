@@ -69,9 +69,9 @@ def ranked(state: CampaignState) -> list[Ending]:
 def _share(end: Ending) -> float:
     """Return the largest ratio of a measurement to its objective at this site. Returns 0 when nothing was measured."""
     found = [
-        one["measured_s"] / one["target_s"]
-        for one in end.objectives.values()
-        if one["measured_s"] is not None and one["target_s"]
+        objective["measured_s"] / objective["target_s"]
+        for objective in end.objectives.values()
+        if objective["measured_s"] is not None and objective["target_s"]
     ]
     return max(found, default=0.0)
 
@@ -144,7 +144,7 @@ def html(state: CampaignState, before: Comparison | None = None) -> str:
         result=result(state, before),
         rows=rows,
         stopped=state.stopped,
-        legend=remarks.legend(mark_of(one) for end in state.ends.values() for one in end.objectives.values()),
+        legend=remarks.legend(mark_of(objective) for end in state.ends.values() for objective in end.objectives.values()),
         plots=list(distribution.plots(state.ends.values())),
         size=(distribution.WIDTH, distribution.HEIGHT),
         before=before,

@@ -130,7 +130,7 @@ class SitesFile(_Part):
             at_most=self.at_most,
             groups={name: group.at_most for name, group in self.groups.items() if group.at_most},
             canary=self.canary or (next(iter(self.sites)),),
-            waves=tuple(share(one) for one in self.waves),
+            waves=tuple(share(wave) for wave in self.waves),
             failed_share=share(self.abort_if.failed),
             stop_on_residue=self.abort_if.residue,
             patience_s=float(self.within),
@@ -190,10 +190,10 @@ class SitesFile(_Part):
 
 def share(text: str) -> float:
     """Convert a percentage such as ``10%`` to a number from 0 to 1. Raises ValueError when ``text`` is not a percentage."""
-    found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", text)
-    if not found or float(found[1]) > 100:
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", text)
+    if not match or float(match[1]) > 100:
         raise ValueError(f"{text!r} is not a share; write a percentage, such as 10%")
-    return float(found[1]) / 100
+    return float(match[1]) / 100
 
 
 def load(root: Path, name: str) -> SitesFile:
@@ -207,12 +207,12 @@ def load(root: Path, name: str) -> SitesFile:
             f"the sites file {path} does not exist", hint="see docs/campaigns.md; --sites FILE names another file"
         )
     document = strict.load(path)
-    found = document.validate(SitesFile, document.value)
-    for index, site in enumerate(found.canary):
-        if site not in found.sites:
-            hint = f"{strict.did_you_mean(site, found.sites)}sites: {', '.join(found.sites)}"
+    file = document.validate(SitesFile, document.value)
+    for index, site in enumerate(file.canary):
+        if site not in file.sites:
+            hint = f"{strict.did_you_mean(site, file.sites)}sites: {', '.join(file.sites)}"
             raise document.error(("canary", index), f"there is no site {site!r}", hint=hint)
-    return found if as_file else found.only(name)
+    return file if as_file else file.only(name)
 
 
 def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Path]) -> dict[str, str]:

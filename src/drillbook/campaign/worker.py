@@ -51,7 +51,7 @@ def listens(dask_worker: Any) -> list[str]:
     """Return the addresses on which a worker or its nanny listens, and the addresses that it gives to other programs."""
     found = (
         dask_worker.address,
-        *(address for one in dask_worker.listeners for address in (one.listen_address, one.contact_address)),
+        *(address for listener in dask_worker.listeners for address in (listener.listen_address, listener.contact_address)),
     )
     return list(dict.fromkeys(found))
 

@@ -31,15 +31,15 @@ def connect(inventory: Inventory, name: str) -> Host:
     return host
 
 
-def redactor_for(one: Plan) -> Redactor:
-    """Read the secrets of all services in a plan, and return a redactor that hides these secrets. ``one``: the plan.
+def redactor_for(plan: Plan) -> Redactor:
+    """Read the secrets of all services in a plan, and return a redactor that hides these secrets. ``plan``: the plan.
 
     Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in plain text in the
     plan.
     """
     redactor = Redactor(())
-    redactor.learn(*one.inventory.revealed(needed.of_plan(one), redactor.learn))
-    plain = one.model_dump(mode="json")
+    redactor.learn(*plan.inventory.revealed(needed.of_plan(plan), redactor.learn))
+    plain = plan.model_dump(mode="json")
     if redactor.value(plain) != plain:
         raise UsageError(
             "a secret of the inventory also appears in plain text in the drill or the inventory, so it "

@@ -140,11 +140,11 @@ def _print(made: Audit, folder: Path) -> None:
 
 def _print_record(out: Console, made: Audit) -> None:
     """Print the problems of the record, the doubts about it, its state, and the next step for its signatures."""
-    breaking, more = leading([one for one in grouped(made.problems) if one.breaking], MOST_LINES)
-    for one in breaking:
-        out.print(Prose(Text(f"! {one.code}: {one.text}", style="red"), 2))
-        if one.next:
-            out.print(Prose(Text(as_called(one.next)), 4))
+    breaking, more = leading([group for group in grouped(made.problems) if group.breaking], MOST_LINES)
+    for group in breaking:
+        out.print(Prose(Text(f"! {group.code}: {group.text}", style="red"), 2))
+        if group.next:
+            out.print(Prose(Text(as_called(group.next)), 4))
     _print_more(out, more)
     doubts, more = leading(wording.assurance(made, MOST_NAMES), MOST_LINES)
     for text in doubts:
@@ -280,8 +280,8 @@ def _figure(item: ProvenRow) -> str:
 
 def _marked(figure: str) -> str:
     """Move the marks at the end of a figure to its beginning. A figure without marks is returned unchanged."""
-    found = re.fullmatch(rf"(.*) ([{''.join(remarks.LEGENDS)}]+)", figure)
-    return f"{found[2]} {found[1]}" if found else figure
+    match = re.fullmatch(rf"(.*) ([{''.join(remarks.LEGENDS)}]+)", figure)
+    return f"{match[2]} {match[1]}" if match else figure
 
 
 def _state(item: ProvenRow) -> Text:

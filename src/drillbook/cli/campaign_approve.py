@@ -25,7 +25,7 @@ def approve(project: Project, drill: str, file: SitesFile, until: str, key: str)
     span, now, out = show_plan.span_of(until), datetime.now(UTC), console()
     with tempfile.TemporaryDirectory(prefix="drillbook-sites-") as folder:
         planned = site_plans.made(project, drill, file, Path(folder))
-        plans = {name: one.plans for name, one in planned.items()}
+        plans = {name: plan.plans for name, plan in planned.items()}
     _show(project, plans)
     found = project.drill(drill)
     title = found.title if isinstance(found, Suite) else found.head.title

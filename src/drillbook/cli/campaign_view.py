@@ -143,7 +143,7 @@ def _wave(parts: list[list[str]], ends: dict[str, Ending]) -> str:
 
 
 def _counts(found: Counter[SiteState], running: int) -> Text:
-    parts = [(f"{SHAPES[one]} {found[one]} {one}  ", COLOURS[one] if found[one] else "dim") for one in SHAPES]
+    parts = [(f"{SHAPES[state]} {found[state]} {state}  ", COLOURS[state] if found[state] else "dim") for state in SHAPES]
     return Text.assemble("  ", *parts, f"{running} running")
 
 

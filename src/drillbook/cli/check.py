@@ -144,7 +144,11 @@ class _Checker(Preparation):
         ]
         self.wrong = [one for one in self.wrong if one[2]]
         steps = [_elsewhere(step, self.unreachable) for step in self.plan.steps]
-        conditions = [one for one in self.plan.guard.conditions if not one.step or _elsewhere(one.step, self.unreachable)]
+        conditions = [
+            condition
+            for condition in self.plan.guard.conditions
+            if not condition.step or _elsewhere(condition.step, self.unreachable)
+        ]
         guard = self.plan.guard.model_copy(update={"conditions": tuple(conditions)})
         self.stage.plan = self.plan.model_copy(update={"steps": tuple(step for step in steps if step), "guard": guard})
 
@@ -203,18 +207,18 @@ def check(
     """
     silent = any(item.kind in SILENCING for item in left_out)
     redactor = Redactor(()) if silent else access.redactor_for(whole)
-    one, beside = without(whole, {item.key[-1] for item in left_out})
+    plan, beside = without(whole, {item.key[-1] for item in left_out})
     with tempfile.TemporaryDirectory(prefix="drillbook-check-") as name:
         folder = Path(name)
         journal = Journal(folder, redactor, origin=time.monotonic(), observer=observer)
-        hosts = Hosts(lambda host: access.connect(one.inventory, host))
+        hosts = Hosts(lambda host: access.connect(plan.inventory, host))
         who, now = run_identity.operator(), datetime.now(UTC).isoformat(timespec="seconds")
-        run = {"id": run_identity.new_run_id(one.drill), "started": now, "operator": who}
+        run = {"id": run_identity.new_run_id(plan.drill), "started": now, "operator": who}
         try:
-            journal.append(CheckStarted(drill=one.drill))
-            owner = Owner(run=run["id"], operator=who, controller=controller(), drill=one.drill)
-            hold = Hold(one, journal, hosts.get, owner, Stop())
-            stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold, recorded=recorded)
+            journal.append(CheckStarted(drill=plan.drill))
+            owner = Owner(run=run["id"], operator=who, controller=controller(), drill=plan.drill)
+            hold = Hold(plan, journal, hosts.get, owner, Stop())
+            stage = Stage(plan, journal, hosts.get, folder, run, redactor, hold=hold, recorded=recorded)
             doubts: list[str] = []
             notes: list[str] = []
             _Checker(stage, hosts.open, refusals=refusals, silent=silent, doubts=doubts, notes=notes).check()
@@ -253,9 +257,9 @@ def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
             gone.add(step.id)
             names |= {step.save} if step.save else set()
     steps = tuple(step for step in plan.steps if step.id not in gone)
-    conditions = tuple(one for one in plan.guard.conditions if one.id not in gone)
+    conditions = tuple(condition for condition in plan.guard.conditions if condition.id not in gone)
     guard = plan.guard.model_copy(update={"conditions": conditions})
-    probes = tuple(one for one in plan.probes if one.id not in gone)
+    probes = tuple(probe for probe in plan.probes if probe.id not in gone)
     rest = plan.model_copy(update={"steps": steps, "probes": probes, "guard": guard})
     return rest, tuple(f"{step.line}: {step.action}" for step in plan.steps if step.id in gone - set(ids))
 

@@ -55,8 +55,8 @@ def _own_source() -> str:
     """Return the URL from which this program was installed. The result is empty if other machines cannot use this
     source, for example a local folder.
     """
-    found = extras.current()
-    return found.source if found.source.startswith(("https://", "git+")) and not found.editable else ""
+    installation = extras.current()
+    return installation.source if installation.source.startswith(("https://", "git+")) and not installation.editable else ""
 
 
 def _requirement(job: Job, source: str) -> str:
@@ -90,4 +90,4 @@ def _places(job: Job) -> dict[str, str]:
 
 
 def _filled(text: str, values: dict[str, str]) -> str:
-    return re.sub(r"@([A-Z]+)@", lambda found: values[found[1]], text)
+    return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], text)

@@ -182,10 +182,10 @@ def _approvers(project: Project, environment: str) -> str:
 
 def _show_refusals(found: Sequence[Finding], out: Console) -> None:
     out.print(Prose(Text("✗ the residue is not closed", style="bold red"), 2))
-    for one in found:
-        where = f" (step {one.step} on {one.host})" if one.step else ""
-        out.print(Prose(Text(shown(f"{one.code}: {one.title}{where}")), 4, above=1))
-        for name, text in (("wanted", one.wanted), ("measured", one.measured), ("remedy", one.remedy)):
+    for finding in found:
+        where = f" (step {finding.step} on {finding.host})" if finding.step else ""
+        out.print(Prose(Text(shown(f"{finding.code}: {finding.title}{where}")), 4, above=1))
+        for name, text in (("wanted", finding.wanted), ("measured", finding.measured), ("remedy", finding.remedy)):
             if text:
                 out.print(Prose(Text(shown(f"{name}: {text}")), 6))
 
@@ -195,8 +195,8 @@ def _show_proofs(history: History, out: Console) -> None:
     refused.
     """
     refused = last(history.events, SettlementRefused)
-    for one in refused[1].changes if refused else ():
-        text = f"{one['what']} on {one['host']} (step {one['step']}): {one['proof']}" + (
-            f", {one['detail']}" if one["detail"] else ""
+    for change in refused[1].changes if refused else ():
+        text = f"{change['what']} on {change['host']} (step {change['step']}): {change['proof']}" + (
+            f", {change['detail']}" if change["detail"] else ""
         )
         out.print(Prose(Text(shown(text)), 2))

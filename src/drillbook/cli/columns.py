@@ -87,7 +87,7 @@ def _print_stacked(columns: Sequence[Column], out: Console, more: Sequence[Text]
 def fitting(columns: Sequence[Column], room: int) -> list[Column]:
     """Return the columns that fit side by side into ``room``. The columns of rank 0 are always among them."""
     kept = list(columns)
-    while width(kept) > room and (least := max(kept, key=lambda one: one.rank)).rank:
+    while width(kept) > room and (least := max(kept, key=lambda column: column.rank)).rank:
         kept.remove(least)
     return kept
 

@@ -24,7 +24,7 @@ def checkout() -> Path | None:
     """
     package = Path(__file__).resolve().parents[1]
     root = package.parents[1]
-    nearest = next((one for one in (Path.cwd(), *Path.cwd().parents) if one == root or (one / "drills").is_dir()), None)
+    nearest = next((path for path in (Path.cwd(), *Path.cwd().parents) if path == root or (path / "drills").is_dir()), None)
     if nearest != root or package != root / "src" / "drillbook":
         return None
     with contextlib.suppress(OSError):

@@ -83,14 +83,14 @@ def diagnose(
     trust.bar(inventory)
     book = replace(book, barred={one.key[1:]: trust.doubt for one in left})
     with looking(book, used, redacted=not (late or barred)) as look:
-        found = look(names, 0.0 if late or barred else deadline.remaining())
-    found = _unsure(found, [*_said(left, trust.doubt), *late], round(time.monotonic() - begun, 3))
+        diagnosis = look(names, 0.0 if late or barred else deadline.remaining())
+    diagnosis = _unsure(diagnosis, [*_said(left, trust.doubt), *late], round(time.monotonic() - begun, 3))
     beside = {} if service else scope.unexamined(book.trees, inventory.services, names)
     if apply:
-        return _apply(project, found, project.inventory(inventory_name), confirm)
+        return _apply(project, diagnosis, project.inventory(inventory_name), confirm)
     tell = show_diagnosis.as_json if as_json else partial(show_diagnosis.show, verbose=verbose)
-    tell(found, inventory, console(), beside=beside)
-    return EXIT.get(found.found, Exit.FAILED)
+    tell(diagnosis, inventory, console(), beside=beside)
+    return EXIT.get(diagnosis.found, Exit.FAILED)
 
 
 def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str, ...]:
@@ -116,10 +116,10 @@ def _said(left: Sequence[Item], why: str) -> list[str]:
     ]
 
 
-def _unsure(found: Diagnosis, doubts: Sequence[str], seconds: float) -> Diagnosis:
+def _unsure(diagnosis: Diagnosis, doubts: Sequence[str], seconds: float) -> Diagnosis:
     """Add ``doubts`` to a diagnosis. If there are any doubts, the result `healthy` is replaced by `unknown`."""
-    name = UNKNOWN if doubts and found.found == HEALTHY else found.found
-    return found.model_copy(update={"found": name, "why": (*doubts, *found.why), "seconds": seconds})
+    name = UNKNOWN if doubts and diagnosis.found == HEALTHY else diagnosis.found
+    return diagnosis.model_copy(update={"found": name, "why": (*doubts, *diagnosis.why), "seconds": seconds})
 
 
 def trees(project: Project) -> tuple[Tree, ...]:
@@ -234,31 +234,31 @@ def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str],
     return named, as_service
 
 
-def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: str) -> int:
+def _apply(project: Project, diagnosis: Diagnosis, inventory: Inventory, confirm: str) -> int:
     """Execute the remedy of the likeliest cause as a separate run, after the user has agreed. Like every run, it has a
     journal, takes locks, obeys a guard, and is verified. Nothing is executed when no cause was found, when a person
     must carry out the remedy, or when the user does not agree."""
     out = console()
-    show_diagnosis.show(found, inventory, out)
-    step = found.ranked[0].step if found.ranked else None
+    show_diagnosis.show(diagnosis, inventory, out)
+    step = diagnosis.ranked[0].step if diagnosis.ranked else None
     if step is None:
         out.print(
             Text(
                 "no remedy was applied: "
                 + (
-                    f"the remedy of {found.ranked[0].cause} must be carried out by a person"
-                    if found.ranked
+                    f"the remedy of {diagnosis.ranked[0].cause} must be carried out by a person"
+                    if diagnosis.ranked
                     else "no cause was found"
                 )
             )
         )
-        return EXIT.get(found.found, Exit.FAILED)
+        return EXIT.get(diagnosis.found, Exit.FAILED)
     if not _agreed(step):
         out.print(Text("no remedy was applied"))
         return 1
     with tempfile.TemporaryDirectory(prefix="drillbook-remedy-") as folder:
-        path = Path(folder) / f"remedy-{found.ranked[0].cause}.yml"
-        path.write_text(_written(path.stem, found.ranked[0], step, inventory), encoding="utf-8")
+        path = Path(folder) / f"remedy-{diagnosis.ranked[0].cause}.yml"
+        path.write_text(_written(path.stem, diagnosis.ranked[0], step, inventory), encoding="utf-8")
         drill = spec.load(path, project.root / "drills" / FOLDER)
     teller = Teller(Manner.FULL)
     with teller.watching() as observer:

@@ -50,7 +50,7 @@ def recover(project: Project, run: str, *, closes: bool = False, from_backup: bo
     backup that the run verified. Otherwise, a recovery restores lost data by the restore steps of the drill.
     """
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
-    newest_first = sorted(folders, key=lambda one: one.name, reverse=True)
+    newest_first = sorted(folders, key=lambda folder: folder.name, reverse=True)
     lines = [line for folder in newest_first for line in _left(RunState(folder), closes=closes, from_backup=from_backup)]
     return tell(*(lines or ["nothing to recover: every run has ended, and all changes are undone or closed"]))
 
@@ -65,21 +65,21 @@ def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
         return [f"{folder.name}: the journal of this run is damaged; nothing would be undone"]
     try:
         plan = checked(opening(state.events).plan)
-        unsettled = [one for one in reversed(intents(state.events, plan.steps)) if not one.settled]
+        unsettled = [intent for intent in reversed(intents(state.events, plan.steps)) if not intent.settled]
     except DrillbookError as error:
         return [f"{folder.name}: {error.message}"]
     if closes:
         return [
             f"{folder.name}:",
             *(
-                f"  would check whether the change {one.step.action} ({one.step.id}) on {one.host} is gone"
-                for one in unsettled
+                f"  would check whether the change {intent.step.action} ({intent.step.id}) on {intent.host} is gone"
+                for intent in unsettled
             ),
             "  would record that a change needs no undo, if it is no longer in place or a second person has approved this",
         ]
     return [
         f"{folder.name}:",
-        *(f"  {_undo(one, from_backup)}" for one in unsettled),
+        *(f"  {_undo(intent, from_backup)}" for intent in unsettled),
         "  would remove the run's temporary files, locks and leases, and end its journal",
     ]
 

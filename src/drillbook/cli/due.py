@@ -195,7 +195,7 @@ def _gone(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
     options = (
         f"{program()} schedule.retire --environment {shlex.quote(place)} --reason TEXT" for place in sorted(places - known)
     )
-    return [("if this environment no longer exists", one) for one in options][:1] if known else []
+    return [("if this environment no longer exists", option) for option in options][:1] if known else []
 
 
 def _open(row: DueRow, project: Project) -> str:

@@ -114,7 +114,7 @@ def hosts(addresses: Sequence[str], identity: str, known_hosts: str, gateway: st
     address, and HostError when a host cannot be reached or the script fails.
     """
     targets = _targets(addresses, identity, known_hosts, gateway)
-    return targets, {name: look(one, targets) for name, one in targets.items() if not (gateway and name == "gateway")}
+    return targets, {name: look(target, targets) for name, target in targets.items() if not (gateway and name == "gateway")}
 
 
 def look(target: Target, targets: Targets) -> Seen:
@@ -177,7 +177,9 @@ def parse(output: str) -> Seen:
         elif port not in seen.unseen:
             seen.unseen.append(port)
     seen.clusters = list(_clusters(rows, processes))
-    taken = {one.port for one in seen.clusters if one.status == "online"} | {one.port for one in seen.listeners}
+    taken = {cluster.port for cluster in seen.clusters if cluster.status == "online"} | {
+        listener.port for listener in seen.listeners
+    }
     seen.unseen = [port for port in seen.unseen if port not in taken]
     return seen
 
@@ -208,9 +210,9 @@ def _add(seen: Seen, new: Listener) -> None:
     """Add the listener ``new`` to ``seen``. If the same program already listens on this port, the two are merged. The
     merged listener counts as loopback only if both listeners use a loopback address.
     """
-    for index, one in enumerate(seen.listeners):
-        if (one.port, one.program, one.unit) == (new.port, new.program, new.unit):
-            seen.listeners[index] = new if one.loopback else one
+    for index, listener in enumerate(seen.listeners):
+        if (listener.port, listener.program, listener.unit) == (new.port, new.program, new.unit):
+            seen.listeners[index] = new if listener.loopback else listener
             return
     seen.listeners.append(new)
 
@@ -247,13 +249,17 @@ def remarks(seen: Seen) -> list[str]:
         found.append("sudo is not allowed without a password: other users' processes, folders and databases were not seen")
     if seen.unseen:
         found.append(f"something listens on port {', '.join(map(str, sorted(seen.unseen)))}; its program could not be seen")
-    ports = {one.port for one in seen.clusters if one.status == "online"}
+    ports = {cluster.port for cluster in seen.clusters if cluster.status == "online"}
     found += [
-        f"PostgreSQL listens on port {one.port}; its data directory could not be seen"
-        for one in seen.listeners
-        if one.program in DATABASES and one.port not in ports
+        f"PostgreSQL listens on port {listener.port}; its data directory could not be seen"
+        for listener in seen.listeners
+        if listener.program in DATABASES and listener.port not in ports
     ]
-    found += [f"the cluster {one.data} is not running ({one.status})" for one in seen.clusters if one.status != "online"]
+    found += [
+        f"the cluster {cluster.data} is not running ({cluster.status})"
+        for cluster in seen.clusters
+        if cluster.status != "online"
+    ]
     return [escaped(one) for one in found]
 
 
@@ -286,7 +292,7 @@ def services(targets: Targets, found: dict[str, Seen]) -> list[Service]:
     """
     entries: list[Service] = []
     for name, seen in found.items():
-        entries += _services(name, targets[name], seen, {one.name for one in entries})
+        entries += _services(name, targets[name], seen, {entry.name for entry in entries})
     return entries
 
 
@@ -295,15 +301,15 @@ def _services(host: str, target: Target, seen: Seen, taken: set[str]) -> Iterato
         name = _free("database", host, cluster.name, taken)
         lines = tuple(_postgres(name, host, cluster, seen.user))
         yield Service(name, lines, cluster.status != "online", "postgres", host, cluster.unit)
-    for one in seen.listeners:
-        if one.program in (*IGNORED, *DATABASES):
+    for listener in seen.listeners:
+        if listener.program in (*IGNORED, *DATABASES):
             continue
-        kind = KINDS.get(one.program, "http" if one.program.startswith(("gunicorn", "uvicorn")) else "tcp")
-        name = _free(one.unit or one.program, host, str(one.port), taken)
-        url = _url(target.address or host, one.port)
-        status = _asked(url) if kind == "http" and not one.loopback else None
-        lines = tuple(_listener(name, kind, host, one, (url, status)))
-        yield Service(name, lines, kind == "tcp", kind, host, one.unit, status)
+        kind = KINDS.get(listener.program, "http" if listener.program.startswith(("gunicorn", "uvicorn")) else "tcp")
+        name = _free(listener.unit or listener.program, host, str(listener.port), taken)
+        url = _url(target.address or host, listener.port)
+        status = _asked(url) if kind == "http" and not listener.loopback else None
+        lines = tuple(_listener(name, kind, host, listener, (url, status)))
+        yield Service(name, lines, kind == "tcp", kind, host, listener.unit, status)
 
 
 def _url(address: str, port: int) -> str:
@@ -334,30 +340,31 @@ def _variable(name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
-def _postgres(name: str, host: str, one: Cluster, user: str) -> Iterator[str]:
+def _postgres(name: str, host: str, cluster: Cluster, user: str) -> Iterator[str]:
     """Yield the lines of a cluster's service. ``user``: the SSH user, who needs no `run_as` for a cluster of its own."""
-    database, role = one.databases[0] if one.databases else ("DATABASE", "ROLE")
-    others = ", ".join(other for other, _ in one.databases[1:])
-    hint = f"others: {others}" if others else "" if one.databases else "not seen: replace DATABASE and ROLE"
-    yield f"kind: postgres{_remark(f'PostgreSQL {one.version}')}"
-    yield from (f"host: {json.dumps(host)}", "reach: ssh", f"port: {one.port}")
+    database, role = cluster.databases[0] if cluster.databases else ("DATABASE", "ROLE")
+    others = ", ".join(other for other, _ in cluster.databases[1:])
+    hint = f"others: {others}" if others else "" if cluster.databases else "not seen: replace DATABASE and ROLE"
+    yield f"kind: postgres{_remark(f'PostgreSQL {cluster.version}')}"
+    yield from (f"host: {json.dumps(host)}", "reach: ssh", f"port: {cluster.port}")
     yield f"database: {json.dumps(database)}{_remark(hint)}"
     yield (
         "user: "
-        f"{json.dumps(role)}{_remark('owner of the database; write the role of the application instead' * bool(one.databases))}"
+        f"{json.dumps(role)}{_remark('owner of the database; write the role of the application instead' * bool(cluster.databases))}"
     )
     yield f"password: !env {_variable(name)}_PASSWORD{_remark('secret: the password of this role')}"
-    socket = one.socket or "/var/run/postgresql"
-    guess = "" if one.socket else "the usual folder; not seen"
-    yield f"admin: {{user: {one.owner if _PLAIN.fullmatch(one.owner) else 'postgres'}, socket: {json.dumps(socket)}}}{_remark(guess)}"
-    yield from [f"run_as: {json.dumps(one.owner)}"] if one.owner != user else []
-    yield f"data_directory: {json.dumps(one.data)}"
-    yield from ([f"bin: {json.dumps(one.bin)}"] if one.bin else [])
-    yield f"unit: {json.dumps(one.unit)}" if one.unit else "# unit: no unit of systemd runs it"
+    socket = cluster.socket or "/var/run/postgresql"
+    guess = "" if cluster.socket else "the usual folder; not seen"
+    owner = cluster.owner if _PLAIN.fullmatch(cluster.owner) else "postgres"
+    yield f"admin: {{user: {owner}, socket: {json.dumps(socket)}}}{_remark(guess)}"
+    yield from [f"run_as: {json.dumps(cluster.owner)}"] if cluster.owner != user else []
+    yield f"data_directory: {json.dumps(cluster.data)}"
+    yield from ([f"bin: {json.dumps(cluster.bin)}"] if cluster.bin else [])
+    yield f"unit: {json.dumps(cluster.unit)}" if cluster.unit else "# unit: no unit of systemd runs it"
 
 
-def _listener(name: str, kind: str, host: str, one: Listener, tried: tuple[str, int | None]) -> Iterator[str]:
-    yield f"kind: {kind}{_remark(f'program {one.program}')}"
+def _listener(name: str, kind: str, host: str, listener: Listener, tried: tuple[str, int | None]) -> Iterator[str]:
+    yield f"kind: {kind}{_remark(f'program {listener.program}')}"
     yield f"host: {json.dumps(host)}"
     if kind == "http":
         url, status = tried
@@ -366,12 +373,12 @@ def _listener(name: str, kind: str, host: str, one: Listener, tried: tuple[str, 
             if status
             else "did not answer the controller; write a URL that the controller can reach"
         )
-        yield f"url: {json.dumps(url)}{_remark('listens on loopback only: ' * one.loopback + note)}"
+        yield f"url: {json.dumps(url)}{_remark('listens on loopback only: ' * listener.loopback + note)}"
         yield f"health: {{path: /{'' if status in (None, 200) else f', status: {status}'}}}"
     if kind in ("redis", "tcp"):
         yield "reach: ssh"
-    yield f"port: {one.port}"
+    yield f"port: {listener.port}"
     if kind in ("redis", "mariadb"):
         yield f"# password: !env {_variable(name)}_PASSWORD   # secret, if the server asks for one"
-        yield f"data_directory: {json.dumps(one.folder)}" if one.folder else "# data_directory: not seen"
-    yield f"unit: {json.dumps(one.unit)}" if one.unit else "# unit: no unit of systemd runs it"
+        yield f"data_directory: {json.dumps(listener.folder)}" if listener.folder else "# data_directory: not seen"
+    yield f"unit: {json.dumps(listener.unit)}" if listener.unit else "# unit: no unit of systemd runs it"

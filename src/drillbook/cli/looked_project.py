@@ -38,8 +38,8 @@ class Looked:
         """Service that the first drill stops and starts. Only services with a systemd unit are suitable, and services
         that answered the controller are preferred. None when no service is suitable.
         """
-        known = [one for one in self.services if one.unit and one.kind in KINDS]
-        return min(known, key=lambda one: (one.status is None, KINDS.index(one.kind)), default=None)
+        known = [service for service in self.services if service.unit and service.kind in KINDS]
+        return min(known, key=lambda service: (service.status is None, KINDS.index(service.kind)), default=None)
 
     @property
     def job(self) -> ci_files.Job:
@@ -100,7 +100,7 @@ def of(targets: look.Targets, found: dict[str, look.Seen], environment: str = ""
     services = look.services(targets, found)
     return Looked(
         head(environment) + look.text(targets, found, services),
-        tuple(one for one in services if not one.remark),
+        tuple(service for service in services if not service.remark),
         tuple(f"{name}: {line}" for name, seen in found.items() for line in look.remarks(seen)),
         environment or PROTECTED,
     )

@@ -37,7 +37,7 @@ def _of_plan(plan: Plan) -> Iterator[Need]:
     services = plan.inventory.services
     if plan.service in services and services[plan.service].missing:
         return  # the drill is not run on this machine
-    looking = [used for one in plan.guard.conditions if (used := one.step or one.probe)]
+    looking = [used for condition in plan.guard.conditions if (used := condition.step or condition.probe)]
     yield from _of_uses([*plan.steps, *plan.probes, *looking], plan.inventory)
     for name in sorted(needed.of_plan(plan)):
         store = services.get(name)

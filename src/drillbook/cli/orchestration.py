@@ -87,21 +87,21 @@ class Orchestrator:
     held: Held = field(default_factory=Held)
     """Signals that are held back until the reports are written."""
 
-    def plans(self, found: Drill | Suite) -> list[Plan]:
+    def plans(self, drill: Drill | Suite) -> list[Plan]:
         """Return the plan of a drill, or the plans of all drills of a suite. All plans are made before the first drill
         runs, so that mistakes are found early.
         """
-        made = [self._planned(found)] if isinstance(found, Drill) else self._of_suite(found)
+        made = [self._planned(drill)] if isinstance(drill, Drill) else self._of_suite(drill)
         if site := expected():
             self.differences.extend(site.differences(made, self.project.root))
         return made
 
-    def _of_suite(self, found: Suite) -> list[Plan]:
-        drills = [planning.load(self.project, name, self.inventory) for name in found.drills]
+    def _of_suite(self, suite: Suite) -> list[Plan]:
+        drills = [planning.load(self.project, name, self.inventory) for name in suite.drills]
         for drill in drills:
             if isinstance(drill, Suite):
                 raise PlanError(
-                    f"the suite {found.suite!r} names the suite {drill.suite!r}, but a suite must name only drills"
+                    f"the suite {suite.suite!r} names the suite {drill.suite!r}, but a suite must name only drills"
                 )
         return [self._planned(drill) for drill in drills if isinstance(drill, Drill)]
 
@@ -111,38 +111,38 @@ class Orchestrator:
             self.schedules[drill.name] = schedule
         return planning.plan(self.project, drill, self.inventory)
 
-    def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
+    def run(self, plan: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
         """Run a plan and write its reports. Returns the folder and the judged result of the run.
 
         Raises UsageError, before the run starts, when a configured place for anchors (copies of hashes) is invalid.
         """
         anchor_places.places(self.project.reports)
-        redactor = redactor_for(one)
-        run_id, suite = given_run_id(one.drill), parent.name if parent else ""
+        redactor = redactor_for(plan)
+        run_id, suite = given_run_id(plan.drill), parent.name if parent else ""
         folder = (parent or self.project.ready_reports()) / run_id
         readings: dict[Path, History] = {}
         prev = previous_head(self.project, run_id, readings)
         journal = Journal(
             folder, redactor, origin=time.monotonic(), prev=prev, observer=self.observer, place=_new_folder(folder)
         )
-        messenger = self._messenger(one, folder, journal)
+        messenger = self._messenger(plan, folder, journal)
         journal.also(written := Written())
         journal.also(messenger.saw)
         hosts = Hosts(lambda name: connect(self.inventory, name))
-        refusals, approved = self.allowed(one, folder)
+        refusals, approved = self.allowed(plan, folder)
         run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
         stop = Stop()
-        hold = Hold(one, journal, hosts.get, _owner(one, run), stop)
+        hold = Hold(plan, journal, hosts.get, _owner(plan, run), stop)
         traced = (suite or run_id) if export.endpoint() else ""
-        stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=traced, hold=hold, vouchers=self._vouchers)
-        stage.earlier = self._earlier(one, folder)
-        stage.recorded = partial(sudoers.of_last_run, self.project, one)
+        stage = Stage(plan, journal, hosts.get, folder, run, redactor, traced=traced, hold=hold, vouchers=self._vouchers)
+        stage.earlier = self._earlier(plan, folder)
+        stage.recorded = partial(sudoers.of_last_run, self.project, plan)
         with self.held.back(stop):
             try:
                 with watching(stop, folder, self.project.reports, journal=journal):
-                    vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
-                    runner = Runner(stage, hosts.open, stop, refusals, header=self._head(one, run, approved), vouch=vouch)
-                    runner.history, runner.before = self._history(one, folder), self._before(one, folder, readings)
+                    vouch = self._vouching(plan, folder, written, {**run, "previous_head": prev})
+                    runner = Runner(stage, hosts.open, stop, refusals, header=self._head(plan, run, approved), vouch=vouch)
+                    runner.history, runner.before = self._history(plan, folder), self._before(plan, folder, readings)
                     residue = runner.run()
                 self._after(stage, messenger, suite, stop)
                 gone = journal.displaced()
@@ -165,23 +165,23 @@ class Orchestrator:
             if not self.held.stopped:
                 pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()], result, stop.flag)
 
-    def _head(self, one: Plan, run: dict[str, str], approved: dict[str, Any] | None) -> RunSession:
-        schedule = self.schedules.get(one.drill)
+    def _head(self, plan: Plan, run: dict[str, str], approved: dict[str, Any] | None) -> RunSession:
+        schedule = self.schedules.get(plan.drill)
         return {
             **header(run["operator"]),
             "approval": approved,
             "schedule": schedule.as_data() if schedule else None,
             "inventory": self.named,
-            "routine": routine_restores.of(self.project, one),
+            "routine": routine_restores.of(self.project, plan),
         }
 
     @property
     def _vouchers(self) -> ManifestKeys:
         return ManifestKeys(self.project.root)
 
-    def _messenger(self, one: Plan, folder: Path, journal: Journal) -> Messenger:
+    def _messenger(self, plan: Plan, folder: Path, journal: Journal) -> Messenger:
         place = anchors.relative(folder, self.project.reports)
-        return Messenger(one, folder.name, str(folder / PAGE), journal.append, folder=place)
+        return Messenger(plan, folder.name, str(folder / PAGE), journal.append, folder=place)
 
     def _report(
         self, folder: Path, written: Written, by: str, residue: Sequence[Residue], gone: str, *, alone: bool
@@ -206,15 +206,15 @@ class Orchestrator:
             raise unrecorded(folder, error.message, residue) from None
         return view
 
-    def _history(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
+    def _history(self, plan: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
         """Return a function that reads the data sizes that previous runs measured. Returns None when the plan measures
         no sizes.
         """
-        if not earlier_runs.collects(one):
+        if not earlier_runs.collects(plan):
             return None
-        return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
+        return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], plan)
 
-    def _before(self, one: Plan, folder: Path, readings: dict[Path, History]) -> Callable[[], list[dict[str, Any]]]:
+    def _before(self, plan: Plan, folder: Path, readings: dict[Path, History]) -> Callable[[], list[dict[str, Any]]]:
         """Return a function that reads the newest earlier runs of the same drill. The report compares this run with
         them.
 
@@ -225,37 +225,37 @@ class Orchestrator:
         def read_once() -> list[dict[str, Any]]:
             others = [other for other in self.project.runs() if other.name < folder.name]
             try:
-                return earlier_runs.same_drill(others, one, readings)
+                return earlier_runs.same_drill(others, plan, readings)
             finally:
                 readings.clear()
 
         return read_once
 
-    def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
+    def _earlier(self, plan: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
         """Return a function that searches earlier runs for the newest passed step with a given action and service. These two
         are the arguments of the function. ``folder``: folder of this run, which is not searched.
         """
 
         def last(action: str, service: str) -> EarlierStep | None:
             others = [other for other in self.project.runs() if other != folder]
-            return earlier_runs.last_step(others, one, action, service)
+            return earlier_runs.last_step(others, plan, action, service)
 
         return last
 
     def _sealer(self, by: str, occasion: str = "run") -> Sealer:
         return Sealer(self.project.root, by, occasion, self.missed)
 
-    def _vouching(self, one: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
+    def _vouching(self, plan: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
         """Return a function that signs the journal while the run is in progress. After the
         signing has failed once, further calls of this function do nothing.
         """
         said = {
             "run": run["id"],
-            "drill": one.drill,
+            "drill": plan.drill,
             "environment": self.inventory.environment,
             "started": run["started"],
             "operator": run["operator"],
-            "plan_digest": one.digest,
+            "plan_digest": plan.digest,
             "previous_head": run["previous_head"],
         }
         failed: list[str] = []
@@ -267,13 +267,13 @@ class Orchestrator:
 
         return vouch
 
-    def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
+    def allowed(self, plan: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
         """Return the reasons to refuse the drill, and the data of its approval. No host is contacted."""
         now = datetime.now(UTC)
-        found = look(self.project, one, now)
-        refusals = guard.check(one, now=now, confirm=self.confirm, approval=found)
+        found = look(self.project, plan, now)
+        refusals = guard.check(plan, now=now, confirm=self.confirm, approval=found)
         others = [other for other in self.project.open_runs() if other != folder]
-        return [*self.differences, *refusals, *in_the_way(one, others)], found.facts() if found else None
+        return [*self.differences, *refusals, *in_the_way(plan, others)], found.facts() if found else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
         """Run the drills of a suite one after another, and write a report about the suite.
@@ -297,8 +297,8 @@ class Orchestrator:
         occurs, for example, when the terminal was closed.
         """
         views: list[RunView] = []
-        for one in plans:
-            _, view = self.run(one, parent=folder)
+        for plan in plans:
+            _, view = self.run(plan, parent=folder)
             views.append(view)
             try:
                 between(view)
@@ -341,8 +341,8 @@ class Orchestrator:
         return result
 
 
-def _owner(one: Plan, run: dict[str, str]) -> Owner:
-    return Owner(run=run["id"], operator=run["operator"], controller=controller(), drill=one.drill)
+def _owner(plan: Plan, run: dict[str, str]) -> Owner:
+    return Owner(run=run["id"], operator=run["operator"], controller=controller(), drill=plan.drill)
 
 
 def _new_folder(folder: Path) -> RunFolder:
@@ -355,18 +355,18 @@ def _new_folder(folder: Path) -> RunFolder:
         raise JournalError(f"{folder} cannot be created: {error.strerror}; nothing was touched") from None
 
 
-def look(project: Project, one: Plan, now: datetime) -> Look | None:
-    """Check the approval of the plan ``one``, and return the result. Returns ``None`` when the plan needs no approval.
+def look(project: Project, plan: Plan, now: datetime) -> Look | None:
+    """Check the approval of the plan ``plan``, and return the result. Returns ``None`` when the plan needs no approval.
 
     In a campaign, an approval of the plans of all sites is accepted too, if it lists this plan.
     """
-    if not guard.needs_approval(one):
+    if not guard.needs_approval(plan):
         return None
     by, key, site = operator(), keys.fingerprint_of(project.root), expected()
-    own = approval.look(one, project.root, now=now, operator=by, signing=key)
+    own = approval.look(plan, project.root, now=now, operator=by, signing=key)
     if own.refusal is None or site is None or not site.approval:
         return own
-    return campaign_approval.look(one, site.site, Files.at(Path(site.approval)), now=now, operator=by, signing=key)
+    return campaign_approval.look(plan, site.site, Files.at(Path(site.approval)), now=now, operator=by, signing=key)
 
 
 def _utc(when: datetime) -> str:

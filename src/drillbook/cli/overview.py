@@ -264,7 +264,7 @@ def runs(project: Project, *, everything: bool = False, as_json: bool = False) -
     listed = sorted(tops, key=lambda folder: folder.name, reverse=True)
     shown = listed if everything else listed[:MOST_RUNS]
     if as_json:
-        print_json([_run(folder) for top in shown for folder in (top, *(one for one in found if one.parent == top))])
+        print_json([_run(folder) for top in shown for folder in (top, *(path for path in found if path.parent == top))])
         return 0
     if not listed:
         out.print(f"no drill has run yet; to see the drills: {program()} drill.list")
@@ -289,7 +289,7 @@ def _verdict(folder: Path) -> str:
     verdict = result.verdict if result else "unfinished"
     inside = [] if (folder / FILE).exists() else damaged.drills_in(folder)
     if inside and result is None:
-        verdict = "running" if any(folders.alive(one) for one in inside) else "unfinished"
+        verdict = "running" if any(folders.alive(path) for path in inside) else "unfinished"
     elif not inside and damaged.lost(folder):
         verdict = "journal lost"
     elif (folder / FILE).exists() and folders.last_word(folder) is None:

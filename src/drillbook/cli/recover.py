@@ -61,7 +61,7 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
     if run and len(found := project.runs_of(run, lost=True)) == 1:
         return _recover(project, RunState(found[0]), out)
     statuses = []
-    for folder in reversed(found if run else sorted([*project.runs(), *project.lost()], key=lambda one: one.name)):
+    for folder in reversed(found if run else sorted([*project.runs(), *project.lost()], key=lambda path: path.name)):
         try:
             if (state := RunState(folder)).open:
                 statuses.append(_recover(project, state, out))

@@ -265,13 +265,13 @@ def address_parts(answer: str) -> dict[str, Any]:
     """Split an answer of the form [USER@]ADDRESS[:PORT]. The result holds `address`, and also `user` and `port` if the
     answer contains them. Raises UsageError for an answer of another form.
     """
-    found = _HOST.fullmatch(answer)
-    if found is None or (found["port"] and not 0 < int(found["port"]) < 65536):
+    match = _HOST.fullmatch(answer)
+    if match is None or (match["port"] and not 0 < int(match["port"]) < 65536):
         raise UsageError(f"{answer!r} is not an address", hint="write [USER@]ADDRESS[:PORT], such as backup@db1.example.org")
     parts = {
-        "address": found["address"].strip("[]"),
-        "port": int(found["port"]) if found["port"] else None,
-        "user": found["user"],
+        "address": match["address"].strip("[]"),
+        "port": int(match["port"]) if match["port"] else None,
+        "user": match["user"],
     }
     return {key: value for key, value in parts.items() if value}
 

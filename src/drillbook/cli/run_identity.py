@@ -92,10 +92,10 @@ def previous_head(project: Project, run_id: str, readings: dict[Path, History] |
         return given
     for folder in reversed([folder for folder in project.runs() if folder.name < run_id]):
         try:
-            found = read(folder / FILE)
+            history = read(folder / FILE)
         except JournalError:
             continue
         if readings is not None:
-            readings[folder] = found
-        return found.head
+            readings[folder] = history
+        return history.head
     return None

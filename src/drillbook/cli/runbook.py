@@ -54,7 +54,7 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
     loaded = project.inventory(inventory)
     drills = [planning.load(project, one, loaded) for one in names]
     plans = [planning.plan(project, drill, loaded) for drill in drills if isinstance(drill, Drill)]
-    text = "\n".join(page(one, inventory) for one in plans)
+    text = "\n".join(page(plan, inventory) for plan in plans)
     if not out:
         stdout().write(text)
         return 0
@@ -95,10 +95,10 @@ def _facts(plan: Plan, inventory: str) -> Iterator[tuple[str, str]]:
 
 
 def _contacts(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
-    for name, one in plan.inventory.contacts.items():
+    for name, contact in plan.inventory.contacts.items():
         owner = " (owner)" if name == plan.owner else ""
-        reach = ", ".join(filter(None, (one.phone, one.email)))
-        yield escape(f"{name}{owner}"), escape(one.role), escape(one.duty), escape(reach)
+        reach = ", ".join(filter(None, (contact.phone, contact.email)))
+        yield escape(f"{name}{owner}"), escape(contact.role), escape(contact.duty), escape(reach)
 
 
 def _before(plan: Plan, inventory: str) -> Iterator[str]:

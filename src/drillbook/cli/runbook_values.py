@@ -87,7 +87,7 @@ class Values:
             return value
         if (whole := _EXPRESSION.fullmatch(value.strip())) and not isinstance(found := self._value(whole[1]), str):
             return found
-        return _EXPRESSION.sub(lambda one: str(self._value(one[1])), value)
+        return _EXPRESSION.sub(lambda match: str(self._value(match[1])), value)
 
     def _value(self, expression: str) -> Any:
         """Return the value of an expression, or words for it when only a run knows it."""

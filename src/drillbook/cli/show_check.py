@@ -51,17 +51,17 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
     trust.bar(inventory)
     status, rows = 0, []
     orchestrator = Orchestrator(project, inventory, ignore, confirm=None)
-    for one in orchestrator.plans(found):
+    for plan in orchestrator.plans(found):
         if not as_json:
-            out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
-        items = trust.of_plan(one)
-        recorded = partial(sudoers.of_last_run, project, one)
+            out.print(Text(f"{plan.drill}: {shown(plan.title)}", style="bold"))
+        items = trust.of_plan(plan)
+        recorded = partial(sudoers.of_last_run, project, plan)
         observer = ignore if as_json else Progress(out)
-        checked = check.check(one, observer, orchestrator.allowed(one)[0], items, recorded)
+        checked = check.check(plan, observer, orchestrator.allowed(plan)[0], items, recorded)
         status = max(status, checked.exit)
-        rows.append(_data(one.drill, checked, items))
+        rows.append(_data(plan.drill, checked, items))
         if not as_json:
-            _print(one, checked, items, trust.doubt, out)
+            _print(plan, checked, items, trust.doubt, out)
     if as_json:
         print_json(rows)
     return status
@@ -80,14 +80,14 @@ def _data(drill: str, checked: Check, items: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Console) -> None:
+def _print(plan: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Console) -> None:
     for line in checked.notes:
         out.print(Prose(Text(line, style="dim"), 2))
     if checked.ready:
-        hosts = ", ".join(one.hosts())
+        hosts = ", ".join(plan.hosts())
         text = (
-            f"✓ the drill could begin now; checked: {count(len(one.hosts()), 'host')} ({hosts}), {count(len(one.probes), 'probe')} "
-            f"and {count(len(one.steps), 'step')}; {_told_commands(one)}"
+            f"✓ the drill could begin now; checked: {count(len(plan.hosts()), 'host')} ({hosts}), {count(len(plan.probes), 'probe')} "
+            f"and {count(len(plan.steps), 'step')}; {_told_commands(plan)}"
         )
         out.print(Prose(Text(text, style="green"), 2))
         return
@@ -124,14 +124,14 @@ def _unready(*, refused: bool, left: bool, alone: bool, lacking: str) -> Text:
     return Text("✗ the drill would not be run here", style="bold red")
 
 
-def _told_commands(one: Plan) -> str:
+def _told_commands(plan: Plan) -> str:
     """Return the sentence that the check changed nothing. If the check ran commands of the project, the sentence lists
     them, because these commands may have changed something.
     """
-    looked = [*one.phase("ready"), *(condition.step for condition in one.guard.conditions if condition.step)]
+    looked = [*plan.phase("ready"), *(condition.step for condition in plan.guard.conditions if condition.step)]
     ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]
-    used = needed.of_plan(one)
-    ran += [f"backups.{key}.at" for key in sorted(used) if getattr(one.inventory.services.get(key), "only_reads", None)]
-    secrets = {**one.inventory.secrets_of(used), **one.inventory.secrets_of_hosts()}
+    used = needed.of_plan(plan)
+    ran += [f"backups.{key}.at" for key in sorted(used) if getattr(plan.inventory.services.get(key), "only_reads", None)]
+    secrets = {**plan.inventory.secrets_of(used), **plan.inventory.secrets_of_hosts()}
     ran += [secret.of for secret in secrets.values() if secret.source == "command"]
     return f"Drillbook changed nothing, but ran commands of the project: {', '.join(ran)}" if ran else "nothing was changed"

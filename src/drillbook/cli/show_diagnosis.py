@@ -18,7 +18,7 @@ from drillbook.report.terminal.prose import Prose
 
 
 def show(
-    found: Diagnosis,
+    diagnosis: Diagnosis,
     inventory: Inventory,
     out: Console,
     *,
@@ -29,32 +29,32 @@ def show(
     checks that were not needed are named only when ``verbose`` is true. ``beside``: services that were not examined, each
     with the reason.
     """
-    numbers = Counter(check.status for check in found.checks)
-    ran = f"{numbers['made']} of {len(found.checks)} checks ran in {found.seconds:.1f} s"
+    numbers = Counter(check.status for check in diagnosis.checks)
+    ran = f"{numbers['made']} of {len(diagnosis.checks)} checks ran in {diagnosis.seconds:.1f} s"
     words = {"left out": "not needed here", "not made": "could not be made"}
     rest = "".join(f", {numbers[status]} {said}" for status, said in words.items() if numbers[status])
-    out.print(Text(f"examined: {', '.join(found.examined)}; {ran}{rest}", style="dim"))
-    if found.found == HEALTHY:
-        _healthy(found, out, verbose=verbose, whole=not beside)
+    out.print(Text(f"examined: {', '.join(diagnosis.examined)}; {ran}{rest}", style="dim"))
+    if diagnosis.found == HEALTHY:
+        _healthy(diagnosis, out, verbose=verbose, whole=not beside)
         _unexamined(beside, out)
         return
-    for number, suspect in enumerate(found.ranked, 1):
+    for number, suspect in enumerate(diagnosis.ranked, 1):
         _suspect(number, suspect, out)
-    if not found.ranked:
+    if not diagnosis.ranked:
         open_ = "some checks could not confirm that the services are healthy"
-        said = f"no cause was found, but {open_}" if found.checks else "nothing was examined (see docs/diagnosis.md)"
+        said = f"no cause was found, but {open_}" if diagnosis.checks else "nothing was examined (see docs/diagnosis.md)"
         out.print(Prose(Text(f"? unknown: {said}", style="bold yellow"), 0))
-    for doubt in [one for one in found.why if not found.ranked or UNSEEN in one]:
+    for doubt in [one for one in diagnosis.why if not diagnosis.ranked or UNSEEN in one]:
         out.print(Prose(Text(f"? {one_line(doubt)}", style="yellow"), 2))
     _unexamined(beside, out)
     if verbose:
-        _checks("skipped, not needed", _left_out(found), out)
-    _contacts(found, inventory, out)
+        _checks("skipped, not needed", _left_out(diagnosis), out)
+    _contacts(diagnosis, inventory, out)
 
 
-def as_json(found: Diagnosis, _inventory: Inventory, _out: Console, *, beside: Mapping[str, str]) -> None:
+def as_json(diagnosis: Diagnosis, _inventory: Inventory, _out: Console, *, beside: Mapping[str, str]) -> None:
     """Print the result of a diagnosis as JSON, with the services that were not examined."""
-    print_json(found.model_dump(mode="json") | {"not_examined": dict(beside)})
+    print_json(diagnosis.model_dump(mode="json") | {"not_examined": dict(beside)})
 
 
 def _unexamined(beside: Mapping[str, str], out: Console) -> None:
@@ -64,11 +64,11 @@ def _unexamined(beside: Mapping[str, str], out: Console) -> None:
         out.print(Prose(Text(f"? not examined: {one_line(names)} ({one_line(reason)})", style="yellow"), 2))
 
 
-def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
+def _contacts(diagnosis: Diagnosis, inventory: Inventory, out: Console) -> None:
     """Print the contacts that the remedy of the likeliest cause names. If the remedy names no contacts, print all
     contacts of the inventory.
     """
-    named = found.ranked[0].contacts if found.ranked else ()
+    named = diagnosis.ranked[0].contacts if diagnosis.ranked else ()
     if inventory.contacts and not named:
         out.print(Text("contacts", style="bold"))
     for name in named or inventory.contacts:
@@ -79,14 +79,14 @@ def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
         out.print(Prose(shown, 3 if named else 2))
 
 
-def _healthy(found: Diagnosis, out: Console, *, verbose: bool, whole: bool) -> None:
+def _healthy(diagnosis: Diagnosis, out: Console, *, verbose: bool, whole: bool) -> None:
     """Print that the services are healthy. List the checks that could not be made, and the checks with an unexpected answer.
     The checks that were not needed are only counted, unless ``verbose`` is true. ``whole``: False if the inventory has
     services that were not examined.
     """
-    skipped = _left_out(found)
-    not_made = [one for one in found.checks if one.status == "not made"]
-    unexpected = [one for one in found.checks if one.status == "made" and not one.ok]
+    skipped = _left_out(diagnosis)
+    not_made = [check for check in diagnosis.checks if check.status == "not made"]
+    unexpected = [check for check in diagnosis.checks if check.status == "made" and not check.ok]
     word = "healthy" if whole else "the examined services are healthy"
     if not (skipped or not_made or unexpected):
         out.print(Text(f"✓ {word}: every check ran, and none found a problem", style="green"))
@@ -100,14 +100,14 @@ def _healthy(found: Diagnosis, out: Console, *, verbose: bool, whole: bool) -> N
     _checks("unexpected answer", unexpected, out)
 
 
-def _left_out(found: Diagnosis) -> list[CheckResult]:
-    return [one for one in found.checks if one.status == "left out"]
+def _left_out(diagnosis: Diagnosis) -> list[CheckResult]:
+    return [check for check in diagnosis.checks if check.status == "left out"]
 
 
 def _checks(word: str, checks: Sequence[CheckResult], out: Console) -> None:
     """Print the names of ``checks`` after ``word``. Print nothing if there are none."""
     if checks:
-        named = ", ".join(f"{one.check} of {one.subject}" for one in checks)
+        named = ", ".join(f"{check.check} of {check.subject}" for check in checks)
         out.print(Prose(Text(f"{word}: {one_line(named)}", style="dim"), 2))
 
 

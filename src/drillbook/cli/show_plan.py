@@ -79,7 +79,7 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
     """
     found, made = _plans(project, name, inventory)
     now = datetime.now(UTC)
-    views = [_View(one, earlier(project, one.drill), orchestration.look(project, one, now), now) for one in made]
+    views = [_View(plan, earlier(project, plan.drill), orchestration.look(project, plan, now), now) for plan in made]
     if as_json:
         values = [view.value() for view in views]
         stdout().write(json.dumps(values[0] if isinstance(found, Drill) else values, indent=2) + "\n")
@@ -88,7 +88,7 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
         for number, view in enumerate(views):
             out.print(end="\n" * bool(number))
             view.show(out)
-        confirm = next((one.inventory.environment for one in made if guard.needs_approval(one)), "")
+        confirm = next((plan.inventory.environment for plan in made if guard.needs_approval(plan)), "")
         refused = any(view.exit for view in views)
         out.print(shown_steps(before_run(program(), name, inventory, confirm=confirm, refused=refused)))
     return max((view.exit for view in views), default=0)
@@ -109,13 +109,13 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
     span = span_of(until)
     _, made = _plans(project, name, inventory)
     out, now = console(), datetime.now(UTC)
-    for one in made:
-        _View(one, earlier(project, one.drill), None, now, asked=False).show(out)
+    for plan in made:
+        _View(plan, earlier(project, plan.drill), None, now, asked=False).show(out)
         out.print()
-        given, files = approval.approve(one, project.root, now=now, until=span, key=Path(key) if key else None)
+        given, files = approval.approve(plan, project.root, now=now, until=span, key=Path(key) if key else None)
         if signed := given.approval:
-            place, end = one.inventory.environment, f"{signed.until:%Y-%m-%d %H:%M} UTC"
-            out.print(Text(f"✓ {signed.principal} approves {one.drill} on {place} until {end}", style="green"))
+            place, end = plan.inventory.environment, f"{signed.until:%Y-%m-%d %H:%M} UTC"
+            out.print(Text(f"✓ {signed.principal} approves {plan.drill} on {place} until {end}", style="green"))
             out.print(Text(f"  key {given.fingerprint}"), soft_wrap=True)
             text = files.text.relative_to(project.root)
             out.print(Text(f"  {text} and its .sig: give both files to the operator, or commit them"), soft_wrap=True)
@@ -133,8 +133,8 @@ def span_of(until: str) -> timedelta:
 def show_without_refusals(project: Project, plans: Sequence[Plan]) -> None:
     """Print plans for a person who is asked to approve them."""
     out, now = console(), datetime.now(UTC)
-    for one in plans:
-        _View(one, earlier(project, one.drill), None, now, asked=False).show(out)
+    for plan in plans:
+        _View(plan, earlier(project, plan.drill), None, now, asked=False).show(out)
         out.print()
 
 
@@ -256,11 +256,11 @@ class _View:
             "digest": self.plan.digest,
             **made,
             "estimate": _median(self.earlier.runs),
-            "locks": [{"name": one.name, "host": one.host, "services": list(one.services)} for one in self.plan.locks()],
+            "locks": [{"name": lock.name, "host": lock.host, "services": list(lock.services)} for lock in self.plan.locks()],
             "reboot": self._without_controller(),
             "approved": self.approval.facts() if self.approval else None,
-            "refusals": [one.model_dump(mode="json") for one in self.refusals],
-            "lacking": [one.model_dump(mode="json") for one in self.lacking],
+            "refusals": [refusal.model_dump(mode="json") for refusal in self.refusals],
+            "lacking": [finding.model_dump(mode="json") for finding in self.lacking],
         }
 
     def show(self, out: Console) -> None:
@@ -306,11 +306,11 @@ class _View:
     def _kept(self) -> Iterator[str]:
         """Yield a line for each store that has a retention rule (`keep`) and receives a backup from a step of the plan."""
         targets = [str(step.params.get("to", "")) for step in self.plan.steps if step.effect is Effect.WRITE]
-        for name, one in self.plan.inventory.services.items():
-            if not isinstance(one, S3) or one.keep is None:
+        for name, service in self.plan.inventory.services.items():
+            if not isinstance(service, S3) or service.keep is None:
                 continue
-            if any(f"services.{name}." in to or to.startswith(f"s3://{one.bucket}/") for to in targets):
-                yield f"{name} keeps {one.keep}; a passed run removes older backups that belong to runs without open changes"
+            if any(f"services.{name}." in to or to.startswith(f"s3://{service.bucket}/") for to in targets):
+                yield f"{name} keeps {service.keep}; a passed run removes older backups that belong to runs without open changes"
 
     def _guard(self) -> Iterator[str]:
         yield from map(one_line, self.plan.guard.sentences())

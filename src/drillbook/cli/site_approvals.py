@@ -45,7 +45,7 @@ def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder:
     """
     if not _protected(planned):
         return ""
-    files = campaign_approval.newest(project.root, drill, {name: SiteLine.of(one.plans) for name, one in planned.items()})
+    files = campaign_approval.newest(project.root, drill, {name: SiteLine.of(plan.plans) for name, plan in planned.items()})
     return _stored(files, folder) if files else ""
 
 

@@ -78,13 +78,13 @@ def _locks(inventory: Inventory) -> list[tuple[str, str, str]]:
         services[service.host, inventory.thing(name).name].append(name)
     locks = [LockName(name, host, tuple(of)) for (host, name), of in services.items()]
     locks += [LockName(HOST, name) for name in inventory.hosts]
-    return [(one.name, one.host, one.title) for one in sorted(locks, key=lambda one: (one.host, one.name))]
+    return [(lock.name, lock.host, lock.title) for lock in sorted(locks, key=lambda lock: (lock.host, lock.name))]
 
 
 def request(locks: list[Held], who: str) -> None:
     """Ask the runs that hold ``locks`` to stop. Raises HostError when a host cannot be reached."""
-    for one in locks:
-        one.lock.request_stop(who, deadline=Deadline.after(ANSWER_S))
+    for lock in locks:
+        lock.lock.request_stop(who, deadline=Deadline.after(ANSWER_S))
 
 
 def await_release(locks: list[Held], seconds: float) -> list[Held]:
@@ -92,7 +92,7 @@ def await_release(locks: list[Held], seconds: float) -> list[Held]:
     until = time.monotonic() + seconds
     pause = Deadline.after(seconds + 1)
     while True:
-        left = [one for one in locks if _holds(one)]
+        left = [lock for lock in locks if _holds(lock)]
         if not left or time.monotonic() >= until:
             return left
         pause.wait(POLL_S)
@@ -122,7 +122,7 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
         for host, why in silent.items():
             out.print(Text(f"? {host}: {why}", style="yellow"))
         request(locks, who)
-        for name in sorted({*(folder.name for folder in going), *(one.state.owner.run for one in locks)}):
+        for name in sorted({*(folder.name for folder in going), *(lock.state.owner.run for lock in locks)}):
             out.print(Text(f"asked {name} to stop; the run first undoes its changes"))
         left = await_release(locks, ENDING_S)
         alive_yet = _await_end(going, ENDING_S)
@@ -162,7 +162,7 @@ def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
     """Print that a run has ended already, or that its controller has died so that the run needs a recovery. Returns the
     exit status.
     """
-    dead = [one.name for one in inside if folders.last_word(one) is None]
+    dead = [path.name for path in inside if folders.last_word(path) is None]
     for name in dead:
         out.print(Text(f"✗ {name} is not running: its controller died", style="bold red"))
         out.print(Text(f"  undo its changes: {program()} drill.recover {name}"), soft_wrap=True)

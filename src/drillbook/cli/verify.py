@@ -58,7 +58,8 @@ def as_data(found: Verified) -> dict[str, Any]:
         "outcome": found.mark.name.lower(),
         "exit": int(verifying.EXIT[found.mark]),
         "checks": [
-            {"check": one.what, "outcome": one.mark.name.lower(), "message": as_called(one.said)} for one in found.checks
+            {"check": check.what, "outcome": check.mark.name.lower(), "message": as_called(check.said)}
+            for check in found.checks
         ],
         "drills": [as_data(one) for one in found.inner],
     }

@@ -75,25 +75,25 @@ class Finds(Read):
         begun = time.monotonic()
         left = float(self.within)
         while True:
-            found = examine(ctx, book, services, left)
+            diagnosis = examine(ctx, book, services, left)
             passed = time.monotonic() - begun
             left = min(float(self.within) - passed, ctx.deadline.remaining())
-            if found.found != UNKNOWN or left < AGAIN_S + max(found.seconds, AGAIN_S):
-                return found.model_copy(update={"seconds": round(passed, 3)})
+            if diagnosis.found != UNKNOWN or left < AGAIN_S + max(diagnosis.seconds, AGAIN_S):
+                return diagnosis.model_copy(update={"seconds": round(passed, 3)})
             ctx.deadline.wait(AGAIN_S)
             left -= AGAIN_S
 
 
-def _facts(expected: str, found: Diagnosis, ctx: Context) -> Facts:
-    plain = found.model_dump(mode="json")
+def _facts(expected: str, diagnosis: Diagnosis, ctx: Context) -> Facts:
+    plain = diagnosis.model_dump(mode="json")
     evidence = ctx.evidence("diagnosis.json", json.dumps(plain, indent=1, ensure_ascii=False))
     return {
         "expected": expected,
-        "found": found.found,
-        "correct": found.found == expected,
-        "seconds": found.seconds,
-        "error_s": found.error_s,
+        "found": diagnosis.found,
+        "correct": diagnosis.found == expected,
+        "seconds": diagnosis.seconds,
+        "error_s": diagnosis.error_s,
         "ranked": plain["ranked"][:MOST_RANKED],
-        "why": [printable(one, limit=400) for one in found.why[:MOST_RANKED]],
+        "why": [printable(one, limit=400) for one in diagnosis.why[:MOST_RANKED]],
         "evidence": evidence,
     }

@@ -73,7 +73,7 @@ def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
     more weight than the evidence against it.
     """
     found = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
-    return [one for one in found if one.supports and one.score > 0]
+    return [suspect for suspect in found if suspect.supports and suspect.score > 0]
 
 
 def _suspect(case: Case, name: str, cause: Cause, names: Mapping[str, Any]) -> Suspect:
@@ -97,12 +97,12 @@ def _suspect(case: Case, name: str, cause: Cause, names: Mapping[str, Any]) -> S
 
 def _seen(observations: Sequence[Observation], names: Mapping[str, Any]) -> tuple[tuple[Seen, ...], tuple[str, ...]]:
     seen, unseen = [], []
-    for one in observations:
-        true = holds(one.when, names)
+    for observation in observations:
+        true = holds(observation.when, names)
         if true:
-            seen.append(Seen(says=text(one.says or one.when, names), weight=one.weight))
+            seen.append(Seen(says=text(observation.says or observation.when, names), weight=observation.weight))
         elif true is None:
-            unseen.append(one.when)
+            unseen.append(observation.when)
     return tuple(seen), tuple(unseen)
 
 
@@ -126,8 +126,8 @@ def order(found: Sequence[Suspect]) -> tuple[Suspect, ...]:
     Causes with equal scores keep their order.
     """
     best: dict[tuple[str, str], Suspect] = {}
-    for one in sorted(found, key=lambda one: -one.score):
-        best.setdefault((one.cause, one.service), one)
+    for suspect in sorted(found, key=lambda suspect: -suspect.score):
+        best.setdefault((suspect.cause, suspect.service), suspect)
     return tuple(best.values())
 
 

@@ -95,8 +95,10 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
     if ctx.deadline.cancel.is_set():
         raise Cancelled("the diagnosis was stopped")
     ranked = tuple(
-        _reachable(one, book.inventory)
-        for one in ranking.order([one for case in cases for one in ranking.suspects(case, gathering.names(case))])
+        _reachable(suspect, book.inventory)
+        for suspect in ranking.order(
+            [suspect for case in cases for suspect in ranking.suspects(case, gathering.names(case))]
+        )
     )
     why = _doubts(gathering, cases, book, services)
     return Diagnosis(
@@ -128,7 +130,9 @@ def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
 
     Several inventories share the trees, so a tree may name such contacts.
     """
-    return suspect.model_copy(update={"contacts": tuple(one for one in suspect.contacts if one in inventory.contacts)})
+    return suspect.model_copy(
+        update={"contacts": tuple(contact for contact in suspect.contacts if contact in inventory.contacts)}
+    )
 
 
 def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: Sequence[str]) -> tuple[str, ...]:

@@ -68,9 +68,11 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
     """Return all services that should be running. A standby is included only if another service needs it. Folders and
     backup sources are left out because they have no processes, and sandboxes because they run only in rehearsals.
     """
-    running = {name: one for name, one in services.items() if one.RUNS and not is_sandbox(one)}
-    wanted = {other for name, one in running.items() if not one.standby for other in needed(services, name)}
-    return tuple(name for name, one in running.items() if (not one.standby or name in wanted) and not one.missing)
+    running = {name: service for name, service in services.items() if service.RUNS and not is_sandbox(service)}
+    wanted = {other for name, service in running.items() if not service.standby for other in needed(services, name)}
+    return tuple(
+        name for name, service in running.items() if (not service.standby or name in wanted) and not service.missing
+    )
 
 
 def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Collection[str]) -> dict[str, str]:
@@ -79,13 +81,15 @@ def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Co
     """
     known = {kind for tree in trees for kind in tree.kinds}
     found = {}
-    for name, one in services.items():
-        if name in names or is_sandbox(one) or isinstance(one, BackupSource):
+    for name, service in services.items():
+        if name in names or is_sandbox(service) or isinstance(service, BackupSource):
             continue
-        kind = kind_of(one)
+        kind = kind_of(service)
         none = "" if kind in known else f"no diagnosis tree for services of kind {kind}"
         found[name] = (
-            "not installed here" if one.missing else none or ("a standby" if one.standby else "not a running service")
+            "not installed here"
+            if service.missing
+            else none or ("a standby" if service.standby else "not a running service")
         )
     return found
 
@@ -147,6 +151,6 @@ def _path(services: Mapping[str, Service], case: Case) -> str:
     """
     own = services[case.service].host
     return next(
-        (name for name, one in services.items() if one.leads_to == case.peer and one.host == own),
+        (name for name, service in services.items() if service.leads_to == case.peer and service.host == own),
         case.peer,
     )

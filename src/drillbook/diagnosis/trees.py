@@ -50,7 +50,7 @@ def load(path: Path) -> Tree:
     mistakes, written = Mistakes(), {key: value for key, value in document.value.items() if key != "checks"}
     head = mistakes.of(document.validate, Head, written)
     read = [mistakes.of(_check, document, name, item) for name, item in _mapping(document, "checks").items()]
-    checks = tuple(one for one in read if one)
+    checks = tuple(check for check in read if check)
     mistakes.report()
     return _tree(document, path, cast("Head", head), checks)
 
@@ -158,9 +158,11 @@ class _References:
             self._value(cause.remedy.text, ("causes", name, "remedy", "text"), self.known)
             self._value(cause.remedy.step, ("causes", name, "remedy", "step"), self.known)
             for side, observations in (("for", cause.supports), ("against", cause.against)):
-                for number, one in enumerate(observations):
-                    self.mistakes.of(self._text, one.when, ("causes", name, side, number, "when"), self.known, bare=True)
-                    self._value(one.says, ("causes", name, side, number, "says"), self.known)
+                for number, observation in enumerate(observations):
+                    self.mistakes.of(
+                        self._text, observation.when, ("causes", name, side, number, "when"), self.known, bare=True
+                    )
+                    self._value(observation.says, ("causes", name, side, number, "says"), self.known)
         self.mistakes.report()
 
     def _value(self, value: Any, place: Place, known: tuple[str, ...]) -> None:

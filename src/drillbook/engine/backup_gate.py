@@ -91,7 +91,9 @@ class Gate:
         gate = SourceGate(self.stage, step, host, lost_service(self.stage.plan, step))
         if not gate.restores():
             return []
-        return gate.proven(self._built(step), [VerifiedSource(one.step, one.facts) for one in self._proofs(sourced=True)])
+        return gate.proven(
+            self._built(step), [VerifiedSource(proof.step, proof.facts) for proof in self._proofs(sourced=True)]
+        )
 
     def _write_source(self, host: str, fault: str, one: SourceProven) -> None:
         self.stage.provenance.sources.append(ProvenSource(one.service, one.source, one.backup, one.proof, fault))
@@ -121,18 +123,18 @@ class Gate:
 
         Only backups that the restore phase uses are returned. Raises Refused when there is no such backup.
         """
-        proofs = [one for one in self._proofs() if proves(self.stage.plan.inventory, one.step, step)]
+        proofs = [proof for proof in self._proofs() if proves(self.stage.plan.inventory, proof.step, step)]
         if not proofs:
             raise Refused("a backup that was verified in this run", "none")
         action = self._built(step)
         thing, fitting = self._of_thing(action, step, host, proofs)
         if own := source(action):
-            fitting = [one for one in fitting if points_to(own, one.location)]
+            fitting = [proof for proof in fitting if points_to(own, proof.location)]
             if not fitting:
                 raise Refused(_said(proofs), f"{step.action} names another backup: {own}")
         used = self._restored_from(action, fitting, proofs)
         service = service_of(action) or service_of(used[0].action)
-        return [(Proven(service, one.location, one.step.action, step.id), thing) for one in used]
+        return [(Proven(service, proof.location, proof.step.action, step.id), thing) for proof in used]
 
     def _proofs(self, *, sourced: bool = False) -> Iterator[_Proof]:
         """Yield the successful verifications of backups in this run.
@@ -162,19 +164,22 @@ class Gate:
         """
         # a custom command cannot identify its data: ask the action that verified the backup of the data
         if type(fault).subject is Action.subject:
-            asked = [(one, *self._ask(one.action, one.step.id, one.host)) for one in proofs]
+            asked = [(proof, *self._ask(proof.action, proof.step.id, proof.host)) for proof in proofs]
         else:
             thing, why = self._ask(fault, step.id, host)
-            asked = [(one, thing, why) for one in proofs]
+            asked = [(proof, thing, why) for proof in proofs]
         fitting = [
-            (one, thing)
-            for one, thing, _ in asked
-            if one.identity and one.identity.manifest and thing and self.stage.provenance.holds(one.identity, thing) is True
+            (proof, thing)
+            for proof, thing, _ in asked
+            if proof.identity
+            and proof.identity.manifest
+            and thing
+            and self.stage.provenance.holds(proof.identity, thing) is True
         ]
         if not fitting:
             now = "; ".join(dict.fromkeys(str(thing) if thing else f"unknown: {why}" for _, thing, why in asked))
             raise Refused(f"a verified backup of {now}", _said(proofs))
-        return fitting[0][1], [one for one, _ in fitting]
+        return fitting[0][1], [proof for proof, _ in fitting]
 
     def _ask(self, action: Action, step: str, host: str) -> tuple[Identity | None, str]:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
@@ -189,12 +194,12 @@ class Gate:
             if not self._restores(step, service, fitting):
                 continue
             origin = source(self._built(step))
-            used += [one for one in fitting if origin and points_to(origin, one.location)]
-            if not any(origin and points_to(origin, one.location) for one in proofs):
+            used += [proof for proof in fitting if origin and points_to(origin, proof.location)]
+            if not any(origin and points_to(origin, proof.location) for proof in proofs):
                 raise Refused(_said(fitting), f"{step.id} {step.action} restores from {origin or 'an unknown backup'}")
         if not used:
             raise Refused(f"a restore from {_said(fitting)}", "no step of `restore` uses this backup")
-        return list({one.location: one for one in used}.values())
+        return list({proof.location: proof for proof in used}.values())
 
     def _restores(self, step: PlannedStep, service: str, fitting: Sequence[_Proof]) -> bool:
         """Return True when ``step`` restores, from a backup, the service that the fault destroys."""
@@ -202,10 +207,10 @@ class Gate:
         return (
             said is not None
             and same_service(self.stage.plan.inventory, said.service, service)
-            and any(of_one_system(step, one.step) for one in fitting)
+            and any(of_one_system(step, proof.step) for proof in fitting)
         )
 
 
 def _said(proofs: Sequence[_Proof]) -> str:
-    told = [str(one.identity) if one.identity else f"{one.location}, whose data is not identified" for one in proofs]
+    told = [str(proof.identity) if proof.identity else f"{proof.location}, whose data is not identified" for proof in proofs]
     return "; ".join(dict.fromkeys(told))

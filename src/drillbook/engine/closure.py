@@ -64,18 +64,18 @@ class Settlement:
         with self.recovery.resumed() as (stage, history):
             self.recovery.begin(stage, history, header)
             found = residue(history.events, stage.plan)
-            changes = [_asked(stage, one) for one in unsettled(stage.journal.decisive(), stage.plan)]
-            if not any(one.proof == ACTIVE for one in changes):
+            changes = [_asked(stage, intent) for intent in unsettled(stage.journal.decisive(), stage.plan)]
+            if not any(change.proof == ACTIVE for change in changes):
                 changes += [_not_removed(one) for one in self.recovery.clean(stage, history)]
             look = self._look(changes, history.head)
-            by, told = header["operator"], tuple(one.model_dump(mode="json") for one in changes)
+            by, told = header["operator"], tuple(change.model_dump(mode="json") for change in changes)
             if refusals := _refusals(changes, look):
                 stage.journal.append(
                     SettlementRefused(
                         by=by,
                         reason=self.reason,
                         changes=told,
-                        findings=tuple(one.model_dump(mode="json") for one in refusals),
+                        findings=tuple(refusal.model_dump(mode="json") for refusal in refusals),
                     ),
                     sync=True,
                 )
@@ -87,7 +87,9 @@ class Settlement:
                     changes=told,
                     approval=look.facts() if look else None,
                     residue=tuple(one.model_dump(mode="json") for one in found),
-                    intents=tuple(one.seq for one in intents(stage.journal.decisive(), stage.plan.steps) if not one.settled),
+                    intents=tuple(
+                        intent.seq for intent in intents(stage.journal.decisive(), stage.plan.steps) if not intent.settled
+                    ),
                 ),
                 sync=True,
                 required=True,
@@ -100,26 +102,26 @@ class Settlement:
         Return None if the state of every change is known, since no approval is needed then. Also return None if a
         change is active, since an approval cannot close such a change.
         """
-        proofs = {one.proof for one in changes}
+        proofs = {change.proof for change in changes}
         return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None
 
 
 def _asked(stage: Stage, intent: Intent) -> SettledChange:
     """Check again if the announced change ``intent`` is active. Return the change with the result of the check."""
-    found = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
+    change = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
     try:
         gone = fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0)
         if gone is None and intent.undo.kind == "restore" and never_happened(stage, intent):
-            return found.model_copy(update={"proof": GONE, "detail": NEVER_HAPPENED})
+            return change.model_copy(update={"proof": GONE, "detail": NEVER_HAPPENED})
     except Exception as error:  # noqa: BLE001  a proof that cannot be checked leaves the state unknown
-        return found.model_copy(update={"detail": getattr(error, "message", "") or f"{type(error).__name__}: {error}"})
+        return change.model_copy(update={"detail": getattr(error, "message", "") or f"{type(error).__name__}: {error}"})
     said = next(
         what
         for event, what in reversed(list(each(stage.journal.decisive(), FaultGone)))
         if (event.step, event.host) == (intent.step.id, intent.host)
     )
     detail = said.detail or ("" if gone is not None else f"the action {intent.step.action} has no check of its fault")
-    return found.model_copy(update={"proof": UNKNOWN if gone is None else GONE if gone else ACTIVE, "detail": detail})
+    return change.model_copy(update={"proof": UNKNOWN if gone is None else GONE if gone else ACTIVE, "detail": detail})
 
 
 def _not_removed(one: Residue) -> SettledChange:
@@ -132,32 +134,35 @@ def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Find
 
     If no change is active and there is no approval, each change in an unknown state has one finding instead.
     """
-    still = [one for one in changes if one.proof == ACTIVE]
+    still = [change for change in changes if change.proof == ACTIVE]
     if still:
         return tuple(
-            _finding("residue-active", one, "proof that the fault is gone", "the check shows that the fault is active")
-            for one in still
+            _finding("residue-active", change, "proof that the fault is gone", "the check shows that the fault is active")
+            for change in still
         )
     if look is None or look.refusal is None:
         return ()
     return (
         *(
             _finding(
-                "residue-unknown", one, "proof that the change is gone, or the approval of a second person", "unknown state"
+                "residue-unknown",
+                change,
+                "proof that the change is gone, or the approval of a second person",
+                "unknown state",
             )
-            for one in changes
-            if one.proof == UNKNOWN
+            for change in changes
+            if change.proof == UNKNOWN
         ),
         look.refusal,
     )
 
 
-def _finding(code: str, one: SettledChange, wanted: str, otherwise: str) -> Finding:
+def _finding(code: str, change: SettledChange, wanted: str, otherwise: str) -> Finding:
     return finding(
         code,
-        title=f"{one.what} on {one.host}",
+        title=f"{change.what} on {change.host}",
         wanted=wanted,
-        measured=one.detail or otherwise,
-        step=one.step,
-        host=one.host,
+        measured=change.detail or otherwise,
+        step=change.step,
+        host=change.host,
     )

@@ -198,7 +198,7 @@ class Hold:
 
     def _armed(self, intent: int, host: str) -> Grip | None:
         """Return the ``Grip`` whose lease on ``host`` contains the undo of ``intent``; None when this undo is not armed."""
-        return next((one for one in list(self._grips.values()) if one.host == host and intent in one.armed), None)
+        return next((grip for grip in list(self._grips.values()) if grip.host == host and intent in grip.armed), None)
 
     def lease_on(self, host: str, become: Become | None = None) -> Lease:
         """Return the run's lease on ``host`` for changes with this privilege. The lease has no undo before ``arm``."""
@@ -322,7 +322,7 @@ class Hold:
         patience = max(1.0, min(ANSWER_S, self.lease_s / 3))
         heard = beat(grip.reached(self.open_host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
         grip.renewed = max(grip.renewed, sent)
-        titles = {one.name: one.title for one in self._locks if one.host == grip.host}
+        titles = {lock.name: lock.title for lock in self._locks if lock.host == grip.host}
         if not self._halt.is_set() and (lost := grip.taken_over_now(heard.fenced, titles)):
             self._ended("lock-lost", lost, grip.host)
         if heard.lapsed and grip.armed and not self._halt.is_set():

@@ -73,16 +73,16 @@ class Provenance:
 
         It is empty when an older version of Drillbook wrote the journal.
         """
-        found = cls()
+        provenance = cls()
         for event in events:
             match event.what:
                 case BackupProven(service=service, location=location, proof=proof):
-                    found.proven.append(Proven(service, Reference.parse(location), proof, str(event.step)))
+                    provenance.proven.append(Proven(service, Reference.parse(location), proof, str(event.step)))
                 case SourceProven(service=service, source=name, backup=backup, proof=proof):
-                    found.sources.append(ProvenSource(service, name, backup, proof, str(event.step)))
+                    provenance.sources.append(ProvenSource(service, name, backup, proof, str(event.step)))
                 case Done(facts=facts):
-                    found.remember(facts)
-        return found
+                    provenance.remember(facts)
+        return provenance
 
     def proofs(self, fault: str) -> frozenset[str]:
         """Return the names of the actions that verified the backups for the fault step ``fault``."""
@@ -100,7 +100,11 @@ class Provenance:
         Returns None when this is unknown.
         """
         equal = backup.equals(thing)
-        return equal or any(one.manifest == backup.manifest != "" and one.equals(thing) for one in self.made) or equal
+        return (
+            equal
+            or any(identity.manifest == backup.manifest != "" and identity.equals(thing) for identity in self.made)
+            or equal
+        )
 
     def pinned(self, action: Action, context: Context) -> Action:
         """Return a restore action whose parameter `from` contains the digest of the verified backup, so that it restores
@@ -195,7 +199,7 @@ class Provenance:
     def _comparison(self, action: Action, context: Context) -> Facts:
         """Raise StepFailed when the compared data is not the data that this run restored in the same place."""
         now, _ = measured(action, context) if self.made else (None, "")
-        before = [one for one in self.made if now and one.place == now.place]
+        before = [identity for identity in self.made if now and identity.place == now.place]
         if now and before and before[-1].equals(now) is False:
             raise StepFailed(
                 f"{service_of(action)} is not the data that this run restored",
@@ -262,7 +266,7 @@ def elsewhere(action: Action, context: Context, plan: Plan, facts: Facts) -> Fac
     restores = "made" in facts or isinstance(action, RestoresSource)
     proves = restores or action.COMPARES or action.COMPARES_WITH or action.name() in _recorders()
     name = service_of(action)
-    own = {plan.service, *(str(one.params.get("service") or "") for one in plan.probes)}
+    own = {plan.service, *(str(probe.params.get("service") or "") for probe in plan.probes)}
     if not proves or not name or any(context.same_service(name, one) for one in own - {""}):
         return {}
     return {OTHER_SERVICE: name}

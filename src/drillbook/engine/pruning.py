@@ -78,7 +78,7 @@ def _passed(result: Callable[[], Result]) -> bool:
 
 def _prune(stage: Stage, service: S3, folders: Callable[[], Iterable[Path]]) -> None:
     records = read(folders())
-    mine = [one for one in records.backups.values() if one.store == service.lock_name]
+    mine = [backup for backup in records.backups.values() if backup.store == service.lock_name]
     own = [one for one in mine if one.run == stage.run["id"]]
     if not own or service.keep is None:
         return
@@ -173,13 +173,13 @@ class Pruning:
 
         A backup that the store refuses to remove stays, and this is recorded.
         """
-        for one in backups:
+        for backup in backups:
             try:
-                self._remove(one)
+                self._remove(backup)
             except (Cancelled, TimeoutError, OSError) as error:
                 return f"the removal ended early, and the next run will continue it: {_said(error)}"
             except (DrillbookError, _NotPruned) as error:
-                self._leave(one, _said(error))
+                self._leave(backup, _said(error))
         return ""
 
     def _remove(self, backup: Recorded) -> None:
@@ -226,7 +226,7 @@ class Pruning:
             histories = [self.store.history(one.location.key + "/") for one in self.pruned]
         except (DrillbookError, TimeoutError):
             return None
-        return sum(one.size for history in histories for versions in history.values() for one in versions)
+        return sum(version.size for history in histories for versions in history.values() for version in versions)
 
 
 def _copy(backup: Recorded) -> bytes:

@@ -85,17 +85,19 @@ def read(folders: Iterable[Path]) -> Records:
     The newest run is read first. A later run records the pruning of a backup, so most removed backups are known before the
     run that wrote them is read.
     """
-    found, gone, plans = Records(), set[str](), _Plans()
+    records, gone, plans = Records(), set[str](), _Plans()
     for state in map(RunState, sorted(folders, key=lambda folder: folder.name, reverse=True)):
         data = _data(state)
         gone.update(_listed(data, PruningFinished, "pruned"))
-        found.begun.update(_listed(data, PruningStarted, "backups"))
-        _needs(found, state, data)
+        records.begun.update(_listed(data, PruningStarted, "backups"))
+        _needs(records, state, data)
         if _wrote(state.folder.name, data, gone):
-            _add(found, state, plans)
-    there = sorted(found.backups.items(), key=lambda item: item[1].run)  # the backups of one run, in the order of its steps
-    found.backups = {location: one for location, one in there if location not in gone}
-    return found
+            _add(records, state, plans)
+    there = sorted(
+        records.backups.items(), key=lambda item: item[1].run
+    )  # the backups of one run, in the order of its steps
+    records.backups = {location: one for location, one in there if location not in gone}
+    return records
 
 
 class _Plans:
@@ -140,19 +142,19 @@ def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
     return any(one.decode("utf-8", "replace") not in gone for one in own.findall(data))
 
 
-def _needs(found: Records, state: RunState, data: bytes) -> None:
+def _needs(records: Records, state: RunState, data: bytes) -> None:
     """Record that an unfinished run may still need the backups that its journal mentions. When the run is dead and its
     journal is damaged, store a message about the damage, too.
     """
     if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
         return
     if state.damage and not state.alive:
-        found.unreadable.append(state.damage)
+        records.unreadable.append(state.damage)
     for one in _REFERENCE.findall(data):
-        found.needed[one.decode("utf-8", "replace").partition("#")[0]] = state.folder.name
+        records.needed[one.decode("utf-8", "replace").partition("#")[0]] = state.folder.name
 
 
-def _add(found: Records, state: RunState, plans: _Plans) -> None:
+def _add(records: Records, state: RunState, plans: _Plans) -> None:
     """Record the backups that the run wrote, and the backups that it verified.
 
     Nothing is recorded from a damaged journal.
@@ -167,10 +169,10 @@ def _add(found: Records, state: RunState, plans: _Plans) -> None:
         if (step := steps.get(str(event.step))) is None:
             continue
         if step.proves_backup and (identity := Identity.read(done.facts.get("identity"))):
-            found.proven.add(identity.manifest)
+            records.proven.add(identity.manifest)
         if made := _made(state.folder, plan, step, event, done):
-            found.backups.setdefault(str(made.location), made)
-    found.proven |= {one.location.rpartition("=")[2] for one in contents(events, BackupProven)}
+            records.backups.setdefault(str(made.location), made)
+    records.proven |= {content.location.rpartition("=")[2] for content in contents(events, BackupProven)}
 
 
 def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done) -> Recorded | None:
@@ -204,5 +206,9 @@ def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done)
 
 def _bucket(inventory: Inventory, name: str) -> S3 | None:
     """Return the store that has the bucket ``name``. Returns None when no store or several stores have this bucket."""
-    found = {one.lock_name: one for one in inventory.services.values() if isinstance(one, S3) and one.bucket == name}
+    found = {
+        service.lock_name: service
+        for service in inventory.services.values()
+        if isinstance(service, S3) and service.bucket == name
+    }
     return next(iter(found.values())) if len(found) == 1 else None

@@ -213,7 +213,7 @@ class Recovery:
                 provenance=Provenance.of(history.events),
                 vouchers=self.vouchers,
                 added={step.id: step for step in added(history.events)},
-                accounts={(one.step.id, one.host): one.become for one in intents(history.events, plan.steps)},
+                accounts={(intent.step.id, intent.host): intent.become for intent in intents(history.events, plan.steps)},
             )
             yield stage, history
         finally:
@@ -388,7 +388,7 @@ def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
 
     The recovery must take these locks, too, because the run may still be alive on another machine.
     """
-    names = {(one.name, one.host) for one in plan.locks()}
+    names = {(lock.name, lock.host) for lock in plan.locks()}
     taken = {(what.name, str(event.host)) for event, what in each(history.events, LockTaken)}
     return tuple(LockName(name, host) for name, host in sorted(taken - names))
 

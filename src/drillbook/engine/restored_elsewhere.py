@@ -120,9 +120,9 @@ def _wanted(plan: Plan, intent: Intent) -> set[str]:
     )
 
 
-def _same_service(one: Plan, other: Plan, name: str) -> bool:
+def _same_service(plan: Plan, other: Plan, name: str) -> bool:
     """Return True when the services with the name ``name`` in the inventories of both plans are the same service."""
-    inventories = (one.inventory, other.inventory)
+    inventories = (plan.inventory, other.inventory)
     return all(name in inventory.services for inventory in inventories) and inventories[0].thing(name) == inventories[
         1
     ].thing(name)

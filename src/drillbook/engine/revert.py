@@ -332,7 +332,10 @@ def awaits_restore(stage: Stage) -> bool:
 
     The restore may then need temporary files of the run, such as a received log.
     """
-    return any(one.undo.kind == "restore" and not one.settled for one in intents(stage.journal.decisive(), stage.plan.steps))
+    return any(
+        intent.undo.kind == "restore" and not intent.settled
+        for intent in intents(stage.journal.decisive(), stage.plan.steps)
+    )
 
 
 def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:

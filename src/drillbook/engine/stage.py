@@ -55,8 +55,8 @@ class _Index:
     @classmethod
     def of(cls, plan: Plan) -> _Index:
         """Make the index of ``plan``."""
-        sure = (one for one in plan.phase("backup") if one.when is None and one.allow_failure is None)
-        return cls(plan, privilege.by_id(plan), tuple(one for one in sure if one.proves_backup))
+        sure = (step for step in plan.phase("backup") if step.when is None and step.allow_failure is None)
+        return cls(plan, privilege.by_id(plan), tuple(step for step in sure if step.proves_backup))
 
 
 @dataclass(slots=True)
@@ -236,9 +236,9 @@ class Stage:
             return frozenset()
         return frozenset(one.action for one in index.verifying if self._same_service(one, fault))
 
-    def _same_service(self, one: PlannedStep, other: PlannedStep) -> bool:
-        """Return True when the step ``one`` verifies a backup of the service in which the fault step ``other`` destroys data."""
-        verified = verified_service(self.plan.inventory, one)
+    def _same_service(self, step: PlannedStep, other: PlannedStep) -> bool:
+        """Return True when the step ``step`` verifies a backup of the service in which the fault step ``other`` destroys data."""
+        verified = verified_service(self.plan.inventory, step)
         return self.plan.inventory.same_thing(verified, str(other.params.get("service") or ""))
 
     def _traceparent(self, step: str, host: str) -> str:

@@ -119,14 +119,14 @@ class Held:
         """True when a run in the outermost ``with`` block was asked to stop. A request during the undo of its changes
         counts, too.
         """
-        return self.number != 0 or any(one.flag.is_set() and one.why == "aborted" for one in self._stops)
+        return self.number != 0 or any(stop.flag.is_set() and stop.why == "aborted" for stop in self._stops)
 
     @property
     def signalled(self) -> bool:
         """True when a signal arrived in the outermost ``with`` block. The value stays true after the block, so that the
         caller begins nothing new.
         """
-        return self.number != 0 or any(one.signal for one in self._stops)
+        return self.number != 0 or any(stop.signal for stop in self._stops)
 
     @contextmanager
     def back(self, stop: Stop) -> Iterator[None]:

@@ -165,7 +165,7 @@ def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
     """
     if stage.hold is None:
         return []
-    open_ones = [one.seq for one in intents(stage.journal.decisive(), stage.plan.steps) if not one.settled]
+    open_ones = [intent.seq for intent in intents(stage.journal.decisive(), stage.plan.steps) if not intent.settled]
     logs, failed = stage.hold.end(keep=open_ones, reach=reach)
     for host, log in logs.items():
         try:

@@ -72,7 +72,7 @@ def refused(stage: Stage) -> list[Finding]:
 def ways(stage: Stage) -> Iterator[Way]:
     """Yield the accounts of all steps and probes that cannot list their commands, for each host."""
     plan = stage.plan
-    watched = [one.step or one.probe for one in plan.guard.conditions]
+    watched = [condition.step or condition.probe for condition in plan.guard.conditions]
     for step in (*plan.steps, *plan.probes, *(one for one in watched if one)):
         for host in plan.hosts():
             if privilege.acts(plan, step, host):
@@ -124,7 +124,7 @@ def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator
     yield from BARES
     if needs.scripted:
         return
-    folders = [folder.rstrip("/") for one in _services(stage, step, host) if (folder := getattr(one, "bin", ""))]
+    folders = [folder.rstrip("/") for service in _services(stage, step, host) if (folder := getattr(service, "bin", ""))]
     yield from (((f"{folder}/{name}", ANY),) for folder in folders or [""] for name in needs.commands if folder)
     yield from (((name, ANY),) for name in needs.commands if not folders)
     yield from (tuple((name, ANY) for name in group) for group in needs.either if not MANAGERS & {*group})

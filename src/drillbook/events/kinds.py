@@ -12,10 +12,10 @@ from drillbook.events.content import Content, Unknown
 
 KINDS = MappingProxyType(
     {
-        found.KIND: found
+        var.KIND: var
         for module in (runs, steps, probes, holds, campaigns)
-        for found in vars(module).values()
-        if isinstance(found, type) and issubclass(found, Content) and found.__module__ == module.__name__ and found.KIND
+        for var in vars(module).values()
+        if isinstance(var, type) and issubclass(var, Content) and var.__module__ == module.__name__ and var.KIND
     }
 )
 """All kinds of events that this version knows, in the order of `docs/journal.md`."""

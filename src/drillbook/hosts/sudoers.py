@@ -75,10 +75,10 @@ def allows_all(rules: str, account: str) -> bool:
         return False
     entries = re.split(r"^Sudoers entry:.*$", rules, flags=re.MULTILINE)[1:]
     return any(
-        (users := re.search(r"^ +RunAsUsers: (.*)$", one, re.MULTILINE))
+        (users := re.search(r"^ +RunAsUsers: (.*)$", entry, re.MULTILINE))
         and {"ALL", account} & set(users[1].split(", "))
-        and re.search(r"^\tALL$", one, re.MULTILINE)
-        for one in entries
+        and re.search(r"^\tALL$", entry, re.MULTILINE)
+        for entry in entries
     )
 
 

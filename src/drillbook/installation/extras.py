@@ -109,8 +109,8 @@ def extra_of(module: str) -> str:
 
 def adding(extra: str) -> str:
     """Return a hint with the command that adds ``extra`` to this installation."""
-    found = current()
-    return f"{found}; to add it: {found.adding(extra)}"
+    installation = current()
+    return f"{installation}; to add it: {installation.adding(extra)}"
 
 
 def missing(extra: str, module: str, what: str = "this") -> MissingExtra:

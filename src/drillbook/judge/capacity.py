@@ -35,5 +35,5 @@ def points(result: Result) -> list[Point]:
 
 def capacity(result: Result, events: Sequence[Event], plan: Plan) -> tuple[Outlook, ...]:
     """Predict the growth of each measured service, from this run and from the earlier runs that its journal records."""
-    earlier = [Point.model_validate(one) for what in contents(events, CapacityHistory) for one in what.points]
+    earlier = [Point.model_validate(point) for what in contents(events, CapacityHistory) for point in what.points]
     return outlooks(points(result), earlier, plan.objectives.get("rto"))

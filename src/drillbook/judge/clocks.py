@@ -87,7 +87,7 @@ def _by_state(result: Figures) -> None:
     If no injection is proven, the finding `no-outage-seen` is removed. If it is not even known that a fault was
     injected, a reason replaces all figures of the disruption.
     """
-    if not any(one.injection is Injection.INJECTED for one in result.faults):
+    if not any(fault.injection is Injection.INJECTED for fault in result.faults):
         result.findings = [one for one in result.findings if one.code != "no-outage-seen"]
     why = faultstate.withheld(result.faults)
     if not why:

@@ -73,10 +73,12 @@ def reduced(result: Result) -> ComparedRun:
         tool=result.tool,
         plan_digest=result.plan_digest,
         figures={key: _figure(result, key) for key in FIGURES},
-        findings=tuple((one.code, one.title.partition(f"; {RECOVERED}")[0]) for one in result.findings),
+        findings=tuple((finding.code, finding.title.partition(f"; {RECOVERED}")[0]) for finding in result.findings),
         steps=tuple(ComparedStep.model_validate(step.model_dump(exclude={"facts"})) for step in result.steps),
-        targets={key: one.target_s for key, one in result.objectives.items()},
-        unverified=tuple(key for key, one in result.objectives.items() if one.met is None and one.measured_s is not None),
+        targets={key: objective.target_s for key, objective in result.objectives.items()},
+        unverified=tuple(
+            key for key, objective in result.objectives.items() if objective.met is None and objective.measured_s is not None
+        ),
     )
 
 
@@ -85,7 +87,7 @@ def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
 
     Return None when the journal records no earlier run.
     """
-    earlier = [ComparedRun.model_validate(one) for what in contents(events, EarlierRuns) for one in what.runs]
+    earlier = [ComparedRun.model_validate(run) for what in contents(events, EarlierRuns) for run in what.runs]
     if not earlier:
         return None
     last, now = earlier[0], reduced(result)
@@ -101,11 +103,11 @@ def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
         figures=tuple(_change(key, last, now) for key in FIGURES if _known(key, last, now)),
         added=tuple(_told(step) for key, step in present.items() if key not in before),
         removed=tuple(_told(step) for key, step in before.items() if key not in present),
-        paced=tuple(_paced(present, [_steps(one.steps) for one in earlier])),
+        paced=tuple(_paced(present, [_steps(run.steps) for run in earlier])),
         new_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(new - old)),
         gone_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(old - new)),
         targets=tuple(_targets(last, now)),
-        older=tuple(one.run for one in earlier[1:]),
+        older=tuple(run.run for run in earlier[1:]),
     )
 
 
@@ -126,7 +128,7 @@ def _figure(result: Result, key: str) -> tuple[float | None, float | None]:
 
 
 def _known(key: str, last: ComparedRun, now: ComparedRun) -> bool:
-    return any(one.figures.get(key, (None, None))[0] is not None for one in (last, now))
+    return any(run.figures.get(key, (None, None))[0] is not None for run in (last, now))
 
 
 def _change(key: str, last: ComparedRun, now: ComparedRun) -> FigureChange:

@@ -70,5 +70,5 @@ def _seen(events: Sequence[Event], what: AlertFiring | AlertReceived, clock: flo
     error = seconds if what.error_s is None else what.error_s
     if seconds + error < 0:
         return Detected(None, None, f"the alert {what.alert} fired {-seconds:.3f} s before the disruption")
-    left = next((one for one in contents(events, AlertRemains) if one.alert == what.alert), None)
+    left = next((content for content in contents(events, AlertRemains) if content.alert == what.alert), None)
     return Detected(max(0.0, seconds), error, left.message if left else None, missed=left is not None)

@@ -107,7 +107,8 @@ def begun(found: Sequence[FaultResult]) -> float | None:
     Faults that are proven to have changed nothing do not count.
     """
     return min(
-        (one.since_s for one in found if one.since_s is not None and one.injection is not Injection.NEVER), default=None
+        (fault.since_s for fault in found if fault.since_s is not None and fault.injection is not Injection.NEVER),
+        default=None,
     )
 
 
@@ -116,7 +117,7 @@ def withheld(found: Sequence[FaultResult]) -> str:
 
     The reason is empty when a fault was injected, even if the injection is not proven.
     """
-    if any(one.injection in _HAPPENED for one in found):
+    if any(fault.injection in _HAPPENED for fault in found):
         return ""
-    unknown = next((one for one in found if one.injection is Injection.UNKNOWN), None)
+    unknown = next((fault for fault in found if fault.injection is Injection.UNKNOWN), None)
     return unknown.why if unknown else "no fault was injected"

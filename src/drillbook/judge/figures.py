@@ -69,9 +69,9 @@ class Figures:
         If the controller was suspended during ``span``, a reason replaces the figure. ``span``: first and last moment of the
         measurement, on the run's clock.
         """
-        asleep = [one for one in self.sleeps if span and one.before < span[1] and one.after > span[0]]
+        asleep = [sleep for sleep in self.sleeps if span and sleep.before < span[1] and sleep.after > span[0]]
         if asleep and (figure.seconds is not None or figure.missed):
-            seconds = sum(one.seconds for one in asleep)
+            seconds = sum(sleep.seconds for sleep in asleep)
             figure = Figure(None, None, f"the controller was suspended for {seconds:.3f} s")
             self.slept = max(self.slept, seconds)
         self.clocks[clock] = _round(figure.seconds)

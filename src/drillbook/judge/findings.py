@@ -49,7 +49,7 @@ def findings(
                 place = {"step": event.step, "host": event.host}
                 found += [Finding.model_validate(one).model_copy(update=place) for one in told]
     found += figures.findings
-    found += shortfall.findings([one.result for one in views])
+    found += shortfall.findings([view.result for view in views])
     found += notes.findings(events, found)
     found = [_with_cause(one, events) for one in found]
     # A run that ended before the disruption has one finding with the reason, not a finding for every objective.
@@ -106,9 +106,11 @@ def _unproven(events: Sequence[Event], faults: Sequence[FaultResult]) -> list[Fi
     if not any(what.phase == "inject" for what in contents(events, PhaseStarted)):
         return []
     return [
-        finding("fault-unproven", step=one.step, host=one.host, measured=one.why, wanted="proof that the fault is active")
-        for one in faults
-        if one.injection is not Injection.INJECTED
+        finding(
+            "fault-unproven", step=fault.step, host=fault.host, measured=fault.why, wanted="proof that the fault is active"
+        )
+        for fault in faults
+        if fault.injection is not Injection.INJECTED
     ]
 
 

@@ -56,7 +56,7 @@ def _view(history: History) -> RunView:
         timeline=Timeline(
             seconds=figures.end, phases=stop.spans(own, end), probes=figures.tracks, marks=marks, zero=_zero(events[0])
         ),
-        steps=tuple(_step_as_called(one, first.program) for one in views),
+        steps=tuple(_step_as_called(view, first.program) for view in views),
         journal_events=len(events),
         journal_head=history.head,
         torn=history.torn,
@@ -64,7 +64,7 @@ def _view(history: History) -> RunView:
         program=first.program,
         inventory=first.inventory,
         routine=first.routine,
-        notes=tuple(_note_as_called(one, first.program) for one in notes.notes(own)),
+        notes=tuple(_note_as_called(note, first.program) for note in notes.notes(own)),
         lease_logs=notes.lease_logs(events),
         comparison=comparison.comparison(result, events),
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
@@ -110,7 +110,8 @@ def _result(
     left = [_undo_as_called(one, first.program) for one in residue.residue(events, plan)]
     goals = objectives(plan, figures, unverified(views, own))
     found = [
-        _as_called(mended(one, events), first.program) for one in findings(own, plan, figures, goals, left, views=views)
+        _as_called(mended(finding, events), first.program)
+        for finding in findings(own, plan, figures, goals, left, views=views)
     ]
     ending, reason = verdict(own, views, goals, found)
     result = Result(
@@ -146,9 +147,9 @@ def _undo_as_called(left: Residue, program: str) -> Residue:
     return left.model_copy(update={"by_hand": as_called(left.by_hand, program)})
 
 
-def _as_called(found: Finding, program: str) -> Finding:
-    """Copy the finding ``found``. Write the name ``program`` at the start of each Drillbook command in its remedy."""
-    return found.model_copy(update={"remedy": as_called(found.remedy, program)})
+def _as_called(finding: Finding, program: str) -> Finding:
+    """Copy the finding ``finding``. Write the name ``program`` at the start of each Drillbook command in its remedy."""
+    return finding.model_copy(update={"remedy": as_called(finding.remedy, program)})
 
 
 def _step_as_called(step: StepView, program: str) -> StepView:

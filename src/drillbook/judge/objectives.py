@@ -62,14 +62,14 @@ def objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[str
             reason, met = f"{measured:.3f} s is within {target:g} s only when its error of {error:.3f} s is ignored", None
         clock = BY_ALERT if key == "detect" and detection.expected(plan) else CLOCK_OF[key]
         clock = figures.rpo_clock or clock if key == "rpo" else clock
-        one = Objective(target_s=target, measured_s=measured, error_s=error, met=met, reason=reason, clock=clock)
+        objective = Objective(target_s=target, measured_s=measured, error_s=error, met=met, reason=reason, clock=clock)
         if key == "rpo" and figures.lost_writes is not None:
-            one = one.model_copy(
+            objective = objective.model_copy(
                 update={
                     "lost_writes": figures.lost_writes,
                     "acknowledged_writes": figures.acknowledged,
                     "lost_numbers": tuple(figures.lost_numbers),
                 }
             )
-        result[key] = one
+        result[key] = objective
     return result

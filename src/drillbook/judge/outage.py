@@ -95,7 +95,9 @@ class Look:
         after the last bad sample. It counts only if it ends before ``limit``, and if enough good samples follow. A bad
         sample counts only if it ends before the cleanup or undo begins. A good sample must only start before that time.
         """
-        samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
+        samples = [
+            sample for sample in all_of_it if sample.end < self.cleaned or (sample.ok and sample.start < self.cleaned)
+        ]
         bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
         if not bad:
             return None
@@ -129,18 +131,18 @@ class Look:
         last long enough to prove a recovery, only a longer gap counts as long.
         """
         begin = good[0]
-        for one, following in pairwise(good):
-            hole = min(following.start, self.limit) - one.start
-            lasted = one.end - begin.start >= self.enough
+        for sample, following in pairwise(good):
+            hole = min(following.start, self.limit) - sample.start
+            lasted = sample.end - begin.start >= self.enough
             if hole > (silent_s if lasted else hole_s)(self.every, self.timeout):
                 begin = following
-        return min((one for one in good if one.start >= begin.start), key=lambda one: one.end)
+        return min((sample for sample in good if sample.start >= begin.start), key=lambda sample: sample.end)
 
     def _unwatched(self, last: Sample) -> str:
         """Return the reason why the state after the last bad sample is unknown. The result is empty when samples show
         that state.
         """
-        missed = [one for one in self.unheard if last.start < one.start < self.limit]
+        missed = [sample for sample in self.unheard if last.start < sample.start < self.limit]
         return f"was not measured from {missed[0].start:.3f} s on, because the controller itself stalled" if missed else ""
 
     def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:

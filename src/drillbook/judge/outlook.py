@@ -66,17 +66,25 @@ def outlooks(own: Sequence[Point], earlier: Sequence[Point], rto_target_s: float
     The predictions use the sizes in this run (``own``) and in ``earlier`` runs.
     """
     return tuple(
-        _outlook(one, [*(old for old in earlier if old.service == one.service and old.run != one.run), one], rto_target_s)
-        for one in own
+        _outlook(
+            point, [*(old for old in earlier if old.service == point.service and old.run != point.run), point], rto_target_s
+        )
+        for point in own
     )
 
 
 def _outlook(now: Point, points: Sequence[Point], target: float | None) -> Outlook:
-    points = sorted(points, key=lambda one: one.at)
-    line = fit([(_days(one.at, now.at), float(one.bytes)) for one in points])
+    points = sorted(points, key=lambda point: point.at)
+    line = fit([(_days(point.at, now.at), float(point.bytes)) for point in points])
     flat = _no_growth(line, len(points))
-    restores = [one for one in points if one.drill == now.drill and one.restore_s and one.rto_s and one.bytes > 0]
-    rate = sum(one.bytes for one in restores) / sum(one.restore_s or 0.0 for one in restores) if restores else None
+    restores = [
+        point for point in points if point.drill == now.drill and point.restore_s and point.rto_s and point.bytes > 0
+    ]
+    rate = (
+        sum(restore.bytes for restore in restores) / sum(restore.restore_s or 0.0 for restore in restores)
+        if restores
+        else None
+    )
     return Outlook(
         service=now.service,
         points=len(points),
@@ -122,8 +130,8 @@ def _outgrows(now: Point, line: Line | None, flat: str | None, restores: Sequenc
         return When(reason=f"{len(restores)} of the runs measured a restore and its RTO; at least {FEWEST} are needed")
     if line is None or flat:
         return When(reason=flat)
-    per_byte = [(one.restore_s or 0.0) / one.bytes for one in restores]
-    rest = [max(0.0, (one.rto_s or 0.0) - (one.restore_s or 0.0)) for one in restores]
+    per_byte = [(restore.restore_s or 0.0) / restore.bytes for restore in restores]
+    rest = [max(0.0, (restore.rto_s or 0.0) - (restore.restore_s or 0.0)) for restore in restores]
     mean = sum(per_byte) / len(per_byte)
     scatter = math.sqrt(sum((one - mean) ** 2 for one in per_byte) / (len(per_byte) - 1))
     error = student(len(per_byte) - 1) * scatter / math.sqrt(len(per_byte))

@@ -80,5 +80,5 @@ def settled(events: Sequence[Event]) -> Settled | None:
     kept = next(
         (end.kept for later, end in each(events, RecoveryFinished) if later.seq > event.seq and end.kept is not None), ()
     )
-    changes = tuple(SettledChange.model_validate(one) for one in what.changes)
+    changes = tuple(SettledChange.model_validate(change) for change in what.changes)
     return Settled(at=event.at, by=what.by, reason=what.reason, changes=changes, approval=what.approval, kept=kept)

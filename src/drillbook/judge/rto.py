@@ -291,15 +291,17 @@ def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Fi
     Return an empty list if there is no such service.
     """
     if (waited := _settling(events)) and waited.interrupted:
-        return [_not_good_again(waited, None, f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
+        return [
+            _not_good_again(waited, None, f"the last bad sample began at {sample.start:.3f} s") for sample in left if sample
+        ][:1]
     return [
         finding(
             "not-recovered",
             wanted="good again after the drill's own cleanup and undo",
-            measured=f"the last bad sample began at {one.start:.3f} s",
+            measured=f"the last bad sample began at {sample.start:.3f} s",
         )
-        for one in left
-        if one
+        for sample in left
+        if sample
     ][:1]
 
 

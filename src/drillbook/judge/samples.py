@@ -124,7 +124,7 @@ class CanaryRecord:
     def samples(self) -> list[Sample]:
         """Return the canary's writes as samples like those of an availability probe, in the order in which they were sent."""
         good = [Sample(write.sent, write.acknowledged, ok=True, why=None) for write in self.acknowledged]
-        return sorted([*good, *self.refused], key=lambda one: one.start)
+        return sorted([*good, *self.refused], key=lambda sample: sample.start)
 
 
 def _started(events: Sequence[Event], kind: str) -> dict[str, ProbeStarted]:
@@ -137,7 +137,9 @@ def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
     A sample is left out when the controller stalled and so could not receive its answer.
     """
     missed = unheard_of(events)
-    return {probe: [one for one in samples if one not in missed[probe]] for probe, samples in _asked(events).items()}
+    return {
+        probe: [sample for sample in samples if sample not in missed[probe]] for probe, samples in _asked(events).items()
+    }
 
 
 def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
@@ -151,9 +153,9 @@ def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
 
 def _unheard(samples: Iterable[Sample], started: ProbeStarted, stalls: Stalls) -> list[Sample]:
     return [
-        one
-        for one in samples
-        if stalls.spans and not one.ok and unheard(one, started.timeout_s, stalls.during(one.start, one.end))
+        sample
+        for sample in samples
+        if stalls.spans and not sample.ok and unheard(sample, started.timeout_s, stalls.during(sample.start, sample.end))
     ]
 
 
@@ -186,13 +188,13 @@ def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> Canar
                 error = what.error or None
                 survivors = None if error else Numbers(what.ranges or ())
     acknowledged.sort(key=lambda write: write.number)
-    refused.sort(key=lambda one: one.start)
+    refused.sort(key=lambda sample: sample.start)
     missed = _unheard(refused, started, Stalls.of(events))
     return CanaryRecord(
         probe,
         started.every_s,
         tuple(acknowledged),
-        tuple(one for one in refused if one not in missed),
+        tuple(sample for sample in refused if sample not in missed),
         tuple(missed),
         survivors,
         error,
@@ -274,8 +276,8 @@ def _canary_track(begun: ProbeStarted, record: CanaryRecord, error: str | None) 
         (write.sent, write.acknowledged, "unproven" if known is None else "kept" if write.number in known else "lost")
         for write in record.acknowledged
     ]
-    points += [(one.start, one.start, "refused") for one in record.refused]
-    points += [(one.start, one.start, "unheard") for one in record.unheard]
+    points += [(sample.start, sample.start, "refused") for sample in record.refused]
+    points += [(sample.start, sample.start, "unheard") for sample in record.unheard]
     latencies = sorted(write.acknowledged - write.sent for write in record.acknowledged)
     return ProbeTrack(
         probe=begun.probe,

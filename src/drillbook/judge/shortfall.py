@@ -99,20 +99,20 @@ def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
     One removal is compared with one later restore of the same kind. A table is left out if several steps removed or restored
     it, or parts of it, because nobody knows which rows these steps have in common.
     """
-    done = [(number, one) for number, one in enumerate(steps) if one.status == "done"]
+    done = [(number, outcome) for number, outcome in enumerate(steps) if outcome.status == "done"]
     removed, restored = _by_data(done, REMOVED), _by_data(done, RESTORED)
     found = []
     for data, back in restored.items():
         gone = removed.get(data, [])
         if len(gone) == len(back) == 1 and gone[0].what == back[0].what and gone[0].number < back[0].number:
             found.append(Shortfall(back[0].what, gone[0].rows, back[0].rows, back[0].step))
-    found += [one for _, step in done for one in _replaced(step)]
-    return [one for one in found if one.restored < one.removed]
+    found += [shortfall for _, step in done for shortfall in _replaced(step)]
+    return [shortfall for shortfall in found if shortfall.restored < shortfall.removed]
 
 
 def counted(steps: Iterable[Outcome]) -> bool:
     """Return True when a step removed or restored data that no canary counts. A loss of such data may go unnoticed."""
-    return any(one.status == "done" and (one.facts.get(REMOVED) or one.facts.get(RESTORED)) for one in steps)
+    return any(step.status == "done" and (step.facts.get(REMOVED) or step.facts.get(RESTORED)) for step in steps)
 
 
 def findings(steps: Iterable[Outcome]) -> list[Finding]:
@@ -125,20 +125,20 @@ def findings(steps: Iterable[Outcome]) -> list[Finding]:
             "references-broken",
             wanted="a partner for each row that refers to another",
             measured=f"restored without a check of the present rows (NOT VALID): {', '.join(map(str, names))}",
-            step=one.id,
+            step=step.id,
         )
-        for one in steps
-        if one.status == "done" and isinstance(names := one.facts.get(BROKEN), list | tuple) and names
+        for step in steps
+        if step.status == "done" and isinstance(names := step.facts.get(BROKEN), list | tuple) and names
     ]
     return broken + [
         finding(
             "removed-data-missing",
-            wanted=f"all {one.removed} {one.what}",
-            measured=one.counts,
-            title=REPLACING if one.replaced else "",
-            step=one.step,
+            wanted=f"all {shortfall.removed} {shortfall.what}",
+            measured=shortfall.counts,
+            title=REPLACING if shortfall.replaced else "",
+            step=shortfall.step,
         )
-        for one in shortfalls(steps)
+        for shortfall in shortfalls(steps)
     ]
 
 
@@ -155,9 +155,9 @@ def _by_data(done: Iterable[tuple[int, Outcome]], fact: str) -> dict[str, list[_
     table.
     """
     found: dict[str, list[_Count]] = {}
-    for number, one in done:
-        for what, rows in _counts(one.facts.get(fact)):
-            found.setdefault(what.partition(NARROWED)[0], []).append(_Count(number, one.id, what, rows))
+    for number, outcome in done:
+        for what, rows in _counts(outcome.facts.get(fact)):
+            found.setdefault(what.partition(NARROWED)[0], []).append(_Count(number, outcome.id, what, rows))
     return found
 
 

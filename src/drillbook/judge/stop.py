@@ -26,9 +26,11 @@ def early_end(own: Sequence[Event], plan: Plan) -> EarlyEnd | None:
         return None
     event, what = first
     before = Events(one for one in own if one.seq < event.seq)
-    later = tuple(dict.fromkeys(one.phase for one in contents([one for one in own if one.seq > event.seq], PhaseStarted)))
+    later = tuple(
+        dict.fromkeys(content.phase for content in contents([one for one in own if one.seq > event.seq], PhaseStarted))
+    )
     known = phases(before)
-    repeated = {one.phase for one in known if one.phase in later}
+    repeated = {result.phase for result in known if result.phase in later}
     return EarlyEnd(
         at=event.clock,
         phases=_with_stop(known, before) if what.why == ABORTED else known,
@@ -61,4 +63,6 @@ def _with_stop(known: Sequence[PhaseResult], before: Sequence[Event]) -> tuple[P
         return tuple(known)
     failed = {event.step or "" for event, what in each(before, Failed) if what.outcome != "cancelled" and not what.allowed}
     own = any(step.partition(".")[0] == last.phase for step in failed)
-    return tuple(known) if own else (*(one for one in done if one), last.model_copy(update={"status": "interrupted"}))
+    return (
+        tuple(known) if own else (*(result for result in done if result), last.model_copy(update={"status": "interrupted"}))
+    )

@@ -48,7 +48,7 @@ def _why_failed(steps: Sequence[StepView], objectives: dict[str, Objective], fin
         broken = ("failed", "error") if view.phase in ("backup", "restore") else ("failed",)
         if view.phase != "inject" and view.result.status in broken:
             return f"{view.result.id} {view.result.action} failed: {view.message.splitlines()[0] if view.message else ''}"
-    fatal = [one for one in findings if one.code in ("not-recovered", "hole-in-survivors", "references-broken")]
+    fatal = [finding for finding in findings if finding.code in ("not-recovered", "hole-in-survivors", "references-broken")]
     if fatal:
         return fatal[0].title
     missed = [key.upper() for key, objective in objectives.items() if objective.met is False]
@@ -58,7 +58,7 @@ def _why_failed(steps: Sequence[StepView], objectives: dict[str, Objective], fin
 def _why_unknown(
     steps: Sequence[StepView], objectives: dict[str, Objective], findings: Sequence[Finding], doubt: str | None
 ) -> str:
-    doubtful = [one for one in findings if one.code in _DOUBTS]
+    doubtful = [finding for finding in findings if finding.code in _DOUBTS]
     if doubtful:
         return doubtful[0].title
     open_steps = [view for view in steps if view.result.status in BAD]

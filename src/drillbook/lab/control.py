@@ -103,8 +103,14 @@ def status(folder: Path) -> LabStatus:
         return LabStatus(folder, running=False, standing=False, healthy=False, identity="", pid=None, components=())
     running = processes.alive(lab.pid, lab.started)
     components = tuple(_ssh(lab)) + tuple(_programs(lab))
-    expected = [one.up for one in components if not one.standby and (one.host != "db-2" or one.name == "ssh")]
-    standing = running and lab.ready and all(one.up for one in components if one.name in ("ssh", "supervisor"))
+    expected = [
+        component.up
+        for component in components
+        if not component.standby and (component.host != "db-2" or component.name == "ssh")
+    ]
+    standing = (
+        running and lab.ready and all(component.up for component in components if component.name in ("ssh", "supervisor"))
+    )
     healthy = standing and all(expected) and serve.api_is_healthy(lab)
     return LabStatus(folder, running, standing, healthy, lab.identity, lab.pid if running else None, components)
 

@@ -103,7 +103,10 @@ class Collection:
         """Write points, replacing existing points with the same ids."""
         self._update(
             edge.UpdateOperation.upsert_points(
-                [edge.Point(id=one["id"], vector=_in(one["vector"]), payload=one.get("payload") or {}) for one in points]
+                [
+                    edge.Point(id=point["id"], vector=_in(point["vector"]), payload=point.get("payload") or {})
+                    for point in points
+                ]
             )
         )
 
@@ -125,12 +128,12 @@ class Collection:
                 with_vector=asked.get("with_vector", False),
             )
         )
-        return {"points": [_out(one) for one in records], "next_page_offset": _id(following)}
+        return {"points": [_out(record) for record in records], "next_page_offset": _id(following)}
 
     def retrieve(self, asked: Params) -> list[Params]:
         """Return the requested points that exist."""
         records = self.shard.retrieve(asked["ids"], asked.get("with_payload", True), asked.get("with_vector", False))
-        return [_out(one) for one in records]
+        return [_out(record) for record in records]
 
     def query(self, asked: Params) -> Params:
         """Return the points that are nearest to the requested vector, with their scores."""

@@ -60,8 +60,8 @@ class Collections:
     def close(self) -> None:
         """Close all collections. This flushes their data to disk."""
         with self._lock:
-            for one in self._all.values():
-                one.shard.close()
+            for collection in self._all.values():
+                collection.shard.close()
             self._all = {}
 
     def do(self, method: str, path: str, body: Params) -> Any:

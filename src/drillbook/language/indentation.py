@@ -80,12 +80,12 @@ def _misplaced(lines: Sequence[str], line: int) -> tuple[str, str] | None:
     """Explain an entry of a list, or a key, whose indentation is that of no list and no mapping above it."""
     text, indent = lines[line].lstrip(), _indent(lines[line])
     listed = bool(_DASH.match(text))
-    fitting = [one for one in _levels(lines, line) if one.listed == listed]
-    if not fitting or any(one.indent == indent for one in fitting) or not (listed or _KEY.match(text)):
+    fitting = [level for level in _levels(lines, line) if level.listed == listed]
+    if not fitting or any(level.indent == indent for level in fitting) or not (listed or _KEY.match(text)):
         return None
-    near = sorted(fitting, key=lambda one: (abs(one.indent - indent), -one.line))[:2]
+    near = sorted(fitting, key=lambda level: (abs(level.indent - indent), -level.line))[:2]
     what = "list" if listed else "key"
-    places = ", or ".join(f"by {_spaces(one.indent)}, like line {one.line}" for one in near)
+    places = ", or ".join(f"by {_spaces(level.indent)}, like line {level.line}" for level in near)
     return (
         f"wrong indentation: this line has {_spaces(indent)} before it, which matches no {what} above it",
         f"indent this line {places}",
@@ -99,13 +99,16 @@ def _levels(lines: Sequence[str], end: int) -> list[_Level]:
         if not _means(lines[number]):
             continue
         indent, text = _indent(lines[number]), lines[number].lstrip()
-        found = [one for one in found if one.indent <= indent]
+        found = [level for level in found if level.indent <= indent]
         while dash := _DASH.match(text):
-            found = [*(one for one in found if (one.indent, one.listed) != (indent, True)), _Level(indent, True, number + 1)]
+            found = [
+                *(level for level in found if (level.indent, level.listed) != (indent, True)),
+                _Level(indent, True, number + 1),
+            ]
             indent, text = indent + dash.end(), text[dash.end() :]
         if _KEY.match(text):
             found = [
-                *(one for one in found if (one.indent, one.listed) != (indent, False)),
+                *(level for level in found if (level.indent, level.listed) != (indent, False)),
                 _Level(indent, False, number + 1),
             ]
     return found

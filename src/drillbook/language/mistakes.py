@@ -33,8 +33,8 @@ class Mistakes:
         """Raise the first mistake if there is any. The error contains the other mistakes. Of several mistakes about the same
         absent service, only the first is reported.
         """
-        absent = [one.absent for one in self.found]
-        found = [one for index, one in enumerate(self.found) if not one.absent or one.absent not in absent[:index]]
+        absent = [error.absent for error in self.found]
+        found = [error for index, error in enumerate(self.found) if not error.absent or error.absent not in absent[:index]]
         if found:
             first, *others = found
             first.others = tuple(others)

@@ -130,14 +130,16 @@ class Document:
         not reported either.
         """
         details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        deepest = [self._place(one, place) for one in details]
-        misspelt = {self._place(one, place)[:-1] for one in details if one["type"] == "extra_forbidden"}
+        deepest = [self._place(detail, place) for detail in details]
+        misspelt = {self._place(detail, place)[:-1] for detail in details if detail["type"] == "extra_forbidden"}
         told: dict[Place, SourceError] = {}
-        for one in details:
-            held = self._place(one, place)
-            follows = one["type"] == "too_short" and any(len(held) < len(at) and at[: len(held)] == held for at in deepest)
-            if held not in told and not follows and not (one["type"] == "missing" and held[:-1] in misspelt):
-                told[held] = self._explained(one, model, place, held)
+        for detail in details:
+            held = self._place(detail, place)
+            follows = detail["type"] == "too_short" and any(
+                len(held) < len(at) and at[: len(held)] == held for at in deepest
+            )
+            if held not in told and not follows and not (detail["type"] == "missing" and held[:-1] in misspelt):
+                told[held] = self._explained(detail, model, place, held)
         first, *others = told.values()
         first.others = tuple(others)
         return first

@@ -114,7 +114,7 @@ class Messenger:
         if result.settled:
             self._tell("residue", wording.settled(self.plan, result.run, result.settled, self.report))
         elif result.residue:
-            self._tell("residue", wording.residue(self.plan, self.run, [one.model_dump() for one in result.residue]))
+            self._tell("residue", wording.residue(self.plan, self.run, [residue.model_dump() for residue in result.residue]))
         else:
             self._tell("end", wording.end(self.plan, result, self.report, recovered=True))
         self._settle()

@@ -43,7 +43,7 @@ class _Overhearing(logging.Handler):
 def prepare() -> None:
     """Load apprise before the first message is sent, because this is slow. Raises NotDelivered when it is not installed."""
     LOGGER.propagate = False
-    if not any(isinstance(one, _Overhearing) for one in LOGGER.handlers):
+    if not any(isinstance(handler, _Overhearing) for handler in LOGGER.handlers):
         LOGGER.addHandler(_Overhearing(logging.WARNING))
     if "apprise" in sys.modules:
         return
@@ -101,7 +101,7 @@ def kind_of(way: Secret) -> str:
     it may be secret. The result is empty when the URL cannot be read from its source.
     """
     try:
-        found = re.match(r"[a-z][a-z0-9+]{1,20}(?=://)", way.reveal().strip())
+        match = re.match(r"[a-z][a-z0-9+]{1,20}(?=://)", way.reveal().strip())
     except SecretError:
         return ""
-    return found[0] if found else ""
+    return match[0] if match else ""

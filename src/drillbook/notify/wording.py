@@ -99,7 +99,10 @@ def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
     """Return the message about a run that a person closed although some changes were not undone. It names the person, the
     reason, and the checked state of each change.
     """
-    lines = [f"- {one.host}: {one.what}: {one.proof}" + (f", {one.detail}" if one.detail else "") for one in closed.changes]
+    lines = [
+        f"- {change.host}: {change.what}: {change.proof}" + (f", {change.detail}" if change.detail else "")
+        for change in closed.changes
+    ]
     second = [f"approved by {closed.approval['principal']}"] if closed.approval else []
     return _message(
         plan,
@@ -123,7 +126,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
     """
     how = "recovered; all changes are undone" if recovered else str(result.verdict)
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
-    found = [one for one in findings_of(result) if one.severity != Severity.INFORMATION]
+    found = [finding for finding in findings_of(result) if finding.severity != Severity.INFORMATION]
     weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
     return _message(
         plan,
@@ -134,7 +137,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
             f"verdict: {result.verdict}: {result.reason}",
             *(objective(key, one, told.get(key)) for key, one in result.objectives.items()),
             f"findings: {len(found)}",
-            *_few([f"- {one.severity}: {one.title}" for one in found]),
+            *_few([f"- {finding.severity}: {finding.title}" for finding in found]),
             f"report: {report}",
         ],
         weight,

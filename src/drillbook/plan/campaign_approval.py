@@ -54,7 +54,7 @@ class Approval(Signed):
         """Return the text to be signed: JSON with a line for each site, so that people can read and compare it."""
         head = json.dumps(self.model_dump(mode="json", exclude={"sites"}), ensure_ascii=False, sort_keys=True)
         lines = (
-            f"{json.dumps(name)}: {canonical(one.model_dump(mode='json')).decode()}" for name, one in self.sites.items()
+            f"{json.dumps(name)}: {canonical(line.model_dump(mode='json')).decode()}" for name, line in self.sites.items()
         )
         return (head[:-1] + ', "sites": {\n' + ",\n".join(lines) + "\n}}\n").encode()
 
@@ -79,7 +79,7 @@ def files_of(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files:
 
     ``lines``: the sites and plans that are approved. An approval of other sites or plans is stored at other paths.
     """
-    whole = digest(canonical({name: one.model_dump(mode="json") for name, one in lines.items()}))
+    whole = digest(canonical({name: line.model_dump(mode="json") for name, line in lines.items()}))
     return Files.named(root, f"{drill}.sites.{whole.removeprefix('sha256:')[:8]}.json")
 
 

@@ -64,7 +64,7 @@ def needs_approval(plan: Plan) -> bool:
 
 def message(refusals: Sequence[Finding]) -> str:
     """Join all ``refusals`` into one sentence."""
-    return "; ".join(f"{one.title[0].lower()}{one.title[1:]}{_figures(one)}" for one in refusals)
+    return "; ".join(f"{refusal.title[0].lower()}{refusal.title[1:]}{_figures(refusal)}" for refusal in refusals)
 
 
 def _figures(one: Finding) -> str:

@@ -28,10 +28,10 @@ def of_plan(plan: Plan) -> frozenset[str]:
 
     The result also contains the services on which these services depend.
     """
-    looking = [one.step or one.probe for one in plan.guard.conditions]
+    looking = [condition.step or condition.probe for condition in plan.guard.conditions]
     texts = [
         text
-        for step in (*plan.steps, *(one.step for one in plan.guard.conditions if one.step))
+        for step in (*plan.steps, *(condition.step for condition in plan.guard.conditions if condition.step))
         for text in (step.when, *step.expect)
         if text
     ]
@@ -63,12 +63,12 @@ def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> 
     Expressions in ``params`` are written with braces, and expressions in ``bare`` without braces.
     """
     texts = list(template.texts(params))
-    references = [one for text in texts if template.is_template(text) for one in template.references(text)]
-    references += [one for text in bare for one in template.references(text, bare=True)]
+    references = [reference for text in texts if template.is_template(text) for reference in template.references(text)]
+    references += [reference for text in bare for reference in template.references(text, bare=True)]
     buckets = {match[1] for text in texts if (match := _BUCKET.match(text))}
-    kinds = {one[1] for one in references if one[0] == "the" and len(one) > 1}
-    words = set(texts) | {one[1] for one in references if one[0] == "services" and len(one) > 1}
-    if any(one in (("services",), ("the",)) for one in references):
+    kinds = {reference[1] for reference in references if reference[0] == "the" and len(reference) > 1}
+    words = set(texts) | {reference[1] for reference in references if reference[0] == "services" and len(reference) > 1}
+    if any(reference in (("services",), ("the",)) for reference in references):
         return set(inventory.services)
     return {
         name
@@ -92,6 +92,6 @@ def plugins(
     steps: Iterable[PlannedStep], probes: Iterable[PlannedProbe], guard: PlannedGuard, inventory: Inventory
 ) -> dict[str, str]:
     """Return the plugins that provide steps, probes, conditions or kinds of services of the plan, each with its version."""
-    watched = [one.step or one.probe for one in guard.conditions]
-    names = [one.action if isinstance(one, PlannedStep) else one.name for one in (*steps, *probes, *watched) if one]
+    watched = [condition.step or condition.probe for condition in guard.conditions]
+    names = [step.action if isinstance(step, PlannedStep) else step.name for step in (*steps, *probes, *watched) if step]
     return discovery.plugins(names, map(kind_of, inventory.services.values()))

@@ -76,8 +76,8 @@ class Plan(PlanPart):
 
     def hosts(self) -> tuple[str, ...]:
         """Names of all hosts that the plan needs, in the order of the inventory."""
-        watching = [one.step for one in self.guard.conditions if one.step]
-        asking = [one.probe for one in self.guard.conditions if one.probe]
+        watching = [condition.step for condition in self.guard.conditions if condition.step]
+        asking = [condition.probe for condition in self.guard.conditions if condition.probe]
         steps, probes = (*self.steps, *watching), (*self.probes, *asking)
         named = {*self.guard.hosts, *(host for step in steps for host in step.hosts)}
         services = [name for step in steps for name in (*step.services(), str(step.params.get("from")))]
@@ -111,7 +111,7 @@ class Plan(PlanPart):
         """Return the services that the plan uses, but that do not exist on this machine. Each key is the name of a
         service, and each value names the software to install.
         """
-        used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
+        used = [*self.steps, *self.probes, *(condition.step or condition.probe for condition in self.guard.conditions)]
         named = {self.service} | {name for one in used if one for name in _services(one.params)}
         return {name: one.missing for name, one in self.inventory.services.items() if one.missing and name in named}
 

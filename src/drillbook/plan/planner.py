@@ -81,7 +81,7 @@ class _Planner:
             of(self._service, head.service, ("service",), None)
         of(self._owner, head.owner)
         probes = tuple(
-            one for index, use in enumerate(self.drill.probes, 1) if (one := of(self._probe, f"probe.{index}", use))
+            probe for index, use in enumerate(self.drill.probes, 1) if (probe := of(self._probe, f"probe.{index}", use))
         )
         guard = self._guard()
         steps = tuple(step for phase, written in self.drill.phases.items() for step in self._phase(phase, written))
@@ -133,7 +133,7 @@ class _Planner:
         The guard is planned before all steps. Therefore its conditions cannot use results of steps.
         """
         of, uses = self.mistakes.of, enumerate(self.drill.conditions, 1)
-        conditions = tuple(one for number, use in uses if (one := of(self._condition, f"guard.{number}", use)))
+        conditions = tuple(condition for number, use in uses if (condition := of(self._condition, f"guard.{number}", use)))
 
         def hosts_of(pattern: str | tuple[str, ...], key: str) -> tuple[str, ...]:
             return of(self._expand, pattern, ("guard", key)) or ()

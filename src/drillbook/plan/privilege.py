@@ -41,7 +41,7 @@ def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]
 
 def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
     """Return the steps, probes and abort conditions of ``plan``, with their ids as keys. For equal ids, return only the first."""
-    watched = [one.step or one.probe for one in plan.guard.conditions]
+    watched = [condition.step or condition.probe for condition in plan.guard.conditions]
     return {one.id: one for one in reversed((*plan.steps, *plan.probes, *watched)) if one}
 
 
@@ -50,10 +50,13 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
     on the host as this account. Each pair is yielded once.
     """
     seen: set[tuple[str, str]] = set()
-    watched = [one.step or one.probe for one in plan.guard.conditions]
+    watched = [condition.step or condition.probe for condition in plan.guard.conditions]
     inventory = plan.inventory
     named = [step.become for step in (*plan.steps, *watched) if isinstance(step, PlannedStep)]
-    places = [*(one.become for one in inventory.services.values()), *(one.become for one in inventory.hosts.values())]
+    places = [
+        *(service.become for service in inventory.services.values()),
+        *(one.become for one in inventory.hosts.values()),
+    ]
     if not any(named) and not any(places):
         return
     for host in plan.hosts():

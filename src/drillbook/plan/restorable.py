@@ -334,7 +334,7 @@ def _qualified(table: str) -> str:
 
 def _folder(place: str) -> str:
     try:
-        found = Reference.parse(place)
+        reference = Reference.parse(place)
     except ValueError:
         return ""
-    return f"{found.bucket}/{found.key.removesuffix('/manifest.json')}"
+    return f"{reference.bucket}/{reference.key.removesuffix('/manifest.json')}"

@@ -150,7 +150,7 @@ class Schedule(BaseModel):
                 return moment
             if None in openings:
                 return None
-            moment = max(found[0].astimezone(UTC) for found in openings if found)
+            moment = max(opening[0].astimezone(UTC) for opening in openings if opening)
         return None
 
     def as_data(self) -> dict[str, Any]:

@@ -47,20 +47,20 @@ class Terms:
         """
         if not self.recorded or (self.now is not None and moment >= self.now):
             return (self.today,) if self.today else ()
-        number = bisect_right(self.recorded, moment, key=lambda one: one.since)
+        number = bisect_right(self.recorded, moment, key=lambda term: term.since)
         held = [self.recorded[max(number - 1, 0)].schedule]
         held += [self.today] if self.unrecorded and number == len(self.recorded) else []
-        return tuple(one for one in held if one)
+        return tuple(schedule for schedule in held if schedule)
 
     @property
     def moments(self) -> list[datetime]:
         """Moments at which another schedule may begin to hold."""
-        return [*(one.since for one in self.recorded), *([self.now] if self.now else [])]
+        return [*(term.since for term in self.recorded), *([self.now] if self.now else [])]
 
     @property
     def all(self) -> set[Schedule]:
         """Each schedule that ever held."""
-        return {one for one in (self.today, *(term.schedule for term in self.recorded)) if one}
+        return {schedule for schedule in (self.today, *(term.schedule for term in self.recorded)) if schedule}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def spans(points: Iterable[datetime], holds: Callable[[datetime], bool], end: da
     a span that includes it has not ended.
     """
     found, since = [], None
-    for moment in sorted({one for one in points if one < end} | {end}):
+    for moment in sorted({point for point in points if point < end} | {end}):
         true = holds(moment)
         if true and since is None:
             since = moment
@@ -93,14 +93,14 @@ def overdue(passes: Sequence[datetime], terms: Terms, end: datetime) -> list[Spa
 
     def holds(moment: datetime) -> bool:
         number = bisect_right(passes, moment)
-        return bool(number) and any(moment >= ends(one, passes[number - 1]) for one in terms.at(moment))
+        return bool(number) and any(moment >= ends(schedule, passes[number - 1]) for schedule in terms.at(moment))
 
     points = [*passes, *terms.moments]
     for number, passed in enumerate(passes):
         following = passes[number + 1] if number + 1 < len(passes) else end
         known = {*terms.at(passed), *terms.at(min(following, end))}
-        known |= {one for moment in terms.moments if passed < moment < following for one in terms.at(moment)}
-        points += [ends(one, passed) for one in known]
+        known |= {schedule for moment in terms.moments if passed < moment < following for schedule in terms.at(moment)}
+        points += [ends(schedule, passed) for schedule in known]
     return spans(points, holds, end)
 
 
@@ -155,10 +155,10 @@ def asked(proving: frozenset[str], subjects: Sequence[Subject], moment: datetime
 
     ``proving``: names of the drills and suites whose runs proved a restore of the service.
     """
-    there = [one for one in subjects if one.gone is None or moment < one.gone]
-    passed = [one for one in there if one.terms.at(moment) and one.passed(moment)]
-    if proving & frozenset().union(*(one.names for one in there)):
-        return [one for one in passed if proving & one.names]
+    there = [subject for subject in subjects if subject.gone is None or moment < subject.gone]
+    passed = [subject for subject in there if subject.terms.at(moment) and subject.passed(moment)]
+    if proving & frozenset().union(*(subject.names for subject in there)):
+        return [subject for subject in passed if proving & subject.names]
     return passed
 
 
@@ -177,8 +177,8 @@ class Service:
         """Make the service of its proofs, oldest first, and its drills and suites."""
         known: dict[str, frozenset[str]] = {}
         proving = []
-        for one in proofs:
-            known[one.drill] = one.names
+        for proof in proofs:
+            known[proof.drill] = proof.names
             proving.append(frozenset[str]().union(*known.values()))
         return cls(tuple(proofs), tuple(subjects), tuple(proving))
 
@@ -189,14 +189,14 @@ class Service:
         Returns None when there is no proof. Also returns None when a drill or suite that must renew the proof has not
         passed since: then this drill or suite is itself reported as overdue.
         """
-        number = bisect_right(self.proofs, moment, key=lambda one: one.at)
+        number = bisect_right(self.proofs, moment, key=lambda proof: proof.at)
         if not number:
             return None
         newest = self.proofs[number - 1]
         mine = asked(self.proving[number - 1], self.subjects, moment)
-        if not mine or not all((passed := one.passed(moment)) and passed > newest.at for one in mine):
+        if not mine or not all((passed := subject.passed(moment)) and passed > newest.at for subject in mine):
             return None
-        terms = [min(one.terms.at(moment), key=lambda known: ends(known, newest.at)) for one in mine]
+        terms = [min(subject.terms.at(moment), key=lambda known: ends(known, newest.at)) for subject in mine]
         return newest, max(terms, key=lambda known: ends(known, newest.at))
 
     def overdue(self, end: datetime, listed: Callable[[datetime], bool], changes: Iterable[datetime] = ()) -> list[Span]:
@@ -210,10 +210,10 @@ class Service:
             found = self.deciding(moment) if listed(moment) else None
             return found is not None and moment >= ends(found[1], found[0].at)
 
-        points = [*changes, *(one.at for one in self.proofs)]
+        points = [*changes, *(proof.at for proof in self.proofs)]
         for subject in self.subjects:
             points += [*subject.passes, *subject.terms.moments, *([subject.gone] if subject.gone else [])]
-            points += [ends(known, one.at) for known in subject.terms.all for one in self.proofs]
+            points += [ends(known, proof.at) for known in subject.terms.all for proof in self.proofs]
         return spans(points, holds, end)
 
 

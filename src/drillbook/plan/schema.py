@@ -205,7 +205,7 @@ def _taggable(schema: Schema) -> Schema:
     if "items" in schema:
         return {**schema, "items": _taggable(schema["items"])}
     kinds = schema.get("anyOf", [schema])
-    if not any(one.get("type") == "integer" or "pattern" in one for one in kinds):
+    if not any(kind.get("type") == "integer" or "pattern" in kind for kind in kinds):
         return schema
     if "anyOf" in schema:
         return {**schema, "anyOf": [*schema["anyOf"], LAB_VALUE]}

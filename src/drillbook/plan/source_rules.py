@@ -69,7 +69,7 @@ class SourceRules:
         source = self.inventory.services.get(name)
         if isinstance(source, BackupSource):
             return source
-        sources = [key for key, one in self.inventory.services.items() if isinstance(one, BackupSource)]
+        sources = [key for key, service in self.inventory.services.items() if isinstance(service, BackupSource)]
         hint = f"{did_you_mean(name, sources)}backup sources: {', '.join(sources) or 'none'}"
         raise self.fail(place, f"there is no backup source {name!r} in the inventory's `backups`", hint)
 

@@ -169,13 +169,13 @@ def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
     head = _head(document, path, mistakes)
     listed = mistakes.of(_list, document, ("probes",)) or ()
     read = [mistakes.of(_probe, document, item, ("probes", index)) for index, item in enumerate(listed)]
-    probes = tuple(one for one in read if one)
+    probes = tuple(use for use in read if use)
     phases = {phase: _steps(document, phase, mistakes) for phase in PHASES}
     told = [
         mistakes.of(_condition, document, dict(item), ("guard", "abort_if", index))
         for index, item in enumerate(head.guard.abort_if if head else ())
     ]
-    conditions = tuple(one for one in told if one)
+    conditions = tuple(condition for condition in told if condition)
     try:
         mistakes.report()
     except SpecError as error:

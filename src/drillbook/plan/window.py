@@ -95,7 +95,7 @@ def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Wi
     Returns None when no window opens within ``HORIZON_DAYS``.
     """
     first = now.astimezone(UTC).replace(second=0, microsecond=0) + MINUTE
-    found = [(moment, index) for index, one in enumerate(windows) if (moment := _opening(one, first))]
+    found = [(moment, index) for index, window in enumerate(windows) if (moment := _opening(window, first))]
     if not found:
         return None
     moment, index = min(found)

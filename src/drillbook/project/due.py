@@ -174,14 +174,14 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     past = Past(runs, entries, now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))
-    ended = {key: one.last.started for key, one in known.items()}
+    ended = {key: standing.last.started for key, standing in known.items()}
     retired = retirements.places(entries, ended, found.environments)
     rows = [row for row in rows if row.environment not in retired]
     planned = {key: exempt for key, exempt in _planned(known).items() if key[0] not in retired}
     needed = sorted({**planned, **found.services}.items())
     places = [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
-    rows += [row for one in places for row in _service(one, wanted, rows, proofs, past)]
-    unproven = set(places) - {(one.environment, one.service) for one in proofs.values()}
+    rows += [row for place in places for row in _service(place, wanted, rows, proofs, past)]
+    unproven = set(places) - {(proof.environment, proof.service) for proof in proofs.values()}
     rows.sort(key=_order)
     bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
     elsewhere = any(one.every for one in wanted) and not any(row.drill for row in rows)
@@ -334,7 +334,7 @@ def _service(
     place, name = service
     drills = {one.name: one for one in wanted if name in one.services and may_run(one, place)}
     mine = [row for row in rows if row.drill in drills and row.environment in ("", place)]
-    found = [one for one in proofs.values() if (one.environment, one.service) == service]
+    found = [proof for proof in proofs.values() if (proof.environment, proof.service) == service]
     newest = max(found, key=lambda one: one.started, default=None)
     if newest is None or newest.at is None:
         if not any(row.state in (State.NEVER, State.UNKNOWN) for row in mine):
@@ -342,11 +342,11 @@ def _service(
         return
     newest_at, proving = newest.at, {one.name for one in found} | {folders.drill_of(one.folder.parent.name) for one in found}
     asked = passed = [row for row in mine if row.passed]
-    if proving & {*drills, *(inner for one in drills.values() for inner in one.drills)}:
+    if proving & {*drills, *(inner for drill in drills.values() for inner in drill.drills)}:
         asked = [row for row in passed if proving & {row.drill, *drills[row.drill].drills}]
     terms = [schedule for row in asked if (schedule := drills[row.drill].schedule)]
     if terms and all(row.passed > newest.started for row in asked):
-        row = _old_proof(name, place, newest, max(terms, key=lambda one: one.overdue(newest_at)), past.now)
+        row = _old_proof(name, place, newest, max(terms, key=lambda term: term.overdue(newest_at)), past.now)
         schedules_of = [drills[row.drill] for row in asked]
         late = row.state is State.OVERDUE
         yield _overdue(row, past.since_proof(schedules_of, newest, frozenset(proving)) if late else None, past.now)
@@ -375,9 +375,9 @@ def _old_proof(name: str, place: str, proof: Ended, schedule: Schedule, now: dat
 def _planned(known: Standings) -> dict[tuple[str, str], bool]:
     """Return the services in the newest plan of each environment, each with True when it is exempt from drills."""
     last = {}
-    for one in sorted(known.values(), key=lambda one: one.last.run):
-        if one.last.service:  # a suite has no plan of its own
-            last[one.last.environment] = one.last
+    for standing in sorted(known.values(), key=lambda standing: standing.last.run):
+        if standing.last.service:  # a suite has no plan of its own
+            last[standing.last.environment] = standing.last
     services: dict[tuple[str, str], bool] = {}
     for place, ended in last.items():
         inventory = folders.first_event(ended.folder).get("data", {}).get("plan", {}).get("inventory", {})

@@ -45,8 +45,8 @@ def plan(project: Project, drill: Drill, inventory: Inventory) -> Plan:
 def _hinted(project: Project, found: Iterable[SourceError]) -> None:
     """Set the hint of each mistake in ``found`` that is about a service which the inventory lacks. The hint names the
     inventories that have this service."""
-    for one in found:
-        if one.absent and (names := estate.inventories_with(project, one.absent)):
+    for error in found:
+        if error.absent and (names := estate.inventories_with(project, error.absent)):
             options = " or ".join(f"`--inventory {shlex.quote(name)}`" for name in names)
             listed = ", ".join(f"`{name}`" for name in names)
-            one.hint = f"the service is in the {'inventory' if len(names) == 1 else 'inventories'} {listed}: {options}"
+            error.hint = f"the service is in the {'inventory' if len(names) == 1 else 'inventories'} {listed}: {options}"

@@ -293,7 +293,7 @@ def _lost_in(folder: Path) -> list[Path]:
     if (folder / FILE).exists():
         return []
     inner = list(_run_folders(folder))
-    found = [one for one in inner if not (one / FILE).exists() and damaged.lost(one)]
+    found = [path for path in inner if not (path / FILE).exists() and damaged.lost(path)]
     return [folder] if not inner and not damaged.is_suite(folder) and damaged.lost(folder) else found
 
 

@@ -23,8 +23,8 @@ from drillbook.report.figures import moment
 
 def of_entries(entries: Sequence[Entry], name: str, environment: str) -> list[Term]:
     """Return the schedules of a drill or suite that the record ``schedule.jsonl`` notes."""
-    mine = [one for one in entries if one.kind == SCHEDULE and one.subject == (name, environment)]
-    return [found for one in mine if (found := term(one.at, one.schedule))]
+    mine = [entry for entry in entries if entry.kind == SCHEDULE and entry.subject == (name, environment)]
+    return [found for entry in mine if (found := term(entry.at, entry.schedule))]
 
 
 def of_runs(runs: Sequence[Path], name: str, environment: str, since: str = "") -> list[Term]:

@@ -42,16 +42,21 @@ class Retirement:
 
 def of(entries: Iterable[Entry]) -> list[Retirement]:
     """Return the retirements in the record, oldest first."""
-    return [Retirement(one.at, one.drill, one.environment, one.by, one.message) for one in entries if one.kind == RETIRED]
+    return [
+        Retirement(entry.at, entry.drill, entry.environment, entry.by, entry.message)
+        for entry in entries
+        if entry.kind == RETIRED
+    ]
 
 
 def in_force(found: Sequence[Retirement], runs: Iterable[tuple[str, str, str]]) -> list[Retirement]:
     """Return the retirements that no later run ended. ``runs``: drill, environment and start of each run."""
     begun = [(drill, environment, at) for drill, environment, started in runs if (at := moment(started))]
     return [
-        one
-        for one in found
-        if (since := moment(one.at)) and not any(at > since for drill, place, at in begun if one.covers(drill, place))
+        retirement
+        for retirement in found
+        if (since := moment(retirement.at))
+        and not any(at > since for drill, place, at in begun if retirement.covers(drill, place))
     ]
 
 
@@ -63,4 +68,4 @@ def places(entries: Iterable[Entry], newest: Mapping[tuple[str, str], str], ther
     """
     runs = ((drill, place, at) for (drill, place), at in newest.items())
     found = in_force(of(entries), runs)
-    return {one.environment for one in found if not one.drill} - set(there)
+    return {retirement.environment for retirement in found if not retirement.drill} - set(there)

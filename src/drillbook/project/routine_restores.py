@@ -29,8 +29,8 @@ def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
     if all(step.effect is Effect.READ for step in plan.phase("backup")):
         return None
     others = {name: path for name, path in project.drill_names().items() if name != plan.drill}
-    found = [one for name, path in others.items() if (one := _routine(name, path, plan))]
-    return tuple(one.name for one in sorted(found, key=lambda one: (one.writes, one.name)))
+    found = [routine for name, path in others.items() if (routine := _routine(name, path, plan))]
+    return tuple(routine.name for routine in sorted(found, key=lambda routine: (routine.writes, routine.name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
     if written.get("service") != plan.service or (allowed and plan.inventory.environment not in allowed):
         return None
     backup = list(_steps(written.get("backup")))
-    if any(not one.conditional and one.writes for one in backup):
+    if any(not step.conditional and step.writes for step in backup):
         return None
     read = _found(backup)
-    if not any(_restores_routine(one, read) for one in _steps(written.get("restore"))):
+    if not any(_restores_routine(step, read) for step in _steps(written.get("restore"))):
         return None
-    return _Routine(name, sum(one.writes for one in backup))
+    return _Routine(name, sum(step.writes for step in backup))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ def _found(backup: Sequence[_Step]) -> set[str]:
     """
     read: set[str] = set()
     own: set[str] = set()
-    for one in backup:
-        taken = one.writes or not own.isdisjoint(_names(one.params.get("from")))
-        (own if taken else read).add(one.save)
+    for step in backup:
+        taken = step.writes or not own.isdisjoint(_names(step.params.get("from")))
+        (own if taken else read).add(step.save)
     return read - own - {""}
 
 

@@ -172,7 +172,7 @@ def _wrong(value: Mapping[str, Any]) -> str:
 
 def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:
     """Return the newest entry of ``kind`` for each drill and environment."""
-    return {one.subject: one for one in entries if one.kind == kind}
+    return {entry.subject: entry for entry in entries if entry.kind == kind}
 
 
 def _hash_of(value: Mapping[str, Any]) -> str | None:

@@ -70,20 +70,20 @@ def read(project: Project) -> list[Scheduled]:
 def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
     """Return ``suite`` with the services and windows of its drills, and the environments in which all of them may run."""
     drills = [known[name] for name in suite.drills if name in known]
-    unread = next((one.name for one in drills if one.broken or one.mistake), "")
-    allowed = [set(one.environments) for one in drills if one.environments is not None]
+    unread = next((drill.name for drill in drills if drill.broken or drill.mistake), "")
+    allowed = [set(drill.environments) for drill in drills if drill.environments is not None]
     return Scheduled(
         suite.name,
         suite.title,
         True,
-        tuple(dict.fromkeys(service for one in drills for service in one.services)),
+        tuple(dict.fromkeys(service for drill in drills for service in drill.services)),
         tuple(sorted(set.intersection(*allowed))) if allowed else None,
         suite.every,
         suite.grace,
-        tuple(group for one in drills for group in one.windows),
+        tuple(group for drill in drills for group in drill.windows),
         suite.drills,
-        frozenset(service for one in drills for service in one.uses),
-        any(one.restores for one in drills),
+        frozenset(service for drill in drills for service in drill.uses),
+        any(drill.restores for drill in drills),
         suite.broken,
         suite.mistake or (f"the drill {unread} of this suite cannot be read" if unread else ""),
     )
@@ -121,8 +121,8 @@ def _services(value: Any) -> Iterator[str]:
 
 
 def _title(text: str) -> str:
-    found = re.search(r"^title:(.*)$", text, re.MULTILINE)
-    return found[1].strip().strip("\"'") if found else ""
+    match = re.search(r"^title:(.*)$", text, re.MULTILINE)
+    return match[1].strip().strip("\"'") if match else ""
 
 
 def _of(name: str, value: dict[str, Any], path: Path) -> Scheduled:

@@ -118,16 +118,16 @@ def newest(standings: Standings) -> dict[str, Standing]:
     and suite.
     """
     found: dict[str, Standing] = {}
-    for (name, _), one in standings.items():
+    for (name, _), standing in standings.items():
         known = found.get(name)
         if known is None:
-            found[name] = one
+            found[name] = standing
             continue
-        passes = [each.passed for each in (known, one) if each.passed]
+        passes = [each.passed for each in (known, standing) if each.passed]
         found[name] = Standing(
-            max(known.last, one.last, key=lambda ended: ended.run),
+            max(known.last, standing.last, key=lambda ended: ended.run),
             max(passes, key=lambda ended: ended.run) if passes else None,
-            min(known.first, one.first),
+            min(known.first, standing.first),
         )
     return found
 
@@ -163,7 +163,9 @@ def _beside(data: Mapping[str, Any], folder: Path) -> str:
     try:
         inner = [folder / str(one["folder"]) / RESULT for one in data.get("runs") or () if one.get("folder")]
         told = [data, *(json.loads(path.read_bytes()) for path in inner if path.is_file())]
-        return open_findings.beside(str(data["verdict"]), [one for each in told for one in open_findings.of_result(each)])
+        return open_findings.beside(
+            str(data["verdict"]), [finding for each in told for finding in open_findings.of_result(each)]
+        )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return ""
 

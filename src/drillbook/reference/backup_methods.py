@@ -178,7 +178,7 @@ def table(project: Project) -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for name in names(project):
         rows = record.results.get(name) or (None,)
-        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(name, one)) + " |" for one in rows]
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(name, row)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

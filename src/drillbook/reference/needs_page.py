@@ -35,7 +35,7 @@ def page() -> str:
 def _rows() -> Iterator[str]:
     for name in known_names():
         kind, needs = find(name), host_needs.of(name) or host_needs.HostNeeds()
-        commands = [f"`{one}`" for one in needs.commands]
+        commands = [f"`{command}`" for command in needs.commands]
         commands += [" or ".join(f"`{one}`" for one in group) for group in needs.either]
         effect = "declared" if "effect_" in kind.model_fields else Effect(kind.EFFECT).value
         cells = (f"`{name}`", effect, PLACES[kind.PLACE], ", ".join(commands), needs.rights, needs.ports)

@@ -12,13 +12,13 @@ def parts(view: RunView, track: ProbeTrack) -> str:
     The text divides the acknowledged writes into writes that count for the RPO, and later writes. It does not do this when
     the RPO has no number of writes, or when the run has several canaries.
     """
-    unheard = sum(one.count or 0 for one in track.stretches if one.label == "unheard")
+    unheard = sum(stretch.count or 0 for stretch in track.stretches if stretch.label == "unheard")
     missed = f", {unheard} not measured" if unheard else ""
     rest = f"{track.bad} not acknowledged{missed}"
     objective = view.result.objectives.get("rpo")
     counted = objective.acknowledged_writes if objective else None
     later = track.samples - track.bad - unheard - (counted or 0)
-    alone = sum(one.kind == "canary" for one in view.timeline.probes) == 1
+    alone = sum(probe.kind == "canary" for probe in view.timeline.probes) == 1
     if counted is None or not alone or later < 0:
         return f"{count(track.samples, 'write')}, {rest}"
     return f"{count(track.samples, 'write')}: {counted} acknowledged {_until(view, track)}, {later} later, {rest}"
@@ -33,7 +33,7 @@ def _until(view: RunView, track: ProbeTrack) -> str:
     disruption, last = view.timeline.marks.get("disruption"), view.timeline.marks.get("last_acknowledged")
     if disruption is None or last is None or last <= disruption:
         return "before the disruption"
-    if any(one.label == "kept" and _overlaps(one, disruption, last) for one in track.stretches):
+    if any(stretch.label == "kept" and _overlaps(stretch, disruption, last) for stretch in track.stretches):
         return "before the disruption, or after the disruption and lost"
     return f"up to {seconds(last, 2)}"
 

@@ -88,13 +88,13 @@ def summary(view: RunView) -> str:
     names = _names(view)
     told = {one.key: _change(view, one) for one in known.figures}
     parts = [
-        f"{SHORT.get(one.key, one_line(one.key))} target {_target(one.now_s)} instead of {_target(one.before_s)}"
-        for one in known.targets
+        f"{SHORT.get(target.key, one_line(target.key))} target {_target(target.now_s)} instead of {_target(target.before_s)}"
+        for target in known.targets
     ]
     parts += [f"{names[key]} {text}" for key, text in told.items() if text.endswith(("longer", "shorter"))]
-    new = [one for one in known.new_findings if not _is_expected(view, one)]
+    new = [finding for finding in known.new_findings if not _is_expected(view, finding)]
     parts += [count(len(new), "new finding")] if new else []
-    slower = [one for one in _paced(known) if one.slower]
+    slower = [change for change in _paced(known) if change.slower]
     parts += [
         f"{count(number, thing)} {word}"
         for number, thing, word in (
@@ -156,10 +156,10 @@ def _names(view: RunView) -> dict[str, str]:
     return {**SHORT, "detection": PROBE_DETECTION if by_probe else SHORT["detect"]}
 
 
-def _is_expected(view: RunView, one: FindingChange) -> bool:
+def _is_expected(view: RunView, change: FindingChange) -> bool:
     """Return True for a new finding that needs no attention: it is about lost writes that the RPO allows, or it says
     that the run was stopped, as the verdict already does."""
-    return one.code == STOPPED or open_findings.allowed(one.code, view.result.objectives)
+    return change.code == STOPPED or open_findings.allowed(change.code, view.result.objectives)
 
 
 def _passed(view: RunView) -> bool:
@@ -176,27 +176,27 @@ def _gone(view: RunView) -> tuple[str, str]:
     return "absent", f"not proven gone: {ended(view.result.verdict)}"
 
 
-def _goal(one: TargetChange) -> str:
-    return f"{SHORT.get(one.key, one_line(one.key))} target"
+def _goal(change: TargetChange) -> str:
+    return f"{SHORT.get(change.key, one_line(change.key))} target"
 
 
 def _target(value: float | None) -> str:
     return "none" if value is None else seconds(value)
 
 
-def _unverified(view: RunView, one: FigureChange) -> str:
+def _unverified(view: RunView, change: FigureChange) -> str:
     """Return the reason why a figure is not compared: an objective was measured, but could not be verified. The result is empty
     if the figures can be compared.
     """
-    objective = view.result.objectives.get(FIGURES[one.key])
-    now = objective is not None and objective.met is None and one.now_s is not None
-    before = not one.before_verified and one.before_s is not None
+    objective = view.result.objectives.get(FIGURES[change.key])
+    now = objective is not None and objective.met is None and change.now_s is not None
+    before = not change.before_verified and change.before_s is not None
     return {(True, True): NEITHER, (True, False): UNVERIFIED, (False, True): UNVERIFIED_BEFORE}.get((now, before), "")
 
 
-def _figures(view: RunView, one: FigureChange) -> tuple[str, str]:
-    latest = ends_with_sample(view.result, one.key)
-    before, now = _incomplete(view, one)
+def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
+    latest = ends_with_sample(view.result, change.key)
+    before, now = _incomplete(view, change)
     old, new = (
         "not measured"
         if value is None
@@ -204,41 +204,41 @@ def _figures(view: RunView, one: FigureChange) -> tuple[str, str]:
         if short
         else figure(value, error, latest=latest)
         for value, error, short in (
-            (one.before_s, one.before_error_s, before),
-            (one.now_s, one.now_error_s, now),
+            (change.before_s, change.before_error_s, before),
+            (change.now_s, change.now_error_s, now),
         )
     )
-    row = next((row for row in rows.rows_of(view.result) if row.key == FIGURES[one.key] and row.lost), None)
+    row = next((row for row in rows.rows_of(view.result) if row.key == FIGURES[change.key] and row.lost), None)
     return old, f"{remarks.SHORT_MARK} {row.measured}" if now and row else new
 
 
-def _incomplete(view: RunView, one: FigureChange) -> tuple[bool, bool]:
+def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
     """Return True for the figure of the last run, and for that of this run, if it is an RPO that may not include data which
     did not come back."""
     known = view.comparison
-    if one.key != "rpo" or known is None:
+    if change.key != "rpo" or known is None:
         return False, False
     now = any(finding.code == LACKING for finding in view.result.findings)
     new, gone = (any(it.code == LACKING for it in found) for found in (known.new_findings, known.gone_findings))
     return gone or (now and not new), now
 
 
-def _change(view: RunView, one: FigureChange) -> str:
+def _change(view: RunView, change: FigureChange) -> str:
     """Return the change of a figure in words. The figure counts as changed only if the printed figures, too, differ by
     more than their errors."""
-    if told := _unverified(view, one) or (SHORT_RPO if any(_incomplete(view, one)) else ""):
+    if told := _unverified(view, change) or (SHORT_RPO if any(_incomplete(view, change)) else ""):
         return told
-    if one.before_s is None or one.now_s is None or one.change in WORDS:
-        return WORDS.get(one.change, WORDS["unknown"])
-    before, now = one.before_error_s or 0.0, one.now_error_s or 0.0
-    latest = ends_with_sample(view.result, one.key)
+    if change.before_s is None or change.now_s is None or change.change in WORDS:
+        return WORDS.get(change.change, WORDS["unknown"])
+    before, now = change.before_error_s or 0.0, change.now_error_s or 0.0
+    latest = ends_with_sample(view.result, change.key)
     (low, high), (lower, higher) = (
-        printed(value, error, latest=latest) for value, error in ((one.before_s, before), (one.now_s, now))
+        printed(value, error, latest=latest) for value, error in ((change.before_s, before), (change.now_s, now))
     )
-    difference = abs(one.now_s - one.before_s)
+    difference = abs(change.now_s - change.before_s)
     if not (high < lower or higher < low) or bounded(difference, before + now):
         return WORDS["same"]
-    return f"{figure(difference, before + now)} {one.change}"
+    return f"{figure(difference, before + now)} {change.change}"
 
 
 def _most_slowed(slower: list[StepChange]) -> str:
@@ -246,22 +246,32 @@ def _most_slowed(slower: list[StepChange]) -> str:
     most ``MOST_STEPS`` steps are named.
     """
     most, more = leading(sorted(slower, key=_by, reverse=True), MOST_STEPS)
-    return ", ".join(f"{one_line(one.step)} by {took(_by(one))}" for one in most) + (f" and {more} more" if more else "")
+    return ", ".join(f"{one_line(change.step)} by {took(_by(change))}" for change in most) + (
+        f" and {more} more" if more else ""
+    )
 
 
 def _paced(known: Comparison) -> list[StepChange]:
     """Return the steps that were slower, or faster, also by their printed durations."""
-    return [one for one in known.paced if _by(one) > least_change(rounded(one.high_s if one.slower else one.low_s))]
+    return [
+        change
+        for change in known.paced
+        if _by(change) > least_change(rounded(change.high_s if change.slower else change.low_s))
+    ]
 
 
-def _by(one: StepChange) -> float:
+def _by(change: StepChange) -> float:
     """Return the seconds by which a step took longer than in every earlier run, or was faster than in every earlier
     run. It is the difference of the printed durations."""
-    now, past = rounded(one.now_s), rounded(one.high_s if one.slower else one.low_s)
-    return round(now - past if one.slower else past - now, 2)
+    now, past = rounded(change.now_s), rounded(change.high_s if change.slower else change.low_s)
+    return round(now - past if change.slower else past - now, 2)
 
 
-def _pace(one: StepChange) -> ChangeRow:
-    past = took(one.low_s) if one.runs == 1 else f"{took(one.low_s)} to {took(one.high_s)} in {count(one.runs, 'run')}"
-    word = "slower" if one.slower else "faster"
-    return ChangeRow(f"Step {one_line(one.step)}", past, took(one.now_s), f"{took(_by(one))} {word}", one.slower)
+def _pace(change: StepChange) -> ChangeRow:
+    past = (
+        took(change.low_s)
+        if change.runs == 1
+        else f"{took(change.low_s)} to {took(change.high_s)} in {count(change.runs, 'run')}"
+    )
+    word = "slower" if change.slower else "faster"
+    return ChangeRow(f"Step {one_line(change.step)}", past, took(change.now_s), f"{took(_by(change))} {word}", change.slower)

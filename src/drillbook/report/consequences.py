@@ -30,12 +30,17 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
         objective = objectives[key]
         cause = _cause(objective, found)
         number = next(
-            (n for n, one in enumerate(found) if one.code == UNVERIFIED and one.title.endswith(f": {key.upper()}")), None
+            (
+                n
+                for n, finding in enumerate(found)
+                if finding.code == UNVERIFIED and finding.title.endswith(f": {key.upper()}")
+            ),
+            None,
         )
         if cause is not None and number is not None:
             names.setdefault(cause, []).append(key.upper())
             left_out.add(number)
-    return [_with(one, names.get(n, ())) for n, one in enumerate(found) if n not in left_out]
+    return [_with(finding, names.get(n, ())) for n, finding in enumerate(found) if n not in left_out]
 
 
 def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
@@ -43,13 +48,17 @@ def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
     finding about a step that failed to verify it. Return None if there is no such finding."""
     match = NOT_PASSED.fullmatch(objective.reason or "")
     steps = match[1].split(", ") if match and objective.met is None else []
-    causes = (n for n, one in enumerate(findings) if one.step in steps and one.severity in GRAVE and one.code != UNVERIFIED)
+    causes = (
+        n
+        for n, finding in enumerate(findings)
+        if finding.step in steps and finding.severity in GRAVE and finding.code != UNVERIFIED
+    )
     return next(causes, None)
 
 
-def _with(one: Finding, names: Sequence[str]) -> Finding:
+def _with(finding: Finding, names: Sequence[str]) -> Finding:
     """Add the objectives ``names`` to a finding as its consequence."""
     if not names:
-        return one
+        return finding
     what = f"therefore the {' and the '.join(names)} {'is' if len(names) == 1 else 'are'} not verified"
-    return one.model_copy(update={"measured": f"{one.measured}; {what}" if one.measured else what})
+    return finding.model_copy(update={"measured": f"{finding.measured}; {what}" if finding.measured else what})

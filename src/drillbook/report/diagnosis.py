@@ -52,30 +52,32 @@ class Confusion:
     sentence: str
 
 
-def sentence(found: DiagnosisResult) -> str:
+def sentence(result: DiagnosisResult) -> str:
     """Return a sentence about a diagnosis: the diagnosed cause, the injected cause, and the duration of the diagnosis."""
-    if found.found is None or found.seconds is None:
-        return f"The run ended before {found.service} was diagnosed; the expected cause was {found.expected}."
-    took = f"in {figure(found.seconds, found.error_s or 0.0)}"
-    named = f"The diagnosis of {found.service} named {found.found}{_elsewhere(found)} {took}"
-    return f"{named}. This is the expected cause." if found.correct else f"{named}; the expected cause was {found.expected}."
+    if result.found is None or result.seconds is None:
+        return f"The run ended before {result.service} was diagnosed; the expected cause was {result.expected}."
+    took = f"in {figure(result.seconds, result.error_s or 0.0)}"
+    named = f"The diagnosis of {result.service} named {result.found}{_elsewhere(result)} {took}"
+    return (
+        f"{named}. This is the expected cause." if result.correct else f"{named}; the expected cause was {result.expected}."
+    )
 
 
-def _elsewhere(found: DiagnosisResult) -> str:
+def _elsewhere(result: DiagnosisResult) -> str:
     """Return words with the service of the likeliest cause. The result is empty if this is the diagnosed service itself."""
-    service = str(found.ranked[0].get("service", "")) if found.ranked else ""
-    return f" of {service}" if service not in ("", found.service) else ""
+    service = str(result.ranked[0].get("service", "")) if result.ranked else ""
+    return f" of {service}" if service not in ("", result.service) else ""
 
 
-def lead(found: DiagnosisResult) -> str:
+def lead(result: DiagnosisResult) -> str:
     """Return the sentence above the table of causes. If the table leaves out less likely causes, another sentence says so."""
-    left = len(found.ranked) - MOST_SHOWN
+    left = len(result.ranked) - MOST_SHOWN
     more = f" {left} less likely causes are only in result.json, under diagnosis.ranked." if left > 1 else ""
     more = more or (" One less likely cause is only in result.json, under diagnosis.ranked." if left == 1 else "")
-    return f"{sentence(found)}{more}"
+    return f"{sentence(result)}{more}"
 
 
-def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
+def cause_rows(result: DiagnosisResult) -> list[CauseRow]:
     """Return table rows of the likeliest causes, at most MOST_SHOWN. The likeliest comes first."""
     return [
         CauseRow(
@@ -88,7 +90,7 @@ def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
             against=[str(seen.get("says", "")) for seen in one.get("against", ())],
             remedy=_remedy(one),
         )
-        for number, one in enumerate(found.ranked[:MOST_SHOWN], 1)
+        for number, one in enumerate(result.ranked[:MOST_SHOWN], 1)
     ]
 
 
@@ -106,12 +108,12 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
     found = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
     if not found:
         return None
-    pairs = [(one.expected, NOT_DIAGNOSED if one.found is None else one.found) for one in found]
+    pairs = [(result.expected, NOT_DIAGNOSED if result.found is None else result.found) for result in found]
     injected = list(dict.fromkeys(expected for expected, _ in pairs))
     others = [named for _, named in pairs if named not in injected and named != NOT_DIAGNOSED]
     columns = [*injected, *dict.fromkeys(others), *([NOT_DIAGNOSED] if any(n == NOT_DIAGNOSED for _, n in pairs) else [])]
     rows = [(row, [Cell(column, pairs.count((row, column)), row == column) for column in columns]) for row in injected]
-    right = sum(one.correct for one in found)
+    right = sum(result.correct for result in found)
     bare = sum(view.result.diagnosis is None for view in views)
     have = "has" if bare == 1 else "have"
     rest = f" {bare} of {count(len(views), 'drill')} {have} no diagnosis." if bare else ""
@@ -125,7 +127,9 @@ def _injected(view: RunView) -> bool:
 
     Return True when a fault was injected, when this is unknown, and when the run has no faults.
     """
-    return not view.result.faults or any(one.injection not in (Injection.NOT, Injection.NEVER) for one in view.result.faults)
+    return not view.result.faults or any(
+        fault.injection not in (Injection.NOT, Injection.NEVER) for fault in view.result.faults
+    )
 
 
 def cell_text(cell: Cell) -> str:

@@ -35,15 +35,17 @@ def sentence(view: RunView) -> str:
     run that injected no fault, if the run was refused or its controller died. A fault that is proven to have changed
     nothing does not count as a fault.
     """
-    never = {(one.step, one.host) for one in view.result.faults if one.injection is Injection.NEVER}
-    faults = [one for one in view.faults_at_end if one.ended and (one.step, one.host) not in never]
+    never = {(fault.step, fault.host) for fault in view.result.faults if fault.injection is Injection.NEVER}
+    faults = [fault for fault in view.faults_at_end if fault.ended and (fault.step, fault.host) not in never]
     if view.result.verdict is Verdict.PASSED:
         return ""
     if not faults:
         return _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
-    left = [(f"{one_line(one.step)} on {one_line(one.host)}", LEFT[one.ended]) for one in faults if one.ended in LEFT]
+    left = [
+        (f"{one_line(fault.step)} on {one_line(fault.host)}", LEFT[fault.ended]) for fault in faults if fault.ended in LEFT
+    ]
     left += [(count(view.others_at_end, "other change"), LEFT["residue"])] if view.others_at_end else []
-    parts = _undone(faults, doubt=any(one.phase == "verify" and one.result.status in BAD_STATUSES for one in view.steps))
+    parts = _undone(faults, doubt=any(step.phase == "verify" and step.result.status in BAD_STATUSES for step in view.steps))
     parts += [f"{what} {how}" if view.finished else f"no undo of {what} was recorded" for what, how in left]
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
     parts += _locks(view.locks_at_end)
@@ -98,7 +100,7 @@ def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
     ``doubt``: True when a verification did not pass. A restore is then not said to have undone a fault.
     """
     said = UNDONE | {RESTORED: UNVERIFIED} if doubt else UNDONE
-    found = Counter(one.ended.removeprefix(KEPT) for one in faults if one.ended not in LEFT)
+    found = Counter(fault.ended.removeprefix(KEPT) for fault in faults if fault.ended not in LEFT)
     return [
         f"{count(number, 'fault')} {'was' if number == 1 else 'were'} {said[how]}"
         if how in said
@@ -110,8 +112,8 @@ def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
 def _locks(found: Iterable[LockState]) -> list[str]:
     """Return clauses about the locks of the run: released, taken over by another run, or without a recorded release."""
     by: dict[str, list[LockState]] = {}
-    for one in found:
-        by.setdefault(one.status, []).append(one)
+    for state in found:
+        by.setdefault(state.status, []).append(state)
     parts = []
     if given := by.get("released"):
         parts.append(_released(given))
@@ -129,7 +131,7 @@ def _released(found: Sequence[LockState]) -> str:
 
 def _named(found: Sequence[LockState]) -> str:
     """Return words for some locks: the name of a single lock, or the number of several locks with their first names."""
-    names = [f"{one_line(one.title)} on {one_line(one.host)}" for one in found]
+    names = [f"{one_line(state.title)} on {one_line(state.host)}" for state in found]
     return (
         f"the run's lock on {names[0]}"
         if len(names) == 1
@@ -143,13 +145,13 @@ def _later(view: RunView, before: Iterable[FaultResult]) -> str:
 
     The sentence is empty when nothing of this happened. ``before``: states of the faults at the end of the run.
     """
-    open_ = {(one.step, one.host) for one in before if one.ended in LEFT}
-    later = [one for one in view.result.faults if (one.step, one.host) in open_]
+    open_ = {(fault.step, fault.host) for fault in before if fault.ended in LEFT}
+    later = [fault for fault in view.result.faults if (fault.step, fault.host) in open_]
     found = _undone(later)
     closed = view.result.settled.changes if view.result.settled else ()
     parts = [f"drill.recover recorded: {'; '.join(found)}"] if found else []
     parts += [f"a person closed {count(len(closed), 'change')}"] if closed else []
-    given = [one for one in view.locks_at_end if one.later]
+    given = [state for state in view.locks_at_end if state.later]
     parts += [_released(given)] if given else []
     return f"Later, {', and '.join(parts)}." if parts else ""
 

@@ -31,8 +31,8 @@ def drill_of(run: str) -> str:
 
     The result is empty when the name of the run has another form.
     """
-    found = RUN_ID.fullmatch(run)
-    return found[8] if found else ""
+    match = RUN_ID.fullmatch(run)
+    return match[8] if match else ""
 
 
 def suite_of(folder: str) -> str:
@@ -48,8 +48,8 @@ def begun(run: str) -> str:
 
     The result is empty when the name has another form.
     """
-    found = RUN_ID.fullmatch(run)
-    return start_in(found) if found else ""
+    match = RUN_ID.fullmatch(run)
+    return start_in(match) if match else ""
 
 
 def start_in(name: re.Match[str]) -> str:

@@ -31,29 +31,32 @@ class GrowthRow:
 
 def growth_rows(found: Sequence[Outlook]) -> list[GrowthRow]:
     """Make a row for each measured service."""
-    return [GrowthRow(one.service, _holds(one), _growth(one), _when(one.full), _outgrows(one)) for one in found]
+    return [
+        GrowthRow(outlook.service, _holds(outlook), _growth(outlook), _when(outlook.full), _outgrows(outlook))
+        for outlook in found
+    ]
 
 
 def note(found: Sequence[Outlook]) -> str:
     """Return the explanation of the forecasts below the table. The result is empty when no growth could be predicted."""
-    return NOTE if any(one.growth_bytes_per_day is not None for one in found) else ""
+    return NOTE if any(outlook.growth_bytes_per_day is not None for outlook in found) else ""
 
 
-def _holds(one: Outlook) -> str:
-    parts = [size(one.bytes)]
-    if one.items is not None:
-        average = f" of {size(round(one.bytes / one.items))} on average" if one.items else ""
-        parts.append(f"{one.items} {one.unit}{average}")
-    parts.append(f"{size(one.free_bytes)} free" if one.free_bytes is not None else "free space unknown")
+def _holds(outlook: Outlook) -> str:
+    parts = [size(outlook.bytes)]
+    if outlook.items is not None:
+        average = f" of {size(round(outlook.bytes / outlook.items))} on average" if outlook.items else ""
+        parts.append(f"{outlook.items} {outlook.unit}{average}")
+    parts.append(f"{size(outlook.free_bytes)} free" if outlook.free_bytes is not None else "free space unknown")
     return ", ".join(parts)
 
 
-def _growth(one: Outlook) -> str:
-    if one.growth_bytes_per_day is None:
-        return f"not predicted: {one.growth_reason}"
+def _growth(outlook: Outlook) -> str:
+    if outlook.growth_bytes_per_day is None:
+        return f"not predicted: {outlook.growth_reason}"
     return (
-        f"{_bytes(one.growth_bytes_per_day)} ± {_bytes(one.growth_error or 0.0)} a day, "
-        f"by {count(one.points, 'run')} since {one.since[:10]}"
+        f"{_bytes(outlook.growth_bytes_per_day)} ± {_bytes(outlook.growth_error or 0.0)} a day, "
+        f"by {count(outlook.points, 'run')} since {outlook.since[:10]}"
     )
 
 
@@ -61,24 +64,24 @@ def _bytes(value: float) -> str:
     return ("\N{MINUS SIGN}" if value < 0 else "") + size(round(abs(value)))
 
 
-def _when(one: When) -> str:
-    if one.days is None:
-        return f"not predicted: {one.reason}"
-    if one.reason:
-        return one.reason
-    latest = "perhaps never" if one.latest is None else _days(one.latest)
-    return f"{one.date}, in {_days(one.days)} (earliest {_days(one.earliest or 0.0)}, latest {latest})"
+def _when(when: When) -> str:
+    if when.days is None:
+        return f"not predicted: {when.reason}"
+    if when.reason:
+        return when.reason
+    latest = "perhaps never" if when.latest is None else _days(when.latest)
+    return f"{when.date}, in {_days(when.days)} (earliest {_days(when.earliest or 0.0)}, latest {latest})"
 
 
 def _days(value: float) -> str:
     return f"{value:.0f} d" if value >= 10 else f"{value:.1f} d" if value >= 0.1 else f"{value:.3f} d"
 
 
-def _outgrows(one: Outlook) -> str:
-    text = _when(one.outgrows)
-    if one.restore_bytes_per_s is None or one.rto_target_s is None:
+def _outgrows(outlook: Outlook) -> str:
+    text = _when(outlook.outgrows)
+    if outlook.restore_bytes_per_s is None or outlook.rto_target_s is None:
         return text
     return (
-        f"{text}; {count(one.restores, 'restore')} at {_bytes(one.restore_bytes_per_s)} a second, "
-        f"RTO {seconds(one.rto_target_s)}"
+        f"{text}; {count(outlook.restores, 'restore')} at {_bytes(outlook.restore_bytes_per_s)} a second, "
+        f"RTO {seconds(outlook.rto_target_s)}"
     )

@@ -21,7 +21,9 @@ def sentence(view: RunView) -> str:
     service = one_line(result.service)
     tail = "" if result.verdict is Verdict.PASSED else _reason(result)
     if "disruption" not in marks:
-        return " ".join(filter(None, (_not_disrupted(view), tail, *(_fault(one, view.finished) for one in result.faults))))
+        return " ".join(
+            filter(None, (_not_disrupted(view), tail, *(_fault(fault, view.finished) for fault in result.faults)))
+        )
     at = utc_time(view.zero, marks["disruption"])
     if step := _not_passed(view):
         parts = _unproven(result, f"Recovery of {service} is not proven: it was disrupted at {at}", marks)
@@ -67,7 +69,7 @@ def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
 
 def _doubt(objectives: Sequence[str], result: Result) -> str:
     """Return a note that the measured figures of ``objectives`` do not count. It is empty when no figure was measured."""
-    figures = [one for one in objectives if measured(result, one)[0] is not None]
+    figures = [objective for objective in objectives if measured(result, objective)[0] is not None]
     return {0: "", 1: f"the {''.join(figures).upper()} does not count", 2: "these figures do not count"}[len(figures)]
 
 
@@ -81,17 +83,19 @@ def _undone(view: RunView) -> bool:
     return view.early_end is not None and recovered is not None and recovered > view.early_end.at
 
 
-def _fault(one: FaultResult, finished: bool) -> str:
+def _fault(fault: FaultResult, finished: bool) -> str:
     """Return a sentence about a fault whose injection was not proven. The result is empty for other faults.
 
     ``finished``: true when the journal contains the end of the run. If it does not, an undo may have remained unrecorded.
     """
-    if one.injection in (Injection.NOT, Injection.INJECTED):
+    if fault.injection in (Injection.NOT, Injection.INJECTED):
         return ""
-    place = f"{one_line(one.step)} on {one_line(one.host)}"
+    place = f"{one_line(fault.step)} on {one_line(fault.host)}"
     words = ENDED if finished else UNRECORDED
-    ended = "" if one.injection is Injection.NEVER or not one.ended else f"; {words.get(one.ended, one_line(one.ended))}"
-    return f"{place}: {one_line(one.why).rstrip('.')}{ended}."
+    ended = (
+        "" if fault.injection is Injection.NEVER or not fault.ended else f"; {words.get(fault.ended, one_line(fault.ended))}"
+    )
+    return f"{place}: {one_line(fault.why).rstrip('.')}{ended}."
 
 
 def _join(parts: list[str]) -> str:

@@ -145,8 +145,8 @@ def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
 def _findings(result: Result) -> dict[Where, list[Finding]]:
     """Return the findings of each step and host."""
     found: dict[Where, list[Finding]] = {}
-    for one in rows.findings_of(result):
-        found.setdefault((one.step, one.host), []).append(one)
+    for finding in rows.findings_of(result):
+        found.setdefault((finding.step, finding.host), []).append(finding)
     return found
 
 
@@ -178,7 +178,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             suite=suite,
             sentence=suites.suite_sentence(found),
             environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
-            legend=remarks.legend(one.mark for row in found for one in row.objectives),
+            legend=remarks.legend(objective.mark for row in found for objective in row.objectives),
             findings_of=rows.findings_of,
             rows=found,
             grave=grave,

@@ -111,11 +111,11 @@ def _phase_head(phase: PhaseRow) -> str:
 
 def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str) -> Iterator[str]:
     """Yield the parts of one step, which is folded if it succeeded."""
-    one = step.result
-    closed = one.status in ("done", "skipped")
+    result = step.result
+    closed = result.status in ("done", "skipped")
     yield f'<details class="step" id="{anchor}"{"" if closed else " open"}>\n'
     yield _summary(step)
-    yield f'<div class="more">\n<dl class="pairs">\n<dt>Outcome</dt><dd>{_text(wording.STEP_WORDS[one.status])}</dd>\n'
+    yield f'<div class="more">\n<dl class="pairs">\n<dt>Outcome</dt><dd>{_text(wording.STEP_WORDS[result.status])}</dd>\n'
     yield from _course(step)
     yield f"<dt>Effect</dt><dd>{_text(step.effect)}{_begun(step, started)}</dd>\n"
     for finding in findings:
@@ -129,21 +129,21 @@ def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str
     yield f"<dt>In the end</dt><dd><bdi>{_text(end_state.of_step(step))}</bdi></dd>" if step.undone else ""
     yield "</dl>\n"
     yield _values("Parameters", step.params)
-    yield _values("Facts", told_once(one.facts))
+    yield _values("Facts", told_once(result.facts))
     yield from _commands(step.commands)
     yield "</div>\n</details>\n"
 
 
 def _summary(step: StepView) -> str:
     """Return the line of a step that is also visible while its details are folded."""
-    one = step.result
-    action = f' <bdi class="mono soft">{_text(one.action)}</bdi>' if step.name else ""
+    result = step.result
+    action = f' <bdi class="mono soft">{_text(result.action)}</bdi>' if step.name else ""
     tries = f'<span class="state unverified tries">{step.attempts:d} attempts</span>' if step.retried else ""
-    duration = "no time" if one.seconds is None else _text(took(one.seconds))
+    duration = "no time" if result.seconds is None else _text(took(result.seconds))
     return (
-        f'<summary><span>{_state(step_texts.state(one.status))}</span><span class="what"><code>{_text(one.id)}</code> '
-        f"<b><bdi>{_text(step.name or one.action)}</bdi></b>{action}</span>{tries}"
-        f'<bdi class="host soft">{_text(one.host)}</bdi><span class="took num soft">{duration}</span></summary>\n'
+        f'<summary><span>{_state(step_texts.state(result.status))}</span><span class="what"><code>{_text(result.id)}</code> '
+        f"<b><bdi>{_text(step.name or result.action)}</bdi></b>{action}</span>{tries}"
+        f'<bdi class="host soft">{_text(result.host)}</bdi><span class="took num soft">{duration}</span></summary>\n'
     )
 
 
@@ -179,11 +179,11 @@ def _begun(step: StepView, started: str) -> str:
     return f", begun {_text(utc_time(started, step.start))} ({_text(seconds(step.start, 2))})"
 
 
-def _finding(one: Finding) -> str:
-    severity = _text(one.severity)
+def _finding(finding: Finding) -> str:
+    severity = _text(finding.severity)
     return (
-        f'<dt>Finding</dt><dd><span class="state {severity}">{severity}</span> <code>{_text(one.code)}</code> '
-        f'<a href="#findings"><bdi>{_text(one.title)}</bdi></a></dd>\n'
+        f'<dt>Finding</dt><dd><span class="state {severity}">{severity}</span> <code>{_text(finding.code)}</code> '
+        f'<a href="#findings"><bdi>{_text(finding.title)}</bdi></a></dd>\n'
     )
 
 

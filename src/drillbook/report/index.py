@@ -191,7 +191,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
     kind = "suite" if "suite" in result else "drill"
     objectives = open_findings.objectives_of(result)
     found = open_findings.of_result(result)
-    found += [one for child in children for one in child.findings]
+    found += [finding for child in children for finding in child.findings]
     return IndexEntry(
         run=str(result["run"]),
         kind=kind,
@@ -245,7 +245,7 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
             height=HEIGHT,
             counted=_counted(listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
-            drawn=bool(drawings := [it for one in trends for it in (one.rto, one.rpo) if it and it.drawn]),
+            drawn=bool(drawings := [it for trend in trends for it in (trend.rto, trend.rpo) if it and it.drawn]),
             reserved=any(point.kind == "reserved" for it in drawings for point in it.points),
             never=_never(known or {}, listed),
             program=program(),
@@ -283,19 +283,19 @@ def _counted(listed: Sequence[Row]) -> str:
 
 def _standing(trends: Sequence[DrillTrends]) -> str:
     """Return the number of drills by the verdict of their last run, such as "1 failed, 20 passed"."""
-    counts = Counter(one.last.entry.verdict for one in trends)
+    counts = Counter(trend.last.entry.verdict for trend in trends)
     order = sorted(counts, key=lambda verdict: (-wording.badness(verdict), verdict))
     text = ", ".join(f"{counts[verdict]} {one_line(verdict)}" for verdict in order)
-    beside = sum(bool(one.last.entry.beside) for one in trends)
+    beside = sum(bool(trend.last.entry.beside) for trend in trends)
     return text + (f", {beside} of these with an open finding of medium severity or higher" if beside else "")
 
 
-def _needs_attention(one: DrillTrends) -> bool:
+def _needs_attention(trends: DrillTrends) -> bool:
     """Return True when the last run of a drill did not pass, left changes, or has a finding of medium severity or higher.
 
     A run in progress needs no attention.
     """
-    last = one.last.entry
+    last = trends.last.entry
     return last.verdict != RUNNING and (last.verdict != Verdict.PASSED or last.exit != Exit.OK or bool(last.findings))
 
 
@@ -320,7 +320,7 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
             environment,
             len(runs),
             _row(runs[-1]),
-            next((one.started for one in reversed(runs) if one.verdict == Verdict.PASSED and one.exit == Exit.OK), ""),
+            next((run.started for run in reversed(runs) if run.verdict == Verdict.PASSED and run.exit == Exit.OK), ""),
             _trend(runs, "rto", name),
             _trend(runs, "rpo", name),
         )
@@ -340,7 +340,7 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     latest = rows.objective_rows({key: kept[-1]}, setting[-1].remarks, setting[-1].verdict)[0]
     target = kept[-1].target_s
     short = [key == "rpo" and bool(entry.remarks.get(key) and entry.remarks[key].lost) for entry in setting]
-    values = [None if lost else drawn(one) for one, lost in zip(kept, short, strict=True)]
+    values = [None if lost else drawn(objective) for objective, lost in zip(kept, short, strict=True)]
     top = max(
         [
             target if target <= 4 * max((v for v in values if v is not None), default=0) else 0.0,
@@ -369,12 +369,12 @@ def _step(total: int) -> float:
 
 
 def _point(number: int, entry: IndexEntry, key: str, total: int, top: float) -> Point:
-    one = entry.objectives[key]
+    objective = entry.objectives[key]
     x = EDGE + _step(total) * number
-    (row,) = rows.objective_rows({key: one}, entry.remarks, entry.verdict)
-    if one.measured_s is None or row.lost:
+    (row,) = rows.objective_rows({key: objective}, entry.remarks, entry.verdict)
+    if objective.measured_s is None or row.lost:
         return Point(x, HEIGHT - EDGE, "gap")
-    return Point(x, _y(drawn(one) or 0.0, top), "gap" if row.doubt else KINDS[row.state])
+    return Point(x, _y(drawn(objective) or 0.0, top), "gap" if row.doubt else KINDS[row.state])
 
 
 def _y(value: float, top: float) -> float:

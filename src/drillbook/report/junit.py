@@ -101,13 +101,13 @@ def _suite_of(view: RunView) -> Tree.Element:
         _step_case(suite, result.drill, step)
     _objective_cases(suite, result)
     closed = f"\n{rows.settled_sentence(result.settled)}" if result.settled else ""
-    for one in result.residue:
+    for residue in result.residue:
         _case(
             suite,
             f"{result.drill}.residue",
-            f"{one.step} {one.what} [{one.host}]",
+            f"{residue.step} {residue.what} [{residue.host}]",
             "error",
-            f"{residue_state.state(view, one)}: {one.why}\nby hand: {one.by_hand}{closed}",
+            f"{residue_state.state(view, residue)}: {residue.why}\nby hand: {residue.by_hand}{closed}",
         )
     reason = "; ".join([*rows.contradictions(view), result.reason])
     trusted = "contradictory" if rows.contradictions(view) else result.verdict
@@ -134,10 +134,10 @@ def _missing(row: SuiteRow) -> Tree.Element:
 
 
 def _step_case(suite: Tree.Element, drill: str, step: StepView) -> None:
-    one = step.result
-    text = step_texts.message_of(step) or wording.STEP_WORDS[one.status]
-    case = _case(suite, f"{drill}.{step.phase}", f"{one.id} {one.action} [{one.host}]", one.status, text)
-    case.set("time", f"{one.seconds or 0.0:.3f}")
+    result = step.result
+    text = step_texts.message_of(step) or wording.STEP_WORDS[result.status]
+    case = _case(suite, f"{drill}.{step.phase}", f"{result.id} {result.action} [{result.host}]", result.status, text)
+    case.set("time", f"{result.seconds or 0.0:.3f}")
     output = "\n".join(part for command in step.commands for part in (command.stdout, command.stderr) if part)
     if output:
         Tree.SubElement(case, "system-out").text = shown(output)
@@ -173,11 +173,11 @@ def _counted(suite: Tree.Element) -> Tree.Element:
 
 def _findings(view: RunView) -> str:
     lines = [headlines.sentence(view)]
-    for one in rows.findings_of(view.result):
+    for finding in rows.findings_of(view.result):
         lines += [
-            f"{one.severity} {one.code}: {one.title}",
-            f"  wanted: {one.wanted}",
-            f"  measured: {one.measured}",
-            f"  remedy: {one.remedy}",
+            f"{finding.severity} {finding.code}: {finding.title}",
+            f"  wanted: {finding.wanted}",
+            f"  measured: {finding.measured}",
+            f"  remedy: {finding.remedy}",
         ]
     return "\n".join(lines)

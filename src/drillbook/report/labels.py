@@ -125,10 +125,10 @@ def _search(
     return None
 
 
-def _clear(one: Flag, other: Flag, *, crossing: bool) -> bool:
-    if one.label.box.overlaps(other.label.box):
+def _clear(flag: Flag, other: Flag, *, crossing: bool) -> bool:
+    if flag.label.box.overlaps(other.label.box):
         return False
-    return crossing or not (_crosses(one, other) or _crosses(other, one))
+    return crossing or not (_crosses(flag, other) or _crosses(other, flag))
 
 
 def _crosses(line: Flag, flag: Flag) -> bool:

@@ -230,10 +230,10 @@ def _residue(view: RunView) -> list[str]:
             f"{residue_state.meaning(view)} First try {code(f'{view.program} drill.recover {view.result.run}')}. "
             "If that does not help, undo the changes by hand:"
         )
-    for one in view.result.residue:
+    for residue in view.result.residue:
         found += [
-            f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {prose(one.why)}",
-            block(one.by_hand) if residue_state.is_commands(one.by_hand) else prose(one.by_hand),
+            f"**{escape(residue.what)}** on {escape(residue.host)} (step {escape(residue.step)}): {prose(residue.why)}",
+            block(residue.by_hand) if residue_state.is_commands(residue.by_hand) else prose(residue.by_hand),
         ]
     return found
 
@@ -306,17 +306,17 @@ def _clocks(view: RunView) -> str:
 
 def _findings(view: RunView) -> list[str]:
     found = []
-    for one in rows.findings_of(view.result):
-        where = " on ".join(escape(part) for part in (one.step and f"step {one.step}", one.host) if part)
+    for finding in rows.findings_of(view.result):
+        where = " on ".join(escape(part) for part in (finding.step and f"step {finding.step}", finding.host) if part)
         lines = [
-            ("Wanted", prose(one.wanted)),
-            ("Measured", prose(one.measured)),
-            ("Remedy", prose(one.remedy)),
+            ("Wanted", prose(finding.wanted)),
+            ("Measured", prose(finding.measured)),
+            ("Remedy", prose(finding.remedy)),
             ("Where", where),
-            ("Evidence", ", ".join(_evidence(file) for file in one.evidence)),
+            ("Evidence", ", ".join(_evidence(file) for file in finding.evidence)),
         ]
         found += [
-            f"### {one.severity}: {escape(one.title)} ({code(one.code)})",
+            f"### {finding.severity}: {escape(finding.title)} ({code(finding.code)})",
             "\n".join(f"- {name}: {text}" for name, text in lines if text),
         ]
     return found or ["The run recorded no findings."]

@@ -46,13 +46,13 @@ def phases(view: RunView) -> list[str]:
 
 
 def _step(step: StepView) -> tuple[str, ...]:
-    one = step.result
+    result = step.result
     return (
-        code(one.id),
-        escape(step.name or one.action),
-        escape(one.host),
-        step_texts.state(one.status),
-        "no time" if one.seconds is None else took(one.seconds),
+        code(result.id),
+        escape(step.name or result.action),
+        escape(result.host),
+        step_texts.state(result.status),
+        "no time" if result.seconds is None else took(result.seconds),
     )
 
 

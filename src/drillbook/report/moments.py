@@ -49,7 +49,7 @@ def mark_name(result: Result, mark: str) -> str:
 
 def _unverified(result: Result) -> bool:
     """Return True when a verification of the run did not pass, so that its recovery is not proven."""
-    return any(one.status in BAD for one in result.steps if one.id.startswith("verify."))
+    return any(step.status in BAD for step in result.steps if step.id.startswith("verify."))
 
 
 def meaning(result: Result, mark: str) -> str:

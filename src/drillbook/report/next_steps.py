@@ -65,15 +65,15 @@ def other_inventory(view: RunView) -> str:
     suggests it in the key `missing` of these services, and so does the finding that the drill was not run here. The
     result is empty when neither or only one of them names it."""
     texts = (str(fields.get("missing") or "") for fields in (view.plan.get("inventory") or {}).get("services", {}).values())
-    named = dict.fromkeys(found[1] for text in texts if (found := _OTHER.search(text)))
-    lacking = " ".join(one.measured for one in view.result.findings if one.code == "not-run-here")
+    named = dict.fromkeys(match[1] for text in texts if (match := _OTHER.search(text)))
+    lacking = " ".join(finding.measured for finding in view.result.findings if finding.code == "not-run-here")
     return next((name for name in named if f"--inventory {name}" in lacking), "")
 
 
 def named_inventory(reason: str) -> str:
     """Return the inventory that the reason of a run with the verdict `not run here` names, or an empty text."""
-    found = _OTHER.search(reason)
-    return found[1] if found else ""
+    match = _OTHER.search(reason)
+    return match[1] if match else ""
 
 
 def age_of_routine(view: RunView) -> tuple[str, str] | None:
@@ -148,7 +148,7 @@ def _remedy(view: RunView) -> str:
     """Return the first instruction of the worst finding of medium severity or higher, with a small first letter. The
     result is empty when no such finding has an instruction."""
     grave = open_findings.grave(findings_of(view.result))
-    text = next(filter(None, (first_instruction(one.code, one.remedy) for one in grave)), "")
+    text = next(filter(None, (first_instruction(finding.code, finding.remedy) for finding in grave)), "")
     return one_line(text[:1].lower() + text[1:])
 
 
@@ -193,16 +193,18 @@ def _findings(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
     the remedies. At most ``MOST_DRILLS`` reports are named.
     """
     passed = [view.result for view in views if view.result.verdict is Verdict.PASSED]
-    found = [one for one in passed if open_findings.grave(open_findings.as_shown(one.findings, one.objectives))]
+    found = [result for result in passed if open_findings.grave(open_findings.as_shown(result.findings, result.objectives))]
     return [
-        (f"read the remedy of the finding of {one_line(one.drill)}", f"{program} report.open {one_line(one.run)}")
-        for one in found[:MOST_DRILLS]
+        (f"read the remedy of the finding of {one_line(result.drill)}", f"{program} report.open {one_line(result.run)}")
+        for result in found[:MOST_DRILLS]
     ]
 
 
 def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
     left = [view.result for view in views if view.result.open_residue]
-    return [(f"undo what {one_line(one.drill)} left", f"{program} drill.recover {one_line(one.run)}") for one in left]
+    return [
+        (f"undo what {one_line(result.drill)} left", f"{program} drill.recover {one_line(result.run)}") for result in left
+    ]
 
 
 def _not_passed(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:

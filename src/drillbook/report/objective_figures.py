@@ -35,17 +35,19 @@ def is_latest(clock: str) -> bool:
     return clock in LATEST
 
 
-def objective_figure(one: Objective) -> str:
+def objective_figure(objective: Objective) -> str:
     """Return the figure of an objective with its error, or ``not measured``."""
-    if one.measured_s is None:
+    if objective.measured_s is None:
         return "not measured"
-    return against(one.measured_s, one.error_s, one.target_s, latest=is_latest(one.clock))
+    return against(objective.measured_s, objective.error_s, objective.target_s, latest=is_latest(objective.clock))
 
 
-def alone(one: Objective) -> str:
+def alone(objective: Objective) -> str:
     """Return the figure of an RPO that may leave out a known loss. The text begins with what the figure was measured
     by: the age of the backup, or the canary."""
-    return f"by {'the age of the backup' if one.clock == OF_BACKUP else 'the canary'} alone {objective_figure(one)}"
+    return (
+        f"by {'the age of the backup' if objective.clock == OF_BACKUP else 'the canary'} alone {objective_figure(objective)}"
+    )
 
 
 def recorded_figure(one: Mapping[str, Any]) -> str:
@@ -53,8 +55,8 @@ def recorded_figure(one: Mapping[str, Any]) -> str:
     return against(one["measured_s"], one["error_s"], one["target_s"], latest=is_latest(str(one.get("clock", ""))))
 
 
-def drawn(one: Objective) -> float | None:
+def drawn(objective: Objective) -> float | None:
     """Return the figure to draw. It is the upper end if the error is so large that reports show only the upper end ("at most")."""
-    if one.measured_s is None or one.error_s is None or not bounded(one.measured_s, one.error_s):
-        return one.measured_s
-    return upper_end(one.measured_s, one.error_s, latest=is_latest(one.clock))
+    if objective.measured_s is None or objective.error_s is None or not bounded(objective.measured_s, objective.error_s):
+        return objective.measured_s
+    return upper_end(objective.measured_s, objective.error_s, latest=is_latest(objective.clock))

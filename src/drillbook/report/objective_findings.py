@@ -19,19 +19,19 @@ def wanted(text: str, objective: Objective | None) -> str:
     return text if target is None else text.replace(f"at most {target:g} s", f"at most {seconds(target)}", 1)
 
 
-def remedy(one: Finding, result: Result) -> str:
+def remedy(finding: Finding, result: Result) -> str:
     """Return the remedy for an objective that was not proven. For a missed RTO, the text names the slowest phase before
     recovery.
     """
-    if one.code != "objective-missed":
+    if finding.code != "objective-missed":
         return (
             "Correct the problem that is named above, and run the drill again. An objective that was not verified does not count "
             "as met."
         )
     phases = [phase for phase in result.phases if phase.phase in BEFORE_RECOVERY]
     rto = measured(result, "rto")[0]
-    if not phases or rto is None or not one.title.endswith(": RTO"):
-        return one.remedy
+    if not phases or rto is None or not finding.title.endswith(": RTO"):
+        return finding.remedy
     slowest = max(phases, key=lambda phase: phase.seconds)
     whole = f" of {took(rto)}" if slowest.seconds <= rto else ""
     return (
@@ -40,7 +40,7 @@ def remedy(one: Finding, result: Result) -> str:
     )
 
 
-def missing_remedy(one: Finding, result: Result) -> str:
+def missing_remedy(finding: Finding, result: Result) -> str:
     """Return the remedy for data that did not come back. When the run itself compared the restored data with the backup, the
     text names this step instead of recommending a comparison.
     """
@@ -50,7 +50,7 @@ def missing_remedy(one: Finding, result: Result) -> str:
         if step.id.startswith("verify.") and step.status == "done" and _compares_with_backup(step.action)
     ]
     if not compared:
-        return one.remedy
+        return finding.remedy
     return (
         f"{one_line(compared[0])} compared restored data with the backup, and found no difference. If it compared this data, the "
         "missing data is not in the backup: the data is newer than the backup, or the backup is incomplete. If the data was "

@@ -82,10 +82,14 @@ def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -
     """
     order = list(Severity)
     found = [
-        _information(one) if allowed(one.code, objectives) else _doubted(one) if _unverified(one.code, objectives) else one
-        for one in findings
+        _information(finding)
+        if allowed(finding.code, objectives)
+        else _doubted(finding)
+        if _unverified(finding.code, objectives)
+        else finding
+        for finding in findings
     ]
-    return sorted(found, key=lambda one: order.index(one.severity))
+    return sorted(found, key=lambda finding: order.index(finding.severity))
 
 
 def _unverified(code: str, objectives: Mapping[str, Objective]) -> bool:
@@ -93,22 +97,24 @@ def _unverified(code: str, objectives: Mapping[str, Objective]) -> bool:
     return code == LOST_WRITES and rpo is not None and rpo.met is None and rpo.measured_s is not None
 
 
-def _doubted(one: Finding) -> Finding:
-    return one.model_copy(update={"title": f"{one.title}; {NOT_VERIFIED}"})
+def _doubted(finding: Finding) -> Finding:
+    return finding.model_copy(update={"title": f"{finding.title}; {NOT_VERIFIED}"})
 
 
-def _information(one: Finding) -> Finding:
-    return one.model_copy(update={"severity": Severity.INFORMATION, "title": f"{one.title}, {WITHIN}", "remedy": ""})
+def _information(finding: Finding) -> Finding:
+    return finding.model_copy(update={"severity": Severity.INFORMATION, "title": f"{finding.title}, {WITHIN}", "remedy": ""})
 
 
 def grave(findings: Iterable[Found]) -> list[Found]:
     """Return the findings of medium severity or higher, the worst first."""
-    return sorted((one for one in findings if one.severity in GRAVE), key=lambda one: GRAVE.index(one.severity))
+    return sorted(
+        (finding for finding in findings if finding.severity in GRAVE), key=lambda finding: GRAVE.index(finding.severity)
+    )
 
 
 def counts(findings: Sequence[Grade]) -> list[str]:
     """Return the number of findings of each severity, such as ``1 high`` and ``2 medium``."""
-    severities = [str(one.severity) for one in findings]
+    severities = [str(finding.severity) for finding in findings]
     return [f"{severities.count(severity)} {severity}" for severity in GRAVE if severity in severities]
 
 
@@ -129,7 +135,7 @@ def first(findings: Sequence[Finding]) -> str:
     """Return the title of the first finding, and the number of the others. If there is only one other finding, return
     both titles."""
     shown, rest = leading(findings, 1)
-    return "; ".join(one_line(one.title) for one in shown) + (f", and {rest} more" if rest else "")
+    return "; ".join(one_line(finding.title) for finding in shown) + (f", and {rest} more" if rest else "")
 
 
 def named(drills: Sequence[str]) -> str:

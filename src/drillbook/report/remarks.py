@@ -228,7 +228,7 @@ def observer(steps: Sequence[Step | StepResult]) -> str:
 
 def _alerts(facts: Mapping[str, Any]) -> list[str]:
     alerts = facts.get("alerts")
-    told = [one for one in alerts if isinstance(one, Mapping)] if isinstance(alerts, Sequence) else []
+    told = [alert for alert in alerts if isinstance(alert, Mapping)] if isinstance(alerts, Sequence) else []
     names = [one.get("alert") or (one.get("labels") or {}).get("alertname") for one in told]
     return [one_line(name) for name in names if name]
 

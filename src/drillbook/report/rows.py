@@ -138,36 +138,48 @@ def findings_of(result: Result) -> list[Finding]:
     return consequences.folded(each_finding(result), result.objectives)
 
 
+def findings_beside_residue(result: Result) -> list[Finding]:
+    """Return the findings without those about changes that could not be undone. The terminal prints these changes in full,
+    with the next step, so it does not print their findings again."""
+    residue = {("residue", change.step, change.host) for change in result.residue}
+    return [finding for finding in findings_of(result) if (finding.code, finding.step, finding.host) not in residue]
+
+
 def each_finding(result: Result) -> list[Finding]:
     """Return all findings of a run, with the texts that the formats show.
 
     A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information.
     A finding about a missed objective also names the measurement error of the figure.
     """
-    shown_ = [_shown(one, result) for one in open_findings.as_shown(result.findings, result.objectives)]
-    return [one.model_copy(update={key: readable(getattr(one, key)) for key in ("wanted", "measured")}) for one in shown_]
+    shown_ = [_shown(finding, result) for finding in open_findings.as_shown(result.findings, result.objectives)]
+    return [
+        finding.model_copy(update={key: readable(getattr(finding, key)) for key in ("wanted", "measured")})
+        for finding in shown_
+    ]
 
 
-def _shown(one: Finding, result: Result) -> Finding:
-    if one.code == open_findings.LOST_WRITES:
+def _shown(finding: Finding, result: Result) -> Finding:
+    if finding.code == open_findings.LOST_WRITES:
         figure = written(result, "rpo")
         rpo = f" (the canary numbers its writes, also those that were not acknowledged); RPO {figure}" if figure else ""
-        told = f"{one.measured}{_more_ranges(one.measured, result)}{rpo}"
-        return one.model_copy(
-            update={"measured": told, "wanted": objective_findings.wanted(one.wanted, result.objectives.get("rpo"))}
+        told = f"{finding.measured}{_more_ranges(finding.measured, result)}{rpo}"
+        return finding.model_copy(
+            update={"measured": told, "wanted": objective_findings.wanted(finding.wanted, result.objectives.get("rpo"))}
         )
-    if one.code in UNPROVEN:
+    if finding.code in UNPROVEN:
         for key, objective in result.objectives.items():
-            if objective.measured_s is not None and one.title.endswith(f": {key.upper()}"):
+            if objective.measured_s is not None and finding.title.endswith(f": {key.upper()}"):
                 plain = f"{objective.measured_s:.3f} s"
-                told = one.measured.replace(plain, objective_figure(objective), 1)
-                one = one.model_copy(update={"measured": told, "wanted": objective_findings.wanted(one.wanted, objective)})
-        return one.model_copy(update={"remedy": objective_findings.remedy(one, result)})
-    if one.code == "removed-data-missing":
-        return one.model_copy(update={"remedy": objective_findings.missing_remedy(one, result)})
-    if one.code == UNEXPECTED:
-        return one.model_copy(update={"measured": without_body(one.measured)})
-    return one
+                told = finding.measured.replace(plain, objective_figure(objective), 1)
+                finding = finding.model_copy(
+                    update={"measured": told, "wanted": objective_findings.wanted(finding.wanted, objective)}
+                )
+        return finding.model_copy(update={"remedy": objective_findings.remedy(finding, result)})
+    if finding.code == "removed-data-missing":
+        return finding.model_copy(update={"remedy": objective_findings.missing_remedy(finding, result)})
+    if finding.code == UNEXPECTED:
+        return finding.model_copy(update={"measured": without_body(finding.measured)})
+    return finding
 
 
 def _more_ranges(measured: str, result: Result) -> str:
@@ -269,7 +281,7 @@ def _clock(result: Result, clock: Clock) -> ClockRow:
 
 def untouched(result: Result) -> str:
     """Return the reason why a run that ended before any fault has no figures. The result is empty for any other run."""
-    if any(one.injection is Injection.UNKNOWN for one in result.faults):
+    if any(fault.injection is Injection.UNKNOWN for fault in result.faults):
         return ""
     if result.verdict is Verdict.PASSED or any(
         measured(result, clock.key)[0] is not None for clock in CLOCKS if clock.key != "waiting"
@@ -309,13 +321,13 @@ def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
     """
     return [
         (
-            seconds(one.at, 2),
-            readable(one_line(one.text))
-            + (f", on {one_line(one.host)}" if one.host else "")
-            + (f" (step {one_line(one.step)})" if one.step else ""),
-            one.loud,
+            seconds(note.at, 2),
+            readable(one_line(note.text))
+            + (f", on {one_line(note.host)}" if note.host else "")
+            + (f" (step {one_line(note.step)})" if note.step else ""),
+            note.loud,
         )
-        for one in view.notes
+        for note in view.notes
     ]
 
 

@@ -34,15 +34,15 @@ def message_of(step: StepView) -> str:
 
 def undo_of(step: StepView) -> str:
     """Return the undo of a step. For an undo by another action, name this action and its parameters."""
-    found = BY_ACTION.fullmatch(step.undo)
-    if found is None:
+    match = BY_ACTION.fullmatch(step.undo)
+    if match is None:
         return step.undo
     try:
-        params = ast.literal_eval(found[2])
+        params = ast.literal_eval(match[2])
     except (ValueError, SyntaxError):
         return step.undo
     named = ", ".join(f"{key}: {_value(value)}" for key, value in params.items())
-    return f"by the action {found[1]}" + (f" ({named})" if named else "")
+    return f"by the action {match[1]}" + (f" ({named})" if named else "")
 
 
 def _value(value: object) -> str:

@@ -89,17 +89,23 @@ def suite_sentence(found: Sequence[SuiteRow], *, probed: bool = True) -> str:
     text = f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none ran'}."
     if found_in := suite_findings(found):
         where = open_findings.named([row.drill for row, _ in found_in])
-        text += f" Open findings: {', '.join(open_findings.counts([one for _, one in found_in]))}, in {where}."
+        text += f" Open findings: {', '.join(open_findings.counts([finding for _, finding in found_in]))}, in {where}."
     for key, name in wording.SHORT.items():
-        drills = [row.drill for row in found if any((one.key, one.said) == (key, RESERVED) for one in row.objectives)]
+        drills = [
+            row.drill
+            for row in found
+            if any((objective.key, objective.said) == (key, RESERVED) for objective in row.objectives)
+        ]
         text += f" {name} {RESERVED}: {open_findings.named(drills)}." if drills else ""
-    names = [row.drill for row in found if probed and any(one.by_probe for one in row.objectives)]
+    names = [row.drill for row in found if probed and any(objective.by_probe for objective in row.objectives)]
     return text + (f" {wording.PROBE_DETECTION}, which proves no alerting: {open_findings.named(names)}." if names else "")
 
 
 def suite_findings(found: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:
     """Return the findings of medium severity or higher in all drills of a suite, each with its drill, the worst first."""
-    pairs = [(row, one) for row in found if row.view for one in open_findings.grave(rows.findings_of(row.view.result))]
+    pairs = [
+        (row, finding) for row in found if row.view for finding in open_findings.grave(rows.findings_of(row.view.result))
+    ]
     return sorted(pairs, key=lambda pair: open_findings.GRAVE.index(pair[1].severity))
 
 

@@ -127,14 +127,14 @@ class Drawing:
 
     def covers(self) -> list[Box]:
         """Boxes of the labels that vertical lines may cross. The lines are hidden behind these boxes."""
-        found = [one.label.box for one in self.dimensions]
+        found = [dimension.label.box for dimension in self.dimensions]
         for lane in self.lanes:
             found += [one.box for one in (lane.name, *([lane.note] if lane.note else []), *lane.counts)]
         return found
 
     def labels(self) -> list[Label]:
         """Every label in the drawing."""
-        found = [mark.label for mark in self.marks] + list(self.ticks) + [one.label for one in self.dimensions]
+        found = [mark.label for mark in self.marks] + list(self.ticks) + [dimension.label for dimension in self.dimensions]
         for lane in self.lanes:
             found += [lane.name, *([lane.note] if lane.note else []), *lane.counts]
             found += [piece.label for piece in lane.pieces if piece.label]
@@ -260,7 +260,7 @@ def _probe_lane(view: RunView, track: ProbeTrack, scale: Scale, y: float) -> tup
     name = label(fit(_lane_name(track), scale.width - 2 * EDGE, BOLD), EDGE, y, font=BOLD)
     room = scale.width - EDGE - name.box.right - 16
     notes = [label(text, scale.width - EDGE, y, anchor="end") for text in (_note(view, track), _short_note(track))]
-    fitted = next((one for one in notes if one.box.width <= room), None)
+    fitted = next((note for note in notes if note.box.width <= room), None)
     return (
         Lane(name, fitted, top, LANE_HEIGHT, tuple(_merged(pieces)), counts),
         top + LANE_HEIGHT + (ROW if counts else 0) + 10,

@@ -312,7 +312,7 @@ def _why_failed(result: Result) -> str:
     bad = {(step.id.partition(".")[0], step.status) for step in result.steps}
     broken = {phase for phase, status in bad if status == "failed" or (status == "error" and phase in ("backup", "restore"))}
     found = [f"{name} failed" for phase, name in FALLIBLE.items() if phase in broken]
-    missed = [SHORT.get(key, one_line(key)) for key, one in result.objectives.items() if one.met is False]
+    missed = [SHORT.get(key, one_line(key)) for key, objective in result.objectives.items() if objective.met is False]
     many = "s were" if len(missed) > 1 else " was"
     found += [f"the {' and '.join(missed)} objective{many} missed"] if missed else []
     text = " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:]))) or VERDICTS[result.verdict].rstrip(".")
@@ -324,8 +324,8 @@ def _reserved(result: Result) -> str:
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     found = [
         SHORT.get(key, one_line(key))
-        for key, one in result.objectives.items()
-        if state_of(one.met, one.measured_s, told.get(key)) == RESERVED
+        for key, objective in result.objectives.items()
+        if state_of(objective.met, objective.measured_s, told.get(key)) == RESERVED
     ]
     return " and the ".join(found)
 

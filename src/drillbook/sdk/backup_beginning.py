@@ -113,7 +113,7 @@ def beginning_of(
     file; None means the step's host. Raises Cancelled when the run is stopped.
     """
     deadline = Deadline.after(min(READ_S, ctx.deadline.remaining() / 2), ctx.deadline.cancel)
-    found = Beginning()
+    beginning = Beginning()
     for stored in PACKED_LIMITS:
         try:
             command, given = _command(ctx, place, name, stored, deadline)
@@ -121,16 +121,16 @@ def beginning_of(
             if inside:
                 first = Deadline.after(deadline.remaining() * ENDS_AFTER, deadline.cancel)
                 data, said = _output(ctx.host, _DECRYPT, (str(stored), *command), given, first)
-                found = _read(inside, ("cat",), b"\n" + data, limit, deadline) if data else Beginning(why=said)
+                beginning = _read(inside, ("cat",), b"\n" + data, limit, deadline) if data else Beginning(why=said)
             else:
-                found = _read(ctx.host, command, given, limit, deadline)
+                beginning = _read(ctx.host, command, given, limit, deadline)
         except Cancelled:
             raise
         except (DrillbookError, TimeoutError, OSError) as error:
             return Beginning(why=message_of(error))
-        if found.data or not found.packed or isinstance(place, Printed) or deadline.remaining() <= 0:
+        if beginning.data or not beginning.packed or isinstance(place, Printed) or deadline.remaining() <= 0:
             break
-    return found
+    return beginning
 
 
 def lines_of(ctx: Context, place: Place, name: str, keys: Sequence[str], program: str) -> tuple[str, bool]:

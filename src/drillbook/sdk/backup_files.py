@@ -244,8 +244,10 @@ class FileBackups(BackupSource):
             f"{self.setting('pattern')}, which is {self.pattern!r}."
         )
         return tuple(
-            one.model_copy(update={"remedy": f"{told} Otherwise: {one.remedy}"}) if one.code in _PERHAPS_OTHER else one
-            for one in found
+            finding.model_copy(update={"remedy": f"{told} Otherwise: {finding.remedy}"})
+            if finding.code in _PERHAPS_OTHER
+            else finding
+            for finding in found
         )
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
@@ -345,10 +347,10 @@ def moment_in(name: str, form: str = "") -> datetime | None:
             ("%S", r"\d\d"),
         ):
             pattern = pattern.replace(re.escape(directive), digits).replace(directive, digits)
-        found = re.search(pattern, name)
-        return _parsed(found[0], form) if found else None
+        match = re.search(pattern, name)
+        return _parsed(match[0], form) if match else None
     for pattern, plain in _TIMES:
-        if (found := re.search(pattern, name)) and (moment := _parsed("".join(found.groups()), plain)):
+        if (match := re.search(pattern, name)) and (moment := _parsed("".join(match.groups()), plain)):
             return moment
     return None
 

@@ -210,8 +210,9 @@ class BackupSource(Service):
         """
         if self._selection is None or ctx.changed:
             return
-        for one in problems:
-            ctx.unsure(f"the backup of {self.name} {UNFIT} {one.title}; wanted: {one.wanted}; found: {one.measured}")
+        for problem in problems:
+            figures = f"wanted: {problem.wanted}; found: {problem.measured}"
+            ctx.unsure(f"the backup of {self.name} {UNFIT} {problem.title}; {figures}")
 
     @abstractmethod
     def backups(self, ctx: Context) -> list[Backup]:

@@ -59,7 +59,7 @@ class BackupSet:
         carrier.send(path, sent, self.upload, part_size)
         carrier.deadline.check()
         self.upload.commit()
-        self.sizes.update({one.name: one.size for one in sent})
+        self.sizes.update({file.name: file.size for file in sent})
         return entries(sent)
 
     def put(self, name: str, data: bytes) -> str:

@@ -107,8 +107,8 @@ def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[i
 
 def _code(answer: bytes) -> str:
     """Return only the error code in a store's answer. The rest of the answer may repeat parts of the secret signature."""
-    found = re.search(rb"<Code>([A-Za-z0-9]+)</Code>", answer)
-    return found.group(1).decode() if found else ""
+    match = re.search(rb"<Code>([A-Za-z0-9]+)</Code>", answer)
+    return match.group(1).decode() if match else ""
 
 
 def _open(method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[Any, Any]:

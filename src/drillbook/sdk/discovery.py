@@ -336,7 +336,7 @@ def _defined(name: str, kind: type[Any]) -> Iterator[type[Any]]:
     module = imported(name)
     for part in pkgutil.iter_modules(getattr(module, "__path__", ())):
         yield from _defined(f"{name}.{part.name}", kind)
-    found: list[type[Any]] = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, kind)]
+    found: list[type[Any]] = [var for var in vars(module).values() if isinstance(var, type) and issubclass(var, kind)]
     for cls in found:
         if cls.__module__ == name and not cls.__name__.startswith("_"):
             _of_plugin(name, cls.check_declaration)
@@ -353,7 +353,7 @@ def _of_plugin(module: str, load: Callable[[], T]) -> T:
 
     If the module belongs to a plugin, every error becomes a PluginError that names the plugin.
     """
-    plugin = next((one for one in systems() if one.origin and f"{module}.".startswith(f"{one.package}.")), None)
+    plugin = next((system for system in systems() if system.origin and f"{module}.".startswith(f"{system.package}.")), None)
     return _loaded(load, plugin.origin) if plugin else load()
 
 
@@ -388,9 +388,9 @@ def service_kinds() -> tuple[str, ...]:
 def service_class(kind: str) -> type[Service]:
     """Return the model of a kind of service. Raises UnknownName when there is no such kind."""
     module = _modules("services").get(kind)
-    for found in vars(imported(module)).values() if module else ():
-        if isinstance(found, type) and issubclass(found, Service) and kind_default(found) == kind:
-            return found
+    for var in vars(imported(module)).values() if module else ():
+        if isinstance(var, type) and issubclass(var, Service) and kind_default(var) == kind:
+            return var
     raise UnknownName(f"there is no kind of service {kind!r}", hint=hint(f"kinds: {', '.join(service_kinds())}"))
 
 

@@ -130,7 +130,7 @@ def _certain(details: Sequence[Any], params: dict[str, Any], dynamic: frozenset[
         value, types = _found(detail["loc"], params)
         fixed = detail["type"] in ("extra_forbidden", "missing") or not template.has_template(value)
         known.append((detail, types, fixed or not detail["loc"] or detail["loc"][0] not in dynamic))
-    fixed_types = {one for _, types, certain in known if certain for one in types}
+    fixed_types = {kind for _, types, certain in known if certain for kind in types}
     fitting = {place for _, types, _ in known for place, name in types if (place, name) not in fixed_types}
     return [detail for detail, types, certain in known if certain and not any(place in fitting for place, _ in types)]
 

@@ -66,7 +66,7 @@ def of(name: str, drills: Path | None = None, kind: type[Action] | type[Probe] =
             if step.action == name and (step.phase == Probe.PART) == (kind is Probe) and not _ALIAS.search(step.text)
         ]
         if found:
-            return min(found, key=lambda one: len(one.text.splitlines()))
+            return min(found, key=lambda example: len(example.text.splitlines()))
     return None
 
 

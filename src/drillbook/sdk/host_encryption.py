@@ -78,18 +78,18 @@ def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encrypti
     and HostError when the host fails.
     """
     recipients = [word for recipient in rule.age for word in ("-r", recipient)]
-    names = "".join(f"{one.name}\n" for one in found).encode("utf-8", "surrogateescape")
+    names = "".join(f"{file.name}\n" for file in found).encode("utf-8", "surrogateescape")
     argv = ("sh", "-c", _ENCRYPT, "sh", folder, *recipients)
     output = carrier.host.run(argv, deadline=carrier.deadline, stdin=names)
     if output.exit == MISSING:
         raise _missing(carrier.host)
     if not output.ok:
         raise StepFailed(f"{carrier.host.name}: age did not encrypt the backup: {_said(output.stderr)}")
-    plain = {f"{one.name}{SUFFIX}": one for one in found}
+    plain = {f"{file.name}{SUFFIX}": file for file in found}
     sealed = carrier.survey(folder, part_size)
-    if sorted(one.name for one in sealed) != sorted(plain):
+    if sorted(file.name for file in sealed) != sorted(plain):
         raise StepFailed(f"{carrier.host.name}: {len(sealed)} files were encrypted instead of {len(plain)}")
-    return [File(one.name, one.size, one.sha256, one.parts, plain[one.name]) for one in sealed]
+    return [File(file.name, file.size, file.sha256, file.parts, plain[file.name]) for file in sealed]
 
 
 def decrypt(

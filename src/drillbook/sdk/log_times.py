@@ -60,8 +60,8 @@ def host_clock(ctx: Context) -> HostClock | None:
         told = ctx.run("date", "+%s.%N")
     except HostError:
         return None
-    found = _CLOCK.match(told.text) if told.ok else None
-    return HostClock(float(found[1] + (found[2] or "")), time.monotonic()) if found else None
+    match = _CLOCK.match(told.text) if told.ok else None
+    return HostClock(float(match[1] + (match[2] or "")), time.monotonic()) if match else None
 
 
 def dated(lines: Sequence[str], clock: HostClock | None, since: float | None) -> list[LogLine]:

@@ -247,7 +247,7 @@ def _remote(manual: ManualRestore, host: str, run_as: str, command: str) -> str:
 def _from_bucket(manual: ManualRestore, at: str, pattern: str) -> tuple[str, ...]:
     """Return the commands of the AWS client that copy the newest object below a prefix."""
     bucket, _, prefix = at.removeprefix("s3://").partition("/")
-    store = next((one for one in manual.services.values() if getattr(one, "bucket", "") == bucket), None)
+    store = next((service for service in manual.services.values() if getattr(service, "bucket", "") == bucket), None)
     lines = []
     for variable, field in (("AWS_ACCESS_KEY_ID", "access_key"), ("AWS_SECRET_ACCESS_KEY", "secret_key")):
         if (value := getattr(store, field, None)) is not None:

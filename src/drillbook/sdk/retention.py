@@ -65,12 +65,12 @@ def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
     for one in sorted(backups, key=lambda backup: backup.at, reverse=True):
         if (one.at - now).total_seconds() <= AHEAD_S:
             series.setdefault(one.series, []).append(one)
-    found = [one for members in series.values() for one in _expired(members, keep, now)]
+    found = [aged for members in series.values() for aged in _expired(members, keep, now)]
     return sorted(found, key=lambda backup: backup.at)
 
 
 def _expired(members: list[Aged], keep: Keep, now: datetime) -> Iterable[Aged]:
     """Return the expired backups of one series. ``members``: all backups of the series, newest first."""
-    proven = next((one for one in members if one.proven), None)
+    proven = next((member for member in members if member.proven), None)
     since = now - timedelta(days=keep.days) if keep.days else now + timedelta(seconds=AHEAD_S)
-    return [one for one in members[keep.last or 1 :] if one is not proven and one.at < since]
+    return [member for member in members[keep.last or 1 :] if member is not proven and member.at < since]

@@ -94,8 +94,8 @@ def read(text: str, memory: int) -> tuple[str, str] | None:
 
     Returns the exceeded limit and the measured size. Returns None when no limit was exceeded.
     """
-    if found := re.match(r"(memory|disk) (\d+) (\d+)$", text.strip()):
-        return f"{found[1]}: {int(found[3]) << 10} bytes", f"{int(found[2]) << 10} bytes"
+    if match := re.match(r"(memory|disk) (\d+) (\d+)$", text.strip()):
+        return f"{match[1]}: {int(match[3]) << 10} bytes", f"{int(match[2]) << 10} bytes"
     if text.strip() == "true":
         return f"memory: {memory} bytes", "the kernel ended a process of the container because its memory limit was exceeded"
     return None

@@ -236,11 +236,11 @@ class Store:
         found: dict[str, list[Version]] = {}
         markers: list[Version] = []
         for page in self._pages("list_object_versions", prefix):
-            for one in map(_version, page.get("Versions", [])):
-                found.setdefault(one.key, []).append(one)
+            for version in map(_version, page.get("Versions", [])):
+                found.setdefault(version.key, []).append(version)
             markers += (replace(_version(one), marker=True) for one in page.get("DeleteMarkers", []))
-        for one in markers:
-            found.setdefault(one.key, []).append(one)
+        for version in markers:
+            found.setdefault(version.key, []).append(version)
         return found
 
     def live(self, prefix: str) -> dict[str, Version]:
@@ -250,10 +250,10 @@ class Store:
         """
         if self.versioned():
             return {
-                key: one
+                key: version
                 for key, versions in self.history(prefix).items()
-                for one in versions
-                if one.latest and not one.marker
+                for version in versions
+                if version.latest and not version.marker
             }
         return {
             one["Key"]: Version(one["Key"], "", one["ETag"].strip('"'), int(one["Size"]), True, False, one["LastModified"])

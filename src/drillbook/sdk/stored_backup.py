@@ -70,7 +70,7 @@ class StoredFile(Part):
 
 def entries(sent: Sequence[File]) -> dict[str, StoredFile]:
     """Return the manifest's entries for uploaded files. The key is the name of the file before the encryption."""
-    return {one.content.name: StoredFile.of(one) for one in sent}
+    return {file.content.name: StoredFile.of(file) for file in sent}
 
 
 class BackupManifest(Part):
@@ -210,8 +210,8 @@ def split(text: str) -> Reference:
 
     ``text``: reference to the folder or to the manifest. Raises ValueError when it is not a reference.
     """
-    found = Reference.parse(text)
-    return Reference(found.bucket, found.key.removesuffix("/" + FILE), found.sha256)
+    reference = Reference.parse(text)
+    return Reference(reference.bucket, reference.key.removesuffix("/" + FILE), reference.sha256)
 
 
 def present(store: Store, folder: Reference, wanted: Mapping[str, int]) -> list[Finding]:
@@ -269,17 +269,20 @@ def carry(ctx: Context, store: Store, origin: Reference, manifest: BackupManifes
     ctx.run("mkdir", "-m", "700", "--", folder).check()
     carrier = Carrier(ctx.host, ctx.deadline, scratch)
     _must_have_arrived(ctx, origin, carrier.fetch(folder, files, store, origin.key))
-    plain = {one.name: one.plain for one in files if one.plain}
+    plain = {file.name: file.plain for file in files if file.plain}
     if plain:
-        pairs = [(f"{folder}/{name}", f"{folder}/{one.name}") for name, one in plain.items()]
+        pairs = [(f"{folder}/{name}", f"{folder}/{file.name}") for name, file in plain.items()]
         host_encryption.decrypt(ctx.host, ctx.deadline, keys, pairs)
-        there = {one.name: one for one in carrier.survey(folder, PART_LEAST)}
+        there = {file.name: file for file in carrier.survey(folder, PART_LEAST)}
         wrong = [
             finding(
-                "backup-digest", title=one.name, wanted=f"sha256 {one.sha256}", measured=f"sha256 {there[one.name].sha256}"
+                "backup-digest",
+                title=file.name,
+                wanted=f"sha256 {file.sha256}",
+                measured=f"sha256 {there[file.name].sha256}",
             )
-            for one in plain.values()
-            if there[one.name].sha256 != one.sha256
+            for file in plain.values()
+            if there[file.name].sha256 != file.sha256
         ]
         if wrong:
             raise StepFailed(

@@ -120,8 +120,8 @@ class Carrier:
         After each of these errors, call ``discard``.
         """
         puts: list[dict[str, Any]] = []
-        for one in found:
-            puts += self._parts(one, upload, part_size) if one.parts else [self._whole(one, upload)]
+        for file in found:
+            puts += self._parts(file, upload, part_size) if file.parts else [self._whole(file, upload)]
         answers = self._carry_all("send", folder, "puts", puts, [put["length"] for put in puts])
         wrong = [
             f"{put['name']}: {answer['problem']}" for put, answer in zip(puts, answers, strict=True) if "problem" in answer
@@ -133,24 +133,24 @@ class Carrier:
             if key in upload.begun:
                 upload.done.setdefault(key, []).append((answer["etag"], put["sha256"]))
 
-    def _whole(self, one: File, upload: Upload) -> dict[str, Any]:
-        key = f"{upload.prefix}/{one.name}"
+    def _whole(self, file: File, upload: Upload) -> dict[str, Any]:
+        key = f"{upload.prefix}/{file.name}"
         upload.small.append(key)
-        url = upload.store.sign_put(key, one.sha256, self.deadline.remaining())
-        return {"name": one.name, "offset": 0, "length": one.size, "sha256": one.sha256, "url": url}
+        url = upload.store.sign_put(key, file.sha256, self.deadline.remaining())
+        return {"name": file.name, "offset": 0, "length": file.size, "sha256": file.sha256, "url": url}
 
-    def _parts(self, one: File, upload: Upload, part_size: int) -> list[dict[str, Any]]:
-        key = f"{upload.prefix}/{one.name}"
+    def _parts(self, file: File, upload: Upload, part_size: int) -> list[dict[str, Any]]:
+        key = f"{upload.prefix}/{file.name}"
         begun = upload.begun[key] = upload.store.begin(key)
         return [
             {
-                "name": one.name,
+                "name": file.name,
                 "offset": number * part_size,
-                "length": min(part_size, one.size - number * part_size),
+                "length": min(part_size, file.size - number * part_size),
                 "sha256": sha256,
                 "url": upload.store.sign_part(key, begun, number + 1, sha256, self.deadline.remaining()),
             }
-            for number, sha256 in enumerate(one.parts)
+            for number, sha256 in enumerate(file.parts)
         ]
 
     def fetch(self, folder: str, wanted: Sequence[File], store: Store, prefix: str) -> list[Problem]:
@@ -161,15 +161,15 @@ class Carrier:
         """
         gets = [
             {
-                "name": one.name,
-                "size": one.size,
-                "sha256": one.sha256,
-                "url": store.sign_get(f"{prefix}/{one.name}", self.deadline.remaining()),
+                "name": file.name,
+                "size": file.size,
+                "sha256": file.sha256,
+                "url": store.sign_get(f"{prefix}/{file.name}", self.deadline.remaining()),
             }
-            for one in wanted
+            for file in wanted
         ]
-        answers = self._carry_all("fetch", folder, "gets", gets, [one.size for one in wanted])
-        return [_problem(one, answer) for one, answer in zip(wanted, answers, strict=True) if answer["problem"]]
+        answers = self._carry_all("fetch", folder, "gets", gets, [file.size for file in wanted])
+        return [_problem(file, answer) for file, answer in zip(wanted, answers, strict=True) if answer["problem"]]
 
     def _carry_all(
         self, mode: Literal["send", "fetch"], folder: str, key: str, rows: Sequence[dict[str, Any]], sizes: Sequence[int]
@@ -237,19 +237,19 @@ def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield start, len(sizes)
 
 
-def _problem(one: File, answer: dict[str, str]) -> Problem:
+def _problem(file: File, answer: dict[str, str]) -> Problem:
     kind: Any = answer["problem"]
-    wanted = {"size": f"{one.size} bytes", "digest": f"sha256 {one.sha256}"}.get(kind, "the object")
-    return Problem(one.name, kind, wanted, answer["measured"])
+    wanted = {"size": f"{file.size} bytes", "digest": f"sha256 {file.sha256}"}.get(kind, "the object")
+    return Problem(file.name, kind, wanted, answer["measured"])
 
 
 def _lines(plan: dict[str, Any]) -> str:
     """Format a transfer plan for ``carry.sh``: one line of fields for each object."""
     rows = plan.get("puts") or plan.get("gets") or []
     text = []
-    for one in rows:
-        if not re.fullmatch(NAME, one["name"]):
-            raise CouldNotVerify(f"{one['name']!r} is not a file name that curl can transfer")
-        fields = (one["name"], one.get("offset", 0), one.get("length", one.get("size")), one["sha256"], one["url"])
+    for row in rows:
+        if not re.fullmatch(NAME, row["name"]):
+            raise CouldNotVerify(f"{row['name']!r} is not a file name that curl can transfer")
+        fields = (row["name"], row.get("offset", 0), row.get("length", row.get("size")), row["sha256"], row["url"])
         text.append(" ".join(map(str, fields)))
     return "".join(f"{line}\n" for line in text)

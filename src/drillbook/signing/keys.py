@@ -134,8 +134,8 @@ def signer(data: bytes, signature: Path) -> str:
     The owner of the key is not checked. Raises KeyProblem when the check could not run.
     """
     done = _keygen("-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(signature), data=data)
-    found = re.search(rb"key (SHA256:[A-Za-z0-9+/]+)", done.stdout)
-    return found[1].decode() if found and not done.returncode else ""
+    match = re.search(rb"key (SHA256:[A-Za-z0-9+/]+)", done.stdout)
+    return match[1].decode() if match and not done.returncode else ""
 
 
 def principal(data: bytes, signature: Path, allowed: Path, at: str) -> str:

@@ -216,10 +216,10 @@ def _content(path: Path, absent: Callable[[Path], Refused], limit: int) -> bytes
 def _fits(text: bytes, signature: bytes) -> str:
     """Return the fingerprint of the key that signed exactly ``text``. Raises Refused when the signature does not match."""
     done = _keygen("check-novalidate", "-n", NAMESPACE, text=text, signature=signature)
-    found = re.search(r"\b(SHA256:[A-Za-z0-9+/=]+)", done.stdout)
-    if done.returncode or not found:
+    match = re.search(r"\b(SHA256:[A-Za-z0-9+/=]+)", done.stdout)
+    if done.returncode or not match:
         raise Refused("approval-bad-signature", _last(done), wanted=f"a signature of this text in the namespace {NAMESPACE}")
-    return found[1]
+    return match[1]
 
 
 def _known(text: bytes, signature: bytes, principal: str, signers: Path, fingerprint: str) -> None:

@@ -114,7 +114,7 @@ def _readable(run: str, trace: str, span: Span) -> ReadableSpan:
         attributes=span.attributes,
         start_time=span.start,
         end_time=span.end,
-        events=[Event(one.name, one.attributes, one.at) for one in span.moments],
+        events=[Event(moment.name, moment.attributes, moment.at) for moment in span.moments],
         status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.OK),
         instrumentation_scope=InstrumentationScope("drillbook", __version__),
     )

@@ -160,22 +160,22 @@ def samples(found: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
             moments |= {"last_run": row.last_started, "last_pass": row.passed}
         for name, at in moments.items():
             yield from _moment(f"{name}_timestamp_seconds", subject, at)
-    for one in drills:
-        yield from _of_drill(one)
+    for drill in drills:
+        yield from _of_drill(drill)
 
 
-def _of_drill(one: DrillFigures) -> Iterator[Sample]:
-    subject, newest = one.newest.subject, one.newest
+def _of_drill(figures: DrillFigures) -> Iterator[Sample]:
+    subject, newest = figures.newest.subject, figures.newest
     yield Sample("last_run_timestamp_seconds", subject, newest.started_s)
-    for name, run in (("last_pass", one.last_pass), ("last_proof", one.last_proof)):
+    for name, run in (("last_pass", figures.last_pass), ("last_proof", figures.last_proof)):
         if run:
             yield Sample(f"{name}_timestamp_seconds", subject, run.started_s)
     for verdict in Verdict:
         yield Sample("verdict", (*subject, str(verdict)), float(newest.data["verdict"] == verdict))
     for key in OBJECTIVES:
-        yield from _objective(one, key)
-    yield Sample("residue_changes", subject, float(one.residue))
-    restore = one.last_restore()
+        yield from _objective(figures, key)
+    yield Sample("residue_changes", subject, float(figures.residue))
+    restore = figures.last_restore()
     if "backup_age_s" in restore:
         yield Sample("backup_age_seconds", subject, restore["backup_age_s"])
     if "bytes" in restore:
@@ -184,20 +184,20 @@ def _of_drill(one: DrillFigures) -> Iterator[Sample]:
         yield Sample("restore_rate_bytes_per_second", subject, restore["bytes"] / restore["seconds"])
 
 
-def _objective(one: DrillFigures, key: str) -> Iterator[Sample]:
-    labels, measured = (*one.newest.subject, key), one.last_measured(key)
+def _objective(figures: DrillFigures, key: str) -> Iterator[Sample]:
+    labels, measured = (*figures.newest.subject, key), figures.last_measured(key)
     if not measured:
         return
     values = {
         "recovery_objective_seconds": measured.get("target_s"),
         "recovery_measured_seconds": measured.get("measured_s"),
         "recovery_error_seconds": measured.get("error_s"),
-        "recovery_met": MET_OF.get(state := one.newest.state(key)),
-        "recovery_proven": float(one.proven(key)),
-        "recovery_reservation": None if state not in MET_OF else state == RESERVED and one.newest.passed,
-        "objective_misses": one.misses(key),
+        "recovery_met": MET_OF.get(state := figures.newest.state(key)),
+        "recovery_proven": float(figures.proven(key)),
+        "recovery_reservation": None if state not in MET_OF else state == RESERVED and figures.newest.passed,
+        "objective_misses": figures.misses(key),
     }
-    if trend := one.trend(key):
+    if trend := figures.trend(key):
         values["recovery_trend_seconds_per_day"], values["recovery_trend_error_seconds_per_day"] = trend
     yield from (Sample(name, labels, float(value)) for name, value in values.items() if value is not None)
 
@@ -219,9 +219,9 @@ def exposition(found: Iterable[Sample], *, openmetrics: bool = False) -> bytes:
         raise extras.missing("metrics", "prometheus_client", "the file of metrics") from None
     registry = CollectorRegistry()
     gauges = {name: Gauge(PREFIX + name, text, labels, registry=registry) for name, (text, labels) in FAMILIES.items()}
-    for one in found:
-        gauge = gauges[one.name]
-        (gauge.labels(*one.labels) if one.labels else gauge).set(one.value)
+    for sample in found:
+        gauge = gauges[sample.name]
+        (gauge.labels(*sample.labels) if sample.labels else gauge).set(sample.value)
     return open_exposition.generate_latest(registry) if openmetrics else generate_latest(registry)  # type: ignore[no-untyped-call]
 
 

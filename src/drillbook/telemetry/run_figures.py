@@ -164,7 +164,7 @@ class DrillFigures:
         """Return the objective ``key`` of the newest run that measured it. If no run measured it, return the objective
         of the newest run.
         """
-        measured = (one.objective(key) for one in self.runs if one.objective(key).get("measured_s") is not None)
+        measured = (run.objective(key) for run in self.runs if run.objective(key).get("measured_s") is not None)
         return next(measured, self.newest.objective(key))
 
     def misses(self, key: str) -> int:
@@ -172,8 +172,8 @@ class DrillFigures:
         that could not verify the objective are skipped.
         """
         count = 0
-        for one in self.runs:
-            met = MET_OF.get(one.state(key))
+        for run in self.runs:
+            met = MET_OF.get(run.state(key))
             if met:
                 break
             count += met is False
@@ -181,18 +181,18 @@ class DrillFigures:
 
     def proven(self, key: str) -> bool:
         """Return True while the objective ``key`` is proven by all runs, by the rule ``judge.proofs.RULE``."""
-        targets = (one.objective(key).get("target_s") for one in self.every)
-        target_s = next((float(found) for found in targets if found is not None), math.inf)
-        return proofs.standing(proofs.up_to_the_decision(one.answer(key, target_s) for one in self.every)).proven
+        targets = (figures.objective(key).get("target_s") for figures in self.every)
+        target_s = next((float(target) for target in targets if target is not None), math.inf)
+        return proofs.standing(proofs.up_to_the_decision(figures.answer(key, target_s) for figures in self.every)).proven
 
     def trend(self, key: str) -> tuple[float, float] | None:
         """Return the growth of a measured value over the passed runs, in seconds per day, and the error of the growth.
         Returns None when there are too few runs.
         """
         points = [
-            (one.started_s / 86400, float(one.objective(key)["measured_s"]))
-            for one in self.runs
-            if one.passed and one.objective(key).get("measured_s") is not None
+            (run.started_s / 86400, float(run.objective(key)["measured_s"]))
+            for run in self.runs
+            if run.passed and run.objective(key).get("measured_s") is not None
         ]
         fitted = line.fit(points)
         return (fitted.slope, fitted.slope_error) if fitted else None
@@ -201,7 +201,7 @@ class DrillFigures:
         """Return the age of the backup, the size and the duration of the newest measured restore. The result is empty
         when no restore was measured.
         """
-        return next((one.restore for one in self.runs if one.restore), {})
+        return next((run.restore for run in self.runs if run.restore), {})
 
 
 def read(project: Project) -> list[DrillFigures]:
@@ -212,13 +212,13 @@ def read(project: Project) -> list[DrillFigures]:
     residue: dict[tuple[str, str, str], int] = {}
     passed: dict[tuple[str, str, str], RunFigures] = {}
     proven: dict[tuple[str, str, str], RunFigures] = {}
-    for one in _results(sorted(project.runs(), key=lambda folder: folder.name, reverse=True)):
-        runs.setdefault(one.subject, []).append(one)
-        residue[one.subject] = residue.get(one.subject, 0) + one.open_residue
-        if one.passed:
-            passed.setdefault(one.subject, one)
-        if one.subject not in proven and one.proven:
-            proven[one.subject] = one
+    for result in _results(sorted(project.runs(), key=lambda folder: folder.name, reverse=True)):
+        runs.setdefault(result.subject, []).append(result)
+        residue[result.subject] = residue.get(result.subject, 0) + result.open_residue
+        if result.passed:
+            passed.setdefault(result.subject, result)
+        if result.subject not in proven and result.proven:
+            proven[result.subject] = result
     return [DrillFigures(tuple(runs[key]), residue[key], passed.get(key), proven.get(key)) for key in sorted(runs)]
 
 

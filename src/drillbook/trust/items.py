@@ -88,14 +88,14 @@ def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
     """Yield the items that a check of ``plan`` would execute on its hosts."""
     steps = [
         *((step.id, step, step.phase == "ready") for step in plan.steps),
-        *((one.id, one.step, True) for one in plan.guard.conditions if one.step),
+        *((condition.id, condition.step, True) for condition in plan.guard.conditions if condition.step),
     ]
     for key, step, runs in steps:
         if texts := _executed(step, plan.diagnosis, runs=runs):
             yield _of_step(("step", plan.drill, key), step, "; ".join(texts), plan, source)
     for key, probe in [
         *((probe.id, probe) for probe in plan.probes),
-        *((one.id, one.probe) for one in plan.guard.conditions if one.probe),
+        *((condition.id, condition.probe) for condition in plan.guard.conditions if condition.probe),
     ]:
         code = find_probe(probe.name).CODE
         if code and probe.params.get(code) is not None and not shipped(probe.params[code]):

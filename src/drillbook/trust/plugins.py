@@ -140,16 +140,16 @@ def use(root: Path) -> str:
     Returns the reason why the plugins are not trusted, or an empty text when they were registered. Raises PluginError
     when a plugin cannot be used.
     """
-    found = read(root)
-    doubt = found.doubt
+    plugins = read(root)
+    doubt = plugins.doubt
     why = (
-        f"the plugins in {FOLDER}/ ({', '.join(found.names)}) are not loaded: {doubt}; see `{program()} trust`"
+        f"the plugins in {FOLDER}/ ({', '.join(plugins.names)}) are not loaded: {doubt}; see `{program()} trust`"
         if doubt
         else ""
     )
-    discovery.left_out("; ".join(text for text in (why, found.skipped) if text))
-    if found.names and not doubt:
-        _import(found)
+    discovery.left_out("; ".join(text for text in (why, plugins.skipped) if text))
+    if plugins.names and not doubt:
+        _import(plugins)
     return doubt
 
 

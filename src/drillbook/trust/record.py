@@ -119,7 +119,7 @@ def holds(said: str, wanted: str) -> bool:
 
     The digests in ``said`` are separated by commas or spaces.
     """
-    given = [one.strip().encode() for one in said.replace(",", " ").split()]
+    given = [part.strip().encode() for part in said.replace(",", " ").split()]
     return any(hmac.compare_digest(one, wanted.encode()) for one in given)
 
 

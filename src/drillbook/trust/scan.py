@@ -118,9 +118,9 @@ def _holds_code(drill: Drill) -> bool:
     """Return True when a check of ``drill`` could execute a command from the drill's file. Only such drills are planned."""
     steps = [
         *(step for phase in drill.phases.values() for step in phase),
-        *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse)),
+        *(condition.use for condition in drill.conditions if not isinstance(condition.use, ProbeUse)),
     ]
-    probes = [*drill.probes, *(one.use for one in drill.conditions if isinstance(one.use, ProbeUse))]
+    probes = [*drill.probes, *(condition.use for condition in drill.conditions if isinstance(condition.use, ProbeUse))]
     return any(step.action.CODE or step.action.READY_CODE or step.action.name() == DIAGNOSIS for step in steps) or any(
         use.probe.CODE for use in probes
     )

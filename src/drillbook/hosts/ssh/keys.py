@@ -162,14 +162,14 @@ def _covers(names: str, name: str) -> bool:
     When a pattern after ``!`` matches the name, the name is excluded.
     """
     found = False
-    for one in names.split(","):
-        if one.startswith("|1|"):
+    for part in names.split(","):
+        if part.startswith("|1|"):
             with suppress(ValueError, TypeError):
-                found = found or HostKeys.hash_host(name, one) == one
+                found = found or HostKeys.hash_host(name, part) == part
             continue
-        pattern = re.escape(one.removeprefix("!").lower()).replace(r"\*", ".*").replace(r"\?", ".")
+        pattern = re.escape(part.removeprefix("!").lower()).replace(r"\*", ".*").replace(r"\?", ".")
         if re.fullmatch(pattern, name.lower()):
-            if one.startswith("!"):
+            if part.startswith("!"):
                 return False
             found = True
     return found

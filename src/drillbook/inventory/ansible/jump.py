@@ -92,14 +92,14 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _list(text: str, error: Any) -> list[Jump]:
     if text.strip().lower() == "none":
         return []
-    return [_jump(one.strip(), error) for one in text.split(",")]
+    return [_jump(part.strip(), error) for part in text.split(",")]
 
 
 def _jump(text: str, error: Any) -> Jump:
-    found = _PLACE.fullmatch(text)
-    if found is None or (found["port"] and not 0 < int(found["port"]) < 65536):
+    match = _PLACE.fullmatch(text)
+    if match is None or (match["port"] and not 0 < int(match["port"]) < 65536):
         raise error(f"{text[:60]!r} is not [USER@]HOST[:PORT]")
-    return Jump(found["address"].strip("[]"), found["user"] or "", int(found["port"]) if found["port"] else None)
+    return Jump(match["address"].strip("[]"), match["user"] or "", int(match["port"]) if match["port"] else None)
 
 
 def _command(text: str, error: Any) -> list[Jump]:

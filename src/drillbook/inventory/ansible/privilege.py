@@ -59,10 +59,10 @@ def _password(name: str, key: str, variable: Variable) -> Secret:
     """Return the secret for a password that Ansible looks up in an environment variable. Raises InventoryError for a
     password that is stored elsewhere.
     """
-    found = _ENVIRONMENT.fullmatch(variable.value.strip()) if isinstance(variable.value, str) else None
-    if found is None:
+    match = _ENVIRONMENT.fullmatch(variable.value.strip()) if isinstance(variable.value, str) else None
+    if match is None:
         raise _unread(name, key, variable, "become: {password: !env NAME}")
-    return Secret(source="env", name=found[3])
+    return Secret(source="env", name=match[3])
 
 
 def _unread(name: str, key: str, variable: Variable, ours: str) -> InventoryError:

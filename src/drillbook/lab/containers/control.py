@@ -103,9 +103,9 @@ def status(folder: Path) -> LabStatus:
         return LabStatus(folder, running=False, standing=False, healthy=False, identity="", pid=None, components=())
     found = engine.containers(lab.project)
     components = tuple(_components(lab, found))
-    machines = [one.up for one in components if one.name in ("machine", "ssh")]
+    machines = [component.up for component in components if component.name in ("machine", "ssh")]
     standing = lab.ready and all(machines)
-    healthy = standing and all(one.up for one in components) and serve.api_is_healthy(lab)
+    healthy = standing and all(component.up for component in components) and serve.api_is_healthy(lab)
     return LabStatus(folder, any(machines), standing, healthy, "docker", None, components)
 
 
@@ -171,9 +171,9 @@ def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab
             task.result()
     progress("the documents, originals and cache of the lab are filled")
     until = time.monotonic() + ANSWERS_WITHIN
-    while not (serve.api_is_healthy(lab) and all(one.up for one in status_of(lab))):
+    while not (serve.api_is_healthy(lab) and all(component.up for component in status_of(lab))):
         if time.monotonic() > until:
-            missing = ", ".join(f"{one.name} on {one.host}" for one in status_of(lab) if not one.up)
+            missing = ", ".join(f"{component.name} on {component.host}" for component in status_of(lab) if not component.up)
             raise LabError(
                 f"the lab is not healthy after {ANSWERS_WITHIN:.0f} s: {missing or 'the API is not healthy'}",
                 hint=f"see `docker ps -a --filter label={engine.LABEL}={lab.project}`",

@@ -105,7 +105,7 @@ def containers(project: str) -> dict[str, dict[str, Any]]:
     if answer.returncode != 0:  # a container has terminated between the two commands
         return {}
     name = "com.docker.compose.service"
-    return {str(one["Config"]["Labels"].get(name, one["Name"])): one for one in json.loads(answer.stdout)}
+    return {str(load["Config"]["Labels"].get(name, load["Name"])): load for load in json.loads(answer.stdout)}
 
 
 def remove(project: str) -> None:

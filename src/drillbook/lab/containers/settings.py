@@ -63,8 +63,8 @@ def _folder(lab: DockerLab, name: str) -> Path:
     """Create a folder that a container mounts. Everybody may read it, but only the lab's user may enter its parent folder."""
     folder = lab.folder / name
     (folder / "settings").mkdir(parents=True, exist_ok=True)
-    for one in (folder, folder / "settings"):
-        one.chmod(0o755)
+    for path in (folder, folder / "settings"):
+        path.chmod(0o755)
     return folder
 
 

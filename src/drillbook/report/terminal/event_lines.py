@@ -273,8 +273,8 @@ class Progress:
         self._step(event, what, "allowed" if what.allowed else what.outcome, stopped(what))
         if self.closing and (self._phase == "ready" or not what.allowed):
             return  # the summary shows these findings with their remedies
-        for one in what.findings:
-            self._finding(one, 8, what.message)
+        for finding in what.findings:
+            self._finding(finding, 8, what.message)
 
     def _finding(self, one: dict[str, Any], indent: int, said: str = "") -> None:
         """Print a finding. Its measured value is left out if the line above, ``said``, already contains it."""
@@ -317,8 +317,8 @@ class Progress:
         self._line(f"{what.why}: {what.message}", "yellow")
         if self.closing or what.why == Verdict.NOT_RUN:
             return  # the message about services that are not installed names all of them, and what to install
-        for one in what.findings:
-            if not (one["measured"] in what.message and one["title"] in what.message):
-                self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)
-            if (remedy := one_line(one["remedy"])) not in _GENERAL and remedy not in what.message:
+        for finding in what.findings:
+            if not (finding["measured"] in what.message and finding["title"] in what.message):
+                self._line(f"{one_line(finding['title'])}: {one_line(finding['measured'])}", "yellow", 4)
+            if (remedy := one_line(finding["remedy"])) not in _GENERAL and remedy not in what.message:
                 self._line(remedy, "dim", 6)

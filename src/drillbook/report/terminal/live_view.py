@@ -159,8 +159,8 @@ def _step(step: RunningStep, now: float, width: int) -> list[Text]:
     return lines
 
 
-def _lasted(one: OnHost | None, now: float) -> str:
-    return took(max(0.0, (one.ended or now) - one.started)) if one else "waiting"
+def _lasted(host: OnHost | None, now: float) -> str:
+    return took(max(0.0, (host.ended or now) - host.started)) if host else "waiting"
 
 
 def _host(host: str, one: OnHost | None, now: float) -> Text:

@@ -135,15 +135,15 @@ def line(view: RunView) -> RenderableType:
     text.append(f" in {took(run_duration(view))}", style="dim")
     text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
     parts: list[RenderableType] = [Prose(text, 2)]
-    for one in rows.findings_of(result):
-        if one.severity != Severity.INFORMATION and (one.code, one.step, one.host) not in _kept(view):
-            head = Text(f"{one.severity}: {shown(one.title)}", style=COLOURS[one.severity])
+    for finding in rows.findings_beside_residue(view.result):
+        if finding.severity != Severity.INFORMATION:
+            head = Text(f"{finding.severity}: {shown(finding.title)}", style=COLOURS[finding.severity])
             parts.append(Prose(head, 4))
-            measured = Text(f"measured: {shown(one.measured)}")
-            parts += [Prose(measured, 6)] if one.measured else []
-            said = remedies.first_instruction(one.code, one.remedy) or one.remedy
+            measured = Text(f"measured: {shown(finding.measured)}")
+            parts += [Prose(measured, 6)] if finding.measured else []
+            said = remedies.first_instruction(finding.code, finding.remedy) or finding.remedy
             parts += [Prose(Text(f"remedy: {shown(as_called(said))}", style="dim"), 6)] if said else []
-    return Group(*parts, *(_head(view, one) for one in view.result.residue))
+    return Group(*parts, *(_head(view, residue) for residue in view.result.residue))
 
 
 def short_summary(view: RunView) -> RenderableType:
@@ -176,13 +176,13 @@ def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = ""
 
 def _drills(found: Sequence[SuiteRow]) -> Table:
     """Return a table with one line for each drill, even on a terminal with 80 columns. The table leaves out measurement errors."""
-    keys = [key for key in wording.SHORT if any(one.key == key for row in found for one in row.objectives)]
-    keys += sorted({one.key for row in found for one in row.objectives} - set(keys))
+    keys = [key for key in wording.SHORT if any(objective.key == key for row in found for objective in row.objectives)]
+    keys += sorted({objective.key for row in found for objective in row.objectives} - set(keys))
     heads = ("restored in", "would be lost") if any(row.rehearsed for row in found) else ()
     columns = {**COLUMNS, **({"detect": BY_PROBE} if _all_by_probe(found) else {})}
     table = _table("Drills", "drill", "verdict", *(columns.get(key, wording.objective_name(key)) for key in keys), *heads)
     for row in found:
-        known = {one.key: one for one in row.objectives}
+        known = {objective.key: objective for objective in row.objectives}
         cells = [_brief(known[key]) if key in known else Text("-" if row.view else "?", style="dim") for key in keys]
         table.add_row(Text(one_line(row.drill)), _state(row.verdict), *cells, *(_rehearsed(row) if heads else ()))
     return table
@@ -190,8 +190,8 @@ def _drills(found: Sequence[SuiteRow]) -> Table:
 
 def _all_by_probe(found: Sequence[SuiteRow]) -> bool:
     """Return True when each measured detection of a suite is by the drill's own probe."""
-    detected = [one for row in found for one in row.objectives if one.key == "detect" and one.by]
-    return bool(detected) and all(one.by_probe for one in detected)
+    detected = [objective for row in found for objective in row.objectives if objective.key == "detect" and objective.by]
+    return bool(detected) and all(objective.by_probe for objective in detected)
 
 
 def _rehearsed(row: SuiteRow) -> tuple[Text, Text]:
@@ -222,14 +222,14 @@ def _brief(row: ObjectiveRow) -> Text:
 
 def _legend(found: Sequence[SuiteRow]) -> list[RenderableType]:
     """Return the meanings of the symbols and marks in the table of a suite's drills."""
-    shown = [one for row in found for one in row.objectives]
-    states = {one.state for one in shown if not one.doubt}
+    shown = [objective for row in found for objective in row.objectives]
+    states = {objective.state for objective in shown if not objective.doubt}
     doubted = [state for state in (wording.NOT_VERIFIED,) if state in states]
-    doubted += ["does not count: the run did not pass"] if any(one.doubt for one in shown) else []
+    doubted += ["does not count: the run did not pass"] if any(objective.doubt for objective in shown) else []
     words = {state: state for state in states} | ({wording.NOT_VERIFIED: " or ".join(doubted)} if doubted else {})
     parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
     lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
-    lines += filter(None, [remarks.legend(one.mark for one in shown)])
+    lines += filter(None, [remarks.legend(objective.mark for objective in shown)])
     if any(row.rehearsed and row.rehearsed.taken for row in found) and remarks.RECENT_BACKUP not in "".join(lines):
         lines.append(remarks.LEGENDS[remarks.RECENT_MARK])
     return [Prose(Text("\n".join(lines), style="dim"), 2, below=1)] if lines else []
@@ -335,33 +335,26 @@ def _notes(view: RunView) -> list[RenderableType]:
     Other notes that need attention are shown as findings. The report shows all notes.
     """
     pairs = zip(view.notes, rows.note_rows(view), strict=True)
-    lines = [Text(f"! {at}  {text}", style="yellow") for one, (at, text, _) in pairs if one.kind == StopRequested.KIND]
+    lines = [Text(f"! {at}  {text}", style="yellow") for note, (at, text, _) in pairs if note.kind == StopRequested.KIND]
     return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
 
 
 def _findings(view: RunView) -> list[RenderableType]:
-    residue = _kept(view)
-    findings = [one for one in rows.findings_of(view.result) if (one.code, one.step, one.host) not in residue]
-    if residue and not findings:
+    findings = rows.findings_beside_residue(view.result)
+    if view.result.residue and not findings:
         return []
     if not view.result.findings:
         return [Prose(Text("The run recorded no findings."), 2, below=1)]
     parts: list[RenderableType] = [Prose(Text("Findings", style="bold"), 2)]
-    for one in findings:
-        head = Text(f"{one.severity} ", style=f"bold {COLOURS[one.severity]}")
-        head.append(f"{one_line(one.code)}: {shown(one.title)}", style="default not bold")
-        lines = [("wanted", one.wanted), ("measured", one.measured), ("remedy", as_called(one.remedy))]
+    for finding in findings:
+        head = Text(f"{finding.severity} ", style=f"bold {COLOURS[finding.severity]}")
+        head.append(f"{one_line(finding.code)}: {shown(finding.title)}", style="default not bold")
+        lines = [("wanted", finding.wanted), ("measured", finding.measured), ("remedy", as_called(finding.remedy))]
         told = [(name, text) for name, text in lines if text]
         room = max((len(name) for name, _ in told), default=0) + 2
         body = [Prose(Text(shown(text)), 4, label=Text(name.ljust(room), style="dim")) for name, text in told]
         parts += [Prose(head, 2), *body, Text()]
     return parts
-
-
-def _kept(view: RunView) -> list[tuple[str, str, str]]:
-    """Return code, step and host of each finding about a change that could not be undone. These changes are printed in
-    full, with the next step, so their findings are not printed again."""
-    return [("residue", one.step, one.host) for one in view.result.residue]
 
 
 def _residue(view: RunView) -> list[RenderableType]:
@@ -370,26 +363,26 @@ def _residue(view: RunView) -> list[RenderableType]:
     if closed:
         lines = [rows.settled_sentence(closed), *(f"- {text}" for text in rows.settled_rows(closed))]
         parts.append(Prose(Text("\n".join(one_line(line) for line in lines)), 2, below=1))
-    for one in view.result.residue:
+    for residue in view.result.residue:
         parts += [
-            _head(view, one),
+            _head(view, residue),
             Prose(
-                Text(f"{'why the run left the change' if closed else 'why'}: {shown(as_called(one.why))}"),
+                Text(f"{'why the run left the change' if closed else 'why'}: {shown(as_called(residue.why))}"),
                 4,
                 below=int(bool(closed)),
             ),
         ]
-        by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(one.by_hand))}")
+        by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(residue.by_hand))}")
         parts += [] if closed else [Prose(by_hand, 4, below=1, verbatim=True)]
     return parts
 
 
-def _head(view: RunView, one: Residue) -> Prose:
+def _head(view: RunView, residue: Residue) -> Prose:
     """Return the line that names a change that could not be undone."""
     closed = view.result.settled
-    said = "NOT UNDONE" if residue_state.failed(view, one) else residue_state.UNRECORDED.upper()
+    said = "NOT UNDONE" if residue_state.failed(view, residue) else residue_state.UNRECORDED.upper()
     mark = "– residue, closed" if closed else f"! residue, {said}"
-    text = f"{mark}: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
+    text = f"{mark}: {one_line(residue.what)} on {one_line(residue.host)} (step {one_line(residue.step)})"
     return Prose(Text(text, style="" if closed else "bold red"), 2)
 
 

@@ -148,4 +148,4 @@ def _main(stats: list[str], pid: int) -> int | None:
     if pid in found:
         return pid
     tops = {one: started for one, (parent, started) in found.items() if parent not in found}
-    return min(tops, key=lambda one: (tops[one], one), default=None)
+    return min(tops, key=lambda top: (tops[top], top), default=None)

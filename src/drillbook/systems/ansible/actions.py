@@ -154,8 +154,8 @@ class Playbook(Free, Write):
     def _argv(self, folder: str) -> tuple[str, ...]:
         options: list[str] = [word for one in self.inventory for word in ("--inventory", one)]
         options += ["--limit", self.limit] if self.limit else []
-        options += [word for one in self.tags for word in ("--tags", one)]
-        options += [word for one in self.skip_tags for word in ("--skip-tags", one)]
+        options += [word for tag in self.tags for word in ("--tags", tag)]
+        options += [word for tag in self.skip_tags for word in ("--skip-tags", tag)]
         options += ["--extra-vars", f"@{folder}/{VARIABLES}"] if self.variables else []
         return (PROGRAM, *options, *self.arguments, "--", self.playbook)
 

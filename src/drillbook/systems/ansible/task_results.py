@@ -41,10 +41,10 @@ def parse(report: bytes) -> list[TaskResult]:
 
 def _results(root: ET.Element) -> Iterator[TaskResult]:
     for case in root.iter("testcase"):
-        found = _NAME.fullmatch(case.get("name", ""))
+        match = _NAME.fullmatch(case.get("name", ""))
         failed = case.find("failure") is not None or case.find("error") is not None
         outcome = "failed" if failed else "skipped" if case.find("skipped") is not None else "ok"
-        host, task = (found["host"], found["task"]) if found else ("", case.get("name", ""))
+        host, task = (match["host"], match["task"]) if match else ("", case.get("name", ""))
         yield TaskResult(printable(host), printable(task.strip(), limit=200), outcome, float(case.get("time") or 0))
 
 
@@ -53,14 +53,16 @@ def facts(results: Sequence[TaskResult]) -> dict[str, Any]:
     (the slowest tasks), and ``failed`` (the failed tasks).
     """
     hosts: dict[str, dict[str, int]] = {}
-    for one in results:
-        counts = hosts.setdefault(one.host, {"ok": 0, "skipped": 0, "failed": 0})
-        counts[one.outcome] += 1
-    slowest = sorted((one for one in results if one.outcome != "skipped"), key=lambda one: -one.seconds)[:MOST_TASKS]
-    failed = [one for one in results if one.outcome == "failed"][:MOST_TASKS]
+    for result in results:
+        counts = hosts.setdefault(result.host, {"ok": 0, "skipped": 0, "failed": 0})
+        counts[result.outcome] += 1
+    slowest = sorted((result for result in results if result.outcome != "skipped"), key=lambda result: -result.seconds)[
+        :MOST_TASKS
+    ]
+    failed = [result for result in results if result.outcome == "failed"][:MOST_TASKS]
     return {
         "hosts": hosts,
         "tasks": len(results),
-        "slowest": [{"task": one.task, "host": one.host, "seconds": round(one.seconds, 3)} for one in slowest],
-        "failed": [{"task": one.task, "host": one.host} for one in failed],
+        "slowest": [{"task": result.task, "host": result.host, "seconds": round(result.seconds, 3)} for result in slowest],
+        "failed": [{"task": result.task, "host": result.host} for result in failed],
     }

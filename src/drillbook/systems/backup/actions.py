@@ -385,5 +385,7 @@ def _listed(source: BackupSource, found: list[Backup], best: Backup) -> Facts:
         "count": len(found),
         "newest": best.as_facts(),
         "age_s": round((datetime.now(UTC) - best.newest_moment).total_seconds(), 3) if source.tells_age else None,
-        "backups": [one.as_facts() for one in sorted(found, key=lambda one: one.taken_at, reverse=True)[:MOST_LISTED]],
+        "backups": [
+            backup.as_facts() for backup in sorted(found, key=lambda backup: backup.taken_at, reverse=True)[:MOST_LISTED]
+        ],
     }

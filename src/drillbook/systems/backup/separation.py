@@ -61,7 +61,7 @@ def _place(ctx: Context, source: BackupSource) -> tuple[str, tuple[str, ...]]:
         return "", ()
     kind, _, rest = at.partition("://")
     first = rest.partition("/")[0]
-    stores = [one for one in ctx.services.values() if isinstance(one, S3) and one.bucket == first]
+    stores = [service for service in ctx.services.values() if isinstance(service, S3) and service.bucket == first]
     return (stores[0].host, ()) if kind == "s3" and len(stores) == 1 else ("", ())
 
 

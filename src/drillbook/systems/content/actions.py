@@ -58,7 +58,7 @@ class Take(Read):
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the programs that the commands of the readings start."""
-        return tuple(one.command[0] for one in self.of.values() if one.command) if self.known("of") else ()
+        return tuple(reading.command[0] for reading in self.of.values() if reading.command) if self.known("of") else ()
 
     def ready(self, ctx: Context) -> None:
         """Check that the programs of the readings' commands exist on the host."""
@@ -72,7 +72,10 @@ class Take(Read):
         """Facts: ``manifest`` (needed by `content.matches`), ``readings`` (number of lines or values of each
         reading), ``evidence``.
         """
-        content = {name: {"reading": one.model_dump(mode="json"), "content": one.read(ctx)} for name, one in self.of.items()}
+        content = {
+            name: {"reading": reading.model_dump(mode="json"), "content": reading.read(ctx)}
+            for name, reading in self.of.items()
+        }
         record = json.dumps({"format": FORMAT, "service": self.service, "of": content}, ensure_ascii=True, sort_keys=True)
         kept = ctx.evidence("content.json", record, sync=True)
         return {

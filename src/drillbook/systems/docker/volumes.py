@@ -307,10 +307,10 @@ class Volume:
 def _named(container: Any, wanted: str) -> str:
     mounts = [one for one in container.attrs.get("Mounts") or [] if one.get("Type") == "volume"]
     project = container.labels.get(PROJECT, "")
-    for one in mounts:
-        if wanted in (one["Name"], one["Destination"]) or one["Name"] == f"{project}_{wanted}":
-            return str(one["Name"])
-    known = ", ".join(f"{one['Name']} at {one['Destination']}" for one in mounts) or "none"
+    for mount in mounts:
+        if wanted in (mount["Name"], mount["Destination"]) or mount["Name"] == f"{project}_{wanted}":
+            return str(mount["Name"])
+    known = ", ".join(f"{mount['Name']} at {mount['Destination']}" for mount in mounts) or "none"
     raise NotReady(f"{container.name} has no volume {wanted!r}", hint=f"its volumes: {known}")
 
 

@@ -76,7 +76,7 @@ class Manifest(BackupManifest):
     @property
     def bytes(self) -> int:
         """Size of all files, in bytes."""
-        return sum(one.size or 0 for one in self.entries.values())
+        return sum(entry.size or 0 for entry in self.entries.values())
 
     def stored(self) -> Mapping[str, int]:
         """Return a mapping with one item. The key is the name of the archive's object in the store, and the value is
@@ -267,15 +267,17 @@ class _Property:
 
 
 _PROPERTIES = (
-    _Property("file-mode", lambda one: one.type if one.type == "link" else f"{one.type} {one.mode}"),
-    _Property("file-content", lambda one: f"{one.size} bytes, sha256 {one.sha256}", lambda one: one.type == "file"),
-    _Property("file-owner", lambda one: f"{one.uid}:{one.gid}"),
-    _Property("file-link", lambda one: str(one.target), lambda one: one.type in ("link", "device")),
+    _Property("file-mode", lambda entry: entry.type if entry.type == "link" else f"{entry.type} {entry.mode}"),
     _Property(
-        "file-link", lambda one: f"hard link of {one.same_as}" if one.same_as else "not a hard link of an earlier file"
+        "file-content", lambda entry: f"{entry.size} bytes, sha256 {entry.sha256}", lambda entry: entry.type == "file"
     ),
-    _Property("file-xattr", lambda one: json.dumps(one.xattrs, sort_keys=True)),
-    _Property("file-time", lambda one: f"{one.mtime} s since 1970", lambda one: one.type == "file"),
+    _Property("file-owner", lambda entry: f"{entry.uid}:{entry.gid}"),
+    _Property("file-link", lambda entry: str(entry.target), lambda entry: entry.type in ("link", "device")),
+    _Property(
+        "file-link", lambda entry: f"hard link of {entry.same_as}" if entry.same_as else "not a hard link of an earlier file"
+    ),
+    _Property("file-xattr", lambda entry: json.dumps(entry.xattrs, sort_keys=True)),
+    _Property("file-time", lambda entry: f"{entry.mtime} s since 1970", lambda entry: entry.type == "file"),
 )
 
 

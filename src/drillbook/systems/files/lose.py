@@ -32,7 +32,7 @@ def mounted(path: bytes) -> str:
 
 def _plain(field: bytes) -> bytes:
     """Decode the octal escapes in a field of /proc/PID/mountinfo; see proc_pid_mountinfo(5)."""
-    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
 
 
 def lose(path: bytes, lost: bytes) -> dict[str, Any]:

@@ -106,13 +106,13 @@ def slowest(requests: Iterable[Request]) -> dict[str, Any]:
     """
     found = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
-    for one in found:
-        by_endpoint[one.endpoint].append(one)
+    for request in found:
+        by_endpoint[request.endpoint].append(request)
     rows = sorted(
         ({"endpoint": name, **_figures(those)} for name, those in by_endpoint.items()),
         key=lambda row: (-row["p95_s"], row["endpoint"]),
     )
-    worst = sorted(found, key=lambda one: -one.seconds)[:MOST_REQUESTS]
+    worst = sorted(found, key=lambda request: -request.seconds)[:MOST_REQUESTS]
     return {
         **_figures(found),
         "slowest": rows[0]["endpoint"] if rows else None,
@@ -120,12 +120,12 @@ def slowest(requests: Iterable[Request]) -> dict[str, Any]:
         "endpoints_count": len(rows),
         "slowest_requests": [
             {
-                "at": _utc(one.at),
-                "request": f"{one.method} {one.path}",
-                "status": one.status,
-                "seconds": round(one.seconds, 6),
+                "at": _utc(request.at),
+                "request": f"{request.method} {request.path}",
+                "status": request.status,
+                "seconds": round(request.seconds, 6),
             }
-            for one in worst
+            for request in worst
         ],
     }
 
@@ -144,29 +144,29 @@ def errors(requests: Iterable[Request]) -> dict[str, Any]:
     """
     found = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
-    for one in found:
-        by_endpoint[one.endpoint].append(one)
+    for request in found:
+        by_endpoint[request.endpoint].append(request)
     rows = [{"endpoint": name, **_failures(those)} for name, those in by_endpoint.items()]
     failing = sorted((row for row in rows if row["server_errors"]), key=lambda row: (-row["server_errors"], row["endpoint"]))
     return {**_failures(found), "endpoints": failing[:MOST_ENDPOINTS], "endpoints_count": len(failing)}
 
 
 def _failures(requests: Sequence[Request]) -> dict[str, Any]:
-    failed = [one for one in requests if one.status >= 500]
-    broken = [one for one in failed if one.status not in UNAVAILABLE]
-    last = max(failed, key=lambda one: one.at, default=None)
+    failed = [request for request in requests if request.status >= 500]
+    broken = [request for request in failed if request.status not in UNAVAILABLE]
+    last = max(failed, key=lambda request: request.at, default=None)
     return {
         "count": len(requests),
         "server_errors": len(failed),
         "broken": len(broken),
         "broken_share": round(len(broken) / len(requests), 4) if requests else None,
-        "statuses": {str(status): count for status, count in sorted(Counter(one.status for one in failed).items())},
+        "statuses": {str(status): count for status, count in sorted(Counter(request.status for request in failed).items())},
         "last_failed": last and {"at": _utc(last.at), "request": f"{last.method} {last.path}", "status": last.status},
     }
 
 
 def _figures(requests: Sequence[Request]) -> dict[str, Any]:
-    ordered = sorted(one.seconds for one in requests)
+    ordered = sorted(request.seconds for request in requests)
     p50, p95 = quantile(ordered, 0.5), quantile(ordered, 0.95)
     return {
         "count": len(ordered),
@@ -175,7 +175,7 @@ def _figures(requests: Sequence[Request]) -> dict[str, Any]:
         "p95_s_low": p95 and p95.low,
         "p95_s_high": p95 and p95.high,
         "max_s": round(ordered[-1], 6) if ordered else None,
-        "server_errors": sum(one.status >= 500 for one in requests),
+        "server_errors": sum(request.status >= 500 for request in requests),
     }
 
 

@@ -80,20 +80,20 @@ def summary(samples: Sequence[Sample]) -> dict[str, Any]:
     A request without a good answer counts as never answered. Thus the 95th percentile is the time within which 95 % of
     all requests had a good answer. It is None when fewer than 95 % of the requests had a good answer.
     """
-    ordered = sorted(one.seconds if one.good else math.inf for one in samples)
-    good = [one.seconds for one in samples if one.good]
+    ordered = sorted(sample.seconds if sample.good else math.inf for sample in samples)
+    good = [sample.seconds for sample in samples if sample.good]
     facts: dict[str, Any] = {
         "requests": len(samples),
-        "answered": sum(one.status is not None for one in samples),
+        "answered": sum(sample.status is not None for sample in samples),
         "good": len(good),
         "errors": len(samples) - len(good),
         **_estimate("error_share", share(len(samples) - len(good), len(samples))),
-        "statuses": dict(sorted(Counter(str(one.status) for one in samples if one.status is not None).items())),
-        "problems": dict(Counter(one.problem for one in samples if one.problem).most_common(KINDS)),
+        "statuses": dict(sorted(Counter(str(sample.status) for sample in samples if sample.status is not None).items())),
+        "problems": dict(Counter(sample.problem for sample in samples if sample.problem).most_common(KINDS)),
     }
     for name, q in (("p50_s", 0.5), ("p95_s", 0.95), ("p99_s", 0.99)):
         facts |= _estimate(name, quantile(ordered, q))
-    late = sorted(one.late for one in samples)
+    late = sorted(sample.late for sample in samples)
     return facts | {"max_s": _rounded(max(good, default=None)), "late_s": _rounded(late[-1] if late else None)}
 
 

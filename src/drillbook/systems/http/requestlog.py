@@ -88,7 +88,9 @@ def slowest(ctx: Context, service: Http, last: float) -> dict[str, Any]:
     Raises CouldNotVerify when the log's lines or time zone cannot be parsed.
     """
     of_late, how = _of_late(ctx, service, last)
-    return accesslog.slowest(of_late) | how | {"resolution_s": max((one.resolution for one in of_late), default=None)}
+    return (
+        accesslog.slowest(of_late) | how | {"resolution_s": max((request.resolution for request in of_late), default=None)}
+    )
 
 
 def errors(ctx: Context, service: Http, last: float) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
             f"request with its duration; the last line: {printable(lines[-1], limit=200)}",
             hint=_FORMATS,
         )
-    of_late = [one for one in found if now - last <= one.at <= now + AHEAD_S]
+    of_late = [request for request in found if now - last <= request.at <= now + AHEAD_S]
     if not of_late and (hours := _astray(found, now, last)):
         raise CouldNotVerify(
             f"{ctx.host.name}: the times in the access log of {service.name!r} have no time zone, and the newest differs "
@@ -119,7 +121,7 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
             hint="configure the service to log times with their zone, such as 2026-01-31T12:00:00+00:00, or "
             "in the host's zone",
         )
-    whole = len(text) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last
+    whole = len(text) < MOST_BYTES * 0.9 or min(request.at for request in found) < now - last
     return of_late, {"last_s": last, "complete": whole, "other_lines": len(lines) - len(found)}
 
 
@@ -144,9 +146,9 @@ def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
 
     Returns 0 when the two time zones seem to be equal.
     """
-    if not found or any(one.zoned for one in found):
+    if not found or any(request.zoned for request in found):
         return 0.0
-    away = max(one.at for one in found) - now
+    away = max(request.at for request in found) - now
     quarters = round(away / ZONES_S)
     near = -min(last, FRESH_S) <= away - quarters * ZONES_S <= 1.0
     return quarters * ZONES_S / 3600 if near and abs(away) <= FARTHEST_S else 0.0

@@ -37,7 +37,7 @@ def of_iptables(text: str, family: str) -> list[Table]:
         elif tables and line.startswith("-A "):
             words = shlex.split(line)
             tables[-1].chains.setdefault(words[1], Chain()).rules.append(_rule(line, words[2:]))
-    return [one for one in tables if one.name != "nat"]
+    return [table for table in tables if table.name != "nat"]
 
 
 def _rule(line: str, words: list[str]) -> Rule:

@@ -49,7 +49,7 @@ class Packet:
         ends = [one for one in (self.source, self.target) if one is not None]
         if "forward" in self.hooks:
             return False
-        return any(one.is_loopback for one in ends) or (len(ends) > 1 and ends[0] == ends[1]) if ends else None
+        return any(end.is_loopback for end in ends) or (len(ends) > 1 and ends[0] == ends[1]) if ends else None
 
 
 Condition = Callable[[Packet], bool | None]
@@ -69,7 +69,7 @@ class Rule:
 
         Returns None if this depends on unknown properties of the packet.
         """
-        asked = [one(packet) for one in self.conditions]
+        asked = [condition(packet) for condition in self.conditions]
         return False if False in asked else None if None in asked else True
 
     def aims(self, packet: Packet) -> bool:

@@ -133,9 +133,9 @@ class Capture:
 
     def facts(self) -> dict[str, Any]:
         """Return facts: numbers of packets and of flags, and the outcomes of the connections that began during the capture."""
-        asked = {flow for (_, flow), one in self._flows.items() if one.asked}
-        refused = {flow for (_, flow), one in self._flows.items() if one.refused}
-        answered = {flow for (_, flow), one in self._flows.items() if one.answered}
+        asked = {flow for (_, flow), direction in self._flows.items() if direction.asked}
+        refused = {flow for (_, flow), direction in self._flows.items() if direction.refused}
+        answered = {flow for (_, flow), direction in self._flows.items() if direction.answered}
         return {
             "packets": self.packets,
             "bytes": self.size,

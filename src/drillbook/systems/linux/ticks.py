@@ -20,7 +20,7 @@ def load_of(root: int, text: str) -> dict[str, Any]:
     """
     heading, *readings = text.split("at ")
     hz = float(heading.split()[1])
-    (at, before), (end, after) = (_reading(one) for one in readings)
+    (at, before), (end, after) = (_reading(reading) for reading in readings)
     if root not in before or root not in after:
         raise ValueError(f"process {root} does not exist")
     family = _family(root, after)

@@ -18,10 +18,10 @@ NEVER = {
 """Parts of a server that are never compared, each with the reason."""
 
 
-def tables(wanted: Content, found: Content, skipped: Collection[str]) -> Iterator[Finding]:
+def tables(wanted: Content, content: Content, skipped: Collection[str]) -> Iterator[Finding]:
     """Yield the differences between tables. The rows of the tables in ``skipped`` are not compared."""
     for name, table in wanted.tables.items():
-        copy = found.tables.get(name)
+        copy = content.tables.get(name)
         if copy is None:
             yield finding("table-missing", title=name, wanted=_content(table), measured=f"no such {table.kind.lower()}")
         elif copy.kind != table.kind:
@@ -29,19 +29,19 @@ def tables(wanted: Content, found: Content, skipped: Collection[str]) -> Iterato
         elif name not in skipped and (copy.error or _differs(table, copy)):
             code = "sequence-behind" if table.kind == "SEQUENCE" and not copy.error else "table-content"
             yield finding(code, title=name, wanted=_content(table), measured=_content(copy))
-    for name, copy in found.tables.items():
+    for name, copy in content.tables.items():
         if name not in wanted.tables:
             yield finding("table-unexpected", title=name, wanted="no such table", measured=_content(copy))
 
 
-def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copies: Mapping[str, str]) -> Iterator[Finding]:
+def definitions(wanted: Content, content: Content, texts: Mapping[str, str], copies: Mapping[str, str]) -> Iterator[Finding]:
     """Yield a finding for each definition that differs. ``texts`` and ``copies`` are the complete definitions of the two
     servers. A finding shows the first line in which the two texts of a definition differ.
 
     Missing and additional tables, views and sequences are not included, since the function ``tables`` reports them.
     """
     for name, digest in wanted.definitions.items():
-        other = found.definitions.get(name)
+        other = content.definitions.get(name)
         if other is None:
             if not _is_table(name):
                 yield finding("schema-differs", title=name, wanted="its definition", measured="no such object")
@@ -50,12 +50,12 @@ def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copie
             yield finding(
                 "schema-differs", title=name, wanted=first, measured=second if other else "the object could not be read"
             )
-    for name in found.definitions:
+    for name in content.definitions:
         if name not in wanted.definitions and not _is_table(name):
             yield finding("schema-differs", title=name, wanted="no such object", measured="an object that only the copy has")
 
 
-def not_compared(wanted: Content, found: Content, ignore: Mapping[str, str]) -> dict[str, str]:
+def not_compared(wanted: Content, content: Content, ignore: Mapping[str, str]) -> dict[str, str]:
     """Return the parts that were not compared, each with the reason."""
     history = "old versions of the rows: a dump contains these versions only if it was taken with --dump-history"
     return {
@@ -67,7 +67,7 @@ def not_compared(wanted: Content, found: Content, ignore: Mapping[str, str]) -> 
             if not digest
         },
         **{name: table.error for name, table in wanted.tables.items() if table.error},
-        **({"server": f"{wanted.server} and {found.server}"} if wanted.server != found.server else {}),
+        **({"server": f"{wanted.server} and {content.server}"} if wanted.server != content.server else {}),
         **ignore,
     }
 

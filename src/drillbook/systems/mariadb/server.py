@@ -224,8 +224,8 @@ def is_newer(dumped: str, there: str) -> bool:
     """Return True when the version ``dumped`` is of a newer series of MariaDB than the version ``there``. ``dumped`` is the
     version of the server from which the dump was taken.
     """
-    found = re.match(r"(\d+)\.(\d+)\.\d+-MariaDB", dumped)
-    return found is not None and (int(found[1]), int(found[2])) > tuple(map(int, there.split(".")[:2]))
+    match = re.match(r"(\d+)\.(\d+)\.\d+-MariaDB", dumped)
+    return match is not None and (int(match[1]), int(match[2])) > tuple(map(int, there.split(".")[:2]))
 
 
 def need(ctx: Context, service: Mariadb, programs: Sequence[str]) -> None:

@@ -77,7 +77,9 @@ def select(found: Sequence[Entry], table: str, there: Callable[[str], bool]) -> 
         wanted, kept = {start.number}, set[str]()
         while more := set(_more(usable, by_number, wanted, there, kept)) - wanted:
             wanted |= more
-        missing = {one.number for one in found if one.kind == "TABLE" and one.number not in wanted and not there(one.name)}
+        missing = {
+            entry.number for entry in found if entry.kind == "TABLE" and entry.number not in wanted and not there(entry.name)
+        }
         waiting = {entry.number for entry in usable if entry.number in wanted and entry.needs & missing}
         if not waiting:
             break

@@ -126,9 +126,9 @@ class Base:
         with self.stages.time("upload"):
             carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
             found = carrier.survey(files, self.part_size)
-            if sorted(one.name for one in found) != sorted(FILES):
+            if sorted(file.name for file in found) != sorted(FILES):
                 raise StepFailed(
-                    f"pg_basebackup wrote the files {', '.join(one.name for one in found)}, not {', '.join(FILES)}"
+                    f"pg_basebackup wrote the files {', '.join(file.name for file in found)}, not {', '.join(FILES)}"
                 )
             tail = self.ctx.run("tail", "-c", "2000", "--", f"{files}/backup_manifest").check().text
             log = _RANGE.search(tail)

@@ -94,7 +94,7 @@ def findings(
     At most ``MOST`` such findings are returned. If there are more differences, an additional finding states the number of
     the other differences. The files in ``evidence`` list all differences.
     """
-    made = [_finding(one, code(one), evidence) for one in all_of_them[:MOST]]
+    made = [_finding(difference, code(difference), evidence) for difference in all_of_them[:MOST]]
     if len(all_of_them) > MOST:
         last = all_of_them[MOST]
         title = f"{len(all_of_them) - MOST} more differences, the first of them: {last.label}"
@@ -102,19 +102,19 @@ def findings(
     return made
 
 
-def _finding(one: Difference, code: str, evidence: tuple[str, ...]) -> Finding:
-    wanted, measured = pair(one)
-    return finding(code, title=one.label, wanted=wanted, measured=measured, evidence=evidence)
+def _finding(difference: Difference, code: str, evidence: tuple[str, ...]) -> Finding:
+    wanted, measured = pair(difference)
+    return finding(code, title=difference.label, wanted=wanted, measured=measured, evidence=evidence)
 
 
-def pair(one: Difference) -> tuple[str, str]:
+def pair(difference: Difference) -> tuple[str, str]:
     """Return expected and measured value as text in which secrets are hidden.
 
     Of long values, only a part around the first difference is returned.
     """
-    if is_sealed(one.wanted) or is_sealed(one.measured):
-        return _sealed(one.wanted, "that of the backup"), _sealed(one.measured, "another one")
-    wanted, measured = shown(one.wanted), shown(one.measured)
+    if is_sealed(difference.wanted) or is_sealed(difference.measured):
+        return _sealed(difference.wanted, "that of the backup"), _sealed(difference.measured, "another one")
+    wanted, measured = shown(difference.wanted), shown(difference.measured)
     if max(len(wanted), len(measured)) <= LONG:
         return wanted, measured
     pairs = zip(wanted, measured, strict=False)
@@ -145,10 +145,13 @@ def shown(value: Any) -> str:
 
 def listed(differences: Iterable[Difference]) -> str:
     """Return all differences as text for an evidence file."""
-    return "".join(f"{one.label}\n  wanted: {_whole(one, 0)}\n  measured: {_whole(one, 1)}\n" for one in differences)
+    return "".join(
+        f"{difference.label}\n  wanted: {_whole(difference, 0)}\n  measured: {_whole(difference, 1)}\n"
+        for difference in differences
+    )
 
 
-def _whole(one: Difference, side: int) -> str:
-    if is_sealed(one.wanted) or is_sealed(one.measured):
-        return pair(one)[side]
-    return shown((one.wanted, one.measured)[side])
+def _whole(difference: Difference, side: int) -> str:
+    if is_sealed(difference.wanted) or is_sealed(difference.measured):
+        return pair(difference)[side]
+    return shown((difference.wanted, difference.measured)[side])

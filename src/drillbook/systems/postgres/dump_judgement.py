@@ -59,23 +59,23 @@ class Judgement:
         ``roles``: names in the backup's file of roles, or None when the source declares no such files. ``absent``: text that
         says that there is no such file, although the source declares them; empty when there is one.
         """
-        found = outline_of(reading.sql)
+        outline = outline_of(reading.sql)
         problem = self.damage(reading) or self._emptiness(reading)
-        problems = [problem] if problem else [*self.of_another(found), *self._incomplete(found, roles, absent)]
+        problems = [problem] if problem else [*self.of_another(outline), *self._incomplete(outline, roles, absent)]
         return Checked(
             tuple(problems),
             ("every byte was decoded", "every row has the columns of its table", "the dump is complete to its end"),
-            tuple(self._not_covered(found, compression, roles)),
+            tuple(self._not_covered(outline, compression, roles)),
             {
                 "format": self.form.format,
                 "compression": compression,
-                "server_version": found.server,
-                "databases": [made.name for made in found.databases],
+                "server_version": outline.server,
+                "databases": [made.name for made in outline.databases],
                 "tables": reading.tables,
                 "rows": sum(reading.rows.values()) + reading.inserts,
                 "rows_by_table": dict(sorted(reading.rows.items())[:MOST_NAMED]),
-                "roles": list(found.roles),
-                "extensions": list(found.extensions),
+                "roles": list(outline.roles),
+                "extensions": list(outline.extensions),
                 # pg_restore writes the preamble of an archive, by its own version
                 "preamble": [] if self.form.archive else list(reading.preamble),
             },
@@ -130,37 +130,37 @@ class Judgement:
             measured = f"{reading.tables} tables, none of them with a row"
         return self._finding("backup-empty", "rows of tables", measured)
 
-    def of_another(self, found: Outline) -> list[Finding]:
+    def of_another(self, outline: Outline) -> list[Finding]:
         """Return a finding if the dump contains another database than the database in the inventory."""
-        names = [made.name for made in found.databases]
+        names = [made.name for made in outline.databases]
         if not self.database or not names or self.database in names:
             return []
         return [another(self.name, self.database, ", ".join(names), self.host)]
 
-    def _incomplete(self, found: Outline, roles: tuple[str, ...] | None, absent: str) -> list[Finding]:
+    def _incomplete(self, outline: Outline, roles: tuple[str, ...] | None, absent: str) -> list[Finding]:
         problems = []
-        if found.filtered:
+        if outline.filtered:
             measured = "rows were filtered by row security, because the dump was taken with --enable-row-security"
             problems.append(self._finding("backup-incomplete", "all rows of each table", measured))
-        if roles is not None and (lacking := sorted(set(found.roles) - set(roles))):
+        if roles is not None and (lacking := sorted(set(outline.roles) - set(roles))):
             measured = absent or f"roles that the file of roles does not create: {', '.join(lacking[:10])}"
             remedy = MAKE_GLOBALS if absent else ""
             problems.append(self._finding("backup-incomplete", "all roles that the dump names", measured, remedy=remedy))
         return problems
 
-    def _not_covered(self, found: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:
+    def _not_covered(self, outline: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:
         texts = ["if the dump can be restored: `backup.restore` into a sandbox shows this"]
         if not self.form.checksum and compression not in CHECKSUMS:
             texts.append(
                 f"changed bytes inside rows, because a dump with compression {compression} contains no checksum of the rows"
             )
-        if not found.filtered:
+        if not outline.filtered:
             texts.append(
                 "missing rows: row security may have hidden rows from the role that took the dump, and this dump would look complete"
             )
-        if not found.databases:
+        if not outline.databases:
             texts.append("the origin of the dump, because the dump does not name a database")
-        if roles is None and not found.of_cluster:
+        if roles is None and not outline.of_cluster:
             texts.append("roles, their passwords and memberships, because a dump of one database does not contain them")
         return texts
 

@@ -76,31 +76,31 @@ class Restoring:
         if form.archive:
             self._must_know_settings()
         with self.stages.time("outline"):
-            found = outline_of(self._lines(form, path, judgement))
-        if problems := judgement.of_another(found):
+            outline = outline_of(self._lines(form, path, judgement))
+        if problems := judgement.of_another(outline):
             raise self._refused(problems)
-        made = self._made(found)
+        made = self._made(outline)
         with self.stages.time("server"):
-            sandbox.start_empty(self.box, settings=self._settings(found))
+            sandbox.start_empty(self.box, settings=self._settings(outline))
         with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
-            self._must_have(session, found)
+            self._must_have(session, outline)
         with self.stages.time("roles"):
-            facts = self._roles(found, roles)
+            facts = self._roles(outline, roles)
         with self.stages.time("data"):
-            self._data(form, path, found, made)
+            self._data(form, path, outline, made)
         with self.stages.time("analyze"), connected(self.ctx, self.service) as session:
             session.execute("ANALYZE")
             size, tables = one(session, _SIZE)
         return facts | {
             "format": form.format,
-            "server_version": found.server,
+            "server_version": outline.server,
             "database": self.service.database,
             "bytes": int(size),
             "tables": int(tables),
-            "extensions": list(found.extensions),
-            "foreign_servers": found.foreign_servers,
+            "extensions": list(outline.extensions),
+            "foreign_servers": outline.foreign_servers,
             "views_not_filled": self.not_filled,
-            "subscriptions_left_out": found.subscriptions if form.archive else 0,
+            "subscriptions_left_out": outline.subscriptions if form.archive else 0,
             "seconds": self.stages.seconds,
         }
 
@@ -129,7 +129,7 @@ class Restoring:
             raise self._refused([problem])
         return reading.sql
 
-    def _made(self, found: Outline) -> Made | None:
+    def _made(self, outline: Outline) -> Made | None:
         """Return the database of the dump that becomes the sandbox's database.
 
         If the dump creates only one database, this database may have another name. Return None when the dump creates no
@@ -137,11 +137,11 @@ class Restoring:
         create this database. Raises StepFailed when the dump creates only databases that the sandbox does not expect.
         """
         wanted = self.service.database
-        same = next((made for made in found.databases if made.name == wanted), None)
-        if same or not found.databases or (found.of_cluster and wanted == "postgres"):
+        same = next((made for made in outline.databases if made.name == wanted), None)
+        if same or not outline.databases or (outline.of_cluster and wanted == "postgres"):
             return same
-        names = ", ".join(made.name for made in found.databases)
-        if len(found.databases) > 1 or wanted in BUILT_IN:
+        names = ", ".join(made.name for made in outline.databases)
+        if len(outline.databases) > 1 or wanted in BUILT_IN:
             raise StepFailed(
                 f"the sandbox {self.service.name} expects the database {wanted}, but the dump {self.name} contains {names}",
                 findings=[
@@ -154,23 +154,23 @@ class Restoring:
                     )
                 ],
             )
-        return found.databases[0]
+        return outline.databases[0]
 
-    def _settings(self, found: Outline) -> dict[str, str]:
+    def _settings(self, outline: Outline) -> dict[str, str]:
         """Return the server setting shared_preload_libraries with those libraries that the extensions in the dump need
         and that the host has. The result is empty when the extensions need no libraries."""
-        wanted = [name for name in PRELOADED if name in found.extensions]
+        wanted = [name for name in PRELOADED if name in outline.extensions]
         if not wanted:
             return {}
         folder = self.box.run(self.tools.path("pg_config"), "--pkglibdir").text
         there = [name for name in wanted if self.box.run("test", "-e", f"{folder}/{name}.so").ok]
         return {"shared_preload_libraries": ",".join(there)}
 
-    def _must_have(self, session: Connection, found: Outline) -> None:
+    def _must_have(self, session: Connection, outline: Outline) -> None:
         """Raise StepFailed when the server lacks an extension or a locale that the dump needs."""
         available = {name for (name,) in session.execute("SELECT name FROM pg_catalog.pg_available_extensions").fetchall()}
-        lacking = [f"the extension {name}" for name in found.extensions if name not in available]
-        for made in found.databases:
+        lacking = [f"the extension {name}" for name in outline.extensions if name not in available]
+        for made in outline.databases:
             options = re.sub(r' TABLESPACE = ("(?:[^"]|"")+"|\S+)| IS_TEMPLATE = \S+| OID = \d+', "", made.options)
             try:
                 session.execute(f"CREATE DATABASE {_TRIAL} {options}".encode())
@@ -190,7 +190,7 @@ class Restoring:
                 ]
             )
 
-    def _roles(self, found: Outline, path: str) -> Facts:
+    def _roles(self, outline: Outline, path: str) -> Facts:
         """Create the roles and tablespaces in the file of roles at ``path``, if there is one.
 
         Then create the roles and tablespaces that the dump needs and that are still missing.
@@ -199,10 +199,10 @@ class Restoring:
             form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
             self._psql(form, path, sandbox.TEMPLATE, self._filter())
         with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
-            roles = self._missing(session, found.roles, "SELECT rolname FROM pg_catalog.pg_roles")
+            roles = self._missing(session, outline.roles, "SELECT rolname FROM pg_catalog.pg_roles")
             for role in roles:
                 session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
-            spaces = self._missing(session, found.tablespaces, "SELECT spcname FROM pg_catalog.pg_tablespace")
+            spaces = self._missing(session, outline.tablespaces, "SELECT spcname FROM pg_catalog.pg_tablespace")
             for space in spaces:
                 session.execute(sql.SQL("CREATE TABLESPACE {} LOCATION ''").format(sql.Identifier(space)))
         return {"roles_made": roles, "tablespaces_made": spaces, "globals": bool(path)}
@@ -222,20 +222,20 @@ class Restoring:
             r"s/^(CREATE TABLESPACE .* LOCATION) '.*';$/\1 '';/;}"
         )
 
-    def _data(self, form: Form, path: str, found: Outline, made: Made | None) -> None:
+    def _data(self, form: Form, path: str, outline: Outline, made: Made | None) -> None:
         """Restore the dump, and rename its database to the name in the sandbox's service."""
         wanted, first = self.service.database, sandbox.TEMPLATE
-        if (form.archive and made and made.name in BUILT_IN) or (not made and not found.of_cluster):
-            self._create(made, found)
+        if (form.archive and made and made.name in BUILT_IN) or (not made and not outline.of_cluster):
+            self._create(made, outline)
             first = wanted
-        tolerant = foreign_views.TOLERANT if found.foreign_servers else ""
+        tolerant = foreign_views.TOLERANT if outline.foreign_servers else ""
         if form.archive:
-            views = self._views(form, path) if found.foreign_servers else ""
+            views = self._views(form, path) if outline.foreign_servers else ""
             self._pg_restore(form, path, first, create=first != wanted, chosen=views and foreign_views.REST)
             if views:
                 self._psql(PLAIN, views, made.name if made and first != wanted else first, tolerant)
         else:
-            self._psql(form, path, first, "\n".join(filter(None, (self._filter() if found.of_cluster else "", tolerant))))
+            self._psql(form, path, first, "\n".join(filter(None, (self._filter() if outline.of_cluster else "", tolerant))))
         if made and wanted not in (made.name, first):
             with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
                 names = (sql.Identifier(made.name), sql.Identifier(wanted))
@@ -251,12 +251,12 @@ class Restoring:
         views = f"{self.box.folder}/{foreign_views.VIEWS}"
         return views if self.box.run("test", "-s", views).ok else ""
 
-    def _create(self, made: Made | None, found: Outline) -> None:
+    def _create(self, made: Made | None, outline: Outline) -> None:
         """Create the sandbox's database if the restore does not create it. Skip built-in databases such as `postgres`."""
         wanted = self.service.database
         if wanted in BUILT_IN:
             return
-        options = made.options if made else f"WITH TEMPLATE = template0 ENCODING = '{found.encoding}' LOCALE = 'C'"
+        options = made.options if made else f"WITH TEMPLATE = template0 ENCODING = '{outline.encoding}' LOCALE = 'C'"
         statement = sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(wanted)).as_string(None) + options
         with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
             session.execute(statement.encode())

@@ -151,7 +151,7 @@ class DumpedTableRestore(TableRestore):
         match = _OTHER_NUMBER.search(stderr.decode("utf-8", "replace"))
         if match is None:
             return
-        wanted = next((one.rows for one in restored if str(Name.parse(one.name)) == match[2].strip()), None)
+        wanted = next((table.rows for table in restored if str(Name.parse(table.name)) == match[2].strip()), None)
         raise StepFailed(
             f"{self.service.name}: {match[2]} has {match[1]} rows, but the dump has {wanted}; the restore was rolled back",
             findings=[

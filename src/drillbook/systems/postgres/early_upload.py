@@ -80,7 +80,7 @@ class EarlyUpload:
         carrier = Carrier(self.ctx.host, self.ctx.deadline, self.scratch)
         found = carrier.survey(batch, self.part_size)
         self.backup.send(carrier, batch, found, self.part_size)
-        self.sent |= {one.name: one for one in found}
+        self.sent |= {file.name: file for file in found}
         return True
 
     def rest(self, found: Sequence[File], send: Callable[[list[File]], dict[str, StoredFile]]) -> dict[str, StoredFile]:
@@ -90,8 +90,8 @@ class EarlyUpload:
         A file that has changed since its early upload is first removed from the store. Raises CouldNotVerify when the
         store fails, and the errors of ``send``.
         """
-        same = {one.name for one in found if self.sent.get(one.name) == one}
+        same = {file.name for file in found if self.sent.get(file.name) == file}
         for name in self.sent.keys() - same:
             self.backup.remove(name)
-        sent = send([one for one in found if one.name not in same])
-        return {one.name: sent[one.name] if one.name in sent else StoredFile.of(one) for one in found}
+        sent = send([file for file in found if file.name not in same])
+        return {file.name: sent[file.name] if file.name in sent else StoredFile.of(file) for file in found}

@@ -141,14 +141,14 @@ class Rungs:
         found = measured.objects or {}
         wanted = structure.expected(recorded.objects, found, limited=limited)
         differ, newer = [], {}
-        for one in differences.between(wanted, found):
-            if structure.is_newer_default(one, measured.versions):
-                newer[one.object] = (
-                    f"has version {one.measured}, but {one.wanted} in the backup; a dump does not record the version, "
+        for difference in differences.between(wanted, found):
+            if structure.is_newer_default(difference, measured.versions):
+                newer[difference.object] = (
+                    f"has version {difference.measured}, but {difference.wanted} in the backup; a dump does not record the version, "
                     "so this is no difference"
                 )
             else:
-                differ.append(one)
+                differ.append(difference)
         rest = schema.rest(text)
         if differ or rest != recorded.rest:
             evidence = self._changed_text(text)
@@ -163,12 +163,12 @@ class Rungs:
         report.result.facts["structure"] = {kind: len(objects) for kind, objects in wanted.items() if objects}
         report.result.not_compared[THE_STRUCTURE] = structure.NOT_COVERED
 
-    def _judge_cluster(self, recorded: ClusterState, found: ClusterState, report: _Report) -> None:
-        wanted, now = cluster_state.comparable(recorded, found, copy=self.copy)
+    def _judge_cluster(self, recorded: ClusterState, state: ClusterState, report: _Report) -> None:
+        wanted, now = cluster_state.comparable(recorded, state, copy=self.copy)
         if differ := list(differences.between(wanted, now)):
             report.add(differ, cluster_state.code, (self._kept("cluster.txt", differences.listed(differ)),))
         report.result.facts["cluster"] = {kind: len(objects) for kind, objects in wanted.items()}
-        report.result.not_compared |= recorded.unreadable | found.unreadable
+        report.result.not_compared |= recorded.unreadable | state.unreadable
         report.result.not_compared[THE_CLUSTER] = cluster_state.NOT_COVERED
 
     def _changed_text(self, dump: str) -> tuple[str, ...]:
@@ -213,9 +213,9 @@ class _Report:
 
         Accepted differences are listed in the facts, each with the reason.
         """
-        reasons = {one.label: one.accepted_by(self.accept) for one in differ}
+        reasons = {difference.label: difference.accepted_by(self.accept) for difference in differ}
         self.result.accepted |= {label: why for label, why in reasons.items() if why}
-        wrong = [one for one in differ if not reasons[one.label]]
+        wrong = [difference for difference in differ if not reasons[difference.label]]
         self.result.findings += differences.findings(wrong, code, evidence)
 
 

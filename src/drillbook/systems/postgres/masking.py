@@ -31,22 +31,22 @@ _SUBSCRIPTION = re.compile(rf"^((?:CREATE|ALTER) SUBSCRIPTION (?:{NAME}) CONNECT
 
 def masked(schema: str) -> str:
     """Return the SQL text ``schema`` with each password masked. A text that was masked before is returned unchanged."""
-    text = _USER_MAPPING.sub(lambda found: _OPTION.sub(_unless_plain, found[0]), schema)
-    text = _OPTIONS.sub(lambda found: _OPTION.sub(_if_secret, found[0]), text)
+    text = _USER_MAPPING.sub(lambda match: _OPTION.sub(_unless_plain, match[0]), schema)
+    text = _OPTIONS.sub(lambda match: _OPTION.sub(_if_secret, match[0]), text)
     text = _SETTING.sub(_if_secret, text)
-    return _SUBSCRIPTION.sub(lambda found: found[1] + _connection(found[2]), text)
+    return _SUBSCRIPTION.sub(lambda match: match[1] + _connection(match[2]), text)
 
 
-def _name(found: re.Match[str]) -> str:
-    return found["name"].strip('"')
+def _name(match: re.Match[str]) -> str:
+    return match["name"].strip('"')
 
 
-def _unless_plain(found: re.Match[str]) -> str:
-    return found[0] if PLAIN.fullmatch(_name(found)) else f"{found['name']}{found['gap']}{MASK}"
+def _unless_plain(match: re.Match[str]) -> str:
+    return match[0] if PLAIN.fullmatch(_name(match)) else f"{match['name']}{match['gap']}{MASK}"
 
 
-def _if_secret(found: re.Match[str]) -> str:
-    return _unless_plain(found) if SECRET.search(_name(found)) else found[0]
+def _if_secret(match: re.Match[str]) -> str:
+    return _unless_plain(match) if SECRET.search(_name(match)) else match[0]
 
 
 def _connection(literal: str) -> str:

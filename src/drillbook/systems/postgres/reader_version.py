@@ -80,8 +80,8 @@ def _of_backup(ctx: Context, location: str) -> int:
     except (StepFailed, CouldNotVerify) as error:
         ctx.unsure(f"the version of the pg_dump that took the backup {location}: {error.message}")
         return 0
-    found = re.search(r"\(PostgreSQL\) (\d+)", text)
-    return int(found[1]) if found else 0
+    match = re.search(r"\(PostgreSQL\) (\d+)", text)
+    return int(match[1]) if match else 0
 
 
 def _of_earlier_step(ctx: Context) -> int:

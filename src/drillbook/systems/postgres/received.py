@@ -85,7 +85,7 @@ class Received:
         for count in (1, 2):  # the last segment may be empty, or contain only the end of a record that began before it
             files = way.files[-count:]
             # Both segments are named after the newest timeline: the first of them may belong to an older timeline.
-            names = [f"{way.timeline:08X}{one[8:24]}" for one in files]
+            names = [f"{way.timeline:08X}{file[8:24]}" for file in files]
             links = [word for one, name in zip(files, names, strict=True) for word in (f"{self.folder}/{one}", name)]
             output = self.tools.host.run(
                 (

@@ -147,7 +147,7 @@ class Recovery:
 
     def _need_room(self, manifest: BaseManifest) -> None:
         """Raise StepFailed when the disk lacks space for the backup's files or for the cluster extracted from them."""
-        files = sum(one.size for one in manifest.files.values())
+        files = sum(file.size for file in manifest.files.values())
         free = self.tools.free_space()
         try:
             self.tools.need_space(self.tools.scratch, files)

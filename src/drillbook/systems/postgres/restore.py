@@ -271,7 +271,7 @@ class Restoring:
             "bytes": backup.bytes,
             "files": len(backup.files),
             "tables": len(backup.tables),
-            "rows": sum(one.rows for one in backup.tables),
+            "rows": sum(table.rows for table in backup.tables),
             "database_bytes": backup.database.bytes,
             "bytes_per_second": round(backup.database.bytes / max(total, 0.001)),
             "seconds": self.stages.seconds,

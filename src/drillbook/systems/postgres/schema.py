@@ -122,9 +122,9 @@ def rest(dump: str) -> str:
     Each entry begins with a comment of pg_dump, which contains the kind. Comments inside the body of a function are
     ignored.
     """
-    heads = [found for found in _TOKEN.finditer(dump) if found["kind"]]
-    ends = [*(found.start() for found in heads[1:]), len(dump)]
-    kept = (dump[found.end() : end] for found, end in zip(heads, ends, strict=True) if not _covered(found))
+    heads = [match for match in _TOKEN.finditer(dump) if match["kind"]]
+    ends = [*(head.start() for head in heads[1:]), len(dump)]
+    kept = (dump[match.end() : end] for match, end in zip(heads, ends, strict=True) if not _covered(match))
     return normalised("".join(kept))
 
 

@@ -120,15 +120,15 @@ class TableRestore:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
         except FileNotFoundError:
             return None
-        found = _NUMBERED.search(kept)
-        if found is None:
+        match = _NUMBERED.search(kept)
+        if match is None:
             return None
         with connected(self.ctx, self.service) as session:
-            if found[2].decode() != str(one(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]):
+            if match[2].decode() != str(one(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]):
                 return None
-            while (status := one(session, _STATUS, found[1].decode())[0]) == "in progress":
+            while (status := one(session, _STATUS, match[1].decode())[0]) == "in progress":
                 self.ctx.deadline.wait(0.1)
-            return found if status == "committed" else None
+            return match if status == "committed" else None
 
     def _refuse_existing(self) -> StepFailed:
         """Return the error for a table that exists and must not be overwritten."""
@@ -375,10 +375,10 @@ class SingleRestore(TableRestore):
             is_closed = tables.closed(session, self.table)
         if is_closed or not self.closed:
             with content.snapshot(self.ctx, self.service) as snap:
-                there = [one for one in content.relations(snap) if Name.parse(one.name) == self.table]
+                there = [relation for relation in content.relations(snap) if Name.parse(relation.name) == self.table]
                 found = content.tables(snap, content.as_recorded(there, backup.tables))
             wanted, _ = tables.chosen(backup.tables, [self.table.quoted])
             now, _ = tables.chosen(found, [self.table.quoted])
-            if [(one.rows, one.digest) for one in now] == [(one.rows, one.digest) for one in wanted]:
+            if [(table.rows, table.digest) for table in now] == [(table.rows, table.digest) for table in wanted]:
                 return True
         raise self._refuse_existing()

@@ -76,7 +76,7 @@ class Log:
             return Way(newest, (), f"{history_file(newest + 1)} is missing, but there is a segment of timeline {latest}")
         legs = [(timeline, since)]
         if newest > timeline:
-            known = [one.timeline for one in switches]
+            known = [switch.timeline for switch in switches]
             if timeline not in known:
                 return Way(newest, (), f"timeline {newest} does not descend from timeline {timeline} of the backup")
             left = switches[known.index(timeline) :]
@@ -87,7 +87,7 @@ class Log:
                     f"timeline {newest} branched off before the end of the backup: it left timeline {timeline} at "
                     f"{lsn(left[0].at)}",
                 )
-            after = [*(one.timeline for one in left[1:]), newest]
+            after = [*(switch.timeline for switch in left[1:]), newest]
             legs += [(child, switch.at) for child, switch in zip(after, left, strict=True)]
         return self._walk(newest, legs)
 

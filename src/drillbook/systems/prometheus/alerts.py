@@ -54,7 +54,7 @@ def state_of(api: Api, name: str, labels: Mapping[str, str]) -> Alert:
     for _, rule in rules:
         if rule.get("health") == "err":
             raise CouldNotVerify(f"the rule {name!r} cannot be evaluated: {rule.get('lastError')}")
-    active = [one for _, rule in rules for one in mappings(rule, "alerts") if _has(one, labels)]
+    active = [mapping for _, rule in rules for mapping in mappings(rule, "alerts") if _has(mapping, labels)]
     found = {str(one.get("state")) for one in active}
     state: State = "firing" if "firing" in found else "pending" if "pending" in found else "inactive"
     return Alert(
@@ -74,7 +74,7 @@ def _has(alert: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 def scrape_s(api: Api) -> float:
     """Return the longest scrape interval of all targets, in seconds. Raises CouldNotVerify when no interval can be read."""
     targets = mappings(api.get("/api/v1/targets", [("state", "active")]), "activeTargets")
-    found = [duration(str(one.get("scrapeInterval", ""))) for one in targets]
+    found = [duration(str(target.get("scrapeInterval", ""))) for target in targets]
     known = [one for one in found if one is not None]
     if not known:
         raise CouldNotVerify(
@@ -118,7 +118,7 @@ def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> F
         clock = float(now["result"][1])
     except (KeyError, TypeError, ValueError, IndexError):
         return None
-    series = [[float(at) for at, _ in one.get("values", [])] for one in mappings(history, "result")]
+    series = [[float(at) for at, _ in mapping.get("values", [])] for mapping in mappings(history, "result")]
     # A series that has ended belongs to an earlier alert, of another instance or route.
     begun = [
         _episode(times, alert.evaluation_s) for times in series if times and clock - times[-1] <= 2.5 * alert.evaluation_s

@@ -184,7 +184,7 @@ class Session:
         from qdrant_client.models import PointStruct  # noqa: PLC0415  slow to load
 
         for some in pieces(points):
-            made = [PointStruct(id=one.id, vector=one.vector, payload=one.payload) for one in some]
+            made = [PointStruct(id=point.id, vector=point.vector, payload=point.payload) for point in some]
             self._ask(self.client.upsert, points=made, wait=True)
 
     def delete(self, ids: Iterable[Id]) -> None:

@@ -13,7 +13,7 @@ FORMAT = "drillbook/points/1"
 def encoded(points: Sequence[Point]) -> bytes:
     """Encode a record of ``points``. Its first line contains their number and digest, and each further line is one point."""
     head = json.dumps({"format": FORMAT, "points": len(points), "digest": digest(points)})
-    return "".join(f"{line}\n" for line in (head, *(one.line() for one in points))).encode("utf-8", "surrogatepass")
+    return "".join(f"{line}\n" for line in (head, *(point.line() for point in points))).encode("utf-8", "surrogatepass")
 
 
 def decoded(data: bytes) -> list[Point]:
@@ -29,6 +29,6 @@ def decoded(data: bytes) -> list[Point]:
 def digest(points: Iterable[Point]) -> str:
     """Return the digest of points. It does not depend on their order."""
     tally = Tally()
-    for one in points:
-        tally.add(one.digest())
+    for point in points:
+        tally.add(point.digest())
     return tally.digest

@@ -53,7 +53,7 @@ class Carrying:
         try:
             # Recorded so that, if this run dies before the removal, its recovery can delete the snapshot on the server.
             self.ctx.evidence("server-snapshot.txt", f"{self.service.collection} {made.name}\n", sync=True)
-            found = self._carry(made)
+            snapshot = self._carry(made)
         finally:
             session.forget_snapshot(made.name)
         after = Tally()
@@ -66,7 +66,7 @@ class Carrying:
                 None,
                 "clients wrote while the server took the snapshot, so the content of the snapshot cannot be verified",
             )
-        return found, ""
+        return snapshot, ""
 
     def _carry(self, made: Snapshot) -> ServerSnapshot:
         digest, size = hashlib.sha256(), 0

@@ -97,7 +97,7 @@ def _unlike(copy: Copy, parts: list[Part]) -> Iterator[Finding]:
             yield _missing(copy, part.name, "a file that the manifest names")
     newest = max(part.number for part in parts)
     for name, size in sorted(copy.sizes.items()) if copy.manifest else ():
-        if size and (found := PART.fullmatch(name)) and int(found[2]) > newest:
+        if size and (match := PART.fullmatch(name)) and int(match[2]) > newest:
             yield _damaged(copy, f"a manifest that names {name}", f"the last part in the manifest is part {newest}")
 
 
@@ -111,7 +111,7 @@ def _part(tool: Checker, copy: Copy, part: Part) -> Verdict:
         if copy.sizes[part.name] == 0:
             return Verdict((_damaged(copy, f"an RDB in {part.name}", "a file of 0 bytes"),))
         verdict = tool.rdb(title, path)
-        return replace(verdict, problems=tuple(one for one in verdict.problems if one.code != "backup-empty"))
+        return replace(verdict, problems=tuple(problem for problem in verdict.problems if problem.code != "backup-empty"))
     return tool.aof(title, path)
 
 

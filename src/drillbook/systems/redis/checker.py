@@ -236,13 +236,13 @@ def _begins(text: str) -> str:
     """Return the first word of the file, such as ``REDIS0011``, if this word shows that the file is an RDB; otherwise an
     empty text.
     """
-    found = re.search(r"^begins (REDIS\d{4}|VALKEY\d{3})$", text, re.MULTILINE)
-    return found[1] if found else ""
+    match = re.search(r"^begins (REDIS\d{4}|VALKEY\d{3})$", text, re.MULTILINE)
+    return match[1] if match else ""
 
 
 def _number(pattern: str, text: str) -> str:
-    found = re.search(pattern, text, re.MULTILINE)
-    return found[1] if found else "0"
+    match = re.search(pattern, text, re.MULTILINE)
+    return match[1] if match else "0"
 
 
 def _said(text: str) -> str:

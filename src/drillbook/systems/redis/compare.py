@@ -116,12 +116,12 @@ def _leave_out(result: Comparison, name: str) -> bool:
     return False
 
 
-def _same(wanted: Entry, found: Entry) -> bool:
-    if (wanted.type, wanted.sha256) != (found.type, found.sha256):
+def _same(wanted: Entry, entry: Entry) -> bool:
+    if (wanted.type, wanted.sha256) != (entry.type, entry.sha256):
         return False
-    if wanted.expires_ms is None or found.expires_ms is None:
-        return wanted.expires_ms == found.expires_ms
-    return abs(wanted.expires_ms - found.expires_ms) <= TOLERANCE_MS
+    if wanted.expires_ms is None or entry.expires_ms is None:
+        return wanted.expires_ms == entry.expires_ms
+    return abs(wanted.expires_ms - entry.expires_ms) <= TOLERANCE_MS
 
 
 def _shown(database: str, name: str) -> str:

@@ -78,8 +78,8 @@ def functions(session: Session) -> dict[str, str] | None:
         return None
     libraries = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in answer]
     return {
-        one[b"library_name"].decode("utf-8", "replace"): hashlib.sha256(one[b"library_code"]).hexdigest()
-        for one in libraries
+        library[b"library_name"].decode("utf-8", "replace"): hashlib.sha256(library[b"library_code"]).hexdigest()
+        for library in libraries
     }
 
 
@@ -100,15 +100,15 @@ def _digest(text: str, salt: str) -> str:
     return hashlib.scrypt(text.encode(), salt=bytes.fromhex(salt), n=1 << 12, r=8, p=1, dklen=32).hex()
 
 
-def differences(wanted: Properties, found: Properties, ignore: Mapping[str, str]) -> list[Finding]:
+def differences(wanted: Properties, properties: Properties, ignore: Mapping[str, str]) -> list[Finding]:
     """Return a finding for each setting, user and library that differs. ``ignore`` is the parameter `ignore_server` of
     `redis.matches`: each key is a pattern of names that are not compared, and the value is the reason.
     """
     wrong: list[Finding] = []
     for code, word, before, now in (
-        ("server-setting", "", wanted.settings, found.settings),
-        ("server-user", "user ", wanted.users, found.users),
-        ("server-function", "function ", wanted.functions, found.functions),
+        ("server-setting", "", wanted.settings, properties.settings),
+        ("server-user", "user ", wanted.users, properties.users),
+        ("server-function", "function ", wanted.functions, properties.functions),
     ):
         if before is None or now is None:
             continue

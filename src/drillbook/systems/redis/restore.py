@@ -109,9 +109,9 @@ class Replacement:
         """
         with connected(self.ctx, self.service) as session:
             server.must_be_master(session, self.service)
-            found = server.place(session, self.service)
-            ownership.must_own(self.ctx, session, self.service, found.directory)
-            return found
+            place = server.place(session, self.service)
+            ownership.must_own(self.ctx, session, self.service, place.directory)
+            return place
 
     def exchange(self, place: Place, rdb: str, keys: int) -> tuple[int, bool]:
         """Restart the server with the RDB file at the path ``rdb`` on the host. ``keys`` is the number of keys in this file,

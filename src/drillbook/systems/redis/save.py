@@ -108,8 +108,10 @@ class Backup:
         begun = time.monotonic()
         carrier = Carrier(self.ctx.host, self.ctx.deadline, folder)
         found = carrier.survey(f"{folder}/files", self.part_size)
-        if [one.name for one in found] != [RDB]:
-            raise StepFailed(f"{self.ctx.host.name}: unexpected files beside the saved file: {[one.name for one in found]}")
+        if [file.name for file in found] != [RDB]:
+            raise StepFailed(
+                f"{self.ctx.host.name}: unexpected files beside the saved file: {[file.name for file in found]}"
+            )
         files = backup.send(carrier, f"{folder}/files", found, self.part_size)
         manifest = draft.model_copy(update={"files": files})
         backup.seal(manifest)

@@ -198,8 +198,8 @@ def _said(done: Output) -> str:
     """Return the error messages of restic as one line. Messages that restic writes as JSON objects are included."""
     lines = []
     for line in printable(done.stderr).splitlines():
-        found = re.search(r'"message":"((?:[^"\\]|\\.)*)"', line) if line.startswith("{") else None
-        text = found[1].replace("\\u003c", "<").replace("\\u003e", ">") if found else line.strip()
+        match = re.search(r'"message":"((?:[^"\\]|\\.)*)"', line) if line.startswith("{") else None
+        text = match[1].replace("\\u003c", "<").replace("\\u003e", ">") if match else line.strip()
         if text and not text.startswith("There were"):
             lines.append(text.replace("\\n", " "))
     return "; ".join(dict.fromkeys(lines))[:600] or f"restic ended with status {done.exit} and printed no message"

@@ -284,7 +284,7 @@ def _ends(path: str) -> list[str]:
 
 
 def _others(snapshots: list[Snapshot]) -> str:
-    kinds = sorted({f"{', '.join(one.paths)} of {one.hostname}" for one in snapshots})
+    kinds = sorted({f"{', '.join(snapshot.paths)} of {snapshot.hostname}" for snapshot in snapshots})
     return f"{len(snapshots)} other snapshots: {'; '.join(kinds[:5])}"
 
 
@@ -292,6 +292,6 @@ def _need_restic(ctx: Context) -> None:
     hint = f"install restic {OLDEST[0]}.{OLDEST[1]} or later on that host"
     need_programs(ctx, ("restic",), hint=hint)
     said = ctx.run("restic", "version").check().text
-    found = re.match(r"restic (\d+)\.(\d+)", said)
-    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+    match = re.match(r"restic (\d+)\.(\d+)", said)
+    if match is None or (int(match[1]), int(match[2])) < OLDEST:
         raise NotReady(f"{ctx.host.name}: the installed restic is too old: {said[:80]}", hint=hint)

@@ -62,7 +62,7 @@ class Manifest(BackupManifest):
 
     def stored(self) -> Mapping[str, int] | None:
         """Return the sizes in bytes of all copies. The keys are the names of the copies below the backup's folder."""
-        return {f"{BODIES}/{key}": one.size for key, one in self.objects.items()}
+        return {f"{BODIES}/{key}": entry.size for key, entry in self.objects.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
     """Return the manifest entries of the objects whose keys begin with ``prefix``, with these keys. Raises StepFailed when
     there is no such object.
     """
-    found = {key: one for key, one in sorted(manifest.objects.items()) if key.startswith(prefix)}
+    found = {key: entry for key, entry in sorted(manifest.objects.items()) if key.startswith(prefix)}
     if not found:
         raise StepFailed(
             f"none of the {len(manifest.objects)} objects of the copy has a key that begins with {prefix!r}; the first "
@@ -171,7 +171,7 @@ def differences(wanted: Mapping[str, Entry], found: Mapping[str, Content | None]
 def kept(history: Mapping[str, Sequence[Version]]) -> dict[str, list[Kept]]:
     """Return the entries of a manifest for all versions and delete markers in ``history``."""
     return {
-        key: [Kept(id=one.id, etag=one.etag, size=one.size, marker=one.marker) for one in versions]
+        key: [Kept(id=version.id, etag=version.etag, size=version.size, marker=version.marker) for version in versions]
         for key, versions in sorted(history.items())
     }
 
@@ -193,7 +193,10 @@ def forgotten(manifest: Manifest, history: Mapping[str, Sequence[Version]], pref
     """
     wrong = []
     for key, wanted in sorted((manifest.history or {}).items()):
-        now = {one.id: Kept(id=one.id, etag=one.etag, size=one.size, marker=one.marker) for one in history.get(key, ())}
+        now = {
+            version.id: Kept(id=version.id, etag=version.etag, size=version.size, marker=version.marker)
+            for version in history.get(key, ())
+        }
         for one in wanted if key.startswith(prefix) else ():
             if now.get(one.id) != one:
                 what = "delete marker" if one.marker else f"version of {one.size} bytes"
@@ -223,5 +226,5 @@ def damages(manifest: Manifest, sizes: Mapping[str, int], found: Mapping[str, Co
 
 def good_version(versions: Sequence[Version], entry: Entry) -> list[Version]:
     """Return the versions that may have the content of ``entry``. The most likely version comes first."""
-    fitting = [one for one in versions if not one.marker and one.size == entry.size]
-    return sorted(fitting, key=lambda one: (one.id != entry.version, one.etag != entry.etag))
+    fitting = [version for version in versions if not version.marker and version.size == entry.size]
+    return sorted(fitting, key=lambda version: (version.id != entry.version, version.etag != entry.etag))

@@ -284,7 +284,7 @@ class _Writer(CanaryWriter):
 
     def write(self, number: int) -> Lost | None:
         """Write the row ``number``, and wait until its commit has returned or the time limit has passed."""
-        self._hanging = [one for one in self._hanging if one.alive]
+        self._hanging = [worker for worker in self._hanging if worker.alive]
         if len(self._hanging) >= MOST_HANGING:
             return Lost(f"not tried: {len(self._hanging)} earlier writes still wait for an answer", doubt=False)
         if self._worker is None or self._session is None:

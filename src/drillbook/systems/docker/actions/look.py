@@ -148,8 +148,8 @@ def _figures(said: dict[str, Any]) -> Facts:
         "limit_bytes": limit,
         "memory_percent": round(100 * taken / limit, 1) if limit else None,
         "pids": said.get("pids_stats", {}).get("current"),
-        "received_bytes": sum(one["rx_bytes"] for one in networks),
-        "sent_bytes": sum(one["tx_bytes"] for one in networks),
+        "received_bytes": sum(network["rx_bytes"] for network in networks),
+        "sent_bytes": sum(network["tx_bytes"] for network in networks),
     }
 
 

@@ -93,7 +93,7 @@ class Archive(Write):
         begins. There are at most ``ROUNDS`` attempts.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
-        if all(one.type == "folder" for one in before.values()):
+        if all(entry.type == "folder" for entry in before.values()):
             raise StepFailed(f"{ctx.host.name}: {path} contains no files, so there is nothing to archive")
         for attempt in range(ROUNDS):
             said = _pack(ctx, path, f"{scratch}/files/{name}", compression)

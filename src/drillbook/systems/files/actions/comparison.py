@@ -151,7 +151,11 @@ class Compare(Read):
 
     def _differences(self, path: str, wanted: Mapping[str, Entry], found: Mapping[str, Entry]) -> list[Finding]:
         ignored = {f"file-{name}" for name in self.ignore}
-        return [one for one in archives.differences(path, wanted, found, unexpected=False) if one.code not in ignored]
+        return [
+            difference
+            for difference in archives.differences(path, wanted, found, unexpected=False)
+            if difference.code not in ignored
+        ]
 
     def ready(self, ctx: Context) -> None:
         """Check that both hosts have python3."""

@@ -112,7 +112,7 @@ def _rows(text: str) -> list[list[str]]:
 
 def _mount(text: str) -> str:
     """Decode a mount point from /proc/mounts, in which blanks and backslashes are octal escapes."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _percent(text: str) -> int:

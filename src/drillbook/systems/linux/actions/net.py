@@ -140,9 +140,9 @@ class _ToPeer(Read):
             return str(self.address), int(self.port or 0), b""
         peer = ctx.services.get(self.to)
         if isinstance(peer, Http):
-            found = re.match(r"https?://\[?([^/\]:]+)\]?(?::(\d+))?", peer.url)
+            match = re.match(r"https?://\[?([^/\]:]+)\]?(?::(\d+))?", peer.url)
             default = 443 if peer.url.startswith("https") else 80
-            address, port = (found[1], int(found[2] or default)) if found else (peer.url, default)
+            address, port = (match[1], int(match[2] or default)) if match else (peer.url, default)
             if peer.port and peer.port != port:
                 return self._from_here(ctx, peer.host, "127.0.0.1"), peer.port, b""
             return address, port, b""

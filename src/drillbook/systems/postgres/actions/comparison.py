@@ -153,7 +153,7 @@ class Matches(Read):
         Raises StepFailed when `tables` or `ignore` names a table that the backup lacks.
         """
         only, without = self._known(backup, self.tables), self._known(backup, tuple(self.ignore))
-        return [one for one in found if one.name not in without and (not self.tables or one.name in only)]
+        return [table for table in found if table.name not in without and (not self.tables or table.name in only)]
 
     @staticmethod
     def _known(backup: Manifest, names: tuple[str, ...]) -> set[str]:

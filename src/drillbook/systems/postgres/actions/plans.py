@@ -125,7 +125,7 @@ class Plans(Read):
         return told | {
             "cost": plan.get("Total Cost"),
             "scanned": self._scanned(ctx, session, plan),
-            "indexes": sorted({printable(one["Index Name"], limit=130) for one in nodes if "Index Name" in one}),
+            "indexes": sorted({printable(node["Index Name"], limit=130) for node in nodes if "Index Name" in node}),
         }
 
     def _scanned(self, ctx: Context, session: Connection, plan: dict[str, Any]) -> list[Facts]:

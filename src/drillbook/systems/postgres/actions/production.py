@@ -100,7 +100,7 @@ class _Reader:
     def names(self) -> list[str]:
         """Return the names of all tables, except the tables that Drillbook created."""
         own = OWN_SCHEMA
-        return [_shown(one.name) for one in self.relations if one.kind == "r" and one.schema != own]
+        return [_shown(relation.name) for relation in self.relations if relation.kind == "r" and relation.schema != own]
 
     def has(self, table: str) -> bool:
         """Return True when the database has a relation of the name ``table``."""

@@ -136,13 +136,13 @@ class BackupIntact(Read):
         except CouldNotVerify as error:
             raise StepFailed(f"the backup could not be verified: {error.message}") from error
         known = {"at": place_of(ctx.services, ctx.hosts, made.service), "collection": made.collection}
-        found = Identity(kind="qdrant", of=known).saved(made.digest_at(folder))
+        identity = Identity(kind="qdrant", of=known).saved(made.digest_at(folder))
         return {
             "points": made.points,
             "files": len(made.files),
             "bytes": made.bytes,
             "taken_at": made.taken_at,
-            "identity": found.model_dump(),
+            "identity": identity.model_dump(),
             "seconds": round(time.monotonic() - begun, 3),
         }
 

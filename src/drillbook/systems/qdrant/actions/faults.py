@@ -49,8 +49,8 @@ class DeletePoints(Fault):
         """
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             chosen = self._recorded(ctx) or self._choose(ctx, session)
-            live = session.fetch([one.id for one in chosen])
-            unchanged = {one.id for one in chosen if one.id in live and live[one.id].digest() == one.digest()}
+            live = session.fetch([point.id for point in chosen])
+            unchanged = {point.id for point in chosen if point.id in live and live[point.id].digest() == point.digest()}
             if not unchanged:
                 raise StepFailed(f"all {len(chosen)} points have changed since they were chosen, so none was deleted")
             session.delete(unchanged)
@@ -113,7 +113,7 @@ class DeletePoints(Fault):
         chosen = self._recorded(ctx)
         if chosen is None:
             return None
-        wanted = {one.id for one in chosen}
+        wanted = {point.id for point in chosen}
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             return bool(wanted - session.present(wanted))
 
@@ -161,8 +161,8 @@ class PutBack(Write):
                 f"{path} contains other points than those that were deleted; restore the collection from its backup"
             )
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
-            there = session.present(one.id for one in points)
-            session.put(one for one in points if one.id not in there)
+            there = session.present(point.id for point in points)
+            session.put(point for point in points if point.id not in there)
         return {"written": len(points) - len(there), "there": len(there)}
 
     def undo(self, ctx: Context) -> Undo:
@@ -224,7 +224,7 @@ class AddStrays(Fault):
 
 def _ours(session: Session, ids: Sequence[Id], run: str) -> set[Id]:
     """Return the ids of points that exist and were written by the run ``run``. ``ids``: the ids to look for."""
-    return {one.id for one in session.fetch(ids).values() if one.payload.get(MARK) == run}
+    return {point.id for point in session.fetch(ids).values() if point.payload.get(MARK) == run}
 
 
 class RemoveStrays(Write):

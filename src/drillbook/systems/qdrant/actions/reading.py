@@ -66,22 +66,22 @@ class Ids(Read):
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         with connected(ctx, service) as session:
-            found = truth.difference(ctx, session, self.database, self.query)
+            difference = truth.difference(ctx, session, self.database, self.query)
         facts: Facts = {
-            "rows": len(found.wanted),
-            "points": len(found.present),
-            "missing": len(found.missing),
-            "strays": len(found.strays),
-            "missing_ids": sample(found.missing),
-            "stray_ids": sample(found.strays),
+            "rows": len(difference.wanted),
+            "points": len(difference.present),
+            "missing": len(difference.missing),
+            "strays": len(difference.strays),
+            "missing_ids": sample(difference.missing),
+            "stray_ids": sample(difference.strays),
             "seconds": round(time.monotonic() - begun, 3),
         }
-        if self.equal and (found.missing or found.strays):
+        if self.equal and (difference.missing or difference.strays):
             raise StepFailed(
-                f"{self.service} and {self.database} differ: rows without a vector: {len(found.missing)}, "
-                f"vectors without a row: {len(found.strays)}",
+                f"{self.service} and {self.database} differ: rows without a vector: {len(difference.missing)}, "
+                f"vectors without a row: {len(difference.strays)}",
                 facts=facts,
-                findings=compare.sets(found.missing, found.strays, service.collection),
+                findings=compare.sets(difference.missing, difference.strays, service.collection),
             )
         return facts
 

@@ -82,17 +82,17 @@ class Reconcile(Write):
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         try:
             with connected(ctx, service) as session:
-                found = truth.difference(ctx, session, self.database, self.query)
-                self._refuse(found, session.collection)
-                backup = self._from_backup(ctx, session, found.missing)
-                source = self._from_source(ctx, session, found.missing - backup)
-                facts = self._sweep(ctx, session, found.strays)
+                difference = truth.difference(ctx, session, self.database, self.query)
+                self._refuse(difference, session.collection)
+                backup = self._from_backup(ctx, session, difference.missing)
+                source = self._from_source(ctx, session, difference.missing - backup)
+                facts = self._sweep(ctx, session, difference.strays)
                 after = truth.difference(ctx, session, self.database, self.query)
         except CouldNotVerify as error:
             raise StepFailed(f"{self.service} could not be reconciled: {error.message}") from error
         facts |= {
-            "missing": len(found.missing),
-            "strays": len(found.strays),
+            "missing": len(difference.missing),
+            "strays": len(difference.strays),
             "from_backup": len(backup),
             "from_source": len(source),
             "left": len(after.missing) + len(after.strays),
@@ -109,16 +109,16 @@ class Reconcile(Write):
             )
         return facts
 
-    def _refuse(self, found: truth.Difference, place: str) -> None:
+    def _refuse(self, difference: truth.Difference, place: str) -> None:
         """Raise StepFailed when more than ``max_strays`` points, or all points, have no source row. In this case the query
         is probably wrong.
         """
-        if len(found.strays) > self.max_strays or (found.strays and found.strays == found.present):
+        if len(difference.strays) > self.max_strays or (difference.strays and difference.strays == difference.present):
             raise StepFailed(
-                f"{len(found.strays)} of {len(found.present)} points have no row, but the step deletes at most "
+                f"{len(difference.strays)} of {len(difference.present)} points have no row, but the step deletes at most "
                 f"{self.max_strays} points (`max_strays`), and never all points; nothing was changed. First check that `query` "
                 "returns all rows",
-                findings=compare.sets((), found.strays, place),
+                findings=compare.sets((), difference.strays, place),
             )
 
     def _from_backup(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
@@ -131,9 +131,9 @@ class Reconcile(Write):
             raise StepFailed(f"{self.service} has other vector settings than the backup", findings=wrong)
         written: set[Id] = set()
         for points in export.parts(ctx, store, folder, made):
-            chosen = [one for one in points if one.id in missing]
+            chosen = [point for point in points if point.id in missing]
             session.put(chosen)
-            written |= {one.id for one in chosen}
+            written |= {point.id for point in chosen}
         return written
 
     def _from_source(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
@@ -142,7 +142,7 @@ class Reconcile(Write):
         if self.source is not None and missing:
             for points in pieces(truth.points(ctx, self.database, self.source, missing), PAGE):
                 session.put(points)
-                written |= {one.id for one in points}
+                written |= {point.id for point in points}
         return written
 
     def _sweep(self, ctx: Context, session: Session, strays: set[Id]) -> Facts:
@@ -160,7 +160,7 @@ class Reconcile(Write):
                 f"the {len(points)} points without a row were not deleted: a payload contains a secret of the inventory, and "
                 "secrets are never written to a run's folder, so the deletion could not be undone"
             )
-        gone = {one.id for one in points} - truth.ids(ctx, self.database, self.query)
+        gone = {point.id for point in points} - truth.ids(ctx, self.database, self.query)
         session.delete(gone)
         return {"deleted": len(gone), "deleted_ids": sample(gone), "evidence": kept}
 

@@ -141,11 +141,11 @@ class BackupIntact(Read):
             with ctx.temporary("intact") as scratch:
                 folder = stored_backup.carry(ctx, store, origin, backup, scratch)
                 with trial.loading(ctx, service.program or backup.place.program, folder) as session:
-                    found = compare(backup.keys, content.read(session), session.clock(), {}, _times(backup, session))
+                    comparison = compare(backup.keys, content.read(session), session.clock(), {}, _times(backup, session))
                     wrong = _changed(backup, Properties(salt="", functions=properties.functions(session)), {})
         except CouldNotVerify as error:
             raise StepFailed(f"the backup could not be verified: {error.message}") from error
-        if problems := [*found.findings, *wrong]:
+        if problems := [*comparison.findings, *wrong]:
             raise StepFailed(
                 f"the backup in {origin} does not match its manifest: {stored_backup.summary(problems)}", findings=problems
             )
@@ -272,14 +272,16 @@ class Matches(Read):
             keys, times = content.read(session), _times(backup, session)
             now = session.clock()
             present = _properties(backup, service, session)
-        found = compare(backup.keys, keys, now, self.ignore, times)
-        problems = [*found.findings, *_changed(backup, present, self.ignore_server)]
+        comparison = compare(backup.keys, keys, now, self.ignore, times)
+        problems = [*comparison.findings, *_changed(backup, present, self.ignore_server)]
         facts: Facts = {
-            "keys": found.compared,
-            "expired": found.expired,
-            "own_keys": found.own,
+            "keys": comparison.compared,
+            "expired": comparison.expired,
+            "own_keys": comparison.own,
             "types": backup.types(),
-            "ignored": {pattern: {"keys": count, "why": self.ignore[pattern]} for pattern, count in found.ignored.items()},
+            "ignored": {
+                pattern: {"keys": count, "why": self.ignore[pattern]} for pattern, count in comparison.ignored.items()
+            },
             "algorithm": backup.algorithm,
             "not_covered": _not_covered(backup, present),
             "seconds": round(time.monotonic() - begun, 3),
@@ -288,12 +290,12 @@ class Matches(Read):
             raise StepFailed(
                 f"the keyspace of {self.service} differs from the backup: {stored_backup.summary(problems)}",
                 findings=problems,
-                facts=facts | {"differing": found.differing},
+                facts=facts | {"differing": comparison.differing},
             )
-        if not found.compared:
+        if not comparison.compared:
             raise CouldNotVerify(
-                f"no key of the backup could be compared with {self.service}: {found.expired} keys have "
-                f"expired, and {sum(found.ignored.values())} keys are ignored"
+                f"no key of the backup could be compared with {self.service}: {comparison.expired} keys have "
+                f"expired, and {sum(comparison.ignored.values())} keys are ignored"
             )
         return facts
 

@@ -143,7 +143,7 @@ class Usage(Read):
             counts = [
                 dict(part.split("=", 1) for part in text.split(",")) for name, text in spaces.items() if name[:2] == "db"
             ]
-            keys, fleeting = (sum(int(one[word]) for one in counts) for word in ("keys", "expires"))
+            keys, fleeting = (sum(int(count[word]) for count in counts) for word in ("keys", "expires"))
             own = sum(map(len, content.names(session, f"{content.OWN}*"))) if keys <= OWN_LIMIT else 0
         hits, misses = int(stats["keyspace_hits"]), int(stats["keyspace_misses"])
         flushed = [calls[name] for name in ("cmdstat_flushall", "cmdstat_flushdb") if name in calls]

@@ -117,17 +117,17 @@ class Copy(Write):
     def _round(
         self, ctx: Context, source: Store, target: Store, folder: Reference, todo: Mapping[str, Version]
     ) -> dict[str, Entry]:
-        def copy(one: Version) -> bool:
+        def copy(version: Version) -> bool:
             ctx.deadline.check()
-            return target.copy(one, source.service.bucket, body_key(folder, one.key))
+            return target.copy(version, source.service.bucket, body_key(folder, version.key))
 
         with ThreadPoolExecutor(WORKERS) as pool:
-            arrived = [one for one, ok in zip(todo.values(), pool.map(copy, todo.values()), strict=True) if ok]
-        wanted = [Wanted(one.key, one.id, "" if one.id else one.etag) for one in arrived]
+            arrived = [version for version, ok in zip(todo.values(), pool.map(copy, todo.values()), strict=True) if ok]
+        wanted = [Wanted(version.key, version.id, "" if version.id else version.etag) for version in arrived]
         contents = copies.contents(ctx, source, wanted)
         return {
-            one.key: Entry(size=content.size, sha256=content.sha256, etag=one.etag, version=one.id)
-            for one, content in zip(arrived, contents, strict=True)
+            version.key: Entry(size=content.size, sha256=content.sha256, etag=version.etag, version=version.id)
+            for version, content in zip(arrived, contents, strict=True)
             if content is not None
         }
 
@@ -199,12 +199,12 @@ class BackupIntact(Read):
         if not ctx.same_service(manifest.service, self.service):
             raise StepFailed(f"{folder} contains a copy of the service {manifest.service}, not of {self.service}")
         proven(ctx, store, folder, manifest, sorted(manifest.objects))
-        found = bucket(store.service, manifest.bucket)  # a copy is in the same store as the original
-        found = found.saved(manifest.digest_at(folder))
+        identity = bucket(store.service, manifest.bucket)  # a copy is in the same store as the original
+        identity = identity.saved(manifest.digest_at(folder))
         return {
             "objects": len(manifest.objects),
             "bytes": manifest.bytes,
-            "identity": found.model_dump(),
+            "identity": identity.model_dump(),
             "seconds": round(begun - ctx.deadline.remaining(), 3),
         }
 

@@ -75,14 +75,19 @@ class DeleteObjects(Fault):
         and a recovery can read it.
         """
         history = store.history(self.prefix)
-        live = {key: one for key, versions in history.items() for one in versions if one.latest and not one.marker}
+        live = {
+            key: version
+            for key, versions in history.items()
+            for version in versions
+            if version.latest and not version.marker
+        }
         missing = [key for key in self.keys or () if key not in live]
         if missing:
             raise StepFailed(f"the object to delete, {missing[0]}, does not exist in {store.service.bucket}")
         keys = sorted(self.keys or live)[: len(self.keys) if self.keys else self.count]
         if not keys:
             raise StepFailed(f"there is no object to delete below s3://{store.service.bucket}/{self.prefix}")
-        chosen = {key: [live[key].id, *(one.id for one in history[key] if one.marker)] for key in keys}
+        chosen = {key: [live[key].id, *(version.id for version in history[key] if version.marker)] for key in keys}
         ctx.evidence(self._record(ctx), json.dumps(chosen))
         return chosen
 
@@ -117,7 +122,7 @@ class DeleteObjects(Fault):
 
 
 def _latest(store: Store, prefix: str) -> dict[str, Version]:
-    return {key: one for key, versions in store.history(prefix).items() for one in versions if one.latest}
+    return {key: version for key, versions in store.history(prefix).items() for version in versions if version.latest}
 
 
 def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
@@ -127,9 +132,9 @@ def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
     hidden = {}
     history = store.history(os.path.commonprefix(list(chosen)))  # noqa: RUF071  keys are not paths
     for key, known in chosen.items():
-        new = [one for one in history.get(key, ()) if one.marker and one.id not in known[1:]]
-        if any(one.latest for one in new):
-            hidden[key] = [one.id for one in new]
+        new = [version for version in history.get(key, ()) if version.marker and version.id not in known[1:]]
+        if any(version.latest for version in new):
+            hidden[key] = [version.id for version in new]
     return hidden
 
 
@@ -275,7 +280,9 @@ class CorruptObject(Fault):
         return {"key": self.key, "bytes": len(data), "changed": len(flipped)}
 
     def _current(self, store: Store) -> Version | None:
-        return next((one for one in store.history(self.key).get(self.key, ()) if one.latest and not one.marker), None)
+        return next(
+            (version for version in store.history(self.key).get(self.key, ()) if version.latest and not version.marker), None
+        )
 
     def ready(self, ctx: Context) -> None:
         """Check that the bucket keeps versions and has the object."""
@@ -307,8 +314,8 @@ class Unwrite(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``removed`` (number of removed versions)."""
         store = Store(ctx.service(self.service, S3))
-        versions = [one for one in store.history(self.key).get(self.key, ()) if not one.marker]
-        ours = [(self.key, one.id) for one in versions if store.mark(self.key, MARK, one.id) == self.of_run]
+        versions = [version for version in store.history(self.key).get(self.key, ()) if not version.marker]
+        ours = [(self.key, version.id) for version in versions if store.mark(self.key, MARK, version.id) == self.of_run]
         if ours:
             store.delete_versions(ours)
         return {"removed": len(ours)}

@@ -36,13 +36,13 @@ def need_versions(ctx: Context, name: str, otherwise: str) -> Store:
     return store
 
 
-def need_same_store(one: S3, other: S3) -> None:
+def need_same_store(s3: S3, other: S3) -> None:
     """Raise NotReady unless both buckets belong to the same store. A store can copy objects only between its own
     buckets.
     """
-    if one.endpoint.rstrip("/") != other.endpoint.rstrip("/"):
+    if s3.endpoint.rstrip("/") != other.endpoint.rstrip("/"):
         raise NotReady(
-            f"{one.name} and {other.name} are in different stores ({one.endpoint} and {other.endpoint}), but "
+            f"{s3.name} and {other.name} are in different stores ({s3.endpoint} and {other.endpoint}), but "
             f"objects can be copied only inside one store",
             hint="use two buckets of the same store",
         )

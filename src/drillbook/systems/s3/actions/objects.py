@@ -198,7 +198,7 @@ class Matches(Read):
     def _entries(self, ctx: Context, store: Store, wanted: dict[str, Entry]) -> tuple[Facts, list[Finding]]:
         found = dict(zip(wanted, copies.contents(ctx, store, [Wanted(key) for key in wanted]), strict=True))
         return (
-            {"objects": len(wanted), "bytes": sum(one.size for one in found.values() if one is not None)},
+            {"objects": len(wanted), "bytes": sum(content.size for content in found.values() if content is not None)},
             copies.differences(wanted, found, store.service.bucket),
         )
 
@@ -233,7 +233,7 @@ class Matches(Read):
         return [
             finding("object-no-version", title=key, wanted=f"the version {entry.version or 'ids'}", measured="not kept")
             for key, entry in wanted.items()
-            if not entry.version or entry.version not in {one.id for one in history.get(key, ())}
+            if not entry.version or entry.version not in {version.id for version in history.get(key, ())}
         ]
 
     def _wanted(self, ctx: Context) -> tuple[Store, list[Reference]]:
@@ -242,7 +242,7 @@ class Matches(Read):
             return Store(service), [Reference(service.bucket, key, sha) for key, sha in sorted((self.objects or {}).items())]
         store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)
         backup = manifest.Manifest.read(store, folder)
-        return store, [folder.below(one.name, one.sha256) for one in backup.listed()]
+        return store, [folder.below(file.name, file.sha256) for file in backup.listed()]
 
     def _compare(self, ctx: Context, store: Store, wanted: Reference) -> tuple[int, Finding | None]:
         ctx.deadline.check()

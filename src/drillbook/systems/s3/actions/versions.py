@@ -81,8 +81,8 @@ class VersionsRestore(Write):
         facts: Facts = {
             "restored": len(choice.back),
             "unchanged": choice.unchanged,
-            "bytes": sum(one.size for one in choice.back),
-            "keys": [one.key for one in choice.back][:10],
+            "bytes": sum(version.size for version in choice.back),
+            "keys": [version.key for version in choice.back][:10],
             "seconds": round(begun - ctx.deadline.remaining(), 3),
         }
         if choice.lost:
@@ -95,9 +95,9 @@ class VersionsRestore(Write):
         if manifest.bucket != store.service.bucket:
             raise StepFailed(f"the manifest is of the bucket {manifest.bucket}, not of {store.service.bucket}")
         wanted = copies.below(manifest, self.prefix)
-        latest = {key: next((one for one in history.get(key, ()) if one.latest), None) for key in wanted}
+        latest = {key: next((version for version in history.get(key, ()) if version.latest), None) for key in wanted}
         odd = [key for key, one in latest.items() if one is None or one.marker or one.id != wanted[key].version]
-        live = {key: [one] for key in odd if (one := latest[key]) is not None and not one.marker}
+        live = {key: [version] for key in odd if (version := latest[key]) is not None and not version.marker}
         right = self._matching(ctx, store, {key: wanted[key] for key in live}, live)
         todo = {key: wanted[key] for key in odd if key not in right}
         good = self._matching(
@@ -108,7 +108,7 @@ class VersionsRestore(Write):
                 "object-no-version",
                 title=key,
                 wanted=f"sha256 {entry.sha256}",
-                measured=f"{sum(not one.marker for one in history.get(key, ()))} versions, but none of them has this content",
+                measured=f"{sum(not version.marker for version in history.get(key, ()))} versions, but none of them has this content",
             )
             for key, entry in todo.items()
             if key not in good
@@ -124,11 +124,11 @@ class VersionsRestore(Write):
         found: dict[str, Version] = {}
         for place in range(max(map(len, candidates.values()), default=0)):
             asked = [versions[place] for key, versions in candidates.items() if key not in found and place < len(versions)]
-            contents = copies.contents(ctx, store, [Wanted(one.key, one.id) for one in asked])
+            contents = copies.contents(ctx, store, [Wanted(version.key, version.id) for version in asked])
             found |= {
-                one.key: one
-                for one, content in zip(asked, contents, strict=True)
-                if content is not None and content.sha256 == wanted[one.key].sha256
+                version.key: version
+                for version, content in zip(asked, contents, strict=True)
+                if content is not None and content.sha256 == wanted[version.key].sha256
             }
         return found
 
@@ -138,9 +138,9 @@ class VersionsRestore(Write):
         at = datetime.fromisoformat(str(self.at))
         back, unchanged = [], 0
         for _, versions in sorted(history.items()):
-            then = [one for one in versions if one.at <= at]
-            newest = max(then, key=lambda one: (one.at, not one.marker), default=None)
-            good = None if newest is None or newest.marker else next(one for one in then if not one.marker)
+            then = [version for version in versions if version.at <= at]
+            newest = max(then, key=lambda version: (version.at, not version.marker), default=None)
+            good = None if newest is None or newest.marker else next(version for version in then if not version.marker)
             if good is None or good.latest:
                 unchanged += 1
             else:
@@ -148,13 +148,13 @@ class VersionsRestore(Write):
         return Choice(back, unchanged, [])
 
     def _bring(self, ctx: Context, store: Store, back: list[Version]) -> None:
-        def copy(one: Version) -> bool:
+        def copy(version: Version) -> bool:
             ctx.deadline.check()
-            return store.copy(one, store.service.bucket, one.key)
+            return store.copy(version, store.service.bucket, version.key)
 
         try:
             with ThreadPoolExecutor(WORKERS) as pool:
-                gone = [one.key for one, ok in zip(back, pool.map(copy, back), strict=True) if not ok]
+                gone = [version.key for version, ok in zip(back, pool.map(copy, back), strict=True) if not ok]
         except CouldNotVerify as error:
             raise StepFailed(f"the restore failed: {error.message}") from error
         if gone:

@@ -84,11 +84,11 @@ class Matches(Read):
 
 def _names(text: str) -> dict[str, str]:
     """Return the variables of an env file with their values."""
-    return {found[1]: found[2].strip() for line in text.splitlines() if (found := _LINE.match(line))}
+    return {match[1]: match[2].strip() for line in text.splitlines() if (match := _LINE.match(line))}
 
 
 def _wanted(text: str) -> tuple[set[str], set[str], set[str]]:
     """Return three sets of names in the template: required, optional, and allowed to have an empty value."""
     names = _names(text)
-    optional = {found[1] for line in text.splitlines() if (found := _COMMENTED.match(line))}
+    optional = {match[1] for line in text.splitlines() if (match := _COMMENTED.match(line))}
     return set(names), optional, {name for name, value in names.items() if value in ("''", '""')}

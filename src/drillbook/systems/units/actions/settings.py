@@ -169,7 +169,7 @@ def _bytes(ctx: Context, path: str) -> bytes | None:
 def changed(text: str, remove: Sequence[str], values: Mapping[str, str]) -> str:
     """Return the text of an env file without the variables in ``remove``, and with the variables in ``values`` set."""
     gone = {*remove, *values}
-    lines = [line for line in text.splitlines() if (found := _LINE.match(line)) is None or found[1] not in gone]
+    lines = [line for line in text.splitlines() if (match := _LINE.match(line)) is None or match[1] not in gone]
     return "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in values.items())])
 
 
@@ -198,7 +198,7 @@ class _Settings(Action):
         """Check that the unit runs, the file has the variables to remove, and the folder of the file is writable."""
         need(ctx, "cmp", "sha256sum", "cp", "ln", "mv")
         path = _file(ctx, self.service)
-        names = {found[1] for line in _text(ctx, path).splitlines() if (found := _LINE.match(line))}
+        names = {match[1] for line in _text(ctx, path).splitlines() if (match := _LINE.match(line))}
         if missing := sorted(set(self.remove) - names):
             raise NotReady(
                 f"{ctx.host.name}: {path} has no variable {', '.join(missing)} to remove",

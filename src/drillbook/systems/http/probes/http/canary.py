@@ -98,9 +98,9 @@ class Canary(RecordCanary):
     def _names(self) -> Self:
         for what in ("write", "read", "remove"):
             known: set[str] = set()
-            for one in self.requests(what):
-                record_canary.check_names([one.url, one.headers, one.body, one.contains], what, also=known)
-                known |= one.save.keys()
+            for request in self.requests(what):
+                record_canary.check_names([request.url, request.headers, request.body, request.contains], what, also=known)
+                known |= request.save.keys()
         if not self._of_one("write"):
             raise ValueError("`write` contains neither ${record} nor ${number}, so it would store the same record each time")
         return self
@@ -111,7 +111,9 @@ class Canary(RecordCanary):
         return (declared,) if isinstance(declared, FlowRequest) else declared
 
     def _of_one(self, what: str) -> bool:
-        return record_canary.of_one([[one.url, one.headers, one.body, one.contains] for one in self.requests(what)])
+        return record_canary.of_one(
+            [[request.url, request.headers, request.body, request.contains] for request in self.requests(what)]
+        )
 
     @property
     def reads_each(self) -> bool:
@@ -128,7 +130,7 @@ class Canary(RecordCanary):
 
         If a request of `read` could change something, nothing is sent and nothing is checked.
         """
-        if any(one.method not in ("GET", "HEAD") for one in self.requests("read")):
+        if any(request.method not in ("GET", "HEAD") for request in self.requests("read")):
             return
         try:
             self.look(ctx, 0 if self.reads_each else None)
@@ -180,14 +182,14 @@ class Canary(RecordCanary):
         values: dict[str, Any] = dict(record_canary.values(ctx.run_id, number))
         own = set(values)
         headers = self._headers(ctx)
-        for one in self.requests(what):
+        for request in self.requests(what):
             try:
-                answer = sent(ctx, one, values, headers=headers, limit=limit, ca=self.ca, size=MOST_BYTES)
-                compare(one, answer, values)
-                values |= saved(one, answer)
+                answer = sent(ctx, request, values, headers=headers, limit=limit, ca=self.ca, size=MOST_BYTES)
+                compare(request, answer, values)
+                values |= saved(request, answer)
             except Unexpected as error:
                 hidden = [str(value) for name, value in values.items() if name not in own]
-                said = f"{one.called}: {placeholders.hide(error.with_body, hidden)}"
+                said = f"{request.called}: {placeholders.hide(error.with_body, hidden)}"
                 raise Unexpected(error.wanted, said, status=error.status, refused=error.refused) from None
         return answer
 

@@ -209,6 +209,6 @@ def of_run(held: str, run_id: str) -> list[Filter]:
     found = {}
     for tool, text in zip(pieces[::2], pieces[1::2], strict=True):
         kind, owned = ("nft", listed) if tool == "nft" else ("iptables", saved)
-        for one in re.finditer(owned, text):
-            found[kind, one["name"]] = Filter(kind, one["name"], one["comment"], anything, False)
+        for match in re.finditer(owned, text):
+            found[kind, match["name"]] = Filter(kind, match["name"], match["comment"], anything, False)
     return list(found.values())

@@ -102,13 +102,13 @@ class Delay(Fault):
         """Return the network interface of the route to the peer. Raises NotReady when there is no route."""
         address = str(ipaddress.ip_network(self.peer).network_address)
         output = root(ctx, 'exec ip -o route get "$1"', address)
-        found = re.search(r" dev (\S+)", output.text)
-        if not output.ok or found is None:
+        match = re.search(r" dev (\S+)", output.text)
+        if not output.ok or match is None:
             raise NotReady(
                 f"{ctx.host.name}: there is no route to {address}",
                 hint="check `peer`, and that the host has `ip` (package iproute2)",
             )
-        return found[1]
+        return match[1]
 
     def ready(self, ctx: Context) -> None:
         """Check the rights, the tools, the kernel modules, and the queue of the interface.
@@ -148,10 +148,10 @@ class Delay(Fault):
 
     def _refuse_foreign(self, ctx: Context, device: str) -> None:
         text = root(ctx, 'exec tc qdisc show dev "$1"', device).check().text
-        found = re.search(r"^qdisc (\S+) ([0-9a-f]+): (?:dev \S+ )?root", text, re.MULTILINE)
-        if found is not None and not (found[1] in DEFAULTS and int(found[2], 16) == 0):
+        match = re.search(r"^qdisc (\S+) ([0-9a-f]+): (?:dev \S+ )?root", text, re.MULTILINE)
+        if match is not None and not (match[1] in DEFAULTS and int(match[2], 16) == 0):
             raise NotReady(
-                f"{ctx.host.name}: {device} has a queueing discipline that this step did not set: {found[0]}",
+                f"{ctx.host.name}: {device} has a queueing discipline that this step did not set: {match[0]}",
                 hint="a delay on this interface would replace it; choose another host, or `relay.delay`",
             )
 
