@@ -134,7 +134,7 @@ class Watch:
         Return a finding for each condition that is not good.
         """
         with ThreadPoolExecutor(max_workers=max(1, min(16, len(self.eyes))), thread_name_prefix="guard") as pool:
-            return [one for one in pool.map(self._first, self.eyes) if one]
+            return [problem for problem in pool.map(self._first, self.eyes) if problem]
 
     def _first(self, eye: Eye) -> Finding | None:
         reading = Reading("unreadable")

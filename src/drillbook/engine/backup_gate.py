@@ -69,15 +69,15 @@ class Gate:
                 continue
             for host in step.hosts:
                 try:
-                    if found := self._sources(step, host):
-                        sources += [(host, step.id, one) for one in found]
+                    if verified := self._sources(step, host):
+                        sources += [(host, step.id, proof) for proof in verified]
                     else:
                         proven += [(host, *pair) for pair in self._proven(step, host)]
                 except Refused as refused:
                     wrong.append(refused.finding.model_copy(update={"step": step.id, "host": host}))
         if not wrong:
-            for host, one, identity in proven:
-                self._write(host, one, identity)
+            for host, backup, identity in proven:
+                self._write(host, backup, identity)
             for host, fault, source_ in sources:
                 self._write_source(host, fault, source_)
         return wrong
@@ -95,15 +95,17 @@ class Gate:
             self._built(step), [VerifiedSource(proof.step, proof.facts) for proof in self._proofs(sourced=True)]
         )
 
-    def _write_source(self, host: str, fault: str, one: SourceProven) -> None:
-        self.stage.provenance.sources.append(ProvenSource(one.service, one.source, one.backup, one.proof, fault))
-        self.stage.journal.append(one, step=fault, host=host, sync=True)
+    def _write_source(self, host: str, fault: str, proven: SourceProven) -> None:
+        self.stage.provenance.sources.append(ProvenSource(proven.service, proven.source, proven.backup, proven.proof, fault))
+        self.stage.journal.append(proven, step=fault, host=host, sync=True)
 
-    def _write(self, host: str, one: Proven, identity: Identity) -> None:
-        self.stage.provenance.proven.append(one)
+    def _write(self, host: str, proven: Proven, identity: Identity) -> None:
+        self.stage.provenance.proven.append(proven)
         self.stage.journal.append(
-            BackupProven(service=one.service, location=str(one.location), proof=one.proof, identity=identity.model_dump()),
-            step=one.fault,
+            BackupProven(
+                service=proven.service, location=str(proven.location), proof=proven.proof, identity=identity.model_dump()
+            ),
+            step=proven.fault,
             host=host,
             sync=True,
         )

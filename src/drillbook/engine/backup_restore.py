@@ -39,11 +39,11 @@ def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
         )
     before = len(added(events))
     # a custom command that ran on several hosts destroyed the data of one service: one restore is enough
-    found: dict[bytes, PlannedStep] = {}
+    restores: dict[bytes, PlannedStep] = {}
     for intent in todo:
-        step = _step(stage, events, intent, before + len(found) + 1)
-        found.setdefault(canonical([step.action, step.params, step.hosts]), step)
-    return list(found.values())
+        step = _step(stage, events, intent, before + len(restores) + 1)
+        restores.setdefault(canonical([step.action, step.params, step.hosts]), step)
+    return list(restores.values())
 
 
 def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) -> PlannedStep:
@@ -113,13 +113,13 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
     service.
     """
     by_id = {step.id: step for step in stage.plan.steps}
-    found: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for key, (name, fact) in action.TAKES.items():
         for event, what in each(events, Done):
             step = by_id.get(str(event.step))
             if step and step.action == name and step.params.get("service") == service and fact in what.facts:
-                found[key] = what.facts[fact]
-    return found
+                params[key] = what.facts[fact]
+    return params
 
 
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,10 +63,10 @@ class Settlement:
         """
         with self.recovery.resumed() as (stage, history):
             self.recovery.begin(stage, history, header)
-            found = residue(history.events, stage.plan)
+            left = residue(history.events, stage.plan)
             changes = [_asked(stage, intent) for intent in unsettled(stage.journal.decisive(), stage.plan)]
             if not any(change.proof == ACTIVE for change in changes):
-                changes += [_not_removed(one) for one in self.recovery.clean(stage, history)]
+                changes += [_not_removed(change) for change in self.recovery.clean(stage, history)]
             look = self._look(changes, history.head)
             by, told = header["operator"], tuple(change.model_dump(mode="json") for change in changes)
             if refusals := _refusals(changes, look):
@@ -86,7 +86,7 @@ class Settlement:
                     reason=self.reason,
                     changes=told,
                     approval=look.facts() if look else None,
-                    residue=tuple(one.model_dump(mode="json") for one in found),
+                    residue=tuple(change.model_dump(mode="json") for change in left),
                     intents=tuple(
                         intent.seq for intent in intents(stage.journal.decisive(), stage.plan.steps) if not intent.settled
                     ),
@@ -124,9 +124,9 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
     return change.model_copy(update={"proof": UNKNOWN if gone is None else GONE if gone else ACTIVE, "detail": detail})
 
 
-def _not_removed(one: Residue) -> SettledChange:
+def _not_removed(change: Residue) -> SettledChange:
     """Describe canary rows or temporary files that could not be removed. They are treated as a change in an unknown state."""
-    return SettledChange(step=one.step, host=one.host, what=one.what, proof=UNKNOWN, detail=one.why)
+    return SettledChange(step=change.step, host=change.host, what=change.what, proof=UNKNOWN, detail=change.why)
 
 
 def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Finding, ...]:

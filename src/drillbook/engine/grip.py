@@ -191,11 +191,11 @@ def leases(plan: Plan) -> list[tuple[str, Become | None]]:
     """Return the hosts that may need a lease, each with the account of the lease. These are the hosts on which a step
     of ``plan`` may make a change.
     """
-    found: dict[tuple[str, str], Become | None] = {}
+    accounts: dict[tuple[str, str], Become | None] = {}
     for step in plan.steps:
         if step.restore_only or not find(step.action).may_lease(step.effect):
             continue
         for host in step.hosts:
             account = of_lease(privilege.of_step(plan.inventory, step, host))
-            found[host, account.user if account else ""] = account
-    return [(host, found[host, user]) for host, user in sorted(found)]
+            accounts[host, account.user if account else ""] = account
+    return [(host, accounts[host, user]) for host, user in sorted(accounts)]

@@ -211,19 +211,19 @@ class Hold:
 
     def others(self) -> list[str]:
         """Describe the locks that other runs hold, without taking a lock. Raises HostError when a host cannot be used."""
-        found = []
+        held = []
         for named in self._locks:
             state = self._named(named).state(deadline=Deadline.after(ANSWER_S))
             if state is not None and state.held:
-                found.append(f"{named.host}: {named.title} is locked by {state.owner}")
-        return found
+                held.append(f"{named.host}: {named.title} is locked by {state.owner}")
+        return held
 
     def ready(self) -> None:
         """Raise NotReady when a host that needs a lease lacks tools for leases, and HostError when a host fails."""
-        found = leases(self.plan)
-        made = [self.lease_on(host, become) for host, become in found]
+        places = leases(self.plan)
+        made = [self.lease_on(host, become) for host, become in places]
         answers = on_each(lambda lease: lease.ready(deadline=Deadline.after(ANSWER_S)), made, name="lease")
-        for (host, _), (kind, boot) in zip(found, answers, strict=True):
+        for (host, _), (kind, boot) in zip(places, answers, strict=True):
             self.journal.append(LeaseReady(kind=kind, boot=boot), host=host)
 
     def arm(

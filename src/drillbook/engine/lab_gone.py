@@ -95,5 +95,5 @@ def settle(folder: Path, why: str, header: Session, observer: Observer, written:
 
 
 def _open(events: tuple[Event, ...]) -> list[tuple[int, str, str]]:
-    found = intents(events, checked(opening(events).plan).steps)
-    return [(intent.seq, intent.step.id, intent.host) for intent in reversed(found) if not intent.settled]
+    announced = intents(events, checked(opening(events).plan).steps)
+    return [(intent.seq, intent.step.id, intent.host) for intent in reversed(announced) if not intent.settled]

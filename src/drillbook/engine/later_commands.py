@@ -61,17 +61,17 @@ def recorded(stage: Stage) -> list[Finding]:
     """
     accounts = {(host, become.user): become for host, become in privilege.used(stage.plan)}
     known = stage.recorded() if accounts else ()
-    found: dict[tuple[str, str], Finding] = {}
+    findings: dict[tuple[str, str], Finding] = {}
     for host, account, argv in known:
         become = accounts.get((host, account))
         if (
             become
-            and (host, account) not in found
+            and (host, account) not in findings
             and not allows_all(stage, host, become)
             and (why := refusal(stage, host, become, argv))
         ):
-            found[host, account] = refused_command(stage, f"become {account}", host, become, why=why)
-    return list(found.values())
+            findings[host, account] = refused_command(stage, f"become {account}", host, become, why=why)
+    return list(findings.values())
 
 
 def allows_all(stage: Stage, name: str, account: Become) -> bool:

@@ -69,7 +69,7 @@ def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
 
     For such a change, an intact event announces the change, and no intact event reports its undo.
     """
-    left = [one for one in reversed(intents(events, plan.steps)) if not one.settled]
+    left = [change for change in reversed(intents(events, plan.steps)) if not change.settled]
     if not left:
         yield ("every change that these lines announce was undone; the damaged lines may have announced further changes")
     for number, intent in enumerate(left, 1):

@@ -96,7 +96,7 @@ class Preparation:
     def _here(self) -> None:
         """End the run when this machine lacks a required service."""
         if lacking := guard.lacking(self.plan):
-            self._end(NOT_RUN, "; ".join(one.measured for one in lacking), lacking)
+            self._end(NOT_RUN, "; ".join(problem.measured for problem in lacking), lacking)
 
     def _open(self) -> None:
         failed = self.open_hosts(self.plan.hosts())
@@ -117,7 +117,7 @@ class Preparation:
                 ],
             )
         if wrong := readiness.of_privileges(self.stage):
-            self._end("refused", "; ".join(f"{one.measured}; {one.remedy}" for one in wrong), wrong)
+            self._end("refused", "; ".join(f"{problem.measured}; {problem.remedy}" for problem in wrong), wrong)
 
     def _take(self) -> None:
         """Take the locks. They keep other drills from using the same services."""
@@ -187,8 +187,8 @@ class Preparation:
             self._end("refused", said, wrong)
         self.watch.start()
 
-    def _tripped(self, found: Finding) -> None:
-        self.stop.ask(f"a guard stopped the run: {found.title}: {found.measured}", [found])
+    def _tripped(self, tripped: Finding) -> None:
+        self.stop.ask(f"a guard stopped the run: {tripped.title}: {tripped.measured}", [tripped])
 
     def _unforeseen(self, error: Exception) -> None:
         self.stage.journal.patient = True
@@ -219,13 +219,13 @@ class Preparation:
         return done
 
     def _steps(self, steps: Sequence[PlannedStep]) -> bool:
-        for number, group in enumerate(found := groups(steps)):
+        for number, group in enumerate(grouped := groups(steps)):
             done = not self.stage.cancel.is_set() and carry_out(self.stage, group)
             if any(step.effect is not Effect.READ for step in group):
                 self.changed_at = self.stage.journal.clock()
             if not done:
                 why = "the run was stopped" if self.stage.cancel.is_set() else "an earlier step failed"
-                self._skip([step for later in found[number + 1 :] for step in later], why)
+                self._skip([step for later in grouped[number + 1 :] for step in later], why)
                 return False
         return True
 
@@ -239,12 +239,13 @@ class Preparation:
             self.replays = True
             self._end(self.stop.why, self.stop.message, self.stop.findings)
 
-    def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
+    def _note_early(self, why: str, message: str, findings: Sequence[Finding] = ()) -> None:
         self.early = True
         self.stage.journal.append(
-            RunEndedEarly(why=why, message=message, findings=tuple(one.model_dump(mode="json") for one in found)), sync=True
+            RunEndedEarly(why=why, message=message, findings=tuple(problem.model_dump(mode="json") for problem in findings)),
+            sync=True,
         )
 
-    def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
-        self._note_early(why, message, found)
+    def _end(self, why: str, message: str, findings: Sequence[Finding] = ()) -> None:
+        self._note_early(why, message, findings)
         raise EndedEarly

@@ -86,8 +86,8 @@ class Provenance:
 
     def proofs(self, fault: str) -> frozenset[str]:
         """Return the names of the actions that verified the backups for the fault step ``fault``."""
-        found: list[Proven | ProvenSource] = [*self.proven, *self.sources]
-        return frozenset(one.proof for one in found if one.fault == fault)
+        backups: list[Proven | ProvenSource] = [*self.proven, *self.sources]
+        return frozenset(backup.proof for backup in backups if backup.fault == fault)
 
     def remember(self, facts: Facts) -> None:
         """Record the identity of the data that a successful step restored, if ``facts`` contain this identity."""
@@ -118,10 +118,10 @@ class Provenance:
         origin = source(action)
         if origin is None or action.effect is not Effect.WRITE:
             return action
-        known = [one for one in self.proven if context.same_service(one.service, service_of(action))]
-        fitting = [one.location for one in known if points_to(origin, one.location)]
+        known = [backup for backup in self.proven if context.same_service(backup.service, service_of(action))]
+        fitting = [backup.location for backup in known if points_to(origin, backup.location)]
         if known and not fitting:
-            wanted = " or ".join(sorted({str(one.location) for one in known}))
+            wanted = " or ".join(sorted({str(backup.location) for backup in known}))
             raise StepFailed(
                 f"{action.name()} would restore from a backup that this run did not verify; nothing was written",
                 findings=[finding("backup-unproven", title=service_of(action), wanted=wanted, measured=str(origin))],
@@ -137,10 +137,10 @@ class Provenance:
         Raises StepFailed when this run did not verify that source.
         """
         name, said = service_of(action), str(getattr(action, "from_", ""))
-        known = [one for one in self.sources if context.same_service(one.service, name)]
-        fitting = [one for one in known if one.source == said]
+        known = [backup for backup in self.sources if context.same_service(backup.service, name)]
+        fitting = [backup for backup in known if backup.source == said]
         if known and not fitting:
-            wanted = " or ".join(sorted({f"{one.backup} of {one.source}" for one in known}))
+            wanted = " or ".join(sorted({f"{backup.backup} of {backup.source}" for backup in known}))
             raise StepFailed(
                 f"{action.name()} would restore from a source that this run did not verify; nothing was written",
                 findings=[finding("backup-unproven", title=name, wanted=wanted, measured=said)],
@@ -188,12 +188,12 @@ class Provenance:
         The identity is measured by the action that verified the backup.
         """
         origin, name = source(action), service_of(action)
-        for one in self.proven:
-            if origin and points_to(origin, one.location) and context.same_service(one.service, name):
+        for backup in self.proven:
+            if origin and points_to(origin, backup.location) and context.same_service(backup.service, name):
                 there = replace(context, host=context.host_named(context.services[name].host))
-                proof = find(one.proof).model_validate({"service": name, "from": str(one.location)})
+                proof = find(backup.proof).model_validate({"service": name, "from": str(backup.location)})
                 now, why = measured(proof, there)
-                return {"made": now.saved(one.location.sha256).model_dump() if now else {"unknown": why}}
+                return {"made": now.saved(backup.location.sha256).model_dump() if now else {"unknown": why}}
         return {}
 
     def _comparison(self, action: Action, context: Context) -> Facts:
@@ -225,12 +225,12 @@ def measured(action: Action, context: Context) -> tuple[Identity | None, str]:
     Return the identity, or None and the reason why it is unknown. Raises Cancelled when the run is stopped.
     """
     try:
-        found = once_more(partial(action.subject, context))
+        identity = once_more(partial(action.subject, context))
     except Cancelled:
         raise
     except Exception as error:  # noqa: BLE001  a driver may raise any error; the identity is then unknown
         return None, f"{getattr(error, 'message', '') or f'{type(error).__name__}: {error}'}"
-    return found, "" if found else f"{action.name()} does not report the identity of its data"
+    return identity, "" if identity else f"{action.name()} does not report the identity of its data"
 
 
 def source(action: Action) -> Reference | None:
@@ -240,10 +240,10 @@ def source(action: Action) -> Reference | None:
     """
     value = getattr(action, "from_", None) or getattr(getattr(action, "restores", None), "from_", None)
     try:
-        found = Reference.parse(value) if isinstance(value, str) else None
+        origin = Reference.parse(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return found and Reference(found.bucket, found.key.removesuffix("/manifest.json"), found.sha256)
+    return origin and Reference(origin.bucket, origin.key.removesuffix("/manifest.json"), origin.sha256)
 
 
 def points_to(origin: Reference, proven: Reference) -> bool:
@@ -267,7 +267,7 @@ def elsewhere(action: Action, context: Context, plan: Plan, facts: Facts) -> Fac
     proves = restores or action.COMPARES or action.COMPARES_WITH or action.name() in _recorders()
     name = service_of(action)
     own = {plan.service, *(str(probe.params.get("service") or "") for probe in plan.probes)}
-    if not proves or not name or any(context.same_service(name, one) for one in own - {""}):
+    if not proves or not name or any(context.same_service(name, service) for service in own - {""}):
         return {}
     return {OTHER_SERVICE: name}
 

@@ -57,7 +57,7 @@ def prune(
         result: function that returns the result of the run.
         stop: flag that ends the pruning early. The next run continues it.
     """
-    rules = [one for one in stage.plan.inventory.services.values() if isinstance(one, S3) and one.keep]
+    rules = [store for store in stage.plan.inventory.services.values() if isinstance(store, S3) and store.keep]
     if not rules or not _passed(result):
         return
     for service in rules:
@@ -79,7 +79,7 @@ def _passed(result: Callable[[], Result]) -> bool:
 def _prune(stage: Stage, service: S3, folders: Callable[[], Iterable[Path]]) -> None:
     records = read(folders())
     mine = [backup for backup in records.backups.values() if backup.store == service.lock_name]
-    own = [one for one in mine if one.run == stage.run["id"]]
+    own = [backup for backup in mine if backup.run == stage.run["id"]]
     if not own or service.keep is None:
         return
     if records.unreadable:
@@ -92,7 +92,7 @@ def _prune(stage: Stage, service: S3, folders: Callable[[], Iterable[Path]]) -> 
     pruning = Pruning(stage.run["id"], store, records)
     todo = pruning.doomed(there, service.keep) + pruning.begun_before(set(mine) - set(there))
     if todo:
-        names = tuple(str(one.location) for one in todo)
+        names = tuple(str(backup.location) for backup in todo)
         stage.journal.append(PruningStarted(store=service.name, backups=names), sync=True, required=True)
     if todo or pruning.left:
         message = pruning.remove(todo)
@@ -129,9 +129,9 @@ def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
     recorded = list(backups)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="manifests") as pool:
         # each thread gets a copy of the context, which contains the deadline and the request to stop
-        sizes = [pool.submit(copy_context().run, store.size, one.location.below(FILE).key) for one in recorded]
+        sizes = [pool.submit(copy_context().run, store.size, backup.location.below(FILE).key) for backup in recorded]
         try:
-            return [one for one, size in zip(recorded, sizes, strict=True) if size.result() is not None]
+            return [backup for backup, size in zip(recorded, sizes, strict=True) if size.result() is not None]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -156,17 +156,22 @@ class Pruning:
 
         These are the backups that the retention rule does not keep and that no unfinished run needs.
         """
-        known = {str(one.location): one for one in there}
-        aged = [Aged(key, one.series, one.at, one.location.sha256 in self.records.proven) for key, one in known.items()]
-        found = [known[one.key] for one in expired(aged, keep, datetime.now(UTC))]
-        for one in found:
-            if (run := self.records.needed_by(one)) not in ("", self.run):
-                self._leave(one, f"the run {run} is unfinished and may need the backup")
-        return [one for one in found if not self.records.needed_by(one)]
+        known = {str(backup.location): backup for backup in there}
+        aged = [
+            Aged(key, backup.series, backup.at, backup.location.sha256 in self.records.proven)
+            for key, backup in known.items()
+        ]
+        surplus = [known[aged_backup.key] for aged_backup in expired(aged, keep, datetime.now(UTC))]
+        for backup in surplus:
+            if (run := self.records.needed_by(backup)) not in ("", self.run):
+                self._leave(backup, f"the run {run} is unfinished and may need the backup")
+        return [backup for backup in surplus if not self.records.needed_by(backup)]
 
     def begun_before(self, missing: Iterable[Recorded]) -> list[Recorded]:
         """Return the backups that an earlier run began to remove. They are incomplete, because their manifest is gone."""
-        return [one for one in missing if str(one.location) in self.records.begun and not self.records.needed_by(one)]
+        return [
+            backup for backup in missing if str(backup.location) in self.records.begun and not self.records.needed_by(backup)
+        ]
 
     def remove(self, backups: Iterable[Recorded]) -> str:
         """Remove the backups. Return the reason why the removal ended early, or an empty text.
@@ -207,7 +212,7 @@ class Pruning:
         """
         return PruningFinished(
             store=store,
-            pruned=tuple(str(one.location) for one in self.pruned),
+            pruned=tuple(str(backup.location) for backup in self.pruned),
             bytes=self.bytes,
             kept=there - self.fewer,
             left=tuple(self.left),
@@ -223,7 +228,7 @@ class Pruning:
         try:
             if not self.pruned or not self.store.versioned():
                 return None
-            histories = [self.store.history(one.location.key + "/") for one in self.pruned]
+            histories = [self.store.history(backup.location.key + "/") for backup in self.pruned]
         except (DrillbookError, TimeoutError):
             return None
         return sum(version.size for history in histories for versions in history.values() for version in versions)

@@ -86,7 +86,7 @@ def of_steps(stage: Stage, doubts: list[str] | None = None, notes: list[str] | N
     by_host: dict[str, list[_Check]] = {}
     for check in checks:
         by_host.setdefault(check.host, []).append(check)
-    found: dict[_Check, Finding] = {}
+    problems: dict[_Check, Finding] = {}
     unverified: dict[_Check, list[str]] = {check: [] for check in checks}
     remarks: dict[_Check, list[str]] = {check: [] for check in checks}
 
@@ -94,14 +94,14 @@ def of_steps(stage: Stage, doubts: list[str] | None = None, notes: list[str] | N
         for check in todo:
             doubt = None if doubts is None else unverified[check].append
             if problem := check.run(stage, doubt, None if notes is None else remarks[check].append):
-                found[check] = problem
+                problems[check] = problem
 
     on_each(look, [*by_host.values()], name="ready")
     if doubts is not None:
         doubts += [text for check in checks for text in check.told(unverified[check])]
     if notes is not None:
         notes += dict.fromkeys(text for check in checks for text in remarks[check])
-    return [found[check] for check in checks if check in found]
+    return [problems[check] for check in checks if check in problems]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,8 +210,8 @@ def of_privileges(stage: Stage) -> list[Finding]:
     When no command was refused, a second check follows. It asks sudo about the commands that the newest passed run of
     the plan used. For actions that cannot list their commands, the check asks sudo about their programs.
     """
-    found = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
-    return [one for one in found if one] or _later(stage)
+    refusals = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
+    return [refusal for refusal in refusals if refusal] or _later(stage)
 
 
 def _later(stage: Stage) -> list[Finding]:

@@ -75,7 +75,9 @@ class Records:
     def needed_by(self, backup: Recorded) -> str:
         """Return the name of a run that may still need the backup. The result is empty when no run needs it."""
         folder = f"s3://{backup.location.bucket}/{backup.location.key}"
-        return next((run for one, run in self.needed.items() if one == folder or one.startswith(folder + "/")), "")
+        return next(
+            (run for location, run in self.needed.items() if location == folder or location.startswith(folder + "/")), ""
+        )
 
 
 def read(folders: Iterable[Path]) -> Records:
@@ -96,7 +98,7 @@ def read(folders: Iterable[Path]) -> Records:
     there = sorted(
         records.backups.items(), key=lambda item: item[1].run
     )  # the backups of one run, in the order of its steps
-    records.backups = {location: one for location, one in there if location not in gone}
+    records.backups = {location: backup for location, backup in there if location not in gone}
     return records
 
 
@@ -139,7 +141,7 @@ def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
     ``gone``: backups that are known to be removed.
     """
     own = re.compile(rb'"location":"(s3://[^"\\]*/' + re.escape(run.encode()) + rb'/[^"\\]*)"')
-    return any(one.decode("utf-8", "replace") not in gone for one in own.findall(data))
+    return any(location.decode("utf-8", "replace") not in gone for location in own.findall(data))
 
 
 def _needs(records: Records, state: RunState, data: bytes) -> None:
@@ -150,8 +152,8 @@ def _needs(records: Records, state: RunState, data: bytes) -> None:
         return
     if state.damage and not state.alive:
         records.unreadable.append(state.damage)
-    for one in _REFERENCE.findall(data):
-        records.needed[one.decode("utf-8", "replace").partition("#")[0]] = state.folder.name
+    for reference in _REFERENCE.findall(data):
+        records.needed[reference.decode("utf-8", "replace").partition("#")[0]] = state.folder.name
 
 
 def _add(records: Records, state: RunState, plans: _Plans) -> None:
@@ -206,9 +208,9 @@ def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done)
 
 def _bucket(inventory: Inventory, name: str) -> S3 | None:
     """Return the store that has the bucket ``name``. Returns None when no store or several stores have this bucket."""
-    found = {
+    stores = {
         service.lock_name: service
         for service in inventory.services.values()
         if isinstance(service, S3) and service.bucket == name
     }
-    return next(iter(found.values())) if len(found) == 1 else None
+    return next(iter(stores.values())) if len(stores) == 1 else None

@@ -85,8 +85,8 @@ def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()
     others = (state for state in map(RunState, folders) if not state.settled and not state.alive)
-    found = [_in_the_way(targets, state, mends=mends) for state in others]
-    return [one for one in found if one is not None]
+    problems = [_in_the_way(targets, state, mends=mends) for state in others]
+    return [problem for problem in problems if problem is not None]
 
 
 def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
@@ -169,7 +169,7 @@ class Recovery:
             if settled(history.events):  # an earlier process recorded the closing of the residue and died right after
                 self.close(stage, residue)
                 return []
-            told = tuple(one.model_dump(mode="json") for one in residue)
+            told = tuple(change.model_dump(mode="json") for change in residue)
             stage.journal.append(RecoveryFinished(residue=told, unwritten=stage.journal.failure), sync=True)
             return residue
 
@@ -181,10 +181,10 @@ class Recovery:
         """
         kept = tuple(
             (
-                f"{one.host}: {one.what}: {one.why}; when the host comes back, the lease may still undo changes there "
+                f"{change.host}: {change.what}: {change.why}; when the host comes back, the lease may still undo changes there "
                 f"(see {PAGE})"
             )
-            for one in residue
+            for change in residue
         )
         stage.journal.append(RecoveryFinished(residue=(), kept=kept), sync=True)
         return kept
@@ -350,8 +350,8 @@ def _former(stage: Stage, history: History) -> frozenset[str]:
     if hosts and all("state" in target for target in hosts):  # this version, or a newer one, made the plan
         return frozenset()
     touched = _touched(history.events)
-    found = on_each(partial(_has_former, stage), touched, name="former")
-    return frozenset(name for name, has in zip(touched, found, strict=True) if has)
+    answers = on_each(partial(_has_former, stage), touched, name="former")
+    return frozenset(name for name, has in zip(touched, answers, strict=True) if has)
 
 
 def _has_former(stage: Stage, name: str) -> bool:

@@ -41,8 +41,8 @@ class _Run:
 
     def done(self, step: PlannedStep) -> Done | None:
         """Return the event that reports the success of ``step``. Returns None when the step did not succeed."""
-        found = last((event for event in self.events if event.step == step.id), Done)
-        return found and found[1]
+        success = last((event for event in self.events if event.step == step.id), Done)
+        return success and success[1]
 
 
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:

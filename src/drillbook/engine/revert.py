@@ -62,12 +62,12 @@ def put_back(
         if not intent.settled and (restores or (intent.effect is Effect.FAULT and intent.undo.kind != "restore"))
     ]
     ended = {(event.step, event.host) for event in events if isinstance(event.what, Done | Failed)}
-    one = partial(_one, reach=reach, restored=done, why=why, ended=ended)
-    turns = [Turn(intent.host, _together(intent.step), partial(_told, stage, intent, one)) for intent in todo]
-    found = in_turns(turns, TURN_S)
+    undo = partial(_one, reach=reach, restored=done, why=why, ended=ended)
+    turns = [Turn(intent.host, _together(intent.step), partial(_told, stage, intent, undo)) for intent in todo]
+    outcomes = in_turns(turns, TURN_S)
     if stage.hold:
         stage.hold.disarm(reach)
-    return [left for left in found if left]
+    return [left for left in outcomes if left]
 
 
 def _together(step: PlannedStep) -> tuple[str, int | str]:

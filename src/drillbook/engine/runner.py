@@ -92,7 +92,9 @@ class Runner(Preparation):
                 ).run()
             self._remember()
             stage.journal.append(
-                RunFinished(residue=tuple(one.model_dump(mode="json") for one in residue), unwritten=stage.journal.failure),
+                RunFinished(
+                    residue=tuple(left.model_dump(mode="json") for left in residue), unwritten=stage.journal.failure
+                ),
                 sync=True,
             )
         return residue
@@ -258,9 +260,9 @@ class Runner(Preparation):
         skipped, and so are all steps after that one.
         """
         good = True
-        for number, group in enumerate(found := groups(steps)):
+        for number, group in enumerate(grouped := groups(steps)):
             if not good and any(step.effect is not Effect.READ for step in group):
-                self._skip([step for later in found[number:] for step in later], "an earlier verification failed")
+                self._skip([step for later in grouped[number:] for step in later], "an earlier verification failed")
                 return False
             if self.stage.cancel.is_set():
                 return False

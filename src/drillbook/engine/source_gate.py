@@ -54,8 +54,8 @@ class VerifiedSource:
 
         Empty when the step reported no backup.
         """
-        found = self.facts.get("backup")
-        return found if isinstance(found, dict) else {}
+        reported = self.facts.get("backup")
+        return reported if isinstance(reported, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,14 @@ class SourceGate:
 
     def _proven(self, step: PlannedStep, verified: Sequence[VerifiedSource], thing: dict[str, Any]) -> SourceProven:
         name, at = str(step.params["from"]), moment_of(step)
-        found = [one for one in verified if verified_origin(one.step) == name and moment_of(one.step) == at]
-        if not found:
+        fitting = [
+            candidate
+            for candidate in verified
+            if verified_origin(candidate.step) == name and moment_of(candidate.step) == at
+        ]
+        if not fitting:
             raise Refused(f"a backup of {name} that was verified in this run", "none")
-        proof = found[-1]
+        proof = fitting[-1]
         try:
             source = source_of(self._context(self.host), name)
             backup, moment = self._present(source, at, proof)

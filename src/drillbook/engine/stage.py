@@ -228,13 +228,13 @@ class Stage:
 
         Before the verification, return the names of the actions that will verify these backups.
         """
-        if found := self.provenance.proofs(step):
-            return found
+        if proofs := self.provenance.proofs(step):
+            return proofs
         index = self._indexed()
         fault = index.planned.get(step)
         if not isinstance(fault, PlannedStep):
             return frozenset()
-        return frozenset(one.action for one in index.verifying if self._same_service(one, fault))
+        return frozenset(verifying.action for verifying in index.verifying if self._same_service(verifying, fault))
 
     def _same_service(self, step: PlannedStep, other: PlannedStep) -> bool:
         """Return True when the step ``step`` verifies a backup of the service in which the fault step ``other`` destroys data."""
@@ -244,7 +244,7 @@ class Stage:
     def _traceparent(self, step: str, host: str) -> str:
         if not self.traced:
             return ""
-        probe = any(one.id == step for one in self.plan.probes)
+        probe = any(planned.id == step for planned in self.plan.probes)
         return traceparent(self.run["id"], step, "" if probe else host, trace=self.traced)
 
     def deadline(self, seconds: float) -> Deadline:

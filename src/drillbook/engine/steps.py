@@ -111,7 +111,7 @@ def _step(stage: Stage, step: PlannedStep, pool: ThreadPoolExecutor) -> bool:
         return step.allow_failure is not None
     running = [pool.submit(_on_host, stage, step, action, host) for host in step.hosts]
     wait(running)
-    outcomes = [one.result() for one in running]
+    outcomes = [future.result() for future in running]
     if step.save:
         facts = {host: outcome.facts for host, outcome in zip(step.hosts, outcomes, strict=True)}
         stage.saved[step.save] = facts if len(step.hosts) > 1 else outcomes[0].facts
@@ -314,13 +314,13 @@ def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, pa
     return None if active is None else not active
 
 
-def _of_step(one: Finding, step: PlannedStep) -> Finding:
+def _of_step(problem: Finding, step: PlannedStep) -> Finding:
     """Copy a finding of ``step``. When the service answered, and only the answer is not the expected one, the drill itself
     may be wrong, so the remedy names the line of the step.
     """
-    answered = one.code == "expectation" or (one.code == "http-unexpected" and _ANSWERED.match(one.measured))
-    remedy = f"{one.remedy} If the answer is right, correct the expectation in `{step.line}`."
-    return one.model_copy(update={"step": step.id} | ({"remedy": remedy} if answered and step.line else {}))
+    answered = problem.code == "expectation" or (problem.code == "http-unexpected" and _ANSWERED.match(problem.measured))
+    remedy = f"{problem.remedy} If the answer is right, correct the expectation in `{step.line}`."
+    return problem.model_copy(update={"step": step.id} | ({"remedy": remedy} if answered and step.line else {}))
 
 
 def _failed(
@@ -336,7 +336,7 @@ def _failed(
             message=printable(stage.redactor.text(message)),
             seconds=seconds,
             attempts=attempts,
-            findings=tuple(_of_step(one, step).model_dump(mode="json") | {"host": host} for one in findings),
+            findings=tuple(_of_step(problem, step).model_dump(mode="json") | {"host": host} for problem in findings),
             facts=facts,
             allowed=step.allow_failure,
         ),

@@ -174,7 +174,7 @@ def _heard() -> list[signal.Signals]:
     """Return the signals that stop a run. HUP is left out if the program ignores HUP, as under nohup(1). INT is never left
     out, although a shell makes a program in the background ignore INT.
     """
-    return [one for one in SIGNALS if one != signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]
+    return [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _ask(stop: Stop, number: int) -> bool:

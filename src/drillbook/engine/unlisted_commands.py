@@ -55,25 +55,25 @@ def refused(stage: Stage) -> list[Finding]:
 
     Raises the errors of the hosts.
     """
-    found: dict[tuple[str, str], Finding] = {}
+    findings: dict[tuple[str, str], Finding] = {}
     known: dict[tuple[str, str], bool] = {}
     for way in ways(stage):
         key = (way.host, way.account.user)
-        if key in found or allows_all(stage, way.host, way.account):
+        if key in findings or allows_all(stage, way.host, way.account):
             continue
         if why := _why(stage, way):
             if key not in known:
                 known[key] = _certified(stage, way)
             if not known[key]:
-                found[key] = _finding(stage, way, why)
-    return list(found.values())
+                findings[key] = _finding(stage, way, why)
+    return list(findings.values())
 
 
 def ways(stage: Stage) -> Iterator[Way]:
     """Yield the accounts of all steps and probes that cannot list their commands, for each host."""
     plan = stage.plan
     watched = [condition.step or condition.probe for condition in plan.guard.conditions]
-    for step in (*plan.steps, *plan.probes, *(one for one in watched if one)):
+    for step in (*plan.steps, *plan.probes, *(planned for planned in watched if planned)):
         for host in plan.hosts():
             if privilege.acts(plan, step, host):
                 yield from ways_of(stage, step, host)

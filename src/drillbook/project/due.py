@@ -132,9 +132,9 @@ class Due:
         """Exit status. It is 1 when a drill, suite or service is overdue or has never passed. Otherwise it is 3 when a
         schedule is unknown, an inventory cannot be read, or the record of schedules is damaged, and 0 in all other cases.
         """
-        found = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
-        found |= {Exit.UNVERIFIED} if self.unread or self.record else set()
-        return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in found), Exit.OK)
+        statuses = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
+        statuses |= {Exit.UNVERIFIED} if self.unread or self.record else set()
+        return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in statuses), Exit.OK)
 
     def as_data(self) -> dict[str, Any]:
         """Return the content for JSON output. New keys may be added later, but keys are never renamed."""
@@ -166,8 +166,8 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     torn = schedule_record.read(project.reports).torn  # noting a change moves the line elsewhere
     if noting:
         recorded_schedules.note_changes(project.reports, wanted, known, now)
-    found = estate.read(project)
-    _check(environment, found, wanted, known)
+    inventories = estate.read(project)
+    _check(environment, inventories, wanted, known)
     proofs = restore_proofs.read(runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
     entries, record, _ = schedule_record.read(project.reports)
@@ -175,18 +175,18 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))
     ended = {key: standing.last.started for key, standing in known.items()}
-    retired = retirements.places(entries, ended, found.environments)
+    retired = retirements.places(entries, ended, inventories.environments)
     rows = [row for row in rows if row.environment not in retired]
     planned = {key: exempt for key, exempt in _planned(known).items() if key[0] not in retired}
-    needed = sorted({**planned, **found.services}.items())
+    needed = sorted({**planned, **inventories.services}.items())
     places = [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
     rows += [row for place in places for row in _service(place, wanted, rows, proofs, past)]
     unproven = set(places) - {(proof.environment, proof.service) for proof in proofs.values()}
     rows.sort(key=_order)
-    bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
-    elsewhere = any(one.every for one in wanted) and not any(row.drill for row in rows)
+    bare = tuple(scheduled.name for scheduled in wanted if scheduled.every is None and not scheduled.broken)
+    elsewhere = any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
     return Due(
-        now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere, record, torn, len(unproven)
+        now, tuple(rows), bare, inventories.unread, environment, bool(environment) and elsewhere, record, torn, len(unproven)
     )
 
 
@@ -197,13 +197,13 @@ def services(project: Project) -> dict[tuple[str, str], bool]:
     return {**_planned(standings.read(runs, project)), **estate.read(project).services}
 
 
-def _check(environment: str, found: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
+def _check(environment: str, inventories: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
     """Raise UsageError when no inventory, no guard and no run names ``environment``, because a mistyped name would
     never raise an alarm. No error is raised when an inventory cannot be read, because that inventory may name the
     environment. The exit status then says that the state is unknown."""
-    named = {place for one in wanted for place in one.environments or ()} | {place for _, place in known} - {""}
-    names = sorted(named | found.environments)
-    if environment and environment not in names and not found.unread:
+    named = {place for scheduled in wanted for place in scheduled.environments or ()} | {place for _, place in known} - {""}
+    names = sorted(named | inventories.environments)
+    if environment and environment not in names and not inventories.unread:
         have = f"the environments are {', '.join(names)}" if names else "this project names no environment yet"
         raise UsageError(
             f"no inventory, guard or run names the environment {environment!r}",
@@ -215,28 +215,28 @@ def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment
     """Return the state of each drill and suite in ``wanted`` by its schedule, at the time ``now``. ``known``: newest run
     and newest passed run of each drill and suite.
     """
-    return [row for one in wanted for row in _rows(one, known, now, environment)]
+    return [row for scheduled in wanted for row in _rows(scheduled, known, now, environment)]
 
 
-def _rows(one: Scheduled, known: Standings, now: datetime, environment: str) -> Iterator[DueRow]:
-    service = ", ".join(one.services)
-    if one.broken:
-        yield DueRow(State.UNKNOWN, service, one.name, "", one.suite, why=one.broken)
+def _rows(scheduled: Scheduled, known: Standings, now: datetime, environment: str) -> Iterator[DueRow]:
+    service = ", ".join(scheduled.services)
+    if scheduled.broken:
+        yield DueRow(State.UNKNOWN, service, scheduled.name, "", scheduled.suite, why=scheduled.broken)
         return
-    if one.schedule is None:
+    if scheduled.schedule is None:
         return
-    ran = [place for name, place in known if name == one.name]
-    places = [place for place in ran if may_run(one, place)]
+    ran = [place for name, place in known if name == scheduled.name]
+    places = [place for place in ran if may_run(scheduled, place)]
     for place in [place for place in places if environment in ("", place)]:
-        yield _row(one, service, place, known[one.name, place], now)
-    here = environment in (one.environments or ()) if places else may_run(one, environment)
+        yield _row(scheduled, service, place, known[scheduled.name, place], now)
+    here = environment in (scheduled.environments or ()) if places else may_run(scheduled, environment)
     if environment not in places and (here if environment else not places):
-        every, grace = str(one.schedule.every), str(one.schedule.grace)
-        yield DueRow(State.NEVER, service, one.name, environment, one.suite, every, grace)
+        every, grace = str(scheduled.schedule.every), str(scheduled.schedule.grace)
+        yield DueRow(State.NEVER, service, scheduled.name, environment, scheduled.suite, every, grace)
 
 
-def _row(one: Scheduled, service: str, place: str, standing: Standing, now: datetime) -> DueRow:
-    schedule, last = one.schedule, standing.last
+def _row(scheduled: Scheduled, service: str, place: str, standing: Standing, now: datetime) -> DueRow:
+    schedule, last = scheduled.schedule, standing.last
     assert schedule is not None  # noqa: S101  its caller checked it
     passed = standing.passed.at if standing.passed else None
     failed = moment(standing.failed) if standing.failed else None
@@ -246,9 +246,9 @@ def _row(one: Scheduled, service: str, place: str, standing: Standing, now: date
     return DueRow(
         state,
         service,
-        one.name,
+        scheduled.name,
         place,
-        one.suite,
+        scheduled.suite,
         str(schedule.every),
         str(schedule.grace),
         standing.passed.started if standing.passed and passed else "",
@@ -270,17 +270,17 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
 
     Without these rows, nothing would raise an alarm in a project in which nobody has written a schedule.
     """
-    for one in wanted if all(one.every is None for one in wanted) else ():
-        mine = [each for (name, place), each in known.items() if name == one.name and environment in ("", place)]
+    for scheduled in wanted if all(other.every is None for other in wanted) else ():
+        mine = [each for (name, place), each in known.items() if name == scheduled.name and environment in ("", place)]
         if (
-            one.suite
-            or one.broken
+            scheduled.suite
+            or scheduled.broken
             or any(each.passed for each in mine)
-            or not (not environment or may_run(one, environment))
+            or not (not environment or may_run(scheduled, environment))
         ):
             continue
         last = max((each.last for each in mine), key=lambda ended: ended.run, default=None)
-        row = DueRow(State.NEVER, ", ".join(one.services), one.name, last.environment if last else environment)
+        row = DueRow(State.NEVER, ", ".join(scheduled.services), scheduled.name, last.environment if last else environment)
         if last:
             row = replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started)
         yield replace(row, last_recovered=last.recovered) if last else row
@@ -288,12 +288,12 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
 
 def _since(row: DueRow, wanted: Sequence[Scheduled], past: Past) -> DueRow:
     """Return ``row`` with the moment since which it is overdue, also when the schedule was changed since its last pass."""
-    one = next((one for one in wanted if one.name == row.drill and one.schedule), None)
-    if one is None or row.state not in (State.OVERDUE, State.NEVER) or not row.overdue_since:
+    scheduled = next((candidate for candidate in wanted if candidate.name == row.drill and candidate.schedule), None)
+    if scheduled is None or row.state not in (State.OVERDUE, State.NEVER) or not row.overdue_since:
         return row
     if row.state is State.OVERDUE:
-        return _overdue(row, past.since_pass(one, row.environment, row.passed), past.now)
-    return _overdue(row, past.since_first(one, row.environment, row.overdue_since), past.now)
+        return _overdue(row, past.since_pass(scheduled, row.environment, row.passed), past.now)
+    return _overdue(row, past.since_first(scheduled, row.environment, row.overdue_since), past.now)
 
 
 def _overdue(row: DueRow, since: datetime | None, now: datetime) -> DueRow:
@@ -308,12 +308,12 @@ def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
 
 def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
     """Return ``rows``, each completed by the inventory with which its drill can run next, and by what is needed before."""
-    drills, found = {one.name: one for one in wanted}, []
+    drills, completed = {scheduled.name: scheduled for scheduled in wanted}, []
     for row in rows:
-        one = drills[row.drill]
-        choice = known.choice(one, row.environment)
-        found.append(replace(row, restores=one.restores, inventory=choice.inventory, needs=choice.needs))
-    return found
+        drill = drills[row.drill]
+        choice = known.choice(drill, row.environment)
+        completed.append(replace(row, restores=drill.restores, inventory=choice.inventory, needs=choice.needs))
+    return completed
 
 
 def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, str]]:
@@ -332,15 +332,16 @@ def _service(
     ``service``: its environment and its name. ``rows``: rows of drills, which may raise the same alarm.
     """
     place, name = service
-    drills = {one.name: one for one in wanted if name in one.services and may_run(one, place)}
+    drills = {scheduled.name: scheduled for scheduled in wanted if name in scheduled.services and may_run(scheduled, place)}
     mine = [row for row in rows if row.drill in drills and row.environment in ("", place)]
-    found = [proof for proof in proofs.values() if (proof.environment, proof.service) == service]
-    newest = max(found, key=lambda one: one.started, default=None)
+    proven = [proof for proof in proofs.values() if (proof.environment, proof.service) == service]
+    newest = max(proven, key=lambda proof: proof.started, default=None)
     if newest is None or newest.at is None:
         if not any(row.state in (State.NEVER, State.UNKNOWN) for row in mine):
             yield DueRow(State.NEVER, name, "", place, restores=True, drills=tuple(drills))
         return
-    newest_at, proving = newest.at, {one.name for one in found} | {folders.drill_of(one.folder.parent.name) for one in found}
+    newest_at = newest.at
+    proving = {proof.name for proof in proven} | {folders.drill_of(proof.folder.parent.name) for proof in proven}
     asked = passed = [row for row in mine if row.passed]
     if proving & {*drills, *(inner for drill in drills.values() for inner in drill.drills)}:
         asked = [row for row in passed if proving & {row.drill, *drills[row.drill].drills}]

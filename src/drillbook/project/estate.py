@@ -45,12 +45,12 @@ def read(project: Project) -> Estate:
     unread, lost, included, environments = [], [], set[Path](), set[str]()
     for path in sorted((project.root / "inventory").glob("*.yml")):
         try:
-            found = merging.documents(path, lambda _: 0)
+            documents = merging.documents(path, lambda _: 0)
         except InventoryError as error:
             unread.append(f"{error.where or path}: {error.message}".removeprefix(f"{project.root}/"))
             continue
-        included |= {Path(document.file).resolve() for document in found[:-1]}
-        fields, entries = merged(found)
+        included |= {Path(document.file).resolve() for document in documents[:-1]}
+        fields, entries = merged(documents)
         environment = fields.get("environment")
         named = isinstance(environment, str) and bool(environment)
         environments |= {str(environment)} if named else set()
@@ -68,23 +68,25 @@ def read(project: Project) -> Estate:
 
 def inventories_with(project: Project, service: str) -> list[str]:
     """Return the names of the inventories that have the service ``service``. Inventories that cannot be read are left out."""
-    found = []
+    names = []
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(InventoryError):
             fields, entries = merged(merging.documents(path, lambda _: 0))
             if service in entries and isinstance(fields.get("environment"), str):
-                found.append(path.stem)
-    return found
+                names.append(path.stem)
+    return names
 
 
 def kinds(project: Project) -> dict[str, str]:
     """Return the kind of each service of the inventories that can be read, also of those of a lab."""
-    found: dict[str, str] = {}
+    kind_by_service: dict[str, str] = {}
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(InventoryError):
             _, entries = merged(merging.documents(path, lambda _: 0))
-            found |= {str(name): str(fields.get("kind", "")) for name, fields in entries.items() if isinstance(fields, dict)}
-    return found
+            kind_by_service |= {
+                str(name): str(fields.get("kind", "")) for name, fields in entries.items() if isinstance(fields, dict)
+            }
+    return kind_by_service
 
 
 def merged(documents: Sequence[Document]) -> tuple[dict[str, Any], dict[str, Any]]:

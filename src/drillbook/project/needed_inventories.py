@@ -47,23 +47,25 @@ class Inventories:
     listed: tuple[Listed, ...]
     unread: bool = False
 
-    def choice(self, one: Scheduled, environment: str = "") -> Choice:
-        """Return the inventory that can run the drill or suite ``one`` in ``environment``, and what is needed before.
+    def choice(self, scheduled: Scheduled, environment: str = "") -> Choice:
+        """Return the inventory that can run the drill or suite ``scheduled`` in ``environment``, and what is needed before.
         If none can run it, return the inventory that it would need. An empty ``environment`` means any."""
         names = [listed.name for listed in self.listed]
         usual = environment if environment in names else self.default
-        fitting = [listed for listed in self.listed if _fits(listed, one, environment)]
+        fitting = [listed for listed in self.listed if _fits(listed, scheduled, environment)]
         fitting.sort(key=lambda listed: (listed.name != usual, listed.name != self.default, listed.is_lab, listed.name))
         able = [
-            listed for listed in fitting if {*one.services} <= listed.services and not {*one.uses} & listed.missing.keys()
+            listed
+            for listed in fitting
+            if {*scheduled.services} <= listed.services and not {*scheduled.uses} & listed.missing.keys()
         ]
         if able:
             other = able[0].is_lab and able[0].name != usual
             return Choice(able[0].name, f"the inventory {able[0].name}" if other else "")
-        lacking = [text for listed in fitting[:1] for name, text in listed.missing.items() if name in one.uses]
+        lacking = [text for listed in fitting[:1] for name, text in listed.missing.items() if name in scheduled.uses]
         if lacking:
             return Choice(fitting[0].name, f"an installation of {', '.join(dict.fromkeys(lacking))}")
-        absent = [name for name in one.services if not any(name in listed.services for listed in fitting)]
+        absent = [name for name in scheduled.services if not any(name in listed.services for listed in fitting)]
         if absent and self.listed and not self.unread:
             return Choice(usual, f"an inventory with the service {' and '.join(absent)}")
         return Choice(usual)
@@ -89,7 +91,9 @@ def _read(path: Path, project: Project) -> Listed:
 
     fields, services = estate.merged(merging.documents(path, value))
     missing = {
-        str(name): str(one["missing"]) for name, one in services.items() if isinstance(one, Mapping) and one.get("missing")
+        str(name): str(service["missing"])
+        for name, service in services.items()
+        if isinstance(service, Mapping) and service.get("missing")
     }
     environment = fields.get("environment")
     return Listed(
@@ -101,7 +105,7 @@ def _read(path: Path, project: Project) -> Listed:
     )
 
 
-def _fits(listed: Listed, one: Scheduled, environment: str) -> bool:
+def _fits(listed: Listed, scheduled: Scheduled, environment: str) -> bool:
     if environment:
         return listed.environment == environment
-    return bool(listed.environment) and (one.environments is None or listed.environment in one.environments)
+    return bool(listed.environment) and (scheduled.environments is None or listed.environment in scheduled.environments)

@@ -30,17 +30,17 @@ class Past:
     entries: Sequence[Entry]
     now: datetime
 
-    def since_pass(self, one: Scheduled, environment: str, passed: str) -> datetime | None:
+    def since_pass(self, scheduled: Scheduled, environment: str, passed: str) -> datetime | None:
         """Return the moment since which a drill or suite is overdue, or None if it is not overdue. ``passed``: start of
         its newest run that passed."""
         at = moment(passed)
-        return _open(schedule_terms.overdue([at], self._terms(one, environment, passed), self.now)) if at else None
+        return _open(schedule_terms.overdue([at], self._terms(scheduled, environment, passed), self.now)) if at else None
 
-    def since_first(self, one: Scheduled, environment: str, first: str) -> datetime | None:
+    def since_first(self, scheduled: Scheduled, environment: str, first: str) -> datetime | None:
         """Return the moment since which a schedule asks for a run, while none has passed. Return None if no schedule
         asks for one now. ``first``: start of the first run."""
         at = moment(first)
-        return _open(schedule_terms.never(at, None, self._terms(one, environment, first), self.now)) if at else None
+        return _open(schedule_terms.never(at, None, self._terms(scheduled, environment, first), self.now)) if at else None
 
     def since_proof(self, asked: Sequence[Scheduled], proof: standings.Ended, proving: frozenset[str]) -> datetime | None:
         """Return the moment since which the newest proof of a service is overdue although all drills and suites in
@@ -48,22 +48,22 @@ class Past:
         restore of the service."""
         if proof.at is None:
             return None
-        subjects = [self._subject(one, proof) for one in asked]
+        subjects = [self._subject(scheduled, proof) for scheduled in asked]
         service = Service.of([Proof(proof.at, proof.name, proving)], subjects)
         return _open(service.overdue(self.now, lambda _: True))
 
-    def _subject(self, one: Scheduled, proof: standings.Ended) -> Subject:
+    def _subject(self, scheduled: Scheduled, proof: standings.Ended) -> Subject:
         place = proof.environment
-        passed = self._first_pass(one, place, proof.started)
-        terms = self._terms(one, place, proof.started)
-        return Subject(one.name, (passed,) if passed else (), terms, frozenset(one.drills))
+        passed = self._first_pass(scheduled, place, proof.started)
+        terms = self._terms(scheduled, place, proof.started)
+        return Subject(scheduled.name, (passed,) if passed else (), terms, frozenset(scheduled.drills))
 
-    def _first_pass(self, one: Scheduled, environment: str, after: str) -> datetime | None:
-        """Return the start of the first run of ``one`` that began after the time ``after`` and passed. Return None if
+    def _first_pass(self, scheduled: Scheduled, environment: str, after: str) -> datetime | None:
+        """Return the start of the first run of ``scheduled`` that began after the time ``after`` and passed. Return None if
         there is none."""
-        mine = {folder.parent if one.suite else folder for folder in self.runs}
+        mine = {folder.parent if scheduled.suite else folder for folder in self.runs}
         for folder in sorted(mine, key=lambda folder: folder.name):
-            if folders.drill_of(folder.name) != one.name or folders.begun(folder.name) < after[:19]:
+            if folders.drill_of(folder.name) != scheduled.name or folders.begun(folder.name) < after[:19]:
                 continue
             verdict, place = standings.head(folder)
             if verdict not in ("", Verdict.PASSED) or place not in ("", environment):
@@ -73,12 +73,13 @@ class Past:
                 return ended.at
         return None
 
-    def _terms(self, one: Scheduled, environment: str, since: str) -> Terms:
-        found = [] if one.suite else recorded_schedules.of_runs(self.runs, one.name, environment, since)
-        found += recorded_schedules.of_entries(self.entries, one.name, environment)  # the later one of two at the same time
-        recorded = tuple(sorted(found, key=lambda term: term.since))
-        return Terms(recorded, present(one, environment), self.now)
+    def _terms(self, scheduled: Scheduled, environment: str, since: str) -> Terms:
+        terms = [] if scheduled.suite else recorded_schedules.of_runs(self.runs, scheduled.name, environment, since)
+        # the later one of two at the same time
+        terms += recorded_schedules.of_entries(self.entries, scheduled.name, environment)
+        recorded = tuple(sorted(terms, key=lambda term: term.since))
+        return Terms(recorded, present(scheduled, environment), self.now)
 
 
-def _open(found: Sequence[Span]) -> datetime | None:
-    return found[-1].since if found and found[-1].until is None else None
+def _open(spans: Sequence[Span]) -> datetime | None:
+    return spans[-1].since if spans and spans[-1].until is None else None

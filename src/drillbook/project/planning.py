@@ -25,9 +25,9 @@ def load(project: Project, name: str, inventory: str | Inventory) -> Drill | Sui
         if isinstance(error.read, Partial):
             with suppress(DrillbookError):  # a mistake in the inventory is reported after those in the drill
                 loaded = project.inventory(inventory) if isinstance(inventory, str) else inventory
-                found = planner.mistakes_of(error.read, loaded)
-                _hinted(project, found)
-                error.others += found
+                mistakes = planner.mistakes_of(error.read, loaded)
+                _hinted(project, mistakes)
+                error.others += mistakes
         raise
 
 
@@ -42,10 +42,10 @@ def plan(project: Project, drill: Drill, inventory: Inventory) -> Plan:
         raise
 
 
-def _hinted(project: Project, found: Iterable[SourceError]) -> None:
-    """Set the hint of each mistake in ``found`` that is about a service which the inventory lacks. The hint names the
+def _hinted(project: Project, mistakes: Iterable[SourceError]) -> None:
+    """Set the hint of each mistake in ``mistakes`` that is about a service which the inventory lacks. The hint names the
     inventories that have this service."""
-    for error in found:
+    for error in mistakes:
         if error.absent and (names := estate.inventories_with(project, error.absent)):
             options = " or ".join(f"`--inventory {shlex.quote(name)}`" for name in names)
             listed = ", ".join(f"`{name}`" for name in names)

@@ -171,12 +171,12 @@ class Project:
         UsageError when the folder of all runs cannot be read.
         """
         self.look_into_reports()
-        found = [
+        folders = [
             path.parent
             for path in _journals(self.reports)
             if not any((self.reports / part).is_symlink() for part in path.relative_to(self.reports).parents)
         ]
-        yield from sorted(found, key=lambda folder: folder.name)
+        yield from sorted(folders, key=lambda folder: folder.name)
 
     def lost(self) -> list[Path]:
         """Return the folders of runs whose journal is missing. The oldest run comes first. Raises UsageError when the
@@ -185,8 +185,8 @@ class Project:
         The result also contains empty folders, and folders of runs inside suites.
         """
         self.look_into_reports()
-        found = [lost for folder in _run_folders(self.reports) for lost in _lost_in(folder)]
-        return sorted(found, key=lambda folder: folder.name)
+        folders = [lost for folder in _run_folders(self.reports) for lost in _lost_in(folder)]
+        return sorted(folders, key=lambda folder: folder.name)
 
     def open_runs(self) -> list[Path]:
         """Return the folders of runs that may have left changes, oldest first. Runs whose journal is missing are included.
@@ -196,20 +196,20 @@ class Project:
         number of such runs.
         """
         self.look_into_reports()
-        known, kept, found = settled_runs.read(self.reports), {}, []
+        known, kept, folders = settled_runs.read(self.reports), {}, []
         for name in _names(self.reports):
             mark = settled_runs.mark_of(self.reports, name)
             if mark is None or known.get(name) != mark:
                 folder = self.reports / name
                 runs = [*_runs_in(folder), *(_lost_in(folder) if RUN_ID.fullmatch(name) else ())]
                 unsettled = [run for run in runs if not damaged.settled(run)]
-                found += unsettled
+                folders += unsettled
                 mark = mark if runs and not unsettled else None
             if mark is not None:
                 kept[name] = mark
         if kept != known:
             settled_runs.write(self.reports, kept)
-        return sorted(found, key=lambda folder: folder.name)
+        return sorted(folders, key=lambda folder: folder.name)
 
     def look_into_reports(self) -> None:
         """Raise UsageError when the folder of all runs exists but cannot be read."""
@@ -231,30 +231,30 @@ class Project:
         true, it may also select a run whose journal is missing.
         """
         known = [*self.runs(), *self.lost()] if lost else list(self.runs())
-        found = {folder.name: folder for folder in known}
-        latest = max(found, default="")
+        by_name = {folder.name: folder for folder in known}
+        latest = max(by_name, default="")
         if suites:
-            found |= {folder.parent.name: folder.parent for folder in found.values() if folder.parent != self.reports}
-            latest = max((run for run, folder in found.items() if folder.parent == self.reports), default="")
-        if name and name not in found and any(folder.name == name for folder in self.lost()):
+            by_name |= {folder.parent.name: folder.parent for folder in by_name.values() if folder.parent != self.reports}
+            latest = max((run for run, folder in by_name.items() if folder.parent == self.reports), default="")
+        if name and name not in by_name and any(folder.name == name for folder in self.lost()):
             raise UnknownName(
                 f"the journal of {name} no longer exists", hint=f"verify the remaining files: invoke report.verify {name}"
             )
-        if not found:
+        if not by_name:
             raise UnknownName(
                 f"there is no run {name!r} in {self.reports}" if name else f"there is no run in {self.reports} yet",
                 hint="see `invoke drill.list`",
             )
         if name in ("", "latest"):
-            return found[latest]
-        if name in found:
-            return found[name]
-        if of_drill := [run for run in found if drill_of(run) == name]:
-            return found[max(of_drill)]
-        near = sorted(run for run in found if run.startswith(name)) or sorted(run for run in found if name in run)
+            return by_name[latest]
+        if name in by_name:
+            return by_name[name]
+        if of_drill := [run for run in by_name if drill_of(run) == name]:
+            return by_name[max(of_drill)]
+        near = sorted(run for run in by_name if run.startswith(name)) or sorted(run for run in by_name if name in run)
         if len(near) == 1:
-            return found[near[0]]
-        newest = near[-5:] or sorted(found)[-5:]
+            return by_name[near[0]]
+        newest = near[-5:] or sorted(by_name)[-5:]
         what = f"{len(near)} runs match the name {name!r}" if near else f"there is no run {name!r} in {self.reports}"
         raise UnknownName(what, hint=f"{'did you mean one of' if near else 'the newest are'}: {', '.join(reversed(newest))}")
 
@@ -275,8 +275,10 @@ def _journals(reports: Path) -> Iterator[Path]:
 def _names(reports: Path) -> list[str]:
     """Names of the folders in ``reports`` that may hold runs. The result is empty when ``reports`` is missing."""
     try:
-        with os.scandir(reports) as found:
-            return [one.name for one in found if not one.name.startswith(".") and one.is_dir(follow_symlinks=False)]
+        with os.scandir(reports) as entries:
+            return [
+                entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            ]
     except OSError:
         return []
 
@@ -293,8 +295,8 @@ def _lost_in(folder: Path) -> list[Path]:
     if (folder / FILE).exists():
         return []
     inner = list(_run_folders(folder))
-    found = [path for path in inner if not (path / FILE).exists() and damaged.lost(path)]
-    return [folder] if not inner and not damaged.is_suite(folder) and damaged.lost(folder) else found
+    lost_runs = [path for path in inner if not (path / FILE).exists() and damaged.lost(path)]
+    return [folder] if not inner and not damaged.is_suite(folder) and damaged.lost(folder) else lost_runs
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:

@@ -109,11 +109,11 @@ def _sources(family: str, part: str) -> tuple[str, ...]:
     """Return the source texts of the modules that define the actions or probes of ``family``."""
     module = next((known[family] for system in discovery.systems() if family in (known := system.modules(part))), "")
     try:
-        found = importlib.util.find_spec(module) if module else None
-        if found is None or not found.origin:
+        spec = importlib.util.find_spec(module) if module else None
+        if spec is None or not spec.origin:
             return ()
-        folders = [Path(folder) for folder in found.submodule_search_locations or ()]
-        paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(found.origin)]
+        folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+        paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(spec.origin)]
         return tuple(path.read_text(encoding="utf-8") for path in paths)
     except (ImportError, OSError, UnicodeDecodeError):
         return ()

@@ -24,13 +24,13 @@ from drillbook.report.figures import moment
 def of_entries(entries: Sequence[Entry], name: str, environment: str) -> list[Term]:
     """Return the schedules of a drill or suite that the record ``schedule.jsonl`` notes."""
     mine = [entry for entry in entries if entry.kind == SCHEDULE and entry.subject == (name, environment)]
-    return [found for entry in mine if (found := term(entry.at, entry.schedule))]
+    return [recorded for entry in mine if (recorded := term(entry.at, entry.schedule))]
 
 
 def of_runs(runs: Sequence[Path], name: str, environment: str, since: str = "") -> list[Term]:
     """Return the schedules that the runs of a drill recorded. ``since``: start of the oldest run to be read."""
     mine = [folder for folder in runs if folders.drill_of(folder.name) == name and folders.begun(folder.name) >= since[:19]]
-    return [found for folder in mine if (found := _of_run(folder, environment))]
+    return [recorded for folder in mine if (recorded := _of_run(folder, environment))]
 
 
 def _of_run(folder: Path, environment: str) -> Term | None:
@@ -55,8 +55,8 @@ def note(project: Project, now: datetime | None = None) -> None:
     """Note changed schedules of all files of ``project``; see ``note_changes``. ``now``: by default, the present time."""
     if project.reports.is_dir():
         runs = [folder for folder in project.runs() if not damaged.lost(folder)]
-        found = standings.read(runs, project)
-        note_changes(project.reports, schedules.read(project), found, now or datetime.now(UTC))
+        known = standings.read(runs, project)
+        note_changes(project.reports, schedules.read(project), known, now or datetime.now(UTC))
 
 
 def note_changes(reports: Path, scheduled: Iterable[Scheduled], known: standings.Standings, now: datetime) -> None:
@@ -69,38 +69,38 @@ def note_changes(reports: Path, scheduled: Iterable[Scheduled], known: standings
     """
     if not reports.is_dir():
         return
-    wanted, entries = {one.name: one for one in scheduled}, schedule_record.read(reports)[0]
+    wanted, entries = {listed.name: listed for listed in scheduled}, schedule_record.read(reports)[0]
     with suppress(OSError):
         for (name, place), standing in sorted(known.items()):
-            one = wanted.get(name)
-            if one and one.broken:
+            subject = wanted.get(name)
+            if subject and subject.broken:
                 continue
             held = sorted([*_newest(standing), *of_entries(entries, name, place)], key=lambda term: term.since)
-            schedule = present(one, place)
+            schedule = present(subject, place)
             if schedule != (held[-1].schedule if held else None):
                 data = schedule.as_data() if schedule else None
-                service = ", ".join(one.services) if one else standing.last.service
+                service = ", ".join(subject.services) if subject else standing.last.service
                 since = max(now, held[-1].since) if held else now
                 at = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
                 schedule_record.append(reports, Entry(at, SCHEDULE, name, service, place, "", "", schedule=data))
 
 
 def _newest(standing: standings.Standing) -> Iterator[Term]:
-    found = _of_run(standing.last.folder, standing.last.environment)
-    if found:
-        yield found
+    recorded = _of_run(standing.last.folder, standing.last.environment)
+    if recorded:
+        yield recorded
 
 
-def present(one: Scheduled | None, environment: str) -> Schedule | None:
+def present(scheduled: Scheduled | None, environment: str) -> Schedule | None:
     """Return the schedule in the file of a drill or suite. Returns None when there is no file, and when it may not run in
     ``environment``.
     """
-    return one.schedule if one and may_run(one, environment) else None
+    return scheduled.schedule if scheduled and may_run(scheduled, environment) else None
 
 
-def may_run(one: Scheduled, environment: str) -> bool:
+def may_run(scheduled: Scheduled, environment: str) -> bool:
     """Return True when the guard of the drill or suite permits ``environment``, or is unknown."""
-    return one.environments is None or environment in one.environments
+    return scheduled.environments is None or environment in scheduled.environments
 
 
 def _mapping(written: object) -> Mapping[str, Any]:

@@ -25,14 +25,14 @@ parsed."""
 
 def read(runs: Sequence[Path]) -> Proofs:
     """Read the newest proof of each drill in each environment from the run folders ``runs``."""
-    found: Proofs = {}
+    proofs: Proofs = {}
     for folder in sorted(runs, key=lambda folder: folder.name, reverse=True):
         verdict, environment = standings.head(folder)
-        if verdict in ("", Verdict.PASSED) and (folders.drill_of(folder.name), environment) not in found:
+        if verdict in ("", Verdict.PASSED) and (folders.drill_of(folder.name), environment) not in proofs:
             ended = _proof(folder)
             if ended:
-                found.setdefault((ended.name, ended.environment), ended)
-    return found
+                proofs.setdefault((ended.name, ended.environment), ended)
+    return proofs
 
 
 def _proof(folder: Path) -> Ended | None:

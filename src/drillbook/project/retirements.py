@@ -49,12 +49,12 @@ def of(entries: Iterable[Entry]) -> list[Retirement]:
     ]
 
 
-def in_force(found: Sequence[Retirement], runs: Iterable[tuple[str, str, str]]) -> list[Retirement]:
+def in_force(retirements: Sequence[Retirement], runs: Iterable[tuple[str, str, str]]) -> list[Retirement]:
     """Return the retirements that no later run ended. ``runs``: drill, environment and start of each run."""
     begun = [(drill, environment, at) for drill, environment, started in runs if (at := moment(started))]
     return [
         retirement
-        for retirement in found
+        for retirement in retirements
         if (since := moment(retirement.at))
         and not any(at > since for drill, place, at in begun if retirement.covers(drill, place))
     ]
@@ -67,5 +67,5 @@ def places(entries: Iterable[Entry], newest: Mapping[tuple[str, str], str], ther
     environments of the inventories.
     """
     runs = ((drill, place, at) for (drill, place), at in newest.items())
-    found = in_force(of(entries), runs)
-    return {retirement.environment for retirement in found if not retirement.drill} - set(there)
+    retired = in_force(of(entries), runs)
+    return {retirement.environment for retirement in retired if not retirement.drill} - set(there)

@@ -29,8 +29,8 @@ def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
     if all(step.effect is Effect.READ for step in plan.phase("backup")):
         return None
     others = {name: path for name, path in project.drill_names().items() if name != plan.drill}
-    found = [routine for name, path in others.items() if (routine := _routine(name, path, plan))]
-    return tuple(routine.name for routine in sorted(found, key=lambda routine: (routine.writes, routine.name)))
+    routines = [routine for name, path in others.items() if (routine := _routine(name, path, plan))]
+    return tuple(routine.name for routine in sorted(routines, key=lambda routine: (routine.writes, routine.name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +100,15 @@ def _names(text: object) -> set[str]:
 
 def _steps(phase: object) -> Iterator[_Step]:
     """Return the steps of a phase, also those that run in parallel."""
-    for one in phase if isinstance(phase, Sequence) and not isinstance(phase, str) else ():
-        if not isinstance(one, Mapping):
+    for step in phase if isinstance(phase, Sequence) and not isinstance(phase, str) else ():
+        if not isinstance(step, Mapping):
             continue
-        if "parallel" in one:
-            yield from _steps(one["parallel"])
+        if "parallel" in step:
+            yield from _steps(step["parallel"])
             continue
-        action = next((key for key in one if "." in key), "")
-        params = one.get(action)
-        yield _Step(str(one.get("save") or ""), action, params if isinstance(params, Mapping) else {}, "when" in one)
+        action = next((key for key in step if "." in key), "")
+        params = step.get(action)
+        yield _Step(str(step.get("save") or ""), action, params if isinstance(params, Mapping) else {}, "when" in step)
 
 
 def _restores_routine(step: _Step, read: set[str]) -> bool:

@@ -16,7 +16,9 @@ def write(project: Project, latest: str = "") -> None:
     """
     from drillbook.report import index, publish  # noqa: PLC0415  slow to load
 
-    known = {one.name: index.Known(one.suite, one.every is not None) for one in schedules.read(project)}
+    known = {
+        scheduled.name: index.Known(scheduled.suite, scheduled.every is not None) for scheduled in schedules.read(project)
+    }
     publish.write_index(project.reports, latest, known)
 
 

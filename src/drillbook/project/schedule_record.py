@@ -119,7 +119,7 @@ def read(reports: Path) -> Record:
     except OSError as error:
         return Record([], f"{FILE} cannot be read: {error.strerror}")
     whole = _whole_lines(data)
-    found: list[Entry] = []
+    entries: list[Entry] = []
     damage, before = "", None
     for number, line in enumerate(data[:whole].split(b"\n"), 1):
         if not line.strip():
@@ -130,8 +130,8 @@ def read(reports: Path) -> Record:
         damage = damage or (f"{FILE}:{number}: {problem}" if problem else "")
         before = _hash_of(value)
         with suppress(TypeError):  # a key is missing, or a newer version wrote it
-            found += [] if wrong else [Entry(**value)]
-    return Record(found, damage, _told(whole) if whole < len(data) else "")
+            entries += [] if wrong else [Entry(**value)]
+    return Record(entries, damage, _told(whole) if whole < len(data) else "")
 
 
 def _whole_lines(data: bytes) -> int:
@@ -154,7 +154,7 @@ def _told(whole: int) -> str:
 
 def _whole(value: Mapping[str, Any], before: str | None) -> bool:
     """Return True when a line has the hash of its content, and follows the line with the hash ``before``."""
-    content = {key: one for key, one in value.items() if key != "hash"}
+    content = {key: field for key, field in value.items() if key != "hash"}
     try:
         return value.get("hash") == digest(canonical(content)) and value.get("prev") == before
     except (ValueError, RecursionError):  # it has no canonical form

@@ -63,8 +63,8 @@ def read(project: Project) -> list[Scheduled]:
     the field ``broken`` holds the reason.
     """
     names = project.drill_names()
-    found = {name: _read(name, path, tuple(names)) for name, path in names.items()}
-    return [_with_drills(one, found) if one.suite else one for one in found.values()]
+    by_name = {name: _read(name, path, tuple(names)) for name, path in names.items()}
+    return [_with_drills(scheduled, by_name) if scheduled.suite else scheduled for scheduled in by_name.values()]
 
 
 def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
@@ -103,19 +103,19 @@ def _read(name: str, path: Path, known: Sequence[str]) -> Scheduled:
         return Scheduled(name, _title(text), broken=f"{path.name}: {error}")
     if not isinstance(value, dict) or not isinstance(value.get("title"), str):
         return Scheduled(name, broken=f"{path.name}: the file has no title")
-    found = _of(name, value, path)
-    mistake = "" if found.broken else first_mistake(value, path, text, known)
-    return replace(found, mistake=mistake, uses=frozenset(_services(value)), restores=bool(_RESTORE.search(text)))
+    scheduled = _of(name, value, path)
+    mistake = "" if scheduled.broken else first_mistake(value, path, text, known)
+    return replace(scheduled, mistake=mistake, uses=frozenset(_services(value)), restores=bool(_RESTORE.search(text)))
 
 
 def _services(value: Any) -> Iterator[str]:
     """Yield the names of services in a part of a drill: values of the key ``service``, and services in expressions."""
     if isinstance(value, dict):
-        yield from (one for one in (value.get("service"),) if isinstance(one, str))
+        yield from (name for name in (value.get("service"),) if isinstance(name, str))
         value = list(value.values())
     if isinstance(value, list):
-        for one in value:
-            yield from _services(one)
+        for part in value:
+            yield from _services(part)
     elif isinstance(value, str):
         yield from _EXPRESSION.findall(value)
 
@@ -153,6 +153,6 @@ def _of(name: str, value: dict[str, Any], path: Path) -> Scheduled:
         every,
         grace,
         (windows,) if windows else (),
-        tuple(one for one in value.get("drills") or () if isinstance(one, str)) if suite else (),
+        tuple(drill for drill in value.get("drills") or () if isinstance(drill, str)) if suite else (),
         broken=f"{path.name}: {' and '.join(wrong)} cannot be read; see {program()} drill.plan {name}" if wrong else "",
     )

@@ -25,10 +25,10 @@ def read(reports: Path) -> dict[str, Mark]:
     inode, size and time of change of the result file in this folder.
     """
     try:
-        found = json.loads((reports / FILE).read_bytes())
+        marks = json.loads((reports / FILE).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return marks if isinstance(marks, dict) else {}
 
 
 def write(reports: Path, marks: dict[str, Mark]) -> None:
@@ -43,7 +43,7 @@ def mark_of(reports: Path, name: str) -> Mark | None:
     Returns None when there is no result file.
     """
     try:
-        found = os.stat(f"{reports}/{name}/{RESULT}", follow_symlinks=False)  # noqa: PTH116  a Path for each run costs more
+        status = os.stat(f"{reports}/{name}/{RESULT}", follow_symlinks=False)  # noqa: PTH116  a Path for each run costs more
     except OSError:
         return None
-    return [found.st_ino, found.st_size, found.st_mtime_ns]
+    return [status.st_ino, status.st_size, status.st_mtime_ns]

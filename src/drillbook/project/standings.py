@@ -93,43 +93,43 @@ def read(runs: Sequence[Path], project: Project) -> Standings:
     are read first.
     """
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
-    found: Standings = {}
+    standings: Standings = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
         name, begun = folders.drill_of(folder.name), folders.begun(folder.name)
         verdict, environment = head(folder)
-        known = found.get((name, environment))
+        known = standings.get((name, environment))
         if known and (known.passed or verdict == Verdict.FAILED):
             failed = known.failed if known.passed else begun or known.failed
-            found[name, environment] = replace(known, first=begun or known.first, failed=failed)
+            standings[name, environment] = replace(known, first=begun or known.first, failed=failed)
             continue
         ended = result(folder)
         if ended is None:
             continue
         key = ended.name, ended.environment
-        known = found.get(key)
+        known = standings.get(key)
         good = ended if ended.passed else None
         failed = ended.started if ended.failed else known.failed if known else ""
-        found[key] = replace(known or Standing(ended, good, ""), passed=good, first=ended.started, failed=failed)
-    return found
+        standings[key] = replace(known or Standing(ended, good, ""), passed=good, first=ended.started, failed=failed)
+    return standings
 
 
 def newest(standings: Standings) -> dict[str, Standing]:
     """Merge the standings of all environments. The result holds the newest run and the newest passed run of each drill
     and suite.
     """
-    found: dict[str, Standing] = {}
+    merged: dict[str, Standing] = {}
     for (name, _), standing in standings.items():
-        known = found.get(name)
+        known = merged.get(name)
         if known is None:
-            found[name] = standing
+            merged[name] = standing
             continue
         passes = [each.passed for each in (known, standing) if each.passed]
-        found[name] = Standing(
+        merged[name] = Standing(
             max(known.last, standing.last, key=lambda ended: ended.run),
             max(passes, key=lambda ended: ended.run) if passes else None,
             min(known.first, standing.first),
         )
-    return found
+    return merged
 
 
 def head(folder: Path) -> tuple[str, str]:
@@ -144,11 +144,11 @@ def head(folder: Path) -> tuple[str, str]:
 
 
 def _rto(data: Mapping[str, Any]) -> tuple[float, float | None, float] | None:
-    found = data.get("objectives", {}).get("rto") or {}
-    if found.get("measured_s") is None:
+    rto = data.get("objectives", {}).get("rto") or {}
+    if rto.get("measured_s") is None:
         return None
-    error = found.get("error_s")
-    return float(found["measured_s"]), None if error is None else float(error), float(found["target_s"])
+    error = rto.get("error_s")
+    return float(rto["measured_s"]), None if error is None else float(error), float(rto["target_s"])
 
 
 def _rto_counts(data: Mapping[str, Any]) -> bool:
@@ -161,7 +161,7 @@ def _beside(data: Mapping[str, Any], folder: Path) -> str:
     drills. The result is empty for other verdicts, and when the findings cannot be read.
     """
     try:
-        inner = [folder / str(one["folder"]) / RESULT for one in data.get("runs") or () if one.get("folder")]
+        inner = [folder / str(run["folder"]) / RESULT for run in data.get("runs") or () if run.get("folder")]
         told = [data, *(json.loads(path.read_bytes()) for path in inner if path.is_file())]
         return open_findings.beside(
             str(data["verdict"]), [finding for each in told for finding in open_findings.of_result(each)]
@@ -190,7 +190,7 @@ def result(folder: Path) -> Ended | None:
             _rto(data),
             _rto_counts(data),
             _beside(data, folder),
-            open_findings.recovered_later(str(one.get("title", "")) for one in data.get("findings") or ()),
+            open_findings.recovered_later(str(finding.get("title", "")) for finding in data.get("findings") or ()),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

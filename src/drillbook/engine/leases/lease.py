@@ -155,9 +155,9 @@ class Lease:
         Raises HostError when the host cannot be used.
         """
         output = once_more(lambda: self._output("state", deadline=deadline))
-        head, found, log = output.stdout.partition(b"\nlog\n")
+        head, separator, log = output.stdout.partition(b"\nlog\n")
         try:
-            return _state(self.run_id, head.decode("utf-8", "replace"), log) if found else None
+            return _state(self.run_id, head.decode("utf-8", "replace"), log) if separator else None
         except ValueError:
             raise unreadable(self.host, "lease", head.decode("utf-8", "replace")) from None
 
