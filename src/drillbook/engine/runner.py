@@ -91,12 +91,8 @@ class Runner(Preparation):
                     early=self._broken_off(),
                 ).run()
             self._remember()
-            stage.journal.append(
-                RunFinished(
-                    residue=tuple(left.model_dump(mode="json") for left in residue), unwritten=stage.journal.failure
-                ),
-                sync=True,
-            )
+            left = tuple(change.model_dump(mode="json") for change in residue)
+            stage.journal.append(RunFinished(residue=left, unwritten=stage.journal.failure), sync=True)
         return residue
 
     def _remember(self) -> None:
