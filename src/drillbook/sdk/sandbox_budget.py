@@ -16,7 +16,8 @@ EXCEEDED = "drillbook.exceeded"
 It contains the name of the limit, the measured size in KiB, and the limit in KiB.
 """
 # FOLDER MEMORY DISK: both limits in KiB; a MEMORY of 0 is not checked. Memory is measured every 2 seconds, and twice a second
-# while more than half of the limit is used. Disk usage is measured every 3 to 4 seconds.
+# while more than half of the limit is used. Disk usage is measured every 3 to 4 seconds. The list of processes contains the
+# watcher and the shells that make the list; so the list is complete, and these shells have ended, before the first kill.
 _WATCH = (
     """
 folder=$1 memory=$2 disk=$3 since=6
@@ -29,7 +30,7 @@ test -e "/proc/$$/$sizes" || sizes=status
 exceeded() {
   echo "$1 $2 $3" > "$folder/drillbook.exceeded"
   for again in 1 2 3 4 5; do
-    inside | while read -r pid; do
+    for pid in $(inside); do
       test "$pid" = $$ || kill -KILL "$pid" 2>/dev/null
     done
     sleep 0.1
