@@ -13,7 +13,7 @@ from math import ceil
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import bare_services, short_list
+from drillbook.cli import short_list, undrilled_services
 from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
@@ -71,11 +71,11 @@ def _print(found: Due, out: Console, project: Project | None = None, *, everythi
     """Print the rows, the most urgent first, and then the summary. If ``project`` is given, and something is overdue or has
     never passed, suggest commands to the user before the summary. Unless ``everything`` is true, a long table is shortened.
     """
-    rows = [row for row in found.rows if not bare_services.is_bare(row)]
+    rows = [row for row in found.rows if not undrilled_services.is_undrilled(row)]
     shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything)
     _print_tables(shown, out)
     short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(one.fine for one in rest) else "")
-    if text := bare_services.told(found.rows, project):
+    if text := undrilled_services.advice(found.rows, project):
         out.print(Prose(Text(text), 2))
     for row in found.rows:
         if row.why:

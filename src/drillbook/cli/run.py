@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from drillbook.cli import labs, metrics, needed_extras, phase_times
+from drillbook.cli import earlier_durations, labs, metrics, needed_extras
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
 from drillbook.cli.views import Manner, Teller, tell_held, tell_missed
@@ -41,7 +41,7 @@ def drill(
         inventory = inventory_of(project, inventory_name, teller.note)
     held = held or Held(tell_held)
     with held.back(Stop()):
-        last_s = partial(phase_times.last, project)
+        last_s = partial(earlier_durations.phases_of_last, project)
         with teller.watching(suite=isinstance(found, Suite), last_s=last_s) as observer:
             orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name, held=held)
             with _before_the_run():

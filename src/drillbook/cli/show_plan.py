@@ -5,9 +5,8 @@ host is contacted.
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from drillbook.cli import orchestration
 from drillbook.cli.console import console, stdout
+from drillbook.cli.earlier_durations import Earlier, earlier, median
 from drillbook.cli.undo_words import undo_words
 from drillbook.errors import UsageError
 from drillbook.findings import Finding
@@ -40,9 +40,6 @@ from drillbook.sdk.service import S3
 from drillbook.signing.texts import Look
 from drillbook.values import Duration
 
-RUNS = 20
-"""Maximum number of runs that are read to estimate the durations of steps. The newest runs are read first."""
-
 
 @dataclass(frozen=True, slots=True)
 class Undo:
@@ -53,24 +50,6 @@ class Undo:
     kinds: tuple[str, ...]
     leased: bool
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """Durations, in seconds, from previous runs of a drill. ``runs``: durations of whole runs. ``steps``: durations of
-    each step. The key of a step is the pair of its id and its action.
-    """
-
-    runs: tuple[float, ...] = ()
-    steps: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-
-    def about(self, step: PlannedStep) -> dict[str, Any]:
-        """Return the median duration of ``step`` in previous runs, in seconds, and the number of these runs."""
-        return _median(self.steps.get((step.id, step.action), ()))
-
-
-def _median(seconds: Sequence[float]) -> dict[str, Any]:
-    return {"seconds": round(statistics.median(seconds), 3) if seconds else None, "runs": len(seconds)}
 
 
 def plans(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:
@@ -136,46 +115,6 @@ def show_without_refusals(project: Project, plans: Sequence[Plan]) -> None:
     for plan in plans:
         _View(plan, earlier(project, plan.drill), None, now, asked=False).show(out)
         out.print()
-
-
-def earlier(project: Project, drill: str) -> Earlier:
-    """Read the durations of the newest runs of ``drill`` from their results."""
-    paths = [*project.reports.glob("*/result.json"), *project.reports.glob("*/*/result.json")]
-    found = Earlier()
-    runs: list[float] = []
-    for path in sorted(
-        (one for one in paths if f"-{drill}-" in one.parent.name and "latest" not in one.parts),
-        key=lambda one: one.parent.name,
-        reverse=True,
-    ):
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            if result["drill"] != drill or result["verdict"] in (Verdict.REFUSED, Verdict.ABORTED) or not result["finished"]:
-                continue
-            runs.append((_moment(result["finished"]) - _moment(result["started"])).total_seconds())
-            for key, seconds in _seconds(result["steps"]).items():
-                found.steps.setdefault(key, []).append(seconds)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # The result is damaged; `invoke report RUN` writes it again from the journal.
-        if len(runs) == RUNS:
-            break
-    return Earlier(tuple(runs), found.steps)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """Return the duration, in seconds, of each successful step on its slowest host. The key of a step is the pair of its id
-    and its action.
-    """
-    found: dict[tuple[str, str], float] = {}
-    for step in steps:
-        if step["status"] == "done" and step["seconds"] is not None:
-            key = (str(step["id"]), str(step["action"]))
-            found[key] = max(found.get(key, 0.0), float(step["seconds"]))
-    return found
 
 
 def undo_of(step: PlannedStep) -> Undo:
@@ -255,7 +194,7 @@ class _View:
         return {
             "digest": self.plan.digest,
             **made,
-            "estimate": _median(self.earlier.runs),
+            "estimate": median(self.earlier.runs),
             "locks": [{"name": lock.name, "host": lock.host, "services": list(lock.services)} for lock in self.plan.locks()],
             "reboot": self._without_controller(),
             "approved": self.approval.facts() if self.approval else None,
@@ -296,7 +235,7 @@ class _View:
         yield Text(f"plan {one.digest}")
         yield Text(f"objectives: {goals}; probes: {probes}")
         yield from (Text(f"needs the plugin of {name}, {version}") for name, version in one.plugins.items())
-        yield Text(_about(_median(self.earlier.runs)))
+        yield Text(_about(median(self.earlier.runs)))
         yield from (Text(line) for line in self._guard())
         held = ", ".join(f"{lock.title} on {lock.host}" for lock in one.locks())
         yield Text(f"locks {held}")

@@ -163,14 +163,16 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     """
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     wanted, known, now = schedules.read(project), standings.read(runs, project), now or datetime.now(UTC)
-    torn = schedule_record.read(project.reports).torn  # noting a change moves the line elsewhere
+    kept = schedule_record.read(project.reports)
+    torn = kept.torn  # noting a change moves the line elsewhere
     if noting:
         recorded_schedules.note_changes(project.reports, wanted, known, now)
+        kept = schedule_record.read(project.reports)
     inventories = estate.read(project)
     _check(environment, inventories, wanted, known)
     proofs = restore_proofs.read(runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
-    entries, record, _ = schedule_record.read(project.reports)
+    entries, record, _ = kept
     past = Past(runs, entries, now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from drillbook.events.event import Event
-from drillbook.events.runs import RunStarted
+from drillbook.events.runs import RunEndedEarly
 from drillbook.events.steps import Done, Failed, StepStarted
 from drillbook.report.figures import count, one_line, seconds, size, took
 from drillbook.report.terminal.board import Board, OnHost, RunningStep
@@ -67,7 +67,8 @@ class LiveView(Drawing):
 
         While a manual step asks a person a question, the live view leaves the screen free.
         """
-        last_s = self._last_s(event.what.plan["drill"]) if isinstance(event.what, RunStarted) and self._last_s else None
+        undoes = isinstance(event.what, RunEndedEarly)
+        last_s = self._last_s(self.board.drill) if undoes and self._last_s else None
         with self._state:
             self.board.see(event)
             if last_s is not None:

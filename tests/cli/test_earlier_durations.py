@@ -2,13 +2,13 @@
 
 import json
 
-from drillbook.cli import phase_times
+from drillbook.cli import earlier_durations
 from drillbook.project.project import Project
 
 
 def test_the_times_are_those_of_the_last_passed_run(tmp_path):
     project = Project(tmp_path)
-    assert phase_times.last(project, "sample") == {}
+    assert earlier_durations.phases_of_last(project, "sample") == {}
     for number, (drill, verdict) in enumerate(
         [("sample", "passed"), ("sample", "passed"), ("sample", "aborted"), ("more-sample", "passed")], 1
     ):
@@ -19,4 +19,4 @@ def test_the_times_are_those_of_the_last_passed_run(tmp_path):
     damaged = project.reports / "20260109T000000.000Z-sample-00aa"
     damaged.mkdir()
     (damaged / "result.json").write_text("[")
-    assert phase_times.last(project, "sample") == {"restore": 2.0}
+    assert earlier_durations.phases_of_last(project, "sample") == {"restore": 2.0}

@@ -15,27 +15,27 @@ from drillbook.report.figures import one_line
 EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
 
 
-def is_bare(row: DueRow) -> bool:
+def is_undrilled(row: DueRow) -> bool:
     """Return True for the row of a service that no drill and no suite has."""
     return not row.drill and not row.drills and row.state is State.NEVER
 
 
-def told(rows: Sequence[DueRow], project: Project | None) -> str:
+def advice(rows: Sequence[DueRow], project: Project | None) -> str:
     """Return the names of the services without a drill, and what to do. Shipped drills that restore such a service are named,
     if the project does not contain them yet. The result is empty if each service has a drill.
 
     ``rows``: all rows, also those that are not about such a service.
     """
-    bare = [row for row in rows if is_bare(row)]
-    if not bare:
+    undrilled = [row for row in rows if is_undrilled(row)]
+    if not undrilled:
         return ""
     places = {row.environment for row in rows if row.environment}
-    copied = _to_copy(bare, project) if project else {}
-    lacking = [_name(row, places) for row in bare if row.service not in copied]
+    copied = _to_copy(undrilled, project) if project else {}
+    lacking = [_name(row, places) for row in undrilled if row.service not in copied]
     drills = list(dict.fromkeys(copied.values()))
     steps = [f"copy {', '.join(drills)}: `{program()} init --with {','.join(drills)}`"] if drills else []
     steps += [f"write one for {', '.join(lacking)}" if drills else "write one"] if lacking else []
-    return f"no drill has {', '.join(_name(row, places) for row in bare)}: {'; '.join([*steps, f'or {EXEMPT}'])}"
+    return f"no drill has {', '.join(_name(row, places) for row in undrilled)}: {'; '.join([*steps, f'or {EXEMPT}'])}"
 
 
 def _name(row: DueRow, places: set[str]) -> str:
@@ -43,8 +43,8 @@ def _name(row: DueRow, places: set[str]) -> str:
     return f"{one_line(row.service)}{where}"
 
 
-def _to_copy(bare: Sequence[DueRow], project: Project) -> dict[str, str]:
+def _to_copy(undrilled: Sequence[DueRow], project: Project) -> dict[str, str]:
     """Return the shipped drill to copy for each service that has one. Drills of the project are left out."""
     kinds, own = estate.kinds(project), project.drill_names()
-    found = {row.service: entries.to_copy(kinds.get(row.service, ""), row.service) for row in bare}
+    found = {row.service: entries.to_copy(kinds.get(row.service, ""), row.service) for row in undrilled}
     return {service: drill for service, drill in found.items() if drill and drill not in own}

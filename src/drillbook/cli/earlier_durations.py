@@ -1,0 +1,97 @@
+"""Durations of earlier runs of a drill, read from their results. ``drill.plan`` and the live view show them."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from drillbook.judge.result import Verdict
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.project.project import Project
+
+RUNS = 20
+"""Maximum number of runs that are read. The newest runs are read first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Durations, in seconds, from previous runs of a drill. ``runs``: durations of whole runs. ``steps``: durations of
+    each step. The key of a step is the pair of its id and its action.
+    """
+
+    runs: tuple[float, ...] = ()
+    steps: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def about(self, step: PlannedStep) -> dict[str, Any]:
+        """Return the median duration of ``step`` in previous runs, in seconds, and the number of these runs."""
+        return median(self.steps.get((step.id, step.action), ()))
+
+
+def median(seconds: Sequence[float]) -> dict[str, Any]:
+    """Return the median of durations, in seconds, and their number. The median of no durations is None."""
+    return {"seconds": round(statistics.median(seconds), 3) if seconds else None, "runs": len(seconds)}
+
+
+def earlier(project: Project, drill: str) -> Earlier:
+    """Return the durations of the newest runs of ``drill``. Refused, aborted and unfinished runs do not count."""
+    durations: list[float] = []
+    steps: dict[tuple[str, str], list[float]] = {}
+    for result in _results(project, drill):
+        try:
+            if result["verdict"] in (Verdict.REFUSED, Verdict.ABORTED) or not result["finished"]:
+                continue
+            durations.append((_moment(result["finished"]) - _moment(result["started"])).total_seconds())
+            for key, seconds in _seconds(result["steps"]).items():
+                steps.setdefault(key, []).append(seconds)
+        except (ValueError, KeyError, TypeError):
+            continue  # The result is damaged; `invoke report RUN` writes it again from the journal.
+        if len(durations) == RUNS:
+            break
+    return Earlier(tuple(durations), steps)
+
+
+def phases_of_last(project: Project, drill: str) -> dict[str, float]:
+    """Return the durations of the phases in the last passed run of ``drill``, in seconds. The result is empty if none of
+    the newest runs passed.
+    """
+    for result in islice(_results(project, drill), RUNS):
+        try:
+            if result["verdict"] == Verdict.PASSED:
+                return {str(row["phase"]): float(row["seconds"]) for row in result["phases"] if row["seconds"] is not None}
+        except (ValueError, KeyError, TypeError):
+            continue  # the result is damaged
+    return {}
+
+
+def _results(project: Project, drill: str) -> Iterator[dict[str, Any]]:
+    """Yield the results of the runs of ``drill``, the newest first. Results that cannot be read are left out."""
+    paths = [*project.reports.glob(f"*-{drill}-*/result.json"), *project.reports.glob(f"*/*-{drill}-*/result.json")]
+    known = [path for path in paths if "latest" not in path.parts]
+    for path in sorted(known, key=lambda path: path.parent.name, reverse=True):
+        try:
+            result = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(result, dict) and result.get("drill") == drill:
+            yield result
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """Return the duration, in seconds, of each successful step on its slowest host. The key of a step is the pair of its id
+    and its action.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for step in steps:
+        if step["status"] == "done" and step["seconds"] is not None:
+            key = (str(step["id"]), str(step["action"]))
+            found[key] = max(found.get(key, 0.0), float(step["seconds"]))
+    return found
