@@ -46,11 +46,11 @@ def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Perio
             names.setdefault(problem.run if problem.lost else f"{problem.code} {problem.run}", {})[problem.named_by] = (
                 problem
             )
-    found = [
+    rows = [
         *(_missing(list(name.values())) for name in names.values()),
         *(_no_end(suite) for suite in suites if not suite.ended and period.holds(suite.started or None)),
     ]
-    return sorted(found, key=lambda row: (row.at, row.run, row.named_by))
+    return sorted(rows, key=lambda row: (row.at, row.run, row.named_by))
 
 
 def _missing(problems: Sequence[Problem]) -> AbsentRow:

@@ -123,7 +123,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         if run.residue and not run.closed:
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
             yield Alert(text, "undo the changes with `drillbook drill.recover`", _who(run), AT_ONCE, run.run)
-    for key, run in sorted(audit.failing.items(), key=lambda one: -badness(one[1].verdict)):
+    for key, run in sorted(audit.failing.items(), key=lambda failing: -badness(failing[1].verdict)):
         if retired.covering(audit.retired, run.drill, run.environment):
             continue
         known = "; ".join(_known(audit, key, run))
@@ -191,19 +191,19 @@ def _overdue(row: MissedRow) -> bool:
 def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
     """Return one alert for each drill that is not already listed as failed, and has open findings of medium severity or
     higher. The drill with the most severe finding comes first."""
-    found: dict[tuple[str, str], list[FindingRow]] = {}
+    rows_by_drill: dict[tuple[str, str], list[FindingRow]] = {}
     failing = audit.failing
     for row in audit.findings:
         if _open(row) and (row.environment, row.drill) not in failing:
-            found.setdefault((row.environment, row.drill), []).append(row)
-    for (environment, drill), rows in found.items():
+            rows_by_drill.setdefault((row.environment, row.drill), []).append(row)
+    for (environment, drill), rows in rows_by_drill.items():
         titles, others = leading(list(dict.fromkeys(row.title for row in rows)), MOST_TITLES)
         more = f"; and {others} more" if others else ""
         since = f"open since {min(row.first_seen for row in rows)[:10]}"
         number = open_findings.counted(each_open(rows))
         text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles)}{more}"
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
-        run = [one.run for one in audit.runs if (one.environment, one.drill) == (environment, drill)][-1:]
+        run = [ran.run for ran in audit.runs if (ran.environment, ran.drill) == (environment, drill)][-1:]
         step = f"{_first_step(rows) or 'correct the problem'}, then run the drill again"
         yield Alert(text, step, _owner(owners, environment, drill), when, "".join(run))
 
@@ -237,9 +237,9 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
     of reservation.
     """
     for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
-        found = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
+        reserved = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
         for reason, (why, step) in RESERVATIONS.items():
-            goals = [goal for goal in found if reason in remarks.reasons(goal.mark)]
+            goals = [goal for goal in reserved if reason in remarks.reasons(goal.mark)]
             if drills := [goal.drill for goal in goals]:
                 proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
                 text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}{why}"
@@ -252,16 +252,18 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
     """Return the end of a sentence about RPOs with a reservation. For each service it names the drill of the project
     that restores a routine backup, or the command that lists such drills. With more than ``MOST_PROOFS`` services, it
     names only the command that lists all drills."""
-    found = {}
+    text_by_service = {}
     for goal in goals:
         run = next((run for run in audit.runs if run.run == goal.run), None)
         if run and run.routine:
-            found[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
+            text_by_service[goal.service] = (
+                f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
+            )
         else:
             lists = f"`{_catalog(run.kind if run else '')}` lists drills to copy"
-            found[goal.service] = f"{goal.service} by a drill that takes no backup itself ({lists})"
+            text_by_service[goal.service] = f"{goal.service} by a drill that takes no backup itself ({lists})"
     many = f" by drills that take no backup themselves (`{_catalog()}` lists drills to copy)"
-    drills = f": {', '.join(found.values())}" if len(found) <= MOST_PROOFS else many
+    drills = f": {', '.join(text_by_service.values())}" if len(text_by_service) <= MOST_PROOFS else many
     return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
 
 
@@ -277,12 +279,12 @@ def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
     in other environments.
     """
     for place in sorted({missed.environment if missed.elsewhere else "" for missed in never}):
-        found = [missed for missed in never if (missed.environment if missed.elsewhere else "") == place]
-        suites = sum(missed.suite for missed in found)
-        names = open_findings.named([missed.drill for missed in found])
+        group = [missed for missed in never if (missed.environment if missed.elsewhere else "") == place]
+        suites = sum(missed.suite for missed in group)
+        names = open_findings.named([missed.drill for missed in group])
         where = f" in {place}, but ran elsewhere" if place else ""
-        text = f"{kinds_of(len(found) - suites, suites)} never ran{where}, although the schedule asks for it: {names}"
-        it = "it" if len(found) == 1 else "them"
+        text = f"{kinds_of(len(group) - suites, suites)} never ran{where}, although the schedule asks for it: {names}"
+        it = "it" if len(group) == 1 else "them"
         there = f" there, or take {place} out of `guard.environments`" if place else f" (`drillbook drill.due` lists {it})"
         yield Alert(text, f"run {it}{there}", when=AT_ONCE)
 
@@ -331,11 +333,11 @@ def _rehearsed_only(audit: Audit) -> dict[tuple[str, str], list[RehearsedRow]]:
     drills = {(run.environment, run.service, run.drill) for run in audit.runs}
     drills -= {(row.environment, row.service, row.drill) for row in audit.rehearsed}
     others = {(environment, service) for environment, service, _ in drills}
-    found: dict[tuple[str, str], list[RehearsedRow]] = {}
+    rows_by_service: dict[tuple[str, str], list[RehearsedRow]] = {}
     for row in audit.rehearsed:
         if row.run and (row.environment, row.service) not in others:
-            found.setdefault((row.environment, row.service), []).append(row)
-    return found
+            rows_by_service.setdefault((row.environment, row.service), []).append(row)
+    return rows_by_service
 
 
 def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
@@ -367,11 +369,11 @@ def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
     """Group the services that were not drilled in some part of the period. The key of a group has three items: a text
     that describes this part, the environment, and whether a drill of the services ran in another part of the period.
     """
-    found: dict[tuple[str, str, bool], list[str]] = {}
+    services_by_gap: dict[tuple[str, str, bool], list[str]] = {}
     for row in audit.coverage:
         if row.gaps:
-            found.setdefault((_gap(audit, row), row.environment, bool(row.runs)), []).append(row.service)
-    return found
+            services_by_gap.setdefault((_gap(audit, row), row.environment, bool(row.runs)), []).append(row.service)
+    return services_by_gap
 
 
 def _gap(audit: Audit, row: CoverageRow) -> str:

@@ -107,16 +107,16 @@ def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Itera
 
 
 def _anchored(records: Sequence[Record], known: Known) -> dict[str, tuple[int, str]]:
-    found = {}
+    confirmed = {}
     for record in records:
         anchor = known.runs.get(record.run)
         if anchor and not record.copy_of and not record.damage and not anchors.differs(anchor, record.hashes):
-            found[record.run] = (anchor.events, f"the anchor in {anchor.source} of {anchor.at}")
-    return found
+            confirmed[record.run] = (anchor.events, f"the anchor in {anchor.source} of {anchor.at}")
+    return confirmed
 
 
 def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterator[Problem]:
-    there = {one.run: one for one in records if not one.copy_of}
+    there = {journal.run: journal for journal in records if not journal.copy_of}
     for run, anchor in sorted(known.runs.items()):
         at = begun(run) if RUN_ID.fullmatch(run) else anchor.at
         record = there.get(run)

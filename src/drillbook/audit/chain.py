@@ -70,17 +70,17 @@ class _Place:
         return self.seq == len(self.record.hashes) - 1
 
 
-def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence[Campaign] = ()) -> Chain:
-    """Build the chain of all journals in ``found``, and collect the problems of the chain. ``found`` must be sorted by
+def follow(journals: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence[Campaign] = ()) -> Chain:
+    """Build the chain of all journals in ``journals``, and collect the problems of the chain. ``journals`` must be sorted by
     run.
 
     A run of a campaign does not name the previous run. Its first event contains the hash of an event in the campaign's
     journal: the intent, written just before the run. The campaign's journal then records the hash of the run's last event.
     """
     chain = Chain()
-    records = [record for record in found if not record.copy_of]
+    records = [record for record in journals if not record.copy_of]
     places = {value: _Place(record, seq) for record in records for seq, value in enumerate(record.hashes)}
-    chain.problems += _files(found, records, places)
+    chain.problems += _files(journals, records, places)
     chain.problems += _strays(strays)
     vouched: dict[str, tuple[int, str]] = {}
     said: dict[str, str] = {}
@@ -205,17 +205,17 @@ def _missing(before: Record | None, record: Record) -> Problem:
     return Problem("missing-run", record.run, text, True, since, record.started, named_by=f"the run {record.run}")
 
 
-def _plausible(one: Record, place: _Place) -> bool:
+def _plausible(later: Record, place: _Place) -> bool:
     """Return True when it is normal that the journal has events after ``place``.
 
-    It is normal when a recovery wrote these events, or when the events were written after the run ``one`` began.
+    It is normal when a recovery wrote these events, or when the events were written after the run ``later`` began.
     """
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):
         return True
     if record.finished and place.seq >= record.end:
         return False
-    following, begun = moment(record.times[place.seq + 1]), moment(one.started or "")
+    following, begun = moment(record.times[place.seq + 1]), moment(later.started or "")
     return following is not None and begun is not None and (begun - following).total_seconds() <= SLACK_S
 
 
@@ -252,10 +252,10 @@ def _fork(other: Record, record: Record, place: _Place | None) -> Problem:
     )
 
 
-def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str, _Place]) -> Iterator[Problem]:
+def _files(journals: Sequence[Record], records: Sequence[Record], places: dict[str, _Place]) -> Iterator[Problem]:
     """Return the problems inside each journal, such as damage. The links between journals are not examined."""
     originals = {record.folder: record for record in records}
-    for record in found:
+    for record in journals:
         if record.copy_of:
             same = record.sha256 == originals[record.copy_of].sha256
             more = "counted once" if same else "and the two differ"
@@ -346,7 +346,7 @@ def unanchored(records: Sequence[Record], chain: Chain, anchored: Mapping[str, t
 
     ``anchored``: for each run with an anchor, the number of events that the anchor confirms, and words that name the anchor.
     """
-    found = []
+    lines = []
     for record in records:
         if record.damage or record.copy_of:
             continue
@@ -354,8 +354,8 @@ def unanchored(records: Sequence[Record], chain: Chain, anchored: Mapping[str, t
         events, since = max((link.anchored_events, f"the run {link.anchored_by} began"), anchored.get(record.run, (0, "")))
         rest = len(record.hashes) - events
         if rest and events:
-            found.append(f"{record.run}: its last {count(rest, 'event')}, written after {since}")
+            lines.append(f"{record.run}: its last {count(rest, 'event')}, written after {since}")
         elif rest:
             why = "neither a later run nor an anchor confirms" if anchored else "no later run names"
-            found.append(f"{record.run}: all {count(rest, 'event')}, because {why} this journal")
-    return found
+            lines.append(f"{record.run}: all {count(rest, 'event')}, because {why} this journal")
+    return lines

@@ -186,7 +186,9 @@ def make(
     gone = retired.found(scheduled[0], records, period)
     made = _without_retired(_of_journals(records, followed, period, assurance, day), gone)
     own = [record for record in records if not record.copy_of]
-    known = Known(own, scheduled[0], suites, {one.name: one for one in wanted}, *moment_of(period, today), services)
+    known = Known(
+        own, scheduled[0], suites, {schedule.name: schedule for schedule in wanted}, *moment_of(period, today), services
+    )
     rows = retired.missed(missed(known, period), gone, period)
     so_far = day if day < period.until else None
     rows += retired.missed(never_ran(wanted, _ran(records, suites), rows), gone, period)
@@ -211,11 +213,11 @@ def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
 
 def _ran(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
     """Return the drills and suites that ran, each with its environment. The environment of a suite is that of its drills."""
-    found = {(record.drill, record.environment) for record in records}
+    ran = {(record.drill, record.environment) for record in records}
     for suite in suites:
         places = {record.environment for record in records if suite_of(record.folder) == suite.folder}
-        found |= {(suite.name, place) for place in places or {""}}
-    return found
+        ran |= {(suite.name, place) for place in places or {""}}
+    return ran
 
 
 def _of_journals(
@@ -317,12 +319,12 @@ def _operators(records: Sequence[Record], period: Period) -> list[OperatorRow]:
         for resumed in record.recoveries
         if period.holds(resumed.at)
     ]
-    found = []
+    rows = []
     for name in sorted({name for name, _, _ in acts}):
         mine = [(at, kind) for who, at, kind in acts if who == name]
         kinds = [kind for _, kind in mine]
-        found.append(OperatorRow(name, kinds.count("run"), kinds.count("recovery"), min(mine)[0], max(mine)[0]))
-    return found
+        rows.append(OperatorRow(name, kinds.count("run"), kinds.count("recovery"), min(mine)[0], max(mine)[0]))
+    return rows
 
 
 ROWS = (

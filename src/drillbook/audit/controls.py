@@ -167,28 +167,28 @@ CONTROLS = (
 
 def bearing(runs: Sequence[Record]) -> tuple[Control, ...]:
     """Return all controls, each with the evidence from ``runs``. ``runs``: runs of the period."""
-    found = {key: [run for run in runs if evidence.holds(run)] for key, evidence in EVIDENCE.items()}
-    return tuple(_bearing(control, runs, found[control.evidence]) for control in CONTROLS)
+    runs_by_evidence = {key: [run for run in runs if evidence.holds(run)] for key, evidence in EVIDENCE.items()}
+    return tuple(_bearing(control, runs, runs_by_evidence[control.evidence]) for control in CONTROLS)
 
 
-def _bearing(control: Control, runs: Sequence[Record], found: Sequence[Record]) -> Control:
+def _bearing(control: Control, runs: Sequence[Record], shown: Sequence[Record]) -> Control:
     words = EVIDENCE[control.evidence].words
-    folders = {record.folder for record in found}
+    folders = {record.folder for record in shown}
     without = [run for run in runs if run.folder not in folders]
-    shows = f"{len(found)} of {count(len(runs), 'run')} {words}: {_drills(found)}.{_taken(control, found)}"
+    shows = f"{len(shown)} of {count(len(runs), 'run')} {words}: {_drills(shown)}.{_taken(control, shown)}"
     return replace(
         control,
-        shows=shows if found else f"Nothing: no run of the period {words}.",
-        lacks=f"Without this evidence: {_drills(without)}." if found and without else "",
-        runs=tuple(record.run for record in found),
+        shows=shows if shown else f"Nothing: no run of the period {words}.",
+        lacks=f"Without this evidence: {_drills(without)}." if shown and without else "",
+        runs=tuple(record.run for record in shown),
         without=tuple(record.run for record in without),
     )
 
 
-def _taken(control: Control, found: Sequence[Record]) -> str:
-    """Return a sentence about the runs of ``found`` that restored only backups that were taken during the run. The
+def _taken(control: Control, shown: Sequence[Record]) -> str:
+    """Return a sentence about the runs of ``shown`` that restored only backups that were taken during the run. The
     result is empty when there are no such runs, and for evidence that is not about restored backups."""
-    fresh = [record for record in found if control.evidence in OF_BACKUPS and run_evidence.taken_by_run(record)]
+    fresh = [record for record in shown if control.evidence in OF_BACKUPS and run_evidence.taken_by_run(record)]
     return f" In {len(fresh)} of them, the restored backup was taken during the run: {_drills(fresh)}." if fresh else ""
 
 

@@ -159,10 +159,10 @@ def drill_of(record: Record) -> tuple[str, str, str]:
 
 def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
     """Group runs by environment, service and drill. The oldest run comes first in each group."""
-    found: dict[tuple[str, str, str], list[Record]] = {}
+    runs_by_drill: dict[tuple[str, str, str], list[Record]] = {}
     for record in sorted(records, key=lambda record: (record.started or "", record.name)):
-        found.setdefault(drill_of(record), []).append(record)
-    return dict(sorted(found.items()))
+        runs_by_drill.setdefault(drill_of(record), []).append(record)
+    return dict(sorted(runs_by_drill.items()))
 
 
 def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, today: date) -> list[CoverageRow]:
@@ -180,12 +180,12 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
         wanted |= {(environment, str(name)) for name in planned_services(record)}
     wanted |= {(run.environment, run.service) for run in runs}
     rows = {row: [run for run in runs if _of(run, *row, newest.get(row[0]))] for row in wanted}
-    counted = {record.folder for found in rows.values() for record in found}
+    counted = {record.folder for mine in rows.values() for record in mine}
     for record in runs:
         if record.folder not in counted:  # the newest plan uses this name for another service
             place = thing.place if (thing := _thing(record, record.service)) else "another thing"
             rows.setdefault((record.environment, f"{record.service} ({place})"), []).append(record)
-    found = []
+    covered = []
     for row in sorted(rows):
         written = _written(newest.get(row[0]), row[1])
         made = _row(row, rows[row], period, today, str(written.get("not_drilled") or ""))
@@ -193,8 +193,8 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
         restored, taken = _restored(row, runs) if backup_of else ("", "")
         keeps = _keeps_data(newest.get(row[0]), row[1])
         kind = str(written.get("kind") or "")
-        found.append(replace(made, backup_of=backup_of, restored=restored, taken=taken, keeps_data=keeps, kind=kind))
-    return found
+        covered.append(replace(made, backup_of=backup_of, restored=restored, taken=taken, keeps_data=keeps, kind=kind))
+    return covered
 
 
 def _written(newest: Record | None, service: str) -> dict[str, Any]:
@@ -292,12 +292,12 @@ def deciding(runs: Iterable[Run]) -> dict[str, Run]:
 
     The newest run counts, with one exception: after a failed run, only runs that passed or failed count.
     """
-    found: dict[str, Run] = {}
+    run_by_drill: dict[str, Run] = {}
     for run in runs:
-        known = found.get(run.drill)
+        known = run_by_drill.get(run.drill)
         if known is None or known.verdict != Verdict.FAILED or run.verdict in (Verdict.PASSED, Verdict.FAILED):
-            found[run.drill] = run
-    return found
+            run_by_drill[run.drill] = run
+    return run_by_drill
 
 
 def _deciding(runs: Sequence[Record]) -> dict[str, Record]:
@@ -335,21 +335,21 @@ def targets_of(record: Record) -> dict[str, float]:
     """Return the objectives in the run's plan, in seconds. Objectives that were not measured are included, and malformed
     ones are not.
     """
-    found = record.plan.get("objectives")
-    written = found.items() if isinstance(found, dict) else ()
+    objectives = record.plan.get("objectives")
+    written = objectives.items() if isinstance(objectives, dict) else ()
     return {str(key): float(value) for key, value in written if isinstance(value, float | int)}
 
 
 def row_of(record: Record, key: str) -> ObjectiveRow | None:
     """Return the report row of one objective of a run. Returns None when there is no trustworthy measurement."""
-    found = objectives_of(record)
-    told = remarks.of_run(record.result.steps, record.result.started, found.get("rpo")) if record.result else {}
-    return objective_rows({key: found[key]}, told, record.verdict)[0] if key in found else None
+    objectives = objectives_of(record)
+    told = remarks.of_run(record.result.steps, record.result.started, objectives.get("rpo")) if record.result else {}
+    return objective_rows({key: objectives[key]}, told, record.verdict)[0] if key in objectives else None
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:
     """Return the runs of the period whose plan digest differs from the plan digest of the previous run of the same drill."""
-    found = []
+    rows = []
     inside = {run.folder for run in runs}
     for drill, mine in by_drill([*earlier, *runs]).items():
         known = [record for record in mine if record.plan]
@@ -359,5 +359,5 @@ def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[Plan
                 changed = tuple(
                     key for key in sorted({*before.plan, *after.plan}) if before.plan.get(key) != after.plan.get(key)
                 )
-                found.append(PlanRow(drill[0], drill[2], after.started or "", after.run, old, new, changed))
-    return sorted(found, key=lambda row: (row.at, row.run))
+                rows.append(PlanRow(drill[0], drill[2], after.started or "", after.run, old, new, changed))
+    return sorted(rows, key=lambda row: (row.at, row.run))

@@ -99,14 +99,14 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
     """Return one row for each finding code in each drill, the most severe first. The field ``state`` of a row tells if the
     newest run still has the finding.
     """
-    found = []
+    rows = []
     for drill, mine in by_drill(runs).items():
         seen: dict[str, list[Record]] = {}
         for record in mine:
             for item in record.result.findings if record.result and not record.damage else ():
                 seen.setdefault(item.code, []).append(record)
-        found += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
-    return sorted(found, key=lambda row: (SEVERITIES.index(row.severity), row.code, row.environment, row.drill))
+        rows += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
+    return sorted(rows, key=lambda row: (SEVERITIES.index(row.severity), row.code, row.environment, row.drill))
 
 
 def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], newest: Record) -> FindingRow:
@@ -172,8 +172,8 @@ def _with_code(code: str, record: Record, of: Callable[[Result], list[Finding]])
 
 def _recovered(items: Sequence[Finding]) -> str:
     """Return the text that `drill.recover` undid the changes later, if this is so for all ``items``. Otherwise it is empty."""
-    found = [recovered_later([item.title]) for item in items]
-    return found[-1] if found and all(found) else ""
+    recoveries = [recovered_later([item.title]) for item in items]
+    return recoveries[-1] if recoveries and all(recoveries) else ""
 
 
 def _text(item: Finding) -> str:

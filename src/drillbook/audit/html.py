@@ -92,16 +92,16 @@ def _objectives(audit: Audit) -> dict[str, Sequence[object]]:
 
 def _never_ran(audit: Audit) -> list[tuple[str, list[MissedRow]]]:
     """Group the drills and suites that never ran. The key is a text with their environments and their schedule."""
-    found: dict[str, list[MissedRow]] = {}
+    rows_by_text: dict[str, list[MissedRow]] = {}
     for row in audit.missed:
         if row.kind == NEVER_RAN:
-            found.setdefault(f"in {row.environment}: {row.why}", []).append(row)
-    return sorted(found.items())
+            rows_by_text.setdefault(f"in {row.environment}: {row.why}", []).append(row)
+    return sorted(rows_by_text.items())
 
 
-def _by_drill(found: Iterable[ProvenRow]) -> list[list[ProvenRow]]:
+def _by_drill(goals: Iterable[ProvenRow]) -> list[list[ProvenRow]]:
     """Group the objectives by environment, service and drill."""
-    return [list(rows) for _, rows in groupby(found, key=lambda row: (row.environment, row.service, row.drill))]
+    return [list(rows) for _, rows in groupby(goals, key=lambda row: (row.environment, row.service, row.drill))]
 
 
 def _choices(audit: Audit) -> dict[str, list[str]]:
@@ -112,7 +112,7 @@ def _choices(audit: Audit) -> dict[str, list[str]]:
         "drills": sorted({row.drill for row in audit.runs}),
         "environments": sorted({row.environment for row in audit.runs}),
         "operators": sorted({row.operator for row in audit.runs}),
-        "severities": [one for one in SEVERITIES if one in severities],
+        "severities": [severity for severity in SEVERITIES if severity in severities],
         "finding_drills": sorted({row.drill for row in audit.shown_findings}),
         "states": sorted({row.state for row in audit.shown_findings}),
     }

@@ -52,8 +52,8 @@ def render(audit: Audit) -> str:
 
 def _record(audit: Audit) -> list[str]:
     breaking = [problem for problem in audit.problems if problem.breaking]
-    doubts = "\n".join(f"- {escape(one)}" for one in wording.assurance(audit))
-    found = [
+    doubts = "\n".join(f"- {escape(sentence)}" for sentence in wording.assurance(audit))
+    paragraphs = [
         *filter(
             None, (_problems(breaking), doubts, _problems([problem for problem in audit.problems if not problem.breaking]))
         ),
@@ -64,8 +64,8 @@ def _record(audit: Audit) -> list[str]:
         "\n".join(f"- {escape(limit)}" for limit in wording.limits(audit)),
     ]
     if audit.unanchored:
-        found += [f"{wording.unconfirmed(audit)}:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
-    return [*found, "Outside the period:", _problems(audit.elsewhere)] if audit.elsewhere else found
+        paragraphs += [f"{wording.unconfirmed(audit)}:", "\n".join(f"- {escape(line)}" for line in audit.unanchored)]
+    return [*paragraphs, "Outside the period:", _problems(audit.elsewhere)] if audit.elsewhere else paragraphs
 
 
 def _attention(audit: Audit) -> list[str]:

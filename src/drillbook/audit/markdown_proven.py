@@ -29,18 +29,21 @@ def section(audit: Audit) -> list[str]:
         for row in proven
     ]
     head = ("Drill", "Service", "Environment", "Objective", "Target")
-    found = [escape(wording.proven_counts(audit.proven))]
-    found += [table((*head, "Last figure", "When", "Run", "Notes"), shown)] if shown else []
-    found += legend(row.marks for row in proven)
+    paragraphs = [escape(wording.proven_counts(audit.proven))]
+    paragraphs += [table((*head, "Last figure", "When", "Run", "Notes"), shown)] if shown else []
+    paragraphs += legend(row.marks for row in proven)
     if unproven:
         listed = [(*_goal(row), *_unproven(row), escape("; ".join(row.notes))) for row in unproven]
-        found += [f"### {wording.UNPROVEN_TITLE}", table((*head, "State", "When", "Run", "Does not count", "Notes"), listed)]
-        found += legend(row.marks for row in unproven)
+        paragraphs += [
+            f"### {wording.UNPROVEN_TITLE}",
+            table((*head, "State", "When", "Run", "Does not count", "Notes"), listed),
+        ]
+        paragraphs += legend(row.marks for row in unproven)
     if probed:
         listed = [(*_goal(row), *_probed(row), escape("; ".join(row.notes))) for row in probed]
-        found += [f"### {PROBE_DETECTION}", wording.PROBE_LEAD]
-        found += [table((*head, "State", "When", "Run", "Does not count", "Notes"), listed)]
-    return [*found, *rehearsed.markdown(audit.rehearsed)]
+        paragraphs += [f"### {PROBE_DETECTION}", wording.PROBE_LEAD]
+        paragraphs += [table((*head, "State", "When", "Run", "Does not count", "Notes"), listed)]
+    return [*paragraphs, *rehearsed.markdown(audit.rehearsed)]
 
 
 def _unproven(row: ProvenRow) -> tuple[str, ...]:
@@ -62,8 +65,8 @@ def _probed(row: ProvenRow) -> tuple[str, ...]:
 def _uncounted(row: ProvenRow) -> str:
     """Return the newest figure of an objective that is not proven, with its run, and why it does not count. The result
     is empty when no run measured the objective."""
-    one = row.uncounted
-    return f"{one.at[:10]}: ({escape(one.measured)}) {escape(one.said)} ({code(one.run)})" if one else ""
+    figure = row.uncounted
+    return f"{figure.at[:10]}: ({escape(figure.measured)}) {escape(figure.said)} ({code(figure.run)})" if figure else ""
 
 
 def _goal(row: ProvenRow) -> tuple[str, ...]:

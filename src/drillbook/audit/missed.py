@@ -117,27 +117,42 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
     known = {(row.drill, row.environment) for row in rows}
     named = {row.drill for row in rows}
     used = {place for _, place in ran}
-    found = []
-    for one in sorted((one for one in wanted if one.every is not None), key=lambda one: one.name):
-        there = sorted(place for name, place in ran if name == one.name and (not place or may_run(one, place)))
+    added = []
+    for schedule in sorted(
+        (candidate for candidate in wanted if candidate.every is not None), key=lambda candidate: candidate.name
+    ):
+        there = sorted(place for name, place in ran if name == schedule.name and (not place or may_run(schedule, place)))
         if there and "" not in there:
-            lacking = (used & set(one.environments or ())) - set(there)
-            found += [
-                _never_ran(one, place, ", ".join(there)) for place in sorted(lacking) if (one.name, place) not in known
+            lacking = (used & set(schedule.environments or ())) - set(there)
+            added += [
+                _never_ran(schedule, place, ", ".join(there))
+                for place in sorted(lacking)
+                if (schedule.name, place) not in known
             ]
-        elif not there and one.name not in named:
-            found.append(_never_ran(one, ", ".join(one.environments or ("any",))))
-    return found
+        elif not there and schedule.name not in named:
+            added.append(_never_ran(schedule, ", ".join(schedule.environments or ("any",))))
+    return added
 
 
-def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
+def _never_ran(schedule: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
     where = f" in {place}, only in {elsewhere}" if elsewhere else ""
     why = (
-        f"the schedule in the file of the drill asks for a run every {seconds(one.every or 0.0)}, but the record has "
+        f"the schedule in the file of the drill asks for a run every {seconds(schedule.every or 0.0)}, but the record has "
         f"no such run{where}"
     )
     return MissedRow(
-        NEVER_RAN, place, ", ".join(one.services), one.name, "", "", "", "", "drills/", why, one.suite, elsewhere
+        NEVER_RAN,
+        place,
+        ", ".join(schedule.services),
+        schedule.name,
+        "",
+        "",
+        "",
+        "",
+        "drills/",
+        why,
+        schedule.suite,
+        elsewhere,
     )
 
 
@@ -206,13 +221,13 @@ def _old_proof(
     """Return the spans in which the newest proof of a service was overdue although its drills passed."""
     environment, name = key
     service = known.service(timelines, key, proofs)
-    started = {moment(one.started or ""): one.started or "" for one in proofs}
-    runs = {moment(one.started or ""): one.run for one in proofs}
+    started = {moment(record.started or ""): record.started or "" for record in proofs}
+    runs = {moment(record.started or ""): record.run for record in proofs}
     for span in service.overdue(known.end, lambda at: known.listed(key, at), known.changes(environment)):
-        found = service.deciding(span.since)
-        if found is None:
+        decided = service.deciding(span.since)
+        if decided is None:
             continue
-        proof, schedule = found
+        proof, schedule = decided
         until = "" if span.until is None else started.get(span.until, _utc(span.until))
         why = f"the drills of the service passed since the run {runs[proof.at]}, but none of them proved a restore"
         due = _utc(schedule.due(proof.at))

@@ -36,13 +36,13 @@ class Span:
 
     def holds(self, at: str) -> bool:
         """Return True when the time ``at`` is in this span."""
-        found = moment(at)
-        return found is not None and self.first <= found.date() <= self.last
+        instant = moment(at)
+        return instant is not None and self.first <= instant.date() <= self.last
 
     def begins_after(self, at: str) -> bool:
         """Return True when the time ``at`` is before this span."""
-        found = moment(at)
-        return found is not None and found.date() < self.first
+        instant = moment(at)
+        return instant is not None and instant.date() < self.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +95,13 @@ class Period:
 
         A run with an unknown start belongs to every period.
         """
-        found = moment(at) if at else None
-        return found is None or self.begin <= found <= self.end
+        instant = moment(at) if at else None
+        return instant is None or self.begin <= instant <= self.end
 
     def ended_before(self, at: str | None) -> bool:
         """Return True when the period ended before the time ``at``."""
-        found = moment(at) if at else None
-        return found is not None and found > self.end
+        instant = moment(at) if at else None
+        return instant is not None and instant > self.end
 
     def touches(self, first: str | None, last: str | None) -> bool:
         """Return True when the time span from the moment ``first`` to the moment ``last`` overlaps the period. None stands for an
@@ -123,22 +123,22 @@ class Period:
         return self._cut(self.unit)
 
     def _cut(self, unit: str) -> tuple[Span, ...]:
-        found: list[Span] = []
+        parts: list[Span] = []
         day = self.since
         while True:
             label, following = LENGTHS[unit](day)
-            found.append(Span(label, day, min(following - timedelta(days=1), self.until)))
+            parts.append(Span(label, day, min(following - timedelta(days=1), self.until)))
             if following > self.until:
-                return tuple(found)
+                return tuple(parts)
             day = following
 
 
 def _day(name: str, text: str) -> date:
     try:
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            found = date.fromisoformat(text)
-            if 1970 <= found.year <= 9000:
-                return found
+            day = date.fromisoformat(text)
+            if 1970 <= day.year <= 9000:
+                return day
     except ValueError:
         pass
     raise UsageError(f"--{name} {text!r} is not a date", hint="write the date as in 2026-01-31")

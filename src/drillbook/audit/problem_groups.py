@@ -53,11 +53,11 @@ def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
     """Group the problems that contradict anchors by their code, and by the place of these anchors. Every other problem
     stays alone. Each group stands at the position of its first problem. A group of one problem keeps the problem's
     text."""
-    found: dict[tuple[str, bool, str], list[Problem]] = {}
+    members_by_key: dict[tuple[str, bool, str], list[Problem]] = {}
     for problem in problems:
         key = (problem.code, problem.breaking, problem.source or f"{problem.text}\n{problem.run}")
-        found.setdefault(key, []).append(problem)
-    return _with_next([_group(members) for members in found.values()])
+        members_by_key.setdefault(key, []).append(problem)
+    return _with_next([_group(members) for members in members_by_key.values()])
 
 
 def _group(members: Sequence[Problem]) -> ProblemGroup:

@@ -120,14 +120,14 @@ def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]
     ``earlier``: runs before the period. They do not change the state, but notes may name them.
     """
     inside, before = by_drill(runs), by_drill(earlier)
-    found = []
+    rows = []
     for drill in sorted({*inside, *before}):
         if drill[1] == UNKNOWN:
             continue
         mine, old = inside.get(drill, []), before.get(drill, [])
         keys = {key for record in [*mine, *old[-1:]] for key in targets_of(record)}
-        found += [_proven(drill, key, mine, old) for key in sorted(keys, key=_order)]
-    return found
+        rows += [_proven(drill, key, mine, old) for key in sorted(keys, key=_order)]
+    return rows
 
 
 def _order(key: str) -> tuple[int, str]:
@@ -250,12 +250,12 @@ def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, 
     """
     if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
         yield f"the target has changed to {seconds(wanted)} since that run: the figure is within the new target, too"
-    met = [(run, found) for run in runs if (found := row_of(run, key)) and MET_OF.get(found.state)]
+    met = [(run, goal) for run in runs if (goal := row_of(run, key)) and MET_OF.get(goal.state)]
     if met and not proofs.within(met[-1][1].measured_s, met[-1][1].error_s, wanted):
-        record, found = met[-1]
+        record, goal = met[-1]
         yield (
             f"the target has changed to {seconds(wanted)} since the run of {_day(record)}: the figure of that run, "
-            f"{found.measured}, is NOT within the new target"
+            f"{goal.measured}, is NOT within the new target"
         )
 
 

@@ -189,7 +189,7 @@ def find(reports: Path) -> tuple[list[Record], list[Stray]]:
             records.append(record(Path(place) / FILE, here))
         elif RUN_ID.fullmatch(Path(place).name) and not any(Path(place).glob(f"**/{FILE}")):
             strays.append(Stray(here, "no-journal" if files or folders else "empty-folder"))
-    records.sort(key=lambda one: (one.name, one.folder))
+    records.sort(key=lambda known: (known.name, known.folder))
     return _copies(records), sorted(strays, key=lambda stray: stray.folder)
 
 
@@ -229,7 +229,7 @@ def _damaged(known: Record, data: bytes, message: str) -> Record:
 def _whole(known: Record, history: History) -> Record:
     events = history.events
     own = session(events)
-    found = replace(
+    whole = replace(
         known,
         torn=history.torn,
         first=events[0],
@@ -242,15 +242,15 @@ def _whole(known: Record, history: History) -> Record:
     try:
         view = judge(history)
     except Exception as error:  # noqa: BLE001  a journal of another version, or not of a run, has no verdict
-        return replace(found, doubts=(f"the journal of the run could not be judged: {type(error).__name__}",))
-    doubts = (*_doubts(found), *contradictions(view), *residue_state.doubts(view))
-    return replace(found, result=view.result, doubts=doubts)
+        return replace(whole, doubts=(f"the journal of the run could not be judged: {type(error).__name__}",))
+    doubts = (*_doubts(whole), *contradictions(view), *residue_state.doubts(view))
+    return replace(whole, result=view.result, doubts=doubts)
 
 
-def _doubts(found: Record) -> Iterator[str]:
-    if found.run != found.name:
-        yield f"the folder {found.name} contains the journal of the run {found.run}"
-    if found.opening and digest_of(found.plan) != found.opening.plan_digest:
+def _doubts(known: Record) -> Iterator[str]:
+    if known.run != known.name:
+        yield f"the folder {known.name} contains the journal of the run {known.run}"
+    if known.opening and digest_of(known.plan) != known.opening.plan_digest:
         yield "the digest of the plan does not match the plan"
 
 
@@ -258,11 +258,11 @@ def _copies(records: Sequence[Record]) -> list[Record]:
     """Mark each journal that is a copy of another journal: both have the same first event. The journal in the run's own
     folder counts as the original."""
     kept: dict[str, Record] = {}
-    for one in sorted(records, key=lambda one: (one.run != one.name, one.folder.count("/"), bool(one.damage))):
-        if one.first:
-            kept.setdefault(one.first.hash, one)
-    found = []
-    for one in records:
-        original = kept.get(one.first.hash) if one.first else None
-        found.append(replace(one, copy_of=original.folder) if original and original is not one else one)
-    return found
+    for journal in sorted(records, key=lambda it: (it.run != it.name, it.folder.count("/"), bool(it.damage))):
+        if journal.first:
+            kept.setdefault(journal.first.hash, journal)
+    marked = []
+    for journal in records:
+        original = kept.get(journal.first.hash) if journal.first else None
+        marked.append(replace(journal, copy_of=original.folder) if original and original is not journal else journal)
+    return marked

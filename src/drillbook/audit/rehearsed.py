@@ -94,19 +94,19 @@ class RehearsedRow:
 def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
     """Return a row for each backup source that a drill rehearsed in the period, sorted by environment, service and
     drill. A drill of which no rehearsal passed has one row without a backup source."""
-    found = []
+    rows = []
     for (environment, service, drill), every in by_drill(runs).items():
         mine = [record for record in every if planned(record)]
         passed = [record for record in mine if record.verdict == Verdict.PASSED and any(_restores(record))]
         head = (environment, service, drill)
         if passed:
             newest, notes = passed[-1], _newest(mine[-1], passed[-1])
-            found += [_row(head, newest, step, (len(mine), len(passed)), notes) for step in _restores(newest)]
+            rows += [_row(head, newest, step, (len(mine), len(passed)), notes) for step in _restores(newest)]
         elif mine:
             untried = all(record.verdict == Verdict.NOT_RUN for record in mine)
             notes = ("it was not run here" if untried else "no rehearsal of the period passed",)
-            found.append(RehearsedRow(*head, "", "", len(mine), 0, "", "", None, None, None, None, "", notes))
-    return found
+            rows.append(RehearsedRow(*head, "", "", len(mine), 0, "", "", None, None, None, None, "", notes))
+    return rows
 
 
 def longest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:

@@ -55,12 +55,12 @@ def missed(rows: Iterable[MissedRow], known: Sequence[Retirement], period: Perio
     return [row for row in ended if not row.retired or period.touches(row.since, row.until)]
 
 
-def _missed(row: MissedRow, one: Retirement | None) -> list[MissedRow]:
-    if one is None or row.until or row.kind == NOT_BEGUN:
+def _missed(row: MissedRow, retirement: Retirement | None) -> list[MissedRow]:
+    if retirement is None or row.until or row.kind == NOT_BEGUN:
         return [row]
-    if row.kind == NEVER_RAN or one.at <= row.since:
+    if row.kind == NEVER_RAN or retirement.at <= row.since:
         return []
-    return [replace(row, until=one.at, retired=True)]
+    return [replace(row, until=retirement.at, retired=True)]
 
 
 def coverage(rows: Iterable[CoverageRow], known: Sequence[Retirement]) -> list[CoverageRow]:
@@ -69,11 +69,11 @@ def coverage(rows: Iterable[CoverageRow], known: Sequence[Retirement]) -> list[C
     return [_covered(row, covering(known, "", row.environment)) for row in rows]
 
 
-def _covered(row: CoverageRow, one: Retirement | None) -> CoverageRow:
-    if one is None:
+def _covered(row: CoverageRow, retirement: Retirement | None) -> CoverageRow:
+    if retirement is None:
         return row
     cells = tuple(replace(cell, last=LEFT_OUT) if cell.last == NO_RUN else cell for cell in row.cells)
-    return replace(row, cells=cells, gaps=(), left_out=one.said, backup_of="", retired=True)
+    return replace(row, cells=cells, gaps=(), left_out=retirement.said, backup_of="", retired=True)
 
 
 def proven(rows: Iterable[ProvenRow], known: Sequence[Retirement]) -> list[ProvenRow]:
@@ -81,9 +81,9 @@ def proven(rows: Iterable[ProvenRow], known: Sequence[Retirement]) -> list[Prove
     otherwise it gets a note about the retirement."""
     kept = []
     for row in rows:
-        one = covering(known, row.drill, row.environment)
-        if one is None:
+        retirement = covering(known, row.drill, row.environment)
+        if retirement is None:
             kept.append(row)
         elif row.newest_run:
-            kept.append(replace(row, notes=(*row.notes, one.said)))
+            kept.append(replace(row, notes=(*row.notes, retirement.said)))
     return kept

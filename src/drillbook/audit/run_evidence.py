@@ -69,8 +69,8 @@ def _sources(record: Record) -> dict[str, str]:
     """Find the steps of the plan's restore phase that restore a backup. Return the name of each step's backup, with the id
     of the step as the key.
     """
-    found = {step["id"]: step["params"].get("from") for step in planned_steps(record)}
-    return {step: name for step, name in found.items() if step.startswith("restore.") and isinstance(name, str)}
+    backups = {step["id"]: step["params"].get("from") for step in planned_steps(record)}
+    return {step: name for step, name in backups.items() if step.startswith("restore.") and isinstance(name, str)}
 
 
 def compared(record: Record) -> bool:
@@ -128,14 +128,14 @@ def _same_service(record: Record, proof: StepResult, restores: Sequence[StepResu
 
 def _services(record: Record) -> dict[str, str]:
     """Return the name of the service that each step of the plan works on or restores. The key is the id of the step."""
-    found = {}
+    service_by_step = {}
     for step in planned_steps(record):
         params = step["params"]
         restores = params.get("restores")
         name = params.get("service") or (restores.get("service") if isinstance(restores, dict) else None)
         if isinstance(name, str) and name and "{{" not in name:
-            found[step["id"]] = name
-    return found
+            service_by_step[step["id"]] = name
+    return service_by_step
 
 
 def _proves_content(step: StepResult) -> bool:

@@ -40,7 +40,7 @@ class Place(Protocol):
 
 def named(row: Place, rows: Sequence[Place]) -> str:
     """Return the name of a service, with its environment if ``rows`` have several environments."""
-    return f"{row.service} in {row.environment}" if len({one.environment for one in rows}) > 1 else row.service
+    return f"{row.service} in {row.environment}" if len({place.environment for place in rows}) > 1 else row.service
 
 
 def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
@@ -48,11 +48,11 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 
     The inventory states the reason for the exemption.
     """
-    found: dict[str, list[str]] = {}
+    names_by_reason: dict[str, list[str]] = {}
     for row in covered:
         if row.left_out and not row.runs:
-            found.setdefault(row.left_out, []).append(named(row, covered))
-    return sorted(found.items())
+            names_by_reason.setdefault(row.left_out, []).append(named(row, covered))
+    return sorted(names_by_reason.items())
 
 
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -62,10 +62,10 @@ def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tu
     service, the text is empty.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
-    found: dict[str, list[str]] = {}
+    names_by_text: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(texts.get(name, ""), []).append(name)
-    return sorted(found.items())
+        names_by_text.setdefault(texts.get(name, ""), []).append(name)
+    return sorted(names_by_text.items())
 
 
 def evidence_of(row: CoverageRow) -> str:
@@ -92,10 +92,10 @@ def sentence(covered: Sequence[CoverageRow]) -> str:
 
 def service_counts(covered: Sequence[CoverageRow]) -> dict[str, int]:
     """Return the number of services by their state at the end of the period. Each service is counted once."""
-    found = dict.fromkeys((RECOVERED, LAPSED, EXAMINED, UNPROVEN, NOT_RUN, UNDRILLED, EXEMPT), 0)
+    counts = dict.fromkeys((RECOVERED, LAPSED, EXAMINED, UNPROVEN, NOT_RUN, UNDRILLED, EXEMPT), 0)
     for row in covered:
-        found[_state(row)] += 1
-    return found
+        counts[_state(row)] += 1
+    return counts
 
 
 def _state(row: CoverageRow) -> str:

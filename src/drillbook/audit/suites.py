@@ -74,10 +74,10 @@ def _suite(reports: Path, folder: str) -> Suite:
 
 def _result(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / RESULT).read_bytes())
+        content = json.loads((folder / RESULT).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def missing_runs(suites: Iterable[Suite], records: Sequence[Record]) -> Iterator[Problem]:

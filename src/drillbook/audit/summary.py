@@ -149,11 +149,11 @@ class ServiceRow:
 
 def render(audit: Audit, reports_path: str = "..") -> str:
     """Render the summary as the page ``summary.html``. ``reports_path``: path from the page's folder to the folder of runs."""
-    rows, found = service_rows(audit), list(alerts(audit))
+    rows, warnings = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = exempt_list.of(audit.coverage)
     legend = remarks.legend(row.marks for row in drilled)
-    shown, chosen = _fit(audit, rows, found, legend, exempt.sentence)
+    shown, chosen = _fit(audit, rows, warnings, legend, exempt.sentence)
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -180,7 +180,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             exempt=exempt,
             alerts=shown,
             hrefs=run_rows.hrefs(audit.runs, reports_path),
-            more_alerts=len(found) - len(shown),
+            more_alerts=len(warnings) - len(shown),
         )
     )
 
@@ -190,15 +190,15 @@ def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
     spans = [
         (clock.key.upper(), f"{clock.span[:1].upper()}{clock.span[1:]}.") for clock in CLOCKS if clock.key in ("rto", "rpo")
     ]
-    found = [*rules(rows), ("State", STATE_NOTE), *spans, ("Figures", FIGURES_NOTE)]
+    definitions = [*rules(rows), ("State", STATE_NOTE), *spans, ("Figures", FIGURES_NOTE)]
     drilled = [row for row in rows if row.state != NEVER]
-    found += [("Detection", PROBE_NOTE)] if any(row.probed for row in drilled) else []
-    found += [("Rehearsed", REHEARSED_NOTE)] if any(row.rehearsed for row in drilled) else []
-    return found if rows else []
+    definitions += [("Detection", PROBE_NOTE)] if any(row.probed for row in drilled) else []
+    definitions += [("Rehearsed", REHEARSED_NOTE)] if any(row.rehearsed for row in drilled) else []
+    return definitions if rows else []
 
 
 def _fit(
-    audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert], legend: str, exempt: str
+    audit: Audit, rows: Sequence[ServiceRow], warnings: Sequence[Alert], legend: str, exempt: str
 ) -> tuple[list[Alert], Layout]:
     """Return the alerts that fit on the printed page, and the layout of the table. ``legend``, ``exempt``: texts below it."""
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
@@ -208,7 +208,7 @@ def _fit(
     notes = sum(NOTE.height(text) + 4 for text in (legend, exempt) if text)
     room -= notes + sum(TERM.height(text) + 1 for _, text in terms(rows))
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
-    texts = [replace(alert, text=shortened(alert.text, MOST_LETTERS)) for alert in found]
+    texts = [replace(alert, text=shortened(alert.text, MOST_LETTERS)) for alert in warnings]
     choices = [list(leading(texts, number)[0]) for number in range(LEAST_ALERTS, MOST_ALERTS + 1)]
     heights = [alerts_height([str(alert) for alert in shown]) for shown in choices]
     sizes = [_size(row, rows) for row in drilled]
@@ -222,12 +222,15 @@ def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
     each figure, has lines of its own.
     """
     goals = (("rto", row.rto, row.restored, ()), ("rpo", row.rpo, row.would_lose, row.losses))
-    unmet = [[f"? {one.lacking}" for one in row.unmet if one.key == key] for key, _, _, _ in goals]
+    unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]
     return row_size(
         (row.service, row.environment),
         3 if row.reserved or row.beside else 2,
-        [[*one, *_figure(goal), *lost, more] for one, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
-        [[*(() if goal else one[:1]), *_figure(goal), *lost] for one, (_, goal, _, lost) in zip(unmet, goals, strict=True)],
+        [[*lacks, *_figure(goal), *lost, more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
+        [
+            [*(() if goal else lacks[:1]), *_figure(goal), *lost]
+            for lacks, (_, goal, _, lost) in zip(unmet, goals, strict=True)
+        ],
         f"{services.named(row, rows)}: {row.line}",
     )
 
@@ -246,13 +249,13 @@ def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
     """Group the services by rank, from the worst to the best. Each group has a title with the number of its services, and
     their names.
     """
-    groups = [(rank, list(found)) for rank, found in groupby(rows, key=lambda row: row.rank)]
+    groups = [(rank, list(members)) for rank, members in groupby(rows, key=lambda row: row.rank)]
     return [
         (
-            f"{TITLES[rank]} ({count(len(found), 'more service')})",
-            ", ".join(shortened(services.named(row, rows), MOST_NAME) for row in found),
+            f"{TITLES[rank]} ({count(len(members), 'more service')})",
+            ", ".join(shortened(services.named(row, rows), MOST_NAME) for row in members),
         )
-        for rank, found in groups
+        for rank, members in groups
     ]
 
 
@@ -288,11 +291,12 @@ def standing(rows: Sequence[ServiceRow]) -> str:
     """Return the number of services in each group, from the best to the worst, with their names. Each service is in one
     group.
     """
-    found: dict[str, list[str]] = {NAMES[Group.PROVEN]: []}
+    names_by_group: dict[str, list[str]] = {NAMES[Group.PROVEN]: []}
     for row in sorted(rows, key=lambda row: (-row.rank, row.state == NEVER)):
-        found.setdefault(_standing(row), []).append(services.named(row, rows))
+        names_by_group.setdefault(_standing(row), []).append(services.named(row, rows))
     parts = (
-        f"{title} {len(names)}" + (f" ({open_findings.named(names)})" if names else "") for title, names in found.items()
+        f"{title} {len(names)}" + (f" ({open_findings.named(names)})" if names else "")
+        for title, names in names_by_group.items()
     )
     return " \N{MIDDLE DOT} ".join(parts) if rows else ""
 
@@ -315,34 +319,34 @@ def service_rows(audit: Audit) -> list[ServiceRow]:
 
 def never_drilled(rows: Sequence[ServiceRow]) -> tuple[int, str]:
     """Return the number and the names of the services that no run drilled. One row of the page shows them all."""
-    found = [row for row in rows if row.state == NEVER]
-    return len(found), ", ".join(shortened(services.named(row, rows), MOST_NAME) for row in found)
+    undrilled = [row for row in rows if row.state == NEVER]
+    return len(undrilled), ", ".join(shortened(services.named(row, rows), MOST_NAME) for row in undrilled)
 
 
-def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
-    key = (one.environment, one.service)
+def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
+    key = (covered.environment, covered.service)
     newest = deciding(run for run in audit.runs if (run.environment, run.service) == key)
-    cells = [cell.last for cell in one.cells if cell.runs]
+    cells = [cell.last for cell in covered.cells if cell.runs]
     worst = max(newest.values(), key=lambda run: (badness(run.verdict), run.started), default=None)
     goals = [row for row in audit.proven if (row.environment, row.service) == key]
     counted = [row for row in goals if not row.by_probe]
     state = worst.verdict if worst else cells[-1] if cells else NEVER
-    seen = [row for row in each_open(audit.findings) if row.environment == one.environment and row.drill in newest]
+    seen = [row for row in each_open(audit.findings) if row.environment == covered.environment and row.drill in newest]
     return ServiceRow(
-        service=one.service,
-        environment=one.environment,
+        service=covered.service,
+        environment=covered.environment,
         state=state,
         at=worst.started[:10] if worst else "",
-        passed=one.passed,
-        runs=one.runs,
-        recovered=one.recovered,
+        passed=covered.passed,
+        runs=covered.runs,
+        recovered=covered.recovered,
         proven=sum(row.proven for row in counted),
         reserved=sum(row.reserved for row in goals),
         objectives=len(counted),
         rto=_longest(goals, "rto"),
         rpo=(rpo := _longest(goals, "rpo")),
         keys=frozenset(row.key for row in goals),
-        keeps_data=one.keeps_data,
+        keeps_data=covered.keeps_data,
         beside=open_findings.beside(state, seen),
         unmet=tuple(row for row in goals if not row.met),
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
@@ -357,5 +361,5 @@ def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
 
     Returns None when no objective ``key`` was met.
     """
-    found = [row for row in goals if row.key == key and row.met and row.measured_s is not None]
-    return max(found, key=lambda row: row.measured_s or 0.0, default=None)
+    met = [row for row in goals if row.key == key and row.met and row.measured_s is not None]
+    return max(met, key=lambda row: row.measured_s or 0.0, default=None)

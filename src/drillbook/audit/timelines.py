@@ -88,10 +88,10 @@ class Known:
         for record in sorted(self.records, key=lambda record: (record.started or "", record.name)):
             drills.setdefault((record.environment, record.drill), []).append(record)
         suites: dict[tuple[str, str], list[Suite]] = {}
-        for suite in sorted(self.suites, key=lambda one: one.began):
+        for suite in sorted(self.suites, key=lambda recorded: recorded.began):
             suites.setdefault((suite.environment, suite.name), []).append(suite)
-        found = [self._of_drill(*key, group) for key, group in drills.items()]
-        return [*found, *(self._of_suite(*key, group) for key, group in suites.items() if key[0])]
+        of_drills = [self._of_drill(*key, group) for key, group in drills.items()]
+        return [*of_drills, *(self._of_suite(*key, group) for key, group in suites.items() if key[0])]
 
     def _of_drill(self, environment: str, name: str, group: Sequence[Record]) -> Timeline:
         runs = tuple(
@@ -120,13 +120,13 @@ class Known:
         drills = frozenset(record.drill for record in inner)
         return Timeline(environment, name, runs, terms, drills, True, services, self._gone(environment, name, terms))
 
-    def _terms(self, environment: str, name: str, found: list[Term]) -> Terms:
+    def _terms(self, environment: str, name: str, terms: list[Term]) -> Terms:
         """Return the schedules of a drill or suite: those in the record, and that in its file if the files are known.
-        ``found``: schedules that its runs recorded."""
-        found = [*found, *recorded_schedules.of_entries(self.entries, name, environment)]
-        recorded = tuple(sorted(found, key=lambda term: term.since))
-        one = self.wanted.get(name)
-        if not self.wanted or (one and one.broken):
+        ``terms``: schedules that its runs recorded."""
+        terms = [*terms, *recorded_schedules.of_entries(self.entries, name, environment)]
+        recorded = tuple(sorted(terms, key=lambda term: term.since))
+        schedule = self.wanted.get(name)
+        if not self.wanted or (schedule and schedule.broken):
             return Terms(recorded)
         return Terms(recorded, self._today(environment, name), self.end if self.present else None)
 
@@ -134,8 +134,8 @@ class Known:
         return recorded_schedules.present(self.wanted.get(name), environment)
 
     def _gone(self, environment: str, name: str, terms: Terms) -> datetime | None:
-        one = self.wanted.get(name)
-        if not self.wanted or (one and recorded_schedules.may_run(one, environment)):
+        schedule = self.wanted.get(name)
+        if not self.wanted or (schedule and recorded_schedules.may_run(schedule, environment)):
             return None
         noted = [entry for entry in self.entries if entry.kind == SCHEDULE and entry.subject == (name, environment)]
         if noted and noted[-1].schedule is None and terms.recorded[-1].since == moment(noted[-1].at):
@@ -144,7 +144,7 @@ class Known:
 
     def proofs(self) -> dict[tuple[str, str], list[Record]]:
         """Return the runs that proved a restore, oldest first, by environment and service."""
-        found: dict[tuple[str, str], list[Record]] = {}
+        proofs_by_service: dict[tuple[str, str], list[Record]] = {}
         for record in sorted(self.records, key=lambda record: (record.started or "", record.name)):
             if (
                 record.result
@@ -152,8 +152,8 @@ class Known:
                 and moment(record.started or "")
                 and Outcome.of(record.result, record.verdict).proven
             ):
-                found.setdefault((record.environment, record.service), []).append(record)
-        return found
+                proofs_by_service.setdefault((record.environment, record.service), []).append(record)
+        return proofs_by_service
 
     def service(self, timelines: Sequence[Timeline], key: tuple[str, str], proofs: Sequence[Record]) -> Service:
         """Return one service with its proofs, its drills and its suites. ``key``: environment and name of the service."""
@@ -175,7 +175,7 @@ class Known:
         if self.present and at >= self.end and self.services is not None:
             return self.services.get(key) is False
         plans = self._plans(key[0])
-        before = plans[: bisect_right(plans, at, key=lambda one: one[0])]
+        before = plans[: bisect_right(plans, at, key=lambda plan: plan[0])]
         newest = next((services[key[1]] for _, services in reversed(before) if key[1] in services), None)
         return not estate.exempt(newest)
 
@@ -187,8 +187,8 @@ class Known:
     def _plans(self, environment: str) -> list[tuple[datetime, dict[str, object]]]:
         if environment not in self.plans:
             mine = [record for record in self.records if record.environment == environment and record.plan]
-            found = [(at, dict(planned_services(record))) for record in mine if (at := moment(record.started or ""))]
-            self.plans[environment] = sorted(found, key=lambda one: one[0])
+            dated_plans = [(at, dict(planned_services(record))) for record in mine if (at := moment(record.started or ""))]
+            self.plans[environment] = sorted(dated_plans, key=lambda plan: plan[0])
         return self.plans[environment]
 
 

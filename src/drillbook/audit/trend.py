@@ -85,14 +85,14 @@ class _Frame:
 
 def plots(runs: Sequence[Record], period: Period) -> list[Plot]:
     """Make charts of RTO and RPO for every drill that has set these objectives in the period."""
-    found = []
+    charts = []
     for (environment, _, drill), mine in by_drill(run for run in runs if run.started).items():
-        found += [
+        charts += [
             _plot(environment, drill, key, kept, period)
             for key in KEYS
             if (kept := [record for record in mine if key in targets_of(record)])
         ]
-    return found
+    return charts
 
 
 def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period: Period) -> Plot:
@@ -168,14 +168,14 @@ def _lines(days: Sequence[date], points: Sequence[Point]) -> tuple[str, ...]:
     by_day: dict[date, list[Point]] = {}
     for day, point in zip(days, points, strict=True):
         by_day.setdefault(day, []).append(point)
-    found: list[list[str]] = [[]]
+    lines: list[list[str]] = [[]]
     for mine in by_day.values():
         if counted := [point for point in mine if point.kind in ("met", "missed")]:
             worst = min(counted, key=lambda point: point.y)
-            found[-1].append(f"{worst.x:.1f},{worst.y:.1f}")
+            lines[-1].append(f"{worst.x:.1f},{worst.y:.1f}")
         else:
-            found.append([])
-    return tuple(" ".join(line) for line in found if len(line) > 1)
+            lines.append([])
+    return tuple(" ".join(line) for line in lines if len(line) > 1)
 
 
 def _target(runs: Sequence[Record], targets: Sequence[float], frame: _Frame) -> str:
@@ -201,21 +201,21 @@ def _nice(about: float) -> float:
 
 def _y_ticks(frame: _Frame) -> tuple[Tick, ...]:
     step = _nice(frame.top / 3)
-    found = [number * step for number in range(math.floor(frame.top / step + 1e-6) + 1)]
-    return tuple(Tick(frame.y(value), seconds(value, None if value < 60 else 0), "end") for value in found)
+    values = [number * step for number in range(math.floor(frame.top / step + 1e-6) + 1)]
+    return tuple(Tick(frame.y(value), seconds(value, None if value < 60 else 0), "end") for value in values)
 
 
 def _x_ticks(frame: _Frame) -> tuple[Tick, ...]:
     """Return ticks at the starts of months, quarters or years. The number of ticks is limited, so that the labels do
     not overlap.
     """
-    found: list[Tick] = []
+    ticks: list[Tick] = []
     free = 0.0
     for span in frame.period.spans():
         x = frame.x(datetime(span.first.year, span.first.month, span.first.day, tzinfo=frame.period.begin.tzinfo))
         width = text_width(span.label)
         left = min(max(x, LEFT), WIDTH - width)
         if left >= free and x + width <= WIDTH:
-            found.append(Tick(left, span.label, "start"))
+            ticks.append(Tick(left, span.label, "start"))
             free = left + width + 10
-    return tuple(found)
+    return tuple(ticks)

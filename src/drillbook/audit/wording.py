@@ -181,12 +181,12 @@ def _named(rows: Sequence[AbsentRow]) -> Iterator[str]:
         yield f"Missing: {'; '.join(texts)}{more}."
 
 
-def proven_counts(found: Sequence[ProvenRow]) -> str:
+def proven_counts(goals: Sequence[ProvenRow]) -> str:
     """Return sentences with the number of objectives in each state: proven, met with a reservation, missed, not proven.
 
     Detections by the drill's own probe are counted apart.
     """
-    counted, probed = ([row for row in found if row.by_probe is known] for known in (False, True))
+    counted, probed = ([row for row in goals if row.by_probe is known] for known in (False, True))
     states = Counter(row.state for row in counted)
     parts = [f"{states[MET]} of {count(len(counted), 'objective')} proven"] if counted else []
     parts += [f"{states[remarks.RESERVED]} more {remarks.RESERVED}"] if states[remarks.RESERVED] else []
@@ -195,10 +195,10 @@ def proven_counts(found: Sequence[ProvenRow]) -> str:
     return f"{text} {_probed(probed)}".strip() if probed else text
 
 
-def _probed(found: Sequence[ProvenRow]) -> str:
+def _probed(goals: Sequence[ProvenRow]) -> str:
     """Return sentences with the number of detections by the drill's own probe in each state."""
-    states = Counter(row.state for row in found)
-    parts = [f"{states[MET]} of {len(found)} met"]
+    states = Counter(row.state for row in goals)
+    parts = [f"{states[MET]} of {len(goals)} met"]
     parts += [f"{states[state]} {state}" for state in (MISSED, NOT_PROVEN) if states[state]]
     return f"{PROBE_DETECTION}: {', '.join(parts)}. {remarks.APART}"
 
@@ -270,13 +270,13 @@ def assurance(audit: Audit, most: int | None = None) -> list[str]:
     if not known.checked:
         return ["Signatures and anchors were not examined."]
     runs: dict[str, list[str]] = {}
-    for one in (text for text in known.unvouched if text not in known.unread):
-        run, _, reason = one.partition(": ")
+    for unvouched in (text for text in known.unvouched if text not in known.unread):
+        run, _, reason = unvouched.partition(": ")
         runs.setdefault(reason, []).append(run)
     suites = {folder.rpartition("/")[2] for folder in audit.suites}
-    found = [f"No trusted signature: {_names(names, suites, most)}: {reason}" for reason, names in runs.items()]
-    found += [f"Anchors that could not be read: {text}" for text in known.unread]
-    return found if known.compared else [*found, NO_ANCHOR]
+    reasons = [f"No trusted signature: {_names(names, suites, most)}: {reason}" for reason, names in runs.items()]
+    reasons += [f"Anchors that could not be read: {text}" for text in known.unread]
+    return reasons if known.compared else [*reasons, NO_ANCHOR]
 
 
 def _names(names: Sequence[str], suites: Container[str], most: int | None) -> str:
@@ -305,12 +305,12 @@ def since(row: MissedRow) -> str:
 def never_passed(audit: Audit) -> str:
     """Return a sentence about the drills that have never passed and whose failed runs are listed in another section."""
     shown = audit.missed_beside_failures
-    found: dict[bool, list[str]] = {}
+    drills: dict[bool, list[str]] = {}
     for row in (row for row in audit.missed if row not in shown):
         untried = audit.failing[row.environment, row.drill].verdict == Verdict.NOT_RUN
-        found.setdefault(untried, []).append(row.drill)
+        drills.setdefault(untried, []).append(row.drill)
     heads = {False: "Never passed", True: "Not run here, and never passed"}
-    texts = [f"{head}: {open_findings.named(found[untried])}." for untried, head in heads.items() if untried in found]
+    texts = [f"{head}: {open_findings.named(drills[untried])}." for untried, head in heads.items() if untried in drills]
     return " ".join([*texts, f"See {TITLES['not-passed']!r}."]) if texts else ""
 
 
@@ -335,11 +335,11 @@ def none_overdue(audit: Audit) -> str:
         return f"By the recorded schedules, no {other}drill and no proof of a service was overdue in this period."
     suites = len({row.drill for row in never if row.suite})
     drills = len({row.drill for row in never if not row.suite})
-    one = drills + suites == 1
+    single = drills + suites == 1
     return (
         f"By the recorded schedules, no {other}drill that has run and no proof of a service was overdue in this period; but "
-        f"{kinds_of(drills, suites)} with a schedule never ran, so {'it is' if one else 'they are'} due now "
-        f"(`{NEUTRAL} drill.due` lists {'it' if one else 'them'})."
+        f"{kinds_of(drills, suites)} with a schedule never ran, so {'it is' if single else 'they are'} due now "
+        f"(`{NEUTRAL} drill.due` lists {'it' if single else 'them'})."
     )
 
 

@@ -70,15 +70,15 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 
     This time replaces the detection time of the probes. If the drill expects no alert, the detection time of the probes stays.
     """
-    found = None if disruption is None else detection.by_alert(own, plan, disruption)
-    if found is None or disruption is None:
+    detected = None if disruption is None else detection.by_alert(own, plan, disruption)
+    if detected is None or disruption is None:
         return
     result.unmeasured.pop("detection_s", None)
-    figure = Figure(found.seconds, found.error, found.reason, found.missed)
+    figure = Figure(detected.seconds, detected.error, detected.reason, detected.missed)
     asked = max((event.clock for event in own if isinstance(event.what, AlertFiring | AlertReceived)), default=result.end)
     result.objectives["detect"] = figure = result.keep("detection_s", figure, (disruption, asked))
-    if figure.seconds is not None and found.seconds is not None:
-        result.marks["alerted"] = disruption + found.seconds
+    if figure.seconds is not None and detected.seconds is not None:
+        result.marks["alerted"] = disruption + detected.seconds
 
 
 def _by_state(result: Figures) -> None:
@@ -88,7 +88,7 @@ def _by_state(result: Figures) -> None:
     injected, a reason replaces all figures of the disruption.
     """
     if not any(fault.injection is Injection.INJECTED for fault in result.faults):
-        result.findings = [one for one in result.findings if one.code != "no-outage-seen"]
+        result.findings = [problem for problem in result.findings if problem.code != "no-outage-seen"]
     why = faultstate.withheld(result.faults)
     if not why:
         return

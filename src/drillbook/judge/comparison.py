@@ -157,13 +157,13 @@ def _steps(steps: Sequence[ComparedStep | StepResult]) -> dict[Key, ComparedStep
 
     Ids are not compared, because the id of a step changes when another step is added before it.
     """
-    found: dict[Key, ComparedStep | StepResult] = {}
+    step_by_key: dict[Key, ComparedStep | StepResult] = {}
     counts: dict[tuple[str, str, str], int] = {}
     for step in steps:
         place = (step.id.partition(".")[0], step.action, step.host)
         counts[place] = counts.get(place, 0) + 1
-        found[(*place, counts[place])] = step
-    return found
+        step_by_key[(*place, counts[place])] = step
+    return step_by_key
 
 
 def _told(step: ComparedStep | StepResult) -> str:
@@ -176,7 +176,9 @@ def _paced(
     """Return the steps that were slower, or faster, than in every earlier run in which they succeeded."""
     for key, step in present.items():
         known = [
-            one[key].seconds for one in earlier if key in one and one[key].status == "done" and one[key].seconds is not None
+            steps[key].seconds
+            for steps in earlier
+            if key in steps and steps[key].status == "done" and steps[key].seconds is not None
         ]
         past = [value for value in known if value is not None]
         if step.status != "done" or step.seconds is None or not past:

@@ -47,8 +47,10 @@ def by_alert(events: Sequence[Event], plan: Plan, disruption: float) -> Detected
     if not steps:
         return None
     each = [_of(events, step, disruption) for step in steps]
-    doubtful = [one for one in each if one.missed] or [one for one in each if one.seconds is None]
-    return doubtful[0] if doubtful else max(each, key=lambda one: one.seconds or 0.0)
+    doubtful = [detected for detected in each if detected.missed] or [
+        detected for detected in each if detected.seconds is None
+    ]
+    return doubtful[0] if doubtful else max(each, key=lambda detected: detected.seconds or 0.0)
 
 
 def _of(events: Sequence[Event], step: PlannedStep, disruption: float) -> Detected:

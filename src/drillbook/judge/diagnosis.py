@@ -20,10 +20,10 @@ def diagnosis(events: Sequence[Event], plan: Plan) -> DiagnosisResult | None:
     if planned is None:
         return None
     expected, service = str(planned.params.get("cause", "")), str(planned.params.get("service", ""))
-    found = last((event for event in events if event.step == planned.id), Diagnosed)
-    if found is None:
+    recorded = last((event for event in events if event.step == planned.id), Diagnosed)
+    if recorded is None:
         return DiagnosisResult(service=service, expected=expected, found=None, correct=False, seconds=None, error_s=None)
-    what = found[1]
+    what = recorded[1]
     return DiagnosisResult(
         service=service,
         expected=what.expected,

@@ -33,11 +33,11 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 
     ``folders``: folders of these runs. Each size is a ``Point`` as JSON. Unreadable journals and unfinished runs are skipped.
     """
-    found: list[Point] = []
+    sizes: list[Point] = []
     for folder in [folder for folder in folders if _contains(folder, ACTION)][-MOST_RUNS:]:
         if view := _finished(folder, plan):
-            found += points(view.result)
-    return [point.model_dump(mode="json") for point in found]
+            sizes += points(view.result)
+    return [point.model_dump(mode="json") for point in sizes]
 
 
 def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, History] | None = None) -> list[dict[str, Any]]:
@@ -48,16 +48,16 @@ def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, Hist
 
     ``readings``: content of journals that were read already. The key is the folder of the run.
     """
-    found: list[Result] = []
+    results: list[Result] = []
     left = MOST_BYTES
     for folder in reversed([folder for folder in folders if _drill_of(folder) == plan.drill]):
         left -= _size(folder)
-        if left < 0 or len(found) == MOST_COMPARED:
+        if left < 0 or len(results) == MOST_COMPARED:
             break
         view = _finished(folder, plan, (readings or {}).get(folder))
         if view and view.result.verdict not in (Verdict.REFUSED, Verdict.NOT_RUN):
-            found.append(view.result)
-    return comparison.as_entries(found)
+            results.append(view.result)
+    return comparison.as_entries(results)
 
 
 def _drill_of(folder: Path) -> str:

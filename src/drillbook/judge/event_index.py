@@ -21,5 +21,5 @@ def by_step(events: Sequence[Event]) -> dict[str, dict[str | None, list[Event]]]
 
 def merged(lists: Sequence[Sequence[Event]]) -> list[Event]:
     """Return the events of several ``lists`` as one list, in the order of the journal."""
-    full = [one for one in lists if one]
+    full = [events for events in lists if events]
     return list(full[0]) if len(full) == 1 else sorted(chain.from_iterable(full), key=lambda event: event.seq)

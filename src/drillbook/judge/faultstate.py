@@ -25,7 +25,7 @@ def faults(
 
     ``own``: the events before the first recovery of the run.
     """
-    left = {(one.step, one.host) for one in residue}
+    left = {(change.step, change.host) for change in residue}
     open_ = "closed" if contents(events, ResidueSettled) else "residue"
     mine = by_step(own)
     undone = {what.intent: what for what in contents(events, Undone)}
@@ -101,23 +101,23 @@ def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
     return f"put back: {message}" if message in (GONE, UNDONE) else message
 
 
-def begun(found: Sequence[FaultResult]) -> float | None:
+def begun(states: Sequence[FaultResult]) -> float | None:
     """Return the time on the run's clock at which the first fault began. Returns None when there was no fault.
 
     Faults that are proven to have changed nothing do not count.
     """
     return min(
-        (fault.since_s for fault in found if fault.since_s is not None and fault.injection is not Injection.NEVER),
+        (fault.since_s for fault in states if fault.since_s is not None and fault.injection is not Injection.NEVER),
         default=None,
     )
 
 
-def withheld(found: Sequence[FaultResult]) -> str:
+def withheld(states: Sequence[FaultResult]) -> str:
     """Return the reason why the run has no figures of a disruption.
 
     The reason is empty when a fault was injected, even if the injection is not proven.
     """
-    if any(fault.injection in _HAPPENED for fault in found):
+    if any(fault.injection in _HAPPENED for fault in states):
         return ""
-    unknown = next((fault for fault in found if fault.injection is Injection.UNKNOWN), None)
+    unknown = next((fault for fault in states if fault.injection is Injection.UNKNOWN), None)
     return unknown.why if unknown else "no fault was injected"

@@ -92,9 +92,9 @@ def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
     """
     told = [(event.clock, what.slept_s) for event, what in each(events, Stamped) if what.slept_s is not None]
     return tuple(
-        Sleep(one[0], following[0], following[1] - one[1])
-        for one, following in pairwise(told)
-        if following[1] - one[1] > SLEEP_S
+        Sleep(stamp[0], following[0], following[1] - stamp[1])
+        for stamp, following in pairwise(told)
+        if following[1] - stamp[1] > SLEEP_S
     )
 
 

@@ -35,45 +35,45 @@ def findings(
 
     ``left``: the changes that could not be undone; ``views``: all steps of the run.
     """
-    found = _unproven(events, figures.faults)
+    problems = _unproven(events, figures.faults)
     left_out = {step.id for step in plan.phase("verify")}
     for event in of_kinds(events, Skipped, Failed, RunEndedEarly, Done):
         match event.what:
             case Skipped(why=why) if event.step in left_out and why.startswith("when: "):
-                found.append(finding("verification-skipped", step=event.step, measured=why))
+                problems.append(finding("verification-skipped", step=event.step, measured=why))
             case Failed() as what:
-                found += _of_failure(event, what)
+                problems += _of_failure(event, what)
             case RunEndedEarly() as what:
-                found += _of_early_end(what)
+                problems += _of_early_end(what)
             case Done(facts={"findings": told}):
                 place = {"step": event.step, "host": event.host}
-                found += [Finding.model_validate(one).model_copy(update=place) for one in told]
-    found += figures.findings
-    found += shortfall.findings([view.result for view in views])
-    found += notes.findings(events, found)
-    found = [_with_cause(one, events) for one in found]
+                problems += [Finding.model_validate(fields).model_copy(update=place) for fields in told]
+    problems += figures.findings
+    problems += shortfall.findings([view.result for view in views])
+    problems += notes.findings(events, problems)
+    problems = [_with_cause(problem, events) for problem in problems]
     # A run that ended before the disruption has one finding with the reason, not a finding for every objective.
     told = "disruption" not in figures.marks and bool(contents(events, RunEndedEarly))
-    found += [] if told else _of_objectives(objectives)
-    found += _of_residue(left, views, finished=bool(contents(events, RunFinished)))
+    problems += [] if told else _of_objectives(objectives)
+    problems += _of_residue(left, views, finished=bool(contents(events, RunFinished)))
     order = ["critical", "high", "medium", "low"]
-    return sorted(found, key=lambda one: order.index(one.severity))
+    return sorted(problems, key=lambda problem: order.index(problem.severity))
 
 
 def _of_residue(left: Sequence[Residue], views: Sequence[StepView], *, finished: bool) -> list[Finding]:
     """Make a finding for each change that was not undone. Its title says if an undo failed, or if none was recorded."""
-    found = []
-    for one in left:
-        what = f"{one.what} on {one.host}"
-        told = finding("residue", title=what, measured=one.why, remedy=one.by_hand, step=one.step, host=one.host)
-        known = residue.tried(one, views, finished=finished)
-        found.append(told if known else told.model_copy(update={"title": f"{UNRECORDED}: {what}"}))
-    return found
+    problems = []
+    for change in left:
+        what = f"{change.what} on {change.host}"
+        told = finding("residue", title=what, measured=change.why, remedy=change.by_hand, step=change.step, host=change.host)
+        known = residue.tried(change, views, finished=finished)
+        problems.append(told if known else told.model_copy(update={"title": f"{UNRECORDED}: {what}"}))
+    return problems
 
 
 def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
     """Make a finding for each objective that was missed, or could not be verified."""
-    found = []
+    problems = []
     for key, objective in objectives.items():
         if objective.met:
             continue
@@ -83,18 +83,18 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
         elif objective.measured_s is None:
             measured = objective.reason or measured
         code = "objective-missed" if objective.met is False else "objective-not-verified"
-        found.append(finding(code, title=key.upper(), wanted=f"at most {objective.target_s:g} s", measured=measured))
-    return found
+        problems.append(finding(code, title=key.upper(), wanted=f"at most {objective.target_s:g} s", measured=measured))
+    return problems
 
 
-def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
+def _with_cause(problem: Finding, events: Sequence[Event]) -> Finding:
     """Add the last failures of the probe to a finding which says that a probe was never good, or was bad before the fault.
     Return all other findings unchanged.
     """
-    if one.code not in ("probe-never-good", "probe-bad-before") or one.measured or not one.step:
-        return one
-    return one.model_copy(
-        update={"wanted": "a good sample before the disruption", "measured": last_reasons(events, one.step)}
+    if problem.code not in ("probe-never-good", "probe-bad-before") or problem.measured or not problem.step:
+        return problem
+    return problem.model_copy(
+        update={"wanted": "a good sample before the disruption", "measured": last_reasons(events, problem.step)}
     )
 
 
@@ -115,34 +115,39 @@ def _unproven(events: Sequence[Event], faults: Sequence[FaultResult]) -> list[Fi
 
 
 def _of_early_end(what: RunEndedEarly) -> list[Finding]:
-    found = [Finding.model_validate(one) for one in what.findings]
-    return [*found, finding("aborted", measured=what.message)] if what.why == "aborted" else found
+    problems = [Finding.model_validate(fields) for fields in what.findings]
+    return [*problems, finding("aborted", measured=what.message)] if what.why == "aborted" else problems
 
 
 def _of_failure(event: Event, what: Failed) -> list[Finding]:
-    found = [Finding.model_validate(one) for one in what.findings]
+    problems = [Finding.model_validate(fields) for fields in what.findings]
     if what.allowed:
         return [finding("allowed-failure", wanted=what.allowed, measured=what.message, step=event.step, host=event.host)]
-    if not found and what.outcome != "cancelled":
-        found = [finding("step-failed", measured=what.message, step=event.step, host=event.host)]
-    return found
+    if not problems and what.outcome != "cancelled":
+        problems = [finding("step-failed", measured=what.message, step=event.step, host=event.host)]
+    return problems
 
 
-def mended(one: Finding, events: Sequence[Event]) -> Finding:
-    """Return the finding ``one``. If it says that the service did not become good again, and a later recovery undid all
+def mended(problem: Finding, events: Sequence[Event]) -> Finding:
+    """Return the finding ``problem``. If it says that the service did not become good again, and a later recovery undid all
     changes, then its title gets the time and the operator of this recovery, and its remedy is replaced. All other
     findings are returned unchanged."""
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")
-    if one.code not in gone or not isinstance(last.what, RecoveryFinished) or last.what.residue or residue.settled(events):
-        return one
+    if (
+        problem.code not in gone
+        or not isinstance(last.what, RecoveryFinished)
+        or last.what.residue
+        or residue.settled(events)
+    ):
+        return problem
     why = (
         "Find out why the run itself did not undo the faults."
         if any(contents(events, RunFinished))
         else "The run itself did not undo the faults because its controller died."
     )
     operator = [" ".join(what.operator.split()) for what in contents(events, RecoveryStarted)][-1:]
-    later = f"{one.title}; {RECOVERED} at {last.at[:19]}Z{f' by {operator[0]}' if operator else ''}"
-    return one.model_copy(
+    later = f"{problem.title}; {RECOVERED} at {last.at[:19]}Z{f' by {operator[0]}' if operator else ''}"
+    return problem.model_copy(
         update={"title": later, "remedy": f"`invoke drill.recover` undid the faults at {last.at[:19]}Z. {why}"}
     )

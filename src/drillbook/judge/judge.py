@@ -93,7 +93,7 @@ def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[s
     """
     left = residue.residue(own, plan)
     faults = faultstate.faults(own, own, plan, left)
-    others = [one for one in left if one.step not in {fault.step for fault in faults}]
+    others = [change for change in left if change.step not in {fault.step for fault in faults}]
     return {
         "finished": bool(contents(own, RunFinished)),
         "recovered": bool(contents(events, RecoveryFinished)),
@@ -107,13 +107,13 @@ def _result(
     events: Sequence[Event], own: Sequence[Event], plan: Plan, figures: Figures, views: Sequence[StepView]
 ) -> Result:
     first = opening(events)
-    left = [_undo_as_called(one, first.program) for one in residue.residue(events, plan)]
+    left = [_undo_as_called(change, first.program) for change in residue.residue(events, plan)]
     goals = objectives(plan, figures, unverified(views, own))
-    found = [
+    problems = [
         _as_called(mended(finding, events), first.program)
         for finding in findings(own, plan, figures, goals, left, views=views)
     ]
-    ending, reason = verdict(own, views, goals, found)
+    ending, reason = verdict(own, views, goals, problems)
     result = Result(
         run=first.run,
         drill=plan.drill,
@@ -135,7 +135,7 @@ def _result(
         phases=phases(own),
         steps=tuple(view.result for view in views),
         faults=figures.faults,
-        findings=tuple(found),
+        findings=tuple(problems),
         diagnosis=diagnosis.diagnosis(own, plan),
         settled=residue.settled(events),
     )

@@ -108,7 +108,7 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
     Either all events must belong to the run itself, or all to one recovery. The run and each recovery have their own
     clocks, so times of different clocks cannot be compared.
     """
-    found: list[Note] = []
+    noted: list[Note] = []
     titles: dict[tuple[str | None, str], str] = {}
     for event in of_kinds(events, *NOTED, LockReleased):
         match event.what:
@@ -121,8 +121,8 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
                 text = told(event)
         host, step = event.host or "", event.step or ""
         if text:
-            found.append(Note(at=event.clock, kind=event.kind, host=host, step=step, text=text, loud=loud(event)))
-    return tuple(found)
+            noted.append(Note(at=event.clock, kind=event.kind, host=host, step=step, text=text, loud=loud(event)))
+    return tuple(noted)
 
 
 def lease_logs(events: Sequence[Event]) -> tuple[StoredLog, ...]:
@@ -139,11 +139,11 @@ def marks(events: Sequence[Event]) -> dict[str, float]:
 
     The key of each time is the name of the mark.
     """
-    found: dict[str, float] = {}
+    time_by_mark: dict[str, float] = {}
     for event in of_kinds(events, *MARK_OF):
         if mark := MARK_OF.get(type(event.what)):
-            found.setdefault(mark, event.clock)
-    return found
+            time_by_mark.setdefault(mark, event.clock)
+    return time_by_mark
 
 
 def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]:
@@ -151,17 +151,17 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
 
     Findings whose code is in ``known`` already are left out.
     """
-    codes = {one.code for one in known}
-    found = []
+    codes = {problem.code for problem in known}
+    problems = []
     for event in of_kinds(events, *NOTED):
         host = event.host or None
         match event.what:
             case GuardTripped() as what if "guard-tripped" not in codes:
-                found.append(
+                problems.append(
                     finding("guard-tripped", wanted=what.condition, measured=what.measured, step=event.step, host=host)
                 )
             case LeaseLapsed() if "lease-lapsed" not in codes:
-                found.append(
+                problems.append(
                     finding(
                         "lease-lapsed",
                         wanted="a lease that is renewed without a gap",
@@ -171,14 +171,14 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
                     )
                 )
             case LockTaken(taken_from=before) if before and "lock-taken-over" not in codes:
-                found.append(finding("lock-taken-over", measured=told(event), host=host))
+                problems.append(finding("lock-taken-over", measured=told(event), host=host))
             case ContactMissed() as what:
-                found.append(
+                problems.append(
                     finding(
                         "contact-not-told", title=what.contact, wanted=f"notified of: {what.occasion}", measured=told(event)
                     )
                 )
-    return found
+    return problems
 
 
 def contact(what: OfContact) -> str:

@@ -133,7 +133,7 @@ def _outgrows(now: Point, line: Line | None, flat: str | None, restores: Sequenc
     per_byte = [(restore.restore_s or 0.0) / restore.bytes for restore in restores]
     rest = [max(0.0, (restore.rto_s or 0.0) - (restore.restore_s or 0.0)) for restore in restores]
     mean = sum(per_byte) / len(per_byte)
-    scatter = math.sqrt(sum((one - mean) ** 2 for one in per_byte) / (len(per_byte) - 1))
+    scatter = math.sqrt(sum((rate - mean) ** 2 for rate in per_byte) / (len(per_byte) - 1))
     error = student(len(per_byte) - 1) * scatter / math.sqrt(len(per_byte))
     size, smallest = (target - sum(rest) / len(rest)) / mean, (target - max(rest)) / (mean + error)
     surest = (target - min(rest)) / (mean - error) if mean > error else None

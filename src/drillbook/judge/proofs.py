@@ -74,22 +74,22 @@ def up_to_the_decision(newest_first: Iterable[Answer]) -> list[Answer]:
     """Return the answers that decide whether an objective is proven, oldest first. Older answers cannot change the
     decision, so they are left out.
     """
-    found = []
-    for one in newest_first:
-        found.append(one)
-        if one in (Answer.PROVED, Answer.MISSED, Answer.FAILED):
+    deciding = []
+    for run_answer in newest_first:
+        deciding.append(run_answer)
+        if run_answer in (Answer.PROVED, Answer.MISSED, Answer.FAILED):
             break
-    return found[::-1]
+    return deciding[::-1]
 
 
 def standing(answers: Iterable[Answer]) -> Standing:
     """Return the standing of an objective by ``RULE``. ``answers``: answers of the drill's runs, oldest first."""
-    found = Standing()
-    for number, one in enumerate(answers):
-        if one is Answer.PROVED:
-            found = Standing(proof=number)
-        elif one is Answer.RESERVED:
-            found = Standing(found.proof, number, found.taken_back)
-        elif one in (Answer.MISSED, Answer.FAILED):
-            found = Standing(found.proof, None, number)
-    return found
+    current = Standing()
+    for number, run_answer in enumerate(answers):
+        if run_answer is Answer.PROVED:
+            current = Standing(proof=number)
+        elif run_answer is Answer.RESERVED:
+            current = Standing(current.proof, number, current.taken_back)
+        elif run_answer in (Answer.MISSED, Answer.FAILED):
+            current = Standing(current.proof, None, number)
+    return current

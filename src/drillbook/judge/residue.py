@@ -24,7 +24,7 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
     """
     for event in reversed(events):
         if isinstance(event.what, Ended | ResidueSettled) and not _closes(event):
-            return [Residue.model_validate(one) for one in event.what.residue]
+            return [Residue.model_validate(change) for change in event.what.residue]
     return [
         Residue(
             step=intent.step.id,
@@ -73,10 +73,10 @@ def settled(events: Sequence[Event]) -> Settled | None:
     """Return the person who closed the residue, with the time and the reason of the closing. Returns None when nobody
     closed it.
     """
-    found = last(events, ResidueSettled)
-    if found is None:
+    closing = last(events, ResidueSettled)
+    if closing is None:
         return None
-    event, what = found
+    event, what = closing
     kept = next(
         (end.kept for later, end in each(events, RecoveryFinished) if later.seq > event.seq and end.kept is not None), ()
     )

@@ -71,13 +71,13 @@ def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRe
     """
     if disruption is None or not all(_before_all(record, disruption) for record in records):
         return False
-    found = [
+    losses = [
         (what.loss_s + max(0.0, disruption - event.clock), what.error_s, event.clock)
         for event, what in each(own, SourceProven)
     ]
-    if not found:
+    if not losses:
         return False
-    loss, error, clock = max(found)
+    loss, error, clock = max(losses)
     result.rpo_clock = OF_BACKUP
     result.objectives["rpo"] = result.keep("rpo_s", Figure(loss, error), (clock, disruption))
     return True

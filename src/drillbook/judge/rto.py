@@ -105,7 +105,7 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
     """
     if _verification(events) is None:
         return []
-    found = []
+    outages = []
     for record in canaries(events):
         samples = record.samples
         if not any(write.acknowledged <= disruption for write in record.acknowledged):
@@ -119,9 +119,9 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
                 )
             )
         elif outage := looks[record.probe].outage(samples, disruption):
-            found.append(outage)
-    result.findings += [_not_recovered(outage, events) for outage in found if outage.left_bad][:1]
-    return found
+            outages.append(outage)
+    result.findings += [_not_recovered(outage, events) for outage in outages if outage.left_bad][:1]
+    return outages
 
 
 def _stalled(events: Sequence[Event], looks: Mapping[str, Look]) -> list[Finding]:
@@ -185,14 +185,14 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
     wanted = "good again after the drill had undone its faults"
     if settling.interrupted:
         return finding("recovery-not-awaited", step=probe, wanted=wanted, measured=measured)
-    one = finding(
+    not_recovered = finding(
         "not-recovered",
         step=probe,
         wanted=wanted,
         measured=f"{measured}; the run waited {settling.seconds:.3f} s for a good service",
         remedy="Recover the service by hand now. Then find out why it did not recover when the faults were undone.",
     )
-    return one.model_copy(update={"title": "The service was not good again by the end of the run"})
+    return not_recovered.model_copy(update={"title": "The service was not good again by the end of the run"})
 
 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:

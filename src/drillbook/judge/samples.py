@@ -161,10 +161,10 @@ def _unheard(samples: Iterable[Sample], started: ProbeStarted, stalls: Stalls) -
 
 def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
     """Return all samples of every availability probe, in the order of their start."""
-    found: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
+    samples_by_probe: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
     for what in contents(events, ProbeSamples):
-        found[what.probe] += [Sample(*sample) for sample in what.samples]
-    return {probe: sorted(samples, key=lambda s: s.start) for probe, samples in found.items()}
+        samples_by_probe[what.probe] += [Sample(*sample) for sample in what.samples]
+    return {probe: sorted(samples, key=lambda s: s.start) for probe, samples in samples_by_probe.items()}
 
 
 def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
@@ -203,8 +203,8 @@ def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> Canar
 
 def last_written(events: Iterable[Event], probe: str) -> int:
     """Return the highest number in ``events`` that a canary tried to write. Return 0 if ``events`` contain no such number."""
-    found = [what for what in contents(events, CanaryWrites) if what.probe == probe]
-    return max((write[0] for what in found for write in (*what.acknowledged, *what.in_doubt, *what.lost)), default=0)
+    writes = [what for what in contents(events, CanaryWrites) if what.probe == probe]
+    return max((write[0] for what in writes for write in (*what.acknowledged, *what.in_doubt, *what.lost)), default=0)
 
 
 def last_reasons(events: Sequence[Event], probe: str) -> str:

@@ -101,13 +101,13 @@ def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
     """
     done = [(number, outcome) for number, outcome in enumerate(steps) if outcome.status == "done"]
     removed, restored = _by_data(done, REMOVED), _by_data(done, RESTORED)
-    found = []
+    candidates = []
     for data, back in restored.items():
         gone = removed.get(data, [])
         if len(gone) == len(back) == 1 and gone[0].what == back[0].what and gone[0].number < back[0].number:
-            found.append(Shortfall(back[0].what, gone[0].rows, back[0].rows, back[0].step))
-    found += [shortfall for _, step in done for shortfall in _replaced(step)]
-    return [shortfall for shortfall in found if shortfall.restored < shortfall.removed]
+            candidates.append(Shortfall(back[0].what, gone[0].rows, back[0].rows, back[0].step))
+    candidates += [shortfall for _, step in done for shortfall in _replaced(step)]
+    return [shortfall for shortfall in candidates if shortfall.restored < shortfall.removed]
 
 
 def counted(steps: Iterable[Outcome]) -> bool:
@@ -154,11 +154,11 @@ def _by_data(done: Iterable[tuple[int, Outcome]], fact: str) -> dict[str, list[_
     """Group the counts in ``fact`` by kind of data. A count of only a part of a table belongs to the group of the whole
     table.
     """
-    found: dict[str, list[_Count]] = {}
+    counts_by_data: dict[str, list[_Count]] = {}
     for number, outcome in done:
         for what, rows in _counts(outcome.facts.get(fact)):
-            found.setdefault(what.partition(NARROWED)[0], []).append(_Count(number, outcome.id, what, rows))
-    return found
+            counts_by_data.setdefault(what.partition(NARROWED)[0], []).append(_Count(number, outcome.id, what, rows))
+    return counts_by_data
 
 
 def _counts(fact: object) -> Iterator[tuple[str, int]]:

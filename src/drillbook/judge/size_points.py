@@ -50,13 +50,13 @@ def of_run(
     ``steps``: triples of action, status and facts, in order. ``service``: service of the drill. ``rto_s`` and ``restore_s``:
     measured times of this service in seconds, or None when they do not count.
     """
-    found: dict[str, Point] = {}
+    point_by_service: dict[str, Point] = {}
     for action, status, facts in steps:
         if action != ACTION or status != "done" or not isinstance(facts.get("bytes"), int):
             continue
         name = str(facts["service"])
         counts = name == service and rto_s is not None and restore_s is not None
-        found[name] = Point(
+        point_by_service[name] = Point(
             run=run,
             at=at,
             drill=drill,
@@ -68,4 +68,4 @@ def of_run(
             rto_s=rto_s if counts else None,
             restore_s=restore_s if counts else None,
         )
-    return list(found.values())
+    return list(point_by_service.values())

@@ -48,8 +48,8 @@ def steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[Ste
         anywhere = of_hosts.get(None, [])
         skipped = next(iter(contents(merged([*of_hosts.values()]), Skipped)), None)
         for host in [host for host in step.hosts if of_hosts.get(host)] or list(step.hosts):
-            found = merged([of_hosts.get(host, []), anywhere])
-            views.append(_view(step, host, found, skipped, undos.get((step.id, host))))
+            host_events = merged([of_hosts.get(host, []), anywhere])
+            views.append(_view(step, host, host_events, skipped, undos.get((step.id, host))))
     return views
 
 

@@ -25,9 +25,9 @@ def early_end(own: Sequence[Event], plan: Plan) -> EarlyEnd | None:
     if first is None:
         return None
     event, what = first
-    before = Events(one for one in own if one.seq < event.seq)
+    before = Events(other for other in own if other.seq < event.seq)
     later = tuple(
-        dict.fromkeys(content.phase for content in contents([one for one in own if one.seq > event.seq], PhaseStarted))
+        dict.fromkeys(content.phase for content in contents([other for other in own if other.seq > event.seq], PhaseStarted))
     )
     known = phases(before)
     repeated = {result.phase for result in known if result.phase in later}

@@ -77,8 +77,8 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
     """
     lines = [
         line
-        for one in left[:MOST]
-        for line in (f"- {one['host']}: {one['what']}: {one['why']}", f"  by hand: {as_called(one['by_hand'])}")
+        for change in left[:MOST]
+        for line in (f"- {change['host']}: {change['what']}: {change['why']}", f"  by hand: {as_called(change['by_hand'])}")
     ]
     more = [f"and {len(left) - MOST} more: see the report"] if len(left) > MOST else []
     return _message(
@@ -126,7 +126,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
     """
     how = "recovered; all changes are undone" if recovered else str(result.verdict)
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
-    found = [finding for finding in findings_of(result) if finding.severity != Severity.INFORMATION]
+    findings = [finding for finding in findings_of(result) if finding.severity != Severity.INFORMATION]
     weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
     return _message(
         plan,
@@ -135,16 +135,16 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
             plan.title,
             f"run: {result.run}",
             f"verdict: {result.verdict}: {result.reason}",
-            *(objective(key, one, told.get(key)) for key, one in result.objectives.items()),
-            f"findings: {len(found)}",
-            *_few([f"- {finding.severity}: {finding.title}" for finding in found]),
+            *(objective(key, goal, told.get(key)) for key, goal in result.objectives.items()),
+            f"findings: {len(findings)}",
+            *_few([f"- {finding.severity}: {finding.title}" for finding in findings]),
             f"report: {report}",
         ],
         weight,
     )
 
 
-def objective(key: str, one: Objective, told: Remark | None = None) -> str:
+def objective(key: str, goal: Objective, told: Remark | None = None) -> str:
     """Return one line about an objective. It contains the measurement with its error, the target, and whether the target was
     met.
 
@@ -152,12 +152,12 @@ def objective(key: str, one: Objective, told: Remark | None = None) -> str:
     it has one, an objective within its target is called `met with a reservation` instead of `met`, and the line ends
     with the text of the remark. The text of a remark without a mark is not shown.
     """
-    state = state_of(one.met, one.measured_s, told)
-    figure = f"{told.lost}; {alone(one)}" if told and told.lost and one.measured_s is not None else objective_figure(one)
-    remark = f". {told.text}" if told and told.mark and one.measured_s is not None else ""
-    why = f" ({one.reason})" if one.reason else ""
+    state = state_of(goal.met, goal.measured_s, told)
+    figure = f"{told.lost}; {alone(goal)}" if told and told.lost and goal.measured_s is not None else objective_figure(goal)
+    remark = f". {told.text}" if told and told.mark and goal.measured_s is not None else ""
+    why = f" ({goal.reason})" if goal.reason else ""
     name = objective_name(key, told.by if told and told.by == BY_PROBE else "")
-    return f"{name}: {figure}, objective {seconds(one.target_s)}: {state}{why}{remark}"
+    return f"{name}: {figure}, objective {seconds(goal.target_s)}: {state}{why}{remark}"
 
 
 def _few(lines: Sequence[str]) -> list[str]:

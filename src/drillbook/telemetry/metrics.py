@@ -144,12 +144,12 @@ class Sample:
     value: float
 
 
-def samples(found: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
+def samples(due: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
     """Yield the samples of all metrics. They are made from the state of the schedules and the figures of runs."""
-    yield Sample("metrics_written_timestamp_seconds", (), found.now.timestamp())
-    yield Sample("inventories_unread", (), float(len(found.unread)))
-    yield Sample("schedule_record_damaged", (), float(bool(found.record)))
-    for row in found.rows:
+    yield Sample("metrics_written_timestamp_seconds", (), due.now.timestamp())
+    yield Sample("inventories_unread", (), float(len(due.unread)))
+    yield Sample("schedule_record_damaged", (), float(bool(due.record)))
+    for row in due.rows:
         subject = (row.service, row.drill, row.environment)
         yield Sample("never_passed", subject, float(row.state is State.NEVER))
         yield Sample("schedule_unknown", subject, float(row.state is State.UNKNOWN))
@@ -203,12 +203,12 @@ def _objective(figures: DrillFigures, key: str) -> Iterator[Sample]:
 
 
 def _moment(name: str, labels: tuple[str, ...], at: str) -> Iterator[Sample]:
-    found: datetime | None = moment(at) if at else None
-    if found:
-        yield Sample(name, labels, found.timestamp())
+    instant: datetime | None = moment(at) if at else None
+    if instant:
+        yield Sample(name, labels, instant.timestamp())
 
 
-def exposition(found: Iterable[Sample], *, openmetrics: bool = False) -> bytes:
+def exposition(all_samples: Iterable[Sample], *, openmetrics: bool = False) -> bytes:
     """Format the samples in the text format of Prometheus, or as OpenMetrics. Raises MissingExtra when the package
     prometheus_client is not installed.
     """
@@ -219,7 +219,7 @@ def exposition(found: Iterable[Sample], *, openmetrics: bool = False) -> bytes:
         raise extras.missing("metrics", "prometheus_client", "the file of metrics") from None
     registry = CollectorRegistry()
     gauges = {name: Gauge(PREFIX + name, text, labels, registry=registry) for name, (text, labels) in FAMILIES.items()}
-    for sample in found:
+    for sample in all_samples:
         gauge = gauges[sample.name]
         (gauge.labels(*sample.labels) if sample.labels else gauge).set(sample.value)
     return open_exposition.generate_latest(registry) if openmetrics else generate_latest(registry)  # type: ignore[no-untyped-call]

@@ -55,27 +55,27 @@ class RunFigures:
     @property
     def started_s(self) -> float:
         """Start of the run, in seconds since 1970. It is 0 when the result does not contain a time."""
-        found = moment(str(self.data["started"]))
-        return found.timestamp() if found else 0.0
+        start = moment(str(self.data["started"]))
+        return start.timestamp() if start else 0.0
 
     def objective(self, key: str) -> Mapping[str, Any]:
         """Return the objective ``key`` with its measurement. The result is empty when the drill does not set this
         objective, or when it is malformed.
         """
         written = self.data.get("objectives")
-        found = written.get(key) if isinstance(written, dict) else None
-        whole = isinstance(found, dict) and all(isinstance(found.get(name), float | int | None) for name in _NUMBERS)
-        return found if found and whole else {}
+        goal = written.get(key) if isinstance(written, dict) else None
+        whole = isinstance(goal, dict) and all(isinstance(goal.get(name), float | int | None) for name in _NUMBERS)
+        return goal if goal and whole else {}
 
     def state(self, key: str) -> str:
         """Return the state of the objective ``key`` as the reports and the audit show it, such as `met with a reservation`.
         The result is empty when the drill does not set this objective, or when the steps are malformed.
         """
-        found = self.objective(key)
+        goal = self.objective(key)
         try:
             rpo = _known(self.objective("rpo"))
             told = remarks.of_run(remarks.steps_of(self.data.get("steps") or []), str(self.data["started"]), rpo)
-            return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
+            return wording.state_of(goal.get("met"), goal.get("measured_s"), told.get(key)) if goal else ""
         except MALFORMED:
             return ""
 
@@ -85,8 +85,8 @@ class RunFigures:
         if not state:
             return Answer.NONE
         verdict = "" if self.data["verdict"] == Verdict.PASSED and not self.passed else str(self.data["verdict"])
-        found = self.objective(key)
-        held = proofs.within(found.get("measured_s"), found.get("error_s"), target_s)
+        goal = self.objective(key)
+        held = proofs.within(goal.get("measured_s"), goal.get("error_s"), target_s)
         return proofs.answer(verdict, MET_OF.get(state), marked=state == RESERVED, held=held)
 
     @property
@@ -100,16 +100,16 @@ class RunFigures:
             return {}
 
     def _restore(self) -> dict[str, float]:
-        found: dict[str, float] = {}
+        figures: dict[str, float] = {}
         for step in self.data.get("steps") or []:
             facts = step.get("facts") or {}
             if step.get("status") != "done":
                 continue
             if isinstance(facts.get("age_s"), int | float) and not str(step["id"]).startswith("verify"):
-                found["backup_age_s"] = float(facts["age_s"])
+                figures["backup_age_s"] = float(facts["age_s"])
             if str(step["id"]).startswith("restore."):
-                found.update(_restored(facts, step.get("seconds")))
-        return found
+                figures.update(_restored(facts, step.get("seconds")))
+        return figures
 
     @property
     def open_residue(self) -> int:
@@ -128,7 +128,7 @@ def _restored(facts: Mapping[str, Any], seconds: Any) -> dict[str, float]:
     """
     backup = facts.get("backup")
     sizes = [facts.get("used_bytes"), facts.get("bytes"), backup.get("bytes") if isinstance(backup, dict) else None]
-    size = next((float(one) for one in sizes if isinstance(one, int) and one > 0), None)
+    size = next((float(byte_count) for byte_count in sizes if isinstance(byte_count, int) and byte_count > 0), None)
     stages = facts.get("seconds")
     spent = stages.get("total") if isinstance(stages, dict) else seconds
     if size is None or not isinstance(spent, int | float) or spent <= 0:

@@ -189,15 +189,15 @@ def _attributes(data: dict[str, Any]) -> dict[str, Value]:
     """Return the attributes of a span for the data of an event. Long values are shortened. A list, such as a command,
     becomes one text.
     """
-    found: dict[str, Value] = {}
+    attributes: dict[str, Value] = {}
     for key, value in data.items():
         if key in _LEFT_OUT or value is None:
             continue
         if isinstance(value, bool | int | float):
-            found[key] = value
+            attributes[key] = value
         else:
-            found[key] = _short(" ".join(map(str, value)) if isinstance(value, list) else str(value))
-    return found
+            attributes[key] = _short(" ".join(map(str, value)) if isinstance(value, list) else str(value))
+    return attributes
 
 
 def _short(text: str) -> str:
