@@ -141,3 +141,88 @@ def test_a_forgotten_value_ends_with_exit_2(folder, argv):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {argv[0]}: --{'look' if 'y' in argv else 'inventory'} needs a value: ")
     assert not (folder.root / "y").exists()
+
+
+GREET = """
+
+@task(iterable=["many"], optional=["maybe"])
+def greet(_, name, count=1, share=0.5, many=None, maybe=""):
+    print("greet", name, count, share, many, maybe)
+
+
+namespace.add_task(greet)
+"""
+BOTH = [
+    (["drill.list", "--nosuch"], "drill.list has no option --nosuch: its options: --all, --json"),
+    (["drill", "x", "--frobnicate"], "drill has no option --frobnicate: its options: "),
+    (["drill.list", "drill.lisst"], "there is no task 'drill.lisst': did you mean 'drill.list'?"),
+    (["drill.list", "drill.due", "--frob"], "drill.due has no option --frob: its options: "),
+    (["drill.list", "drill.due", "--json=1"], "--json takes no value"),
+    (["drill.list", "campaign", "q", "--at-most", "two"], "--at-most needs a whole number, not 'two'"),
+    (["drill", "first", "--inventory=lab", "--inventory=lab"], "drill: --inventory is given twice"),
+    (["drill", "--inventory", "lab", "-i", "lab", "first"], "drill: -i is given twice"),
+    (["--list", "nosuch"], "there is no group of tasks 'nosuch': the groups: campaign, drill, lab, "),
+    (["--list", "drll"], "there is no group of tasks 'drll': did you mean 'drill'?"),
+    (["drill.list", "--list", "drll"], "there is no group of tasks 'drll': did you mean 'drill'?"),
+    (["--list", "--list-format", "xml"], "--list-format must be flat, nested or json, not 'xml'"),
+    (["drill.list", "--list-depth", "x"], "--list-depth needs a whole number, not 'x'"),
+]
+INVOKE = [
+    (["greet"], "greet: the name is missing; see `"),
+    (["drill.list", "greet"], "greet: the name is missing; see `"),
+    (["greet", "a", "--count", "x"], "--count needs a whole number, not 'x'"),
+    (["drill.list", "greet", "a", "--share=x"], "--share needs a number, not 'x'"),
+    (["greet", "a", "--count", "1", "--count", "2"], "greet: --count is given twice"),
+    (["greet", "--maybe", "a", "b"], "'a' is ambiguous when given after an optional-value flag"),
+    (["drill", "--dry", "first"], "--dry is not an option of this task; "),
+    (["drill.list", "-c"], "drill.list: --collection needs a value: "),
+]
+DRILLBOOK = [
+    (["-c"], "the program does not support invoke's option -c"),
+    (["-D", "x", "--list"], "--list-depth needs a whole number, not 'x'"),
+    (["--command-timeout", "x", "drill.list"], "--command-timeout needs a whole number, not 'x'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("how", "argv", "said"),
+    [
+        *(("invoke", *row) for row in (*BOTH, *INVOKE)),
+        *(("drillbook", *row) for row in (*BOTH, *DRILLBOOK)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_every_mistake_ends_with_status_2_and_an_error_line(folder, how, argv, said):
+    (folder.root / "tasks.py").write_text(OWN + GREET)
+    done = invoke(folder, *argv) if how == "invoke" else folder.run(*argv)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (OWN + "import nosuch\n", "tasks.py:13: ModuleNotFoundError: No module named 'nosuch'"),
+        (
+            "from drillbook import tasks\nnamespace = tasks.root()\n",
+            "tasks.py:2: AttributeError: module 'drillbook.tasks' has no",
+        ),
+        (OWN + "import other\n", "other.py:1: SyntaxError: '(' was never closed"),
+    ],
+    ids=["import", "name", "syntax"],
+)
+def test_an_error_in_the_tasks_of_a_project_is_no_traceback(folder, text, said):
+    (folder.root / "tasks.py").write_text(text)
+    (folder.root / "other.py").write_text("x = (\n")
+    done = invoke(folder, "drill.list")
+    assert (done.returncode, done.stdout) == (2, "")
+    first, hint = done.stderr.splitlines()
+    assert first.startswith(f"error: the tasks of this project cannot be loaded: {said}")
+    assert hint == "  hint: `python tasks.py` shows the whole traceback"
+
+
+def test_an_error_of_a_task_of_the_project_keeps_its_traceback(folder):
+    (folder.root / "tasks.py").write_text(OWN.replace('print("own", some_flag)', "raise ValueError('mine')"))
+    done = invoke(folder, "my-task")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, True)
+    assert done.stderr.endswith("ValueError: mine\n")

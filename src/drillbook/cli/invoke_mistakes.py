@@ -1,28 +1,38 @@
 """Suggestions after a mistake in the command line of the program ``invoke``.
 
 Invoke has no hook for its own message, but asks each task for its arguments (``Task.get_arguments``) before it parses the
-command line. Then the tasks of Drillbook parse the command line first, with Invoke's own parser. If there is a mistake
-for which a suggestion exists, they raise Invoke's ``Exit`` with this suggestion. Invoke prints the message and exits
-with status 2, as ``drillbook`` does. After its own message it exits with status 1, which is that of a failed drill.
+command line. Then the tasks of Drillbook parse the command line first, with Invoke's own parser. If there is a mistake,
+they raise Invoke's ``Exit`` with a message and, if possible, a suggestion. Invoke prints the message and exits with status
+2, as ``drillbook`` does. After its own message it exits with status 1, which is that of a failed drill.
+
+Invoke reads its own options, and then ``tasks.py``, before any task is asked. A mistake in these options is left to Invoke. An
+error in ``tasks.py`` reaches ``sys.excepthook``.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence, Set
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from types import TracebackType
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit as InvokeExit
 from invoke.exceptions import ParseError
+from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser
 from invoke.program import Program
 
 from drillbook.cli import mistakes
 from drillbook.cli.optional_names import NotAnOption
-from drillbook.errors import UsageError
+from drillbook.cli.task_class import numbers
+from drillbook.errors import UsageError, escaped
 
+LOADING = ("invoke.program", "load_collection")
+"""Module and function of Invoke that loads ``tasks.py``."""
 HINT = "hint: invoke --list, or invoke --help TASK"
 
 
@@ -30,6 +40,42 @@ def is_invoke() -> bool:
     """Return True when this process is the program ``invoke``, also when it was started with ``python -m invoke``."""
     path = PurePath(sys.argv[0] if sys.argv else "")
     return path.name in ("inv", "invoke") or (path.parent.name, path.name) == ("invoke", "__main__.py")
+
+
+@functools.cache
+def tell_broken_tasks() -> None:
+    """Make the program exit with status 2 and a message when ``tasks.py`` raises an error while Invoke loads it."""
+    shown = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        frames = [frame for frame, _ in traceback.walk_tb(trace)]
+        loads = any((frame.f_globals.get("__name__"), frame.f_code.co_name) == LOADING for frame in frames)
+        if not loads or not isinstance(error, Exception):
+            shown(kind, error, trace)
+            return
+        sys.stderr.write(f"error: {_broken(error, trace)}\n  hint: `python tasks.py` shows the whole traceback\n")
+        raise SystemExit(UsageError.exit_status)
+
+    sys.excepthook = hook
+
+
+def _broken(error: Exception, trace: TracebackType | None) -> str:
+    """Return the message that the tasks cannot be loaded, with the place in the project and the reason."""
+    here = Path.cwd()
+    found = [Path(each.filename) for each in traceback.extract_tb(trace)]
+    lines = [each.lineno for each in traceback.extract_tb(trace)]
+    places = [
+        (path, line)
+        for path, line in zip(found, lines, strict=True)
+        if path.is_relative_to(here) and "site-packages" not in path.parts
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((Path(error.filename), error.lineno))
+    path, line = places[-1] if places else (Path("tasks.py"), None)
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    where = f"{shown}:{line}" if line else f"{shown}"
+    return escaped(f"the tasks of this project cannot be loaded: {where}: {type(error).__name__}: {reason}")
 
 
 def checked(root: Collection) -> Callable[[], None]:
@@ -48,25 +94,43 @@ def checked(root: Collection) -> Callable[[], None]:
 
 
 def _check(root: Collection) -> None:
-    initial = Program().initial_context
+    initial = ParserContext(args=numbers(Program().initial_context.args.values()))
     core = Parser(initial=initial, ignore_unknown=True).parse_argv(sys.argv[1:])
     args, words = core[0].args, core.unparsed
-    helped = args.help.value if isinstance(args.help.value, str) else ""
-    if args.complete.value or not (words or helped) or not _is_loaded(root, args.collection.value):
+    if (
+        args.complete.value
+        or not (words or args.help.value or args.list.value)
+        or not _is_loaded(root, args.collection.value)
+    ):
         return
     names = {name for path, aliases in root.task_names.items() for name in (path, *aliases)}
+    _check_tasks(root, words, initial, args, names)
+    helped = args.help.value
+    if isinstance(helped, str) and helped not in names:
+        _tell(ParseError(f"No idea what '{helped}' is!"), names, ())
+    if not helped and (said := mistakes.wrong_list(args, root)):
+        raise _exit(said)
+
+
+def _check_tasks(
+    root: Collection, words: Sequence[str], initial: ParserContext, args: dict[str, Argument], names: Set[str]
+) -> None:
+    """Parse ``words``, the tasks with their options. Raises Invoke's ``Exit`` for a mistake. Options of Invoke that stand
+    after a task are set in ``args``, as Invoke does."""
     contexts = mistakes.contexts(root, words)
-    if said := mistakes.without_value(words, contexts):
+    if said := mistakes.wrong_value(words, contexts):
         raise _exit(said)
     try:
-        Parser(initial=initial, contexts=contexts.values()).parse_argv(words)
+        parsed = Parser(initial=initial, contexts=contexts.values()).parse_argv(list(words))
     except ParseError as error:
-        _suggest(error, names, words)
+        _tell(error, names, words)
     except NotAnOption as error:
         if error.option not in initial.flags:
             _suggest_option(error, words, contexts)
-    if helped and helped not in names:
-        _suggest(ParseError(f"No idea what '{helped}' is!"), names, ())
+    else:
+        for key, one in parsed[0].args.items():
+            if one.got_value:
+                args[key] = one
 
 
 def _is_loaded(root: Collection, name: str | None) -> bool:
@@ -83,10 +147,10 @@ def _namespace(module: object) -> Collection | None:
     return next((one for one in found if isinstance(one, Collection)), None)
 
 
-def _suggest(error: ParseError, names: Set[str], words: Sequence[str]) -> None:
-    """Raise an error with a suggestion, if ``error`` is about an unknown task or option."""
+def _tell(error: ParseError, names: Set[str], words: Sequence[str]) -> None:
+    """Raise the error with which the command line is refused. Its message suggests the probably intended task or option."""
     unknown = mistakes.UNKNOWN.fullmatch(str(error))
-    if unknown and unknown[1].replace("_", "-") not in names:  # Invoke can be configured to keep underscores in names
+    if not unknown or unknown[1].replace("_", "-") not in names:  # Invoke can be configured to keep underscores in names
         raise _exit(mistakes.explained(error, names, words)) from None
 
 

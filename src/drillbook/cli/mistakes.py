@@ -12,8 +12,10 @@ from invoke.collection import Collection
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
+from invoke.program import Program
 
 from drillbook.cli import developer_tasks
+from drillbook.cli.task_class import numbers
 from drillbook.errors import DrillbookError
 from drillbook.installation.program_name import program
 from drillbook.project.project import Project
@@ -23,6 +25,8 @@ UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
 
 VALUELESS = re.compile(r"Flag <\w+: ([^: >]+).*> needed value and was not given one!", re.DOTALL)
 """Pattern of Invoke's message for an option whose value is missing."""
+FORMATS = ("flat", "nested", "json")
+"""Values of Invoke's option ``--list-format``."""
 NAMELESS = re.compile(r"'(.*)' did not receive required positional arguments: (.*)", re.DOTALL)
 """Pattern of Invoke's message for a task without its name or other argument."""
 
@@ -36,7 +40,7 @@ def contexts(root: Collection, words: Sequence[str]) -> dict[str, ParserContext]
     for word in sorted(names.intersection(words)):
         task = copy.copy(root[word])
         task.help = dict(task.help or {})
-        found[word] = ParserContext(name=word, args=task.get_arguments(ignore_unknown_help=True))
+        found[word] = ParserContext(name=word, args=numbers(task.get_arguments(ignore_unknown_help=True)))
     return found
 
 
@@ -45,7 +49,8 @@ def explained(error: ParseError, known: Iterable[str], words: Sequence[str] = ()
     the most similar task or option. ``known``: names of all tasks. ``words``: the command line.
     """
     if (valueless := VALUELESS.fullmatch(str(error))) and error.context is not None:
-        return no_value(error.context, error.context.args[valueless[1]])
+        own = error.context.args
+        return no_value(error.context, own.get(valueless[1]) or Program().initial_context.args[valueless[1]])
     if nameless := NAMELESS.fullmatch(str(error)):
         task, needed = nameless[1], nameless[2].replace("'", "")
         return f"{task}: the {needed} is missing; see `{program()} --help {task}`"
@@ -102,13 +107,15 @@ def no_value(context: ParserContext, argument: Argument) -> str:
     return f"{task}{flag} needs a value{f': {argument.help}' if argument.help else ''}"
 
 
-def without_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
-    """Return the message about the first option in ``words``, the command line, whose value is missing. The result is
-    empty if there is none. ``contexts``: the tasks, by their names.
+def wrong_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
+    """Return the message about the first option in ``words``, the command line, whose value is missing, or that is given
+    twice although it has one value. The result is empty if there is none. ``contexts``: the tasks, by their names.
 
-    Invoke itself does not report the missing value of an option that may be repeated.
+    Invoke itself does not report the missing value of an option that may be repeated, and takes the second value of another
+    option for a name.
     """
     task: ParserContext | None = None
+    given: set[str] = set()
     place = 0
     while place < len(words):
         flag, _, attached = words[place].partition("=")
@@ -117,9 +124,34 @@ def without_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -
             place += flag == words[place]
             if not attached and (place == len(words) or words[place] in (f"{flag}=", *task.flags, *task.inverse_flags)):
                 return no_value(task, argument)
-        elif not argument:
-            task = contexts.get(words[place], task)
+            if argument.names[0] in given and argument.kind is not list:
+                return f"{_typed(task)}: {flag} is given twice"
+            given.add(argument.names[0])
+        elif not argument and words[place] in contexts:
+            task, given = contexts[words[place]], set()
         place += 1
+    return ""
+
+
+def wrong_list(args: Mapping[str, Argument], root: Collection) -> str:
+    """Return the message about a wrong value of ``--list``, or of an option about its format. The result is empty if there is
+    none. ``args``: options of Invoke. ``root``: the namespace of the tasks.
+    """
+    name, form = args["list"].value, args["list-format"].value
+    if not name:
+        return ""
+    if form not in FORMATS:
+        return f"--list-format must be {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not {form!r}"
+    if form == "json" and args["list-depth"].value:
+        return "--list-depth and --list-format json exclude each other"
+    try:
+        if isinstance(name, str):
+            root.subcollection_from_path(name)
+    except KeyError:
+        groups = sorted(root.collections)
+        near = get_close_matches(name.partition(".")[0], groups, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the groups: {', '.join(groups)}"
+        return f"there is no group of tasks {name!r}: {hint}"
     return ""
 
 

@@ -46,7 +46,7 @@ class Name(Argument):
         """Set the name to ``value``. Ends the program with status 2 when Invoke passes an option as the name."""
         if str(value).startswith("-"):
             text = (
-                f"{value} is not an option of this task; an option of invoke, such as --dry, must stand before the name of "
+                f"error: {value} is not an option of this task; an option of invoke, such as --dry, must stand before the name of "
                 f"the task, or after the {self.name}"
             )
             raise NotAnOption(str(value), text)

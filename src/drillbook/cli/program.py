@@ -20,9 +20,10 @@ from invoke.program import Program
 
 from drillbook import __version__
 from drillbook.cli import start_screen
-from drillbook.cli.mistakes import UNKNOWN, contexts, explained, without_value
+from drillbook.cli.mistakes import UNKNOWN, VALUELESS, contexts, explained, wrong_list, wrong_value
 from drillbook.cli.optional_names import names_first, reading
 from drillbook.cli.place import here
+from drillbook.cli.task_class import numbers
 from drillbook.cli.tasks import namespace
 from drillbook.errors import DrillbookError, UsageError
 
@@ -46,7 +47,7 @@ class Drillbook(Program):
         """Return the options of Invoke itself. The help text of ``--dry`` describes the meaning of this option in
         Drillbook.
         """
-        options = super().core_args()
+        options = numbers(super().core_args())
         next(option for option in options if option.name == "dry").help = DRY_HELP
         return options
 
@@ -63,9 +64,17 @@ class Drillbook(Program):
         program.
         """
         self._all = True  # they are read to be refused by name
-        super().parse_core_args()
-        self._all = False
-        given = next((one for one in self.core[0].args.values() if one.got_value and one.name not in OFFERED), None)
+        given = None
+        try:
+            super().parse_core_args()
+            given = next((one for one in self.core[0].args.values() if one.got_value and one.name not in OFFERED), None)
+        except ParseError as error:
+            valueless = VALUELESS.fullmatch(str(error))
+            if not valueless or not error.context or valueless[1] in OFFERED:
+                raise
+            given = error.context.args[valueless[1]]
+        finally:
+            self._all = False
         if given is not None:
             option = next((flag for flag in _flags(given) if flag in self.argv), _flags(given)[0])
             raise ParseError(f"the program does not support invoke's option {option}")
@@ -85,7 +94,7 @@ class Drillbook(Program):
         if any(word.startswith("-") for word in words):
             words[:] = names_first(words, self.collection)
         with self._mistakes_told(), reading(words):
-            if said := without_value(words, contexts(self.collection, words)):
+            if said := wrong_value(words, contexts(self.collection, words)):
                 raise ParseError(said)
             super().parse_tasks()
 
@@ -96,6 +105,8 @@ class Drillbook(Program):
         if self.args.complete.value:
             self._complete_drills()
         with self._mistakes_told():
+            if not self.args.help.value and (said := wrong_list(self.args, self.collection)):
+                raise ParseError(said)
             super().parse_cleanup()
 
     def no_tasks_given(self) -> None:

@@ -5,7 +5,7 @@ examples.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from invoke.exceptions import Exit as InvokeExit
@@ -21,15 +21,21 @@ first letters of options, and a letter would have different meanings in differen
 """
 
 
+NUMBERS = {int: "a whole number", float: "a number"}
+"""Types of options whose value is a number, with their names in messages."""
+
+
 class Number(Argument):
-    """Option whose value is a whole number."""
+    """Option whose value is a number."""
 
     def set_value(self, value: Any, cast: bool = True) -> None:
-        """Set the number to ``value``. Ends the program with status 2 when this is not a whole number."""
+        """Set the number to ``value``. Ends the program with status 2 when this is not such a number."""
         try:
             super().set_value(value, cast)
         except ValueError:
-            raise InvokeExit(f"--{self.names[0]} needs a whole number, not {value!r}", code=UsageError.exit_status) from None
+            name = self.names[0] if self.positional else f"--{self.names[0]}"
+            text = f"error: {name} needs {NUMBERS[self.kind]}, not {value!r}"
+            raise InvokeExit(text, code=UsageError.exit_status) from None
 
 
 class ShortFlags(Task[Any]):
@@ -43,7 +49,7 @@ class ShortFlags(Task[Any]):
         if self.before_parsing:
             self.before_parsing()
         found: list[Argument] = super().get_arguments(ignore_unknown_help)
-        return [_number(one) if one.kind is int and not one.incrementable else one for one in found]
+        return numbers(found)
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """Return the properties of the option ``name``, including its short flag."""
@@ -52,8 +58,21 @@ class ShortFlags(Task[Any]):
         return {**found, "names": (*long, SHORT[name]) if name in SHORT else long}
 
 
+def numbers(arguments: Iterable[Argument]) -> list[Argument]:
+    """Return ``arguments``, in which each option whose value is a number refuses other values with a message."""
+    return [_number(one) if one.kind in NUMBERS and not one.incrementable else one for one in arguments]
+
+
 def _number(one: Argument) -> Number:
-    return Number(names=one.names, kind=int, default=one.default, help=one.help, attr_name=one.attr_name)
+    return Number(
+        names=one.names,
+        kind=one.kind,
+        default=one.default,
+        help=one.help,
+        positional=one.positional,
+        optional=one.optional,
+        attr_name=one.attr_name,
+    )
 
 
 task = functools.partial(invoke_task, klass=ShortFlags)

@@ -2,9 +2,13 @@
 `drillbook.cli`.
 """
 
+from drillbook.cli import invoke_mistakes
 from drillbook.cli.tasks import namespace
 
 __all__ = ["main", "namespace"]
+
+if invoke_mistakes.is_invoke():
+    invoke_mistakes.tell_broken_tasks()
 
 
 def main() -> None:
