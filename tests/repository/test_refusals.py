@@ -106,7 +106,6 @@ test.
 """
 _UNDO = "is the undo of another action, whose check covers both"
 _AFTER = "is needed only after another step of the drill, which prepares it"
-_LOGIN = "asks what every login may ask; the check of logins tries the login of steps in `verify`"
 _NETWORK = "asks over the network, and an absent answer is what it measures"
 _EVERYBODY = "reads what every account of a host may read, and tells what it may not see"
 UNCHECKED: dict[str, str] = {
@@ -121,17 +120,9 @@ UNCHECKED: dict[str, str] = {
     "port.owner": _EVERYBODY,
     "postgres.admit": _AFTER,
     "postgres.admit_table": _AFTER,
-    "postgres.blocked": _LOGIN,
     "postgres.clear_restore": _UNDO,
-    "postgres.connections": _LOGIN,
-    "postgres.healthy": _LOGIN,
-    "postgres.indexes": _LOGIN,
-    "postgres.locks": _LOGIN,
-    "postgres.plans": _LOGIN,
     "postgres.remove_cluster": _UNDO,
-    "postgres.statements": _LOGIN,
     "postgres.stop_wal": _UNDO,
-    "postgres.terminate": "ends sessions that may not exist yet",
     "prometheus.alerts": _NETWORK,
     "qdrant.put_back": _UNDO,
     "qdrant.remove_strays": _UNDO,

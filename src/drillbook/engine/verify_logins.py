@@ -12,9 +12,6 @@ from drillbook.sdk.context import Context
 from drillbook.sdk.login_check import LoginCheck
 from drillbook.sdk.service import is_sandbox
 
-ABSENT = ("does not exist", "Unknown database")
-"""Parts of the message of a server that refuses a login because a role or a database is absent."""
-
 
 class Logins:
     """Logins that one `drill.check` tries. Each is tried once, because servers lock an account after several wrong
@@ -46,6 +43,5 @@ class Logins:
             with self._trying.setdefault(key := (name, str(database or ""), as_user), Lock()):
                 if key not in self._said:
                     self._said[key] = self._refusal(context, service, database=database, as_user=as_user)
-            said = self._said[key]
-            if said and not (context.changed and any(word in said for word in ABSENT)):  # an earlier step may create it
-                yield f"the login at {name}: {said}"
+            if text := login_check.told(context, name, self._said[key]):
+                yield text

@@ -11,6 +11,9 @@ from drillbook.sdk import discovery
 from drillbook.sdk.context import Context
 from drillbook.sdk.service import Service
 
+ABSENT = ("does not exist", "Unknown database")
+"""Parts of the message of a server that refuses a login because a role or a database is absent."""
+
 
 class LoginCheck(Protocol):
     """Function ``refused`` of a module that tries logins."""
@@ -32,3 +35,14 @@ def refused(ctx: Context, service: Service, *, database: str | None = None, as_u
             check: LoginCheck = discovery.imported(module).refused
             return check(ctx, service, database=database, as_user=as_user)
     return ""
+
+
+def told(ctx: Context, service: str, said: str) -> str:
+    """Return the text about a login at ``service`` that a check could not verify. ``said``: message of the server that
+    refuses the login.
+
+    The text is empty if nothing is refused. It is also empty if a role or database is absent that an earlier step of the
+    drill may create.
+    """
+    late = ctx.changed and any(word in said for word in ABSENT)
+    return f"the login at {service}: {said}" if said and not late else ""

@@ -160,3 +160,42 @@ def test_a_server_that_does_not_answer_is_left_to_the_drill(place, primary):
     place.extra["away"] = away
     with pytest.raises(DrillbookError, match="refused"):
         action.run(place.context())
+
+
+def test_the_health_of_a_server_needs_the_right_to_write_to_its_log(place, primary):
+    functions = primary.sql("SELECT oid::regprocedure::text FROM pg_proc WHERE proname = 'pg_logical_emit_message'")
+    to = "{} ON FUNCTION " + ", ".join(name for (name,) in functions)
+    primary.sql(f"{to.format('REVOKE EXECUTE')} FROM PUBLIC")
+    action = place.action("postgres.healthy", service="poor")
+    with pytest.raises(DrillbookError, match="permission denied for function"):
+        action.run(place.context())
+    refused_until(
+        lambda: action.ready(place.context()),
+        "this role may not call the function pg_logical_emit_message",
+        lambda: primary.sql(f"{to.format('GRANT EXECUTE')} TO PUBLIC"),
+    )
+    action.run(place.context())
+
+
+@pytest.mark.parametrize(
+    ("name", "user"),
+    [("locks", False), ("indexes", False), ("connections", False), ("healthy", False), ("plans", True)],
+)
+def test_a_login_that_the_server_refuses_is_not_verified(place, primary, name, user):
+    role = "user" if user else "admin"
+    own = primary.service.model_copy(update={"name": "other"})
+    place.extra["other"] = (
+        own.model_copy(update={"user": "nobody"})
+        if user
+        else own.model_copy(update={"admin": own.admin.model_copy(update={"user": "nobody"})})
+    )
+    action, told = place.action(f"postgres.{name}", service="other"), []
+    with pytest.raises(DrillbookError, match="password authentication failed"):
+        action.run(place.context())
+    context = replace(place.context(), doubt=told.append)
+    action.ready(context)
+    action.ready(context)
+    assert ["the login at other: " in text and f"`services.other.{role}`" in text for text in told] == [True], told
+    place.extra["other"], told[:] = own, []
+    action.ready(replace(place.context(), doubt=told.append))
+    assert told == []

@@ -57,6 +57,14 @@ def test_a_database_is_dumped_proven_restored_and_compared(place, major):
         else contextlib.nullcontext()
     ):
         place.action("postgres.hold_connections", service=f"old-{major}").ready(place.context())
+    locks = place.action("postgres.locks", service=f"old-{major}")
+    with (
+        pytest.raises(NotReady, match=f"old-{major}: is older than PostgreSQL 14")
+        if major < 14
+        else contextlib.nullcontext()
+    ):
+        locks.ready(place.context())
+        assert "held" in locks.run(place.context())
     dumped = place.run("postgres.dump", service=f"old-{major}", to=f"s3://{BUCKET}/old-{major}")
     assert f" {major}." in dumped["tools"]["pg_dump"]
     place.run("postgres.backup_intact", service=f"old-{major}", **{"from": dumped["location"]})

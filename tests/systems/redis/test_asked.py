@@ -112,7 +112,7 @@ def test_a_mark_that_exists_is_not_written_by_the_check(server, allow, run):
     allow(*(f"+{one}" for one in USES))
     told = []
     server.action("redis.mark", service="cache").ready(replace(run, doubt=told.append))
-    assert ["may write the mark" in text and "exists already" in text for text in told] == [True]
+    assert ["may write the mark" in text and "it exists already" in text for text in told] == [True]
     assert (server.client().get(mark_of(run.run_id)), server.client().ttl(mark_of(run.run_id)) > 90) == (b"kept", True)
 
 
@@ -130,3 +130,17 @@ def test_a_replica_takes_no_mark(server, run):
     finally:
         server.client().replicaof("NO", "ONE")
     mark.run(run)
+
+
+def test_a_login_that_the_server_refuses_is_not_verified(server, allow):
+    allow("+@all")
+    told, action = [], server.action("redis.usage", service="cache")
+    server.client().execute_command("ACL", "SETUSER", "reader", "resetpass", ">another")
+    context = replace(server.context(), doubt=told.append)
+    action.ready(context)
+    action.ready(context)
+    assert ["the login at cache: " in text and "invalid username-password pair" in text for text in told] == [True]
+    told.clear()
+    allow("+@all")
+    action.ready(replace(server.context(), doubt=told.append))
+    assert told == []

@@ -9,10 +9,12 @@ from contextlib import ExitStack
 import psycopg
 
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
+from drillbook.sdk import login_check
 from drillbook.sdk.context import Context
 from drillbook.sdk.service import is_sandbox
 from drillbook.systems.postgres import explained
 from drillbook.systems.postgres.connection import Connection, connected, reason
+from drillbook.systems.postgres.login_check import refusal
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name
 
@@ -42,8 +44,8 @@ def ask(
 ) -> None:
     """Call ``question`` with a read-only session at the server of ``service``. It may raise NotReady.
 
-    A sandbox is not asked, because it does not exist yet. A server that does not answer or refuses the login is left to
-    the drill, which may start it, and to the check of logins.
+    A sandbox is not asked, because it does not exist yet. A server that does not answer is left to the drill, which may
+    start it. A login that the server refuses is recorded as not verified.
     """
     if is_sandbox(service) or (login := (service.name, database or "", as_user)) in ctx.unanswered:
         return
@@ -51,15 +53,17 @@ def ask(
         try:
             session = stack.enter_context(connected(ctx, service, database=database, as_user=as_user))
             session.execute(_LIMITS)
-        except (psycopg.Error, DrillbookError, OSError):
+        except (psycopg.Error, DrillbookError, OSError) as error:
             ctx.unanswered.add(login)
+            if said := login_check.told(ctx, service.name, refusal(error)):
+                ctx.unsure(said)
             return
         try:
             question(session)
-        except NotReady as refusal:
-            ctx.lacking(refusal)
+        except NotReady as lacking:
+            ctx.lacking(lacking)
         except CouldNotVerify as error:
-            ctx.lacking(NotReady(f"{service.name}: {error.message}", hint=error.hint))
+            ctx.lacking(NotReady(f"{service.name}: {error.message.removeprefix(f'{service.name} ')}", hint=error.hint))
         except psycopg.ProgrammingError as error:
             ctx.lacking(
                 NotReady(

@@ -67,7 +67,16 @@ HOST_NEEDS = {
     "postgres.delete_rows": HostNeeds((), "a database account with the right to delete the rows", _PORT),
     "postgres.create_index": HostNeeds((), "the owner of the table", _PORT),
     "postgres.drop_index": HostNeeds((), "the owner of the table", _PORT),
-    "postgres.terminate": HostNeeds((), "a database account with pg_signal_backend", _PORT),
+    "postgres.terminate": HostNeeds(
+        (),
+        "for sessions of other roles: a database account with pg_read_all_stats and pg_signal_backend; for those of a "
+        "superuser: a superuser",
+        _PORT,
+    ),
+    **{
+        f"postgres.{name}": HostNeeds((), "a database account with pg_read_all_stats, to see sessions of other roles", _PORT)
+        for name in ("blocked", "connections", "statements")
+    },
     "postgres.intact": HostNeeds((), "a superuser, or the right to run the functions of amcheck", _PORT),
     "postgres.matches": HostNeeds((), _READ, f"{_PORT}; {_STORE_HERE}"),
     "postgres.references": HostNeeds((), _READ, f"{_PORT}; {_STORE_HERE}"),

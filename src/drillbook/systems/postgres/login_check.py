@@ -26,6 +26,11 @@ def refused(ctx: Context, service: Postgres, *, database: str | None = None, as_
             with connected(ctx, service, database=database, as_user=as_user):
                 return ""
         except psycopg.Error as error:
-            said = " ".join(str(error).split())
-            return said if _REFUSED.search(said) else ""
+            return refusal(error)
     return ""
+
+
+def refusal(error: Exception) -> str:
+    """Return the message of a server that refuses a login, and an empty text for any other error."""
+    said = " ".join(str(error).split())
+    return said if isinstance(error, psycopg.Error) and _REFUSED.search(said) else ""

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
+from drillbook.sdk import login_check
 from drillbook.sdk.context import Context
 from drillbook.sdk.service import is_sandbox
 from drillbook.systems.redis import rights, server
 from drillbook.systems.redis.connection import Command, Session, connected, reason
 from drillbook.systems.redis.content import mark_of
+from drillbook.systems.redis.login_check import refusal
 from drillbook.systems.redis.service import Redis
 
 _STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
@@ -20,8 +22,8 @@ _STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
 def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
     """Raise NotReady when the user may not run one of ``commands``, or when the server does not know it.
 
-    A sandbox is not asked, because it does not exist yet. A server that does not answer or refuses the login is left to
-    the drill, which may start it, and to the check of logins.
+    A sandbox is not asked, because it does not exist yet. A server that does not answer is left to the drill, which may
+    start it. A login that the server refuses is recorded as not verified.
     """
     _ask(ctx, service, lambda session: _refusal(service, commands, session.batch(commands)))
 
@@ -30,19 +32,20 @@ def need_mark(ctx: Context, service: Redis) -> None:
     """Raise NotReady when the user may not write, read and remove the mark of the run, or when the server is a replica.
 
     The commands are run on the mark while it is absent. They then change nothing: ``SET`` with ``XX`` writes only keys
-    that exist. The servers that ``need`` leaves to the drill are left to it here, too.
+    that exist. Servers that cannot be asked are treated as by ``need``.
     """
     key = mark_of(ctx.run_id)
 
     def question(session: Session) -> NotReady | None:
         commands = (*_STATE, ("EXISTS", key))
         *_, found = answers = session.batch(commands)
-        if refusal := _refusal(service, commands, answers):
-            return refusal
-        if found:
-            ctx.unsure(f"that the user of {service.name} may write the mark {key}, because it exists already")
-        elif refusal := _refusal(service, rights.marking(key), session.batch(rights.marking(key, only_existing=True))):
-            return refusal
+        if lacking := _refusal(service, commands, answers):
+            return lacking
+        if found != 0:
+            why = reason(found) if isinstance(found, Exception) else "it exists already"
+            ctx.unsure(f"that the user of {service.name} may write the mark {key}: {why}")
+        elif lacking := _refusal(service, rights.marking(key), session.batch(rights.marking(key, only_existing=True))):
+            return lacking
         try:
             server.must_be_master(session, service)
         except CouldNotVerify as error:
@@ -57,12 +60,14 @@ def _ask(ctx: Context, service: Redis, question: Callable[[Session], NotReady | 
         return
     try:
         with connected(ctx, service) as session:
-            refusal = question(session)
-    except (DrillbookError, OSError):
+            lacking = question(session)
+    except (DrillbookError, OSError) as error:
         ctx.unanswered.add(login)
+        if said := login_check.told(ctx, service.name, refusal(error)):
+            ctx.unsure(said)
         return
-    if refusal:
-        ctx.lacking(refusal)
+    if lacking:
+        ctx.lacking(lacking)
 
 
 def _refusal(service: Redis, commands: Sequence[Command], answers: Sequence[Any]) -> NotReady | None:

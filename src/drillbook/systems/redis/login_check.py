@@ -24,5 +24,10 @@ def refused(ctx: Context, service: Redis, *, database: str | None = None, as_use
             with connected(ctx, service) as session:
                 session.ask("PING")
         except CouldNotVerify as error:
-            return error.message if _REFUSED.search(error.message) else ""
+            return refusal(error)
     return ""
+
+
+def refusal(error: Exception) -> str:
+    """Return the message of a server that refuses a login, and an empty text for any other error."""
+    return error.message if isinstance(error, CouldNotVerify) and _REFUSED.search(error.message) else ""

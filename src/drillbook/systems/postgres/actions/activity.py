@@ -17,7 +17,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.host import excerpt, printable
-from drillbook.systems.postgres import cluster
+from drillbook.systems.postgres import asked, cluster, session_rights
 from drillbook.systems.postgres.actions.fields import ServiceName, examined
 from drillbook.systems.postgres.connection import Connection, connected, one, reason
 from drillbook.systems.postgres.service import Postgres
@@ -26,6 +26,8 @@ from drillbook.values import Duration
 
 MOST_ROWS = 50
 AGAIN_S = 0.2
+LEAST_LOCKS = 140000
+"""First version of PostgreSQL that records since when a session waits for a lock."""
 _FULL = re.compile(r"too many (?:clients|connections)|remaining connection slots")
 _UPKEEP = re.compile(
     r"(?:\s|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*(?:COPY|VACUUM|ANALY[ZS]E|REINDEX|CLUSTER|CHECKPOINT|"
@@ -46,6 +48,13 @@ class _Looking(Read):
     TIMEOUT = 30.0
 
     service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the superuser can log in, and may see what the action reads."""
+        asked.ask(ctx, ctx.service(self.service, Postgres), lambda session: self._need(ctx, session))
+
+    def _need(self, ctx: Context, session: Connection) -> None:
+        """Raise NotReady or CouldNotVerify when the server or the role of ``session`` does not permit the action."""
 
     @contextmanager
     def _session(self, ctx: Context) -> Iterator[Connection]:
@@ -114,7 +123,14 @@ SELECT pg_catalog.current_setting('max_connections')::int,
 """
 
 
-class Connections(_Looking):
+class _OfSessions(_Looking):
+    """Base class of actions that read the sessions of all roles, of which the server may hide some."""
+
+    def _need(self, ctx: Context, session: Connection) -> None:
+        session_rights.need_view(ctx, session, ctx.service(self.service, Postgres))
+
+
+class Connections(_OfSessions):
     """Count the connections by state and by client. Also count the connections that ordinary roles can still open."""
 
     def run(self, ctx: Context) -> Facts:
@@ -169,7 +185,7 @@ ORDER BY query_start LIMIT 50
 """
 
 
-class Statements(_Looking):
+class Statements(_OfSessions):
     """List the statements that have been running longest. Literals are removed from the text of each statement."""
 
     longer_than: Annotated[
@@ -220,7 +236,7 @@ ORDER BY xact_start NULLS LAST LIMIT 500
 """
 
 
-class Blocked(_Looking):
+class Blocked(_OfSessions):
     """Show the sessions that wait for locks, the sessions that block others, and the sessions idle in a transaction."""
 
     idle_for: Annotated[
@@ -308,14 +324,7 @@ class Locks(_Looking):
         is older than PostgreSQL 14.
         """
         with self._session(ctx) as session:
-            if session.info.server_version < 140000:
-                raise CouldNotVerify(
-                    (
-                        f"{self.service} is older than PostgreSQL 14. Such a server does not record how long sessions have "
-                        "waited for locks"
-                    ),
-                    hint="use the action postgres.blocked, which works with older servers",
-                )
+            self._need(ctx, session)
             rows = session.execute(_LOCKS).fetchall()
         held: dict[str, int] = {}
         for row in rows:
@@ -339,6 +348,14 @@ class Locks(_Looking):
             "waiting": [one for granted, one in named if not granted][:MOST_ROWS],
             "exclusive": [one for granted, one in named if granted and one["mode"] == "AccessExclusiveLock"][:MOST_ROWS],
         }
+
+    def _need(self, ctx: Context, session: Connection) -> None:
+        if session.info.server_version < LEAST_LOCKS:
+            raise CouldNotVerify(
+                f"{self.service} is older than PostgreSQL 14. Such a server does not record how long sessions have waited for "
+                "locks",
+                hint="use the action postgres.blocked, which works with older servers",
+            )
 
 
 class DataDirectory(Read):

@@ -11,6 +11,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.host import printable
+from drillbook.systems.postgres import asked
 from drillbook.systems.postgres.actions.activity import is_upkeep, said
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import Connection, connected, one, reason
@@ -88,6 +89,10 @@ class Plans(Read):
                 hint=("check that the server runs, and that the application's role can log in"),
             ) from error
         return {"plans": plans, "count": len(plans)}
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the application's role can log in."""
+        asked.ask(ctx, ctx.service(self.service, Postgres), lambda session: None, as_user=True)
 
     def _running(self, ctx: Context, session: Connection) -> list[tuple[Any, ...]]:
         """Return the running statements, sorted by running time with the longest first, and at most as many as the

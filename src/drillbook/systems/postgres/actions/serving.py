@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import psycopg
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, HostError, PlanError, StepFailed
+from drillbook.errors import CouldNotVerify, HostError, NotReady, PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Effect, Facts, Place, Read, Undo, Write
 from drillbook.systems.postgres import access, asked, cluster
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, one, reason
 from drillbook.systems.postgres.rows import plain
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
@@ -63,7 +63,24 @@ class Healthy(Read):
             "max_connections": most,
         }
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the superuser can log in, and may write a message to the WAL."""
+        asked.ask(ctx, ctx.service(self.service, Postgres), _may_write)
 
+
+def _may_write(session: Connection) -> None:
+    """Raise NotReady when the role of ``session`` may not call the function by which the action proves that writes work."""
+    if not one(session, _MAY_WRITE)[0]:
+        raise NotReady(
+            "this role may not call the function pg_logical_emit_message, which shows that a write reaches the disk",
+            hint="log in with another role in the inventory, or grant the right EXECUTE on the function",
+        )
+
+
+_MAY_WRITE = """
+SELECT pg_catalog.bool_and(pg_catalog.has_function_privilege(p.oid, 'EXECUTE'))
+FROM pg_catalog.pg_proc p WHERE p.proname = 'pg_logical_emit_message'
+"""
 _HEALTH = """
 SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery(),
        extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_postmaster_start_time()),

@@ -1,21 +1,20 @@
-"""Actions on sessions of a PostgreSQL server: use up its connections, hold a lock, or terminate chosen sessions."""
+"""Faults that hold sessions of a PostgreSQL server open: they use up its connections, or hold a lock."""
 
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import psycopg
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
-from drillbook.findings import finding
-from drillbook.sdk.action import Context, Facts, Fault, Place, Undo, Write
+from drillbook.sdk.action import Context, Facts, Fault, Undo
 from drillbook.systems.linux.helper import LONGEST, Helper
 from drillbook.systems.linux.target import need
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.actions.tables import TableName
-from drillbook.systems.postgres.connection import Connection, connected, conninfo, one, reason
+from drillbook.systems.postgres.connection import connected, conninfo, one, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name, exists
 from drillbook.systems.postgres.tools import Tools, passfile
@@ -319,80 +318,3 @@ class IdleInTransaction(_Held):
         mode = f"{self.mode.title().replace(' ', '')}Lock"
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             return bool(one(session, _LOCKS, self._application(ctx), Name.parse(self.table).quoted, mode)[0])
-
-
-_MATCHING = """
-SELECT pid, coalesce(state, ''), application_name FROM pg_catalog.pg_stat_activity
-WHERE datname = %(database)s AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()
-  AND (%(application)s::text IS NULL OR application_name = %(application)s)
-  AND (%(seconds)s::float IS NULL OR (state LIKE 'idle in transaction%%'
-       AND pg_catalog.clock_timestamp() - state_change > pg_catalog.make_interval(secs => %(seconds)s)))
-ORDER BY pid
-"""
-
-
-class Terminate(Write):
-    """Terminate the sessions of one application, or the sessions that have been idle in a transaction for too long."""
-
-    SERVICE = Postgres
-    PLACE = Place.CONTROLLER
-    UNDO = ("nothing",)
-
-    service: ServiceName
-    application: Annotated[
-        str | None, Field(min_length=1, description="Exact `application_name` of the sessions to terminate.")
-    ] = None
-    idle_longer_than: Annotated[
-        Duration | None,
-        Field(gt=0, description="Terminate only sessions that have been idle in an open transaction for longer than this."),
-    ] = None
-
-    @model_validator(mode="after")
-    def _meant(self) -> Self:
-        if self.application is None and self.idle_longer_than is None:
-            raise ValueError("choose the sessions by `application`, `idle_longer_than`, or both")
-        return self
-
-    def run(self, ctx: Context) -> Facts:
-        """Facts: ``terminated``: number of terminated sessions; ``pids``: process IDs of at most 100 of these sessions;
-        ``applications``: names of at most 20 applications that had opened them. The step succeeds even when no session
-        matches."""
-        service = ctx.service(self.service, Postgres)
-        try:
-            with connected(ctx, service) as session:
-                found = self._matching(session, service)
-                for pid, _, _ in found:
-                    session.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
-                while left := {row[0] for row in self._matching(session, service)} & {row[0] for row in found}:
-                    if ctx.deadline.remaining() < 0.3:
-                        raise StepFailed(
-                            f"{self.service}: {len(left)} sessions were not terminated",
-                            findings=[
-                                finding(
-                                    "expectation",
-                                    title="sessions",
-                                    wanted="no session remaining",
-                                    measured=f"{len(left)} sessions remaining",
-                                )
-                            ],
-                        )
-                    ctx.deadline.wait(0.1)
-        except (psycopg.Error, HostError) as error:
-            raise StepFailed(f"{self.service}: the sessions could not be terminated: {reason(error)}") from error
-        return {
-            "terminated": len(found),
-            "pids": [row[0] for row in found][:100],
-            "applications": sorted({row[2] for row in found})[:20],
-        }
-
-    def _matching(self, session: Connection, service: Postgres) -> list[tuple[int, str, str]]:
-        values = {
-            "database": service.database,
-            "application": self.application,
-            "seconds": None if self.idle_longer_than is None else float(self.idle_longer_than),
-        }
-        return [(int(pid), str(state), str(name)) for pid, state, name in session.execute(_MATCHING, values).fetchall()]
-
-    def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing, because the clients reconnect by themselves."""
-        return Undo.nothing("a terminated session cannot be restored; its client must reconnect")

@@ -1,0 +1,102 @@
+"""Rights on the sessions of other roles: may a role see them, and may it end them?
+
+A role may end the sessions of the roles whose privileges it has, and with the privileges of `pg_signal_backend` those of
+every role that is no superuser. Without the privileges of `pg_read_all_stats`, the view pg_stat_activity hides the type and
+the state of other roles' sessions (PostgreSQL's documentation, "Predefined Roles" and "The Cumulative Statistics System").
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from psycopg import sql
+
+from drillbook.errors import NotReady
+from drillbook.sdk.context import Context
+from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.service import Postgres
+
+_OWN = """
+SELECT rolname, rolsuper, pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
+       pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')
+FROM pg_catalog.pg_roles WHERE rolname = current_user
+"""
+# The names of applications are visible to every role.
+_OTHERS = """
+SELECT r.rolname, r.rolsuper, pg_catalog.pg_has_role(r.oid, 'USAGE'), pg_catalog.count(*)
+FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
+WHERE a.datname = %(database)s AND a.pid <> pg_catalog.pg_backend_pid()
+  AND (a.backend_type IS NULL OR a.backend_type = 'client backend')
+  AND (%(application)s::text IS NULL OR a.application_name = %(application)s)
+  AND (%(seconds)s::float IS NULL OR a.backend_type IS NULL OR (a.state LIKE 'idle in transaction%%'
+       AND pg_catalog.clock_timestamp() - a.state_change > pg_catalog.make_interval(secs => %(seconds)s)))
+GROUP BY 1, 2, 3 ORDER BY 1
+"""
+
+
+class Own(NamedTuple):
+    """Rights of the role of a session: is it a superuser, does it see the sessions of all roles, may it end them?"""
+
+    name: str
+    superuser: bool
+    sees: bool
+    ends: bool
+
+    def grant(self, *, see: bool, end: bool) -> str:
+        """Return the statement that gives the role these rights. Empty when it has them."""
+        rights = ["pg_read_all_stats"] * (see and not self.sees) + ["pg_signal_backend"] * (end and not self.ends)
+        return f"GRANT {', '.join(rights)} TO {sql.Identifier(self.name).as_string(None)}" if rights else ""
+
+
+class Role(NamedTuple):
+    """Role with sessions. ``usable``: the asking role has its privileges. ``sessions``: number of its sessions."""
+
+    name: str
+    superuser: bool
+    usable: bool
+    sessions: int
+
+    def seen_by(self, mine: Own) -> bool:
+        """Return True when the role ``mine`` may see the state of these sessions."""
+        return mine.sees or self.usable
+
+
+def own(session: Connection) -> Own:
+    """Return the rights of the role of ``session``. Raises psycopg.Error."""
+    return Own(*one(session, _OWN))
+
+
+def others(session: Connection, database: str, application: str | None, seconds: float | None) -> list[Role]:
+    """Return the roles that have sessions in ``database``, apart from ``session`` itself. Raises psycopg.Error.
+
+    ``application``: count only the sessions with this name. ``seconds``: count only the sessions that have been idle in a
+    transaction for longer than this. A session whose state is hidden counts always.
+    """
+    values = {"database": database, "application": application, "seconds": seconds}
+    return [Role(*row) for row in session.execute(_OTHERS, values).fetchall()]
+
+
+def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
+    """Record in a check before a drill that the role of ``session`` may not see the sessions of other roles."""
+    mine = own(session)
+    if not mine.sees:
+        ctx.unsure(
+            f"{service.name}: the sessions of other roles, which the role {mine.name} may not see "
+            f"({mine.grant(see=True, end=False)})"
+        )
+
+
+def need_end(mine: Own, service: Postgres, found: list[Role]) -> None:
+    """Raise NotReady when the role ``mine`` may not end sessions of a role in ``found``, or may not see them."""
+    for role in found:
+        end = mine.superuser or (not role.superuser and (mine.ends or role.usable))
+        if end and role.seen_by(mine):
+            continue
+        hint = f"as a superuser, run: {mine.grant(see=not role.usable, end=not role.usable)}"
+        if role.superuser and not mine.superuser:
+            hint = "log in as a superuser (`admin` of the service): nobody else may end the sessions of a superuser"
+        raise NotReady(
+            f"{service.name}: the role {mine.name} may not {'see' if end else 'end'} the sessions of the role {role.name}, "
+            f"of which there are {role.sessions}",
+            hint=hint,
+        )
