@@ -30,8 +30,8 @@ class AuditPages:
 def newest(reports: Path) -> AuditPages | None:
     """Return the pages of the newest readable audit in the folder ``reports``. The newest is the one whose file was
     written last. Returns None when there is none."""
-    found = [(path.stat().st_mtime_ns, path) for path in reports.glob(f"[!.]*/{AUDIT}") if not path.parent.is_symlink()]
-    for _, path in sorted(found, reverse=True):
+    written = [(path.stat().st_mtime_ns, path) for path in reports.glob(f"[!.]*/{AUDIT}") if not path.parent.is_symlink()]
+    for _, path in sorted(written, reverse=True):
         folder = path.parent.name
         if (href := link(f"{folder}/{AUDIT}")) and (period := _period(path.parent)):
             return AuditPages(period, href, f"{folder}/{SUMMARY}" if (path.parent / SUMMARY).is_file() else "")

@@ -86,7 +86,7 @@ def summary(view: RunView) -> str:
     if known is None:
         return ""
     names = _names(view)
-    told = {one.key: _change(view, one) for one in known.figures}
+    told = {change.key: _change(view, change) for change in known.figures}
     parts = [
         f"{SHORT.get(target.key, one_line(target.key))} target {_target(target.now_s)} instead of {_target(target.before_s)}"
         for target in known.targets
@@ -116,8 +116,8 @@ def summary(view: RunView) -> str:
 
 def markdown(view: RunView) -> list[str]:
     """Return a section of the Markdown report. The result is empty when the journal records no earlier run."""
-    said, found = lead(view), change_rows(view)
-    lines = [tuple(map(escape, (row.what, row.before, row.now, row.change))) for row in found]
+    said, listed_rows = lead(view), change_rows(view)
+    lines = [tuple(map(escape, (row.what, row.before, row.now, row.change))) for row in listed_rows]
     listed = [table(("What", "Last run", "This run", "Change"), lines), escape(NOTE)] if lines else []
     return ["## Since the last run", escape(said), *listed] if said else []
 
@@ -128,8 +128,8 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
     yield ChangeRow("Verdict", one_line(known.verdict), verdict, "same" if same else "changed", not same)
     for target in known.targets:
         yield ChangeRow(_goal(target), _target(target.before_s), _target(target.now_s), "changed", loud=True)
-    for one in known.figures:
-        yield ChangeRow(names[one.key], *_figures(view, one), text := _change(view, one), text.endswith("longer"))
+    for change in known.figures:
+        yield ChangeRow(names[change.key], *_figures(view, change), text := _change(view, change), text.endswith("longer"))
     for new in known.new_findings:
         within = open_findings.allowed(new.code, view.result.objectives)
         what = f"Finding {new.code}: {one_line(new.title)}{f', {open_findings.WITHIN}' if within else ''}"
@@ -219,7 +219,7 @@ def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
     if change.key != "rpo" or known is None:
         return False, False
     now = any(finding.code == LACKING for finding in view.result.findings)
-    new, gone = (any(it.code == LACKING for it in found) for found in (known.new_findings, known.gone_findings))
+    new, gone = (any(it.code == LACKING for it in differences) for differences in (known.new_findings, known.gone_findings))
     return gone or (now and not new), now
 
 

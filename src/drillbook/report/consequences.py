@@ -23,16 +23,16 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
 
     The finding about an unverified objective stays if no other finding tells why the objective is unverified.
     """
-    found = list(findings)
+    known = list(findings)
     names: dict[int, list[str]] = {}
     left_out = set()
     for key in sorted(objectives, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key)):
         objective = objectives[key]
-        cause = _cause(objective, found)
+        cause = _cause(objective, known)
         number = next(
             (
                 n
-                for n, finding in enumerate(found)
+                for n, finding in enumerate(known)
                 if finding.code == UNVERIFIED and finding.title.endswith(f": {key.upper()}")
             ),
             None,
@@ -40,7 +40,7 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
         if cause is not None and number is not None:
             names.setdefault(cause, []).append(key.upper())
             left_out.add(number)
-    return [_with(finding, names.get(n, ())) for n, finding in enumerate(found) if n not in left_out]
+    return [_with(finding, names.get(n, ())) for n, finding in enumerate(known) if n not in left_out]
 
 
 def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:

@@ -82,15 +82,15 @@ def cause_rows(result: DiagnosisResult) -> list[CauseRow]:
     return [
         CauseRow(
             number=number,
-            cause=str(one.get("cause", "")),
-            title=str(one.get("title", "")),
-            subject=str(one.get("subject", "")),
-            score=int(one.get("score", 0)),
-            supports=[str(seen.get("says", "")) for seen in one.get("supports", ())],
-            against=[str(seen.get("says", "")) for seen in one.get("against", ())],
-            remedy=_remedy(one),
+            cause=str(cause.get("cause", "")),
+            title=str(cause.get("title", "")),
+            subject=str(cause.get("subject", "")),
+            score=int(cause.get("score", 0)),
+            supports=[str(seen.get("says", "")) for seen in cause.get("supports", ())],
+            against=[str(seen.get("says", "")) for seen in cause.get("against", ())],
+            remedy=_remedy(cause),
         )
-        for number, one in enumerate(result.ranked[:MOST_SHOWN], 1)
+        for number, cause in enumerate(result.ranked[:MOST_SHOWN], 1)
     ]
 
 
@@ -105,20 +105,20 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
 
     The result is None if there are no such drills.
     """
-    found = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
-    if not found:
+    results = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
+    if not results:
         return None
-    pairs = [(result.expected, NOT_DIAGNOSED if result.found is None else result.found) for result in found]
+    pairs = [(result.expected, NOT_DIAGNOSED if result.found is None else result.found) for result in results]
     injected = list(dict.fromkeys(expected for expected, _ in pairs))
     others = [named for _, named in pairs if named not in injected and named != NOT_DIAGNOSED]
     columns = [*injected, *dict.fromkeys(others), *([NOT_DIAGNOSED] if any(n == NOT_DIAGNOSED for _, n in pairs) else [])]
     rows = [(row, [Cell(column, pairs.count((row, column)), row == column) for column in columns]) for row in injected]
-    right = sum(result.correct for result in found)
+    right = sum(result.correct for result in results)
     bare = sum(view.result.diagnosis is None for view in views)
     have = "has" if bare == 1 else "have"
     rest = f" {bare} of {count(len(views), 'drill')} {have} no diagnosis." if bare else ""
     return Confusion(
-        columns, rows, f"{right} of {count(len(found), 'diagnosis', 'diagnoses')} named the cause that was injected.{rest}"
+        columns, rows, f"{right} of {count(len(results), 'diagnosis', 'diagnoses')} named the cause that was injected.{rest}"
     )
 
 
@@ -145,5 +145,5 @@ def cell_text(cell: Cell) -> str:
 
 def causes_text(row: CauseRow) -> str:
     """Return the evidence for (+) and against (-) a cause, on one line."""
-    seen = [*(f"+ {one_line(one)}" for one in row.supports), *(f"- {one_line(one)}" for one in row.against)]
+    seen = [*(f"+ {one_line(text)}" for text in row.supports), *(f"- {one_line(text)}" for text in row.against)]
     return "; ".join(seen)

@@ -74,9 +74,9 @@ def failed_step(view: RunView) -> StepView | None:
 
     The result is None for a run that passed, and when all steps succeeded.
     """
-    found = [step for step in view.steps if step.result.status in BAD_STATUSES]
-    named = [step for step in found if view.result.reason.startswith(f"{step.result.id} ")]
-    return None if view.result.verdict is Verdict.PASSED else next(iter(named or found), None)
+    bad = [step for step in view.steps if step.result.status in BAD_STATUSES]
+    named = [step for step in bad if view.result.reason.startswith(f"{step.result.id} ")]
+    return None if view.result.verdict is Verdict.PASSED else next(iter(named or bad), None)
 
 
 def words(step: StepView) -> str:
@@ -100,19 +100,19 @@ def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
     ``doubt``: True when a verification did not pass. A restore is then not said to have undone a fault.
     """
     said = UNDONE | {RESTORED: UNVERIFIED} if doubt else UNDONE
-    found = Counter(fault.ended.removeprefix(KEPT) for fault in faults if fault.ended not in LEFT)
+    outcomes = Counter(fault.ended.removeprefix(KEPT) for fault in faults if fault.ended not in LEFT)
     return [
         f"{count(number, 'fault')} {'was' if number == 1 else 'were'} {said[how]}"
         if how in said
         else f"{count(number, 'fault')}: {one_line(how).rstrip('.')}"
-        for how, number in found.items()
+        for how, number in outcomes.items()
     ]
 
 
-def _locks(found: Iterable[LockState]) -> list[str]:
+def _locks(states: Iterable[LockState]) -> list[str]:
     """Return clauses about the locks of the run: released, taken over by another run, or without a recorded release."""
     by: dict[str, list[LockState]] = {}
-    for state in found:
+    for state in states:
         by.setdefault(state.status, []).append(state)
     parts = []
     if given := by.get("released"):
@@ -125,13 +125,13 @@ def _locks(found: Iterable[LockState]) -> list[str]:
     return parts
 
 
-def _released(found: Sequence[LockState]) -> str:
-    return f"{_named(found)} {'was' if len(found) == 1 else 'were'} released"
+def _released(locks: Sequence[LockState]) -> str:
+    return f"{_named(locks)} {'was' if len(locks) == 1 else 'were'} released"
 
 
-def _named(found: Sequence[LockState]) -> str:
+def _named(locks: Sequence[LockState]) -> str:
     """Return words for some locks: the name of a single lock, or the number of several locks with their first names."""
-    names = [f"{one_line(state.title)} on {one_line(state.host)}" for state in found]
+    names = [f"{one_line(state.title)} on {one_line(state.host)}" for state in locks]
     return (
         f"the run's lock on {names[0]}"
         if len(names) == 1
@@ -147,9 +147,9 @@ def _later(view: RunView, before: Iterable[FaultResult]) -> str:
     """
     open_ = {(fault.step, fault.host) for fault in before if fault.ended in LEFT}
     later = [fault for fault in view.result.faults if (fault.step, fault.host) in open_]
-    found = _undone(later)
+    undone = _undone(later)
     closed = view.result.settled.changes if view.result.settled else ()
-    parts = [f"drill.recover recorded: {'; '.join(found)}"] if found else []
+    parts = [f"drill.recover recorded: {'; '.join(undone)}"] if undone else []
     parts += [f"a person closed {count(len(closed), 'change')}"] if closed else []
     given = [state for state in view.locks_at_end if state.later]
     parts += [_released(given)] if given else []

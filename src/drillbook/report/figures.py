@@ -261,9 +261,9 @@ _SHORT = re.compile(r"(?<![^\s(])(\d{1,9})(ms|[smhd])(?=$|[\s,;)]|\.$|\.\s)")
 """Pattern of a duration as a drill writes it, such as `30d`."""
 
 
-def count(number: int, one: str, many: str = "") -> str:
+def count(number: int, noun: str, many: str = "") -> str:
     """Format a count with its noun, such as ``1 write`` or ``41 writes``."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    return f"{number} {noun if number == 1 else many or noun + 's'}"
 
 
 def tight(text: str) -> str:

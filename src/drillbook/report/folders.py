@@ -88,13 +88,13 @@ def last_word(folder: Path) -> dict[str, Any] | None:
         with (folder / FILE).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - TAIL))
-            found = next(_ends(file.read()), None)
-            if found is None and size > TAIL:
+            end = next(_ends(file.read()), None)
+            if end is None and size > TAIL:
                 file.seek(0)
-                found = next(_ends(file.read()), None)
+                end = next(_ends(file.read()), None)
     except OSError:
         return None
-    return found
+    return end
 
 
 def _ends(data: bytes) -> Iterator[dict[str, Any]]:

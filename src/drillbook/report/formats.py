@@ -40,16 +40,16 @@ FORMATS = (
     Format("report.md", markdown.render, markdown.render_suite),
     Format(JUNIT, junit.render, junit.render_suite),
 )
-FILES = tuple(one.file for one in FORMATS)
+FILES = tuple(report.file for report in FORMATS)
 """Names of the report files that are rendered from the journal alone."""
 
 
 def of_run(view: RunView) -> dict[str, str]:
     """Render each report file of a run. Return the text of each file, with the name of the file as the key."""
     with paused():
-        return {one.file: one.run(view) for one in FORMATS}
+        return {report.file: report.run(view) for report in FORMATS}
 
 
 def of_suite(suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:
     """Render each report file of a suite. Return the text of each file, with the name of the file as the key."""
-    return {one.file: one.suite(suite, views) for one in FORMATS if one.suite is not None}
+    return {report.file: report.suite(suite, views) for report in FORMATS if report.suite is not None}

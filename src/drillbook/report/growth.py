@@ -29,17 +29,17 @@ class GrowthRow:
     outgrows: str
 
 
-def growth_rows(found: Sequence[Outlook]) -> list[GrowthRow]:
+def growth_rows(outlooks: Sequence[Outlook]) -> list[GrowthRow]:
     """Make a row for each measured service."""
     return [
         GrowthRow(outlook.service, _holds(outlook), _growth(outlook), _when(outlook.full), _outgrows(outlook))
-        for outlook in found
+        for outlook in outlooks
     ]
 
 
-def note(found: Sequence[Outlook]) -> str:
+def note(outlooks: Sequence[Outlook]) -> str:
     """Return the explanation of the forecasts below the table. The result is empty when no growth could be predicted."""
-    return NOTE if any(outlook.growth_bytes_per_day is not None for outlook in found) else ""
+    return NOTE if any(outlook.growth_bytes_per_day is not None for outlook in outlooks) else ""
 
 
 def _holds(outlook: Outlook) -> str:

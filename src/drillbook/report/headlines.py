@@ -33,7 +33,7 @@ def sentence(view: RunView) -> str:
     undone = ", by the undo of the stopped run" if _undone(view) else ""
     parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks) + undone, _loss(result)]
     if result.verdict is Verdict.ABORTED:
-        parts.append(_doubt([one for one in FIGURES if not _missed(result, one)], result))
+        parts.append(_doubt([figure for figure in FIGURES if not _missed(result, figure)], result))
     return " ".join([_join(parts), tail]).strip()
 
 
@@ -43,9 +43,9 @@ def _not_passed(view: RunView) -> StepView | None:
     The result is None when all verifications passed, and for every verdict except failed and inconclusive."""
     if view.result.verdict not in (Verdict.FAILED, Verdict.INCONCLUSIVE):
         return None
-    found = [step for step in view.steps if step.phase == "verify" and step.result.status in NOT_PASSED]
-    named = [step for step in found if view.result.reason.startswith(f"{step.result.id} ")]
-    return next(iter(named or found), None)
+    failed = [step for step in view.steps if step.phase == "verify" and step.result.status in NOT_PASSED]
+    named = [step for step in failed if view.result.reason.startswith(f"{step.result.id} ")]
+    return next(iter(named or failed), None)
 
 
 def _verification(step: StepView) -> str:

@@ -144,10 +144,10 @@ def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
 
 def _findings(result: Result) -> dict[Where, list[Finding]]:
     """Return the findings of each step and host."""
-    found: dict[Where, list[Finding]] = {}
+    findings: dict[Where, list[Finding]] = {}
     for finding in rows.findings_of(result):
-        found.setdefault((finding.step, finding.host), []).append(finding)
-    return found
+        findings.setdefault((finding.step, finding.host), []).append(finding)
+    return findings
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:
@@ -163,31 +163,31 @@ def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str,
 
     The result is None when the drill plans no diagnosis.
     """
-    found = view.result.diagnosis
-    return (diagnosis.lead(found), diagnosis.cause_rows(found), found.why) if found else None
+    result = view.result.diagnosis
+    return (diagnosis.lead(result), diagnosis.cause_rows(result), result.why) if result else None
 
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     """Render ``report.html`` of a suite."""
-    found = suites.suite_rows(suite, views)
-    grave, more_grave = leading(suites.suite_findings(found), MOST_FINDINGS)
+    drills = suites.suite_rows(suite, views)
+    grave, more_grave = leading(suites.suite_findings(drills), MOST_FINDINGS)
     return (
         pages.environment()
         .get_template("suite.html.j2")
         .render(
             suite=suite,
-            sentence=suites.suite_sentence(found),
+            sentence=suites.suite_sentence(drills),
             environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
-            legend=remarks.legend(objective.mark for row in found for objective in row.objectives),
+            legend=remarks.legend(objective.mark for row in drills for objective in row.objectives),
             findings_of=rows.findings_of,
-            rows=found,
+            rows=drills,
             grave=grave,
             more_grave=more_grave,
             next_steps=next_steps.in_suite(suite, views),
             bar=bar,
             closed=closed,
             residue_state=residue_state,
-            contradictions=suites.suite_contradictions(suite, found),
+            contradictions=suites.suite_contradictions(suite, drills),
             confusion=diagnosis.confusion(views),
         )
     )
@@ -213,12 +213,12 @@ def _has_timeline(view: RunView) -> bool:
 
 def _kinds(view: RunView) -> list[tuple[str, str]]:
     """Return the kinds of spans in the timeline with their meaning, for its legend. Kinds that look alike share an entry."""
-    found = {
+    kinds = {
         "unproven" if track.error and span.label == "kept" else span.label
         for track in view.timeline.probes
         for span in track.stretches
     }
-    words = {kind: word for kind, word in timeline.WORDS.items() if kind in found}
+    words = {kind: word for kind, word in timeline.WORDS.items() if kind in kinds}
     if "good" in words and "kept" in words:
         words["good"] += f", or {words.pop('kept')}"
     return list(words.items())

@@ -72,12 +72,12 @@ class _Known(dict[str, str]):
     """Cache of escaped texts. The key is a text, and the value is its HTML. Only short texts are stored."""
 
     def __missing__(self, text: str) -> str:
-        found = pages.escaped(text)
+        escaped = pages.escaped(text)
         if len(text) <= LONGEST:
             if len(self) >= REMEMBERED:
                 self.clear()
-            self[text] = found
-        return found
+            self[text] = escaped
+        return escaped
 
 
 _known = _Known()
@@ -91,8 +91,8 @@ def _text(value: object) -> str:
 @cache
 def _part(macro: str) -> Callable[[str], str]:
     """Return the macro ``macro`` from ``parts.html.j2``, the template of the parts that several pages share."""
-    found: Callable[[str], str] = getattr(pages.environment().get_template("parts.html.j2").module, macro)
-    return found
+    part: Callable[[str], str] = getattr(pages.environment().get_template("parts.html.j2").module, macro)
+    return part
 
 
 @cache

@@ -28,10 +28,10 @@ _CONSTANTS = {True: "true", False: "false", None: "null"}
 def of_json(value: Any) -> str:
     """Format ``value`` as ``indented`` does. ``value`` must contain only types that ``json.loads`` returns."""
     try:
-        found = to_json(value, indent=len(STEP))
+        text = to_json(value, indent=len(STEP))
     except ValueError:  # such as half of a surrogate pair in a text
         return indented(value)
-    return indented(value) if _TINY in found or _EXPONENT.search(found) else found.decode()
+    return indented(value) if _TINY in text or _EXPONENT.search(text) else text.decode()
 
 
 def indented(value: Any) -> str:

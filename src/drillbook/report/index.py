@@ -153,8 +153,8 @@ def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) ->
     ``inner``: for a suite, the results of its drills.
     """
     run = str(result["run"])
-    folders = {str(one.get("run")): str(one.get("folder", "")) for one in result.get("runs", ())}
-    children = tuple(_entry(one, f"{run}/{folders.get(str(one['run']), '..')}") for one in inner)
+    folders = {str(member.get("run")): str(member.get("folder", "")) for member in result.get("runs", ())}
+    children = tuple(_entry(member, f"{run}/{folders.get(str(member['run']), '..')}") for member in inner)
     return _entry(result, run, children)
 
 
@@ -190,8 +190,8 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
 def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
     objectives = open_findings.objectives_of(result)
-    found = open_findings.of_result(result)
-    found += [finding for child in children for finding in child.findings]
+    findings = open_findings.of_result(result)
+    findings += [finding for child in children for finding in child.findings]
     return IndexEntry(
         run=str(result["run"]),
         kind=kind,
@@ -212,7 +212,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         rehearsed=rehearsal.brief(
             remarks.steps_of(result.get("steps", ())), str(result["started"]), broken=bool(result.get("faults"))
         ),
-        findings=tuple(open_findings.grave(found)),
+        findings=tuple(open_findings.grave(findings)),
         reason=_reason(result),
     )
 
@@ -241,7 +241,7 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
             audit=audit,
             trends=(trends := _trends([row.entry for row in listed])),
             standing=_standing(trends),
-            attention=sorted(filter(_needs_attention, trends), key=lambda one: -wording.badness(one.last.entry.verdict)),
+            attention=sorted(filter(_needs_attention, trends), key=lambda trend: -wording.badness(trend.last.entry.verdict)),
             height=HEIGHT,
             counted=_counted(listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
@@ -305,8 +305,8 @@ def _age(entry: IndexEntry) -> tuple[float, str]:
 
 
 def _row(entry: IndexEntry, *, child: bool = False) -> Row:
-    found = {row.key: row for row in rows.objective_rows(entry.objectives, entry.remarks, entry.verdict)}
-    return Row(entry, child, link(entry.href), found.get("rto"), found.get("rpo"), entry.rehearsed)
+    row_by_key = {row.key: row for row in rows.objective_rows(entry.objectives, entry.remarks, entry.verdict)}
+    return Row(entry, child, link(entry.href), row_by_key.get("rto"), row_by_key.get("rpo"), entry.rehearsed)
 
 
 def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
@@ -386,10 +386,10 @@ def _lines(points: Sequence[Point]) -> tuple[str, ...]:
 
     Each line is a list of points for SVG.
     """
-    found: list[list[str]] = [[]]
+    lines: list[list[str]] = [[]]
     for point in points:
         if point.kind == "gap":
-            found.append([])
+            lines.append([])
         else:
-            found[-1].append(f"{point.x:.1f},{point.y:.1f}")
-    return tuple(" ".join(line) for line in found if len(line) > 1)
+            lines[-1].append(f"{point.x:.1f},{point.y:.1f}")
+    return tuple(" ".join(line) for line in lines if len(line) > 1)

@@ -26,8 +26,10 @@ def outdated(reports: Path) -> bool:
 
 def names(reports: Path) -> list[str]:
     """Return the names of the visible folders in ``reports``, sorted. Raises OSError when ``reports`` cannot be read."""
-    with os.scandir(reports) as found:
-        return sorted(one.name for one in found if not one.name.startswith(".") and one.is_dir(follow_symlinks=False))
+    with os.scandir(reports) as entries:
+        return sorted(
+            entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+        )
 
 
 def changed(reports: Path, name: str) -> int:

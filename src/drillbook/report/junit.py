@@ -53,12 +53,12 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     Each drill becomes a test suite in the XML. One more test suite has the verdict of the whole suite of drills.
     """
     drills = suite_rows(suite, views)
-    found = [_suite_of(row.view) if row.view else _missing(row) for row in drills]
+    suites = [_suite_of(row.view) if row.view else _missing(row) for row in drills]
     own = _suite(suite.suite, suite.started, {"verdict": suite.verdict, "exit": str(suite.exit), "run": suite.run})
     wrong = suite_contradictions(suite, drills)
     reason = "; ".join([*wrong, suite_sentence(drills)])
     _verdict_case(own, suite.suite, "contradictory" if wrong else suite.verdict, suite.exit, reason)
-    return _document([*found, _counted(own)], suite.title)
+    return _document([*suites, _counted(own)], suite.title)
 
 
 def _document(suites: Sequence[Tree.Element], name: str) -> str:

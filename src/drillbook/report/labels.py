@@ -94,9 +94,9 @@ class Flag:
 def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
     """Place labels next to vertical lines, in as few rows as possible. ``texts`` must be sorted by x."""
     for rows in range(1, len(texts) + 1):
-        found = _search(texts, [], rows, width, crossing=False)
-        if found is not None:
-            return found
+        placed = _search(texts, [], rows, width, crossing=False)
+        if placed is not None:
+            return placed
     return _search(texts, [], len(texts), width, crossing=True) or [
         _clamped(x, text, row, width) for row, (x, text) in enumerate(texts)
     ]
@@ -119,9 +119,9 @@ def _search(
             flag = Flag(x, row, label(text, x + (GAP if side == "start" else -GAP), row * ROW, anchor=side))
             inside = flag.label.box.x >= 0 and flag.label.box.right <= width
             if inside and all(_clear(flag, other, crossing=crossing) for other in placed):
-                found = _search(texts, [*placed, flag], rows, width, crossing=crossing)
-                if found is not None:
-                    return found
+                complete = _search(texts, [*placed, flag], rows, width, crossing=crossing)
+                if complete is not None:
+                    return complete
     return None
 
 
@@ -143,7 +143,7 @@ def _crosses(line: Flag, flag: Flag) -> bool:
 
 def avoiding(wanted: Iterable[Label], lines: Sequence[float]) -> list[Label]:
     """Sort the labels in ``wanted``: first the labels that no vertical line in ``lines`` crosses. Otherwise keep the order."""
-    return sorted(wanted, key=lambda one: any(one.box.x - GAP < x < one.box.right + GAP for x in lines))
+    return sorted(wanted, key=lambda candidate: any(candidate.box.x - GAP < x < candidate.box.right + GAP for x in lines))
 
 
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
@@ -154,9 +154,11 @@ def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right
     taken = list(boxes)
     return next(
         (
-            one
-            for one in wanted
-            if one.box.x >= left and one.box.right <= right and not any(one.box.overlaps(box) for box in taken)
+            candidate
+            for candidate in wanted
+            if candidate.box.x >= left
+            and candidate.box.right <= right
+            and not any(candidate.box.overlaps(box) for box in taken)
         ),
         None,
     )

@@ -14,12 +14,12 @@ def later_outages(view: RunView) -> list[str]:
     recovered = view.timeline.marks.get("recovered")
     if recovered is None:
         return []
-    found = []
+    sentences = []
     for track in view.timeline.probes:
         spans = [span for span in track.stretches if span.label == "bad" and span.start >= recovered]
         if spans and track.kind == "availability":
-            found.append(_later(track, spans, view))
-    return found
+            sentences.append(_later(track, spans, view))
+    return sentences
 
 
 def _later(track: ProbeTrack, spans: Sequence[Span], view: RunView) -> str:

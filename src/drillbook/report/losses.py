@@ -34,8 +34,8 @@ class LossRow:
 def loss_rows(view: RunView) -> list[LossRow]:
     """Return the rows about losses. The drill's own restore comes first. The steps that measured a loss follow, the
     smallest loss first. The result is empty when no step measured a loss."""
-    found = sorted((step for step in view.steps if _measured(step)), key=lambda step: float(step.result.facts["loss_s"]))
-    return [*_own(view), *map(_row, found)] if found else []
+    steps = sorted((step for step in view.steps if _measured(step)), key=lambda step: float(step.result.facts["loss_s"]))
+    return [*_own(view), *map(_row, steps)] if steps else []
 
 
 def _own(view: RunView) -> list[LossRow]:

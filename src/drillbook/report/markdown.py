@@ -70,12 +70,12 @@ def render(view: RunView) -> str:
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     """Render ``report.md`` of a suite."""
-    found = suite_rows(suite, views)
+    drills = suite_rows(suite, views)
     parts = [
         f"# {escape(suite.title)}",
         _verdict(suite.verdict, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit),
-        escape(suite_sentence(found)),
-        *_contradictions(suite_contradictions(suite, found)),
+        escape(suite_sentence(drills)),
+        *_contradictions(suite_contradictions(suite, drills)),
         table(
             ("What", "Value"),
             [
@@ -93,7 +93,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     steps = [f"- {what}: {code(command)}" for what, command in next_steps.in_suite(suite, views)]
     parts += ["## Next", "\n".join(steps)] if steps else []
     parts += _confusion(views)
-    for row in found:
+    for row in drills:
         parts += [f"## {row.number}. {escape(row.drill)}: {escape(row.verdict)}", escape(row.sentence)]
         parts += [f"**{row.tolerated}.**"] if row.tolerated else []
         parts += [f"**{row.beside}**"] if row.beside else []
@@ -109,8 +109,8 @@ def _verdict(verdict: str, residue: str, status: int) -> str:
 
 def _tolerated(view: RunView) -> list[str]:
     """Return retries and allowed failures as text. The result is empty when there were none."""
-    found = tolerated.details(view)
-    return [f"**{tolerated.summary(view)}:**", "\n".join(f"- {escape(one)}" for one in found)] if found else []
+    details = tolerated.details(view)
+    return [f"**{tolerated.summary(view)}:**", "\n".join(f"- {escape(text)}" for text in details)] if details else []
 
 
 def _next(view: RunView) -> list[str]:
@@ -145,43 +145,43 @@ def _figures(view: RunView) -> list[str]:
 
 
 def _diagnosis(view: RunView) -> list[str]:
-    found = view.result.diagnosis
-    if found is None:
+    result = view.result.diagnosis
+    if result is None:
         return []
     causes = [
         (escape(row.cause), escape(row.subject), str(row.score), escape(diagnosis.causes_text(row)), escape(row.remedy))
-        for row in diagnosis.cause_rows(found)
+        for row in diagnosis.cause_rows(result)
     ]
     return [
         "## Diagnosis",
-        escape(diagnosis.lead(found)),
+        escape(diagnosis.lead(result)),
         table(("Cause", "Where", "Weight", "Evidence", "Remedy"), causes)
         if causes
-        else "\n".join(f"- {escape(one)}" for one in found.why),
+        else "\n".join(f"- {escape(question)}" for question in result.why),
     ]
 
 
 def _confusion(views: Sequence[RunView]) -> list[str]:
-    found = diagnosis.confusion(views)
-    if found is None:
+    confusion = diagnosis.confusion(views)
+    if confusion is None:
         return []
-    body = [(escape(injected), *(escape(diagnosis.cell_text(cell)) for cell in cells)) for injected, cells in found.rows]
+    body = [(escape(injected), *(escape(diagnosis.cell_text(cell)) for cell in cells)) for injected, cells in confusion.rows]
     return [
         "## Injected and diagnosed",
-        escape(found.sentence),
-        table(("Injected", *(escape(column) for column in found.columns)), body),
+        escape(confusion.sentence),
+        table(("Injected", *(escape(column) for column in confusion.columns)), body),
     ]
 
 
 def _notes(view: RunView) -> list[str]:
-    found = rows.note_rows(view)
-    lines = [f"- {at}: {f'**{escape(text)}**' if loud else escape(text)}" for at, text, loud in found]
-    return ["## Locks, leases and guards", "\n".join(lines)] if found else []
+    listed = rows.note_rows(view)
+    lines = [f"- {at}: {f'**{escape(text)}**' if loud else escape(text)}" for at, text, loud in listed]
+    return ["## Locks, leases and guards", "\n".join(lines)] if listed else []
 
 
-def capacity(found: Sequence[Outlook], head: str = "## Capacity") -> list[str]:
+def capacity(outlooks: Sequence[Outlook], head: str = "## Capacity") -> list[str]:
     """Return a section about the growth of the measured services. The result is empty when no service was measured."""
-    if not found:
+    if not outlooks:
         return []
     return [
         head,
@@ -189,10 +189,10 @@ def capacity(found: Sequence[Outlook], head: str = "## Capacity") -> list[str]:
             ("Service", "Holds", "Grows", "Disk full", "Restore outgrows the RTO"),
             [
                 (escape(row.service), escape(row.holds), escape(row.growth), escape(row.full), escape(row.outgrows))
-                for row in growth.growth_rows(found)
+                for row in growth.growth_rows(outlooks)
             ],
         ),
-        *([escape(note)] if (note := growth.note(found)) else []),
+        *([escape(note)] if (note := growth.note(outlooks)) else []),
     ]
 
 
@@ -211,36 +211,38 @@ def _facts(view: RunView) -> str:
     return table(("What", "Value"), [(name, escape(value)) for name, value in values])
 
 
-def _contradictions(found: Sequence[str]) -> list[str]:
-    lines = [f"- {escape(one)}" for one in found]
-    return ["## This record contradicts itself", "\n".join(lines), "Do not count this run as passed."] if found else []
+def _contradictions(contradictions: Sequence[str]) -> list[str]:
+    lines = [f"- {escape(text)}" for text in contradictions]
+    return (
+        ["## This record contradicts itself", "\n".join(lines), "Do not count this run as passed."] if contradictions else []
+    )
 
 
 def _residue(view: RunView) -> list[str]:
     closed = view.result.settled
-    found = [f"## {residue_state.heading(view)}"] if view.result.residue or closed else []
+    paragraphs = [f"## {residue_state.heading(view)}"] if view.result.residue or closed else []
     if closed:
-        found += [
+        paragraphs += [
             f"**{escape(rows.settled_sentence(closed))}**",
             "\n".join(f"- {escape(text)}" for text in rows.settled_rows(closed)),
             "Residue before a person closed it:",
         ]
-    elif found:
-        found.append(
+    elif paragraphs:
+        paragraphs.append(
             f"{residue_state.meaning(view)} First try {code(f'{view.program} drill.recover {view.result.run}')}. "
             "If that does not help, undo the changes by hand:"
         )
     for residue in view.result.residue:
-        found += [
+        paragraphs += [
             f"**{escape(residue.what)}** on {escape(residue.host)} (step {escape(residue.step)}): {prose(residue.why)}",
             block(residue.by_hand) if residue_state.is_commands(residue.by_hand) else prose(residue.by_hand),
         ]
-    return found
+    return paragraphs
 
 
-def objectives(found: Sequence[ObjectiveRow]) -> str:
+def objectives(goals: Sequence[ObjectiveRow]) -> str:
     """Return a table of the objectives, or a sentence which says that there are none."""
-    if not found:
+    if not goals:
         return "The drill sets no objectives."
     return table(
         ("Objective", "Target", "Measured", "Result", "Clock"),
@@ -254,7 +256,7 @@ def objectives(found: Sequence[ObjectiveRow]) -> str:
                 + (f": {escape(row.reason)}" if row.reason else ""),
                 escape(row.clock) or "not named",
             )
-            for row in found
+            for row in goals
         ],
     )
 
@@ -305,7 +307,7 @@ def _clocks(view: RunView) -> str:
 
 
 def _findings(view: RunView) -> list[str]:
-    found = []
+    paragraphs = []
     for finding in rows.findings_of(view.result):
         where = " on ".join(escape(part) for part in (finding.step and f"step {finding.step}", finding.host) if part)
         lines = [
@@ -315,11 +317,11 @@ def _findings(view: RunView) -> list[str]:
             ("Where", where),
             ("Evidence", ", ".join(_evidence(file) for file in finding.evidence)),
         ]
-        found += [
+        paragraphs += [
             f"### {finding.severity}: {escape(finding.title)} ({code(finding.code)})",
             "\n".join(f"- {name}: {text}" for name, text in lines if text),
         ]
-    return found or ["The run recorded no findings."]
+    return paragraphs or ["The run recorded no findings."]
 
 
 def _evidence(file: str) -> str:
@@ -328,8 +330,8 @@ def _evidence(file: str) -> str:
 
 
 def _contacts(view: RunView) -> str:
-    found = rows.contact_rows(view)
-    if not found:
+    contacts = rows.contact_rows(view)
+    if not contacts:
         return "The inventory names no contacts."
     return table(
         ("Contact", "Role", "Answers for", "Address"),
@@ -340,7 +342,7 @@ def _contacts(view: RunView) -> str:
                 escape(contact.get("duty") or "not stated"),
                 escape(" ".join(filter(None, (contact.get("email"), contact.get("phone")))) or "not stated"),
             )
-            for name, contact, owner in found
+            for name, contact, owner in contacts
         ],
     )
 

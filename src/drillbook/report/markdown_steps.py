@@ -19,7 +19,7 @@ def phases(view: RunView) -> list[str]:
     known = phase_rows(view)
     if not known:
         return ["The run has no phases."]
-    found = [
+    parts = [
         table(
             ("Phase", "Status", "Took", "Steps"),
             [
@@ -35,14 +35,14 @@ def phases(view: RunView) -> list[str]:
     ]
     steps = [step for phase in known for step in phase.steps]
     if steps:
-        found.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in steps]))
+        parts.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in steps]))
     facts = [line for step in steps if (line := _short(step))]
     if facts:
-        found += [
+        parts += [
             "Facts of the steps, shortened. The complete facts are in `result.json` and in the journal:",
             "\n".join(facts),
         ]
-    return found + [part for step in steps for part in _details(step)]
+    return parts + [part for step in steps for part in _details(step)]
 
 
 def _step(step: StepView) -> tuple[str, ...]:
@@ -89,23 +89,23 @@ def _cut(value: object) -> str:
 
 def _details(step: StepView) -> list[str]:
     """Return the message of a step. For a step that did not succeed, add its failed commands."""
-    found = []
+    parts = []
     if step.message:
-        found += [
+        parts += [
             f"{code(step.result.id)} on {escape(step.result.host)}: {wording.STEP_WORDS[step.result.status]}",
             block(step_texts.message_of(step)),
         ]
     if step.result.status in ("done", "skipped"):
-        return found
+        return parts
     bad = [command for command in step.commands if command.exit != 0 or command.error]
-    return found + [line for command in bad for line in _command(step, command)]
+    return parts + [line for command in bad for line in _command(step, command)]
 
 
 def _command(step: StepView, command: CommandView) -> list[str]:
-    found = [
+    parts = [
         f"{code(step.result.id)} command, {escape(record.command_outcome(command))}, {took(command.seconds)}:",
         block(record.command_line(command)),
     ]
     for name, text in (("standard output", command.stdout), ("standard error", command.stderr)):
-        found += [f"{name}:", block(text)] if text else []
-    return found
+        parts += [f"{name}:", block(text)] if text else []
+    return parts

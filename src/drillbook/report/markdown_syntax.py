@@ -20,11 +20,11 @@ def escape(text: object) -> str:
 
 @lru_cache(REMEMBERED)
 def _escaped(line: str) -> str:
-    found = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", line)
+    text = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", line)
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("://", "&#58;//")):
-        found = found.replace(char, entity)
-    found = re.sub(r"^(\s*\d+)\.(?=\s|$)", r"\1\\.", found)  # Markdown reads a number with a dot as a list
-    return re.sub(r"^(\s*)-", r"\1\\-", found)
+        text = text.replace(char, entity)
+    text = re.sub(r"^(\s*\d+)\.(?=\s|$)", r"\1\\.", text)  # Markdown reads a number with a dot as a list
+    return re.sub(r"^(\s*)-", r"\1\\-", text)
 
 
 def code(text: object) -> str:
@@ -33,10 +33,10 @@ def code(text: object) -> str:
 
 
 @lru_cache(REMEMBERED)
-def _coded(found: str) -> str:
-    ticks = "`" * (max((len(run) for run in re.findall("`+", found)), default=0) + 1)
-    pad = " " if found.startswith("`") or found.endswith("`") or not found.strip() else ""
-    return f"{ticks}{pad}{found}{pad}{ticks}"
+def _coded(text: str) -> str:
+    ticks = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
 def prose(text: object) -> str:
@@ -52,9 +52,9 @@ def _with_code(line: str) -> str:
 
 def block(text: object) -> str:
     """Format ``text`` as a fenced block. The fence is longer than any row of backticks in ``text``."""
-    found = shown(text).rstrip("\n")
-    fence = "`" * max(3, max((len(run) for run in re.findall("`+", found)), default=0) + 1)
-    return f"{fence}text\n{found}\n{fence}"
+    content = shown(text).rstrip("\n")
+    fence = "`" * max(3, max((len(run) for run in re.findall("`+", content)), default=0) + 1)
+    return f"{fence}text\n{content}\n{fence}"
 
 
 def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:

@@ -123,7 +123,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     the run's record.
     """
     result = view.result
-    found = next_steps(
+    suggestions = next_steps(
         view.program,
         one_line(result.drill),
         one_line(result.run),
@@ -132,7 +132,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         residue=bool(result.open_residue),
         other=other_inventory(view),
     )
-    steps = [step for step in found if "report.open" not in step[1]]
+    steps = [step for step in suggestions if "report.open" not in step[1]]
     if proof := age_of_routine(view):
         steps.append(proof)
     if result.verdict is Verdict.PASSED and not result.open_residue:
@@ -193,10 +193,12 @@ def _findings(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
     the remedies. At most ``MOST_DRILLS`` reports are named.
     """
     passed = [view.result for view in views if view.result.verdict is Verdict.PASSED]
-    found = [result for result in passed if open_findings.grave(open_findings.as_shown(result.findings, result.objectives))]
+    results = [
+        result for result in passed if open_findings.grave(open_findings.as_shown(result.findings, result.objectives))
+    ]
     return [
         (f"read the remedy of the finding of {one_line(result.drill)}", f"{program} report.open {one_line(result.run)}")
-        for result in found[:MOST_DRILLS]
+        for result in results[:MOST_DRILLS]
     ]
 
 

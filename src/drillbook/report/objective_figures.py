@@ -50,9 +50,14 @@ def alone(objective: Objective) -> str:
     )
 
 
-def recorded_figure(one: Mapping[str, Any]) -> str:
+def recorded_figure(objective: Mapping[str, Any]) -> str:
     """Return the figure of an objective in a ``result.json`` of any version. The objective must have a measurement."""
-    return against(one["measured_s"], one["error_s"], one["target_s"], latest=is_latest(str(one.get("clock", ""))))
+    return against(
+        objective["measured_s"],
+        objective["error_s"],
+        objective["target_s"],
+        latest=is_latest(str(objective.get("clock", ""))),
+    )
 
 
 def drawn(objective: Objective) -> float | None:

@@ -49,25 +49,25 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
 
     Lost writes that the RPO allows are left out, and so are findings that only follow from another finding.
     """
-    found = [
+    findings = [
         Finding(
-            code=str(one.get("code", "")),
-            severity=one["severity"],
-            title=str(one.get("title", "")),
-            step=str(one.get("step") or "") or None,
+            code=str(fields.get("code", "")),
+            severity=fields["severity"],
+            title=str(fields.get("title", "")),
+            step=str(fields.get("step") or "") or None,
         )
-        for one in result.get("findings", ())
-        if one.get("severity") in GRAVE
+        for fields in result.get("findings", ())
+        if fields.get("severity") in GRAVE
     ]
     objectives = objectives_of(result)
-    return grave(consequences.folded(as_shown(found, objectives), objectives))
+    return grave(consequences.folded(as_shown(findings, objectives), objectives))
 
 
 def recovered_later(titles: Iterable[str]) -> str:
     """Return the words in the first of ``titles`` that tell when, and by whom, the changes were undone after the run.
     The result is empty if no title has such words."""
-    found = [title.rpartition(f"; {RECOVERED}") for title in titles]
-    return next((f"{RECOVERED}{one_line(rest)}" for _, mark, rest in found if mark), "")
+    parts = [title.rpartition(f"; {RECOVERED}") for title in titles]
+    return next((f"{RECOVERED}{one_line(rest)}" for _, mark, rest in parts if mark), "")
 
 
 def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
@@ -81,7 +81,7 @@ def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -
     severity `information`. When the RPO was measured, but it is not verified whether it is met, the title says so.
     """
     order = list(Severity)
-    found = [
+    shown = [
         _information(finding)
         if allowed(finding.code, objectives)
         else _doubted(finding)
@@ -89,7 +89,7 @@ def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -
         else finding
         for finding in findings
     ]
-    return sorted(found, key=lambda finding: order.index(finding.severity))
+    return sorted(shown, key=lambda finding: order.index(finding.severity))
 
 
 def _unverified(code: str, objectives: Mapping[str, Objective]) -> bool:

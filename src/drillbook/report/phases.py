@@ -59,27 +59,27 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
     steps, repeated = _by_phase(view.steps), _by_phase(end.steps if end else ())
     names = [name for name in PHASES if name in results or name in steps]
     names += sorted((set(results) | set(steps)) - set(names))
-    found = [
+    rows = [
         _phase_row(
             name, known.get(name), repeated.get(name, ()) if name in later else steps.get(name, ()), STOPPED if end else ""
         )
         for name in names
         if name in before or name not in later
     ]
-    found = [replace(row, repeated=row.phase in later) for row in found]
-    return found + [replace(_phase_row(name, results.get(name), steps.get(name, ()), STOPPED), later=True) for name in later]
+    rows = [replace(row, repeated=row.phase in later) for row in rows]
+    return rows + [replace(_phase_row(name, results.get(name), steps.get(name, ()), STOPPED), later=True) for name in later]
 
 
-def phase_row_at(found: Sequence[PhaseRow], span: Span, view: RunView) -> PhaseRow | None:
-    """Return the row of the phase that the timeline shows as ``span``, or None if there is none. ``found``: rows of all
+def phase_row_at(rows: Sequence[PhaseRow], span: Span, view: RunView) -> PhaseRow | None:
+    """Return the row of the phase that the timeline shows as ``span``, or None if there is none. ``rows``: rows of all
     phases."""
     later = view.early_end is not None and span.start >= view.early_end.at
-    return next((row for row in found if row.phase == span.label and row.later == later), None)
+    return next((row for row in rows if row.phase == span.label and row.later == later), None)
 
 
-def _by_phase(found: Iterable[StepView]) -> dict[str, tuple[StepView, ...]]:
+def _by_phase(step_views: Iterable[StepView]) -> dict[str, tuple[StepView, ...]]:
     steps: dict[str, list[StepView]] = {}
-    for step in found:
+    for step in step_views:
         steps.setdefault(step.phase, []).append(step)
     return {phase: tuple(views) for phase, views in steps.items()}
 

@@ -69,8 +69,8 @@ def _listed(folder: Path) -> IndexEntry | None:
         return None
     results = {run: _finished(run) for run in runs}
     children = tuple(
-        _unfinished(run) if found is None else replace(found, href=f"{folder.name}/{run.name}/report.html")
-        for run, found in results.items()
+        _unfinished(run) if child is None else replace(child, href=f"{folder.name}/{run.name}/report.html")
+        for run, child in results.items()
     )
     return index.unfinished(
         folder.name, children[0].environment, alive=any(folders.alive(run) for run in runs), children=children
@@ -84,7 +84,7 @@ def _finished(folder: Path) -> IndexEntry | None:
         return None
     try:
         inner = [_result(folder / str(run["folder"])) for run in result.get("runs", [])]
-        return index.entry(result, [one for one in inner if one is not None])
+        return index.entry(result, [content for content in inner if content is not None])
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
@@ -102,10 +102,10 @@ def _result(folder: Path) -> dict[str, Any] | None:
     `invoke report RUN` writes a missing file again.
     """
     try:
-        found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found
+    return content
 
 
 def write(path: Path, text: str) -> None:

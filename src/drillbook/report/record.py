@@ -32,32 +32,34 @@ class EvidenceRow:
 
 def evidence_rows(view: RunView) -> list[EvidenceRow]:
     """Return rows of all files that are named in facts of steps, in findings, or as logs of leases, sorted by name."""
-    found: dict[str, EvidenceRow] = {}
+    row_by_file: dict[str, EvidenceRow] = {}
     for step in view.steps:
         for row in evidence_of(step):
-            found.setdefault(row.file, row)
+            row_by_file.setdefault(row.file, row)
     for log in view.lease_logs:
         took, digest = "not recorded" if log.bytes is None else size(log.bytes), log.sha256 or "not recorded"
-        found.setdefault(shown(log.file), EvidenceRow(shown(log.file), shown(digest), took, f"lease on {shown(log.host)}"))
+        row_by_file.setdefault(
+            shown(log.file), EvidenceRow(shown(log.file), shown(digest), took, f"lease on {shown(log.host)}")
+        )
     for finding in view.result.findings:
         for file in finding.evidence:
-            found.setdefault(
+            row_by_file.setdefault(
                 shown(file), EvidenceRow(shown(file), "not recorded", "not recorded", shown(finding.step or finding.code))
             )
-    return [found[name] for name in sorted(found)]
+    return [row_by_file[name] for name in sorted(row_by_file)]
 
 
 def evidence_of(step: StepView) -> list[EvidenceRow]:
     """Return rows of the files in the facts of one step, sorted by file name. Each file is listed once."""
-    found: dict[str, EvidenceRow] = {}
+    row_by_file: dict[str, EvidenceRow] = {}
     if _is_plain(step.result.facts):
         return []
     for fact in _files(step.result.facts):
         name, count = shown(fact["file"]), fact.get("bytes")
         took = size(count) if isinstance(count, int) else "not recorded"
         took += f", cut {shown(fact['cut'])}" if fact.get("cut") else ""
-        found.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"), took, step.result.id))
-    return [found[name] for name in sorted(found)]
+        row_by_file.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"), took, step.result.id))
+    return [row_by_file[name] for name in sorted(row_by_file)]
 
 
 def _is_plain(facts: Mapping[str, Any]) -> bool:

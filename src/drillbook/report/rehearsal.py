@@ -87,7 +87,7 @@ def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
         address, at = step.facts.get("manifest"), step.facts.get("snapshot_at")
         if not isinstance(address, str) or not at:
             continue
-        ages = [one.facts for one in steps if one.facts.get("manifest") == address and "age_s" in one.facts]
+        ages = [other.facts for other in steps if other.facts.get("manifest") == address and "age_s" in other.facts]
         name = address.partition("#")[0].removesuffix("/manifest.json")
         measured = {"loss_s": ages[-1]["age_s"], "basis": STORED_BASIS} if ages else {}
         return {RESTORE: {**step.facts, "backup": {"id": name, "taken_at": at}}, MEASURE: measured}
@@ -132,7 +132,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
         return []
     restored, measured, checked = (known.get(action, {}) for action in (RESTORE, MEASURE, CHECK))
     backup = restored.get("backup", {})
-    found = [
+    texts = [
         ("Backup", f"{backup.get('id')}, {_taken(backup)}", ()),
         ("Restored in", *_restored(restored)),
         ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), _own(result))),
@@ -140,7 +140,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
         ("Checked before the restore", "; ".join(map(str, checked.get("covered", ()))), ()),
         ("Not seen by this check alone", "; ".join(_unseen(restored, checked)), ()),
     ]
-    return [(name, one_line(text), tuple(one_line(more) for more in lines if more)) for name, text, lines in found if text]
+    return [(name, one_line(text), tuple(one_line(more) for more in lines if more)) for name, text, lines in texts if text]
 
 
 def _sandbox(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -192,9 +192,9 @@ def _stages(seconds: Mapping[str, float], total: float | None) -> list[tuple[str
     The journal does not keep this order. Stages that are not in ``STAGES`` come last.
     """
     known = {stage: place for place, stage in enumerate(STAGES)}
-    found = sorted(seconds.items(), key=lambda one: known.get(one[0], len(STAGES)))
+    stages = sorted(seconds.items(), key=lambda stage: known.get(stage[0], len(STAGES)))
     rest = 0.0 if total is None else round(total - sum(seconds.values()), 2)
-    return [*found, ("other", rest)] if found and rest > 0 else found
+    return [*stages, ("other", rest)] if stages and rest > 0 else stages
 
 
 def _tried(addresses: Any) -> str:

@@ -107,8 +107,8 @@ def legend(marks: Iterable[str]) -> str:
 def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
     """Return the steps in a ``result.json``, of any version."""
     return [
-        Step(str(one.get("id", "")), str(one.get("action", "")), str(one.get("status", "")), one.get("facts") or {})
-        for one in told
+        Step(str(step.get("id", "")), str(step.get("action", "")), str(step.get("status", "")), step.get("facts") or {})
+        for step in told
     ]
 
 
@@ -124,14 +124,14 @@ def of_run(steps: Sequence[Step | StepResult], started: str, rpo: Objective | No
     """
     by = observer(steps)
     short = by.removeprefix("by the ").removeprefix("last of the ")
-    found = {"detect": Remark(NO_ALERT, by=BY_PROBE) if by == PROBE else Remark(f"Detected {by}.", by=short)}
+    remarks = {"detect": Remark(NO_ALERT, by=BY_PROBE) if by == PROBE else Remark(f"Detected {by}.", by=short)}
     told = _of_shortfall(steps, _of_commands(steps, rpo, of_backup(steps, started)))
-    return found | ({"rpo": told} if told else {})
+    return remarks | ({"rpo": told} if told else {})
 
 
 def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
     """Return clauses about the data that the fault removed and that did not come back."""
-    return [one_line(one.text) for one in shortfall.shortfalls(steps)]
+    return [one_line(short.text) for short in shortfall.shortfalls(steps)]
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
@@ -145,11 +145,11 @@ def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told
 
 def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:
     """Return the remark ``told``. If data did not come back, a remark on this data is added."""
-    found = shortfalls(steps)
-    if not found:
+    clauses = shortfalls(steps)
+    if not clauses:
         return told
-    lost = " and ".join(one_line(one.lost) for one in shortfall.shortfalls(steps))
-    text = "; ".join(found)
+    lost = " and ".join(one_line(short.lost) for short in shortfall.shortfalls(steps))
+    text = "; ".join(clauses)
     text = f"{text[:1].upper()}{text[1:]}; {MAY_NOT_COUNT}."
     more = told or Remark("")
     return Remark(f"{text} {more.text}".strip(), f" {SHORT_MARK}{more.mark.strip()}", lost=lost)
@@ -229,7 +229,7 @@ def observer(steps: Sequence[Step | StepResult]) -> str:
 def _alerts(facts: Mapping[str, Any]) -> list[str]:
     alerts = facts.get("alerts")
     told = [alert for alert in alerts if isinstance(alert, Mapping)] if isinstance(alerts, Sequence) else []
-    names = [one.get("alert") or (one.get("labels") or {}).get("alertname") for one in told]
+    names = [alert.get("alert") or (alert.get("labels") or {}).get("alertname") for alert in told]
     return [one_line(name) for name in names if name]
 
 

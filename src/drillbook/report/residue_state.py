@@ -25,14 +25,14 @@ def doubts(view: RunView) -> list[str]:
     return [NOT_ALL_UNDONE] if result.verdict is Verdict.PASSED and result.residue and result.exit == Exit.RESIDUE else []
 
 
-def failed(view: RunView, one: Residue) -> bool:
+def failed(view: RunView, change: Residue) -> bool:
     """Return True when the journal proves that the change could not be undone."""
-    return residue.tried(one, view.steps, finished=view.finished)
+    return residue.tried(change, view.steps, finished=view.finished)
 
 
-def state(view: RunView, one: Residue) -> str:
+def state(view: RunView, change: Residue) -> str:
     """Return words for the state of one change that is not recorded as undone."""
-    return FAILED if failed(view, one) else UNRECORDED
+    return FAILED if failed(view, change) else UNRECORDED
 
 
 def is_commands(by_hand: str) -> bool:
@@ -43,7 +43,7 @@ def is_commands(by_hand: str) -> bool:
 def heading(view: RunView) -> str:
     """Return the heading above the changes, such as ``2 changes could not be undone``."""
     left, closed = view.result.residue, view.result.settled
-    number = sum(failed(view, one) for one in left)
+    number = sum(failed(view, change) for change in left)
     text = f"{count(number, 'change')} {FAILED}" if number or not left else ""
     if number < len(left):
         rest = f"no undo of {count(len(left) - number, 'change')} was recorded"
@@ -54,32 +54,33 @@ def heading(view: RunView) -> str:
 def meaning(view: RunView) -> str:
     """Return a sentence that tells if the system is still changed, or that this is unknown."""
     left = view.result.residue
-    if any(failed(view, one) or _remains(view, one) for one in left):
+    if any(failed(view, change) or _remains(view, change) for change in left):
         return NOT_AS_FOUND
-    return f"{NOT_KNOWN} {BY_LEASE}" if all(_leased(view, one) for one in left) else NOT_KNOWN
+    return f"{NOT_KNOWN} {BY_LEASE}" if all(_leased(view, change) for change in left) else NOT_KNOWN
 
 
-def _leased(view: RunView, one: Residue) -> bool:
-    own = [step for step in view.steps if (step.result.id, step.result.host) == (one.step, one.host)]
+def _leased(view: RunView, change: Residue) -> bool:
+    own = [step for step in view.steps if (step.result.id, step.result.host) == (change.step, change.host)]
     return bool(own) and all(map(by_commands, own))
 
 
-def _remains(view: RunView, one: Residue) -> bool:
+def _remains(view: RunView, change: Residue) -> bool:
     """Return True when a fault happened that only a restore undoes, and no step of the restore began.
 
     The result is False for a fault that an action undoes, because the controller may have died after the action and before it
     recorded the undo.
     """
-    own = [step for step in view.steps if (step.result.id, step.result.host) == (one.step, one.host)]
+    own = [step for step in view.steps if (step.result.id, step.result.host) == (change.step, change.host)]
     if not any(step.undo.startswith((ONLY_BY_RESTORE, NOTHING)) for step in own):
         return False
     if any(step.phase == "restore" and step.start is not None for step in view.steps):
         return False
     done = {(step.result.id, step.result.host) for step in view.steps if step.result.status == "done"}
     return any(
-        (fault.step, fault.host) == (one.step, one.host)
+        (fault.step, fault.host) == (change.step, change.host)
         and (
-            fault.injection is Injection.INJECTED or (fault.injection is Injection.UNPROVEN and (one.step, one.host) in done)
+            fault.injection is Injection.INJECTED
+            or (fault.injection is Injection.UNPROVEN and (change.step, change.host) in done)
         )
         for fault in view.result.faults
     )

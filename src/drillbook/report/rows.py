@@ -213,8 +213,8 @@ def objective_rows(
     """
     known = [key for key in OBJECTIVES if key in objectives]
     ordered = [*known, *sorted(set(objectives) - set(known))]
-    found = [_objective(key, objectives[key], (told or {}).get(key)) for key in ordered]
-    return [_counted(row, "" if verdict == Verdict.PASSED else ended(verdict)) for row in found]
+    goals = [_objective(key, objectives[key], (told or {}).get(key)) for key in ordered]
+    return [_counted(row, "" if verdict == Verdict.PASSED else ended(verdict)) for row in goals]
 
 
 def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
@@ -265,8 +265,8 @@ def clock_rows(result: Result) -> list[ClockRow]:
     For a rehearsal, clocks without a figure are left out, because most clocks do not apply when no fault is injected. The
     result is empty for a drill that ended before its fault was injected.
     """
-    found = [] if untouched(result) else [_clock(result, clock) for clock in clocks_of(result)]
-    return [row for row in found if row.figure] if rehearsal.facts(result) else found
+    listed = [] if untouched(result) else [_clock(result, clock) for clock in clocks_of(result)]
+    return [row for row in listed if row.figure] if rehearsal.facts(result) else listed
 
 
 def _clock(result: Result, clock: Clock) -> ClockRow:
@@ -290,9 +290,9 @@ def untouched(result: Result) -> str:
     return unmeasured(result, "disruption")
 
 
-def targets(found: Sequence[ObjectiveRow]) -> str:
+def targets(goals: Sequence[ObjectiveRow]) -> str:
     """Return the targets of the objectives, on one line."""
-    return ", ".join(f"{row.name} at most {row.target}" for row in found)
+    return ", ".join(f"{row.name} at most {row.target}" for row in goals)
 
 
 def nothing_measured(view: RunView) -> str:
@@ -346,42 +346,42 @@ def contradictions(view: RunView) -> list[str]:
     result = view.result
     if result.verdict is not Verdict.PASSED:
         return []
-    found = [f"{row.name} is {row.state}" for row in rows_of(result) if not row.met]
-    found += [
+    doubts = [f"{row.name} is {row.state}" for row in rows_of(result) if not row.met]
+    doubts += [
         f"{step.id} on {step.host} is {step.status}"
         for step in result.steps
         if step.status in ("failed", "error", "unverified", "unknown", "cancelled")
     ]
-    found += [
+    doubts += [
         f"the verification {step.id} was skipped"
         for step in result.steps
         if step.status == "skipped" and step.id.startswith("verify.")
     ]
-    found += [residue_state.NOT_ALL_UNDONE] if result.residue and result.exit != Exit.RESIDUE else []
-    return [one_line(text) for text in found]
+    doubts += [residue_state.NOT_ALL_UNDONE] if result.residue and result.exit != Exit.RESIDUE else []
+    return [one_line(text) for text in doubts]
 
 
-def settled_sentence(one: Settled) -> str:
+def settled_sentence(settled: Settled) -> str:
     """Return a sentence about a person who closed changes that could not be undone.
 
     The sentence has the name of the person, the time, the reason and the approval.
     """
-    second = one.approval
+    second = settled.approval
     approved = f", approved by {second['principal']} until {utc(str(second['until']))}" if second else ""
-    return shown(f"Closed by {one.by} at {utc(one.at)}{approved}, because: {one.reason}")
+    return shown(f"Closed by {settled.by} at {utc(settled.at)}{approved}, because: {settled.reason}")
 
 
-def settled_rows(one: Settled) -> list[str]:
+def settled_rows(settled: Settled) -> list[str]:
     """Return texts about changes that a person closed.
 
     The texts name the state of each change that a check found, and the locks and leases that remain on targets.
     """
-    found = [
+    texts = [
         f"{change.what} on {change.host} (step {change.step}): the check of the change reported {change.proof}"
         + (f": {change.detail}" if change.detail else "")
-        for change in one.changes
+        for change in settled.changes
     ]
-    return [shown(text) for text in (*found, *one.kept)]
+    return [shown(text) for text in (*texts, *settled.kept)]
 
 
 def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:

@@ -77,46 +77,46 @@ def _verdict(said: str, view: RunView | None) -> str:
     return wording.NOT_VERIFIED if doubted else str(view.result.verdict)
 
 
-def suite_sentence(found: Sequence[SuiteRow], *, probed: bool = True) -> str:
+def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
     """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher.
 
     The sentences also name the drills that met an objective with a reservation, and those whose detection is only that of
     their own probe. ``probed``: False if a table of the drills already tells the latter.
     """
-    verdicts = [row.verdict for row in found]
+    verdicts = [row.verdict for row in members]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
     counts = [f"{verdicts.count(verdict)} {one_line(verdict)}" for verdict in order if verdict in verdicts]
     text = f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none ran'}."
-    if found_in := suite_findings(found):
+    if found_in := suite_findings(members):
         where = open_findings.named([row.drill for row, _ in found_in])
         text += f" Open findings: {', '.join(open_findings.counts([finding for _, finding in found_in]))}, in {where}."
     for key, name in wording.SHORT.items():
         drills = [
             row.drill
-            for row in found
+            for row in members
             if any((objective.key, objective.said) == (key, RESERVED) for objective in row.objectives)
         ]
         text += f" {name} {RESERVED}: {open_findings.named(drills)}." if drills else ""
-    names = [row.drill for row in found if probed and any(objective.by_probe for objective in row.objectives)]
+    names = [row.drill for row in members if probed and any(objective.by_probe for objective in row.objectives)]
     return text + (f" {wording.PROBE_DETECTION}, which proves no alerting: {open_findings.named(names)}." if names else "")
 
 
-def suite_findings(found: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:
+def suite_findings(members: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:
     """Return the findings of medium severity or higher in all drills of a suite, each with its drill, the worst first."""
     pairs = [
-        (row, finding) for row in found if row.view for finding in open_findings.grave(rows.findings_of(row.view.result))
+        (row, finding) for row in members if row.view for finding in open_findings.grave(rows.findings_of(row.view.result))
     ]
     return sorted(pairs, key=lambda pair: open_findings.GRAVE.index(pair[1].severity))
 
 
-def suite_contradictions(suite: SuiteResult, found: Sequence[SuiteRow]) -> list[str]:
+def suite_contradictions(suite: SuiteResult, members: Sequence[SuiteRow]) -> list[str]:
     """Return the facts that contradict a suite's verdict ``passed``, such as a drill that did not pass. A drill that passed
     with residue is consistent with a suite that passed with residue.
     """
     if suite.verdict is not Verdict.PASSED:
         return []
-    if not found:
+    if not members:
         return ["no drill was run"]
-    told = {row.number for row in found if suite.exit == Exit.RESIDUE and row.view and residue_state.doubts(row.view)}
-    wrong = [row for row in found if row.verdict != Verdict.PASSED and row.number not in told]
+    told = {row.number for row in members if suite.exit == Exit.RESIDUE and row.view and residue_state.doubts(row.view)}
+    wrong = [row for row in members if row.verdict != Verdict.PASSED and row.number not in told]
     return [one_line(f"{row.drill} is {row.verdict}") for row in wrong]

@@ -127,18 +127,20 @@ class Drawing:
 
     def covers(self) -> list[Box]:
         """Boxes of the labels that vertical lines may cross. The lines are hidden behind these boxes."""
-        found = [dimension.label.box for dimension in self.dimensions]
+        boxes = [dimension.label.box for dimension in self.dimensions]
         for lane in self.lanes:
-            found += [one.box for one in (lane.name, *([lane.note] if lane.note else []), *lane.counts)]
-        return found
+            boxes += [text.box for text in (lane.name, *([lane.note] if lane.note else []), *lane.counts)]
+        return boxes
 
     def labels(self) -> list[Label]:
         """Every label in the drawing."""
-        found = [mark.label for mark in self.marks] + list(self.ticks) + [dimension.label for dimension in self.dimensions]
+        all_labels = (
+            [mark.label for mark in self.marks] + list(self.ticks) + [dimension.label for dimension in self.dimensions]
+        )
         for lane in self.lanes:
-            found += [lane.name, *([lane.note] if lane.note else []), *lane.counts]
-            found += [piece.label for piece in lane.pieces if piece.label]
-        return found
+            all_labels += [lane.name, *([lane.note] if lane.note else []), *lane.counts]
+            all_labels += [piece.label for piece in lane.pieces if piece.label]
+        return all_labels
 
 
 def draw(view: RunView, width: float = WIDE, *, close_up: bool = False) -> Drawing:
@@ -188,8 +190,8 @@ def _marks(view: RunView, scale: Scale) -> tuple[tuple[Mark, ...], float]:
     known = sorted((at, key) for at, key in known if scale.holds(at))
     texts = [(scale.x(at), f"{mark_name(view.result, key)} {seconds(at, 2 if at < 60 else 1)}") for at, key in known]
     placed: list[Flag] = flags(texts, scale.width)
-    found = tuple(Mark(key, flag.x, flag.row * ROW + 2, flag.label) for flag, (_, key) in zip(placed, known, strict=True))
-    return found, (max((flag.row for flag in placed), default=-1) + 1) * ROW + 2
+    marks = tuple(Mark(key, flag.x, flag.row * ROW + 2, flag.label) for flag, (_, key) in zip(placed, known, strict=True))
+    return marks, (max((flag.row for flag in placed), default=-1) + 1) * ROW + 2
 
 
 def _lanes(view: RunView, scale: Scale, y: float) -> tuple[tuple[Lane, ...], float]:
@@ -226,9 +228,9 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
             for row in range(3)
             for anchor in ("middle", "start", "end")
         ]
-        placed = first_free([one.box for one in below], avoiding(outer, lines), 0, scale.width)
+        placed = first_free([taken.box for taken in below], avoiding(outer, lines), 0, scale.width)
         below += [placed] if placed else []
-    rows = max((math.ceil((one.box.y + ROW - top - PHASE_HEIGHT) / ROW) for one in below), default=0)
+    rows = max((math.ceil((taken.box.y + ROW - top - PHASE_HEIGHT) / ROW) for taken in below), default=0)
     lane = Lane(label("phases", EDGE, y, font=BOLD), None, top, PHASE_HEIGHT, tuple(pieces), tuple(below))
     return lane, top + PHASE_HEIGHT + rows * ROW + 10
 
@@ -288,16 +290,16 @@ def _counts(track: ProbeTrack, end: float, scale: Scale, top: float) -> tuple[La
 
     A label stands below each span of losses that has room for the text.
     """
-    found: list[Label] = []
+    placed_labels: list[Label] = []
     for span in _inside(track.stretches, end, scale):
         if span.label == "lost" and span.count is not None:
             until = end if span.end is None else span.end
             middle = (scale.x(span.start) + scale.x(until)) / 2
             text = f"{span.count} lost"
             wanted = [label(text, middle, top, anchor=anchor, font=BOLD) for anchor in ("middle", "start", "end")]
-            placed = first_free([one.box for one in found], wanted, 0, scale.width)
-            found += [placed] if placed else []
-    return tuple(found)
+            placed = first_free([taken.box for taken in placed_labels], wanted, 0, scale.width)
+            placed_labels += [placed] if placed else []
+    return tuple(placed_labels)
 
 
 def _inside(spans: Sequence[Span], end: float, scale: Scale) -> list[Span]:
@@ -312,16 +314,16 @@ def _piece(span: Span, end: float, kind: str, title: str, scale: Scale) -> Piece
 def _merged(pieces: Sequence[Piece]) -> list[Piece]:
     """Merge adjacent pieces of the same kind, and sort the pieces so that the most important pieces are drawn last, on top."""
     order = ["good", "kept", "unproven", "unheard", "other", "refused", "bad", "lost"]
-    found: list[Piece] = []
-    for piece in sorted(pieces, key=lambda one: (order.index(one.kind), one.x)):
-        last = found[-1] if found else None
+    merged: list[Piece] = []
+    for piece in sorted(pieces, key=lambda candidate: (order.index(candidate.kind), candidate.x)):
+        last = merged[-1] if merged else None
         if last and last.kind == piece.kind and piece.x <= last.x + last.width + 0.5:
             title = last.title if last.title.endswith("and more") else f"{last.title}, and more"
             width = max(last.x + last.width, piece.x + piece.width) - last.x
-            found[-1] = Piece(last.x, width, last.kind, title)
+            merged[-1] = Piece(last.x, width, last.kind, title)
         else:
-            found.append(piece)
-    return found
+            merged.append(piece)
+    return merged
 
 
 SHORT = f", without what did not come back {remarks.SHORT_MARK}"
@@ -334,7 +336,7 @@ SPANS = (
 
 
 def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension, ...], float]:
-    found: list[Dimension] = []
+    dimensions: list[Dimension] = []
     marks = view.timeline.marks
     for clock, begin, end, word in SPANS:
         figure = written(view.result, clock)
@@ -351,9 +353,9 @@ def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension,
             left = max(EDGE, min((x1 + x2 - width) / 2, scale.width - EDGE - width))
             placed = label(text, left, y, font=BOLD)
             y += ROW
-        found.append(Dimension(x1, x2, y + ROW / 2, clock, placed))
+        dimensions.append(Dimension(x1, x2, y + ROW / 2, clock, placed))
         y += ROW + 4
-    return tuple(found), y + 4
+    return tuple(dimensions), y + 4
 
 
 def _ticks(scale: Scale, y: float) -> tuple[Label, ...]:
@@ -365,7 +367,7 @@ def _ticks(scale: Scale, y: float) -> tuple[Label, ...]:
             continue
         digits = max(0, -math.floor(math.log10(step)))
         ticks = [_tick(scale, number * step, y, digits) for number in range(first, last + 1)]
-        if all(one.box.right + 8 <= other.box.x for one, other in pairwise(ticks)):
+        if all(tick.box.right + 8 <= other.box.x for tick, other in pairwise(ticks)):
             return tuple(ticks)
     return (_tick(scale, scale.start + room / 2, y, 3),)
 

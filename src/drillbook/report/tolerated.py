@@ -36,13 +36,13 @@ def _texts(step: StepView) -> list[str]:
     if step.result.status != ALLOWED and not step.retried:
         return []
     where = f"{one_line(step.result.id)} on {one_line(step.result.host)}"
-    found = []
+    texts = []
     if step.result.status == ALLOWED:
         why = f": {one_line(step.allowed)}" if step.allowed else " with a written reason"
-        found.append(f"{where} failed, and the drill allows this failure{why}")
+        texts.append(f"{where} failed, and the drill allows this failure{why}")
     if step.retried:
-        found.append(f"{where} took {count(step.attempts, 'attempt')} and ended as {step.result.status}")
-    return found
+        texts.append(f"{where} took {count(step.attempts, 'attempt')} and ended as {step.result.status}")
+    return texts
 
 
 def _were(number: int) -> str:

@@ -311,23 +311,23 @@ def _why_failed(result: Result) -> str:
     """Return a sentence that names what failed: a backup, a restore, a verification, or an objective that was missed."""
     bad = {(step.id.partition(".")[0], step.status) for step in result.steps}
     broken = {phase for phase, status in bad if status == "failed" or (status == "error" and phase in ("backup", "restore"))}
-    found = [f"{name} failed" for phase, name in FALLIBLE.items() if phase in broken]
+    failures = [f"{name} failed" for phase, name in FALLIBLE.items() if phase in broken]
     missed = [SHORT.get(key, one_line(key)) for key, objective in result.objectives.items() if objective.met is False]
     many = "s were" if len(missed) > 1 else " was"
-    found += [f"the {' and '.join(missed)} objective{many} missed"] if missed else []
-    text = " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:]))) or VERDICTS[result.verdict].rstrip(".")
+    failures += [f"the {' and '.join(missed)} objective{many} missed"] if missed else []
+    text = " and ".join(filter(None, (", ".join(failures[:-1]), *failures[-1:]))) or VERDICTS[result.verdict].rstrip(".")
     return f"{text[0].upper()}{text[1:]}."
 
 
 def _reserved(result: Result) -> str:
     """Return the names of the objectives that were met with a reservation. The result is empty when there are none."""
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
-    found = [
+    names = [
         SHORT.get(key, one_line(key))
         for key, objective in result.objectives.items()
         if state_of(objective.met, objective.measured_s, told.get(key)) == RESERVED
     ]
-    return " and the ".join(found)
+    return " and the ".join(names)
 
 
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
