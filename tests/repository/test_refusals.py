@@ -73,6 +73,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/qdrant/collection.py: need_collection": ("[Errno 111] Connection refused",),
     "systems/redis/actions/backup.py: _can_be_saved": ("invalid username-password pair",),
     "systems/redis/actions/backup.py: Matches.ready": ("Error 111 connecting",),
+    "systems/postgres/actions/table_restores.py: RestoreTable.ready": ("has a foreign key to public.whole",),
     "systems/redis/actions/faults.py: Flush.ready": ("Error 111 connecting",),
     "systems/redis/asked.py: need_mark.question": ("its master overwrites every change",),
     "systems/redis/checker.py: need_checker": ("has no redis-check-rdb, valkey-check-rdb or server",),

@@ -65,6 +65,24 @@ def restore(place, backup, table, **options):
     return place.run("postgres.restore_table", service="primary", table=table, **{"from": backup["location"]}, **options)
 
 
+def test_a_key_of_a_partitioned_table_that_could_not_come_back_refuses_the_restore_before_the_fault(place, primary, backup):
+    """Before PostgreSQL 18, such a key cannot be added again while present rows violate it."""
+    primary.sql("CREATE TABLE whole (id int PRIMARY KEY)")
+    primary.sql("CREATE TABLE shards (p int REFERENCES whole) PARTITION BY LIST (p)")
+    action = place.action("postgres.restore_table", service="primary", table="whole", **{"from": backup["location"]})
+    [(version,)] = primary.sql("SELECT current_setting('server_version_num')::int")
+    if version >= 180000:
+        action.ready(place.context())
+        primary.sql("DROP TABLE shards")
+    else:
+        refused_until(
+            lambda: action.ready(place.context()),
+            "the partitioned table shards has a foreign key to public.whole",
+            lambda: primary.sql("DROP TABLE shards"),
+        )
+    primary.sql("DROP TABLE whole")
+
+
 @pytest.mark.parametrize("table", ["types", "parent", "parts_1", "secured", '"Odd Schema"."Table ""x"".%s"'])
 def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, backup, table):
     """Everything that CASCADE removed is restored, including grants and comments; other tables keep later writes."""

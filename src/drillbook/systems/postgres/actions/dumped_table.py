@@ -14,8 +14,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, RestoresSource
 from drillbook.sdk.service import kind_of
 from drillbook.systems.postgres import dumped_table, identity
-from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.actions.tables import TableName
+from drillbook.systems.postgres.actions.fields import ServiceName, TableName
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.source import PgDumpSource
 from drillbook.systems.postgres.tables import Name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
@@ -13,6 +13,7 @@ from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.object_reference import Uri
 from drillbook.systems.postgres import cluster, command_line, ownership
 from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tables import Name
 from drillbook.systems.postgres.tools import Tools
 
 ServiceName = Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
@@ -20,6 +21,33 @@ Location = Annotated[
     Uri, Field(alias="from", description="Fact `location` of the step `postgres.dump` or `postgres.newest_backup`.")
 ]
 BaseLocation = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `postgres.base_backup`.")]
+
+
+def _table(text: str) -> str:
+    Name.parse(text)
+    return text
+
+
+def condition(text: str) -> str:
+    """Return an SQL condition. Raises ValueError when it is empty."""
+    if not text.strip():
+        raise ValueError("`where` is empty, and without a condition every row would be deleted")
+    return text
+
+
+TableName = Annotated[
+    str, AfterValidator(_table), Field(description="Name of the table in SQL syntax; the default schema is `public`.")
+]
+Condition = Annotated[
+    str,
+    AfterValidator(condition),
+    Field(
+        description=(
+            "SQL condition (as after WHERE) of the rows to delete. Choose rows that no client writes, because otherwise "
+            "the fault cannot be verified."
+        )
+    ),
+]
 
 
 def need_unit(ctx: Context, service: Postgres) -> None:

@@ -15,8 +15,7 @@ from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.systems.postgres import asked
-from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.actions.tables import TableName
+from drillbook.systems.postgres.actions.fields import ServiceName, TableName
 from drillbook.systems.postgres.connection import Connection, connected, one, reason
 from drillbook.systems.postgres.explained import explain, indexes_of, scanned_by
 from drillbook.systems.postgres.service import Postgres

@@ -12,8 +12,7 @@ from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo
 from drillbook.systems.linux.helper import LONGEST, Helper
 from drillbook.systems.linux.target import need
-from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.actions.tables import TableName
+from drillbook.systems.postgres.actions.fields import ServiceName, TableName
 from drillbook.systems.postgres.connection import connected, conninfo, one, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name, exists
