@@ -94,26 +94,26 @@ def found_in(
     True: otherwise, a drill of the site in this attempt may have been interrupted. If a site failed in an older attempt,
     that result is always used.
     """
-    found: dict[str, Artefact] = {}
+    artefacts: dict[str, Artefact] = {}
     problems: list[str] = []
     for campaign, state in _campaigns(folder, drill, pipeline, problems):
         for site in state.start.sites:  # an earlier run shows nothing about a later one that did not end
-            found.pop(site["name"], None)
+            artefacts.pop(site["name"], None)
         for name, ending in state.ends.items():
             older = _older(state, now)
             if older and (why := _unusable(ending, now, succeeded=succeeded)):
                 problems.append(f"{campaign}: the run of the site {name} {older} {why}")
                 continue
             note = f"{older}: attempt {now} left no run of this site" if older else ""
-            found[name] = Artefact(ending, campaign, state.start.tool, note)
-    return found, problems
+            artefacts[name] = Artefact(ending, campaign, state.start.tool, note)
+    return artefacts, problems
 
 
 def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> list[tuple[Path, CampaignState]]:
     """Return the campaigns in ``folder`` that belong to ``drill`` and ``pipeline``. The oldest attempt comes first. For
     each other campaign in the folder, the reason why it is not used is added to ``problems``.
     """
-    found = []
+    campaigns = []
     for path in sorted(folder.glob(f"**/{CAMPAIGNS}/[!.]*/{RECORD}/{FILE}")):
         try:
             state = record.fold(record.read(path.parents[1]))
@@ -128,8 +128,8 @@ def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> 
             sites = ", ".join(sorted(state.ends)) or "none"
             problems.append(f"{path}: this campaign is not used, because {began}; sites with a result: {sites}")
         else:
-            found.append((path.parents[1], state))
-    return sorted(found, key=lambda one: (one[1].start.attempt, one[0].name))
+            campaigns.append((path.parents[1], state))
+    return sorted(campaigns, key=lambda campaign: (campaign[1].start.attempt, campaign[0].name))
 
 
 def _older(state: CampaignState, now: int) -> str:
@@ -163,14 +163,14 @@ class Artefacts:
 
     name = "artefacts of CI"
 
-    def __init__(self, found: Mapping[str, Artefact]) -> None:
+    def __init__(self, artefacts: Mapping[str, Artefact]) -> None:
         """Store the artefacts. The key of each artefact is the name of its site."""
-        self._found = found
+        self._artefacts = artefacts
         self._ended: list[Ending] = []
 
     def run_of(self, site: str) -> str:
         """Return the name of the run of a site. The result is empty when the CI job of the site left no run."""
-        return self._found[site].ending.run if site in self._found else ""
+        return self._artefacts[site].ending.run if site in self._artefacts else ""
 
     def who(self, job: Job) -> str:
         """Return an empty name, which means this machine, because the runs are copied to this machine."""
@@ -185,8 +185,8 @@ class Artefacts:
             self._ended.append(attempt.unknown(job, f"the artefact cannot be used: {error}"))
 
     def _taken(self, job: Job) -> Ending:
-        one = self._found.get(job.site)
-        if one is None:
+        artefact = self._artefacts.get(job.site)
+        if artefact is None:
             return attempt.unknown(
                 job,
                 (
@@ -194,18 +194,18 @@ class Artefacts:
                     "interrupted"
                 ),
             )
-        source, target = one.reports / one.ending.run, Path(job.root) / "reports" / job.run
-        if not one.ending.head:  # the drill left no run
+        source, target = artefact.reports / artefact.ending.run, Path(job.root) / "reports" / job.run
+        if not artefact.ending.head:  # the drill left no run
             return (
-                one.ending
-                if one.ending.state is not SiteState.PASSED
+                artefact.ending
+                if artefact.ending.state is not SiteState.PASSED
                 else attempt.unknown(job, "the run of this site is missing in the artefact")
             )
-        for here, there in ((target, source), (job.folder.with_name(one.campaign.name), one.campaign)):
+        for here, there in ((target, source), (job.folder.with_name(artefact.campaign.name), artefact.campaign)):
             if not here.exists():
                 _copy(here, there)
         own = attempt.judged(job)
-        if own.head != one.ending.head:
+        if own.head != artefact.ending.head:
             return attempt.unknown(
                 job,
                 (
@@ -214,16 +214,16 @@ class Artefacts:
                 ),
             )
         own_tool = f"drillbook {job.version}"
-        if one.tool and job.version and one.tool != own_tool and own.state is not SiteState.REFUSED:
-            differs = f"the CI job planned this site by {one.tool}, but the campaign is planned by {own_tool}"
+        if artefact.tool and job.version and artefact.tool != own_tool and own.state is not SiteState.REFUSED:
+            differs = f"the CI job planned this site by {artefact.tool}, but the campaign is planned by {own_tool}"
             return replace(own, state=SiteState.REFUSED, message=differs)
-        return _noted(job, own, one) if one.older else own
+        return _noted(job, own, artefact) if artefact.older else own
 
     def wait(self, timeout_s: float) -> list[Ending]:
         """Return the endings of all jobs that were submitted since the last call. The method never waits."""
         del timeout_s
-        found, self._ended = self._ended, []
-        return found
+        endings, self._ended = self._ended, []
+        return endings
 
     def cancel(self, job: Job) -> bool:
         """Do nothing, because no drill is running."""
@@ -232,7 +232,7 @@ class Artefacts:
 
     def told(self) -> list[str]:
         """Return one line with the number of artefacts."""
-        return [f"artefacts of {count(len(self._found), 'site')}"]
+        return [f"artefacts of {count(len(self._artefacts), 'site')}"]
 
     def close(self) -> None:
         """Do nothing, because there is nothing to release."""

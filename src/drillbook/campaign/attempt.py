@@ -260,10 +260,10 @@ def _objectives(views: list[RunView]) -> dict[str, Any]:
     """Return the objectives of a site's runs. The key of each entry is the name of the objective. If the site ran several
     drills, the key begins with the name of the drill.
     """
-    found = {view.result.drill: _of_run(view.result) for view in views}
-    if len(found) == 1:
-        return dict(next(iter(found.values())))
-    return {f"{drill} {name}": value for drill, those in found.items() for name, value in those.items()}
+    by_drill = {view.result.drill: _of_run(view.result) for view in views}
+    if len(by_drill) == 1:
+        return dict(next(iter(by_drill.values())))
+    return {f"{drill} {name}": value for drill, those in by_drill.items() for name, value in those.items()}
 
 
 def _of_run(result: Result) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def _of_run(result: Result) -> dict[str, Any]:
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     marks = {key: remark.mark.strip() for key, remark in told.items()}
     objectives = result.model_dump(mode="json")["objectives"]
-    return {key: one | ({"mark": marks[key]} if marks.get(key) else {}) for key, one in objectives.items()}
+    return {key: objective | ({"mark": marks[key]} if marks.get(key) else {}) for key, objective in objectives.items()}
 
 
 def _unfinished(job: Job, folder: Path) -> bool:

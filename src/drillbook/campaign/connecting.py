@@ -164,9 +164,9 @@ def _facts(dask_scheduler: Any) -> tuple[int, list[str]]:
     all its addresses. The function runs inside the scheduler.
     """
     listeners = list(dask_scheduler.listeners)
-    found = [
+    addresses = [
         *(listener.listen_address for listener in listeners),
         *(listener.contact_address for listener in listeners),
         dask_scheduler.address,
     ]
-    return int(getattr(dask_scheduler, "allowed_failures", -1)), list(dict.fromkeys(found))
+    return int(getattr(dask_scheduler, "allowed_failures", -1)), list(dict.fromkeys(addresses))

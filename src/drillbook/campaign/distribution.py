@@ -43,19 +43,19 @@ class Plot:
 
 def plots(ends: Iterable[Ending]) -> Iterator[Plot]:
     """Yield a plot for each objective that was measured on at least two sites."""
-    found: dict[str, list[dict[str, float | bool | None]]] = {}
+    by_name: dict[str, list[dict[str, float | bool | None]]] = {}
     for end in ends:
         for name, objective in end.objectives.items():
-            found.setdefault(name, []).append(objective)
-    for name, all_of in found.items():
-        measured = [one for one in all_of if one["measured_s"] is not None]
+            by_name.setdefault(name, []).append(objective)
+    for name, all_of in by_name.items():
+        measured = [measurement for measurement in all_of if measurement["measured_s"] is not None]
         if len(measured) > 1:
             yield _plot(name, measured, len(all_of) - len(measured))
 
 
 def _plot(name: str, measured: list[dict[str, float | bool | None]], absent: int) -> Plot:
     ordered = sorted(measured, key=_seconds)
-    targets = {one["target_s"] for one in ordered if one["target_s"] is not None}
+    targets = {measurement["target_s"] for measurement in ordered if measurement["target_s"] is not None}
     target = float(next(iter(targets)) or 0) if len(targets) == 1 else None
     longest = max(_seconds(ordered[-1]), target or 0.0) or 1.0
 
@@ -64,25 +64,25 @@ def _plot(name: str, measured: list[dict[str, float | bool | None]], absent: int
 
     dots = tuple(
         Dot(
-            across(_seconds(one)),
+            across(_seconds(measurement)),
             round(HEIGHT - MARGIN - rank / len(ordered) * (HEIGHT - 2 * MARGIN), 1),
-            one["met"] is True,
+            measurement["met"] is True,
         )
-        for rank, one in enumerate(ordered, 1)
+        for rank, measurement in enumerate(ordered, 1)
     )
     return Plot(
         SHORT.get(name, name),
         dots,
         across(target) if target else None,
-        _words([_seconds(one) for one in ordered], target, absent),
+        _words([_seconds(measurement) for measurement in ordered], target, absent),
     )
 
 
 def _words(ordered: list[float], target: float | None, absent: int) -> str:
     parts = []
     for words, share in QUANTILES:
-        if one := quantile(ordered, share):
-            parts.append(f"{words}: {one.value:.2f} s ({_interval(one)})")
+        if estimate := quantile(ordered, share):
+            parts.append(f"{words}: {estimate.value:.2f} s ({_interval(estimate)})")
     parts.append(f"longest: {ordered[-1]:.2f} s")
     if target:
         parts.append(f"target: {target:.0f} s")

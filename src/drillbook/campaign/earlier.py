@@ -97,6 +97,6 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[st
             continue
         crossed = None not in (old["met"], new["met"]) and old["met"] != new["met"]
         if crossed or abs(new["measured_s"] - old["measured_s"]) > (old["error_s"] or 0.0) + (new["error_s"] or 0.0):
-            figures = [recorded_figure(one) for one in (old, new)]
+            figures = [recorded_figure(objective) for objective in (old, new)]
             end = f", {'met' if new['met'] else 'missed'} now" if crossed else ""
             yield f"{SHORT.get(name, name)} {figures[0]}, then {figures[1]}{end}"

@@ -121,16 +121,16 @@ class Fleet:
         while True:
             self._give_up()
             left = limit - time.monotonic()
-            if (found := drained(self._ended, min(max(left, 0), LOOK_S))) or left <= 0:
-                return found
+            if (endings := drained(self._ended, min(max(left, 0), LOOK_S))) or left <= 0:
+                return endings
 
     def told(self) -> list[str]:
         """Describe the workers. For each worker that cannot be used, tell the reason."""
         with self._changed:
             self._changed.wait_for(lambda: self._looked and not self._roster.asking, 2 * ASK_S)
             good = [
-                f"worker {one.address} at {one.place}: {one.slots} at once{_list(one.labels)}"
-                for one in self._roster.workers.values()
+                f"worker {usable.address} at {usable.place}: {usable.slots} at once{_list(usable.labels)}"
+                for usable in self._roster.workers.values()
             ]
             bad = [f"not used: {address}: {why}" for address, why in self._roster.refused.items()]
             bad += [f"not used: {address}: the worker does not answer" for address in self._roster.asking]
@@ -248,8 +248,8 @@ class Fleet:
         this place.
         """
 
-        def load(one: Worker) -> float:
-            return sum(other.address == one.address for other in self._pending.values()) / one.slots
+        def load(candidate: Worker) -> float:
+            return sum(other.address == candidate.address for other in self._pending.values()) / candidate.slots
 
         return min(self._roster.at(job), key=load, default=None)
 
@@ -293,11 +293,11 @@ class Fleet:
 
     def _stop(self, client: Client, pending: Pending, address: str) -> None:
         """Ask a worker to stop the drill of a job."""
-        found = False
+        stopped = False
         with contextlib.suppress(Lost, JobFailed):
-            found = bool(ask(client, address, worker.cancel, pending.job, within_s=ASK_S))
+            stopped = bool(ask(client, address, worker.cancel, pending.job, within_s=ASK_S))
         with self._changed:
-            pending.stopping, pending.stopped = False, found
+            pending.stopping, pending.stopped = False, stopped
 
     def _done(self, pending: Pending, future: Future) -> None:
         """Start to receive the run of a job that has ended. A thread of the Dask client calls this method."""

@@ -147,8 +147,8 @@ def _machine() -> str:
     """Return the identity of this machine. The result is empty when the machine has no file with an identity."""
     for path in MACHINE_IDS:
         with contextlib.suppress(OSError, ValueError):
-            if found := path.read_text(encoding="ascii").strip():
-                return found
+            if identity := path.read_text(encoding="ascii").strip():
+                return identity
     return ""
 
 
@@ -197,10 +197,10 @@ def _create(path: Path, content: bytes) -> None:
 def _content(path: Path) -> str:
     limit = time.monotonic() + PATIENCE_S
     try:
-        while not (found := path.read_text(encoding="ascii").strip()):
+        while not (content := path.read_text(encoding="ascii").strip()):
             if time.monotonic() > limit:
                 raise OSError(f"{path} is empty; remove it")
             time.sleep(0.01)
     except UnicodeDecodeError:
         raise OSError(f"{path} is damaged: it contains bytes that are not ASCII; remove it") from None
-    return found
+    return content

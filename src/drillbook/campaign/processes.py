@@ -59,9 +59,9 @@ class Processes:
 
 def drained(ended: queue.SimpleQueue[Ending], timeout_s: float) -> list[Ending]:
     """Take all endings from a queue. If the queue is empty, wait at most ``timeout_s`` seconds for the first ending."""
-    found: list[Ending] = []
+    endings: list[Ending] = []
     with contextlib.suppress(queue.Empty):
-        found.append(ended.get(timeout=max(timeout_s, 0)))
+        endings.append(ended.get(timeout=max(timeout_s, 0)))
         while True:
-            found.append(ended.get_nowait())
-    return found
+            endings.append(ended.get_nowait())
+    return endings

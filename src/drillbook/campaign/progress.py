@@ -58,15 +58,15 @@ class Progress:
 
     def text(self, now: datetime) -> str:
         """Describe the rate and the expected end in one line."""
-        done, found = f"{self.ended} of {self.total}", self.estimate(now)
-        if found is None:
+        done, forecast = f"{self.ended} of {self.total}", self.estimate(now)
+        if forecast is None:
             return f"{done}; no estimate of the campaign's end before {FEWEST} drills have ended"
         if self.ended == self.total:
-            return f"{done}; {found.a_minute:.1f} a minute"
+            return f"{done}; {forecast.a_minute:.1f} a minute"
         return (
-            f"{done}; {found.a_minute:.1f} a minute; end between {clock(found.first, now)} and {clock(found.last, now)} UTC if "
-            f"the rate of the last {found.drills} drills stays the same (this does not take windows, waves and stops into "
-            "account)"
+            f"{done}; {forecast.a_minute:.1f} a minute; end between {clock(forecast.first, now)} and "
+            f"{clock(forecast.last, now)} UTC if the rate of the last {forecast.drills} drills stays the same (this does not "
+            "take windows, waves and stops into account)"
         )
 
 

@@ -182,12 +182,12 @@ def find(reports: Path, name: str) -> Path:
     is no such campaign.
     """
     known = sorted(path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
-    found = [folder for folder in known if not name or folder.name.startswith(name) or drill_of(folder.name) == name]
+    selected = [folder for folder in known if not name or folder.name.startswith(name) or drill_of(folder.name) == name]
     if not known:
         raise UnknownName(
             f"there is no campaign in {reports / CAMPAIGNS} yet", hint="begin one: invoke campaign NAME --sites FILE"
         )
-    if not found:
+    if not selected:
         there = ", ".join(folder.name for folder in reversed(known[-5:]))
         raise UnknownName(f"there is no campaign {name!r} in {reports / CAMPAIGNS}", hint=f"the newest are: {there}")
-    return found[-1]
+    return selected[-1]

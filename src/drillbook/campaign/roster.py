@@ -86,21 +86,30 @@ class Roster:
         """Return the places that reach the targets of ``job``, each with the number of further jobs that it can take.
         ``used``: function that returns the number of jobs at a place.
         """
-        names = {one.place for one in self.workers.values() if one.fits(job)}
-        return {name: sum(one.slots for one in self.workers.values() if one.place == name) - used(name) for name in names}
+        names = {candidate.place for candidate in self.workers.values() if candidate.fits(job)}
+        return {
+            name: sum(candidate.slots for candidate in self.workers.values() if candidate.place == name) - used(name)
+            for name in names
+        }
 
     def at(self, job: Job) -> list[Worker]:
         """Return the workers at the place of ``job`` that reach the targets of the job."""
         number = place.number_of(job.place)
-        return [one for one in self.workers.values() if place.number_of(one.place) == number and one.fits(job)]
+        return [
+            candidate
+            for candidate in self.workers.values()
+            if place.number_of(candidate.place) == number and candidate.fits(job)
+        ]
 
     def moved(self, job: Job) -> str:
         """Return a note about a worker whose project was moved or copied from the place of ``job``. The result is empty when
         there is no such worker.
         """
-        found = next((one.place for one in self.workers.values() if place.is_copy(one.place, job.place)), "")
-        note = f"no worker answers for this place; its project was moved or copied to {found}, where a worker answers"
-        return note if found else ""
+        moved_to = next(
+            (candidate.place for candidate in self.workers.values() if place.is_copy(candidate.place, job.place)), ""
+        )
+        note = f"no worker answers for this place; its project was moved or copied to {moved_to}, where a worker answers"
+        return note if moved_to else ""
 
     def _ask(self, client: Client, address: str, facts: dict[str, Any]) -> None:
         """Ask a worker for its place and its addresses. This method runs in a thread of its own for each worker."""
@@ -133,8 +142,8 @@ class Roster:
 
     def _exposed(self, addresses: list[str]) -> str:
         """Return the reason to refuse a worker that listens on ``addresses``, or an empty text."""
-        found = next((address for address in addresses if not self._trusted(address)), "")
-        return f"the worker listens without TLS on an address that others can reach: {found}" if found else ""
+        exposed = next((address for address in addresses if not self._trusted(address)), "")
+        return f"the worker listens without TLS on an address that others can reach: {exposed}" if exposed else ""
 
     def _twin_of(self, said: dict[str, str]) -> str:
         """Return the reason to refuse a worker whose machine is a clone. The machine is a clone when a known worker has a
@@ -142,8 +151,8 @@ class Roster:
         ``said``: answer of the worker to ``identify``.
         """
         number = place.number_of(said["name"])
-        same = (one for one in self.workers.values() if place.number_of(one.place) == number)
-        twin = next((one for one in same if one.disk != said["disk"]), None)
+        same = (candidate for candidate in self.workers.values() if place.number_of(candidate.place) == number)
+        twin = next((candidate for candidate in same if candidate.disk != said["disk"]), None)
         if twin is None:
             return ""
         return (

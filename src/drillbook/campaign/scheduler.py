@@ -272,16 +272,16 @@ def _opening(kind: Kind, now: datetime) -> datetime:
         closed = [windows for windows in kind[1] if windows and not any(is_open(window, moment) for window in windows)]
         if not closed:
             return moment
-        found = next_opening(closed[0], moment)
-        if found is None:
+        opening = next_opening(closed[0], moment)
+        if opening is None:
             return last
-        moment = found[0].astimezone(UTC)
+        moment = opening[0].astimezone(UTC)
     return last
 
 
 def worst(states: Iterable[SiteState]) -> SiteState:
     """Return the worst state in ``states``. Returns UNKNOWN when a site has not ended, or when there are no sites."""
-    found = set(states)
-    if not found or found - set(ENDS):
+    distinct = set(states)
+    if not distinct or distinct - set(ENDS):
         return SiteState.UNKNOWN
-    return next(state for state in ENDS if state in found)
+    return next(state for state in ENDS if state in distinct)

@@ -52,7 +52,7 @@ def result(state: CampaignState, before: Comparison | None = None) -> dict[str, 
         "started": state.began.isoformat(),
         "finished": state.ended_at,
         "stopped": state.stopped,
-        "sites": {str(one): sum(end.state is one for end in ends) for one in ENDS},
+        "sites": {str(site_state): sum(end.state is site_state for end in ends) for site_state in ENDS},
         "without_end": [site["name"] for site in state.start.sites if site["name"] not in state.ends],
         "previous": before.as_data() if before else None,
         "ends": [end.as_data() for end in ends],
@@ -68,12 +68,12 @@ def ranked(state: CampaignState) -> list[Ending]:
 
 def _share(end: Ending) -> float:
     """Return the largest ratio of a measurement to its objective at this site. Returns 0 when nothing was measured."""
-    found = [
+    ratios = [
         objective["measured_s"] / objective["target_s"]
         for objective in end.objectives.values()
         if objective["measured_s"] is not None and objective["target_s"]
     ]
-    return max(found, default=0.0)
+    return max(ratios, default=0.0)
 
 
 def _at_best_unknown(ends: list[Ending]) -> SiteState:
@@ -138,7 +138,10 @@ def html(state: CampaignState, before: Comparison | None = None) -> str:
     """
     loader = ChoiceLoader([PackageLoader("drillbook.campaign"), PackageLoader("drillbook.report")])
     template = pages.environment().overlay(loader=loader).get_template("campaign.html.j2")
-    rows = [(end, [(SHORT.get(key, key), figure(one)) for key, one in end.objectives.items()]) for end in ranked(state)]
+    rows = [
+        (end, [(SHORT.get(key, key), figure(objective)) for key, objective in end.objectives.items()])
+        for end in ranked(state)
+    ]
     return template.render(
         start=state.start,
         result=result(state, before),

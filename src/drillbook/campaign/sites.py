@@ -112,7 +112,7 @@ class SitesFile(_Part):
     @field_validator("waves")
     @classmethod
     def _shares(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if [share(one) for one in value] != sorted({share(one) for one in value}):
+        if [share(word) for word in value] != sorted({share(word) for word in value}):
             raise ValueError("the shares must ascend, such as [10%, 50%]")
         return value
 
@@ -146,8 +146,8 @@ class SitesFile(_Part):
 
     def labels(self, name: str) -> tuple[str, ...]:
         """Return the labels that a worker must have to drill the site ``name``."""
-        found = (self.groups[group].workers for group in self.sites[name].groups if group in self.groups)
-        return tuple(sorted({label for label in found if label}))
+        group_labels = (self.groups[group].workers for group in self.sites[name].groups if group in self.groups)
+        return tuple(sorted({label for label in group_labels if label}))
 
     def only(self, group: str) -> SitesFile:
         """Return a copy of the file that contains only the sites of ``group``. Raises UsageError when the group has no
@@ -222,22 +222,22 @@ def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Pat
     ``inventory_of``: path of each inventory. The key is the name of the inventory in the sites file. A written inventory
     includes this inventory, and the values of the site have precedence.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for name, entry in file.sites.items():
         base = inventory_of[entry.inventory or name]
         if not entry.set:
-            found[name] = str(base)
+            paths[name] = str(base)
             continue
         path = folder / f"{name}.yml"
         content = {**entry.set, "include": str(base)}
         path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")  # JSON is YAML
-        found[name] = str(path)
-    return found
+        paths[name] = str(path)
+    return paths
 
 
 def inventories(root: Path, file: SitesFile) -> dict[str, Path]:
     """Return the path of each inventory that ``file`` names. Raises UsageError when an inventory does not exist."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for name, entry in file.sites.items():
         word = entry.inventory or name
         path = root / word if word.endswith((".yml", ".yaml")) else root / "inventory" / f"{word}.yml"
@@ -245,5 +245,5 @@ def inventories(root: Path, file: SitesFile) -> dict[str, Path]:
             raise UsageError(
                 f"the inventory {path} of the site {name} does not exist", hint="see `inventory` of the sites file"
             )
-        found[word] = path.resolve()
-    return found
+        paths[word] = path.resolve()
+    return paths

@@ -76,8 +76,8 @@ def _store(path: Path, name: str, start: int, piece: Piece) -> None:
 
 def _check(path: Path, name: str, size: int, digest: str) -> None:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if path.stat().st_size != size or found != digest:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if path.stat().st_size != size or actual != digest:
         raise TransferError(f"{name} differs from its digest: {path.stat().st_size} of {size} bytes were received")
     sync_path(path)
 

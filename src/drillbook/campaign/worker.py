@@ -49,11 +49,11 @@ def answer(function: Callable[..., Any], *values: Any, dask_worker: Any = None) 
 
 def listens(dask_worker: Any) -> list[str]:
     """Return the addresses on which a worker or its nanny listens, and the addresses that it gives to other programs."""
-    found = (
+    addresses = (
         dask_worker.address,
         *(address for listener in dask_worker.listeners for address in (listener.listen_address, listener.contact_address)),
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(addresses))
 
 
 def identify() -> dict[str, str]:
@@ -130,8 +130,8 @@ def files_of(folder: Path) -> dict[str, tuple[int, str]]:
     """Return the size and the SHA-256 digest of each file in ``folder``. The key of each entry is the path of the file,
     relative to ``folder``. Links are left out.
     """
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
-    return {str(path.relative_to(folder)): _sum(path) for path in found}
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    return {str(path.relative_to(folder)): _sum(path) for path in paths}
 
 
 def pieces(run: str, wanted: Sequence[tuple[str, int]]) -> list[Piece]:

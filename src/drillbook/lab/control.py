@@ -61,11 +61,11 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
     folder = checked(folder)
     with locked(folder):
         lab = Lab.read(folder)
-        found = status(folder) if lab is not None and lab.ready else None
-        if lab is not None and found is not None and (found.healthy or (as_it_is and found.standing)):
+        current = status(folder) if lab is not None and lab.ready else None
+        if lab is not None and current is not None and (current.healthy or (as_it_is and current.standing)):
             progress(f"the lab in {folder} already runs")
             return lab
-        if found is not None and found.standing and (held := _held(folder)):
+        if current is not None and current.standing and (held := _held(folder)):
             raise LabError(
                 f"the lab in {folder} is not healthy, but a run, alive or dead, still has locks or leases there: {held}",
                 hint="wait until the run has ended, or recover it: invoke drill.recover; or remove the lab: invoke lab.down",
@@ -119,13 +119,13 @@ def _held(folder: Path) -> str:
     """Return the names of the locks and leases on the lab's machines, as one text. The runs that created them may still be
     in progress, or their controllers may have died.
     """
-    found = {
+    names = {
         path.name
         for host in HOSTS
         for kind in ("locks", "leases")
         for path in (folder / host / "tmp" / "drillbook" / kind).glob("*")
     }
-    return ", ".join(sorted(found))
+    return ", ".join(sorted(names))
 
 
 def _ssh(lab: Lab) -> Iterator[Component]:

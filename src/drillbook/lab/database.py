@@ -44,10 +44,10 @@ def binaries() -> Path:
     installed = [folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if (folder / "initdb").exists()]
     if installed:
         return max(installed, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.parent.name)])
-    found = shutil.which("initdb")
-    if found is None:
+    program = shutil.which("initdb")
+    if program is None:
         raise LabError("PostgreSQL is not installed", hint=extras.adding("lab"))
-    return Path(found).resolve().parent
+    return Path(program).resolve().parent
 
 
 def settings(lab: Lab, host: str) -> str:

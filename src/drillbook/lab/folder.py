@@ -58,9 +58,9 @@ def locked(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
-def _refuse_foreign(folder: Path, found: os.stat_result) -> None:
+def _refuse_foreign(folder: Path, status: os.stat_result) -> None:
     """Raise LabError if the folder belongs to another user, or if it contains files that do not belong to a lab."""
-    if found.st_uid not in (os.geteuid(), identity.NOBODY if os.geteuid() == 0 else os.geteuid()):
+    if status.st_uid not in (os.geteuid(), identity.NOBODY if os.geteuid() == 0 else os.geteuid()):
         raise LabError(f"{folder} belongs to another user", hint="set DRILLBOOK_LAB to another folder")
     marker = folder / "OWNER"
     if any(folder.iterdir()) and not (marker.is_file() and marker.read_text(encoding="ascii") == OWNED_BY):

@@ -35,17 +35,17 @@ def commands(lab: Lab, path: str) -> dict[str, str]:
     """Return the commands that start the monitoring programs. The key of each command is the name of the program. The result
     is empty when Prometheus or Alertmanager is not installed.
     """
-    found = servers(path)
-    if found is None:
+    programs = servers(path)
+    if programs is None:
         return {}
     home = lab.home(HOST)
     return {
         "exporter": f'"{sys.executable}" -P -m drillbook.lab.exporter {lab.port("exporter")} {lab.port("postgres.db-1")} '
         f'"{lab.folder / "secrets" / "pg_admin"}"',
-        "alertmanager": f'"{found[1]}" --config.file="{home / "alertmanager.yml"}" --storage.path="{home / "alertmanager"}" '
+        "alertmanager": f'"{programs[1]}" --config.file="{home / "alertmanager.yml"}" --storage.path="{home / "alertmanager"}" '
         f"--cluster.listen-address= --web.listen-address={ADDRESS}:{lab.port('alertmanager')} "
         "--log.level=warn",
-        "prometheus": f'"{found[0]}" --config.file="{home / "prometheus.yml"}" --storage.tsdb.path="{home / "prometheus"}" '
+        "prometheus": f'"{programs[0]}" --config.file="{home / "prometheus.yml"}" --storage.tsdb.path="{home / "prometheus"}" '
         f"--storage.tsdb.retention.time={KEPT} --web.listen-address={ADDRESS}:{lab.port('prometheus')} "
         "--log.level=warn",
     }

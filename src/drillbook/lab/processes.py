@@ -48,8 +48,8 @@ def alive(pid: int, started: int) -> bool:
 
 def everything() -> dict[int, Process]:
     """Read all processes from /proc. The key of each process is its pid."""
-    found = (find(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208  only names are needed
-    return {process.pid: process for process in found if process is not None}
+    processes = (find(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208  only names are needed
+    return {process.pid: process for process in processes if process is not None}
 
 
 def below(roots: Iterable[int], table: dict[int, Process]) -> set[int]:
@@ -57,25 +57,25 @@ def below(roots: Iterable[int], table: dict[int, Process]) -> set[int]:
     children: dict[int, list[int]] = {}
     for process in table.values():
         children.setdefault(process.parent, []).append(process.pid)
-    found: set[int] = set()
+    descendants: set[int] = set()
     waiting = list(roots)
     while waiting:
         for child in children.get(waiting.pop(), ()):
-            if child not in found:
-                found.add(child)
+            if child not in descendants:
+                descendants.add(child)
                 waiting.append(child)
-    return found
+    return descendants
 
 
 def marked(folder: Path, table: Iterable[int]) -> set[int]:
     """Return the pids of the processes whose environment contains the lab's mark. Unreadable environments are skipped."""
     mark = f"{MARK}={folder}".encode()
-    found = set()
+    pids = set()
     for pid in table:
         with contextlib.suppress(OSError):
             if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                found.add(pid)
-    return found
+                pids.add(pid)
+    return pids
 
 
 def record(folder: Path, name: str, pid: int) -> None:
@@ -88,13 +88,13 @@ def recorded(folder: Path) -> dict[str, int]:
     """Return the pids of the running processes in the pid files. The key of each pid is the name of its pid file. A pid that
     another process has reused is skipped.
     """
-    found = {}
+    pids = {}
     for file in (folder / "run").glob("*.pid"):
         with contextlib.suppress(OSError, ValueError):
             pid, started = map(int, file.read_text(encoding="ascii").split())
             if alive(pid, started):
-                found[file.stem] = pid
-    return found
+                pids[file.stem] = pid
+    return pids
 
 
 def kill(process: Process) -> None:
@@ -132,11 +132,11 @@ def _of_lab(folder: Path) -> list[Process]:
 
 def ancestors(pid: int, table: dict[int, Process]) -> set[int]:
     """Return ``pid`` and the pids of all its ancestors."""
-    found: set[int] = set()
-    while pid in table and pid not in found:
-        found.add(pid)
+    pids: set[int] = set()
+    while pid in table and pid not in pids:
+        pids.add(pid)
         pid = table[pid].parent
-    return found
+    return pids
 
 
 def end_children(seconds: float = 10.0) -> None:

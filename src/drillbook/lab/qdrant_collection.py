@@ -72,18 +72,18 @@ class Collection:
 
     def info(self) -> Params:
         """Return a description of the collection in the format of Qdrant's API."""
-        found = self.shard.info()
+        shard_info = self.shard.info()
         schema = {
-            name: {"data_type": str(one.data_type).rpartition(".")[2].lower(), "points": one.points}
-            for name, one in found.payload_schema.items()
+            name: {"data_type": str(field.data_type).rpartition(".")[2].lower(), "points": field.points}
+            for name, field in shard_info.payload_schema.items()
         }
         params = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": True}
         return {
             "status": "green",
             "optimizer_status": "ok",
-            "points_count": found.points_count,
-            "indexed_vectors_count": found.indexed_vectors_count,
-            "segments_count": found.segments_count,
+            "points_count": shard_info.points_count,
+            "indexed_vectors_count": shard_info.indexed_vectors_count,
+            "segments_count": shard_info.segments_count,
             "payload_schema": schema,
             "config": {
                 "params": params | self.params,
@@ -141,7 +141,7 @@ class Collection:
         nearest: Any = asked.get("query")
         if isinstance(nearest, dict):
             nearest = nearest.get("nearest")
-        found = self.shard.query(
+        scored = self.shard.query(
             edge.QueryRequest(
                 query=edge.Query.Nearest(nearest, using=asked.get("using")),
                 limit=asked.get("limit") or 10,
@@ -149,7 +149,7 @@ class Collection:
                 with_vector=asked.get("with_vector", False),
             )
         )
-        return {"points": [_out(one) | {"score": one.score, "version": 0} for one in found]}
+        return {"points": [_out(point) | {"score": point.score, "version": 0} for point in scored]}
 
     def count(self, asked: Params) -> Params:
         """Return the number of points in the collection."""
@@ -174,24 +174,24 @@ def _no_filter(asked: Params) -> None:
 def _in(vector: Any) -> Any:
     if isinstance(vector, dict):
         return {
-            name: edge.SparseVector(one["indices"], one["values"]) if isinstance(one, dict) else one
-            for name, one in vector.items()
+            name: edge.SparseVector(part["indices"], part["values"]) if isinstance(part, dict) else part
+            for name, part in vector.items()
         }
     return vector
 
 
 def _out(record: Any) -> Params:
-    found: Params = {"id": _id(record.id)}
+    point: Params = {"id": _id(record.id)}
     if record.payload is not None:
-        found["payload"] = record.payload
+        point["payload"] = record.payload
     vector = record.vector
     if isinstance(vector, dict):
         vector = {
-            name: {"indices": one.indices, "values": one.values} if isinstance(one, edge.SparseVector) else one
-            for name, one in vector.items()
+            name: {"indices": part.indices, "values": part.values} if isinstance(part, edge.SparseVector) else part
+            for name, part in vector.items()
         }
-    return found if vector is None else found | {"vector": vector}
+    return point if vector is None else point | {"vector": vector}
 
 
-def _id(found: Any) -> int | str | None:
-    return found if found is None or isinstance(found, int) else str(found)
+def _id(given: Any) -> int | str | None:
+    return given if given is None or isinstance(given, int) else str(given)

@@ -29,8 +29,8 @@ def make(collection: Path, folder: Path) -> dict[str, Any]:
     now = datetime.now(UTC)
     path = folder / f"{collection.name}-{now:%Y-%m-%d-%H-%M-%S-%f}.snapshot"
     with zipfile.ZipFile(path, "w") as archive:
-        for found in sorted(collection.rglob("*")):
-            archive.write(found, found.relative_to(collection))
+        for member in sorted(collection.rglob("*")):
+            archive.write(member, member.relative_to(collection))
     return {
         "name": path.name,
         "creation_time": f"{now:%Y-%m-%dT%H:%M:%S}",

@@ -98,21 +98,21 @@ class Collections:
 
     def drop(self, name: str) -> bool:
         """Delete the collection ``name``. Return False when it does not exist."""
-        found = self._all.pop(name, None)
-        if found is None:
+        collection = self._all.pop(name, None)
+        if collection is None:
             return False
-        (found.folder / "params.json").unlink()
-        found.shard.close()
-        shutil.rmtree(found.folder, ignore_errors=True)
+        (collection.folder / "params.json").unlink()
+        collection.shard.close()
+        shutil.rmtree(collection.folder, ignore_errors=True)
         return True
 
     def point(self, name: str, text: str) -> Params:
         """Return the point whose id is ``text``. Raises Refused when it does not exist."""
         number: int | str = int(text) if text.isdecimal() else text
-        found = self.named(name).retrieve({"ids": [number], "with_vector": True})
-        if not found:
+        points = self.named(name).retrieve({"ids": [number], "with_vector": True})
+        if not points:
             raise Refused(404, f"Not found: Point with id {text} does not exists!")
-        return found[0]
+        return points[0]
 
     def snapshot(self, name: str) -> Params:
         """Archive the present content of the collection ``name``.
@@ -164,12 +164,18 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     (
         "PUT",
         f"{_AT}/index",
-        lambda at, name, body: at.change(name, lambda one: one.index(body["field_name"], body["field_schema"])),
+        lambda at, name, body: at.change(
+            name, lambda collection: collection.index(body["field_name"], body["field_schema"])
+        ),
     ),
-    ("PUT", f"{_AT}/points", lambda at, name, body: at.change(name, lambda one: one.put(body["points"]))),
+    ("PUT", f"{_AT}/points", lambda at, name, body: at.change(name, lambda collection: collection.put(body["points"]))),
     ("POST", f"{_AT}/points", lambda at, name, body: at.named(name).retrieve(body)),
     ("GET", rf"{_AT}/points/([0-9a-fA-F-]+)", lambda at, name, text, body: at.point(name, text)),
-    ("POST", f"{_AT}/points/delete", lambda at, name, body: at.change(name, lambda one: one.delete(body["points"]))),
+    (
+        "POST",
+        f"{_AT}/points/delete",
+        lambda at, name, body: at.change(name, lambda collection: collection.delete(body["points"])),
+    ),
     ("POST", f"{_AT}/points/scroll", lambda at, name, body: at.named(name).scroll(body)),
     ("POST", f"{_AT}/points/count", lambda at, name, body: at.named(name).count(body)),
     ("POST", f"{_AT}/snapshots", lambda at, name, body: at.snapshot(name)),
@@ -226,10 +232,10 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, answer: Params) -> None:
         if status == 200 and self.path.split("?")[0] == "/":
             answer = {"title": "the Drillbook lab's stand-in for Qdrant", "version": f"0.0.0-edge-{engine_version()}"}
-        found = answer.get("result")
-        data = found.read_bytes() if isinstance(found, Path) else json.dumps(answer).encode()
+        content = answer.get("result")
+        data = content.read_bytes() if isinstance(content, Path) else json.dumps(answer).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/octet-stream" if isinstance(found, Path) else "application/json")
+        self.send_header("Content-Type", "application/octet-stream" if isinstance(content, Path) else "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -102,8 +102,8 @@ class Relayed:
     def _read(self) -> Mode | None:
         """Read the mode from the control file. Returns None when the file is unchanged or invalid."""
         try:
-            found = self._control.stat()
-            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+            status = self._control.stat()
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return None
             self._seen = seen

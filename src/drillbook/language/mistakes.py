@@ -16,7 +16,7 @@ class Mistakes:
 
     def __init__(self) -> None:
         """Start with an empty list of mistakes."""
-        self.found: list[SourceError] = []
+        self.errors: list[SourceError] = []
 
     def of(self, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """Call the function ``part``, and return its result. If it raises a SourceError, store this error and the errors
@@ -25,7 +25,7 @@ class Mistakes:
         try:
             return part(*args, **kwargs)
         except SourceError as error:
-            self.found += [error, *error.others]
+            self.errors += [error, *error.others]
             error.others = ()
             return None
 
@@ -33,8 +33,8 @@ class Mistakes:
         """Raise the first mistake if there is any. The error contains the other mistakes. Of several mistakes about the same
         absent service, only the first is reported.
         """
-        absent = [error.absent for error in self.found]
-        found = [error for index, error in enumerate(self.found) if not error.absent or error.absent not in absent[:index]]
+        absent = [error.absent for error in self.errors]
+        found = [error for index, error in enumerate(self.errors) if not error.absent or error.absent not in absent[:index]]
         if found:
             first, *others = found
             first.others = tuple(others)

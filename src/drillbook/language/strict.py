@@ -283,7 +283,7 @@ class _Builder:
         if tag and tag not in self.tags:
             known = ", ".join(sorted(self.tags)) or "none"
             hint = f"{did_you_mean(tag, self.tags)}tags known here: {known}"
-            self.mistakes.found.append(self.fail(node.start_mark, f"unknown tag {tag}", hint))
+            self.mistakes.errors.append(self.fail(node.start_mark, f"unknown tag {tag}", hint))
             return None
         if isinstance(node, yaml.MappingNode):
             plain: Any = self._mapping(node, place)
@@ -301,7 +301,7 @@ class _Builder:
                 made.stands(f"{self.file}:{node.start_mark.line + 1}")
             return made
         except ValueError as error:
-            self.mistakes.found.append(self.fail(node.start_mark, f"{tag}: {error}"))
+            self.mistakes.errors.append(self.fail(node.start_mark, f"{tag}: {error}"))
             return None
 
     def _writable(self, node: yaml.Node) -> None:
@@ -323,7 +323,7 @@ class _Builder:
             column = len(self.lines[line]) - len(self.lines[line].lstrip())
             message = f"wrong indentation: this line continues the text of line {first + 1}, and is no entry of a list"
             hint = "indent this line like the other entries of its list, or put the whole text in quotation marks"
-            self.mistakes.found.append(self.fail_at(line, column, message, hint))
+            self.mistakes.errors.append(self.fail_at(line, column, message, hint))
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -341,7 +341,7 @@ class _Builder:
                 first = self.keys[(*place, key)][0] + 1
                 wrong = (f"the key {key!r} occurs twice, first in line {first}", "remove one of them")
             if wrong:
-                self.mistakes.found.append(self.fail(key_node.start_mark, *wrong))
+                self.mistakes.errors.append(self.fail(key_node.start_mark, *wrong))
                 continue
             self.keys[(*place, key)] = (key_node.start_mark.line, key_node.start_mark.column)
             result[key] = self.build(value_node, (*place, key))

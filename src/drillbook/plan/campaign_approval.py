@@ -95,8 +95,8 @@ def newest(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files | Non
 
 def all_of(root: Path, drill: str) -> list[Files]:
     """Return the paths of all approvals of campaigns of ``drill``, the newest first."""
-    found = sorted((root / FOLDER).glob(f"{drill}.sites.????????.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [Files.named(root, path.name) for path in found]
+    paths = sorted((root / FOLDER).glob(f"{drill}.sites.????????.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [Files.named(root, path.name) for path in paths]
 
 
 def look_at_sites(

@@ -19,17 +19,17 @@ def condition_class(document: Document, name: str, place: Place, *, acting: bool
 
     If a probe and an action have this name, ``acting`` decides: True selects the action, and False the probe.
     """
-    found: dict[bool, type[Any]] = {}
+    classes: dict[bool, type[Any]] = {}
     for acts, kind in ((False, Probe), (True, Action)):
         with contextlib.suppress(UnknownName):
-            found[acts] = find(name, kind)
-    if not found:
+            classes[acts] = find(name, kind)
+    if not classes:
         known = [*known_names(Probe), *known_names()]
-        near = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
+        near = [candidate for candidate in known if candidate.startswith(name.partition(".")[0] + ".")]
         hint = f"available names: {', '.join(dict.fromkeys(near))}" if near else "see `invoke actions`"
         hint = discovery.hint(strict.did_you_mean(name, known) + hint)
         raise document.error(place, f"there is no action or probe {name!r}", key=True, hint=hint)
-    chosen = found.get(acting) or next(iter(found.values()))
+    chosen = classes.get(acting) or next(iter(classes.values()))
     if issubclass(chosen, Probe) and chosen.KIND != "availability":
         raise document.error(
             place,

@@ -33,16 +33,16 @@ def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Ap
     has not been asked yet, as in a dry run. ``approval``: result of ``approval.look``. If it is None, a plan that needs
     an approval is refused.
     """
-    found: list[Finding] = []
+    refusals: list[Finding] = []
     environment = plan.inventory.environment
     if environment not in plan.environments:
-        found.append(finding("guard-environment", wanted=", ".join(plan.environments), measured=environment))
+        refusals.append(finding("guard-environment", wanted=", ".join(plan.environments), measured=environment))
     if (late := _window(plan.guard.windows, now)) is not None:
-        found.append(late)
+        refusals.append(late)
     if not needs_approval(plan):
-        return found
+        return refusals
     if confirm is not None and confirm != environment:
-        found.append(
+        refusals.append(
             finding(
                 "guard-confirm",
                 wanted=f"--confirm {environment}",
@@ -51,7 +51,7 @@ def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Ap
             )
         )
     refusal = finding("approval-missing") if approval is None else approval.refusal
-    return [*found, refusal] if refusal else found
+    return [*refusals, refusal] if refusal else refusals
 
 
 def needs_approval(plan: Plan) -> bool:
@@ -67,9 +67,9 @@ def message(refusals: Sequence[Finding]) -> str:
     return "; ".join(f"{refusal.title[0].lower()}{refusal.title[1:]}{_figures(refusal)}" for refusal in refusals)
 
 
-def _figures(one: Finding) -> str:
-    wanted = f", not {one.wanted}" if one.code == "guard-environment" else ""
-    return f" ({one.measured}{wanted})" if one.measured else ""
+def _figures(refusal: Finding) -> str:
+    wanted = f", not {refusal.wanted}" if refusal.code == "guard-environment" else ""
+    return f" ({refusal.measured}{wanted})" if refusal.measured else ""
 
 
 def _window(windows: Sequence[Window], now: datetime) -> Finding | None:
@@ -103,9 +103,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def lacking(plan: Plan) -> list[Finding]:
     """Return a finding for each package that is missing on this machine, although a service in the plan needs it."""
-    found: dict[str, list[str]] = {}
+    by_package: dict[str, list[str]] = {}
     for name, what in plan.lacking.items():
-        found.setdefault(what, []).append(name)
+        by_package.setdefault(what, []).append(name)
     return [
         finding(
             "not-run-here",
@@ -115,5 +115,5 @@ def lacking(plan: Plan) -> list[Finding]:
             f"install {what}",
             remedy=f"Install {what}, then start the environment again. Nothing was changed.",
         )
-        for what, names in found.items()
+        for what, names in by_package.items()
     ]

@@ -35,7 +35,7 @@ def of_plan(plan: Plan) -> frozenset[str]:
         for text in (step.when, *step.expect)
         if text
     ]
-    used = _named([one.params for one in (*plan.steps, *plan.probes, *looking) if one], texts, plan.inventory)
+    used = _named([planned.params for planned in (*plan.steps, *plan.probes, *looking) if planned], texts, plan.inventory)
     examined = {str(step.params.get("service", "")) for step in plan.steps} if plan.diagnosis else set()
     around = {
         other
@@ -79,13 +79,13 @@ def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> 
 
 def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
     """Return the services in ``names``, all services on which they depend, and the target of each relay among them."""
-    found = [name for name in names if name in inventory.services]
-    for name in found:
+    reached = [name for name in names if name in inventory.services]
+    for name in reached:
         service = inventory.services[name]
-        found += [
-            other for other in (*service.needed, service.leads_to) if other in inventory.services and other not in found
+        reached += [
+            other for other in (*service.needed, service.leads_to) if other in inventory.services and other not in reached
         ]
-    return frozenset(found)
+    return frozenset(reached)
 
 
 def plugins(

@@ -97,14 +97,14 @@ class Plan(PlanPart):
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
         named = {self.service, *(name for step in changing for name in step.services())}
-        found: dict[tuple[str, str], list[str]] = {}
+        by_lock: dict[tuple[str, str], list[str]] = {}
         for name in sorted(named & services.keys()):
-            found.setdefault((self.inventory.thing(name).name, services[name].host), []).append(name)
+            by_lock.setdefault((self.inventory.thing(name).name, services[name].host), []).append(name)
         faults = [step for step in changing if step.effect is Effect.FAULT]
         whole = {host for step in faults if step.params.get("service") not in services for host in step.hosts}
-        stray = {host for step in faults for host in step.hosts} - {host for _, host in found}
-        found |= {(HOST, host): [] for host in (whole | stray) - {CONTROLLER}}
-        return tuple(LockName(name, host, tuple(of)) for (name, host), of in sorted(found.items()))
+        stray = {host for step in faults for host in step.hosts} - {host for _, host in by_lock}
+        by_lock |= {(HOST, host): [] for host in (whole | stray) - {CONTROLLER}}
+        return tuple(LockName(name, host, tuple(of)) for (name, host), of in sorted(by_lock.items()))
 
     @property
     def lacking(self) -> dict[str, str]:
@@ -112,8 +112,8 @@ class Plan(PlanPart):
         service, and each value names the software to install.
         """
         used = [*self.steps, *self.probes, *(condition.step or condition.probe for condition in self.guard.conditions)]
-        named = {self.service} | {name for one in used if one for name in _services(one.params)}
-        return {name: one.missing for name, one in self.inventory.services.items() if one.missing and name in named}
+        named = {self.service} | {name for planned in used if planned for name in _services(planned.params)}
+        return {name: listed.missing for name, listed in self.inventory.services.items() if listed.missing and name in named}
 
     def names(self, run: dict[str, str]) -> dict[str, Any]:
         """Return the names that expressions may use before any step has run, with their values."""
@@ -133,8 +133,8 @@ def _services(params: Any) -> set[str]:
         return own.union(*(_services(value) for value in params.values()))
     if isinstance(params, list | tuple):
         return set().union(*(_services(value) for value in params))
-    found = template.references(params) if template.is_template(params) else ()
-    return {reference[1] for reference in found if reference[0] == "services" and len(reference) > 1}
+    references = template.references(params) if template.is_template(params) else ()
+    return {reference[1] for reference in references if reference[0] == "services" and len(reference) > 1}
 
 
 def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
@@ -173,7 +173,7 @@ def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that the digest of the plan covers. A field of an unexpected type is copied unchanged."""
     guard, inventory = plan.get("guard"), plan.get("inventory")
     if isinstance(guard, dict):
-        guard = {**guard, "conditions": [_unplaced(one) for one in _list(guard.get("conditions"))]}
+        guard = {**guard, "conditions": [_unplaced(condition) for condition in _list(guard.get("conditions"))]}
     if isinstance(inventory, dict):
         inventory = _unrooted(
             {key: value for key, value in inventory.items() if key != "approvers" and (key, value) != ("protected", None)}
@@ -183,7 +183,7 @@ def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
         **kept,
         "guard": guard,
         "inventory": inventory,
-        **{part: [_unplaced(one) for one in _list(plan.get(part))] for part in ("steps", "probes")},
+        **{part: [_unplaced(planned) for planned in _list(plan.get(part))] for part in ("steps", "probes")},
     }
 
 

@@ -337,16 +337,16 @@ class _Planner:
 
     def _refer(self, text: str, place: FilePlace, *, bare: bool = False, extra: tuple[str, ...] = ()) -> None:
         try:
-            found = list(template.references(text, bare=bare))
+            references = list(template.references(text, bare=bare))
         except ValueError as error:
             raise self.fail(place, f"not an expression: {error}") from None
-        for reference in found:
+        for reference in references:
             if reference[0] in self.saved or reference[0] in extra:
                 continue
             if reference[0] not in self.static:
                 raise self._unknown(reference[0], place, extra)
             self._follow(reference, place)
-        if not bare and all(reference[0] in self.static for reference in found):
+        if not bare and all(reference[0] in self.static for reference in references):
             self._affordable(text, place)
 
     def _affordable(self, text: str, place: FilePlace) -> None:

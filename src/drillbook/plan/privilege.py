@@ -42,7 +42,7 @@ def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]
 def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
     """Return the steps, probes and abort conditions of ``plan``, with their ids as keys. For equal ids, return only the first."""
     watched = [condition.step or condition.probe for condition in plan.guard.conditions]
-    return {one.id: one for one in reversed((*plan.steps, *plan.probes, *watched)) if one}
+    return {planned.id: planned for planned in reversed((*plan.steps, *plan.probes, *watched)) if planned}
 
 
 def used(plan: Plan) -> Iterator[tuple[str, Become]]:
@@ -55,7 +55,7 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
     named = [step.become for step in (*plan.steps, *watched) if isinstance(step, PlannedStep)]
     places = [
         *(service.become for service in inventory.services.values()),
-        *(one.become for one in inventory.hosts.values()),
+        *(target.become for target in inventory.hosts.values()),
     ]
     if not any(named) and not any(places):
         return

@@ -110,17 +110,17 @@ class Restorable:
         Raises PlanError when there is no such step.
         """
         wrong: list[tuple[PlannedStep, str]] = []
-        found: list[PlannedStep] = []
+        proofs: list[PlannedStep] = []
         for proof in [step for step in self.steps if step.phase == "backup" and step.proves_backup]:
             if not proves(self.inventory, proof, fault) and proof.action not in find(fault.action).PROVEN_BY:
                 continue
             if why := self._why_no_proof(proof, fault):
                 wrong.append((proof, f"{proof.action} {why}"))
             else:
-                found.append(proof)
-        if not found:
+                proofs.append(proof)
+        if not proofs:
             raise self._unproven(fault, wrong)
-        return found
+        return proofs
 
     def _why_no_proof(self, proof: PlannedStep, fault: PlannedStep) -> str:
         """Return the reason why the step ``proof`` does not verify a backup for ``fault``. The result is empty when it
@@ -185,7 +185,7 @@ class Restorable:
                     f"the step restores on {', '.join(good[0].hosts)}, but the data is lost on {', '.join(fault.hosts)}",
                 )
             ]
-        step, why = next((one for one in wrong if source_of(one[0])), wrong[0])
+        step, why = next((pair for pair in wrong if source_of(pair[0])), wrong[0])
         raise self.fail(
             (*self._place(step), step.action),
             f"{step.action} does not restore the data that {fault.id} {fault.action} destroys: {why}",
@@ -234,7 +234,7 @@ class Restorable:
 
         The result is empty if the step restores the same data.
         """
-        kinds = [find(one.action).model_fields for one in (step, fault)]
+        kinds = [find(planned.action).model_fields for planned in (step, fault)]
         fields = [{info.alias or name: info for name, info in kind.items()} for kind in kinds]
         for key in (fields[0].keys() & fields[1].keys() & step.params.keys()) - {"service", "from"}:
             given = str(step.params[key] or "")
@@ -290,12 +290,12 @@ class Restorable:
     def _right(self, fault: PlannedStep, proof: PlannedStep) -> str:
         """Return a hint that shows a correct restore step for ``fault``."""
         service, ends = self._lost(fault, [proof]), f'from: "{verified_origin(proof)}"}}`'
-        found = [f"a custom command with `restores: {{service: {service}, {ends}, and compare the content in `verify`"]
+        ways = [f"a custom command with `restores: {{service: {service}, {ends}, and compare the content in `verify`"]
         for name in restorers(proof, fault)[:1]:
             given = {**fault.params, "service": service}
             needed = [key for key, info in find(name).model_fields.items() if info.is_required() and key in given]
-            found.insert(0, f"`{name}: {{{''.join(f'{key}: {given[key]}, ' for key in needed)}{ends}")
-        return f"write {', or '.join(found)}"
+            ways.insert(0, f"`{name}: {{{''.join(f'{key}: {given[key]}, ' for key in needed)}{ends}")
+        return f"write {', or '.join(ways)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
         """Return True when the step ``proof`` reads the backup that ``said`` names. ``said``: value of a parameter of

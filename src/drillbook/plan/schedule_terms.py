@@ -75,15 +75,15 @@ def spans(points: Iterable[datetime], holds: Callable[[datetime], bool], end: da
     """Return the spans in which ``holds`` is true. ``points``: moments at which it may change. ``end``: the last moment of all:
     a span that includes it has not ended.
     """
-    found, since = [], None
+    ended, since = [], None
     for moment in sorted({point for point in points if point < end} | {end}):
         true = holds(moment)
         if true and since is None:
             since = moment
         elif not true and since is not None:
-            found.append(Span(since, moment))
+            ended.append(Span(since, moment))
             since = None
-    return [*found, Span(since)] if since is not None else found
+    return [*ended, Span(since)] if since is not None else ended
 
 
 def overdue(passes: Sequence[datetime], terms: Terms, end: datetime) -> list[Span]:
@@ -207,8 +207,8 @@ class Service:
         """
 
         def holds(moment: datetime) -> bool:
-            found = self.deciding(moment) if listed(moment) else None
-            return found is not None and moment >= ends(found[1], found[0].at)
+            decisive = self.deciding(moment) if listed(moment) else None
+            return decisive is not None and moment >= ends(decisive[1], decisive[0].at)
 
         points = [*changes, *(proof.at for proof in self.proofs)]
         for subject in self.subjects:

@@ -145,13 +145,13 @@ def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
     properties: Schema = {}
     choices: list[Schema] = []
     for name in known_names(kind):
-        found: type[Any] = find(name, kind)
-        parts[name] = _expressive(_model(parts, found), parts, top=True)
+        cls: type[Any] = find(name, kind)
+        parts[name] = _expressive(_model(parts, cls), parts, top=True)
         needs_nothing = not parts[name].get("required")
-        about = (found.__doc__ or "").strip().splitlines()[0]
+        about = (cls.__doc__ or "").strip().splitlines()[0]
         own = {"$ref": f"#/$defs/{name}"}
         properties[name] = {"description": about, **({"anyOf": [own, {"type": "null"}]} if needs_nothing else own)}
-        needs_hosts = hosts and kind is Action and found.PLACE is Place.HOSTS
+        needs_hosts = hosts and kind is Action and cls.PLACE is Place.HOSTS
         choices.append({"required": [name, "hosts"] if needs_hosts else [name]})
     return {"type": "object", "properties": properties, "additionalProperties": False, "oneOf": choices}
 

@@ -19,8 +19,8 @@ def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterabl
             yield from secretive(item, (*place, key), services)
     elif template.is_template(value):
         for reference in template.references(value):
-            found: Any = {"services": services}
+            resolved: Any = {"services": services}
             for part in reference:
-                found = found.get(part) if isinstance(found, dict) else None
-            if isinstance(found, SecretName):
-                yield place, found.place, value.strip().strip("{}").strip() == found.place
+                resolved = resolved.get(part) if isinstance(resolved, dict) else None
+            if isinstance(resolved, SecretName):
+                yield place, resolved.place, value.strip().strip("{}").strip() == resolved.place

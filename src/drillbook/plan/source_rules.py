@@ -113,9 +113,13 @@ class SourceRules:
         no such step.
         """
         name = step.params["from"]
-        found = [one for one in self.steps if one.phase == "backup" and of_source(one) and verified_origin(one) == name]
-        sure = [one for one in found if one.when is None and one.allow_failure is None]
-        if any(moment_of(one) == moment_of(step) for one in sure):
+        verifying = [
+            candidate
+            for candidate in self.steps
+            if candidate.phase == "backup" and of_source(candidate) and verified_origin(candidate) == name
+        ]
+        sure = [candidate for candidate in verifying if candidate.when is None and candidate.allow_failure is None]
+        if any(moment_of(candidate) == moment_of(step) for candidate in sure):
             return
         why = f"no step of `backup` verifies {name}"
         if sure:
@@ -123,8 +127,8 @@ class SourceRules:
                 f"{sure[0].id} verifies the backup {moment_of(sure[0])} of {name}, but this step restores the "
                 f"backup {moment_of(step)}"
             )
-        elif found:
-            why = f"{found[0].id}, which verifies {name}, may be skipped or fail"
+        elif verifying:
+            why = f"{verifying[0].id}, which verifies {name}, may be skipped or fail"
         at = f", at: {step.params['at']!r}" if step.params.get("at") else ""
         raise self.fail(
             (*self._place(step), "from"),

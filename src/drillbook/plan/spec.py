@@ -158,7 +158,7 @@ def load(path: Path, trees: Path | None = None, known: Collection[str] | None = 
         for index, name in enumerate(suite.drills if known is not None else ()):
             if name == suite.suite or name not in (known or ()):
                 near = strict.did_you_mean(name, sorted(set(known or ()) - {suite.suite}))
-                mistakes.found.append(document.error(("drills", index), f"there is no drill {name!r}", hint=near))
+                mistakes.errors.append(document.error(("drills", index), f"there is no drill {name!r}", hint=near))
         mistakes.report()
         return suite
     return _drill(document, path, trees)
@@ -191,8 +191,8 @@ def _partial(drill: Drill) -> Partial:
     as a name which this step may save, because its key `save` may be misspelt."""
     steps = [step for listed in drill.phases.values() for step in listed]
     read, own = {step.place for step in steps}, {step.keywords.save for step in steps}
-    unread = [one for phase in PHASES for place, one in _entries(drill.document, phase) if place not in read]
-    names = {text for one in unread if isinstance(one, dict) for text in one.values() if isinstance(text, str)}
+    unread = [written for phase in PHASES for place, written in _entries(drill.document, phase) if place not in read]
+    names = {text for written in unread if isinstance(written, dict) for text in written.values() if isinstance(text, str)}
     return Partial(drill, frozenset(names - own))
 
 
@@ -202,7 +202,7 @@ def _entries(document: Document, phase: str) -> Iterator[tuple[Place, Any]]:
     for index, entry in enumerate(listed if isinstance(listed, list) else ()):
         group = entry.get("parallel") if isinstance(entry, dict) else None
         if isinstance(group, list):
-            yield from (((phase, index, "parallel", number), one) for number, one in enumerate(group))
+            yield from (((phase, index, "parallel", number), written) for number, written in enumerate(group))
         else:
             yield (phase, index), entry
 
@@ -228,7 +228,7 @@ def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
         for key in keys
         if key not in Head.model_fields
     ]
-    mistakes.found += unknown
+    mistakes.errors += unknown
     if unknown:  # the keys that are known are checked too; one that is missing is often a misspelt one
         right = {key: value for key, value in keys.items() if key in Head.model_fields}
         mistakes.of(entries.check_params, document, Head, right, frozenset(), (), missing=False)
@@ -331,11 +331,11 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
     words = document.validate(ConditionWords, {key: value for key, value in item.items() if key != name}, place)
     dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
     acting = any(getattr(words, key) is not None for key in ("hosts", "expect", "timeout"))
-    found = condition_class(document, name, (*place, name), acting=acting)
-    entries.check_params(document, found, params, dynamic, (*place, name))
-    if issubclass(found, Action):
+    kind = condition_class(document, name, (*place, name), acting=acting)
+    entries.check_params(document, kind, params, dynamic, (*place, name))
+    if issubclass(kind, Action):
         keywords = Keywords(name=words.name, hosts=words.hosts, expect=words.expect, timeout=words.timeout)
-        return Condition(Step(found, params, keywords, place, None), words, place)
+        return Condition(Step(kind, params, keywords, place, None), words, place)
     for key in ("hosts", "expect", "timeout"):
         if getattr(words, key) is not None:
             raise document.error(
@@ -347,7 +347,7 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
                     "parameters"
                 ),
             )
-    return Condition(ProbeUse(found, params, place), words, place)
+    return Condition(ProbeUse(kind, params, place), words, place)
 
 
 def names_in(folder: Path) -> dict[str, Path]:
@@ -356,14 +356,14 @@ def names_in(folder: Path) -> dict[str, Path]:
 
     Raises SpecError when two files have the same name.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.yml")):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", path.stem) or path.relative_to(folder).parts[0] in NOT_DRILLS:
             continue
-        if path.stem in found:
+        if path.stem in paths:
             raise SpecError(
-                f"two drills are named {path.stem!r}: {found[path.stem]} and {path}",
+                f"two drills are named {path.stem!r}: {paths[path.stem]} and {path}",
                 hint="rename one of them: change the name of its file and the name in its first key, `drill` or `suite`",
             )
-        found[path.stem] = path
-    return dict(sorted(found.items()))
+        paths[path.stem] = path
+    return dict(sorted(paths.items()))

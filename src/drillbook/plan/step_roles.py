@@ -40,9 +40,9 @@ def source_of(step: PlannedStep) -> Source | None:
     return None
 
 
-def same_service(inventory: Inventory, one: Any, other: Any) -> bool:
+def same_service(inventory: Inventory, name: Any, other: Any) -> bool:
     """Return True when the two names are equal, or when they are names of the same server or data."""
-    a, b = str(one or ""), str(other or "")
+    a, b = str(name or ""), str(other or "")
     return a == b or inventory.same_thing(a, b)
 
 
@@ -106,8 +106,8 @@ def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
     kind = find(fault.action)
     if is_free(fault):
         return tuple(find(proof.action).RESTORES_WITH)
-    found = kind.RESTORED_BY.get(proof.action) if issubclass(kind, Fault) else None
-    return (found,) if found else ()
+    restorer = kind.RESTORED_BY.get(proof.action) if issubclass(kind, Fault) else None
+    return (restorer,) if restorer else ()
 
 
 def lost_service(plan: Plan, fault: PlannedStep) -> str:
@@ -151,10 +151,12 @@ def origins(steps: Sequence[PlannedStep], step: PlannedStep) -> dict[str, str]:
     """Return the parameters of ``step`` that use the result of another step. Each key is the name of such a parameter,
     and each value is the name of the other step's service.
     """
-    saved = {one.save: str(one.params["service"]) for one in steps if one.save and one.params.get("service")}
+    saved = {
+        planned.save: str(planned.params["service"]) for planned in steps if planned.save and planned.params.get("service")
+    }
     named = {
         key: [saved[name] for name, *_ in template.references(value) if name in saved]
         for key, value in step.params.items()
         if template.is_template(value)
     }
-    return {key: found[0] for key, found in named.items() if found}
+    return {key: services[0] for key, services in named.items() if services}

@@ -95,10 +95,10 @@ def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Wi
     Returns None when no window opens within ``HORIZON_DAYS``.
     """
     first = now.astimezone(UTC).replace(second=0, microsecond=0) + MINUTE
-    found = [(moment, index) for index, window in enumerate(windows) if (moment := _opening(window, first))]
-    if not found:
+    openings = [(moment, index) for index, window in enumerate(windows) if (moment := _opening(window, first))]
+    if not openings:
         return None
-    moment, index = min(found)
+    moment, index = min(openings)
     return moment.astimezone(ZoneInfo(windows[index].zone)), windows[index]
 
 
@@ -130,7 +130,7 @@ def _opening(window: Window, first: datetime) -> datetime | None:
 def _clock_changes(zone: str, day: date) -> tuple[datetime, ...]:
     """Return the moments on ``day``, a day in UTC, at which the clock of ``zone`` changes."""
     name = ZoneInfo(zone)
-    found = []
+    changes = []
     for hours in range(0, 24, 6):
         low = datetime.combine(day, time(hours), UTC)
         high = low + timedelta(hours=6)
@@ -140,8 +140,8 @@ def _clock_changes(zone: str, day: date) -> tuple[datetime, ...]:
         while high - low > MINUTE:
             middle = low + (high - low) // MINUTE // 2 * MINUTE
             low, high = (middle, high) if middle.astimezone(name).utcoffset() == before else (low, middle)
-        found.append(high)
-    return tuple(found)
+        changes.append(high)
+    return tuple(changes)
 
 
 def _near_zone(word: str) -> str:

@@ -184,14 +184,14 @@ class FileBackups(BackupSource):
         empty, and a check before a drill records that the backup's version was not verified. For backups that a command
         prints, see ``_printed``.
         """
-        place, found = self.place(ctx), []
+        place, beginnings = self.place(ctx), []
         if isinstance(place, Printed):
             return self._printed(ctx, place, limit, inside)
         for name in names:
-            found.append(self._read(ctx, place, name, limit, inside))
-            if found[-1].data:
-                return found[-1]
-        return self._told(ctx, names[0], found[0])
+            beginnings.append(self._read(ctx, place, name, limit, inside))
+            if beginnings[-1].data:
+                return beginnings[-1]
+        return self._told(ctx, names[0], beginnings[0])
 
     def lines(self, ctx: Context, name: str, program: str) -> tuple[str, bool]:
         """Filter a whole backup by `sed -n PROGRAM`; see ``lines_of``. Its file must be in a folder on the step's host.
@@ -227,18 +227,18 @@ class FileBackups(BackupSource):
         except StepFailed as error:
             return Beginning(why=error.message)
 
-    def _told(self, ctx: Context, name: str, found: Beginning) -> Beginning:
-        if found.why:
-            ctx.unsure(f"the version of the backup {name} of {self.name}, whose beginning cannot be read: {found.why}")
-        return found
+    def _told(self, ctx: Context, name: str, head: Beginning) -> Beginning:
+        if head.why:
+            ctx.unsure(f"the version of the backup {name} of {self.name}, whose beginning cannot be read: {head.why}")
+        return head
 
-    def explained(self, backup: Backup, found: Sequence[Finding]) -> tuple[Finding, ...]:
+    def explained(self, backup: Backup, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """Add advice about the field `pattern` to findings about a file that may be no backup.
 
         This is done only for a pattern that ends with `*`, because it also matches files that are no backups.
         """
         if not self.tells_age or not self.pattern.endswith("*"):
-            return tuple(found)
+            return tuple(findings)
         told = (
             f"If {backup.id} is not a backup, but for example a note, a checksum or a file of roles, narrow "
             f"{self.setting('pattern')}, which is {self.pattern!r}."
@@ -247,7 +247,7 @@ class FileBackups(BackupSource):
             finding.model_copy(update={"remedy": f"{told} Otherwise: {finding.remedy}"})
             if finding.code in _PERHAPS_OTHER
             else finding
-            for finding in found
+            for finding in findings
         )
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:

@@ -61,12 +61,12 @@ def judge(moments: Sequence[Moment], *, now: datetime, max_age: float | None, ev
     """
     ordered = sorted(moments, key=lambda moment: moment.taken_at)
     past = [moment for moment in ordered if _age(moment, now) >= -AHEAD_S]
-    found = [_ahead(moment, now) for moment in ordered[len(past) :]]
+    findings = [_ahead(moment, now) for moment in ordered[len(past) :]]
     if not past:
         wanted = f"at most {Duration(max_age)} old" if max_age is not None else "at least one backup"
-        return [*found, finding("backup-too-old", title="there is none", wanted=wanted, measured="no backup until now")]
+        return [*findings, finding("backup-too-old", title="there is none", wanted=wanted, measured="no backup until now")]
     late = _late(past[-1], now, max_age, every)
-    return [*found, *late, *_gaps(past, now, every), *_size(past)]
+    return [*findings, *late, *_gaps(past, now, every), *_size(past)]
 
 
 def _age(moment: Moment, now: datetime) -> float:

@@ -118,11 +118,11 @@ class HostFolder(Place):
         if output.exit in (44, 45):
             raise self._unreadable(printable(sink.text, limit=300) if output.exit == 45 else "")
         output.check()
-        found = [re.fullmatch(r"(\d+) (\d+) \./(.*)", line, re.DOTALL) for line in sink.text.splitlines()]
+        matches = [re.fullmatch(r"(\d+) (\d+) \./(.*)", line, re.DOTALL) for line in sink.text.splitlines()]
         basis = f"time of the last change of the file on {self.host.name}"
         return [
             StoredFile(match[3], int(match[1]), datetime.fromtimestamp(int(match[2]), UTC), basis)
-            for match in found
+            for match in matches
             if match
         ]
 
@@ -207,8 +207,8 @@ class Prefix(Place):
     def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
         """Return the first bytes of each object, read with one range request for each."""
         with ThreadPoolExecutor(READERS) as pool:
-            found = pool.map(lambda name: self.store.beginning(self.key + name, limit), names)
-            return dict(zip(names, found, strict=True))
+            heads = pool.map(lambda name: self.store.beginning(self.key + name, limit), names)
+            return dict(zip(names, heads, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

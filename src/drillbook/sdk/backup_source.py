@@ -173,14 +173,14 @@ class BackupSource(Service):
         made._selection = None if at is None or only is None else (at, only)
         return made
 
-    def select(self, found: Sequence[Backup]) -> tuple[Backup, datetime | None]:
-        """Return the backup in ``found`` that the step uses, and the target time of a point-in-time recovery.
+    def select(self, listed: Sequence[Backup]) -> tuple[Backup, datetime | None]:
+        """Return the backup in ``listed`` that the step uses, and the target time of a point-in-time recovery.
 
         Raises StepFailed when no backup matches, and ValueError for a time without an offset.
         """
         if self._selection is None:
             raise ValueError(f"{self.name}: an earlier step of the drill sets the backup")
-        return chosen(self, found, *self._selection)
+        return chosen(self, listed, *self._selection)
 
     def candidates(self, ctx: Context) -> list[Backup]:
         """Return the backups that the step may use, for checks before a drill.
@@ -191,11 +191,11 @@ class BackupSource(Service):
         was not verified. It does not record this if an earlier step of the drill may make the backup.
         """
         try:
-            found = self.backups(replace(ctx, host=ctx.host_named(self.host)))
+            listed = self.backups(replace(ctx, host=ctx.host_named(self.host)))
             if self._selection is not None:
-                return [self.select(found)[0]]
-            newest(self, found)  # raises an error for an empty list
-            return sorted(found, key=lambda backup: (backup.newest_moment, backup.id), reverse=True)
+                return [self.select(listed)[0]]
+            newest(self, listed)  # raises an error for an empty list
+            return sorted(listed, key=lambda backup: (backup.newest_moment, backup.id), reverse=True)
         except (DrillbookError, OSError) as error:
             if not ctx.changed:
                 found_here = getattr(error, "findings", ())
@@ -237,9 +237,9 @@ class BackupSource(Service):
         CouldNotVerify or HostError.
         """
 
-    def explained(self, backup: Backup, found: Sequence[Finding]) -> tuple[Finding, ...]:
+    def explained(self, backup: Backup, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """Return findings about ``backup`` with remedies that fit the fields of this source. The default changes nothing."""
-        return tuple(found)
+        return tuple(findings)
 
     @contextmanager
     def explaining(self, backup: Backup) -> Iterator[None]:
@@ -320,7 +320,7 @@ def newest(source: BackupSource, backups: Sequence[Backup]) -> Backup:
     return max(backups, key=lambda backup: (backup.newest_moment, backup.id))
 
 
-def chosen(source: BackupSource, found: Sequence[Backup], at: str, only: str = "") -> tuple[Backup, datetime | None]:
+def chosen(source: BackupSource, listed: Sequence[Backup], at: str, only: str = "") -> tuple[Backup, datetime | None]:
     """Return the backup that ``at`` selects, and the target time of a point-in-time recovery (None for other restores).
 
     ``at`` is ``latest``, the id of a backup, or a time in ISO 8601 with its offset from UTC. A time selects the newest
@@ -328,9 +328,9 @@ def chosen(source: BackupSource, found: Sequence[Backup], at: str, only: str = "
     log (END). When ``only`` is given, only the backup with this id is considered. Raises StepFailed when no backup matches,
     and ValueError for a time without an offset.
     """
-    backups = [backup for backup in found if backup.id == only] if only else found
+    backups = [backup for backup in listed if backup.id == only] if only else listed
     if only and not backups:
-        raise no_backup(source, f"the backup {only}", f"{len(found)} others")
+        raise no_backup(source, f"the backup {only}", f"{len(listed)} others")
     if at == "latest":
         latest = newest(source, backups)
         return latest, END if latest.until is not None else None

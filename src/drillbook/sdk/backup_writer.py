@@ -47,15 +47,15 @@ class BackupSet:
     """Sizes of the files sent so far. The key is the name of the file, and the value is its size in bytes."""
     manifest: bytes = b""
 
-    def send(self, carrier: Carrier, path: str, found: Sequence[File], part_size: int) -> dict[str, StoredFile]:
-        """Send the files ``found`` in the folder ``path`` from the host of ``carrier`` to the store.
+    def send(self, carrier: Carrier, path: str, files: Sequence[File], part_size: int) -> dict[str, StoredFile]:
+        """Send ``files``, which are in the folder ``path``, from the host of ``carrier`` to the store.
 
         Returns a mapping: each key is the name of a plain file, and the value is the file's entry in the manifest. If the
         store requires encryption, the files on the host are first replaced by encrypted files. ``part_size``: size in
         bytes of the parts of large files. Raises StepFailed, NotReady, HostError, CouldNotVerify and Cancelled.
         """
         rule = self.store.service.encrypt
-        sent = host_encryption.encrypt(carrier, path, found, rule, part_size) if rule else found
+        sent = host_encryption.encrypt(carrier, path, files, rule, part_size) if rule else files
         carrier.send(path, sent, self.upload, part_size)
         carrier.deadline.check()
         self.upload.commit()

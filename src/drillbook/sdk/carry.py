@@ -68,7 +68,7 @@ def send(folder: str, plan: dict[str, Any]) -> list[dict[str, str]]:
     name is the name of the file in ``folder``.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda one: _put(_inside(folder, one["name"]), one), plan["puts"]))
+        return list(pool.map(lambda part: _put(_inside(folder, part["name"]), part), plan["puts"]))
 
 
 def _inside(folder: str, name: str) -> Path:
@@ -78,12 +78,12 @@ def _inside(folder: str, name: str) -> Path:
     return Path(folder) / name
 
 
-def _put(path: Path, one: dict[str, Any]) -> dict[str, str]:
+def _put(path: Path, part: dict[str, Any]) -> dict[str, str]:
     with path.open("rb") as file:
-        file.seek(one["offset"])
-        data = file.read(one["length"])
-    checksum = base64.b64encode(bytes.fromhex(one["sha256"])).decode()
-    status, etag, said = _ask("PUT", one["url"], data, {"x-amz-checksum-sha256": checksum})
+        file.seek(part["offset"])
+        data = file.read(part["length"])
+    checksum = base64.b64encode(bytes.fromhex(part["sha256"])).decode()
+    status, etag, said = _ask("PUT", part["url"], data, {"x-amz-checksum-sha256": checksum})
     return {"etag": etag} if status == 200 else {"problem": f"{status} {said}"}
 
 
@@ -126,14 +126,14 @@ def fetch(folder: str, plan: dict[str, Any]) -> list[dict[str, str]]:
     file is given as ``{"name", "url", "size", "sha256"}``, and is written to ``folder``.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda one: _get(_inside(folder, one["name"]), one), plan["gets"]))
+        return list(pool.map(lambda wanted: _get(_inside(folder, wanted["name"]), wanted), plan["gets"]))
 
 
-def _get(path: Path, one: dict[str, Any]) -> dict[str, str]:
+def _get(path: Path, wanted: dict[str, Any]) -> dict[str, str]:
     outcome = {"problem": "error", "measured": "no answer"}
     for attempt in range(ATTEMPTS):
         try:
-            outcome = _receive(path, one)
+            outcome = _receive(path, wanted)
         except (OSError, http.client.HTTPException) as error:
             outcome = {"problem": "error", "measured": repr(error)[:300]}
         if outcome["problem"] in ("", "missing", "digest"):
@@ -142,8 +142,8 @@ def _get(path: Path, one: dict[str, Any]) -> dict[str, str]:
     return outcome
 
 
-def _receive(path: Path, one: dict[str, Any]) -> dict[str, str]:
-    connection, answer = _open("GET", one["url"])
+def _receive(path: Path, wanted: dict[str, Any]) -> dict[str, str]:
+    connection, answer = _open("GET", wanted["url"])
     try:
         if answer.status != 200:
             kind = "missing" if answer.status == 404 else "error"
@@ -157,11 +157,11 @@ def _receive(path: Path, one: dict[str, Any]) -> dict[str, str]:
                 size += len(data)
     finally:
         connection.close()
-    if size != one["size"]:
+    if size != wanted["size"]:
         return {"problem": "size", "measured": str(size)}
     return (
         {"problem": "", "measured": ""}
-        if digest.hexdigest() == one["sha256"]
+        if digest.hexdigest() == wanted["sha256"]
         else {"problem": "digest", "measured": digest.hexdigest()}
     )
 

@@ -121,8 +121,8 @@ class Context:
         """
         service = self.services.get(name)
         if not isinstance(service, kind):
-            found = f"has the kind {getattr(service, 'kind', '?')}" if service else "is not in the inventory"
-            raise PlanError(f"{self.step} needs a service of kind {kind.__name__.lower()}, but {name!r} {found}")
+            actual = f"has the kind {getattr(service, 'kind', '?')}" if service else "is not in the inventory"
+            raise PlanError(f"{self.step} needs a service of kind {kind.__name__.lower()}, but {name!r} {actual}")
         return service
 
     def same_service(self, a: str, b: str) -> bool:
@@ -138,13 +138,13 @@ class Context:
         Raises PlanError unless the inventory has exactly one such service.
         """
         match = re.match(r"s3://([^/#]+)", uri)
-        found = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]
-        if len(found) != 1:
+        stores = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]
+        if len(stores) != 1:
             raise PlanError(
                 f"{self.step}: {uri!r} needs exactly one service of kind s3 with that bucket in the inventory; there "
-                f"are {len(found)}"
+                f"are {len(stores)}"
             )
-        return found[0]
+        return stores[0]
 
     def run(self, *argv: str, **options: Any) -> Output:
         """Run a command on the step's host within the step's deadline. ``options`` are those of Host.run."""

@@ -65,10 +65,10 @@ def _classes(system: System) -> Iterator[str]:
     parts: tuple[tuple[str, type[Any]], ...] = (("actions", Action), ("probes", Probe))
     for part, kind in parts:
         for family in getattr(system, part):
-            found = [name for name in discovery.known_names(kind) if name.startswith(f"{family}.")]
-            if not found:
+            names = [name for name in discovery.known_names(kind) if name.startswith(f"{family}.")]
+            if not names:
                 yield f"{part}: the module or package of the family {family!r} defines no {part}"
-            for name in found:
+            for name in names:
                 yield from (f"{name}: {wrong}" for wrong in _of_class(discovery.find(name, kind)))
 
 

@@ -174,16 +174,16 @@ def systems() -> tuple[System, ...]:
     """Return all known systems. The built-in systems come first."""
     packages = pkgutil.iter_modules(importlib.import_module(BUILT_IN).__path__, f"{BUILT_IN}.")
     names = [*sorted(info.name for info in packages), *ABOVE]
-    found = [importlib.import_module(name).SYSTEM for name in names]
+    known = [importlib.import_module(name).SYSTEM for name in names]
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
         try:
             system = _installed(point)
-            _fitting(system, found)
+            _fitting(system, known)
         except PluginError as error:
             unused(error)
         else:
-            found.append(system)
-    return (*found, *_added)
+            known.append(system)
+    return (*known, *_added)
 
 
 def _installed(point: importlib.metadata.EntryPoint) -> System:
@@ -202,8 +202,8 @@ def declared(load: Callable[[], Any], origin: str, version: str) -> System:
 
     Raises PluginError when the System cannot be used. The error names ``origin``.
     """
-    found = _loaded(load, origin)
-    system = getattr(found, "SYSTEM", found)
+    loaded = _loaded(load, origin)
+    system = getattr(loaded, "SYSTEM", loaded)
     if not isinstance(system, System):
         raise PluginError(
             f"the plugin of {origin} does not declare SYSTEM",
@@ -305,8 +305,8 @@ def find(name: str, kind: type[Any]) -> type[Any]:
     Raises UnknownName when there is no such class.
     """
     module = _modules(kind.PART).get(name.partition(".")[0])
-    if found := _by_name(module, kind).get(name) if module else None:
-        return found
+    if cls := _by_name(module, kind).get(name) if module else None:
+        return cls
     raise UnknownName(f"there is no {kind.__name__.lower()} {name!r}", hint=hint())
 
 
@@ -316,13 +316,13 @@ def _by_name(module: str, kind: type[Any]) -> dict[str, type[Any]]:
     When two classes have the same name, the first class is used.
     """
     if (module, kind) not in _named:
-        _named[module, kind] = {name_of(found): found for found in reversed(_classes(module, kind))}
+        _named[module, kind] = {name_of(cls): cls for cls in reversed(_classes(module, kind))}
     return _named[module, kind]
 
 
 def known_names(kind: type[Any]) -> list[str]:
     """Return the sorted names of all classes of ``kind``. Imports the modules of every system."""
-    return sorted(name_of(found) for module in _modules(kind.PART).values() for found in _classes(module, kind))
+    return sorted(name_of(cls) for module in _modules(kind.PART).values() for cls in _classes(module, kind))
 
 
 def _classes(name: str, kind: type[Any]) -> tuple[type[Any], ...]:
@@ -336,8 +336,8 @@ def _defined(name: str, kind: type[Any]) -> Iterator[type[Any]]:
     module = imported(name)
     for part in pkgutil.iter_modules(getattr(module, "__path__", ())):
         yield from _defined(f"{name}.{part.name}", kind)
-    found: list[type[Any]] = [var for var in vars(module).values() if isinstance(var, type) and issubclass(var, kind)]
-    for cls in found:
+    classes: list[type[Any]] = [var for var in vars(module).values() if isinstance(var, type) and issubclass(var, kind)]
+    for cls in classes:
         if cls.__module__ == name and not cls.__name__.startswith("_"):
             _of_plugin(name, cls.check_declaration)
             yield cls
@@ -367,17 +367,17 @@ def shipped(part: str) -> Mapping[str, Path]:
 
 @cache
 def _shipped(part: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for system in systems():
         folder = system.folder(part)
         for path in sorted(folder.glob("*.yml")) if folder else ():
-            if path.stem in found:
+            if path.stem in paths:
                 raise PluginError(
-                    f"two plugins contain {part} named {path.stem!r}: {found[path.stem]} and {path}",
+                    f"two plugins contain {part} named {path.stem!r}: {paths[path.stem]} and {path}",
                     hint="rename one of the two files",
                 )
-            found[path.stem] = path
-    return found
+            paths[path.stem] = path
+    return paths
 
 
 def service_kinds() -> tuple[str, ...]:

@@ -77,12 +77,12 @@ def secret_keys(identity: Secret | None, title: str) -> tuple[str, ...]:
     if identity is None:
         raise key_lost(title, wanted, "the backup is encrypted, but the inventory sets no `identity`")
     try:
-        found = tuple(_KEY.findall(identity.reveal()))
+        keys = tuple(_KEY.findall(identity.reveal()))
     except SecretError as error:
         raise key_lost(title, wanted, error.message) from error
-    if not found:
+    if not keys:
         raise key_lost(title, wanted, f"{identity.of} contains no secret key of age")
-    return found
+    return keys
 
 
 def fitting_keys(identity: Secret | None, rule: Encryption, title: str) -> tuple[str, ...]:

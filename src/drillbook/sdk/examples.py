@@ -59,14 +59,14 @@ def of(name: str, drills: Path | None = None, kind: type[Action] | type[Probe] =
     if text := declared(name, kind):
         return Example("", text)
     for steps in (_own(name.partition(".")[0], kind), _inside(drills) if drills else ()):
-        found = [
+        examples = [
             Example(drill, _shown(every, step))
             for drill, every in steps
             for step in every
             if step.action == name and (step.phase == Probe.PART) == (kind is Probe) and not _ALIAS.search(step.text)
         ]
-        if found:
-            return min(found, key=lambda example: len(example.text.splitlines()))
+        if examples:
+            return min(examples, key=lambda example: len(example.text.splitlines()))
     return None
 
 
@@ -75,10 +75,10 @@ def declared(name: str, kind: type[Action] | type[Probe] = Action) -> str:
     not exist.
     """
     try:
-        found: type[Action] | type[Probe] = discovery.find(name, kind)
+        cls: type[Action] | type[Probe] = discovery.find(name, kind)
     except UnknownName:
         return ""
-    return inspect.cleandoc(found.EXAMPLE)
+    return inspect.cleandoc(cls.EXAMPLE)
 
 
 def files(system: System) -> list[Path]:
@@ -128,12 +128,12 @@ def _of_phase(phase: str, nodes: Iterable[yaml.Node], lines: list[str]) -> Itera
 
 def _shown(steps: tuple[_Step, ...], step: _Step) -> str:
     """Return ``step`` and the earlier steps whose saved results it uses, as YAML text with their phases."""
-    wanted, found = [step], {step}
+    wanted, included = [step], {step}
     while wanted:
         text = wanted.pop().text
         used = [other for other in steps if other.save and re.search(rf"\b{other.save}\.", text)]
-        wanted += [other for other in used if other not in found]
-        found.update(used)
-    chosen = [other for other in steps if other in found]
+        wanted += [other for other in used if other not in included]
+        included.update(used)
+    chosen = [other for other in steps if other in included]
     phases = dict.fromkeys(other.phase for other in chosen)
     return "\n".join(f"{phase}:\n" + "\n".join(other.text for other in chosen if other.phase == phase) for phase in phases)

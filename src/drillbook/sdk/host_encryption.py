@@ -70,22 +70,22 @@ def need_transfer(ctx: Context, where: str) -> None:
         need_age(ctx.host, ctx.deadline)
 
 
-def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encryption, part_size: int) -> list[File]:
-    """Replace files in ``folder`` by encrypted files. ``found``: the files to replace. Returns the encrypted files.
+def encrypt(carrier: Carrier, folder: str, files: Sequence[File], rule: Encryption, part_size: int) -> list[File]:
+    """Replace files in ``folder`` by encrypted files. ``files``: the files to replace. Returns the encrypted files.
     The field ``plain`` of each encrypted file describes the file that it replaced.
 
     Raises StepFailed when encryption fails, NotReady when the program ``age`` is not installed on the host,
     and HostError when the host fails.
     """
     recipients = [word for recipient in rule.age for word in ("-r", recipient)]
-    names = "".join(f"{file.name}\n" for file in found).encode("utf-8", "surrogateescape")
+    names = "".join(f"{file.name}\n" for file in files).encode("utf-8", "surrogateescape")
     argv = ("sh", "-c", _ENCRYPT, "sh", folder, *recipients)
     output = carrier.host.run(argv, deadline=carrier.deadline, stdin=names)
     if output.exit == MISSING:
         raise _missing(carrier.host)
     if not output.ok:
         raise StepFailed(f"{carrier.host.name}: age did not encrypt the backup: {_said(output.stderr)}")
-    plain = {f"{file.name}{SUFFIX}": file for file in found}
+    plain = {f"{file.name}{SUFFIX}": file for file in files}
     sealed = carrier.survey(folder, part_size)
     if sorted(file.name for file in sealed) != sorted(plain):
         raise StepFailed(f"{carrier.host.name}: {len(sealed)} files were encrypted instead of {len(plain)}")

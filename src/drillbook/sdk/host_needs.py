@@ -92,7 +92,7 @@ def of(action: str) -> HostNeeds | None:
 def _own(action: str) -> HostNeeds | None:
     """Return the needs that the class of ``action`` declares. None for a probe, and for an action without declared needs."""
     try:
-        found: HostNeeds | None = discovery.find(action, Action).NEEDS
+        needs: HostNeeds | None = discovery.find(action, Action).NEEDS
     except UnknownName:
         return None
-    return found
+    return needs

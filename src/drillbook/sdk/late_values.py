@@ -24,8 +24,8 @@ def validated_field(cls: type[BaseModel], name: str, value: Any) -> Any:
     except ValidationError as error:
         key = cls.model_fields[name].alias or name
         details: list[Any] = [
-            {**{part: one[part] for part in ("type", "input", "ctx") if part in one}, "loc": (key, *one["loc"])}
-            for one in error.errors()
+            {**{part: detail[part] for part in ("type", "input", "ctx") if part in detail}, "loc": (key, *detail["loc"])}
+            for detail in error.errors()
         ]
         raise ValidationError.from_exception_data(error.title, details) from None
 

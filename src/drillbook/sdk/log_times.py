@@ -91,11 +91,11 @@ def _nearest(firsts: Sequence[bool], old: Sequence[bool], *, missing: bool) -> l
 
     ``firsts``: True for each line that begins with a time. ``missing``: value if there is no such earlier line.
     """
-    found, last = [], missing
-    for first, one in zip(firsts, old, strict=True):
-        found.append(last)
-        last = one if first else last
-    return found
+    nearest, last = [], missing
+    for first, flag in zip(firsts, old, strict=True):
+        nearest.append(last)
+        last = flag if first else last
+    return nearest
 
 
 def _age(line: str, clock: HostClock) -> tuple[float, bool] | None:
@@ -104,8 +104,8 @@ def _age(line: str, clock: HostClock) -> tuple[float, bool] | None:
     Return None when the line contains no time, or only a time in the future. If the line contains several times, the newest
     time is used. A second is added to a time in whole seconds, because its fraction was cut off.
     """
-    found = [one for text in _times(line) if (one := _read(text, clock))]
-    return min(found, default=None)
+    ages = [age for text in _times(line) if (age := _read(text, clock))]
+    return min(ages, default=None)
 
 
 def _times(line: str) -> Iterator[re.Match[str]]:

@@ -134,8 +134,8 @@ def search(manual: ManualRestore, place: str, pattern: str, *, by_name: bool = F
     if moment := manual.moment:
         words.append(f'! -newermt "{moment.isoformat()}"')
     form = "%p\\n" if by_name else "%T@ %p\\n"
-    found = f'{" ".join(words)} -printf "{form}" | sort {"" if by_name else "-n "}| tail -n 1'
-    return found if by_name else f'{found} | cut -d " " -f 2-'
+    command = f'{" ".join(words)} -printf "{form}" | sort {"" if by_name else "-n "}| tail -n 1'
+    return command if by_name else f'{command} | cut -d " " -f 2-'
 
 
 def _word(text: str) -> str:
@@ -203,10 +203,10 @@ def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str
 def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
     """Return the commands that set variables of the shell on the host of the files: ``backup`` to the path of the
     selected backup, and ``second`` to the path of a further file that belongs to the restore, if there is one."""
-    found = [f"backup=$({search(manual, str(files.at), files.pattern, by_name=files.by_name)})"]
+    commands = [f"backup=$({search(manual, str(files.at), files.pattern, by_name=files.by_name)})"]
     newest = replace(manual, at="latest")
-    found += [f"second=$({search(newest, str(files.at), files.second, by_name=files.by_name)})"] if files.second else []
-    return (*found, *filter(None, (files.whole,)))
+    commands += [f"second=$({search(newest, str(files.at), files.second, by_name=files.by_name)})"] if files.second else []
+    return (*commands, *filter(None, (files.whole,)))
 
 
 def _arrived(files: Files) -> tuple[str, ...]:
@@ -215,8 +215,8 @@ def _arrived(files: Files) -> tuple[str, ...]:
     if not files.second:
         return (_OWN, f"backup=$(find {_ARRIVED} -mindepth 1 -maxdepth 1 | sort | head -n 1)")
     name = shlex.quote(files.second.rpartition("/")[2])
-    found = f"find {_ARRIVED} -mindepth 1 -maxdepth 1"
-    return (_OWN, f"backup=$({found} ! -name {name})", f"second=$({found} -name {name})")
+    listing = f"find {_ARRIVED} -mindepth 1 -maxdepth 1"
+    return (_OWN, f"backup=$({listing} ! -name {name})", f"second=$({listing} -name {name})")
 
 
 def _carried(manual: ManualRestore, files: Files) -> Block:
@@ -225,10 +225,10 @@ def _carried(manual: ManualRestore, files: Files) -> Block:
         there = shlex.join(files.at)
         put = "cat > {0}/part/backup && test -s {0}/part/backup"
     else:
-        found = 'test -e "$backup" || { echo "there is no such backup" >&2; exit 1; }'
+        check = 'test -e "$backup" || { echo "there is no such backup" >&2; exit 1; }'
         pack = f'cd "${{backup%/*}}/" && tar -cf - "./${{backup##*/}}"{files.beside}'
         pack += ' ${second:+-C "${second%/*}/" "./${second##*/}"}' if files.second else ""
-        there = "; ".join((*_searched(manual, files), found, pack))
+        there = "; ".join((*_searched(manual, files), check, pack))
         put = "tar -C {0}/part -xf -"
     folder = shlex.quote(f"{manual.folder}.backup")
     here = f"umask 077; mkdir {folder} && mkdir {folder}/part && {put.format(folder)} && mv {folder}/part {folder}/whole"

@@ -59,22 +59,22 @@ def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) ->
     return [Moment(order[0], basis, round(max(resolution_s, _apart(order)), 3))] if order else []
 
 
-def measured(name: str, found: Sequence[Moment], max_age: Duration | None, *, hint: str) -> Facts:
-    """Return facts about the newest of the moments ``found`` in the data of the service ``name``.
+def measured(name: str, moments: Sequence[Moment], max_age: Duration | None, *, hint: str) -> Facts:
+    """Return facts about the newest of ``moments`` in the data of the service ``name``.
 
-    Raises CouldNotVerify with ``hint`` when ``found`` is empty, or when its newest moment is in the future. Raises
+    Raises CouldNotVerify with ``hint`` when ``moments`` is empty, or when its newest moment is in the future. Raises
     StepFailed when its newest moment is older than ``max_age``.
     """
-    if not found:
+    if not moments:
         raise CouldNotVerify(f"{name} contains no data from which the time of its last write can be read", hint=hint)
-    best, now = max(found, key=lambda moment: moment.at), datetime.now(UTC)
+    best, now = max(moments, key=lambda moment: moment.at), datetime.now(UTC)
     age = (now - best.at).total_seconds()
     facts = {
         "newest_moment": stamp(best.at),
         "age_s": round(age, 3),
         "error_s": best.error_s,
         "basis": best.basis,
-        "moments": [moment.as_facts() for moment in found],
+        "moments": [moment.as_facts() for moment in moments],
     }
     if age < -AHEAD_S:
         raise CouldNotVerify(

@@ -144,11 +144,11 @@ class RecordCanary(Canary):
         """
         if not self.reads_each:
             return self.look(ctx, None)
-        found: set[int] = set()
+        stored: set[int] = set()
         for number in numbers:
             ctx.deadline.check(f"reading the records of {self.name()}")
-            found |= self.look(ctx, number)
-        return found
+            stored |= self.look(ctx, number)
+        return stored
 
     def _erase(self, ctx: Context, numbers: Iterable[int]) -> None:
         if not self.erases_each:
@@ -165,9 +165,9 @@ class RecordCanary(Canary):
         records that may have been written after the journal's last one.
         """
         possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
-        if found := self._stored(ctx, possible):
-            self._erase(ctx, found)
-            if left := self._stored(ctx, sorted(found)):
+        if stored := self._stored(ctx, possible):
+            self._erase(ctx, stored)
+            if left := self._stored(ctx, sorted(stored)):
                 raise CouldNotVerify(
                     f"{self.name()} removed its records, but {len(left)} are still there, such as {mark(ctx.run_id, min(left))}"
                 )

@@ -62,11 +62,11 @@ def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
     stays, too. It does not count as the newest backup, because its time comes from a wrong clock.
     """
     series: dict[Hashable, list[Aged]] = {}
-    for one in sorted(backups, key=lambda backup: backup.at, reverse=True):
-        if (one.at - now).total_seconds() <= AHEAD_S:
-            series.setdefault(one.series, []).append(one)
-    found = [aged for members in series.values() for aged in _expired(members, keep, now)]
-    return sorted(found, key=lambda backup: backup.at)
+    for candidate in sorted(backups, key=lambda backup: backup.at, reverse=True):
+        if (candidate.at - now).total_seconds() <= AHEAD_S:
+            series.setdefault(candidate.series, []).append(candidate)
+    outdated = [aged for members in series.values() for aged in _expired(members, keep, now)]
+    return sorted(outdated, key=lambda backup: backup.at)
 
 
 def _expired(members: list[Aged], keep: Keep, now: datetime) -> Iterable[Aged]:

@@ -362,19 +362,19 @@ class Sandbox:
         addresses = self._addresses()
         words = [word for address, port in addresses for word in (address, str(port))]
         lines = self.run("sh", "-c", NETWORK, "sh", *words).check().text.splitlines()
-        found = [line for line in lines if line.startswith("reached ")]
+        reached = [line for line in lines if line.startswith("reached ")]
         if self.config.isolation != "none":
-            found += [
+            reached += [
                 line for line in lines if (line.startswith("device ") and line != "device lo") or line.startswith("route ")
             ]
-        if found:
+        if reached:
             raise StepFailed(
-                f"{self.host.name}: programs in the sandbox {self.service.name} have network access: {'; '.join(found[:3])}",
+                f"{self.host.name}: programs in the sandbox {self.service.name} have network access: {'; '.join(reached[:3])}",
                 findings=[
                     self._finding(
                         "sandbox-not-isolated",
                         "no address of the inventory can be reached from the sandbox",
-                        "; ".join(found[:10]),
+                        "; ".join(reached[:10]),
                     )
                 ],
             )

@@ -111,7 +111,10 @@ def enforced(isolation: Isolation) -> dict[str, str]:
 
 def lacks_memory(error: BaseException) -> str:
     """Return the first line of an error that reports a failed memory allocation. Empty when there is no such line."""
-    said = [str(error), *(line for found in getattr(error, "findings", ()) for line in (found.measured, *found.evidence))]
+    said = [
+        str(error),
+        *(line for finding in getattr(error, "findings", ()) for line in (finding.measured, *finding.evidence)),
+    ]
     lines = (line for text in said for line in str(text).splitlines())
     return next((line.strip()[:300] for line in lines if _NO_MEMORY.search(line)), "")
 

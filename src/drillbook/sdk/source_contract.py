@@ -153,9 +153,9 @@ class _Trial:
         before = digest(self.backups)
         yield from self._listed()
         for action, check in (("check", self._checked), ("restore", self._restored)):
-            with self._expecting(action) as found:
+            with self._expecting(action) as unexpected:
                 yield from check()
-            yield from found
+            yield from unexpected
         if digest(self.backups) != before:
             yield "an action changed the backup"
         left = sorted(str(path.relative_to(self.root)) for path in (self.root / "scratch").rglob("*") if path.is_file())
@@ -168,18 +168,18 @@ class _Trial:
 
         Add each problem to the yielded list.
         """
-        expected, found, problems = self.artefact.expected(action), list[str](), list[str]()
+        expected, codes, problems = self.artefact.expected(action), list[str](), list[str]()
         try:
             yield problems
         except StepFailed as error:
-            found = [each.code for each in error.findings]
-            if not found:
+            codes = [each.code for each in error.findings]
+            if not codes:
                 problems.append(f"backup.{action} fails without a finding: {error.message}")
         except DrillbookError as error:
             problems.append(f"backup.{action}: {error.message}")
             return
-        if found != expected and not problems:
-            problems.append(f"backup.{action} reports {found or 'nothing'}, expected {expected or 'nothing'}")
+        if codes != expected and not problems:
+            problems.append(f"backup.{action} reports {codes or 'nothing'}, expected {expected or 'nothing'}")
 
     def _listed(self) -> Iterator[str]:
         try:

@@ -51,15 +51,15 @@ class Version:
     at: datetime
 
 
-def _version(one: dict[str, Any]) -> Version:
+def _version(row: dict[str, Any]) -> Version:
     return Version(
-        one["Key"],
-        str(one["VersionId"]),
-        str(one.get("ETag", "")).strip('"'),
-        int(one.get("Size", 0)),
-        bool(one["IsLatest"]),
+        row["Key"],
+        str(row["VersionId"]),
+        str(row.get("ETag", "")).strip('"'),
+        int(row.get("Size", 0)),
+        bool(row["IsLatest"]),
         False,
-        one["LastModified"],
+        row["LastModified"],
     )
 
 
@@ -127,10 +127,10 @@ class Store:
         Each key of the result is the object's key without ``prefix``.
         """
         return {
-            one["Key"][len(prefix) :]: (int(one["Size"]), one["LastModified"])
+            row["Key"][len(prefix) :]: (int(row["Size"]), row["LastModified"])
             for page in self._pages("list_objects_v2", prefix)
-            for one in page.get("Contents", [])
-            if one["Key"].startswith(prefix)  # some stores also list those of `a/` for `a//`
+            for row in page.get("Contents", [])
+            if row["Key"].startswith(prefix)  # some stores also list those of `a/` for `a//`
         }
 
     def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
@@ -141,7 +141,7 @@ class Store:
         budget = Budget(f"the list of {prefix} in {place_of(self.service)}", MOST_KEYS, MOST_LISTED)
         with self._asking(f"list {prefix}"):
             for page in self._client.get_paginator(operation).paginate(Bucket=self.service.bucket, Prefix=prefix):
-                keys = [one["Key"] for kind in _LISTED for one in page.get(kind, [])]
+                keys = [row["Key"] for kind in _LISTED for row in page.get(kind, [])]
                 budget.take(sum(map(len, keys)), len(keys))
                 yield page
 
@@ -233,15 +233,15 @@ class Store:
 
         Each value is a list: first all versions, newest first, and then all delete markers, newest first.
         """
-        found: dict[str, list[Version]] = {}
+        by_key: dict[str, list[Version]] = {}
         markers: list[Version] = []
         for page in self._pages("list_object_versions", prefix):
             for version in map(_version, page.get("Versions", [])):
-                found.setdefault(version.key, []).append(version)
-            markers += (replace(_version(one), marker=True) for one in page.get("DeleteMarkers", []))
+                by_key.setdefault(version.key, []).append(version)
+            markers += (replace(_version(row), marker=True) for row in page.get("DeleteMarkers", []))
         for version in markers:
-            found.setdefault(version.key, []).append(version)
-        return found
+            by_key.setdefault(version.key, []).append(version)
+        return by_key
 
     def live(self, prefix: str) -> dict[str, Version]:
         """Return a mapping from the key of each existing object below ``prefix`` to the object's current version.
@@ -256,9 +256,9 @@ class Store:
                 if version.latest and not version.marker
             }
         return {
-            one["Key"]: Version(one["Key"], "", one["ETag"].strip('"'), int(one["Size"]), True, False, one["LastModified"])
+            row["Key"]: Version(row["Key"], "", row["ETag"].strip('"'), int(row["Size"]), True, False, row["LastModified"])
             for page in self._pages("list_objects_v2", prefix)
-            for one in page.get("Contents", [])
+            for row in page.get("Contents", [])
         }
 
     def mark(self, key: str, name: str, version: str = "") -> str | None:
@@ -314,7 +314,7 @@ class Store:
             batch: Any = {
                 "Quiet": True,
                 "Objects": [
-                    {"Key": key, **({"VersionId": one} if one else {})} for key, one in versions[first : first + 1000]
+                    {"Key": key, **({"VersionId": id_} if id_ else {})} for key, id_ in versions[first : first + 1000]
                 ],
             }
             with self._asking(f"delete {len(batch['Objects'])} objects"):
@@ -361,7 +361,7 @@ class Store:
         """Return the key and the id of each unfinished multipart upload below ``prefix``."""
         with self._asking(f"list the uploads below {prefix}"):
             asked = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.service.bucket, Prefix=prefix)
-            return [(one["Key"], one["UploadId"]) for page in asked for one in page.get("Uploads", ())]
+            return [(upload["Key"], upload["UploadId"]) for page in asked for upload in page.get("Uploads", ())]
 
     def put_part(self, key: str, upload: str, number: int, data: bytes, sha256: str) -> str:
         """Write the part ``number``, whose content has the digest ``sha256``, and return its ETag.

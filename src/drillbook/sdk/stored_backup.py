@@ -310,7 +310,9 @@ def _must_have_arrived(ctx: Context, origin: Reference, problems: Sequence[Probl
 
 def summary(findings: Sequence[Finding]) -> str:
     """Summarize several findings in one line."""
-    return "; ".join(one.title for one in findings[:3]) + (f" and {len(findings) - 3} more" if len(findings) > 3 else "")
+    return "; ".join(problem.title for problem in findings[:3]) + (
+        f" and {len(findings) - 3} more" if len(findings) > 3 else ""
+    )
 
 
 def utc(moment: datetime) -> str:

@@ -75,8 +75,8 @@ def scratch_of(host: Host | Target, run_id: str, *, former: bool = False) -> str
 
 def parts(path: str) -> tuple[str, str]:
     """Split the path of a run's folder in two: Drillbook's folder, and the rest. Drillbook's folder must be private."""
-    root, found, run = path.rpartition(f"/{RUNS}/")
-    ours = found and re.search(r"/drillbook(-as-[^/]+)?$", root)
+    root, separator, run = path.rpartition(f"/{RUNS}/")
+    ours = separator and re.search(r"/drillbook(-as-[^/]+)?$", root)
     return (root, f"{RUNS}/{run}") if ours else (path, ".")
 
 

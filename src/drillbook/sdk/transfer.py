@@ -110,17 +110,17 @@ class Carrier:
 
         The host computes the digests. Raises HostError when the host cannot be used.
         """
-        found = self._carry("survey", folder, str(part_size))
-        return [File(one["name"], one["size"], one["sha256"], tuple(one["parts"])) for one in found]
+        surveyed = self._carry("survey", folder, str(part_size))
+        return [File(file["name"], file["size"], file["sha256"], tuple(file["parts"])) for file in surveyed]
 
-    def send(self, folder: str, found: Sequence[File], upload: Upload, part_size: int) -> None:
-        """Upload the files in ``found`` from ``folder``. Raises StepFailed when the transfer fails, HostError when the
+    def send(self, folder: str, surveyed: Sequence[File], upload: Upload, part_size: int) -> None:
+        """Upload the files in ``surveyed`` from ``folder``. Raises StepFailed when the transfer fails, HostError when the
         host cannot be used, and CouldNotVerify when the store fails.
 
         After each of these errors, call ``discard``.
         """
         puts: list[dict[str, Any]] = []
-        for file in found:
+        for file in surveyed:
             puts += self._parts(file, upload, part_size) if file.parts else [self._whole(file, upload)]
         answers = self._carry_all("send", folder, "puts", puts, [put["length"] for put in puts])
         wrong = [
@@ -206,16 +206,16 @@ class Carrier:
         sink = Answer(f"{self.host.name}: the answer of the program that transfers files")
         self.host.run((*argv, mode, *arguments), deadline=self.deadline, stdin=program, sink=sink).check()
         answer: list[dict[str, Any]] = sink.json()
-        if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
+        if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
             raise CouldNotVerify(f"{sink.what} cannot be parsed")
         return answer
 
     def tool(self) -> Literal["python3", "curl"]:
         """Return the program that transfers files on this host. Raises NotReady when the host has no such program."""
-        found = self.host.run(("sh", "-c", _WHICH), deadline=self.deadline).text
-        if found == "python3":
+        name = self.host.run(("sh", "-c", _WHICH), deadline=self.deadline).text
+        if name == "python3":
             return "python3"
-        if found == "curl":
+        if name == "curl":
             return "curl"
         raise NotReady(
             f"{self.host.name} needs python3 (3.7 or later), or both curl and sha256sum",

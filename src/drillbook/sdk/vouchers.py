@@ -69,8 +69,8 @@ def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
     """
     pins, doubts = {}, []
     for name in FIELDS if ctx.vouchers else ():
-        if found := _unpinned(getattr(action, name, None), ctx):
-            store, where, manifest = found
+        if unpinned := _unpinned(getattr(action, name, None), ctx):
+            store, where, manifest = unpinned
             folder = Reference(where.bucket, where.key.removesuffix("/" + FILE))
             pins[name] = str(Reference(where.bucket, where.key, sha256(manifest or b"")))
             if manifest is not None and (why := doubt(ctx, store, folder, manifest)):

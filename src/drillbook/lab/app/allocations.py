@@ -53,8 +53,8 @@ class Watch:
         _, peak = tracemalloc.get_traced_memory()
         after = await asyncio.to_thread(tracemalloc.take_snapshot)
         took = time.monotonic() - began
-        found = await asyncio.to_thread(_growth, after, before)
-        return {"seconds": round(took, 3), "peak_bytes": max(0, peak - first), **_sums(found, most)}
+        growth = await asyncio.to_thread(_growth, after, before)
+        return {"seconds": round(took, 3), "peak_bytes": max(0, peak - first), **_sums(growth, most)}
 
 
 def _growth(after: tracemalloc.Snapshot, before: tracemalloc.Snapshot) -> list[tracemalloc.StatisticDiff]:
@@ -63,22 +63,24 @@ def _growth(after: tracemalloc.Snapshot, before: tracemalloc.Snapshot) -> list[t
     Lines of tracemalloc itself are left out.
     """
     without = [tracemalloc.Filter(False, tracemalloc.__file__)]
-    found = after.filter_traces(without).compare_to(before.filter_traces(without), "lineno")
-    return sorted((one for one in found if one.size_diff > 0), key=lambda one: -one.size_diff)
+    differences = after.filter_traces(without).compare_to(before.filter_traces(without), "lineno")
+    return sorted(
+        (difference for difference in differences if difference.size_diff > 0), key=lambda difference: -difference.size_diff
+    )
 
 
-def _sums(found: Sequence[tracemalloc.StatisticDiff], most: int) -> dict[str, Any]:
+def _sums(differences: Sequence[tracemalloc.StatisticDiff], most: int) -> dict[str, Any]:
     lines = [
         {
-            "where": f"{one.traceback[0].filename}:{one.traceback[0].lineno}",
-            "bytes": one.size_diff,
-            "allocations": one.count_diff,
+            "where": f"{difference.traceback[0].filename}:{difference.traceback[0].lineno}",
+            "bytes": difference.size_diff,
+            "allocations": difference.count_diff,
         }
-        for one in found[:most]
+        for difference in differences[:most]
     ]
     return {
-        "held_bytes": sum(one.size_diff for one in found),
-        "held_allocations": sum(one.count_diff for one in found),
+        "held_bytes": sum(difference.size_diff for difference in differences),
+        "held_allocations": sum(difference.count_diff for difference in differences),
         "lines": lines,
     }
 
@@ -95,5 +97,5 @@ def add(app: FastAPI) -> None:
         seconds: Annotated[int, Query(ge=1, le=LONGEST)] = 10,
         most: Annotated[int, Query(ge=1, le=100)] = 15,
     ) -> Response:
-        found = await watch.look(seconds, most)
-        return JSONResponse({"error": "another request is already tracing"}, 409) if found is None else JSONResponse(found)
+        answer = await watch.look(seconds, most)
+        return JSONResponse({"error": "another request is already tracing"}, 409) if answer is None else JSONResponse(answer)

@@ -93,11 +93,11 @@ class Backends:
         If the cache is down, make the value without storing it.
         """
         try:
-            found = await self.cache.get(key)
+            stored = await self.cache.get(key)
         except (RedisError, OSError):
             return await make()
-        if isinstance(found, bytes):
-            return found
+        if isinstance(stored, bytes):
+            return stored
         value = await make()
         with contextlib.suppress(RedisError, OSError):
             await self.cache.set(key, value, ex=CACHED_FOR)

@@ -45,11 +45,11 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
     engine.need()
     with locked(folder):
         lab = DockerLab.read(folder)
-        found = _settled(folder) if lab is not None and lab.ready else None
-        if lab is not None and found is not None and (found.healthy or (as_it_is and found.standing)):
+        current = _settled(folder) if lab is not None and lab.ready else None
+        if lab is not None and current is not None and (current.healthy or (as_it_is and current.standing)):
             progress(f"the lab in {folder} already runs")
             return lab
-        if lab is not None and found is not None and found.standing and (held := _held(lab)):
+        if lab is not None and current is not None and current.standing and (held := _held(lab)):
             raise LabError(
                 f"the lab in {folder} is not healthy, but a run, alive or dead, still has locks or leases there: {held}",
                 hint=(
@@ -101,8 +101,8 @@ def status(folder: Path) -> LabStatus:
     lab = DockerLab.read(folder)
     if lab is None:
         return LabStatus(folder, running=False, standing=False, healthy=False, identity="", pid=None, components=())
-    found = engine.containers(lab.project)
-    components = tuple(_components(lab, found))
+    containers = engine.containers(lab.project)
+    components = tuple(_components(lab, containers))
     machines = [component.up for component in components if component.name in ("machine", "ssh")]
     standing = lab.ready and all(machines)
     healthy = standing and all(component.up for component in components) and serve.api_is_healthy(lab)
@@ -116,16 +116,16 @@ def _settled(folder: Path) -> LabStatus:
     """
     until = time.monotonic() + SETTLES_WITHIN
     while True:
-        found = status(folder)
-        if found.healthy or not found.standing or time.monotonic() > until:
-            return found
+        current = status(folder)
+        if current.healthy or not current.standing or time.monotonic() > until:
+            return current
         time.sleep(0.2)
 
 
-def _components(lab: DockerLab, found: dict[str, dict[str, object]]) -> list[Component]:
+def _components(lab: DockerLab, containers: dict[str, dict[str, object]]) -> list[Component]:
     parts = []
     for service in SERVICES:
-        state = found.get(service, {}).get("State")
+        state = containers.get(service, {}).get("State")
         running = isinstance(state, dict) and state.get("Status") == "running"
         pid = int(state["Pid"]) if isinstance(state, dict) and running else None
         if service in MACHINES:

@@ -98,8 +98,8 @@ def containers(project: str) -> dict[str, dict[str, Any]]:
 
     Raises LabError when Docker is missing or too slow.
     """
-    found = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={project}")
-    if found.returncode != 0 or not (numbers := found.stdout.split()):
+    listing = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={project}")
+    if listing.returncode != 0 or not (numbers := listing.stdout.split()):
         return {}
     answer = docker("inspect", "--type", "container", *numbers)
     if answer.returncode != 0:  # a container has terminated between the two commands
@@ -119,8 +119,8 @@ def remove(project: str) -> None:
         (("network", "ls", "-q"), ("network", "rm")),
         (("volume", "ls", "-q"), ("volume", "rm", "-f")),
     ):
-        found = docker(*listed, "--filter", label).stdout.split()
-        if found and (done := docker(*removed, *found, within=120)).returncode != 0:
+        ids = docker(*listed, "--filter", label).stdout.split()
+        if ids and (done := docker(*removed, *ids, within=120)).returncode != 0:
             raise LabError(
                 f"the engine did not remove all of {project}: {_last(done.stderr)}",
                 hint=f"see `docker ps -a --filter {label}`",

@@ -95,8 +95,8 @@ def remove() -> None:
 
     Raises LabError when the engine does not remove all of them.
     """
-    found = docker("image", "ls", "-q", f"{NAME}/*").stdout.split()
-    if found and (done := docker("image", "rm", "-f", *dict.fromkeys(found), within=120)).returncode != 0:
+    ids = docker("image", "ls", "-q", f"{NAME}/*").stdout.split()
+    if ids and (done := docker("image", "rm", "-f", *dict.fromkeys(ids), within=120)).returncode != 0:
         raise LabError(
             f"the engine did not remove the lab's images: {printable(done.stderr)[-300:]}",
             hint="another lab may use the images: invoke lab.down --kind docker in its project",

@@ -139,13 +139,13 @@ def _main(stats: list[str], pid: int) -> int | None:
     The id is ``pid`` if the host has a process with this id. Otherwise, it is the id of the oldest process of the
     container.
     """
-    found: dict[int, tuple[int, int]] = {}
+    processes: dict[int, tuple[int, int]] = {}
     for line in stats:
         before, _, after = line.rpartition(")")
         fields = after.split()
         if before.partition(" ")[0].isdigit() and len(fields) > 19:
-            found[int(before.partition(" ")[0])] = (int(fields[1]), int(fields[19]))
-    if pid in found:
+            processes[int(before.partition(" ")[0])] = (int(fields[1]), int(fields[19]))
+    if pid in processes:
         return pid
-    tops = {one: started for one, (parent, started) in found.items() if parent not in found}
+    tops = {number: started for number, (parent, started) in processes.items() if parent not in processes}
     return min(tops, key=lambda top: (tops[top], top), default=None)

@@ -127,7 +127,7 @@ class Manager(ABC):
 
         Raises HostError when the host cannot be used.
         """
-        return (self.start(unit), *(self.start(one) for one in self.together(host, unit, deadline)))
+        return (self.start(unit), *(self.start(other) for other in self.together(host, unit, deadline)))
 
     def restart(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
         """Stop ``unit`` if it runs. Then start it and the units that were stopped together with it, and wait until all of
