@@ -187,11 +187,11 @@ def _names_of(char: str) -> list[str]:
 
 @cache
 def _named() -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    names_by_char: dict[str, tuple[str, ...]] = {}
     for name, char in html5.items():
         if name.endswith(";") and len(name) <= LONGEST_NAME:
-            found[char] = (*found.get(char, ()), name)
-    return found
+            names_by_char[char] = (*names_by_char.get(char, ()), name)
+    return names_by_char
 
 
 def _codes(char: str) -> list[str]:
@@ -200,14 +200,14 @@ def _codes(char: str) -> list[str]:
     number, raw = ord(char), _raw(char)
     units = char.encode("utf-16-be", "surrogatepass")
     pairs = [f"{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)]
-    found = [
+    patterns = [
         f"u{f'{SLASHES}u'.join(map(_digits, pairs))}",
         f"u\\{{0{{0,4}}{_digits(f'{number:x}')}\\}}",
         f"U{_digits(f'{number:08x}')}",
         f"x{f'{SLASHES}x'.join(map(_nibbles, raw))}",
         SLASHES.join(f"{byte:03o}" for byte in raw),
     ]
-    return [*found, f"x{_nibbles(number)}"] if 127 < number < 256 else found
+    return [*patterns, f"x{_nibbles(number)}"] if 127 < number < 256 else patterns
 
 
 def _nibbles(byte: int) -> str:

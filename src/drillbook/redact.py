@@ -118,8 +118,8 @@ class Redactor:
         """
         look = self._look
         first = max(0, at - look.longest)
-        found = spans(look.text, text[first : at + look.longest])
-        return next(((first + start, first + end) for start, end in found if start < at - first < end), (at, at))
+        stretches = spans(look.text, text[first : at + look.longest])
+        return next(((first + start, first + end) for start, end in stretches if start < at - first < end), (at, at))
 
     def writer(self, file: Sink) -> RedactingWriter:
         """Create a writer that hides secrets in a stream of any length. It also hides secrets that are split between two writes."""
@@ -212,23 +212,23 @@ def spans(pattern: re.Pattern[AnyStr] | None, text: AnyStr) -> list[tuple[int, i
 
     The search also continues inside of each match, because two secrets may overlap.
     """
-    found: list[tuple[int, int]] = []
+    stretches: list[tuple[int, int]] = []
     match = pattern.search(text) if pattern else None
     while pattern and match:
-        found.append(match.span())
+        stretches.append(match.span())
         match = pattern.search(text, match.start() + 1)
-    return joined(found)
+    return joined(stretches)
 
 
 def joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Sort ``stretches`` and merge overlapping ones. Each is a span with its start and its end."""
-    found: list[tuple[int, int]] = []
+    merged: list[tuple[int, int]] = []
     for start, end in sorted(stretches):
-        if found and start < found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
-            found.append((start, end))
-    return found
+            merged.append((start, end))
+    return merged
 
 
 def begins(pattern: re.Pattern[bytes] | None, data: bytes, longest: int) -> int:
@@ -281,11 +281,11 @@ class RedactingWriter:
 
         For a secret that continues after these bytes, ``***`` is written only once, even if other secrets overlap it.
         """
-        found = self._stretches()
-        inside = [(start, min(end, length)) for start, end in found if start < length]
+        stretches = self._stretches()
+        inside = [(start, min(end, length)) for start, end in stretches if start < length]
         clean = hidden(self._kept[:length], MARK, inside)
         clean = clean[len(MARK) :] if self._covered and length else clean
-        self._covered = max([0, *(end - length for start, end in found if start < length)])
+        self._covered = max([0, *(end - length for start, end in stretches if start < length)])
         self._kept = self._kept[length:]
         self._file.write(clean)
         self._digest.update(clean)
@@ -296,8 +296,8 @@ class RedactingWriter:
 
         The first span may continue a secret for which ``***`` was already written.
         """
-        found = spans(self._pattern, self._kept)
+        stretches = spans(self._pattern, self._kept)
         if not self._covered:
-            return found
-        over = [end for start, end in found if start < self._covered]
-        return [(0, max([self._covered, *over])), *found[len(over) :]]
+            return stretches
+        over = [end for start, end in stretches if start < self._covered]
+        return [(0, max([self._covered, *over])), *stretches[len(over) :]]

@@ -21,8 +21,8 @@ from drillbook.report.folders import drill_of
 WHAT = "anchor"
 
 
-def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
-    """Compare a run's or suite's folder with the anchors in the places ``kept_in``. Return the checks in ``found``,
+def compared(verified: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
+    """Compare a run's or suite's folder with the anchors in the places ``kept_in``. Return the checks in ``verified``,
     followed by the checks of this comparison.
 
     The journal is compared only if the run has an anchor. ``asked``: name of the run as the user typed it. If it asks for
@@ -30,10 +30,10 @@ def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Pla
     certificates of timestamps cannot be read.
     """
     known = anchors.known(kept_in)
-    inner = tuple(replace(one, checks=(*one.checks, *_of_run(folder / one.name, known))) for one in found.inner)
+    inner = tuple(replace(run, checks=(*run.checks, *_of_run(folder / run.name, known))) for run in verified.inner)
     newer = _newer(folder, reports, known, asked)
-    unread = [Check(WHAT, Mark.UNKNOWN, one) for one in known.unread]
-    return replace(found, checks=(*found.checks, *unread, *_of_run(folder, known), *newer), inner=inner)
+    unread = [Check(WHAT, Mark.UNKNOWN, doubt) for doubt in known.unread]
+    return replace(verified, checks=(*verified.checks, *unread, *_of_run(folder, known), *newer), inner=inner)
 
 
 def _of_run(folder: Path, known: Known) -> list[Check]:
@@ -42,7 +42,7 @@ def _of_run(folder: Path, known: Known) -> list[Check]:
         return []
     return [
         *_of_journal(folder, anchor),
-        *(Check(WHAT, Mark.UNKNOWN, one) for one in known.doubts.get(folder.name, ())),
+        *(Check(WHAT, Mark.UNKNOWN, doubt) for doubt in known.doubts.get(folder.name, ())),
         *_of_time(anchor),
     ]
 

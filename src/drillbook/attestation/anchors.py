@@ -146,11 +146,11 @@ def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
 
     When several anchors of a run have the highest rank, the last of these in ``anchors`` is selected.
     """
-    found: dict[str, Anchor] = {}
+    newest: dict[str, Anchor] = {}
     for anchor in anchors:
-        if anchor.run not in found or anchor.rank >= found[anchor.run].rank:
-            found[anchor.run] = anchor
-    return found
+        if anchor.run not in newest or anchor.rank >= newest[anchor.run].rank:
+            newest[anchor.run] = anchor
+    return newest
 
 
 def _anchor(line: bytes, source: str) -> Anchor | None:

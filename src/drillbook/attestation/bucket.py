@@ -106,9 +106,9 @@ class AnchorBucket:
         """
         with self._asking("read") as client, ThreadPoolExecutor(WORKERS) as pool:
             runs = self._versions(client)
-            found = list(pool.map(lambda one: self._newest(client, one), runs.values()))
-        doubts = {run: why for run, (_, why) in zip(runs, found, strict=True) if why}
-        return Held(tuple(line for line, _ in found if line), doubts)
+            newest = list(pool.map(lambda versions: self._newest(client, versions), runs.values()))
+        doubts = {run: why for run, (_, why) in zip(runs, newest, strict=True) if why}
+        return Held(tuple(line for line, _ in newest if line), doubts)
 
     @property
     def _folder(self) -> str:
@@ -122,10 +122,10 @@ class AnchorBucket:
         runs: dict[str, list[_Version]] = {}
         seen = 0
         for page in client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self._folder):
-            for one in page.get("Versions", ()):
+            for listed in page.get("Versions", ()):
                 seen += 1
-                if match := _NAME.fullmatch(one["Key"].removeprefix(self._folder)):
-                    version = _Version(int(match[2]), one["Key"], one.get("VersionId", ""), match[3])
+                if match := _NAME.fullmatch(listed["Key"].removeprefix(self._folder)):
+                    version = _Version(int(match[2]), listed["Key"], listed.get("VersionId", ""), match[3])
                     runs.setdefault(match[1], []).append(version)
             if seen > MOST:
                 raise AnchorProblem(f"the anchors in {self.source} cannot be read: there are more than {MOST:,} objects")
@@ -157,13 +157,13 @@ class AnchorBucket:
         from botocore.exceptions import ClientError  # noqa: PLC0415  slow to load
 
         try:
-            found = client.get_object_retention(Bucket=self.bucket, Key=key, **_pinned(version))["Retention"]
+            retention = client.get_object_retention(Bucket=self.bucket, Key=key, **_pinned(version))["Retention"]
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in ("NoSuchObjectLockConfiguration", "InvalidRequest"):
                 return None
             raise
-        until: datetime = found["RetainUntilDate"]
-        return until if found.get("Mode") == MODE else None
+        until: datetime = retention["RetainUntilDate"]
+        return until if retention.get("Mode") == MODE else None
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[Any]:

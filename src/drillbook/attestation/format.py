@@ -28,10 +28,10 @@ Statement = dict[str, Any]
 def parsed(data: bytes) -> Statement | None:
     """Parse an attestation's JSON ``data``. Return None when the data is invalid."""
     try:
-        found = json.loads(data)
+        statement = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
+    return statement if isinstance(statement, dict) and statement.get("schema") == SCHEMA else None
 
 
 def load(folder: Path) -> Statement | None:
@@ -53,7 +53,7 @@ def files_in(folder: Path) -> Iterator[Path]:
         if path.is_file():
             yield path
         elif path.is_dir() and not (path / JOURNAL).exists():
-            yield from (one for one in sorted(path.rglob("*")) if one.is_file() and not one.is_symlink())
+            yield from (file for file in sorted(path.rglob("*")) if file.is_file() and not file.is_symlink())
 
 
 def names_in(folder: Path) -> frozenset[str]:

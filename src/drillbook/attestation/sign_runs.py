@@ -72,8 +72,8 @@ def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | 
     wrote. Errors are returned, not raised, because the run already has its verdict.
     """
     try:
-        found = walk((folder / JOURNAL).read_bytes())
-        if why := _not_covered(found, view, written, before):
+        journal = walk((folder / JOURNAL).read_bytes())
+        if why := _not_covered(journal, view, written, before):
             return why
         result = view.result
         content = {
@@ -89,7 +89,7 @@ def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | 
             "plan_digest": result.plan_digest,
             "head": view.journal_head,
             "events": view.journal_events,
-            "previous_head": found.events[0].prev,
+            "previous_head": journal.events[0].prev,
         }
         gaps, loose = _gaps(written, before), _loose(folder, written, before)
         content |= {"unvouched": gaps} if gaps else {}
@@ -103,21 +103,21 @@ def _unmade(error: OSError) -> str:
     return f"the attestation cannot be made, because a file cannot be read or written: {error.strerror}"
 
 
-def _not_covered(found: Walk, view: RunView, written: Written | None, before: Standing) -> str:
+def _not_covered(journal: Walk, view: RunView, written: Written | None, before: Standing) -> str:
     """Return the reason why a part of the journal was neither signed before nor written by this process.
 
     The result is empty when there is no such part.
     """
     if before.doubt:
         return before.doubt
-    if found.line or found.torn or not found.hashes or found.hashes[-1] != view.journal_head:
+    if journal.line or journal.torn or not journal.hashes or journal.hashes[-1] != view.journal_head:
         return NOT_AS_WRITTEN
-    if before.sealed and found.hashes[before.events - 1 : before.events] != [before.sealed.get("head")]:
+    if before.sealed and journal.hashes[before.events - 1 : before.events] != [before.sealed.get("head")]:
         return NOT_AS_WRITTEN
     if written is None or written.first < 0:
         return before.unvouched
     events, head = written.now()
-    return "" if (events, head) == (len(found.hashes), found.hashes[-1]) else NOT_AS_WRITTEN
+    return "" if (events, head) == (len(journal.hashes), journal.hashes[-1]) else NOT_AS_WRITTEN
 
 
 def _gaps(written: Written | None, before: Standing) -> list[list[int]]:
@@ -260,7 +260,9 @@ def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, na
         "previous_attestation": _previous(folder, before),
     }
     why = _write(folder, content, sealer.root)
-    sealer.missed.extend(one for one in anchors.note(folder, sealer.root / REPORTS, content) if one not in sealer.missed)
+    sealer.missed.extend(
+        failure for failure in anchors.note(folder, sealer.root / REPORTS, content) if failure not in sealer.missed
+    )
     return why
 
 

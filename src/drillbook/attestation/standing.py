@@ -57,8 +57,8 @@ class Standing:
     @property
     def gaps(self) -> list[list[int]]:
         """Ranges of events that the attestation lists as unsigned, in its key ``unvouched``."""
-        found = self.sealed.get("unvouched") if self.sealed else None
-        return [list(gap) for gap in found] if isinstance(found, list) else []
+        ranges = self.sealed.get("unvouched") if self.sealed else None
+        return [list(gap) for gap in ranges] if isinstance(ranges, list) else []
 
 
 def of_run(folder: Path, root: Path) -> Standing:
@@ -66,17 +66,17 @@ def of_run(folder: Path, root: Path) -> Standing:
     attested = vouching.look(folder, root)
     files = names_in(folder)
     try:
-        found = walk((folder / JOURNAL).read_bytes())
+        journal = walk((folder / JOURNAL).read_bytes())
     except OSError as error:
         return Standing(doubt=f"{JOURNAL} cannot be read: {error.strerror}", files=files)
-    lines = len(found.events)
-    if why := _contradicted(folder, attested) or _discontinued(folder, attested.statement, found):
+    lines = len(journal.events)
+    if why := _contradicted(folder, attested) or _discontinued(folder, attested.statement, journal):
         return Standing(doubt=why, lines=lines, files=files)
     sealed = attested.vouched
     if sealed is None:
         return Standing(unvouched=attested.said, lines=lines, files=files)
     events = int(sealed["events"])
-    why = _beyond(found, events)
+    why = _beyond(journal, events)
     return Standing(unvouched=why, sealed=sealed, events=events, lines=lines, files=files, said=attested.said)
 
 
@@ -94,10 +94,10 @@ def of_suite(folder: Path, root: Path) -> Standing:
     return Standing(unvouched=why, sealed=sealed, files=files, said=attested.said)
 
 
-def names(found: Sequence[str]) -> str:
-    """Return a text with the first names in ``found``, and the number of the other names."""
-    more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
-    return ", ".join(found[:MOST_NAMES]) + more
+def names(listed: Sequence[str]) -> str:
+    """Return a text with the first names in ``listed``, and the number of the other names."""
+    more = f" and {len(listed) - MOST_NAMES} more" if len(listed) > MOST_NAMES else ""
+    return ", ".join(listed[:MOST_NAMES]) + more
 
 
 def members(sealed: Statement) -> list[dict[str, Any]]:
@@ -126,14 +126,14 @@ def _contradicted(folder: Path, attested: vouching.Attested) -> str:
     return ""
 
 
-def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
+def _discontinued(folder: Path, sealed: Statement | None, journal: Walk) -> str:
     """Return the reason why the journal or an evidence file contradicts an attestation. ``sealed``: content of the
     attestation. The result is empty when there is no contradiction.
     """
     if sealed is None:
         return ""
     events, head = sealed.get("events"), sealed.get("head")
-    if not isinstance(events, int) or not 0 < events <= len(found.hashes) or found.hashes[events - 1] != head:
+    if not isinstance(events, int) or not 0 < events <= len(journal.hashes) or journal.hashes[events - 1] != head:
         return "the journal does not continue the attested journal"
     return next(
         (f"{name} differs from the attested file" for name, known in kept_names(sealed) if not same(folder / name, known)),
@@ -141,15 +141,15 @@ def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
     )
 
 
-def _beyond(found: Walk, events: int) -> str:
+def _beyond(journal: Walk, events: int) -> str:
     """Describe the journal lines after the signed events. ``events``: number of signed events.
 
     The description gives the number of these lines, or says that the last line is damaged. It is empty if the journal
     ends with the last signed event.
     """
-    if len(found.events) > events:
-        return f"{count(len(found.events) - events, 'event')} after the signed events, from event {events} on"
-    if found.line or found.torn:
+    if len(journal.events) > events:
+        return f"{count(len(journal.events) - events, 'event')} after the signed events, from event {events} on"
+    if journal.line or journal.torn:
         return "the last line of the journal is torn or damaged"
     return ""
 

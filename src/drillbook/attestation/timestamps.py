@@ -65,8 +65,8 @@ def ask(url: str, data: bytes) -> str:
     if answer.status != 200 or not answer.complete:
         raise NoTimestamp(f"no timestamp from {url}: the authority answered with status {answer.status}")
     try:
-        found = decode_timestamp_response(answer.body)
-        if found.status != 0 or found.tst_info.nonce != wanted.nonce:
+        response = decode_timestamp_response(answer.body)
+        if response.status != 0 or response.tst_info.nonce != wanted.nonce:
             raise NoTimestamp(f"no timestamp from {url}: the authority refused the request, or answered another request")
     except ValueError as error:
         raise NoTimestamp(f"no timestamp from {url}: the answer cannot be parsed: {error}") from None
@@ -87,12 +87,12 @@ class Checker:
         except ImportError:
             raise extras.missing("timestamp", "rfc3161-client", "checking timestamps") from None
         try:
-            found = load_pem_x509_certificates(roots.read_bytes())
+            certificates = load_pem_x509_certificates(roots.read_bytes())
         except OSError as error:
             raise UsageError(f"{ROOTS}: {roots} cannot be read: {error.strerror}") from None
         except ValueError:
             raise UsageError(f"{ROOTS}: {roots} contains no certificates", hint="name a file in PEM format") from None
-        self._verifier = VerifierBuilder(roots=found).build()
+        self._verifier = VerifierBuilder(roots=certificates).build()
 
     def doubt(self, content: Mapping[str, Any]) -> str:
         """Return the reason why the timestamp of an anchor is missing or invalid.

@@ -65,7 +65,7 @@ class Verified:
     @property
     def mark(self) -> Mark:
         """Worst outcome of all checks. The checks of the drills are included."""
-        return max([*(check.mark for check in self.checks), *(one.mark for one in self.inner)])
+        return max([*(check.mark for check in self.checks), *(drill.mark for drill in self.inner)])
 
 
 def verify(folder: Path, root: Path) -> Verified:
@@ -78,13 +78,13 @@ def verify(folder: Path, root: Path) -> Verified:
 def verify_campaign(folder: Path, record: Path, root: Path) -> Verified:
     """Verify a campaign's attestation in ``folder`` and its journal in ``record``, but not the runs of the campaign."""
     try:
-        found = walk((record / FILE).read_bytes())
+        journal = walk((record / FILE).read_bytes())
     except OSError as error:
         return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
     attested = vouching.look(folder, root)
-    checks = [_journal(found, record), *_signed(attested)]
+    checks = [_journal(journal, record), *_signed(attested)]
     if (sealed := attested.statement) is not None:
-        checks += [_head(found, sealed), *_gaps(sealed), _attested_files(folder, sealed)]
+        checks += [_head(journal, sealed), *_gaps(sealed), _attested_files(folder, sealed)]
     return Verified(folder.name, tuple(checks))
 
 
@@ -95,16 +95,16 @@ def _run(folder: Path, root: Path) -> Verified:
         return _without_journal(folder, root)
     except OSError as error:
         return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
-    found, attested = walk(data), vouching.look(folder, root)
-    sealed, view = attested.statement, _judged(found)
-    checks = [_journal(found, folder), _ending(found, folder), *_signed(attested)]
+    journal, attested = walk(data), vouching.look(folder, root)
+    sealed, view = attested.statement, _judged(journal)
+    checks = [_journal(journal, folder), _ending(journal, folder), *_signed(attested)]
     if sealed is not None:
-        checks += [_head(found, sealed), *_gaps(sealed), _attested_files(folder, sealed, view)]
-    checks.append(_evidence(folder, found))
-    if found.line or not found.events:
+        checks += [_head(journal, sealed), *_gaps(sealed), _attested_files(folder, sealed, view)]
+    checks.append(_evidence(folder, journal))
+    if journal.line or not journal.events:
         checks.append(Check("reports", Mark.UNKNOWN, "the files were not rendered again, because the journal is damaged"))
     else:
-        checks += [_says(folder, found, sealed), _reports(folder, view, sealed)]
+        checks += [_says(folder, journal, sealed), _reports(folder, view, sealed)]
     return Verified(folder.name, tuple(checks))
 
 
@@ -115,35 +115,35 @@ def _without_journal(folder: Path, root: Path) -> Verified:
     return Verified(folder.name, (*checks, *([_attested_files(folder, attested.statement)] if attested.statement else [])))
 
 
-def _journal(found: Walk, folder: Path) -> Check:
-    if found.line and (gone := damaged.lost(folder)):
+def _journal(journal: Walk, folder: Path) -> Check:
+    if journal.line and (gone := damaged.lost(folder)):
         return Check("journal", Mark.WRONG, gone)
-    if found.line and not found.lines:
+    if journal.line and not journal.lines:
         return Check(
             "journal",
             Mark.UNKNOWN,
             "the journal contains no event: the controller of the run died before the first event, or the lines of "
             "the journal were removed",
         )
-    if found.line:
-        return Check("journal", Mark.WRONG, found.wrong)
-    what = f"{count(len(found.events), 'event')}; every line continues the previous line"
-    if found.torn:
+    if journal.line:
+        return Check("journal", Mark.WRONG, journal.wrong)
+    what = f"{count(len(journal.events), 'event')}; every line continues the previous line"
+    if journal.torn:
         return Check(
             "journal",
             Mark.UNKNOWN,
             (
-                f"{what}; the last line, {found.lines + 1}, is incomplete: power was lost while the line was "
+                f"{what}; the last line, {journal.lines + 1}, is incomplete: power was lost while the line was "
                 "written, or the line was changed"
             ),
         )
     return Check("journal", Mark.GOOD, what)
 
 
-def _ending(found: Walk, folder: Path) -> Check:
-    if any(isinstance(readable(event), Ended) for event in reversed(found.events)):
+def _ending(journal: Walk, folder: Path) -> Check:
+    if any(isinstance(readable(event), Ended) for event in reversed(journal.events)):
         return Check("ending", Mark.GOOD, "the journal contains the end of the run")
-    if found.line:
+    if journal.line:
         return Check("ending", Mark.UNKNOWN, "it is unknown if the run ended, because the journal is damaged")
     if alive(folder):
         return Check("ending", Mark.UNKNOWN, "the run is still in progress")
@@ -173,28 +173,28 @@ def _signed(attested: Attested) -> Iterator[Check]:
         )
 
 
-def _head(found: Walk, sealed: Statement) -> Check:
+def _head(journal: Walk, sealed: Statement) -> Check:
     """Check that the last signed event exists unchanged in the journal, and that it is the journal's last event."""
     events, head = sealed.get("events"), str(sealed.get("head"))
     if not isinstance(events, int) or events < 1:
         return Check("end", Mark.WRONG, "the attestation does not state the length of the journal")
-    signed = f"{count(events, 'event')} were signed, {count(found.lines, 'line')} exist"
-    if found.lines < events and not found.line:
-        return Check("end", Mark.WRONG, f"{signed}: the end was cut off, from line {found.lines + 1} on")
-    if len(found.events) < events:
-        mark = Mark.UNKNOWN if found.lines == events else Mark.WRONG
+    signed = f"{count(events, 'event')} were signed, {count(journal.lines, 'line')} exist"
+    if journal.lines < events and not journal.line:
+        return Check("end", Mark.WRONG, f"{signed}: the end was cut off, from line {journal.lines + 1} on")
+    if len(journal.events) < events:
+        mark = Mark.UNKNOWN if journal.lines == events else Mark.WRONG
         return Check("end", mark, f"{signed}; the journal is damaged before its end")
-    if found.hashes[events - 1] != head:
+    if journal.hashes[events - 1] != head:
         return Check("end", Mark.WRONG, f"event {events - 1} differs from the signed event: the journal was rewritten")
-    return _behind(found, events, sealed)
+    return _behind(journal, events, sealed)
 
 
-def _behind(found: Walk, events: int, sealed: Statement) -> Check:
+def _behind(journal: Walk, events: int, sealed: Statement) -> Check:
     """Check that the journal has no lines after the last signed event. ``events``: number of signed events."""
-    if found.lines == events:
+    if journal.lines == events:
         head = str(sealed.get("head"))
         return Check("end", Mark.GOOD, f"the journal ends with the last signed event: {events - 1}, {head[:19]}...")
-    more = f"{count(found.lines - events, 'line')} after the last signed event, from line {events + 1} on"
+    more = f"{count(journal.lines - events, 'line')} after the last signed event, from line {events + 1} on"
     if sealed.get("occasion") in form.CHECKPOINTS:
         return Check(
             "end",
@@ -202,7 +202,7 @@ def _behind(found: Walk, events: int, sealed: Statement) -> Check:
             f"the run signed its journal up to event {events - 1} while the run was in progress; {more}, without a "
             "trusted signature",
         )
-    if len(found.events) > events and isinstance(readable(found.events[events]), RecoveryStarted):
+    if len(journal.events) > events and isinstance(readable(journal.events[events]), RecoveryStarted):
         return Check("end", Mark.UNKNOWN, f"{more}: a recovery added them, but did not sign them")
     return Check("end", Mark.WRONG, f"{more}: somebody added them")
 
@@ -242,16 +242,16 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
     return Check("files", Mark.GOOD, f"{count(len(known), 'file')} as attested")
 
 
-def _evidence(folder: Path, found: Walk) -> Check:
+def _evidence(folder: Path, journal: Walk) -> Check:
     """Check every evidence file whose digest is in the journal itself."""
-    facts = [event.data if isinstance(readable(event), LeaseLog) else event.data.get("facts") for event in found.events]
+    facts = [event.data if isinstance(readable(event), LeaseLog) else event.data.get("facts") for event in journal.events]
     named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for fact in facts if fact for name, wanted in _kept(fact)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:
         return Check(
             "evidence", Mark.WRONG, f"some files differ from their digests in the journal, or are missing: {names(wrong)}"
         )
-    if found.line:
+    if journal.line:
         return Check("evidence", Mark.UNKNOWN, "some evidence files may be unknown, because the journal is damaged")
     return Check(
         "evidence",
@@ -286,9 +286,9 @@ def _digest(path: Path) -> str:
     return known
 
 
-def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
+def _says(folder: Path, journal: Walk, sealed: Statement | None) -> Check:
     """Check that the folder, the digest of the plan and the attestation agree with the journal's first event."""
-    first = readable(found.events[0])
+    first = readable(journal.events[0])
     if not isinstance(first, RunStarted):
         return Check("identity", Mark.WRONG, "the first event of the journal does not name its run and its plan")
     run = first.run
@@ -296,17 +296,17 @@ def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
         return Check("identity", Mark.WRONG, f"the folder {folder.name} contains the journal of the run {run}")
     if digest_of(first.plan) != first.plan_digest:
         return Check("identity", Mark.WRONG, "the digest of the plan does not match the plan")
-    wanted = {"run": run, "plan_digest": first.plan_digest, "previous_head": found.events[0].prev}
+    wanted = {"run": run, "plan_digest": first.plan_digest, "previous_head": journal.events[0].prev}
     odd = [key for key, value in wanted.items() if sealed is not None and sealed.get(key) != value]
     if odd:
         return Check("identity", Mark.WRONG, f"the attestation differs from the journal in: {', '.join(odd)}")
     return Check("identity", Mark.GOOD, f"run {run}, plan {first.plan_digest[:19]}...")
 
 
-def _judged(found: Walk) -> RunView | str:
+def _judged(journal: Walk) -> RunView | str:
     """Derive the result of the run from its journal. Return the reason instead when this is impossible."""
     try:
-        return judge(History(found.events, found.torn))
+        return judge(History(journal.events, journal.torn))
     except Exception as error:  # noqa: BLE001  such as a journal of another version: the reason is reported
         return f"{type(error).__name__}: {error}"
 
@@ -382,7 +382,7 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
         return Check("reports", Mark.WRONG, "result.json cannot be read, or is not a valid result: the file was changed")
     try:
         walks = [walk((folder / str(run["folder"]) / FILE).read_bytes()) for run in suite.runs]
-        views = [judge(History(one.events, one.torn)) for one in walks if not one.line]
+        views = [judge(History(journal.events, journal.torn)) for journal in walks if not journal.line]
     except Exception as error:  # noqa: BLE001  the checks of each drill report the drill's own errors
         return Check("reports", Mark.UNKNOWN, f"the files were not rendered again: {type(error).__name__}")
     if len(views) < len(suite.runs):

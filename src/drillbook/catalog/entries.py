@@ -76,8 +76,8 @@ def entries() -> tuple[Entry, ...]:
     single = {path: _drill(path, value) for path, value in drills.items() if "drill" in value}
     by_name = {entry.name: entry for entry in single.values()}
     suites = [_suite(path, value, by_name) for path, value in drills.items() if "suite" in value]
-    found = (*suites, *single.values(), *_trees())
-    return (*sorted(found, key=_order), *_others())
+    listed = (*suites, *single.values(), *_trees())
+    return (*sorted(listed, key=_order), *_others())
 
 
 def selected(kind: str, *, faults: bool = False) -> tuple[Entry, ...]:
@@ -89,9 +89,9 @@ def selected(kind: str, *, faults: bool = False) -> tuple[Entry, ...]:
     every = tuple(entry for entry in entries() if entry.breaks or not faults)
     if not kind:
         return every
-    if found := [entry for entry in every if kind in entry.kinds]:
-        return tuple(sorted(found, key=lambda entry: kind != entry.subject))
-    known = sorted({one for entry in every for one in entry.kinds})
+    if fitting := [entry for entry in every if kind in entry.kinds]:
+        return tuple(sorted(fitting, key=lambda entry: kind != entry.subject))
+    known = sorted({other for entry in every for other in entry.kinds})
     raise UnknownName(
         f"the catalogue has no entry{' that injects a fault' if faults else ''} for {kind!r}",
         hint=f"{did_you_mean(kind, known)}kinds: {', '.join(known)}",
@@ -109,8 +109,8 @@ def to_copy(kind: str, service: str = "") -> str:
 
     ``service``: name of the service. A drill of the lab's service of this name comes first.
     """
-    found = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
-    best = sorted(found, key=lambda entry: (entry.service != service, entry.breaks, entry.lab != "embedded"))
+    fitting = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
+    best = sorted(fitting, key=lambda entry: (entry.service != service, entry.breaks, entry.lab != "embedded"))
     return best[0].name if best else ""
 
 
@@ -159,8 +159,8 @@ def _load(path: str) -> dict[str, Any]:
 
 @functools.cache
 def _durations() -> dict[str, float]:
-    found: dict[str, float] = json.loads(files("drillbook.catalog").joinpath(DURATIONS).read_text(encoding="utf-8"))
-    return found
+    durations: dict[str, float] = json.loads(files("drillbook.catalog").joinpath(DURATIONS).read_text(encoding="utf-8"))
+    return durations
 
 
 def _drill(path: str, value: Mapping[str, Any]) -> Entry:
@@ -221,8 +221,8 @@ def _others() -> Iterator[Entry]:
 def _services(inventory: str) -> dict[str, str]:
     """Return the kind of each service and backup source in a shipped inventory. Each key is its name."""
     known = _load(f"inventory/{inventory}.yml")
-    found = {**(known.get("services") or {}), **(known.get("backups") or {})}
-    return {name: str(fields["kind"]) for name, fields in found.items()}
+    described = {**(known.get("services") or {}), **(known.get("backups") or {})}
+    return {name: str(fields["kind"]) for name, fields in described.items()}
 
 
 def _kinds(drill: Mapping[str, Any], services: Mapping[str, str]) -> set[str]:
@@ -238,8 +238,8 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one)
+        for part in value.values():
+            yield from _texts(part)
     elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
+        for part in value:
+            yield from _texts(part)

@@ -58,7 +58,7 @@ class Finds(Read):
         facts = _facts(self.cause, self._known(ctx, ctx.book, services), ctx)
         ctx.note(Diagnosed(**facts))
         if not facts["correct"]:
-            said = "; ".join(facts["why"][:3]) or ", ".join(one["title"] for one in facts["ranked"][:2])
+            said = "; ".join(facts["why"][:3]) or ", ".join(suspect["title"] for suspect in facts["ranked"][:2])
             raise StepFailed(
                 f"the diagnosis found {facts['found']}, not {self.cause}: {said}"[:600],
                 facts=facts,
@@ -94,6 +94,6 @@ def _facts(expected: str, diagnosis: Diagnosis, ctx: Context) -> Facts:
         "seconds": diagnosis.seconds,
         "error_s": diagnosis.error_s,
         "ranked": plain["ranked"][:MOST_RANKED],
-        "why": [printable(one, limit=400) for one in diagnosis.why[:MOST_RANKED]],
+        "why": [printable(reason, limit=400) for reason in diagnosis.why[:MOST_RANKED]],
         "evidence": evidence,
     }

@@ -154,7 +154,7 @@ class Gathering:
             action = explaining.validated(find(check.action), check.params, params)
         except ValueError as error:
             seen = [self.made[case, other] for other in sorted(_sees(check))]
-            failed = [f"{one.check.id} failed: {one.message}" for one in seen if not one.ok]
+            failed = [f"{outcome.check.id} failed: {outcome.message}" for outcome in seen if not outcome.ok]
             return self._settle(case, check, "not made", printable("; ".join(failed) or str(error), limit=300))
         named = str(params.get("service", ""))
         return self._ask(case, check, action, named if named in self.inventory.services else case.service)
@@ -207,7 +207,7 @@ class Gathering:
         exceeded their time limit.
         """
         now = time.monotonic()
-        next_end = min(*(one.until for one in self._running.values()), self.deadline.at)
+        next_end = min(*(running.until for running in self._running.values()), self.deadline.at)
         try:
             key, made = self._answers.get(timeout=max(0.01, min(next_end - now, LISTEN_S)))
         except queue.Empty:
@@ -234,5 +234,5 @@ def _sees(check: Check) -> set[str]:
     """Return the names of the checks whose facts ``check`` uses."""
     texts = [(check.words.when, True)] if check.words.when is not None else []
     texts += [(text, False) for text in template.texts(check.params) if template.is_template(text)]
-    found = {reference[0] for text, bare in texts for reference in template.references(text, bare=bare)}
-    return found - {"service", "host", "the", "peer"}
+    names = {reference[0] for text, bare in texts for reference in template.references(text, bare=bare)}
+    return names - {"service", "host", "the", "peer"}

@@ -72,8 +72,8 @@ def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
     """Return the possible causes of ``case``, in the order of the tree. A cause is possible if the evidence for it has
     more weight than the evidence against it.
     """
-    found = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
-    return [suspect for suspect in found if suspect.supports and suspect.score > 0]
+    scored = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
+    return [suspect for suspect in scored if suspect.supports and suspect.score > 0]
 
 
 def _suspect(case: Case, name: str, cause: Cause, names: Mapping[str, Any]) -> Suspect:
@@ -85,7 +85,7 @@ def _suspect(case: Case, name: str, cause: Cause, names: Mapping[str, Any]) -> S
         impact=cause.impact,
         subject=case.subject,
         service=case.peer or case.service,
-        score=sum(one.weight for one in supports) - sum(one.weight for one in against),
+        score=sum(seen.weight for seen in supports) - sum(seen.weight for seen in against),
         supports=supports,
         against=against,
         unseen=(*unseen, *unseen_against),
@@ -120,13 +120,13 @@ def _step(cause: Cause, names: Mapping[str, Any]) -> dict[str, Any] | None:
     return None if template.has_template(step) else step
 
 
-def order(found: Sequence[Suspect]) -> tuple[Suspect, ...]:
+def order(scored: Sequence[Suspect]) -> tuple[Suspect, ...]:
     """Sort causes by score, highest first. Each cause of a service appears once.
 
     Causes with equal scores keep their order.
     """
     best: dict[tuple[str, str], Suspect] = {}
-    for suspect in sorted(found, key=lambda suspect: -suspect.score):
+    for suspect in sorted(scored, key=lambda suspect: -suspect.score):
         best.setdefault((suspect.cause, suspect.service), suspect)
     return tuple(best.values())
 

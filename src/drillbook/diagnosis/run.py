@@ -108,7 +108,7 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
         why=why,
         seconds=round(time.monotonic() - begun, 3),
         error_s=CLOCK_ERROR_S,
-        checks=tuple(_result(one) for one in made.values()),
+        checks=tuple(_result(outcome) for outcome in made.values()),
     )
 
 
@@ -143,9 +143,9 @@ def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: S
     shown: set[str] = set()
     for case in cases:
         for check in case.tree.checks:
-            one = gathering.made[case, check.id]
-            if one.status == "not made" and not check.words.optional:
-                doubts.append(f"{case.subject}: {check.words.name or check.id} {UNSEEN}: {one.message}")
+            outcome = gathering.made[case, check.id]
+            if outcome.status == "not made" and not check.words.optional:
+                doubts.append(f"{case.subject}: {check.words.name or check.id} {UNSEEN}: {outcome.message}")
         for text in case.tree.healthy:
             if _left_out(gathering, case, text):
                 continue
@@ -155,9 +155,9 @@ def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: S
             else:
                 behind = _behind(gathering, case, text)
                 said = "".join(
-                    f"; {check.words.name or check.id}: {one.message}"
-                    for check, one in behind
-                    if one.status == "made" and not one.ok and one.message
+                    f"; {check.words.name or check.id}: {seen.message}"
+                    for check, seen in behind
+                    if seen.status == "made" and not seen.ok and seen.message
                 )
                 doubts.append(f"{case.subject}: {'not known' if held is None else 'not true'}: {text}{said}")
     for name in services:
@@ -176,4 +176,4 @@ def _behind(gathering: Gathering, case: Case, text: str) -> list[tuple[Check, Ma
 
 def _left_out(gathering: Gathering, case: Case, text: str) -> bool:
     """Return True when ``text`` refers to a check that was left out because it does not apply to this case."""
-    return any(one.status == "left out" for _, one in _behind(gathering, case, text))
+    return any(outcome.status == "left out" for _, outcome in _behind(gathering, case, text))

@@ -38,7 +38,7 @@ def needed(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
     """Return the services that the service ``name`` needs. Services that are not installed, or not in the inventory,
     are left out.
     """
-    return tuple(one for one in services[name].needed if one in services and not services[one].missing)
+    return tuple(other for other in services[name].needed if other in services and not services[other].missing)
 
 
 def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
@@ -53,15 +53,15 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
         )
     if services[name].missing:
         raise PlanError(f"the service {name!r} is not installed", hint=f"install {services[name].missing}")
-    found = [name]
-    for one in found:
-        found += [other for other in needed(services, one) if other not in found]
-    found += [
+    reached = [name]
+    for service in reached:
+        reached += [other for other in needed(services, service) if other not in reached]
+    reached += [
         key
         for key, relay in services.items()
-        if relay.leads_to in found and key not in found and relay.host == services[name].host
+        if relay.leads_to in reached and key not in reached and relay.host == services[name].host
     ]
-    return tuple(found)
+    return tuple(reached)
 
 
 def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
@@ -80,18 +80,18 @@ def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Co
     left out, because they are no running services.
     """
     known = {kind for tree in trees for kind in tree.kinds}
-    found = {}
+    reasons = {}
     for name, service in services.items():
         if name in names or is_sandbox(service) or isinstance(service, BackupSource):
             continue
         kind = kind_of(service)
         none = "" if kind in known else f"no diagnosis tree for services of kind {kind}"
-        found[name] = (
+        reasons[name] = (
             "not installed here"
             if service.missing
             else none or ("a standby" if service.standby else "not a running service")
         )
-    return found
+    return reasons
 
 
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:
@@ -99,14 +99,14 @@ def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterabl
 
     If a tree examines pairs of services, there is one case for each service that the examined service needs.
     """
-    found: list[Case] = []
+    examined: list[Case] = []
     for name in names:
         for tree in trees:
             if kind_of(services[name]) not in tree.kinds:
                 continue
             peers = needed(services, name) if tree.peers else ("",)
-            found += [Case(tree, name, peer) for peer in peers]
-    return found
+            examined += [Case(tree, name, peer) for peer in peers]
+    return examined
 
 
 def used(trees: Sequence[Tree], inventory: Inventory, names: Iterable[str]) -> tuple[Tree, ...]:
@@ -129,19 +129,19 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
     """
     known = service_names(inventory.services)
     first: dict[str, str] = {}
-    for name, one in known.items():
-        if not one["missing"]:
-            first.setdefault(one["kind"], name)
+    for name, fields in known.items():
+        if not fields["missing"]:
+            first.setdefault(fields["kind"], name)
     host = inventory.target(inventory.services[case.service].host)
-    found = {
+    variables = {
         "service": {**known[case.service], "socket": inventory.services[case.service].socket},
         "the": first,
         "host": {"name": host.name, "address": host.address, "manager": host.manager.kind},
     }
     if not case.peer:
-        return found
+        return variables
     peer = inventory.services[case.peer]
-    return found | {"peer": {**known[case.peer], "socket": peer.socket, "path": _path(inventory.services, case)}}
+    return variables | {"peer": {**known[case.peer], "socket": peer.socket, "path": _path(inventory.services, case)}}
 
 
 def _path(services: Mapping[str, Service], case: Case) -> str:

@@ -31,7 +31,7 @@ def beside(path: Path) -> Path | None:
 
     The folder of the file and the next three folders above it are searched.
     """
-    return next((found for parent in path.absolute().parents[:4] if (found := parent / FOLDER).is_dir()), None)
+    return next((folder for parent in path.absolute().parents[:4] if (folder := parent / FOLDER).is_dir()), None)
 
 
 def load_all(folder: Path | None) -> tuple[Tree, ...]:
@@ -147,7 +147,7 @@ class _References:
         """Raise SpecError if an expression has an unknown name. The error contains all unknown names."""
         for number, check in enumerate(self.tree.checks):
             place: Place = ("checks", check.id)
-            before = (*self.static, *(one.id for one in self.tree.checks[:number]))
+            before = (*self.static, *(earlier.id for earlier in self.tree.checks[:number]))
             self._value(check.params, (*place, check.action), before)
             if check.words.when is not None:
                 self.mistakes.of(self._text, check.words.when, (*place, "when"), before, bare=True)

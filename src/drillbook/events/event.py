@@ -58,25 +58,25 @@ class Events(tuple[Event, ...]):
 
     @cached_property
     def _by_kind(self) -> dict[type[Content], list[Event]]:
-        found: dict[type[Content], list[Event]] = {}
+        by_kind: dict[type[Content], list[Event]] = {}
         for event in self:
-            found.setdefault(type(event.what), []).append(event)
-        return found
+            by_kind.setdefault(type(event.what), []).append(event)
+        return by_kind
 
     @cached_property
     def by_step(self) -> dict[str, dict[str | None, list[Event]]]:
         """Events of each step on each host, in their order. Each key is a pair: the id of the step and the name of the
         host.
         """
-        found: dict[str, dict[str | None, list[Event]]] = {}
+        steps: dict[str, dict[str | None, list[Event]]] = {}
         for event in self:
             if event.step is not None:
-                found.setdefault(event.step, {}).setdefault(event.host, []).append(event)
-        return found
+                steps.setdefault(event.step, {}).setdefault(event.host, []).append(event)
+        return steps
 
     def of(self, kind: type[Content] | tuple[type[Content], ...]) -> list[Event]:
         """Events whose content is of ``kind``, or of one of several kinds, oldest first."""
-        lists = [found for one, found in self._by_kind.items() if issubclass(one, kind)]
+        lists = [events for cls, events in self._by_kind.items() if issubclass(cls, kind)]
         return lists[0] if len(lists) == 1 else sorted(chain.from_iterable(lists), key=lambda event: event.seq)
 
 

@@ -128,5 +128,5 @@ def _form(annotation: Any) -> str:
     ``annotation``: the annotation of the field.
     """
     if get_origin(annotation) in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_form(one) for one in get_args(annotation)))
+        return " or ".join(dict.fromkeys(_form(member) for member in get_args(annotation)))
     return WORDS[get_origin(annotation) or annotation]

@@ -133,10 +133,10 @@ class PrivilegedHost(WrappedHost):
         words, password, values = checked(argv), self._password(), revealed(env)
         if not values and cwd is None and password is None:
             return self._by_sudo(words), b""
-        names = sorted(values, key=lambda one: one == "PATH")  # last: it changes where the shell finds dd
+        names = sorted(values, key=lambda variable: variable == "PATH")  # last: it changes where the shell finds dd
         head = b"" if password is None else password.encode() + b"\n"
         head += f"{MARK}\n".encode()
-        for data in (values[one].encode("utf-8", "surrogateescape") for one in names):
+        for data in (values[variable].encode("utf-8", "surrogateescape") for variable in names):
             head += f"{len(data)}\n".encode() + data
         return self._by_sudo(("sh", "-c", START, name, cwd or "", *names, "--", *words)), head + b"all\n"
 

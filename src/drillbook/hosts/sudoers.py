@@ -84,16 +84,16 @@ def allows_all(rules: str, account: str) -> bool:
 
 def pattern(words: str) -> str:
     """Return a pattern in the syntax of sudoers(5). It matches the arguments ``words`` of a command, joined by spaces."""
-    found, at = [], 0
+    parts, at = [], 0
     for match in sorted(
-        [match for one in (RUN, TOKEN, BESIDE, FRESH, NAMED, IN_PLACE, SNAPSHOT) for match in one.finditer(words)],
-        key=lambda one: one.start(),
+        [match for regex in (RUN, TOKEN, BESIDE, FRESH, NAMED, IN_PLACE, SNAPSHOT) for match in regex.finditer(words)],
+        key=lambda occurrence: occurrence.start(),
     ):
         if match.start() < at:
             continue
-        found += [_literal(words[at : match.start()]), _varying(match)]
+        parts += [_literal(words[at : match.start()]), _varying(match)]
         at = match.end()
-    return "".join([*found, _literal(words[at:])])
+    return "".join([*parts, _literal(words[at:])])
 
 
 def _literal(text: str) -> str:

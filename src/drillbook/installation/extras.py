@@ -85,20 +85,20 @@ def current() -> Installation:
 
 def _direct_url() -> dict[str, Any]:
     try:
-        found = json.loads(importlib.metadata.distribution(NAME).read_text("direct_url.json") or "{}")
+        direct_url = json.loads(importlib.metadata.distribution(NAME).read_text("direct_url.json") or "{}")
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return direct_url if isinstance(direct_url, dict) else {}
 
 
-def _source(found: dict[str, Any]) -> tuple[str, bool]:
+def _source(direct_url: dict[str, Any]) -> tuple[str, bool]:
     """Return the source from which pip can install the program again, and True when the installation is editable. Both
     values are read from the content of ``direct_url.json``.
     """
-    url = str(found.get("url", ""))
-    if found.get("dir_info", {}).get("editable"):
+    url = str(direct_url.get("url", ""))
+    if direct_url.get("dir_info", {}).get("editable"):
         return url.removeprefix("file://"), True
-    vcs = found.get("vcs_info")
+    vcs = direct_url.get("vcs_info")
     return (f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url), False
 
 

@@ -263,16 +263,16 @@ class Inventory(BaseModel):
         is called with its value. Raises SecretError when a secret of ``services`` cannot be read. The error names the secret
         by its path in the inventory.
         """
-        found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
+        values = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
         others = [
             *self.secrets_of(name for name in self.services if name not in services).values(),
             *self.secrets_of_hosts().values(),
         ]
         for secret in (*others, *(way for contact in self.contacts.values() for way in contact.notify)):
             with suppress(SecretError):
-                found += [secret.reveal()] if secret.at_hand else []
+                values += [secret.reveal()] if secret.at_hand else []
             secret.hidden_by(hide)
-        return found
+        return values
 
 
 def on_host(source: Any, services: Mapping[str, Any]) -> Any:
@@ -313,20 +313,20 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     Paths in a file are relative to the folder of that file. Raises InventoryError with file, line and column when a
     file is invalid.
     """
-    found = merging.documents(path, lab)
-    made = merging.resolve(Inventory, found)
-    _decided(made, found)
-    _located(made, found)
+    documents = merging.documents(path, lab)
+    made = merging.resolve(Inventory, documents)
+    _decided(made, documents)
+    _located(made, documents)
     if not made.approvers:
         return made
-    said = next(document for document in reversed(found) if "approvers" in document.value)
+    said = next(document for document in reversed(documents) if "approvers" in document.value)
     approvers = expanded(Path(said.file).parent.absolute(), made.approvers)
     return made.model_copy(update={"approvers": str(approvers)})
 
 
-def _located(made: Inventory, found: Sequence[strict.Document]) -> None:
+def _located(made: Inventory, documents: Sequence[strict.Document]) -> None:
     """Tell each host, service and backup source where it is described, so that hints can name the line."""
-    for document in found:
+    for document in documents:
         lines: dict[tuple[str, str], dict[str, int]] = {}
         for place, (line, _) in document.keys.items():
             if len(place) in (2, 3) and place[0] in ("hosts", "services", "backups"):
@@ -338,7 +338,7 @@ def _located(made: Inventory, found: Sequence[strict.Document]) -> None:
                 entry.written_at(document.file, fields.pop("", 1), fields)
 
 
-def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
+def _decided(made: Inventory, documents: Sequence[strict.Document]) -> None:
     """Raise InventoryError when the value of `protected` is missing but required, or is not allowed for the
     environment.
 
@@ -346,13 +346,13 @@ def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
     still applies, but `protected: false` is ignored.
     """
     named, said = (
-        max((number for number, document in enumerate(found) if document.value.get(key) is not None), default=-1)
+        max((number for number, document in enumerate(documents) if document.value.get(key) is not None), default=-1)
         for key in ("environment", "protected")
     )
     counts = made.protected if made.protected or said >= named else None
     if why := protection.problem(made.environment, counts):
         key = "environment" if counts is None else "protected"
-        raise found[named if counts is None else said].error(
+        raise documents[named if counts is None else said].error(
             (key,),
             why,
             hint=(

@@ -38,14 +38,14 @@ def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -
     return [*(inner for source in SOURCES for inner in source.documents(document, read, being_read)), document]
 
 
-def resolve(model: type[Model], found: list[Document]) -> Model:
-    """Merge the files in ``found`` into one inventory, and validate this inventory. Raises InventoryError when the
+def resolve(model: type[Model], files: list[Document]) -> Model:
+    """Merge ``files`` into one inventory, and validate this inventory. Raises InventoryError when the
     inventory is invalid.
     """
-    merged = found[0] if len(found) == 1 else _merged(found)
+    merged = files[0] if len(files) == 1 else _merged(files)
     value = {key: part for key, part in merged.value.items() if key not in KEYS}
     written = value.get("hosts") if isinstance(value.get("hosts"), dict) else {}
-    hosts, groups = _below(found, {name: fields for name, fields in (written or {}).items() if isinstance(fields, dict)})
+    hosts, groups = _below(files, {name: fields for name, fields in (written or {}).items() if isinstance(fields, dict)})
     if hosts and isinstance(value.get("hosts", {}), dict | None):
         value["hosts"] = {
             **hosts,
@@ -59,7 +59,7 @@ def resolve(model: type[Model], found: list[Document]) -> Model:
     return merged.validate(model, value)
 
 
-def _below(found: list[Document], written: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
+def _below(files: list[Document], written: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
     """Return the hosts and groups from other sources, such as Ansible. ``written``: the hosts that inventory files
     describe.
 
@@ -67,7 +67,7 @@ def _below(found: list[Document], written: dict[str, Any]) -> tuple[dict[str, di
     """
     hosts: dict[str, dict[str, Any]] = {}
     groups: dict[str, tuple[str, ...]] = {}
-    for document in found:
+    for document in files:
         for read in filter(None, (source.hosts(document) for source in SOURCES)):
             for name, fields in read.hosts(written).items():
                 hosts[name] = {**hosts.get(name, {}), **fields}
@@ -75,9 +75,9 @@ def _below(found: list[Document], written: dict[str, Any]) -> tuple[dict[str, di
     return hosts, groups
 
 
-def _merged(found: list[Document]) -> Document:
+def _merged(files: list[Document]) -> Document:
     value: dict[str, Any] = {}
-    for number, document in enumerate(found):
+    for number, document in enumerate(files):
         for key, part in document.value.items():
             before = value.get(key)
             if not (isinstance(part, dict) and isinstance(before, dict)) or key in KEYS:
@@ -86,14 +86,14 @@ def _merged(found: list[Document]) -> Document:
             value[key] = dict(before)
             for name, entry in part.items():
                 if key in ("services", "backups") and name in before:
-                    raise _twice(document, found[:number], key, name)
+                    raise _twice(document, files[:number], key, name)
                 old = before.get(name)
                 both = key in MERGED and isinstance(entry, dict) and isinstance(old, dict)
                 value[key][name] = {**old, **entry} if both else entry  # type: ignore[dict-item]
-    last = found[-1]
-    marks = {place: mark for document in found for place, mark in document.marks.items()}
-    keys = {place: mark for document in found for place, mark in document.keys.items()}
-    return Document(last.file, value, last.lines, marks, keys, last.error_type, tuple(found))
+    last = files[-1]
+    marks = {place: mark for document in files for place, mark in document.marks.items()}
+    keys = {place: mark for document in files for place, mark in document.keys.items()}
+    return Document(last.file, value, last.lines, marks, keys, last.error_type, tuple(files))
 
 
 def _twice(document: Document, before: list[Document], key: str, name: str) -> InventoryError:

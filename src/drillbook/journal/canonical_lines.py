@@ -35,10 +35,10 @@ def parsed(lines: Sequence[bytes]) -> list[Any]:
     wanted = b"[" + b",".join(lines) + b"]"
     if not wanted.isascii() and _ASTRAL.search(wanted):
         raise ValueError("the line has characters that may change the order of its keys")
-    found = [_parsed(line.decode()) for line in lines]
-    if to_json(found) != wanted:
+    values = [_parsed(line.decode()) for line in lines]
+    if to_json(values) != wanted:
         raise ValueError("not canonical")
-    return found
+    return values
 
 
 def _parsed(line: str) -> Any:

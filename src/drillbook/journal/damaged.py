@@ -45,8 +45,8 @@ def signed_events(folder: Path) -> int:
 
 def settled(folder: Path) -> bool:
     """Return True when the run's result file says that no changes remain, or that a person closed them."""
-    found = _object(folder / RESULT)
-    return found.get("residue") == [] or bool(found.get("settled"))
+    content = _object(folder / RESULT)
+    return content.get("residue") == [] or bool(content.get("settled"))
 
 
 def is_suite(folder: Path) -> bool:

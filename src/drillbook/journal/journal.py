@@ -193,7 +193,7 @@ class Journal:
                 return
             if self._lines.withdraw(event.seq):
                 self._seq, self._prev = event.seq, event.prev
-                self._decisive = [one for one in self._decisive if one.seq != event.seq]
+                self._decisive = [kept for kept in self._decisive if kept.seq != event.seq]
         raise JournalError(why, hint=HINT)
 
     def _redacted(self, what: Content) -> dict[str, Any]:
@@ -307,11 +307,11 @@ def salvage(path: Path) -> tuple[History, str]:
 
 def parse(path: Path, data: bytes) -> tuple[History, str]:
     """Return the same as ``salvage``, for a journal with the content ``data``. ``path``: path of the journal, for messages."""
-    found = walk(data)
+    walked = walk(data)
     with paused():
-        valid = not found.line and all(map(_valid, found.events))
+        valid = not walked.line and all(map(_valid, walked.events))
     if valid:
-        return History(found.events, found.torn), ""
+        return History(walked.events, walked.torn), ""
     lines = data.split(b"\n")
     torn = lines.pop() != b""
     events: list[Event] = []
@@ -334,11 +334,11 @@ def legible(path: Path) -> tuple[Event, ...]:
     Use the result only for a manual cleanup, and never instead of ``read``. Raises JournalError when the file cannot be read
     at all.
     """
-    found = []
+    events = []
     for number, line in enumerate(content_of(path).split(b"\n"), 1):
         with contextlib.suppress(JournalError):
-            found.append(_event(path, number, line))
-    return tuple(found)
+            events.append(_event(path, number, line))
+    return tuple(events)
 
 
 def first(path: Path) -> Event:

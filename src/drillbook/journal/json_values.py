@@ -13,10 +13,10 @@ SAFE_INTEGER = 2**53 - 1
 def json_object(data: bytes) -> dict[str, Any]:
     """Parse a JSON object. For any other data, return an empty mapping."""
     try:
-        found = json.loads(data)
+        parsed = json.loads(data)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def jsonable(value: Any) -> Any:

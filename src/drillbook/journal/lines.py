@@ -52,13 +52,13 @@ def walk(data: bytes) -> Walk:
     The bytes of the previous call are not read again.
     """
     known = digest(data)
-    for name, found in _latest:
+    for name, walked in _latest:
         if name == known:
-            return found
+            return walked
     with paused():
-        found = _walk(data)
-    _latest[:] = [(known, found)]
-    return found
+        walked = _walk(data)
+    _latest[:] = [(known, walked)]
+    return walked
 
 
 def _walk(data: bytes, at_once: int = AT_ONCE) -> Walk:
@@ -67,8 +67,8 @@ def _walk(data: bytes, at_once: int = AT_ONCE) -> Walk:
     events: list[Event] = []
     for start in range(0, len(raw), at_once):
         lines = raw[start : start + at_once]
-        if found := _intact(lines, events):
-            events += found
+        if intact := _intact(lines, events):
+            events += intact
             continue
         for number, line in enumerate(lines, start):
             event = _event(line)
@@ -88,14 +88,14 @@ def _intact(lines: Sequence[bytes], before: Sequence[Event]) -> list[Event]:
     """
     number, prev = (before[-1].seq + 1, before[-1].hash) if before else (0, None)
     try:
-        found = _events().validate_python(canonical_lines.parsed(lines))
-        for event, line in zip(found, lines, strict=True):
+        events = _events().validate_python(canonical_lines.parsed(lines))
+        for event, line in zip(events, lines, strict=True):
             if event.seq != number or (number and event.prev != prev) or _digest(line, event) != event.hash:
                 return []
             number, prev = number + 1, event.hash
     except WRONG:
         return []
-    return found
+    return events
 
 
 @cache

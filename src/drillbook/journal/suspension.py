@@ -17,10 +17,10 @@ def suspended() -> float | None:
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     if clock is None:
         return None
-    found = []
+    readings = []
     for _ in range(READS):
         before = time.monotonic()
         boot = time.clock_gettime(clock)
         after = time.monotonic()
-        found.append((after - before, boot - (before + after) / 2))
-    return min(found)[1]
+        readings.append((after - before, boot - (before + after) / 2))
+    return min(readings)[1]

@@ -85,16 +85,16 @@ def size(value: object) -> int:
     """
     total, waiting = 0, [value]
     while waiting and total <= MOST:
-        one = waiting.pop()
+        part = waiting.pop()
         total += 1
-        if isinstance(one, str | bytes | bytearray):
-            total += len(one)
-        elif isinstance(one, int):
-            total += one.bit_length() // 3
-        elif isinstance(one, Mapping):
-            waiting += [*islice(one.keys(), MOST), *islice(one.values(), MOST)]
-        elif isinstance(one, list | tuple | set | frozenset):
-            waiting += islice(one, MOST)
+        if isinstance(part, str | bytes | bytearray):
+            total += len(part)
+        elif isinstance(part, int):
+            total += part.bit_length() // 3
+        elif isinstance(part, Mapping):
+            waiting += [*islice(part.keys(), MOST), *islice(part.values(), MOST)]
+        elif isinstance(part, list | tuple | set | frozenset):
+            waiting += islice(part, MOST)
     return total
 
 
@@ -117,11 +117,11 @@ def _between(glue: object, parts: object) -> int:
 
 
 def _numbers(given: Sequence[Any]) -> int:
-    return sum(abs(one) for one in given if isinstance(one, int))
+    return sum(abs(argument) for argument in given if isinstance(argument, int))
 
 
 def _texts(given: Sequence[Any]) -> int:
-    return sum(size(one) for one in given if not isinstance(one, int))
+    return sum(size(argument) for argument in given if not isinstance(argument, int))
 
 
 def _made(name: str, value: Any, given: Sequence[Any], *, method: bool) -> int:
@@ -182,12 +182,12 @@ def _rounds(values: Iterable[Any]) -> Iterator[Any]:
     have more than ``ROUNDS`` iterations.
     """
     left = _LEFT.get()
-    for one in values:
+    for each in values:
         left[0] -= 1
         if left[0] < 0:
             raise TooLarge(f"all `for` loops of one evaluation together may have at most {ROUNDS} iterations")
         _in_time()
-        yield one
+        yield each
 
 
 def check(tree: nodes.Template) -> None:
@@ -209,10 +209,10 @@ class _Rewrite(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  Jinja's name
         """Rewrite `a ~ b` as an addition of two strings."""
         self.generic_visit(node)
-        first, *rest = (nodes.Filter(one, "string", [], [], None, None, lineno=node.lineno) for one in node.nodes)
+        first, *rest = (nodes.Filter(operand, "string", [], [], None, None, lineno=node.lineno) for operand in node.nodes)
         sum_: nodes.Expr = first
-        for one in rest:
-            sum_ = nodes.Add(sum_, one, lineno=node.lineno)
+        for text in rest:
+            sum_ = nodes.Add(sum_, text, lineno=node.lineno)
         return sum_
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  Jinja's name
@@ -235,7 +235,7 @@ class Budgeted(ImmutableSandboxedEnvironment):
         """
         super().__init__(undefined=StrictUndefined, autoescape=False, optimized=False)
         self.globals.clear()
-        self.filters = {name: _limited(name, one) for name, one in self.filters.items()} | {_GO_ROUND: _rounds}
+        self.filters = {name: _limited(name, filter_) for name, filter_ in self.filters.items()} | {_GO_ROUND: _rounds}
 
     def _generate(self, source: nodes.Template, *more: Any, **named: Any) -> str:
         body = source.body

@@ -96,9 +96,11 @@ def _other_kinds(model: type[BaseModel], location: tuple[Any, ...]) -> str:
     result is empty.
     """
     *outer, kind, key = location if len(location) > 1 else (None, None)
-    models = [one for one in _models_at(model, tuple(outer)) if "kind" in one.model_fields]
-    kinds = {str(one.model_fields["kind"].default): one for one in models}
-    having = sorted(name for name, one in kinds.items() if any((i.alias or f) == key for f, i in one.model_fields.items()))
+    models = [other for other in _models_at(model, tuple(outer)) if "kind" in other.model_fields]
+    kinds = {str(other.model_fields["kind"].default): other for other in models}
+    having = sorted(
+        name for name, other in kinds.items() if any((i.alias or f) == key for f, i in other.model_fields.items())
+    )
     return (
         f"the kind {kind!r} has no such key, but these kinds have it: {', '.join(having)}; "
         if kind in kinds and having
@@ -255,15 +257,15 @@ def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[B
 
     There are several models, unless a `kind` on the path selects one of them.
     """
-    found = [model]
+    models = [model]
     for part in location:
-        if by_kind := [t for t in found if "kind" in t.model_fields and t.model_fields["kind"].default == part]:
-            found = by_kind
+        if by_kind := [t for t in models if "kind" in t.model_fields and t.model_fields["kind"].default == part]:
+            models = by_kind
             continue
-        info = found[0].model_fields.get(str(part))
+        info = models[0].model_fields.get(str(part))
         inner = [t for t in _types(info.annotation if info else None) if isinstance(t, type) and issubclass(t, BaseModel)]
-        found = inner or found
-    return found
+        models = inner or models
+    return models
 
 
 def _types(annotation: Any) -> list[Any]:

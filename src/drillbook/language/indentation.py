@@ -29,7 +29,7 @@ def explained(problem: str, lines: Sequence[str], line: int, column: int) -> tup
     if not text.strip() or (begins := len(text) - len(text.lstrip(" "))) > column:
         return None
     if "expected '<document start>'" in problem:
-        first = next((number for number, one in enumerate(lines) if _means(one)), 0)
+        first = next((number for number, other in enumerate(lines) if _means(other)), 0)
         return (
             f"wrong indentation: this line has {_spaces(begins)} before it, but line {first + 1} has {_spaces(_indent(lines[first]))}",
             "indent all keys at the top of the file equally, best by no space",
@@ -94,24 +94,24 @@ def _misplaced(lines: Sequence[str], line: int) -> tuple[str, str] | None:
 
 def _levels(lines: Sequence[str], end: int) -> list[_Level]:
     """Return the lists and mappings that are open before the line ``end``, the outermost first."""
-    found: list[_Level] = []
+    levels: list[_Level] = []
     for number in range(end):
         if not _means(lines[number]):
             continue
         indent, text = _indent(lines[number]), lines[number].lstrip()
-        found = [level for level in found if level.indent <= indent]
+        levels = [level for level in levels if level.indent <= indent]
         while dash := _DASH.match(text):
-            found = [
-                *(level for level in found if (level.indent, level.listed) != (indent, True)),
+            levels = [
+                *(level for level in levels if (level.indent, level.listed) != (indent, True)),
                 _Level(indent, True, number + 1),
             ]
             indent, text = indent + dash.end(), text[dash.end() :]
         if _KEY.match(text):
-            found = [
-                *(level for level in found if (level.indent, level.listed) != (indent, False)),
+            levels = [
+                *(level for level in levels if (level.indent, level.listed) != (indent, False)),
                 _Level(indent, False, number + 1),
             ]
-    return found
+    return levels
 
 
 def _means(line: str) -> bool:

@@ -34,8 +34,8 @@ class Mistakes:
         absent service, only the first is reported.
         """
         absent = [error.absent for error in self.errors]
-        found = [error for index, error in enumerate(self.errors) if not error.absent or error.absent not in absent[:index]]
-        if found:
-            first, *others = found
+        kept = [error for index, error in enumerate(self.errors) if not error.absent or error.absent not in absent[:index]]
+        if kept:
+            first, *others = kept
             first.others = tuple(others)
             raise first

@@ -40,14 +40,14 @@ def expand(
     if not parts:
         raise PatternError("`hosts` names no host", _there_is(hosts, groups))
     plain = [part for part in parts if part[0] not in "&!"] or ["all"]
-    found = {host for part in plain for host in ([part] if part in aside else _one(part, hosts, groups))}
+    selected = {host for part in plain for host in ([part] if part in aside else _one(part, hosts, groups))}
     for part in [part for part in parts if part[0] == "&"]:
-        found &= {part[1:]} if part[1:] in aside else set(_one(part[1:], hosts, groups))
+        selected &= {part[1:]} if part[1:] in aside else set(_one(part[1:], hosts, groups))
     for part in [part for part in parts if part[0] == "!"]:
-        found -= {part[1:]} if part[1:] in aside else set(_one(part[1:], hosts, groups))
-    if not found:
+        selected -= {part[1:]} if part[1:] in aside else set(_one(part[1:], hosts, groups))
+    if not selected:
         raise PatternError(f"the pattern {':'.join(parts)!r} selects no host", _there_is(hosts, groups))
-    return found
+    return selected
 
 
 def _split(pattern: str, hosts: Sequence[str]) -> list[str]:
@@ -69,29 +69,29 @@ def _one(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]
         return [pattern]
     match = None if pattern.startswith("~") else SUBSCRIPT.fullmatch(pattern)
     name = match[1] if match else pattern
-    found = list(dict.fromkeys(_named(name, hosts, groups)))
-    if not found and match:  # the brackets may be part of a glob, such as web[12]
+    named = list(dict.fromkeys(_named(name, hosts, groups)))
+    if not named and match:  # the brackets may be part of a glob, such as web[12]
         name, match = pattern, None
-        found = list(dict.fromkeys(_named(name, hosts, groups)))
-    if not found and name in groups:
+        named = list(dict.fromkeys(_named(name, hosts, groups)))
+    if not named and name in groups:
         raise PatternError(f"the group {name!r} has no hosts", _there_is(hosts, groups))
-    if not found:
+    if not named:
         raise PatternError(
             f"there is no host or group {pattern!r} in the inventory",
             did_you_mean(pattern, [*hosts, *groups]) + _there_is(hosts, groups),
         )
-    return _subscript(found, match, pattern) if match else found
+    return _subscript(named, match, pattern) if match else named
 
 
-def _subscript(found: list[str], match: re.Match[str], pattern: str) -> list[str]:
+def _subscript(named: list[str], match: re.Match[str], pattern: str) -> list[str]:
     _, index, start, end = match.groups()
     if index is not None:
-        kept = found[int(index) :][:1] if -len(found) <= int(index) < len(found) else []
+        kept = named[int(index) :][:1] if -len(named) <= int(index) < len(named) else []
     else:
-        kept = found[int(start) : (int(end) + 1 if end else len(found))]
+        kept = named[int(start) : (int(end) + 1 if end else len(named))]
     if not kept:
         raise PatternError(
-            f"the index in {pattern!r} is too large: the number of hosts in {match[1]!r} is {len(found)}",
+            f"the index in {pattern!r} is too large: the number of hosts in {match[1]!r} is {len(named)}",
             f"the first host is {match[1]}[0], and the last is {match[1]}[-1]",
         )
     return kept

@@ -129,7 +129,7 @@ class Document:
         key is often a misspelling of a missing key. If a list is too short only because its elements are wrong, this is
         not reported either.
         """
-        details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        details = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
         deepest = [self._place(detail, place) for detail in details]
         misspelt = {self._place(detail, place)[:-1] for detail in details if detail["type"] == "extra_forbidden"}
         told: dict[Place, SourceError] = {}
@@ -144,24 +144,24 @@ class Document:
         first.others = tuple(others)
         return first
 
-    def _place(self, one: Mapping[str, Any], place: Place) -> Place:
-        """Return the path in the file to the problem ``one``. The problem is one entry of a validation error.
+    def _place(self, problem: Mapping[str, Any], place: Place) -> Place:
+        """Return the path in the file to ``problem``, which is one entry of a validation error.
 
         ``place``: path of the validated value.
         """
-        location = _location(one)
+        location = _location(problem)
         held = self._held(place, location)
-        return (*held, location[-1]) if one["type"] == "missing" else held
+        return (*held, location[-1]) if problem["type"] == "missing" else held
 
-    def _explained(self, one: Mapping[str, Any], model: type[BaseModel], place: Place, held: Place) -> SourceError:
-        message, hint = plain(one, model, _location(one), held)
-        cause = one.get("ctx", {}).get("error")
+    def _explained(self, problem: Mapping[str, Any], model: type[BaseModel], place: Place, held: Place) -> SourceError:
+        message, hint = plain(problem, model, _location(problem), held)
+        cause = problem.get("ctx", {}).get("error")
         if isinstance(cause, Misplaced):
             held = (*held, *cause.place)
-        if one["type"] == "extra_forbidden":
-            hint = self.below((*place, *held), keys_of(model, _location(one)[:-1])) + hint
-        found = self.error((*place, *held), message, hint=hint, key=one["type"] == "extra_forbidden")
-        return self.error_type(found.message, where=found.where, hint=hint) if is_secret(one) else found
+        if problem["type"] == "extra_forbidden":
+            hint = self.below((*place, *held), keys_of(model, _location(problem)[:-1])) + hint
+        mistake = self.error((*place, *held), message, hint=hint, key=problem["type"] == "extra_forbidden")
+        return self.error_type(mistake.message, where=mistake.where, hint=hint) if is_secret(problem) else mistake
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
         """Return ``location`` without the parts that do not exist in the file, such as the `kind` that pydantic adds for a
@@ -174,9 +174,9 @@ class Document:
         return tuple(kept)
 
 
-def _location(one: Mapping[str, Any]) -> tuple[Any, ...]:
+def _location(problem: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the location of a problem in the value. Function names that pydantic adds to the location are removed."""
-    return tuple(part for part in one["loc"] if not (isinstance(part, str) and part.startswith("function-")))
+    return tuple(part for part in problem["loc"] if not (isinstance(part, str) and part.startswith("function-")))
 
 
 def load(

@@ -31,12 +31,12 @@ outside any package: %s.
 
 def page() -> str:
     """Return the architecture page as Markdown, with a graph and the packages in import order."""
-    found = imports()
-    lines = [f"    {name} --> {other}" for name, others in found.items() for other in sorted(_direct(name, found) & others)]
+    graph = imports()
+    lines = [f"    {name} --> {other}" for name, others in graph.items() for other in sorted(_direct(name, graph) & others)]
     modules = ", ".join(f"`{path.stem}`" for path in sorted(_root().glob("*.py")) if path.stem != "__init__")
-    below = ", ".join(f"`{name}`" for name in found if name in found["systems"])
+    below = ", ".join(f"`{name}`" for name in graph if name in graph["systems"])
     text = INTRO % (below, "\n".join(lines), modules)
-    for name in found:
+    for name in graph:
         if name != GROUND:
             text += f"\n## {name}\n\n{_said(_root() / name)}"
         if name == "systems":
@@ -81,13 +81,13 @@ def room(name: str) -> str:
     return part if (_root() / part).is_dir() else GROUND
 
 
-def _direct(name: str, found: Mapping[str, set[str]]) -> set[str]:
+def _direct(name: str, graph: Mapping[str, set[str]]) -> set[str]:
     """Return the packages that ``name`` imports, without those that it also imports through another package."""
-    return found[name] - {far for other in found[name] for far in _reached(other, found)}
+    return graph[name] - {far for other in graph[name] for far in _reached(other, graph)}
 
 
-def _reached(name: str, found: Mapping[str, set[str]]) -> set[str]:
-    return found[name] | {far for other in found[name] for far in _reached(other, found)}
+def _reached(name: str, graph: Mapping[str, set[str]]) -> set[str]:
+    return graph[name] | {far for other in graph[name] for far in _reached(other, graph)}
 
 
 def _said(package: Path) -> str:

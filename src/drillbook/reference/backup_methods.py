@@ -116,13 +116,13 @@ def renewed(project: Project) -> Record:
     JournalError when a journal is damaged.
     """
     known = recorded(project).results
-    found = {(name, one.inventory): one for name in names(project) for one in known.get(name, ())}
+    results = {(name, rehearsed.inventory): rehearsed for name in names(project) for rehearsed in known.get(name, ())}
     for (name, inventory), folders in ended_runs(project, names(project)).items():
         if (newest := _newest(inventory, folders)) is None:
             continue
-        if (name, inventory) not in found or newest.run[:20] >= found[name, inventory].run[:20]:
-            found[name, inventory] = newest
-    rows = {name: tuple(found[key] for key in sorted(found) if key[0] == name) for name in names(project)}
+        if (name, inventory) not in results or newest.run[:20] >= results[name, inventory].run[:20]:
+            results[name, inventory] = newest
+    rows = {name: tuple(results[key] for key in sorted(results) if key[0] == name) for name in names(project)}
     return Record(results={name: some for name, some in rows.items() if some})
 
 
@@ -182,43 +182,47 @@ def table(project: Project) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(name: str, one: Rehearsed | None) -> tuple[str, ...]:
-    if one is None:
+def _cells(name: str, rehearsed: Rehearsed | None) -> tuple[str, ...]:
+    if rehearsed is None:
         return (f"`{name}`", "", "not run", "", "", "")
-    title, needs = NEEDS.get(one.kind, (one.kind, ""))
-    verdict = "" if one.verdict is Verdict.PASSED else f"**{one.verdict}**<br>"
+    title, needs = NEEDS.get(rehearsed.kind, (rehearsed.kind, ""))
+    verdict = "" if rehearsed.verdict is Verdict.PASSED else f"**{rehearsed.verdict}**<br>"
     return (
-        f"**{title}**<br>`{name}`, {one.inventory}, {one.started[:10]}",
+        f"**{title}**<br>`{name}`, {rehearsed.inventory}, {rehearsed.started[:10]}",
         needs,
-        verdict + (_seconds(one) or "nothing"),
-        _lost(one),
-        ", ".join(rung.lower() for rung in one.rungs) or "nothing",
-        "<br>".join(one.not_seen) or "nothing named",
+        verdict + (_seconds(rehearsed) or "nothing"),
+        _lost(rehearsed),
+        ", ".join(rung.lower() for rung in rehearsed.rungs) or "nothing",
+        "<br>".join(rehearsed.not_seen) or "nothing named",
     )
 
 
-def _lost(one: Rehearsed) -> str:
+def _lost(rehearsed: Rehearsed) -> str:
     """Return a text about the loss of data: its duration, the error, and the source of the measurement.
 
     The error is left out when the source is the time of a commit.
     """
-    if one.loss_s is None:
+    if rehearsed.loss_s is None:
         return "not measured"
-    figure = figures.figure(one.loss_s, one.loss_error_s) if one.loss_error_s else figures.took(one.loss_s)
-    return f"{figure}<br>by the {one.basis}"
+    figure = (
+        figures.figure(rehearsed.loss_s, rehearsed.loss_error_s)
+        if rehearsed.loss_error_s
+        else figures.took(rehearsed.loss_s)
+    )
+    return f"{figure}<br>by the {rehearsed.basis}"
 
 
-def _seconds(one: Rehearsed) -> str:
+def _seconds(rehearsed: Rehearsed) -> str:
     """Return a text with the duration of a restore, the duration of each of its stages, and the size of the restored data, such
     as ``5.03 s (files 4.62 s, replay 0.28 s), 98 MiB``.
     """
-    if not one.seconds:
+    if not rehearsed.seconds:
         return ""
     stages = ", ".join(
-        f"{stage.replace('_', ' ')} {figures.took(value)}" for stage, value in one.seconds.items() if stage != "total"
+        f"{stage.replace('_', ' ')} {figures.took(value)}" for stage, value in rehearsed.seconds.items() if stage != "total"
     )
-    size = f"<br>{figures.size(one.bytes)}" if one.bytes else ""
-    return figures.took(one.seconds["total"]) + (f" ({stages})" if stages else "") + size
+    size = f"<br>{figures.size(rehearsed.bytes)}" if rehearsed.bytes else ""
+    return figures.took(rehearsed.seconds["total"]) + (f" ({stages})" if stages else "") + size
 
 
 def write(project: Project, *, renew: bool = False) -> list[str]:

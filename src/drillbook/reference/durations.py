@@ -37,14 +37,14 @@ def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
     """
     runs = list(project.runs())
     witnesses = {folder: folder for folder in runs} | {run.parent: run for run in runs if run.parent != project.reports}
-    found = {}
+    durations = {}
     for folder in sorted(witnesses, key=lambda folder: folder.name):
         ended = standings.result(folder)
         if ended and ended.passed and labs.get(ended.name, "") == _lab(witnesses[folder]) != "":
             result = json.loads((folder / RESULT).read_bytes())
             begin, end = (datetime.fromisoformat(str(result[key])) for key in ("started", "finished"))
-            found[ended.name] = round((end - begin).total_seconds(), 1)
-    return found
+            durations[ended.name] = round((end - begin).total_seconds(), 1)
+    return durations
 
 
 def _lab(run: Path) -> str:

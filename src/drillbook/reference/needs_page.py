@@ -36,7 +36,7 @@ def _rows() -> Iterator[str]:
     for name in known_names():
         kind, needs = find(name), host_needs.of(name) or host_needs.HostNeeds()
         commands = [f"`{command}`" for command in needs.commands]
-        commands += [" or ".join(f"`{one}`" for one in group) for group in needs.either]
+        commands += [" or ".join(f"`{command}`" for command in group) for group in needs.either]
         effect = "declared" if "effect_" in kind.model_fields else Effect(kind.EFFECT).value
         cells = (f"`{name}`", effect, PLACES[kind.PLACE], ", ".join(commands), needs.rights, needs.ports)
         yield f"| {' | '.join(cells)} |\n"

@@ -292,25 +292,25 @@ def _nested(annotation: Any) -> Iterable[type[BaseModel]]:
 
 def _mappings(models: Iterable[type[BaseModel]]) -> dict[str, type[BaseModel]]:
     """Find the keys of ``models`` that may contain a mapping. Return the model of each mapping, with the key's name as key."""
-    found: dict[str, type[BaseModel]] = {}
+    by_key: dict[str, type[BaseModel]] = {}
     for model in models:
         for name, info in model.model_fields.items():
             for inner in _nested(info.annotation):
-                if found.setdefault(name, inner) is not inner:
+                if by_key.setdefault(name, inner) is not inner:
                     raise ValueError(f"two kinds of services have different keys below `{name}`")
-    return dict(sorted(found.items()))
+    return dict(sorted(by_key.items()))
 
 
 def _actions() -> str:
     text = ACTIONS
     family = ""
     for name in known_names():
-        found: type[Action] = find(name)
+        action: type[Action] = find(name)
         if name.partition(".")[0] != family:
             family = name.partition(".")[0]
             text += f"\n## {family}\n"
-        text += f"\n### {name}\n\n{_said(found)}\n\n{_traits(found)}\n\n{_keys(found)}"
-        facts = inspect.cleandoc((found.inject if hasattr(found, "inject") else found.run).__doc__ or "")
+        text += f"\n### {name}\n\n{_said(action)}\n\n{_traits(action)}\n\n{_keys(action)}"
+        facts = inspect.cleandoc((action.inject if hasattr(action, "inject") else action.run).__doc__ or "")
         text += f"\n{facts}\n" if facts.startswith("Facts") else ""
         text += _example(name)
     return text
@@ -318,27 +318,27 @@ def _actions() -> str:
 
 def _example(name: str, kind: type[Action] | type[Probe] = Action) -> str:
     """Return the example of an action or probe as Markdown. The result is empty when it has no example."""
-    found = examples.of(name, shipped_files.root() / "drills", kind)
-    return f"\n```yaml\n{found.text}\n```\n" if found else ""
+    example = examples.of(name, shipped_files.root() / "drills", kind)
+    return f"\n```yaml\n{example.text}\n```\n" if example else ""
 
 
-def _traits(found: type[Action]) -> str:
+def _traits(action: type[Action]) -> str:
     where = {
         "service": "on the host of its service",
         "hosts": "on the hosts that the step names",
         "controller": "on the controller",
-    }[found.PLACE]
-    declared = any(info.alias == "effect" for info in found.model_fields.values())
-    effect = "as the drill declares" if declared else f"`{found.EFFECT}`"
-    traits = [f"Effect: {effect}", f"runs {where}", f"timeout {found.TIMEOUT:g} s"]
-    if issubclass(found, Fault) and found.RESTORE_ONLY:
+    }[action.PLACE]
+    declared = any(info.alias == "effect" for info in action.model_fields.values())
+    effect = "as the drill declares" if declared else f"`{action.EFFECT}`"
+    traits = [f"Effect: {effect}", f"runs {where}", f"timeout {action.TIMEOUT:g} s"]
+    if issubclass(action, Fault) and action.RESTORE_ONLY:
         traits.append(
             "only a restore can undo this fault, so the drill needs a backup, its verification, a restore and a comparison"
         )
-        traits.append("restored by " + " or ".join(f"`{name}`" for name in dict.fromkeys(found.RESTORED_BY.values())))
-    if found.PROVES_BACKUP:
+        traits.append("restored by " + " or ".join(f"`{name}`" for name in dict.fromkeys(action.RESTORED_BY.values())))
+    if action.PROVES_BACKUP:
         traits.append("verifies a backup")
-    if found.COMPARES:
+    if action.COMPARES:
         traits.append("compares the content with a backup's manifest")
     return "; ".join(traits) + "."
 
@@ -346,8 +346,8 @@ def _traits(found: type[Action]) -> str:
 def _probes() -> str:
     text = PROBES
     for name in known_names(Probe):
-        found: type[Probe] = find(name, Probe)
-        text += f"\n## {name}\n\n{_said(found)}\n\nKind: `{found.KIND}`.\n\n{_keys(found)}"
+        probe: type[Probe] = find(name, Probe)
+        text += f"\n## {name}\n\n{_said(probe)}\n\nKind: `{probe.KIND}`.\n\n{_keys(probe)}"
         text += _example(name, Probe)
     return text
 
@@ -361,8 +361,8 @@ def _findings() -> str:
 
 def _errors() -> str:
     said: dict[tuple[str, str], list[str]] = {}
-    for one in _every(errors.DrillbookError):
-        said.setdefault((f"`{one.code}`", str(one.exit_status)), []).append(_said(one).partition("\n")[0])
+    for error in _every(errors.DrillbookError):
+        said.setdefault((f"`{error.code}`", str(error.exit_status)), []).append(_said(error).partition("\n")[0])
     rows = [(code, status, " Or: ".join(texts)) for (code, status), texts in said.items()]
     verdicts = [(f"`{verdict}`", str(status)) for verdict, status in result.EXIT.items()]
     verdicts += [("a usage error: nothing was touched", "2"), ("residue, whatever the verdict", str(Exit.RESIDUE))]

@@ -279,12 +279,12 @@ def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
         )
 
 
-def _same_person(one: str, other: str) -> bool:
+def _same_person(name: str, other: str) -> bool:
     """Return True when two names, or their parts before ``@``, are equal in any letter case.
 
     Such names probably belong to the same person.
     """
-    first, second = one.strip().casefold(), other.strip().casefold()
+    first, second = name.strip().casefold(), other.strip().casefold()
     return first == second or first.partition("@")[0] == second.partition("@")[0]
 
 
@@ -329,12 +329,12 @@ def _key(given: Path | None) -> Path:
             )
         return path
     folder = Path("~/.ssh").expanduser()
-    found = next((folder / name for name in KEYS if (folder / name).is_file()), None)
-    if found is None:
+    key = next((folder / name for name in KEYS if (folder / name).is_file()), None)
+    if key is None:
         raise UsageError(
             f"{folder} contains no key", hint=("name a key with --key PATH, or create one: ssh-keygen -t ed25519")
         )
-    return found
+    return key
 
 
 def _public(key: Path) -> str:

@@ -109,10 +109,10 @@ def _executed(step: PlannedStep, trees: tuple[Tree, ...], *, runs: bool) -> list
     """
     kind: type[Action] = find(step.action)
     names = [name for name in (kind.CODE if runs else "", kind.READY_CODE) if name and step.params.get(name) is not None]
-    found = [_text(step.params, name) for name in names if not shipped(step.params[name])]
+    texts = [_text(step.params, name) for name in names if not shipped(step.params[name])]
     if runs and step.action == DIAGNOSIS:
-        found += [one.text for tree in trees for one in of_tree(tree, "", {})]
-    return found
+        texts += [item.text for tree in trees for item in of_tree(tree, "", {})]
+    return texts
 
 
 def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source) -> Item:
@@ -206,17 +206,17 @@ def _tools(path: str, root: Path) -> dict[str, str] | None:
     Returns None for a tool outside the project, and for a tool in Drillbook's own environment.
     """
     whole, own = root.resolve(), Path(sys.prefix).resolve()
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     inside = False
     for real in {_real(base / path) for base in (whole, Path.cwd())} - {None}:
         if real is None or not real.is_relative_to(whole) or real.is_relative_to(own):
             continue
         inside = True
-        for one in [real] if real.is_file() else sorted(real.rglob("*")):
-            if inner := _inside(one, whole):
+        for candidate in [real] if real.is_file() else sorted(real.rglob("*")):
+            if inner := _inside(candidate, whole):
                 with inner.open("rb") as file:
-                    found[os.path.relpath(one, whole)] = hashlib.file_digest(file, "sha256").hexdigest()
-    return dict(sorted(found.items())) if inside else None
+                    digests[os.path.relpath(candidate, whole)] = hashlib.file_digest(file, "sha256").hexdigest()
+    return dict(sorted(digests.items())) if inside else None
 
 
 def _real(path: Path) -> Path | None:
@@ -293,15 +293,15 @@ def named(value: Any, root: Path) -> dict[str, str]:
     The digests are needed because a command that runs a script is trusted only together with the script's content. Empty
     files are left out.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     whole = root.resolve()
     for word in set(_words(value)):
         for base in {whole, Path.cwd()}:
             path = _inside(base / word, whole)
             if path is not None:
                 with path.open("rb") as file:
-                    found[str(path.relative_to(whole))] = hashlib.file_digest(file, "sha256").hexdigest()
-    return dict(sorted(found.items()))
+                    digests[str(path.relative_to(whole))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return dict(sorted(digests.items()))
 
 
 def _inside(path: Path, root: Path) -> Path | None:

@@ -69,7 +69,7 @@ def read(root: Path, outside: str = "") -> Record | None:
         content = json.loads(data)
         if content["schema"] != SCHEMA or content["root"] != str(root.resolve()) or content["inventory"] != outside:
             raise ValueError("the record belongs to another project or version")
-        items = {str(key): {name: str(text) for name, text in one.items()} for key, one in content["items"].items()}
+        items = {str(key): {name: str(text) for name, text in texts.items()} for key, texts in content["items"].items()}
         return Record(str(content["digest"]), str(content["at"]), str(content["by"]), items)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise Unusable(f"{path} is damaged: {error}", hint="to trust the project again, run `invoke trust`") from None
@@ -120,7 +120,7 @@ def holds(said: str, wanted: str) -> bool:
     The digests in ``said`` are separated by commas or spaces.
     """
     given = [part.strip().encode() for part in said.replace(",", " ").split()]
-    return any(hmac.compare_digest(one, wanted.encode()) for one in given)
+    return any(hmac.compare_digest(digest, wanted.encode()) for digest in given)
 
 
 def write(root: Path, record: Record, outside: str = "") -> Path:
@@ -128,7 +128,7 @@ def write(root: Path, record: Record, outside: str = "") -> Path:
     Unusable when other users could change the file or its folder.
     """
     path = _ours(root, outside, make=True)
-    items = {key: dict(one) for key, one in record.items.items()}
+    items = {key: dict(texts) for key, texts in record.items.items()}
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "root": str(root.resolve()),
@@ -183,23 +183,23 @@ def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
         with suppress(OSError):  # if the folder cannot be created, the checks below or the write itself report this
             private_folder(path.parent)
     folder = path.parent.resolve()
-    for number, one in enumerate((folder, *folder.parents)):
+    for number, ancestor in enumerate((folder, *folder.parents)):
         with suppress(FileNotFoundError):
-            found = one.stat()
+            status = ancestor.stat()
             if number == 0:
-                _private(one, found, stat.S_ISDIR)
-            elif found.st_uid not in (0, os.geteuid()) or (found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX):
-                raise _open_to_others(one)
+                _private(ancestor, status, stat.S_ISDIR)
+            elif status.st_uid not in (0, os.geteuid()) or (status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX):
+                raise _open_to_others(ancestor)
     return path
 
 
-def _private(path: Path, found: os.stat_result, kind: Any) -> None:
+def _private(path: Path, status: os.stat_result, kind: Any) -> None:
     """Raise Unusable unless ``path`` has the file type ``kind``, belongs to this user, and cannot be written by other
     users.
     """
-    if not kind(found.st_mode):
+    if not kind(status.st_mode):
         raise Unusable(f"{path} has the wrong file type; remove it")
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise _open_to_others(path)
 
 

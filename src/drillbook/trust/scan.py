@@ -50,11 +50,11 @@ def scan(project: Project, outside: str = "") -> Scan:
     """
     unread: list[str] = []
     inventories = dict(_inventories(project, outside, unread))
-    found: dict[items.Key, Item] = {}
+    merged: dict[items.Key, Item] = {}
     for item in _every(project, inventories, unread):
-        before = found.get(item.key)
-        found[item.key] = replace(before, on={**before.on, **item.on}) if before else item
-    return Scan(tuple(sorted(found.values(), key=_order)), tuple(unread))
+        before = merged.get(item.key)
+        merged[item.key] = replace(before, on={**before.on, **item.on}) if before else item
+    return Scan(tuple(sorted(merged.values(), key=_order)), tuple(unread))
 
 
 def _order(item: Item) -> tuple[str, int, items.Key]:
@@ -103,15 +103,15 @@ def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inven
     which this fails are skipped.
     """
     try:
-        found = project.drill(name)
+        drill = project.drill(name)
     except DrillbookError as error:
         unread.append(f"{relative(path, project.root)}: {error.message}")
         return
-    if not isinstance(found, Drill) or not _holds_code(found):
+    if not isinstance(drill, Drill) or not _holds_code(drill):
         return
     for key, inventory in inventories.items():
         with suppress(DrillbookError):
-            yield from items.of_plan(planner.make(found, inventory), Source(relative(path, project.root), project.root, key))
+            yield from items.of_plan(planner.make(drill, inventory), Source(relative(path, project.root), project.root, key))
 
 
 def _holds_code(drill: Drill) -> bool:
@@ -146,9 +146,9 @@ def of_lab(root: Path) -> Iterator[Item]:
     if not (folder / "compose.yml").exists():
         return
     files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    found = {relative(path, root): digest(path.read_bytes()) for path in files}
+    digests = {relative(path, root): digest(path.read_bytes()) for path in files}
     yield Item(
-        ("lab",), f"{LAB}/compose.yml:1", "docker compose", f"up, with the {len(found)} files in {LAB}/", {}, {}, found
+        ("lab",), f"{LAB}/compose.yml:1", "docker compose", f"up, with the {len(digests)} files in {LAB}/", {}, {}, digests
     )
 
 

@@ -69,8 +69,8 @@ class Trust:
         names = {tree.tree for tree in trees if list(items.of_tree(tree, "", {}))}
         files = tree_files(self.project.root)
         own = [files[name] for name in sorted(names) if name in files]
-        found = [item for path in own for item in of_tree(self.project.root, path, [])]
-        return self._left([*found, *self._secrets(inventory, services)])
+        commands = [item for path in own for item in of_tree(self.project.root, path, [])]
+        return self._left([*commands, *self._secrets(inventory, services)])
 
     def of_lab(self, inventory: Inventory) -> tuple[Item, ...]:
         """Return the files of the Docker lab that are not trusted. If the result is not empty, the lab must not be
@@ -81,8 +81,8 @@ class Trust:
     def _secrets(self, inventory: Inventory, services: Collection[str]) -> list[Item]:
         return list(items.of_inventory(inventory, self.project.root, self.name, services))
 
-    def _left(self, found: list[Item]) -> tuple[Item, ...]:
-        return tuple(found) if found and self.doubt else ()
+    def _left(self, skipped: list[Item]) -> tuple[Item, ...]:
+        return tuple(skipped) if skipped and self.doubt else ()
 
     def bar(self, inventory: Inventory) -> None:
         """Forbid reading secrets of ``inventory`` whose source is a program. Do nothing when the project is trusted."""

@@ -198,9 +198,9 @@ def proxy_command(target: Target, ssh_config: str) -> str:
     """Return the ProxyCommand for ``target`` in ~/.ssh/config. The result is empty if ProxyCommand is not set, or if
     ProxyJump is set.
     """
-    found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
-    command = found.get("proxycommand") or ""
-    return "" if "proxyjump" in found else str(command)
+    settings = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
+    command = settings.get("proxycommand") or ""
+    return "" if "proxyjump" in settings else str(command)
 
 
 def proxy_jumps(target: Target, ssh_config: str) -> list[Target]:
@@ -208,13 +208,13 @@ def proxy_jumps(target: Target, ssh_config: str) -> list[Target]:
 
     The result is empty when ``target`` itself is one of these hosts.
     """
-    found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
+    settings = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     jumps = []
-    for hop in found.get("proxyjump", "none").split(","):
+    for hop in settings.get("proxyjump", "none").split(","):
         if hop.strip().lower() in {"", "none"}:
             continue
         shorthand = fabric.connection.derive_shorthand(hop.strip().removeprefix("ssh://"))
-        if shorthand["host"] in {target.address or target.name, found.get("hostname")}:
+        if shorthand["host"] in {target.address or target.name, settings.get("hostname")}:
             return []
         jumps.append(Target(name=shorthand["host"], user=shorthand["user"] or "", port=shorthand["port"]))
     return jumps

@@ -161,18 +161,18 @@ def _covers(names: str, name: str) -> bool:
 
     When a pattern after ``!`` matches the name, the name is excluded.
     """
-    found = False
+    covered = False
     for part in names.split(","):
         if part.startswith("|1|"):
             with suppress(ValueError, TypeError):
-                found = found or HostKeys.hash_host(name, part) == part
+                covered = covered or HostKeys.hash_host(name, part) == part
             continue
         pattern = re.escape(part.removeprefix("!").lower()).replace(r"\*", ".*").replace(r"\?", ".")
         if re.fullmatch(pattern, name.lower()):
             if part.startswith("!"):
                 return False
-            found = True
-    return found
+            covered = True
+    return covered
 
 
 class KnownHosts(paramiko.MissingHostKeyPolicy):

@@ -120,12 +120,12 @@ class _Stream:
         self._held += data
         if self.last is not None:
             return
-        before, found, after = self._held.partition(self._token)
+        before, token, after = self._held.partition(self._token)
         line, ended, rest = after.partition(b"\n")
-        if found and ended:
+        if token and ended:
             self._capture.feed(before)
             self.last, self._held = line.decode("ascii", "replace"), rest
-        elif not found and len(self._held) > len(self._token):
+        elif not token and len(self._held) > len(self._token):
             keep = len(self._held) - len(self._token)  # the rest may be the beginning of the token
             self._capture.feed(self._held[:keep])
             self._held = self._held[keep:]

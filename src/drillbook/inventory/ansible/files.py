@@ -283,8 +283,8 @@ class _Yaml:
             self._part(group, key, part, place, depth)
 
     def _part(self, group: Group, key: str, part: Any, mark: Any, depth: int) -> None:
-        if isinstance(part, yaml.ScalarNode) and isinstance(one := self.value(part, mark).value, str):
-            entries = iter([(one, None, part.start_mark)])
+        if isinstance(part, yaml.ScalarNode) and isinstance(single := self.value(part, mark).value, str):
+            entries = iter([(single, None, part.start_mark)])
         else:
             entries = self.items(part, f"`{key}` of the group {group.name!r} must be a mapping")
         for name, inner, place in entries:
@@ -314,16 +314,16 @@ def variables_beside(folder: Path, name: str, *, vault: bool) -> dict[str, Varia
 
     When ``vault`` is true, files that are encrypted with ansible-vault are skipped.
     """
-    found: dict[str, Variable] = {}
+    variables: dict[str, Variable] = {}
     if "/" in name or not name.strip(".") or len(name) > 200:
-        return found
+        return variables
     for ending in ("", *YAML_ENDINGS):
         path = folder / f"{name}{ending}"
         if path.exists():
             for file in _files(path):
-                found |= _variables(file, vault)
+                variables |= _variables(file, vault)
             break
-    return found
+    return variables
 
 
 def _files(path: Path) -> Iterator[Path]:

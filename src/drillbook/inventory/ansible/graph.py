@@ -147,12 +147,12 @@ class Graph:
         The groups are sorted by depth, then by priority, then by name.
         """
         depths = self.depths()
-        found: dict[str, list[str]] = {host: [] for host in self.hosts}
+        by_host: dict[str, list[str]] = {host: [] for host in self.hosts}
         for name in sorted(depths, key=lambda name: (depths[name], self.groups[name].priority, name)):
             if name != "all":
                 for host in self.members(name):
-                    found[host].append(name)
-        return found
+                    by_host[host].append(name)
+        return by_host
 
 
 def expand_pattern(pattern: str, where: Where) -> tuple[list[str], int | None]:

@@ -44,13 +44,13 @@ class AnsibleInventory:
         A jump host that is not in the inventory is added to the result, with its address as its name. Raises
         InventoryError when a variable has a value that Drillbook cannot use.
         """
-        found = {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
+        targets = {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
         added: dict[str, dict[str, Any]] = {}
         for name, variables in self.variables.items():
-            if "gateway" not in (ours.get(name) or {}) and not found[name].get("local"):
-                through = _through(_jumps(name, variables), {**found, **added}, ours, added)
-                found[name] |= {"gateway": through} if through not in ("", name) else {}
-        return {**found, **added}
+            if "gateway" not in (ours.get(name) or {}) and not targets[name].get("local"):
+                through = _through(_jumps(name, variables), {**targets, **added}, ours, added)
+                targets[name] |= {"gateway": through} if through not in ("", name) else {}
+        return {**targets, **added}
 
 
 def read(paths: Sequence[Path], *, vault: bool = False, limit: str = "") -> AnsibleInventory:
@@ -106,7 +106,7 @@ def _limited(order: Sequence[str], groups: Mapping[str, Sequence[str]], limit: s
 
 
 def _fields(name: str, variables: Mapping[str, Variable], ours: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if "local" not in ours and (connection := variables.get("ansible_connection")):
         kind = _plain(name, "ansible_connection", connection, "local")
         if kind in LOCAL:
@@ -122,10 +122,10 @@ def _fields(name: str, variables: Mapping[str, Variable], ours: Mapping[str, Any
         if given and field not in ours:
             key, variable = given[-1]
             value = _plain(name, key, variable, field)
-            found[field] = _port(name, variable, value) if field == "port" else value
+            fields[field] = _port(name, variable, value) if field == "port" else value
     if "become" not in ours and (account := privilege.become(name, variables)):
-        found["become"] = account
-    return found
+        fields["become"] = account
+    return fields
 
 
 def _jumps(name: str, variables: Mapping[str, Variable]) -> list[Jump]:
@@ -134,9 +134,9 @@ def _jumps(name: str, variables: Mapping[str, Variable]) -> list[Jump]:
     """
     for key in ARGUMENTS:
         if key in variables and variables[key].value not in (None, ""):
-            found = jump.jumps(name, key, variables[key], _plain(name, key, variables[key], "gateway"))
-            if found is not None:
-                return found
+            hops = jump.jumps(name, key, variables[key], _plain(name, key, variables[key], "gateway"))
+            if hops is not None:
+                return hops
     return []
 
 
@@ -147,12 +147,12 @@ def _through(
     put into ``added``. Its gateway is the previous jump host in ``jumps``.
     """
     through = ""
-    for one in jumps:
+    for hop in jumps:
         hosts = {name: {**known.get(name, {}), **(ours.get(name) or {})} for name in (*known, *ours)}
-        name = next((name for name, fields in hosts.items() if one.is_host(name, fields)), "")
+        name = next((name for name, fields in hosts.items() if hop.is_host(name, fields)), "")
         if not name:
-            name = one.address if one.address not in hosts else f"{one.user or 'jump'}-{one.address}"
-            added[name] = one.fields() | ({"gateway": through} if through else {})
+            name = hop.address if hop.address not in hosts else f"{hop.user or 'jump'}-{hop.address}"
+            added[name] = hop.fields() | ({"gateway": through} if through else {})
         through = name
     return through
 

@@ -41,11 +41,11 @@ def become(name: str, variables: Mapping[str, Variable]) -> dict[str, Any] | Non
     user = variables.get("ansible_become_user")
     if user is not None and (not isinstance(user.value, str) or any(mark in user.value for mark in _EXPRESSION)):
         raise _unread(name, "ansible_become_user", user, "become: ACCOUNT")
-    found: dict[str, Any] = {"user": user.value if user is not None and user.value else "root"}
+    account: dict[str, Any] = {"user": user.value if user is not None and user.value else "root"}
     given = [(key, variables[key]) for key in PASSWORDS if key in variables and variables[key].value not in (None, "")]
     if given:
-        found["password"] = _password(name, *given[-1])
-    return found
+        account["password"] = _password(name, *given[-1])
+    return account
 
 
 def _truth(name: str, variable: Variable) -> bool:

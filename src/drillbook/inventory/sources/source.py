@@ -84,10 +84,10 @@ def names(document: Document, key: str) -> list[str]:
     Raises InventoryError for any other value.
     """
     value = document.value.get(key)
-    found = [value] if isinstance(value, str) else value if isinstance(value, list) else [] if value is None else [0]
-    if not all(isinstance(name, str) and name and "\0" not in name for name in found):
+    paths = [value] if isinstance(value, str) else value if isinstance(value, list) else [] if value is None else [0]
+    if not all(isinstance(name, str) and name and "\0" not in name for name in paths):
         raise document.error((key,), f"`{key}` must be a path or a list of paths", hint=f"such as `{key}: [base.yml]`")
-    return list(found)
+    return list(paths)
 
 
 def exists(path: Path) -> bool:

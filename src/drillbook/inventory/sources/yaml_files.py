@@ -26,7 +26,7 @@ class YamlFiles(Source):
         when a file includes itself, or when too many files are included.
         """
         folder = Path(document.file).parent
-        found: list[Document] = []
+        included: list[Document] = []
         for index, name in enumerate(names(document, self.key)):
             place = (self.key, index) if isinstance(document.value[self.key], list) else (self.key,)
             inner = Path(os.path.normpath(folder / name))
@@ -40,7 +40,7 @@ class YamlFiles(Source):
                     f"the included file {inner} does not exist",
                     hint="paths are relative to the folder of this inventory file",
                 )
-            found += read(inner)
-        if len(found) > MOST:
+            included += read(inner)
+        if len(included) > MOST:
             raise document.error((self.key,), f"more than {MOST} files are included; {MOST} is the limit")
-        return found
+        return included

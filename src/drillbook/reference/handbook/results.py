@@ -97,17 +97,19 @@ def renewed(project: Project, names: Iterable[str]) -> Record:
     unreadable.
     """
     names = list(names)
-    found = {(name, one.inventory): one for name, some in recorded(project).results.items() for one in some if name in names}
+    results = {
+        (name, last.inventory): last for name, some in recorded(project).results.items() for last in some if name in names
+    }
     for (name, inventory), folders in ended_runs(project, names).items():
         folder = folders[-1]
-        known = found.get((name, inventory))
+        known = results.get((name, inventory))
         if known is None or folder.name[:20] >= known.run[:20]:
-            found[name, inventory] = _last(project, name, inventory, folder)
+            results[name, inventory] = _last(project, name, inventory, folder)
     return Record(
         results={
-            name: tuple(found[key] for key in sorted(found) if key[0] == name)
+            name: tuple(results[key] for key in sorted(results) if key[0] == name)
             for name in names
-            if any(key[0] == name for key in found)
+            if any(key[0] == name for key in results)
         }
     )
 
@@ -117,12 +119,12 @@ def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str]
 
     There is one list for each drill on each inventory. Its key is a pair: the name of the drill and of the inventory.
     """
-    found: dict[tuple[str, str], list[Path]] = {}
+    folders: dict[tuple[str, str], list[Path]] = {}
     for folder in project.runs():
         name = drill_of(folder.name)
         if name in names and not alive(folder) and (inventory := _inventory(folder)):
-            found.setdefault((name, inventory), []).append(folder)
-    return found
+            folders.setdefault((name, inventory), []).append(folder)
+    return folders
 
 
 def write(project: Project, names: Iterable[str]) -> list[str]:
@@ -149,16 +151,18 @@ def cell(record: Record, name: str, now_sha256: str) -> str:
 
     ``now_sha256``: digest of the drill's file.
     """
-    return "<br>".join(_line(one, now_sha256) for one in record.results.get(name, ())) or NOT_RUN
+    return "<br>".join(_line(last, now_sha256) for last in record.results.get(name, ())) or NOT_RUN
 
 
-def _line(one: Last, now_sha256: str) -> str:
-    left = " with residue" if one.residue else ""
-    parts = [f"**{one.verdict}**{left} on {_escaped(one.inventory)}", figures.utc(one.started)]
+def _line(last: Last, now_sha256: str) -> str:
+    left = " with residue" if last.residue else ""
+    parts = [f"**{last.verdict}**{left} on {_escaped(last.inventory)}", figures.utc(last.started)]
     parts += [
-        f"{label} {_figure(value, latest=label == 'RTO')}" for label, value in (("RTO", one.rto), ("RPO", one.rpo)) if value
+        f"{label} {_figure(value, latest=label == 'RTO')}"
+        for label, value in (("RTO", last.rto), ("RPO", last.rpo))
+        if value
     ]
-    return ", ".join(parts) + ("" if one.drill_sha256 == now_sha256 else " (changed since)")
+    return ", ".join(parts) + ("" if last.drill_sha256 == now_sha256 else " (changed since)")
 
 
 def _escaped(text: str) -> str:
