@@ -17,6 +17,7 @@ from drillbook.judge.result import StepResult
 from drillbook.report import remarks
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.tables import Name
+from tests.ports import free_port
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import ADMIN_PASSWORD, BUCKET
 from tests.systems.refusals import refused_until
@@ -81,6 +82,17 @@ def test_a_key_of_a_partitioned_table_that_could_not_come_back_refuses_the_resto
             lambda: primary.sql("DROP TABLE shards"),
         )
     primary.sql("DROP TABLE whole")
+
+
+def test_a_restore_whose_server_does_not_answer_is_refused_before_the_fault(place, primary, backup):
+    place.extra["away"] = primary.service.model_copy(update={"name": "away", "port": free_port()})
+    action = place.action("postgres.restore_table", service="away", table="types", **{"from": backup["location"]})
+    refused_until(
+        lambda: action.ready(place.context()),
+        "away cannot be queried for the foreign keys that reference types: ",
+        lambda: place.extra.update(away=primary.service),
+    )
+    del place.extra["away"]
 
 
 @pytest.mark.parametrize("table", ["types", "parent", "parts_1", "secured", '"Odd Schema"."Table ""x"".%s"'])

@@ -75,8 +75,11 @@ class RestoreTable(_OfOneTable):
             with connected(ctx, service) as session:
                 why = foreign_keys.unrestorable(session, Name.parse(self.table))
         except (psycopg.Error, HostError) as error:
-            text = f"{self.service} cannot be queried for the foreign keys that reference {self.table}: {reason(error)}"
-            ctx.lacking(NotReady(text, hint="check address, port and `admin` of the service in the inventory"))
+            refusal = NotReady(
+                f"{self.service} cannot be queried for the foreign keys that reference {self.table}: {reason(error)}",
+                hint="check address, port and `admin` of the service in the inventory",
+            )
+            ctx.lacking(refusal)
             return
         if why:
             raise NotReady(
