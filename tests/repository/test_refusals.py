@@ -106,6 +106,7 @@ SUCCEEDS_IN: dict[str, str] = {
 test.
 """
 _UNDO = "is the undo of another action, whose check covers both"
+_UNDO_OF_WRITE = "is the undo of another action; the service shows the right to write only in a write"
 _AFTER = "is needed only after another step of the drill, which prepares it"
 _NETWORK = "asks over the network, and an absent answer is what it measures"
 _EVERYBODY = "reads what every account of a host may read, and tells what it may not see"
@@ -115,23 +116,18 @@ UNCHECKED: dict[str, str] = {
     "host.memory": _EVERYBODY,
     "host.oom_kills": _EVERYBODY,
     "http.flow": _NETWORK,
-    "http.health": _NETWORK,
     "http.load": _NETWORK,
     "http.responds": _NETWORK,
-    "port.owner": _EVERYBODY,
     "postgres.admit": _AFTER,
     "postgres.admit_table": _AFTER,
     "postgres.clear_restore": _UNDO,
     "postgres.remove_cluster": _UNDO,
     "postgres.stop_wal": _UNDO,
-    "prometheus.alerts": _NETWORK,
-    "qdrant.put_back": _UNDO,
-    "qdrant.remove_strays": _UNDO,
+    "qdrant.put_back": _UNDO_OF_WRITE,
+    "qdrant.remove_strays": _UNDO_OF_WRITE,
     "redis.unmark": _UNDO,
-    "relay.open": _AFTER,
-    "relay.status": _NETWORK,
-    "s3.undelete": _UNDO,
-    "s3.unwrite": _UNDO,
+    "s3.undelete": _UNDO_OF_WRITE,
+    "s3.unwrite": _UNDO_OF_WRITE,
     "tcp.open": _NETWORK,
 }
 """Actions without a check before the drill, each with the reason."""

@@ -115,6 +115,10 @@ def test_a_certificate_of_ones_own_authority(site, tmp_path):
     context.load_cert_chain(tmp_path / "ca.pem", tmp_path / "key.pem")
     with served(context) as port:
         url = f"https://127.0.0.1:{port}"
+        for name in ("gone.pem", "key.pem"):
+            view = site.with_api(url, health={"path": "/status", "ca": str(tmp_path / name)}).run(STEP)
+            assert view.result.verdict is Verdict.REFUSED, view.result.reason
+            assert f"api: the CA certificates in {tmp_path / name} cannot be read: " in view.result.findings[0].measured
         view = site.with_api(url, health={"path": "/status", "ca": str(tmp_path / "ca.pem")}).run(STEP)
         assert view.result.verdict is Verdict.PASSED, view.result.reason
         view = site.with_api(url, health="/status").run(STEP)

@@ -8,10 +8,13 @@ import threading
 
 import pytest
 
+from drillbook.errors import NotReady, PlanError
 from drillbook.sdk.action import find
 from drillbook.systems.linux.actions import relay as relays
 from drillbook.systems.linux.service import Relay
+from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.redis.service import Redis
+from drillbook.systems.units.service import Process
 from tests.ports import free_port
 from tests.systems.refusals import refused_until
 from tests.waiting import lasts
@@ -112,3 +115,42 @@ def test_a_delay_that_could_not_be_seen(path, by, seconds, said):
     path.slow(seconds)
     actions = [find("relay.delay").model_validate({"service": "path", "by": one}) for one in (by, "400ms")]
     refused_until(lambda: actions[0].ready(path.ctx), said, lambda: actions.pop(0))
+
+
+@pytest.mark.parametrize("name", ["relay.status", "relay.open"])
+def test_a_control_file_that_cannot_be_read(path, name):
+    path.controlled_by(path.control.parent)
+    action = find(name).model_validate({"service": "path"})
+    with pytest.raises(Exception, match="directory"):
+        action.run(path.ctx)
+    said = "the control file .* of the relay path cannot be read: "
+    refused_until(lambda: action.ready(path.ctx), said, lambda: path.controlled_by(path.control))
+    action.run(path.ctx)
+
+
+@pytest.mark.parametrize("name", ["relay.status", "relay.open"])
+def test_a_service_that_cannot_be_asked_for_an_answer(path, name):
+    action, behind = find(name).model_validate({"service": "path"}), path.ground.services["behind"]
+    path.ground.services["behind"] = Process(name="behind", host="here")
+    for ask in (action.run, action.ready):
+        with pytest.raises(PlanError, match="a test through the relay could not show a fault"):
+            ask(path.ctx)
+    find("relay.status").model_validate({"service": "path", "exchange": False}).ready(path.ctx)
+    path.ground.services["behind"] = behind
+    action.ready(path.ctx)
+    action.run(path.ctx)
+
+
+def test_a_port_that_the_service_does_not_name(ground):
+    ground.services["app"] = Process(name="app", host="here")
+    action = find("port.owner").model_validate({"service": "app"})
+    with pytest.raises(NotReady, match="the service 'app' names no `port`"):
+        action.run(ground.ctx())
+
+    def name_it():
+        ground.services["app"] = Redis(name="app", host="here", port=free_port())
+
+    refused_until(lambda: action.ready(ground.ctx()), "the service 'app' names no `port`", name_it)
+    assert action.run(ground.ctx())["listening"] is False
+    ground.services["app"] = Mariadb(name="app", host="here", address="/run/app.sock")
+    action.ready(ground.ctx())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.errors import NotReady
+from drillbook.errors import DrillbookError, NotReady
 from drillbook.inventory import inventory
 from drillbook.judge.result import Verdict
 from drillbook.report.wording import state_of
@@ -159,6 +159,7 @@ def test_an_alert_that_is_about_to_clear_is_waited_for(bench, watch, monkeypatch
     ("name", "fields"),
     [
         ("prometheus.query", {"query": "up"}),
+        ("prometheus.alerts", {}),
         ("prometheus.alert_fires", {"alert": "FileThere", "labels": {"file": "none"}, "within": "9s"}),
         ("alertmanager.received", {"alert": "NoSuchAlert", "within": "9s"}),
     ],
@@ -173,6 +174,21 @@ def test_a_server_that_does_not_answer_is_told_before(ground, watch, name, field
 
     at(f"http://127.0.0.1:{free_ports(1)[0]}")
     refused_until(lambda: action.ready(ground.ctx()), "does not answer: .*refused", lambda: at(url))
+
+
+def test_a_url_that_is_not_of_prometheus_is_told_before(ground, watch):
+    action = find("prometheus.alerts").model_validate({"service": "it"})
+
+    def at(place):
+        ground.services["it"] = Prometheus(name="it", host="here", url=place)
+
+    at(watch.alertmanager)
+    with pytest.raises(DrillbookError, match="it answered /api/v1/alerts with status"):
+        action.run(ground.ctx())
+    refused_until(
+        lambda: action.ready(ground.ctx()), "it answered /api/v1/alerts with status 4", lambda: at(watch.prometheus)
+    )
+    action.run(ground.ctx())
 
 
 def test_without_a_prometheus_the_drill_is_refused(tmp_path, watch):

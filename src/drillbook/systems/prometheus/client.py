@@ -24,6 +24,8 @@ HINT = (
 )
 LIMIT = 32 << 20
 """Largest size of an answer, in bytes. Without this limit a query could exhaust the controller's memory."""
+_WRONG_QUERY = (400, 422)
+"""Statuses with which Prometheus refuses a query (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
 
 Parameters = Sequence[tuple[str, str]]
 
@@ -85,7 +87,10 @@ class Api:
             said = found.get("error") if isinstance(found, dict) else None
             raise CouldNotVerify(
                 f"{self.service.name} answered {path} with status {answer.status}: "
-                f"{excerpt(str(said), limit=400) if said else excerpt(answer.body, limit=200)}"
+                f"{excerpt(str(said), limit=400) if said else excerpt(answer.body, limit=200)}",
+                hint="correct the query"
+                if answer.status in _WRONG_QUERY
+                else f"check {self.service.setting('url')} and {self.service.setting('token')}",
             )
         if self.service.kind == "alertmanager":
             return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from statistics import median
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.health import HealthRequest
@@ -132,6 +133,22 @@ class Health(Read):
         if request.contains.encode() not in answer.body:
             raise _without(url, request.contains, _healthy(request), {**facts, "body": facts_of(answer)["body"]})
         return facts
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the CA certificates of the service's field `health` can be read."""
+        if not (self.known("service") and self.known("url")):
+            return
+        request, url = self._request(ctx)
+        try:
+            if request.ca and url.startswith("https:"):
+                ssl.create_default_context(cafile=request.ca)
+        except OSError as error:
+            ctx.lacking(
+                NotReady(
+                    f"{self.service}: the CA certificates in {request.ca} cannot be read: {error}",
+                    hint="correct `health.ca` of the service in the inventory; the file is on the controller",
+                )
+            )
 
     def _request(self, ctx: Context) -> tuple[HealthRequest, str]:
         """Return the health request, and the URL to which it is sent."""

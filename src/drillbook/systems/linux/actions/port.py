@@ -276,6 +276,11 @@ class Owner(Read):
             raise ValueError("set `port` or `service`")
         return self
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the port or the Unix socket is known."""
+        if self.known("port") and self.known("service") and not self._socket(ctx):
+            _port(ctx, self.port, self.service)
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``port``, ``at``, ``listening``, ``owners`` (each as ``pid user command``), ``hidden``.
 

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
+from drillbook.errors import CouldNotVerify, HostError, NotReady, PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Read, Undo, Write
 from drillbook.sdk.host import printable
@@ -287,6 +287,11 @@ class Open(Write):
             ctx.run("sh", "-c", _OPEN, "sh", relay.control, ctx.run_id, "").check()
         return {"control": relay.control, "was": " ".join(was), "seconds": round(opened(ctx, relay), 6)}
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the control file may be read, and that the service behind the relay can be asked for an answer."""
+        _greeting(ctx, relay := ctx.service(self.service, Relay))
+        _need_control(ctx, relay)
+
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing, because the path should stay open."""
         return Undo.nothing("an open path is the wanted state")
@@ -322,3 +327,23 @@ class Status(Read):
             said += f"an exchange {how}" if self.exchange else "no exchange was tried"
             raise _not_open(relay, said, facts)
         return facts
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the control file may be read, and that the service behind the relay can be asked for an answer."""
+        relay = ctx.service(self.service, Relay)
+        if self.if_known("exchange"):
+            _greeting(ctx, relay)
+        _need_control(ctx, relay)
+
+
+def _need_control(ctx: Context, relay: Relay) -> None:
+    """Raise NotReady when the control file of a relay exists, but may not be read."""
+    try:
+        in_force(ctx, relay)
+    except (HostError, OSError) as error:
+        ctx.lacking(
+            NotReady(
+                f"{ctx.host.name}: the control file {relay.control} of the relay {relay.name} cannot be read: {error}",
+                hint="check `control` of the relay in the inventory, and the rights on its folder",
+            )
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -38,10 +39,10 @@ def _api(ctx: Context, service: str) -> Api:
     return Api(ctx.service(service, Prometheus), ctx.deadline)
 
 
-def _askable(ctx: Context, service: str, query: str) -> None:
-    """Run the query once as a test. Raises NotReady when the server does not answer, or the query is invalid."""
+def _askable(ask: Callable[[], object]) -> None:
+    """Call ``ask`` once as a test. Raises NotReady when the server does not answer, or when its answer is an error."""
     try:
-        series.instant(_api(ctx, service), query)
+        ask()
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from None
 
@@ -58,7 +59,7 @@ class _Asking(Read):
     def ready(self, ctx: Context) -> None:
         """Check that the server answers the query."""
         if self.known("query"):
-            _askable(ctx, self.service, self.query)
+            _askable(lambda: series.instant(_api(ctx, self.service), self.query))
 
 
 class Query(_Asking):
@@ -123,10 +124,17 @@ class Alerts(Read):
         """Facts: ``firing`` and ``pending`` (names of the alerts in each state), ``count`` (number of alerts), ``alerts``
         (``alert``, ``state``, ``labels``, ``since`` and ``value`` of each of the first 200).
         """
-        found = list(series.mappings(_api(ctx, self.service).get("/api/v1/alerts"), "alerts"))
+        found = self._active(ctx)
         told = [one for one in map(_told, found) if self.labels.items() <= one["labels"].items()]
         names = {state: sorted({one["alert"] for one in told if one["state"] == state}) for state in ("firing", "pending")}
         return {**names, "count": len(told), "alerts": told[:MOST_ALERTS]}
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the server lists its alerts."""
+        _askable(lambda: self._active(ctx))
+
+    def _active(self, ctx: Context) -> list[dict[str, Any]]:
+        return list(series.mappings(_api(ctx, self.service).get("/api/v1/alerts"), "alerts"))
 
 
 def _told(one: dict[str, Any]) -> Facts:
