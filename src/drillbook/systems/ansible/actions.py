@@ -134,7 +134,7 @@ class Playbook(Free, Write):
             )
         facts: Facts = {"effect": str(self.effect), "exit": output.exit, "evidence": kept, **self._tasks(ctx, folder)}
         if output.exit != 0:
-            failed = "; ".join(f"{one['task']} on {one['host']}" for one in facts.get("failed", ()))
+            failed = "; ".join(f"{failure['task']} on {failure['host']}" for failure in facts.get("failed", ()))
             why = FAILURES.get(output.exit or 0, "see the output") + (f": {failed}" if failed else "")
             raise ended_wrongly(ctx, argv, output, facts, wanted=(0,), why=why)
         return facts
@@ -152,7 +152,7 @@ class Playbook(Free, Write):
             return {"tasks": None, "unread": error.message}
 
     def _argv(self, folder: str) -> tuple[str, ...]:
-        options: list[str] = [word for one in self.inventory for word in ("--inventory", one)]
+        options: list[str] = [word for source in self.inventory for word in ("--inventory", source)]
         options += ["--limit", self.limit] if self.limit else []
         options += [word for tag in self.tags for word in ("--tags", tag)]
         options += [word for tag in self.skip_tags for word in ("--skip-tags", tag)]

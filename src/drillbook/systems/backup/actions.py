@@ -89,10 +89,10 @@ class List(_OfSource):
         ``bytes``.
         """
         source = source_of(ctx, self.service)
-        found = source.backups(ctx)
-        best = newest(source, found)
-        facts = _listed(source, found, best)
-        problems = schedule_problems(source, found)
+        backups = source.backups(ctx)
+        best = newest(source, backups)
+        facts = _listed(source, backups, best)
+        problems = schedule_problems(source, backups)
         if problems and self.required:
             raise StepFailed(f"{source.name}: {problems[0].title}", findings=problems, facts=facts)
         return facts | {"findings": [problem.title for problem in problems]}
@@ -137,13 +137,13 @@ class Check(_OfSource, VerifiesSource):
         no or unknown, with the reason. Other facts depend on the backup tool.
         """
         source = self._source(ctx)
-        found = source.backups(ctx)
-        backup, _ = source.select(found)
+        backups = source.backups(ctx)
+        backup, _ = source.select(backups)
         checked, place = source.check(ctx, backup), separation(ctx, source)
         facts = {
             "backup": backup.as_facts(),
             "age_s": _age(source, backup),
-            "count": len(found),
+            "count": len(backups),
             "covered": list(checked.covered),
             "not_covered": list(checked.not_covered),
             "apart": str(place),
@@ -151,7 +151,7 @@ class Check(_OfSource, VerifiesSource):
         }
         problems = [
             *source.explained(backup, checked.findings),
-            *(schedule_problems(source, found) if self.at == "latest" else ()),
+            *(schedule_problems(source, backups) if self.at == "latest" else ()),
         ]
         if self.apart and not place.apart:
             wanted = "backups on another disk than the data"
@@ -380,12 +380,12 @@ def _age(source: BackupSource, backup: Backup) -> float | None:
     return round(max(0.0, age), 3)
 
 
-def _listed(source: BackupSource, found: list[Backup], best: Backup) -> Facts:
+def _listed(source: BackupSource, backups: list[Backup], best: Backup) -> Facts:
     return {
-        "count": len(found),
+        "count": len(backups),
         "newest": best.as_facts(),
         "age_s": round((datetime.now(UTC) - best.newest_moment).total_seconds(), 3) if source.tells_age else None,
         "backups": [
-            backup.as_facts() for backup in sorted(found, key=lambda backup: backup.taken_at, reverse=True)[:MOST_LISTED]
+            backup.as_facts() for backup in sorted(backups, key=lambda backup: backup.taken_at, reverse=True)[:MOST_LISTED]
         ],
     }

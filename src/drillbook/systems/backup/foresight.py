@@ -24,11 +24,11 @@ def look_for_backups(ctx: Context, source: BackupSource, *, judged: bool = False
         return
     if judged and (source.max_age is not None or source.every is not None):
         with suppress(DrillbookError, OSError):  # the list was read just before; the run reports an error
-            found = source.backups(replace(ctx, host=ctx.host_named(source.host)))
-            source.foresee(ctx, schedule_problems(source, found))
+            backups = source.backups(replace(ctx, host=ctx.host_named(source.host)))
+            source.foresee(ctx, schedule_problems(source, backups))
 
 
-def schedule_problems(source: BackupSource, found: Sequence[Backup]) -> list[Finding]:
+def schedule_problems(source: BackupSource, backups: Sequence[Backup]) -> list[Finding]:
     """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
 
     If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. Therefore the schedule is
@@ -36,8 +36,8 @@ def schedule_problems(source: BackupSource, found: Sequence[Backup]) -> list[Fin
     """
     if not source.tells_age:
         return []
-    now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in found]
-    until = [Moment(backup.until) for backup in found if backup.until]
+    now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in backups]
+    until = [Moment(backup.until) for backup in backups if backup.until]
     if not until:
         return judge(taken, now=now, max_age=source.max_age, every=source.every)
     aged = judge(until, now=now, max_age=source.max_age, every=None)

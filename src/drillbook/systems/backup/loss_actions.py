@@ -52,12 +52,12 @@ class Measure(Read):
         source of ``newest_moment``; ``moments``: for each source, its newest moment and the error.
         """
         until = parsed_moment(self.until) if self.until else datetime.now(UTC)
-        found = self._action(ctx.services.get(self.service)).run(ctx)
-        newest = parsed_moment(str(found["newest_moment"]))
+        facts = self._action(ctx.services.get(self.service)).run(ctx)
+        newest = parsed_moment(str(facts["newest_moment"]))
         if until is None or newest is None:
-            raise CouldNotVerify(f"the fact `newest_moment` of {self.service} is not a time: {found['newest_moment']}")
+            raise CouldNotVerify(f"the fact `newest_moment` of {self.service} is not a time: {facts['newest_moment']}")
         loss = (until - newest).total_seconds()
-        told = {key: found[key] for key in ("newest_moment", "basis", "error_s", "moments")}
+        told = {key: facts[key] for key in ("newest_moment", "basis", "error_s", "moments")}
         return {"loss_s": round(max(0.0, loss), 3), "until": stamp(until), "ahead_s": round(max(0.0, -loss), 3), **told}
 
     def _action(self, service: Service | None) -> Read:

@@ -55,7 +55,7 @@ def separation(ctx: Context, source: BackupSource) -> Separation:
 def _place(ctx: Context, source: BackupSource) -> tuple[str, tuple[str, ...]]:
     """Return the name of the host of the backups, and their paths on this host. The name is empty when it is unknown."""
     if kept := source.kept_in:
-        return kept[0].host, tuple(one.path for one in kept)
+        return kept[0].host, tuple(place.path for place in kept)
     at = getattr(source, "at", "")
     if not isinstance(at, str):
         return "", ()

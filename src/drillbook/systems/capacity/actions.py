@@ -73,9 +73,9 @@ def _database(ctx: Context, service: Postgres, *, exact: bool) -> Facts:
     try:
         with connected(ctx, service) as session:
             total = int(one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])
-            found = session.execute(_TABLES).fetchall()
+            sizes = session.execute(_TABLES).fetchall()
             tables: list[dict[str, Any]] = []
-            for number, (schema, table, size, estimate) in enumerate(found):
+            for number, (schema, table, size, estimate) in enumerate(sizes):
                 counted = exact and number < MOST_TABLES
                 query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
                 rows = int(one(session, query)[0]) if counted else int(estimate)
@@ -91,8 +91,8 @@ def _database(ctx: Context, service: Postgres, *, exact: bool) -> Facts:
     except (psycopg.Error, HostError) as error:
         raise CouldNotVerify(f"the size of {service.name} could not be queried: {reason(error)}") from error
     return {
-        **_sizes(total, sum(one["rows"] for one in tables), "rows"),
-        "exact": all(one["exact"] for one in tables),
+        **_sizes(total, sum(row["rows"] for row in tables), "rows"),
+        "exact": all(row["exact"] for row in tables),
         "tables": tables[:MOST_TABLES],
     }
 

@@ -163,7 +163,7 @@ class Run(Free, Fault):
         Return nothing when the step sets `cwd` or `env`. Drillbook then starts a shell, and the shell starts the command, so
         these commands are not the ones that sudo sees.
         """
-        return () if self.cwd or self.env else tuple(one for one in (self.argv, self.proof) if one)
+        return () if self.cwd or self.env else tuple(command for command in (self.argv, self.proof) if command)
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has the working directory, and the programs of the command, of its undo and of its proof."""

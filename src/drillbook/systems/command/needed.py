@@ -17,8 +17,10 @@ def programs(folder: str | None, argv: Sequence[str], *, anywhere: bool = True) 
 
     ``anywhere``: False when ``folder`` is not known yet. Programs named relative to the folder are then left out.
     """
-    found = wrappers.started(argv)
-    return tuple(_started_in(folder, one) for one in found if anywhere or one.startswith("/") or "/" not in one)
+    started = wrappers.started(argv)
+    return tuple(
+        _started_in(folder, program) for program in started if anywhere or program.startswith("/") or "/" not in program
+    )
 
 
 def _started_in(folder: str | None, program: str) -> str:

@@ -136,8 +136,8 @@ class Canary(RecordCanary):
         output = self._checked(ctx, self.read, number, (0, *self.absent), sink=said)
         if output.exit != 0:
             return set()
-        found = record_canary.numbers_in(said.text, ctx.run_id)
-        return found if number is None else found & {number}
+        numbers = record_canary.numbers_in(said.text, ctx.run_id)
+        return numbers if number is None else numbers & {number}
 
     def erase(self, ctx: Context, number: int | None) -> None:
         """Run the command `remove`. Raises CouldNotVerify when the command fails."""

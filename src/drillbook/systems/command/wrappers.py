@@ -40,12 +40,12 @@ def started(argv: Sequence[str]) -> tuple[str, ...]:
     The result ends where the next program cannot be determined, for example after an unknown option, or where `env`
     sets PATH.
     """
-    found: list[str] = []
+    programs: list[str] = []
     left = tuple(argv)
     while left:
-        found.append(left[0])
+        programs.append(left[0])
         left = _inner(left)
-    return tuple(found)
+    return tuple(programs)
 
 
 def _inner(argv: tuple[str, ...]) -> tuple[str, ...]:

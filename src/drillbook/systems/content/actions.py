@@ -80,7 +80,7 @@ class Take(Read):
         kept = ctx.evidence("content.json", record, sync=True)
         return {
             "manifest": f"{kept['file']}#sha256={kept['sha256']}",
-            "readings": {name: _size(one["content"]) for name, one in content.items()},
+            "readings": {name: _size(recorded["content"]) for name, recorded in content.items()},
             "evidence": kept,
         }
 
@@ -108,7 +108,7 @@ class Matches(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``readings`` (number of lines or values of each reading), ``differences`` (number of differences in each
         reading)."""
-        found: list[Finding] = []
+        problems: list[Finding] = []
         facts: Facts = {"readings": {}, "differences": {}}
         for name, (reading, before) in self._recorded(ctx).items():
             after = reading.read(ctx)
@@ -117,12 +117,12 @@ class Matches(Read):
             count = len(first) + sum(1 for _ in wrong)
             facts["readings"][name], facts["differences"][name] = _size(after), count
             if count:
-                found.append(_finding(name, reading, first, count))
-        if found:
+                problems.append(_finding(name, reading, first, count))
+        if problems:
             raise StepFailed(
-                f"the content of {self.service} differs from the recorded content: {', '.join(one.title for one in found)}",
+                f"the content of {self.service} differs from the recorded content: {', '.join(problem.title for problem in problems)}",
                 facts=facts,
-                findings=found,
+                findings=problems,
             )
         return facts
 
@@ -150,7 +150,10 @@ class Matches(Read):
                 f"{file} is not the recorded content of {self.service}: it belongs to {record.get('service')}"
             )
         try:
-            return {name: (Reading.model_validate(one["reading"]), one["content"]) for name, one in record["of"].items()}
+            return {
+                name: (Reading.model_validate(recorded["reading"]), recorded["content"])
+                for name, recorded in record["of"].items()
+            }
         except (ValidationError, KeyError, AttributeError) as error:
             raise CouldNotVerify(f"the recorded content {file} cannot be used: {error}") from None
 

@@ -59,7 +59,7 @@ def _unpaired(before: Sequence[str], after: Sequence[str], tolerance: float) -> 
     left: list[str] = []
     for line in sorted(before, key=_numbers):
         fitting = candidates[_skeleton(line)]
-        partner = next((one for one in fitting if _near(line, one, tolerance)), None)
+        partner = next((candidate for candidate in fitting if _near(line, candidate, tolerance)), None)
         if partner is None:
             left.append(line)
         else:
@@ -105,7 +105,7 @@ def _of_lists(before: list[Any], after: list[Any], path: str, *, ordered: bool, 
         left = sorted(after, key=_text)
         missing = []
         for item in sorted(before, key=_text):
-            partner = next((i for i, one in enumerate(left) if _same(item, one, tolerance)), None)
+            partner = next((i for i, candidate in enumerate(left) if _same(item, candidate, tolerance)), None)
             if partner is None:
                 missing.append(item)
             else:

@@ -20,16 +20,16 @@ Only = Annotated[tuple[str, ...], Field(description="Names of services in the co
 _START = 'shift; TOOL start -- "$@"'
 
 
-def _project(one: Engine, where: Place) -> Project:
-    return Project.of(one, where.container)
+def _project(connection: Engine, where: Place) -> Project:
+    return Project.of(connection, where.container)
 
 
 def _can_ask(ctx: Context, name: str, only: tuple[str, ...]) -> Project:
     """Return the project of the service ``name``. Raises NotReady when the project or a service in ``only`` is missing."""
     try:
         where = place(ctx, name)
-        with engine(ctx, where) as one:
-            project = _project(one, where)
+        with engine(ctx, where) as connection:
+            project = _project(connection, where)
             project.chosen(only)
             return project
     except (CouldNotVerify, StepFailed) as error:
@@ -55,8 +55,8 @@ class Ps(Read):
         Fails when a service is down or unhealthy.
         """
         where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            project = _project(one, where)
+        with engine(ctx, where) as connection:
+            project = _project(connection, where)
             wanted = project.chosen(self.only)
         states = {name: state for name, state in project.states().items() if name in wanted}
         facts: Facts = {"project": project.name, "services": states}
@@ -66,7 +66,7 @@ class Ps(Read):
             if state["state"] != "running" or state["health"] == "unhealthy"
         ]
         if wrong:
-            said = ", ".join(f"{one.title.rpartition(': ')[2]} is {one.measured}" for one in wrong)
+            said = ", ".join(f"{problem.title.rpartition(': ')[2]} is {problem.measured}" for problem in wrong)
             raise StepFailed(f"{project.name}: {said}", facts=facts, findings=wrong)
         return facts
 
@@ -96,8 +96,8 @@ class Up(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``project``, ``started`` (names of the services that did not run before, in the order of their start)."""
         where, started = place(ctx, self.service), []
-        with engine(ctx, where) as one:
-            project = _project(one, where)
+        with engine(ctx, where) as connection:
+            project = _project(connection, where)
             for name in project.chosen(self.only):
                 container = project.containers[name]
                 if status_of(container) == "paused":
@@ -147,8 +147,8 @@ class Restart(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``project``, ``restarted`` (names of services, in order)."""
         where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            project = _project(one, where)
+        with engine(ctx, where) as connection:
+            project = _project(connection, where)
             names = project.chosen(self.only)
             for name in names:
                 ctx.deadline.check()
@@ -173,7 +173,7 @@ class Stop(Fault):
     def ready(self, ctx: Context) -> None:
         """Check that all chosen services run, and can be started again after a stop."""
         project = _can_ask(ctx, self.service, self.only)
-        if why := [one for name in project.chosen(self.only) if (one := passing(project.containers[name]))]:
+        if why := [reason for name in project.chosen(self.only) if (reason := passing(project.containers[name]))]:
             raise NotReady(
                 f"{project.name}: {why[0]}",
                 hint="set `only` to services whose containers are not removed when they stop",
@@ -187,8 +187,8 @@ class Stop(Fault):
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``project``, ``stopped`` (names of services, in order)."""
         where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            project = _project(one, where)
+        with engine(ctx, where) as connection:
+            project = _project(connection, where)
             names = list(reversed(_running(project, self.only)))
             for name in names:
                 ctx.deadline.check()
@@ -198,8 +198,8 @@ class Stop(Fault):
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that starts the services which ran before the fault."""
         where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            project = _project(one, where)
+        with engine(ctx, where) as connection:
+            project = _project(connection, where)
         names = _running(project, self.only)
         if not names:
             raise NotReady(

@@ -66,7 +66,7 @@ class Endpoint:
         words = [word for alias in self.aliases for word in ("--alias", alias)]
         words += ["--ip", self.address] if self.address else []
         words += ["--ip6", self.address6] if self.address6 else []
-        words += [word for one in self.link_local for word in ("--link-local-ip", one)]
+        words += [word for ip in self.link_local for word in ("--link-local-ip", ip)]
         words += [word for link in self.links for word in ("--link", link)]
         words += [word for key, value in self.options.items() for word in ("--driver-opt", f"{key}={value}")]
         return tuple(words)

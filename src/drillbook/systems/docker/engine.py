@@ -185,8 +185,8 @@ def container_of(ctx: Context, name: str) -> Iterator[Any]:
     during the ``with`` block. Raises NotReady when the service is not a container, CouldNotVerify when the container
     does not exist or the engine does not answer in time, and StepFailed when the engine refuses a request."""
     where = place(ctx, name)
-    with engine(ctx, where) as one:
-        yield one.container(where.container)
+    with engine(ctx, where) as connection:
+        yield connection.container(where.container)
 
 
 def _client(host: Host, url: str, deadline: Deadline) -> Any:

@@ -30,18 +30,18 @@ class Project:
                 f"{engine.where}: {container!r} was not created by Docker Compose",
                 hint=("use `docker.*` for a single container"),
             )
-        found = engine.client.containers.list(all=True, filters={"label": f"{PROJECT}={name}"})
+        listed = engine.client.containers.list(all=True, filters={"label": f"{PROJECT}={name}"})
         containers: dict[str, Any] = {}
-        for one in found:
-            if one.labels.get(ONE_OFF, "").lower() == "true":
+        for candidate in listed:
+            if candidate.labels.get(ONE_OFF, "").lower() == "true":
                 continue
-            service = one.labels.get(OF_PROJECT, one.name)
+            service = candidate.labels.get(OF_PROJECT, candidate.name)
             if service in containers:
                 raise CouldNotVerify(
                     f"{engine.where}: the service {service!r} of {name} has more than one container",
                     hint=("scale the service to one container for the drill, or use `docker.*` for each of its containers"),
                 )
-            containers[service] = one
+            containers[service] = candidate
         return cls(name, containers)
 
     def chosen(self, only: Collection[str]) -> list[str]:
@@ -68,7 +68,7 @@ class Project:
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return state, health and exit status of every service."""
-        return {name: told(one) for name, one in sorted(self.containers.items())}
+        return {name: told(container) for name, container in sorted(self.containers.items())}
 
 
 def told(container: Any) -> dict[str, Any]:

@@ -25,8 +25,8 @@ def put_back(ctx: Context, where: Place, script: str, words: Argv, otherwise: Un
     If it does not, return ``otherwise``: an undo that runs an action, so it needs the controller. In ``script``, the word
     TOOL is replaced by the command ``docker``. The arguments of ``script`` are the container's name and ``words``.
     """
-    with engine(ctx, where) as found:
-        number = found.container(where.container).id
+    with engine(ctx, where) as connection:
+        number = connection.container(where.container).id
     seen = ctx.run(*tool(ctx), "inspect", "--type", "container", "--format", "{{.Id}}", "--", where.container)
     if not seen.ok or seen.text.strip() != number:
         return otherwise

@@ -167,10 +167,10 @@ class Volume:
         """
         where = place(ctx, service)
         try:
-            with engine(ctx, where) as one:
-                container = one.container(where.container)
+            with engine(ctx, where) as connection:
+                container = connection.container(where.container)
                 name = _named(container, wanted)
-                every = one.client.containers.list(filters={"volume": name})
+                every = connection.client.containers.list(filters={"volume": name})
                 users = tuple(sorted(each.name for each in every if status_of(each) == "running"))
                 unfit = tuple(sorted(why for each in every if (why := _unfit(each))))
         except (CouldNotVerify, StepFailed) as error:
@@ -305,7 +305,7 @@ class Volume:
 
 
 def _named(container: Any, wanted: str) -> str:
-    mounts = [one for one in container.attrs.get("Mounts") or [] if one.get("Type") == "volume"]
+    mounts = [mounted for mounted in container.attrs.get("Mounts") or [] if mounted.get("Type") == "volume"]
     project = container.labels.get(PROJECT, "")
     for mount in mounts:
         if wanted in (mount["Name"], mount["Destination"]) or mount["Name"] == f"{project}_{wanted}":

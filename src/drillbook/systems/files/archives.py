@@ -149,8 +149,8 @@ def identity(ctx: Context, path: str = ANY) -> Identity:
 def archived(ctx: Context, manifest: Manifest, origin: Reference) -> Identity:
     """Return the identity of the archived files. ``origin``: location of the archive to which ``manifest`` belongs."""
     known = {"at": host_place(manifest.host, ctx.hosts), "machine": manifest.machine, "path": manifest.path}
-    found = Identity(kind="files", of={key: value for key, value in known.items() if value})
-    return found.saved(manifest.digest_at(origin))
+    files = Identity(kind="files", of={key: value for key, value in known.items() if value})
+    return files.saved(manifest.digest_at(origin))
 
 
 def survey(ctx: Context, path: str, prefix: tuple[str, ...] = (), *, changes: bool = False) -> Found:
@@ -167,7 +167,7 @@ def survey(ctx: Context, path: str, prefix: tuple[str, ...] = (), *, changes: bo
             + "; ".join(answer["problems"][:3]),
             hint="run as a user with read permission for the whole folder",
         )
-    entries = {name: Entry.model_validate(one) for name, one in answer["entries"].items()}
+    entries = {name: Entry.model_validate(fields) for name, fields in answer["entries"].items()}
     return Found(None if answer["missing"] else entries, answer["sockets"], answer.get("changed", {}))
 
 
@@ -281,27 +281,34 @@ _PROPERTIES = (
 )
 
 
-def differences(path: str, wanted: Mapping[str, Entry], found: Mapping[str, Entry], *, unexpected: bool) -> list[Finding]:
-    """Return a finding for each difference between two lists of entries. ``wanted``: expected entries. ``found``:
+def differences(path: str, wanted: Mapping[str, Entry], existing: Mapping[str, Entry], *, unexpected: bool) -> list[Finding]:
+    """Return a finding for each difference between two lists of entries. ``wanted``: expected entries. ``existing``:
     existing entries. The title of each finding contains ``path``.
     """
     wrong = []
     for name, entry in sorted(wanted.items()):
         title = path if name == "." else f"{path}/{name}"
-        other = found.get(name)
+        other = existing.get(name)
         if other is None:
             wrong.append(finding("file-missing", title=title, wanted=entry.type, measured="not there"))
             continue
-        for one in _PROPERTIES:
+        for property_ in _PROPERTIES:
             if (
-                one.applies(entry)
-                and (other.type == entry.type or one.code == "file-mode")
-                and (one.value(entry) != one.value(other))
+                property_.applies(entry)
+                and (other.type == entry.type or property_.code == "file-mode")
+                and (property_.value(entry) != property_.value(other))
             ):
-                wrong.append(finding(one.code, title=title, wanted=one.value(entry)[:400], measured=one.value(other)[:400]))
+                wrong.append(
+                    finding(
+                        property_.code,
+                        title=title,
+                        wanted=property_.value(entry)[:400],
+                        measured=property_.value(other)[:400],
+                    )
+                )
     if unexpected:
         wrong += [
-            finding("file-unexpected", title=f"{path}/{name}", wanted="nothing", measured=found[name].type)
-            for name in sorted(found.keys() - wanted.keys())
+            finding("file-unexpected", title=f"{path}/{name}", wanted="nothing", measured=existing[name].type)
+            for name in sorted(existing.keys() - wanted.keys())
         ]
     return wrong

@@ -140,12 +140,12 @@ class FolderInPlace(InPlace):
     def _refused(self, backup: Backup, *, empty: bool) -> StepFailed:
         host = self.ctx.host.name
         if empty:
-            found = finding("backup-empty", title=backup.id, wanted="at least one file", measured="no file", host=host)
-            return StepFailed(f"{host}: {backup.id} contains no file", findings=[found])
-        found = finding(
+            problem = finding("backup-empty", title=backup.id, wanted="at least one file", measured="no file", host=host)
+            return StepFailed(f"{host}: {backup.id} contains no file", findings=[problem])
+        problem = finding(
             "restore-target", title=self.path, wanted="a missing or an empty folder", measured="something", host=host
         )
-        return StepFailed(f"{host}: {self.path} is not empty; nothing was overwritten", findings=[found])
+        return StepFailed(f"{host}: {self.path} is not empty; nothing was overwritten", findings=[problem])
 
     def undo(self) -> Undo:
         """Return an undo that removes an unfinished restore next to the folder. A finished restore stays."""

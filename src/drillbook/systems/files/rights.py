@@ -41,16 +41,16 @@ def need_place(ctx: Context, path: str) -> None:
 def need_deletable(ctx: Context, path: str) -> None:
     """Raise NotReady unless the user may delete everything in ``path``, and can restore the owners of all files."""
     need_place(ctx, path)
-    if found := _first(ctx, _DELETE, path):
-        raise _refused(ctx, f"{found} cannot be written")
-    if found := _first(ctx, _OWN, path):
-        raise _refused(ctx, f"{found} belongs to another user, and only root can set this owner again")
+    if unwritable := _first(ctx, _DELETE, path):
+        raise _refused(ctx, f"{unwritable} cannot be written")
+    if foreign := _first(ctx, _OWN, path):
+        raise _refused(ctx, f"{foreign} belongs to another user, and only root can set this owner again")
 
 
 def need_readable(ctx: Context, path: str) -> None:
     """Raise NotReady unless the user may read everything in ``path``."""
-    if found := _first(ctx, _READ, path):
-        raise _refused(ctx, f"{found} cannot be read")
+    if unreadable := _first(ctx, _READ, path):
+        raise _refused(ctx, f"{unreadable} cannot be read")
 
 
 def need_writable(ctx: Context, path: str) -> None:

@@ -78,33 +78,33 @@ class Survey:
 
     def entry(self, path: bytes, name: str) -> None:
         """Examine the file or folder ``path`` itself, but nothing below it."""
-        found = os.lstat(path)
-        kind = KINDS[stat.S_IFMT(found.st_mode)]
+        status = os.lstat(path)
+        kind = KINDS[stat.S_IFMT(status.st_mode)]
         if kind == "socket":
             self.sockets.append(name)
             return
         entry: dict[str, Any] = {
             "type": kind,
-            "mode": f"{stat.S_IMODE(found.st_mode):04o}",
-            "uid": found.st_uid,
-            "gid": found.st_gid,
-            "mtime": int(found.st_mtime),
+            "mode": f"{stat.S_IMODE(status.st_mode):04o}",
+            "uid": status.st_uid,
+            "gid": status.st_gid,
+            "mtime": int(status.st_mtime),
             "xattrs": attributes(path),
         }
         if kind == "link":
             entry["target"] = shown(os.readlink(path))  # noqa: PTH115  a path of bytes, which pathlib does not support
         elif kind == "device":
-            entry["target"] = f"{stat.S_IFMT(found.st_mode):o} {found.st_rdev}"
+            entry["target"] = f"{stat.S_IFMT(status.st_mode):o} {status.st_rdev}"
         elif kind == "file":
-            if found.st_size > SMALL:
+            if status.st_size > SMALL:
                 self.reading.append((name, self.pool.submit(content, path)))
             else:
                 entry["size"], entry["sha256"] = content(path)
-        if kind != "folder" and found.st_nlink > 1:
-            first = self.first.setdefault((found.st_dev, found.st_ino), name)
+        if kind != "folder" and status.st_nlink > 1:
+            first = self.first.setdefault((status.st_dev, status.st_ino), name)
             entry["same_as"] = first if first != name else None
         self.entries[name] = entry
-        self.changed[name] = found.st_ctime
+        self.changed[name] = status.st_ctime
 
 
 def attributes(path: bytes) -> dict[str, str]:

@@ -104,17 +104,17 @@ def slowest(requests: Iterable[Request]) -> dict[str, Any]:
     """Return facts: the slowest single requests, statistics of all requests, and statistics of each endpoint, with the
     highest p95 first.
     """
-    found = list(requests)
+    listed = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
-    for request in found:
+    for request in listed:
         by_endpoint[request.endpoint].append(request)
     rows = sorted(
         ({"endpoint": name, **_figures(those)} for name, those in by_endpoint.items()),
         key=lambda row: (-row["p95_s"], row["endpoint"]),
     )
-    worst = sorted(found, key=lambda request: -request.seconds)[:MOST_REQUESTS]
+    worst = sorted(listed, key=lambda request: -request.seconds)[:MOST_REQUESTS]
     return {
-        **_figures(found),
+        **_figures(listed),
         "slowest": rows[0]["endpoint"] if rows else None,
         "endpoints": rows[:MOST_ENDPOINTS],
         "endpoints_count": len(rows),
@@ -142,13 +142,13 @@ def errors(requests: Iterable[Request]) -> dict[str, Any]:
 
     The endpoint with most failures is first.
     """
-    found = list(requests)
+    listed = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
-    for request in found:
+    for request in listed:
         by_endpoint[request.endpoint].append(request)
     rows = [{"endpoint": name, **_failures(those)} for name, those in by_endpoint.items()]
     failing = sorted((row for row in rows if row["server_errors"]), key=lambda row: (-row["server_errors"], row["endpoint"]))
-    return {**_failures(found), "endpoints": failing[:MOST_ENDPOINTS], "endpoints_count": len(failing)}
+    return {**_failures(listed), "endpoints": failing[:MOST_ENDPOINTS], "endpoints_count": len(failing)}
 
 
 def _failures(requests: Sequence[Request]) -> dict[str, Any]:

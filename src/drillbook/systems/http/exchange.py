@@ -138,10 +138,10 @@ def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:
     except (ValueError, RecursionError):
         said = excerpt(answer.body, limit=SHOWN)
         raise Unexpected("an answer in JSON", "the answer is not JSON", body=said) from None
-    found = {}
+    value_by_name = {}
     for name, path in step.save.items():
         try:
-            found[name] = placeholders.follow(data, path)
+            value_by_name[name] = placeholders.follow(data, path)
         except LookupError as error:
             raise Unexpected(f"a value at {path}", f"the answer has no single value at {path}: {error.args[0]}") from None
-    return found
+    return value_by_name

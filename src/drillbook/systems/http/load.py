@@ -97,11 +97,11 @@ def summary(samples: Sequence[Sample]) -> dict[str, Any]:
     return facts | {"max_s": _rounded(max(good, default=None)), "late_s": _rounded(late[-1] if late else None)}
 
 
-def _estimate(name: str, found: Any) -> dict[str, float | None]:
+def _estimate(name: str, estimate: Any) -> dict[str, float | None]:
     return {
-        name: _rounded(found and found.value),
-        f"{name}_low": _rounded(found and found.low),
-        f"{name}_high": _rounded(found and found.high),
+        name: _rounded(estimate and estimate.value),
+        f"{name}_low": _rounded(estimate and estimate.low),
+        f"{name}_high": _rounded(estimate and estimate.high),
     }
 
 

@@ -106,23 +106,23 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
     """Return the requests of the last ``last`` seconds, and facts about the part of the log in which they were found."""
     now, zone = _clock(ctx)
     text = _text(ctx, service, MOST_BYTES)
-    lines, found = _newest(text.splitlines(), zone, now - last)
-    if lines and not found:
+    lines, requests = _newest(text.splitlines(), zone, now - last)
+    if lines and not requests:
         raise CouldNotVerify(
             f"{ctx.host.name}: none of the last {len(lines)} lines of the access log of {service.name!r} contains a "
             f"request with its duration; the last line: {printable(lines[-1], limit=200)}",
             hint=_FORMATS,
         )
-    of_late = [request for request in found if now - last <= request.at <= now + AHEAD_S]
-    if not of_late and (hours := _astray(found, now, last)):
+    of_late = [request for request in requests if now - last <= request.at <= now + AHEAD_S]
+    if not of_late and (hours := _astray(requests, now, last)):
         raise CouldNotVerify(
             f"{ctx.host.name}: the times in the access log of {service.name!r} have no time zone, and the newest differs "
             f"by {hours:+g} h from the host's clock: they seem to be in another time zone",
             hint="configure the service to log times with their zone, such as 2026-01-31T12:00:00+00:00, or "
             "in the host's zone",
         )
-    whole = len(text) < MOST_BYTES * 0.9 or min(request.at for request in found) < now - last
-    return of_late, {"last_s": last, "complete": whole, "other_lines": len(lines) - len(found)}
+    whole = len(text) < MOST_BYTES * 0.9 or min(request.at for request in requests) < now - last
+    return of_late, {"last_s": last, "complete": whole, "other_lines": len(lines) - len(requests)}
 
 
 def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[list[str], list[accesslog.Request]]:
@@ -130,25 +130,25 @@ def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[li
 
     Reading backwards ends after ``OLDER`` consecutive requests that came before the time ``since``.
     """
-    found: list[accesslog.Request] = []
+    requests: list[accesslog.Request] = []
     older = 0
     for count, line in enumerate(reversed(lines), 1):
-        if one := accesslog.read(line, zone):
-            found.append(one)
-            older = older + 1 if one.at < since else 0
+        if request := accesslog.read(line, zone):
+            requests.append(request)
+            older = older + 1 if request.at < since else 0
         if older >= OLDER:
-            return lines[-count:], found[::-1]
-    return lines, found[::-1]
+            return lines[-count:], requests[::-1]
+    return lines, requests[::-1]
 
 
-def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
+def _astray(requests: list[accesslog.Request], now: float, last: float) -> float:
     """Return the number of hours by which the time zone of the log seems to differ from the host's time zone.
 
     Returns 0 when the two time zones seem to be equal.
     """
-    if not found or any(request.zoned for request in found):
+    if not requests or any(request.zoned for request in requests):
         return 0.0
-    away = max(request.at for request in found) - now
+    away = max(request.at for request in requests) - now
     quarters = round(away / ZONES_S)
     near = -min(last, FRESH_S) <= away - quarters * ZONES_S <= 1.0
     return quarters * ZONES_S / 3600 if near and abs(away) <= FARTHEST_S else 0.0

@@ -70,13 +70,13 @@ class Confirm(Read):
         by = f"assumed by {ASSUME}, {_person()}" if assumed else _person()
         facts: Facts = {"answer": answer, "by": by, "assumed": assumed is not None, "seconds": 0.0 if assumed else waited}
         if assumed:
-            found = finding(
+            problem = finding(
                 "assumed-answer",
                 title=printable(self.prompt, limit=80),
                 wanted="a person's answer",
                 measured=f"{assumed}, {by}",
             )
-            facts["findings"] = [found.model_dump(mode="json")]
+            facts["findings"] = [problem.model_dump(mode="json")]
         if answer == "abort":
             ctx.deadline.cancel.set()
             raise Cancelled(f"{by} answered `abort` to the question: {printable(self.prompt, limit=200)}")

@@ -107,8 +107,8 @@ class Client:
 
     def rows(self, sql: str, database: str = "") -> list[Row]:
         """Run one statement and return its rows. Raises the errors of ``results``."""
-        found = self.results(sql, database)
-        return [dict(row) for row in found[-1].rows] if found else []
+        answers = self.results(sql, database)
+        return [dict(row) for row in answers[-1].rows] if answers else []
 
     def _run(self, sql: str, database: str, *arguments: str) -> tuple[list[Result], str]:
         sink = Answer(f"{self.service.name}: the answer of the server")
@@ -175,10 +175,10 @@ def parsed(xml: str) -> list[Result]:
     """Parse the XML output of the client into results. The client escapes ``<`` and ``>`` in values, so no value can look
     like a tag.
     """
-    found = re.findall(r'<resultset statement="([^"]*)"[^>]*>(.*?)</resultset>', xml, re.DOTALL)
+    matches = re.findall(r'<resultset statement="([^"]*)"[^>]*>(.*?)</resultset>', xml, re.DOTALL)
     return [
         Result(html.unescape(statement), [_fields(row) for row in re.findall(r"<row>(.*?)</row>", rows, re.DOTALL)])
-        for statement, rows in found
+        for statement, rows in matches
     ]
 
 

@@ -89,7 +89,7 @@ def _is_table(name: str) -> bool:
 
 
 def _line(first: str, second: str) -> tuple[str, str]:
-    for one, other in zip_longest(first.splitlines(), second.splitlines(), fillvalue=""):
-        if one != other:
-            return one.strip()[:SHOWN] or "no further line", other.strip()[:SHOWN] or "no further line"
+    for line, other in zip_longest(first.splitlines(), second.splitlines(), fillvalue=""):
+        if line != other:
+            return line.strip()[:SHOWN] or "no further line", other.strip()[:SHOWN] or "no further line"
     return "the definition in the manifest", "another one"

@@ -162,19 +162,19 @@ def _digests(client: Client, tables: Sequence[dict[str, str]]) -> dict[str, Tabl
     asked = [row for row in tables if row["kind"] != "VIEW"]
     statements = [_digest(number, row, columns.get((row["s"], row["t"]), [])) for number, row in enumerate(asked)]
     results, errors = client.forced(SESSION + ";\n".join(statements))
-    found = {int(fields["number"] or 0): fields for result in results for fields in map(dict, result.rows)}
+    fields_by_number = {int(fields["number"] or 0): fields for result in results for fields in map(dict, result.rows)}
     content = {key(client.service, row): Table(kind="VIEW") for row in tables if row["kind"] == "VIEW"}
     for number, row in enumerate(asked):
-        content[key(client.service, row)] = _table(row, found.get(number), errors)
+        content[key(client.service, row)] = _table(row, fields_by_number.get(number), errors)
     return content
 
 
 def _digest(number: int, row: dict[str, str], columns: Sequence[tuple[str, str]], where: str = "TRUE") -> str:
     values = ", ".join(_value(column, kind) for column, kind in columns) or "''"
-    one = f"CAST(CONV(LEFT(MD5(CONCAT_WS(',', {values})), 16), 16, 10) AS UNSIGNED)"
+    digest = f"CAST(CONV(LEFT(MD5(CONCAT_WS(',', {values})), 16), 16, 10) AS UNSIGNED)"
     return (
         f"SELECT {number} AS number, COUNT(*) AS n, COUNT(h) AS hashed, COALESCE(SUM(h), 0) AS total "  # noqa: S608  quoted
-        f"FROM (SELECT {one} AS h FROM {full_name(row)} WHERE {where}) AS hashes"
+        f"FROM (SELECT {digest} AS h FROM {full_name(row)} WHERE {where}) AS hashes"
     )
 
 
@@ -214,9 +214,12 @@ def _definitions(client: Client, rows: Sequence[Any]) -> Iterator[tuple[str, str
     """
     statements = [f"SHOW CREATE {_kind(row)} {full_name(row)}" for row in rows]
     results, _ = client.forced("SET SESSION time_zone = '+00:00';\n" + ";\n".join(statements), client.service.database)
-    found = {result.statement: result.rows[0] for result in results if result.rows}
+    row_by_statement = {result.statement: result.rows[0] for result in results if result.rows}
     for row, statement in zip(rows, statements, strict=True):
-        yield f"{_kind(row).lower()} {key(client.service, row)}", _normal(client.service, found.get(statement, []))
+        yield (
+            f"{_kind(row).lower()} {key(client.service, row)}",
+            _normal(client.service, row_by_statement.get(statement, [])),
+        )
 
 
 def _kind(row: Any) -> str:

@@ -151,26 +151,26 @@ def number(fields: Mapping[str, str], key: str) -> int:
 
 def parsed(text: str) -> list[CopiedFiles]:
     """Parse the output of the script ``LIST``. The result has one backup for each folder that contains files of a backup."""
-    found: list[CopiedFiles] = []
+    backups: list[CopiedFiles] = []
     for line in text.splitlines():
         if match := re.fullmatch(r"backup (\d+) (\d+) (.*)", line):
-            found.append(CopiedFiles(match[3].removeprefix("./"), int(match[1]), float(match[2])))
-        elif found and (match := re.fullmatch(r"ended (\d+)", line)):
-            found[-1].ended = float(match[1])
-        elif found and (match := re.fullmatch(r"table ([^/]+)/(.*)\.frm", line)):
+            backups.append(CopiedFiles(match[3].removeprefix("./"), int(match[1]), float(match[2])))
+        elif backups and (match := re.fullmatch(r"ended (\d+)", line)):
+            backups[-1].ended = float(match[1])
+        elif backups and (match := re.fullmatch(r"table ([^/]+)/(.*)\.frm", line)):
             if match[1] not in SYSTEM_SCHEMAS:
-                found[-1].tables.append(f"{match[1]}/{match[2]}")
-        elif found and (match := re.fullmatch(r"(info|checkpoints) ([a-z_]+) =\s*(.*)", line)):
-            getattr(found[-1], match[1])[match[2]] = match[3].strip()
-    return found
+                backups[-1].tables.append(f"{match[1]}/{match[2]}")
+        elif backups and (match := re.fullmatch(r"(info|checkpoints) ([a-z_]+) =\s*(.*)", line)):
+            getattr(backups[-1], match[1])[match[2]] = match[3].strip()
+    return backups
 
 
 def settings(text: str) -> dict[str, str]:
     """Return the settings that a server needs to open the files of a backup. They are read from ``text``, the content of its
     `backup-my.cnf`.
     """
-    found = re.findall(r"^([a-z_]+)=(\S+)$", text, re.MULTILINE)
-    return {key: value for key, value in found if key in SETTINGS and re.fullmatch(r"[\w.,:/-]+", value)}
+    pairs = re.findall(r"^([a-z_]+)=(\S+)$", text, re.MULTILINE)
+    return {key: value for key, value in pairs if key in SETTINGS and re.fullmatch(r"[\w.,:/-]+", value)}
 
 
 def version_at_end(host: Host, path: str, unpack: str, limit: Deadline) -> str:

@@ -100,8 +100,10 @@ class Exchange:
 
     def _not_serving(self, measured: str) -> StepFailed:
         wanted = f"a server that accepts {self.service.user or 'clients'}"
-        found = finding("restore-errors", title=self.service.name, wanted=wanted, measured=measured, host=self.ctx.host.name)
-        return StepFailed(f"{self.service.name} does not serve the restored data: {measured}", findings=[found])
+        problem = finding(
+            "restore-errors", title=self.service.name, wanted=wanted, measured=measured, host=self.ctx.host.name
+        )
+        return StepFailed(f"{self.service.name} does not serve the restored data: {measured}", findings=[problem])
 
     def put(self, new: str) -> None:
         """Put the directory ``new`` in the place of the data directory. Raises HostError when this fails."""
@@ -138,5 +140,7 @@ class Exchange:
 def not_empty(service: Mariadb, host: str, backup: Backup, names: list[str]) -> StepFailed:
     """Return the error for a service that still has databases. Nothing is restored into such a service."""
     measured = ", ".join(names[:5])
-    found = finding("restore-target", title=service.name, wanted="a server without databases", measured=measured, host=host)
-    return StepFailed(f"{host}: {service.name} still has {measured}; {backup.id} was not restored", findings=[found])
+    problem = finding(
+        "restore-target", title=service.name, wanted="a server without databases", measured=measured, host=host
+    )
+    return StepFailed(f"{host}: {service.name} still has {measured}; {backup.id} was not restored", findings=[problem])

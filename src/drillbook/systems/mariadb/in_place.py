@@ -229,10 +229,10 @@ class ServerInPlace(InPlace):
             return
         measured = f"{lacking[0]} is missing"
         host = self.ctx.host.name
-        found = finding(
+        problem = finding(
             "restore-errors", title=self.mariadb.name, wanted="every restored table", measured=measured, host=host
         )
-        raise StepFailed(f"{self.mariadb.name} does not serve all restored tables: {measured}", findings=[found])
+        raise StepFailed(f"{self.mariadb.name} does not serve all restored tables: {measured}", findings=[problem])
 
     def undo(self) -> Undo:
         """Return an undo that starts the unit, and puts the old data directory back if the restore did not finish. A

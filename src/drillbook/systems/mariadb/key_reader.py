@@ -56,8 +56,8 @@ class KeyReader:
         limit.
         """
         bounds = [f"{name(key)} {sign} {_literal(bound)}" for sign, bound in ((">", low), ("<=", high)) if bound is not None]
-        found = content.of_rows(self.client, self.tables[table], " AND ".join(bounds) or "TRUE")
-        return Rows(found.rows or 0, found.digest)
+        measured = content.of_rows(self.client, self.tables[table], " AND ".join(bounds) or "TRUE")
+        return Rows(measured.rows or 0, measured.digest)
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
         """Return two numbers: the number of rows with a key above ``high``, and the number of rows whose key is NULL."""

@@ -74,8 +74,8 @@ def record(ctx: Context, service: Mariadb, names: Collection[str], held: Collect
 
     ``made``: statements that create the tables of canaries again.
     """
-    found = {"service": service.name, "databases": sorted(names), "tables": sorted(held), "canaries": sorted(made)}
-    said = json.dumps(found)
+    listing = {"service": service.name, "databases": sorted(names), "tables": sorted(held), "canaries": sorted(made)}
+    said = json.dumps(listing)
     if ctx.redactor.text(said) != said:
         raise StepFailed(f"names of tables of {service.name} contain a secret of the inventory; nothing was lost")
     ctx.evidence(RECORD, said, sync=True)
@@ -84,9 +84,9 @@ def record(ctx: Context, service: Mariadb, names: Collection[str], held: Collect
 def recorded(ctx: Context, service: Mariadb) -> dict[str, Any]:
     """Return the newest record of this run. The record is empty when the run has not begun to drop databases."""
     for path in reversed(evidence_of_run(ctx, RECORD)):
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        if found.get("service") == service.name:
-            return found
+        saved: dict[str, Any] = json.loads(path.read_bytes())
+        if saved.get("service") == service.name:
+            return saved
     return {}
 
 

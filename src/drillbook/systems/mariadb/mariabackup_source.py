@@ -345,8 +345,8 @@ def _files_in(ctx: Context, host: Host, folder: str, source: str, box: Sandbox |
     """Return the backup whose files are directly in ``folder``. When the folder contains no files of a backup, return a
     backup without metadata.
     """
-    found = _read_list(ctx, host, folder, source, box)
-    return next((files for files in found if files.path == "."), CopiedFiles(".", 0, 0.0))
+    listed = _read_list(ctx, host, folder, source, box)
+    return next((files for files in listed if files.path == "."), CopiedFiles(".", 0, 0.0))
 
 
 def _unpacking(output: Output, backup: Backup) -> list[Finding]:

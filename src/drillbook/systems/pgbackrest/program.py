@@ -94,12 +94,12 @@ class Program:
         said = message(text)
         what = f"{self.host.name}: pgbackrest {command} of {self.name}: {said}"
         if wrong_key or _KEY.search(text):
-            found = finding("backup-key-lost", title=self.name, wanted="the pass phrase of the repository", measured=said)
-            return StepFailed(what, findings=[found])
+            problem = finding("backup-key-lost", title=self.name, wanted="the pass phrase of the repository", measured=said)
+            return StepFailed(what, findings=[problem])
         for code, signs in (("backup-damaged", _DAMAGED), ("backup-missing", _MISSING)):
             if signs.search(text):
-                found = finding(code, title=self.name, wanted="files that can be read", measured=said)
-                return StepFailed(what, findings=[found])
+                problem = finding(code, title=self.name, wanted="files that can be read", measured=said)
+                return StepFailed(what, findings=[problem])
         return CouldNotVerify(
             what, hint="run the command by hand as the same user; set `run_as`, `config` or `options` of the source"
         )

@@ -244,20 +244,20 @@ class Recovery:
 
     def _explained(self, error: StepFailed) -> StepFailed:
         """Return the error for a recovery that ended too early. It contains the reason from the server's log."""
-        text = "\n".join([error.message, *(line for found in error.findings for line in found.evidence)])
+        text = "\n".join([error.message, *(line for problem in error.findings for line in problem.evidence)])
         target = stamp(self.at) if self.at and self.at is not END else ""
         for sign, measured in (
             (_UNREACHED, "the archived WAL ends before the wanted time"),
             (_TOO_EARLY, "the backup ends after the wanted time"),
         ):
             if sign in text:
-                found = finding(
+                problem = finding(
                     "backup-missing", title=self.program.name, wanted=f"a recovery to {target}", measured=measured
                 )
-                return StepFailed(f"{self.program.name} does not allow {found.wanted}: {measured}", findings=[found])
+                return StepFailed(f"{self.program.name} does not allow {problem.wanted}: {measured}", findings=[problem])
         if sign := next((sign for sign in _NO_WAL if sign in text), ""):
-            found = gap(self.program.name, f"the server said: {sign}", host=self.box.host.name)
-            return StepFailed(f"{self.program.name}: the archived WAL is incomplete or damaged: {sign}", findings=[found])
+            problem = gap(self.program.name, f"the server said: {sign}", host=self.box.host.name)
+            return StepFailed(f"{self.program.name}: the archived WAL is incomplete or damaged: {sign}", findings=[problem])
         return error
 
     def _must_be_usable(self) -> None:

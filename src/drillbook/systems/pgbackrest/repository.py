@@ -59,8 +59,8 @@ class Repository:
         stanza: dict[str, Any] = next((stanza for stanza in answer if stanza["name"] == self.stanza), {})
         state = stanza["repo"][0]["status"] if stanza.get("repo") else {"code": 1}
         if why := _ABSENT.get(state["code"]):
-            found = finding("backup-missing", title=program.name, wanted=f"the stanza {self.stanza}", measured=why)
-            raise StepFailed(f"{program.host.name}: {program.name}: {why}", findings=[found])
+            problem = finding("backup-missing", title=program.name, wanted=f"the stanza {self.stanza}", measured=why)
+            raise StepFailed(f"{program.host.name}: {program.name}: {why}", findings=[problem])
         if state["code"] not in (0, 2):
             said = str(state["message"])
             encrypted = stanza["repo"][0].get("cipher", "none") != "none" or ENCRYPTED in said
@@ -133,8 +133,8 @@ class Repository:
 
 def cluster(stanza: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, str]:
     """Return the major version and the system identifier of the cluster that was backed up."""
-    found = next(db for db in stanza["db"] if db["id"] == row["database"]["id"])
-    return str(found["version"]), str(found["system-id"])
+    database = next(db for db in stanza["db"] if db["id"] == row["database"]["id"])
+    return str(database["version"]), str(database["system-id"])
 
 
 def archive_id(stanza: Mapping[str, Any], row: Mapping[str, Any]) -> str:

@@ -254,6 +254,6 @@ def _can_be_read(repository: Repository) -> dict[str, Any]:
     try:
         return repository.info()
     except StepFailed as error:
-        if [found.code for found in error.findings] != ["backup-missing"]:
+        if [problem.code for problem in error.findings] != ["backup-missing"]:
             raise
         return {}

@@ -131,9 +131,9 @@ def pages(program: Program, label: str) -> list[Finding]:
     """
     sink = program.answer("info", f"--set={label}", options={"output": "json"})
     answer = parsed(sink.getvalue(), sink.what)
-    found = [backup for stanza in answer for backup in stanza.get("backup", []) if backup.get("label") == label]
-    if not found or not found[0].get("error"):
+    backups = [backup for stanza in answer for backup in stanza.get("backup", []) if backup.get("label") == label]
+    if not backups or not backups[0].get("error"):
         return []
-    files = [str(file) for file in found[0].get("error-list") or ["a file that pgbackrest does not name"]]
+    files = [str(file) for file in backups[0].get("error-list") or ["a file that pgbackrest does not name"]]
     measured = f"pages with a wrong checksum in {', '.join(files[:EXAMPLES])}"
     return [finding("backup-damaged", title=label, wanted="pages with right checksums", measured=measured)]

@@ -141,8 +141,8 @@ class Repository:
     def locks(self) -> list[Lock]:
         """List the locks that other restic processes hold."""
         names = self.call("list", "locks").text.split()
-        found = [parsed(self.call("cat", "lock", name).stdout, f"{self.host}: a lock of {self.name}") for name in names]
-        return self._parsed(TypeAdapter(list[Lock]), found, "the locks")
+        listed = [parsed(self.call("cat", "lock", name).stdout, f"{self.host}: a lock of {self.name}") for name in names]
+        return self._parsed(TypeAdapter(list[Lock]), listed, "the locks")
 
     def count(self, snapshot: str, path: str) -> int:
         """Count the files and symbolic links of a snapshot at or below ``path``."""

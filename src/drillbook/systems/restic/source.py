@@ -83,16 +83,16 @@ class ResticSource(BackupSource):
         """List the snapshots of the job. These are the snapshots that match its paths, tags and host name."""
         with self.opened(ctx) as repository:
             snapshots = repository.snapshots()
-        found = [snapshot for snapshot in snapshots if self._of_job(snapshot)]
-        if snapshots and not found:
+        matching = [snapshot for snapshot in snapshots if self._of_job(snapshot)]
+        if snapshots and not matching:
             raise no_backup(self, f"a snapshot of {self._job}", _others(snapshots))
-        hosts = sorted({snapshot.hostname for snapshot in found})
+        hosts = sorted({snapshot.hostname for snapshot in matching})
         if len(hosts) > 1 and not self.snapshot_host:
             raise CouldNotVerify(
                 f"{self.name}: the snapshots are from several hosts: {', '.join(hosts[:5])}",
                 hint="set `snapshot_host` to the host name of the job, or to `*` when this host name changes",
             )
-        return [_backup(snapshot) for snapshot in found]
+        return [_backup(snapshot) for snapshot in matching]
 
     def _of_job(self, snapshot: Snapshot) -> bool:
         covered = all(_recorded(snapshot.paths, path) is not None for path in self.paths)

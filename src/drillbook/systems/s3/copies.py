@@ -58,7 +58,7 @@ class Manifest(BackupManifest):
     @property
     def bytes(self) -> int:
         """Size of all objects, in bytes."""
-        return sum(one.size for one in self.objects.values())
+        return sum(entry.size for entry in self.objects.values())
 
     def stored(self) -> Mapping[str, int] | None:
         """Return the sizes in bytes of all copies. The keys are the names of the copies below the backup's folder."""
@@ -92,23 +92,23 @@ def read(ctx: Context, text: str) -> Manifest:
 def is_copy(data: bytes) -> bool:
     """Return True when ``data`` is the manifest of a copy of objects."""
     try:
-        found = json.loads(data)
+        manifest = json.loads(data)
     except ValueError:
         return False
-    return isinstance(found, dict) and found.get("format") == FORMAT
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
 
 
 def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
     """Return the manifest entries of the objects whose keys begin with ``prefix``, with these keys. Raises StepFailed when
     there is no such object.
     """
-    found = {key: entry for key, entry in sorted(manifest.objects.items()) if key.startswith(prefix)}
-    if not found:
+    entries = {key: entry for key, entry in sorted(manifest.objects.items()) if key.startswith(prefix)}
+    if not entries:
         raise StepFailed(
             f"none of the {len(manifest.objects)} objects of the copy has a key that begins with {prefix!r}; the first "
             f"key is {min(manifest.objects, default='nothing')!r}"
         )
-    return found
+    return entries
 
 
 def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Content | None]:
@@ -122,12 +122,13 @@ def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Conte
         return _read_here(ctx, store, wanted)
     seconds = ctx.deadline.remaining()
     asked = [
-        {"url": store.sign_get(one.key, seconds, one.version), "etag": f'"{one.etag}"' if one.etag else ""} for one in wanted
+        {"url": store.sign_get(target.key, seconds, target.version), "etag": f'"{target.etag}"' if target.etag else ""}
+        for target in wanted
     ]
     answers = host_programs.call(ctx, "drillbook.systems.s3.reader", private=json.dumps(asked))
     failed = [
-        f"{one.key}: {answer['problem']}"
-        for one, answer in zip(wanted, answers, strict=True)
+        f"{target.key}: {answer['problem']}"
+        for target, answer in zip(wanted, answers, strict=True)
         if answer.get("problem", "missing") != "missing"
     ]
     if failed:
@@ -140,20 +141,20 @@ def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Conte
 
 
 def _read_here(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Content | None]:
-    def one(item: Wanted) -> Content | None:
+    def measure(target: Wanted) -> Content | None:
         ctx.deadline.check()
-        found = store.digest(item.key, ctx.deadline, version=item.version, etag=item.etag)
-        return None if found is None else Content(*found)
+        measured = store.digest(target.key, ctx.deadline, version=target.version, etag=target.etag)
+        return None if measured is None else Content(*measured)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(one, wanted))
+        return list(pool.map(measure, wanted))
 
 
-def differences(wanted: Mapping[str, Entry], found: Mapping[str, Content | None], bucket: str) -> list[Finding]:
+def differences(wanted: Mapping[str, Entry], content_by_key: Mapping[str, Content | None], bucket: str) -> list[Finding]:
     """Return a finding for each object that is missing or has other content."""
     wrong = []
     for key, entry in sorted(wanted.items()):
-        content = found.get(key)
+        content = content_by_key.get(key)
         if content is None:
             wrong.append(finding("object-missing", title=key, wanted=f"s3://{bucket}/{key}", measured="no such object"))
         elif content.sha256 != entry.sha256:
@@ -197,23 +198,25 @@ def forgotten(manifest: Manifest, history: Mapping[str, Sequence[Version]], pref
             version.id: Kept(id=version.id, etag=version.etag, size=version.size, marker=version.marker)
             for version in history.get(key, ())
         }
-        for one in wanted if key.startswith(prefix) else ():
-            if now.get(one.id) != one:
-                what = "delete marker" if one.marker else f"version of {one.size} bytes"
-                code = "object-undeleted" if one.marker else "object-no-version"
-                measured = "not kept" if one.id not in now else f"{now[one.id].size} bytes, ETag {now[one.id].etag}"
-                wrong.append(finding(code, title=key, wanted=f"{what} {one.id}", measured=measured))
+        for expected in wanted if key.startswith(prefix) else ():
+            if now.get(expected.id) != expected:
+                what = "delete marker" if expected.marker else f"version of {expected.size} bytes"
+                code = "object-undeleted" if expected.marker else "object-no-version"
+                measured = (
+                    "not kept" if expected.id not in now else f"{now[expected.id].size} bytes, ETag {now[expected.id].etag}"
+                )
+                wrong.append(finding(code, title=key, wanted=f"{what} {expected.id}", measured=measured))
     return wrong
 
 
-def damages(manifest: Manifest, sizes: Mapping[str, int], found: Mapping[str, Content | None]) -> list[Finding]:
-    """Return a finding for each damaged or missing object of the copy. ``sizes``: size of each object in the store. ``found``:
-    size and digest of each object that was read. If an object was not read, only its size is checked.
+def damages(manifest: Manifest, sizes: Mapping[str, int], content_by_key: Mapping[str, Content | None]) -> list[Finding]:
+    """Return a finding for each damaged or missing object of the copy. ``sizes``: size of each object in the store.
+    ``content_by_key``: size and digest of each object that was read. If an object was not read, only its size is checked.
     """
     wrong = []
     for key, entry in sorted(manifest.objects.items()):
-        content = found.get(key)
-        if key not in sizes or (key in found and content is None):
+        content = content_by_key.get(key)
+        if key not in sizes or (key in content_by_key and content is None):
             wrong.append(finding("backup-missing", title=key, wanted=f"{entry.size} bytes", measured="no such object"))
         elif sizes[key] != entry.size:
             wrong.append(finding("backup-size", title=key, wanted=f"{entry.size} bytes", measured=f"{sizes[key]} bytes"))

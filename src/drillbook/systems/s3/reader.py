@@ -22,16 +22,16 @@ ATTEMPTS = 3
 PATIENCE = 60
 
 
-def read(one: dict[str, str]) -> dict[str, Any]:
-    """Read the object at the URL ``one["url"]``. Return its ``size`` and ``sha256``. When it cannot be read, return only
+def read(request: dict[str, str]) -> dict[str, Any]:
+    """Read the object at the URL ``request["url"]``. Return its ``size`` and ``sha256``. When it cannot be read, return only
     ``problem``, an error text.
 
-    The error text is ``missing`` when the object does not exist, or no longer has the ETag ``one["etag"]``.
+    The error text is ``missing`` when the object does not exist, or no longer has the ETag ``request["etag"]``.
     """
     outcome: dict[str, Any] = {"problem": "no answer"}
     for attempt in range(ATTEMPTS):
         try:
-            outcome = _once(one)
+            outcome = _once(request)
         except (OSError, http.client.HTTPException) as error:
             outcome = {"problem": type(error).__name__}
         if "sha256" in outcome or outcome["problem"] == "missing":
@@ -40,12 +40,14 @@ def read(one: dict[str, str]) -> dict[str, Any]:
     return outcome
 
 
-def _once(one: dict[str, str]) -> dict[str, Any]:
-    parts = urllib.parse.urlsplit(one["url"])
+def _once(request: dict[str, str]) -> dict[str, Any]:
+    parts = urllib.parse.urlsplit(request["url"])
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=PATIENCE)
     try:
-        connection.request("GET", parts.path + "?" + parts.query, headers={"If-Match": one["etag"]} if one["etag"] else {})
+        connection.request(
+            "GET", parts.path + "?" + parts.query, headers={"If-Match": request["etag"]} if request["etag"] else {}
+        )
         answer = connection.getresponse()
         if answer.status != 200:
             return {"problem": "missing" if answer.status in (404, 412) else f"status {answer.status}"}

@@ -210,8 +210,8 @@ class Canary(BaseCanary):
     def _value(ctx: Context, value: Any, where: Any) -> Any:
         if not isinstance(value, str):
             return value
-        found = handed(value, ctx.services)
-        return placeholders.fill(found, where) if isinstance(found, str) else found.reveal()
+        handed_over = handed(value, ctx.services)
+        return placeholders.fill(handed_over, where) if isinstance(handed_over, str) else handed_over.reveal()
 
     def _run(self, ctx: Context, work: Callable[[Any], T]) -> T:
         """Run ``work`` with a new connection, within the deadline. Raises NotReady when the driver is missing, and

@@ -40,25 +40,25 @@ def header(path: str) -> dict[str, Any]:
     size = os.path.getsize(path)  # noqa: PTH202  standard functions alone, as in the other programs for hosts
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read(HEADER)
-    found: dict[str, Any] = {"bytes": size, "empty": size == 0, "foreign": "", "cut": "", "wal": False, "writer": 0}
+    facts: dict[str, Any] = {"bytes": size, "empty": size == 0, "foreign": "", "cut": "", "wal": False, "writer": 0}
     if size == 0:
-        return found
+        return facts
     if data[:16] != MAGIC:
-        found["foreign"] = data[:16].hex(" ")
-        return found
+        facts["foreign"] = data[:16].hex(" ")
+        return facts
     if len(data) < HEADER:
-        found["cut"] = f"the file has {size} bytes, fewer than its header needs"
-        return found
+        facts["cut"] = f"the file has {size} bytes, fewer than its header needs"
+        return facts
     page = struct.unpack(">H", data[16:18])[0]
     page = 65536 if page == 1 else page
     changes, pages, valid_for = (struct.unpack(">I", data[start : start + 4])[0] for start in (24, 28, 92))
     if page < 512 or page & (page - 1):
-        found["cut"] = f"the header names an invalid page size of {page} bytes"
+        facts["cut"] = f"the header names an invalid page size of {page} bytes"
     elif size % page:
-        found["cut"] = f"the file has {size} bytes, which is not a multiple of its page size of {page} bytes"
+        facts["cut"] = f"the file has {size} bytes, which is not a multiple of its page size of {page} bytes"
     elif changes == valid_for and size < pages * page:
-        found["cut"] = f"the file has {size // page} of its {pages} pages"
-    return {**found, "wal": data[18] == 2, "writer": struct.unpack(">I", data[96:100])[0]}
+        facts["cut"] = f"the file has {size // page} of its {pages} pages"
+    return {**facts, "wal": data[18] == 2, "writer": struct.unpack(">I", data[96:100])[0]}
 
 
 class Log:
@@ -107,8 +107,8 @@ class Log:
 def checksum(order: str, sums: tuple[int, int], data: bytes) -> tuple[int, int]:
     """Update the checksum ``sums`` of a write-ahead log with ``data``. The length of ``data`` must be a multiple of 8 bytes."""
     first, second = sums
-    for one, other in struct.iter_unpack(f"{order}II", data):
-        first = (first + one + second) & 0xFFFFFFFF
+    for word, other in struct.iter_unpack(f"{order}II", data):
+        first = (first + word + second) & 0xFFFFFFFF
         second = (second + other + first) & 0xFFFFFFFF
     return first, second
 
@@ -171,23 +171,23 @@ def references(session: sqlite3.Connection) -> list[Any]:
 
 def opened(path: str, clock: str) -> dict[str, Any]:
     """Open the copy and examine its content. Opening replays the write-ahead log."""
-    found: dict[str, Any] = {"error": "", "torn": "", "frames": 0}
+    facts: dict[str, Any] = {"error": "", "torn": "", "frames": 0}
     session = sqlite3.connect(path, isolation_level=None)
     try:
         session.execute("PRAGMA schema_version").fetchone()
         _, _, committed = session.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        found["frames"] = max(0, committed)
+        facts["frames"] = max(0, committed)
         log = f"{path}-wal"
         size = os.path.getsize(log) if os.path.exists(log) else 0  # noqa: PTH110, PTH202
         if size:
             with open(log, "rb") as file:  # noqa: PTH123
-                found["torn"] = Log(file, size).torn(found["frames"])
-        found.update(content(session, clock))
+                facts["torn"] = Log(file, size).torn(facts["frames"])
+        facts.update(content(session, clock))
     except sqlite3.Error as error:
-        found["error"] = f"{type(error).__name__}: {error}"
+        facts["error"] = f"{type(error).__name__}: {error}"
     finally:
         session.close()
-    return found
+    return facts
 
 
 def main(path: str, clock: str) -> None:
@@ -195,12 +195,12 @@ def main(path: str, clock: str) -> None:
     largest value is read.
     """
     log, journal = f"{path}-wal", f"{path}-journal"
-    found = {
+    facts = {
         **header(path),
         "log": os.path.getsize(log) if os.path.exists(log) else None,  # noqa: PTH110, PTH202
         "journal": os.path.exists(journal),  # noqa: PTH110
         "library": sqlite3.sqlite_version,
     }
-    if not (found["empty"] or found["foreign"] or found["cut"]):
-        found.update(opened(path, clock))
-    json.dump(found, sys.stdout)
+    if not (facts["empty"] or facts["foreign"] or facts["cut"]):
+        facts.update(opened(path, clock))
+    json.dump(facts, sys.stdout)

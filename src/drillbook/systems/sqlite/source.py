@@ -68,9 +68,9 @@ class SqliteSource(FileBackups):
         files.
         """
         files = {file.name: file for file in self.place(ctx).files(ctx)}
-        found = [file for file in self.matching(list(files.values())) if not file.name.endswith(BESIDE)]
-        logs = any(f"{file.name}{LOG}" in files for file in found)
-        return [self._copy(file, files, logs=logs) for file in found]
+        copies = [file for file in self.matching(list(files.values())) if not file.name.endswith(BESIDE)]
+        logs = any(f"{file.name}{LOG}" in files for file in copies)
+        return [self._copy(file, files, logs=logs) for file in copies]
 
     def _copy(self, file: StoredFile, files: Mapping[str, StoredFile], *, logs: bool) -> Backup:
         beside = [end for end in (LOG, JOURNAL) if f"{file.name}{end}" in files]

@@ -16,8 +16,8 @@ def _of(*verbs: str) -> Commands:
         if step.target is None or step.service is None or not step.service.unit:
             return ()
         manager: Manager = manager_with(step.target.manager)
-        found: list[Sequence[str]] = [getattr(manager, verb)(step.service.unit) for verb in verbs]
-        return tuple(map(shlex.join, found))
+        commands: list[Sequence[str]] = [getattr(manager, verb)(step.service.unit) for verb in verbs]
+        return tuple(map(shlex.join, commands))
 
     return made
 

@@ -38,11 +38,11 @@ def facts(texts: Sequence[str], most: int, clock: HostClock | None, since: float
 
 def _errors(lines: Sequence[LogLine]) -> list[LogLine]:
     """Return the newest lines with errors, oldest first. If several lines are equal, only the newest of them is returned."""
-    found: dict[str, LogLine] = {}
+    line_by_text: dict[str, LogLine] = {}
     for line in reversed(lines):
         if _ERROR.search(_shown(line)):
-            found.setdefault(_shown(line), line)
-    return list(found.values())[:MOST_ERRORS][::-1]
+            line_by_text.setdefault(_shown(line), line)
+    return list(line_by_text.values())[:MOST_ERRORS][::-1]
 
 
 def _shown(line: LogLine) -> str:

@@ -30,10 +30,10 @@ def found(ctx: Context, name: str, network: str = "") -> tuple[Place, Any]:
     """
     try:
         where = place(ctx, name)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with engine(ctx, where) as connection:
+            container = connection.container(where.container)
             if network:
-                one.client.networks.get(network)
+                connection.client.networks.get(network)
             return where, container
     except (CouldNotVerify, StepFailed) as error:
         raise NotReady(error.message, hint=error.hint or "`docker network ls` lists all networks") from None

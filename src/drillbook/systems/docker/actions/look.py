@@ -172,7 +172,7 @@ class Inspect(Read):
         with container_of(ctx, self.service) as container:
             said = json.loads(json.dumps(container.attrs))
         config = said["Config"]
-        names = [str(one).partition("=")[0] for one in config.get("Env") or []]
+        names = [str(variable).partition("=")[0] for variable in config.get("Env") or []]
         config["Env"] = [f"{name}=***" for name in names]
         policy = said["HostConfig"]["RestartPolicy"].get("Name") or "no"
         return {
@@ -182,6 +182,6 @@ class Inspect(Read):
             "limit_bytes": said["HostConfig"].get("Memory") or None,
             "variables": names,
             "networks": sorted(said["NetworkSettings"]["Networks"]),
-            "mounts": {one["Destination"]: one.get("Name") or one.get("Source") for one in said.get("Mounts") or []},
+            "mounts": {mount["Destination"]: mount.get("Name") or mount.get("Source") for mount in said.get("Mounts") or []},
             "evidence": ctx.evidence("inspect.json", json.dumps(said, indent=1, sort_keys=True)),
         }

@@ -106,8 +106,8 @@ class VolumeBackup(Write):
                 ],
             )
         carrier = Carrier(ctx.host, ctx.deadline, scratch)
-        found = carrier.survey(f"{scratch}/files", int(self.part_size))
-        files = backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
+        listed = carrier.survey(f"{scratch}/files", int(self.part_size))
+        files = backup.send(carrier, f"{scratch}/files", listed, int(self.part_size))
         manifest = Manifest(
             run=ctx.run_id,
             service=self.service,

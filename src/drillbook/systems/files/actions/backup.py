@@ -179,16 +179,16 @@ def _pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | 
 def _there(ctx: Context, path: str) -> dict[str, Entry]:
     around, _, name = path.rpartition("/")
     try:
-        found = archives.survey(ctx, f"./{name}", nofollow.inside(around)).entries
+        entries = archives.survey(ctx, f"./{name}", nofollow.inside(around)).entries
     except CommandFailed as error:
         if error.exit != nofollow.NOT_THERE:
             raise
-        found = None
-    if found is None:
+        entries = None
+    if entries is None:
         raise StepFailed(f"{ctx.host.name}: the path to archive, {path}, does not exist")
-    if found["."].type not in ("file", "folder"):
-        raise StepFailed(f"{ctx.host.name}: {path} is a {found['.'].type}; set `path` to a file or folder")
-    return found
+    if entries["."].type not in ("file", "folder"):
+        raise StepFailed(f"{ctx.host.name}: {path} is a {entries['.'].type}; set `path` to a file or folder")
+    return entries
 
 
 def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, scratch: str) -> str:
@@ -213,8 +213,8 @@ def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, 
                 finding("restore-errors", title="tar", wanted="status 0", measured=error.tail[-1500:], host=ctx.host.name)
             ],
         ) from error
-    found = archives.survey(ctx, f"./{_name(manifest)}", inside).entries or {}
-    wrong = archives.differences(manifest.path, manifest.entries, found, unexpected=True)
+    extracted = archives.survey(ctx, f"./{_name(manifest)}", inside).entries or {}
+    wrong = archives.differences(manifest.path, manifest.entries, extracted, unexpected=True)
     if wrong:
         raise StepFailed(
             f"{ctx.host.name}: the extracted files differ from the manifest: {stored_backup.summary(wrong)}", findings=wrong
@@ -287,8 +287,8 @@ class Extract(Write):
         manifest = Manifest.read(store, folder)
         path = archives.resolve(ctx, self.path or manifest.path)
         refuse_dangerous(path)
-        found = archives.survey(ctx, path).entries
-        already = found is not None and not archives.differences(path, manifest.entries, found, unexpected=True)
+        entries = archives.survey(ctx, path).entries
+        already = entries is not None and not archives.differences(path, manifest.entries, entries, unexpected=True)
         if not already:
             self._bring(ctx, store, folder, manifest, path)
         with suppress(HostError):  # while these files exist, the fault `files.lose` does not count as undone
@@ -369,15 +369,15 @@ class Matches(Read):
         begun = ctx.deadline.remaining()
         manifest = archives.read(ctx, self.manifest)
         path = archives.resolve(ctx, self.path or manifest.path)
-        found = archives.survey(ctx, path)
-        entries = found.entries or {}
+        survey = archives.survey(ctx, path)
+        entries = survey.entries or {}
         wrong = archives.differences(path, manifest.entries, entries, unexpected=self.unexpected == "fail")
         facts: Facts = {
             "path": path,
             "entries": len(manifest.entries),
             "bytes": manifest.bytes,
             "unexpected": len(entries.keys() - manifest.entries.keys()),
-            "sockets": len(found.sockets),
+            "sockets": len(survey.sockets),
             "seconds": round(begun - ctx.deadline.remaining(), 3),
         }
         if wrong:

@@ -53,17 +53,17 @@ class Digest(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``files`` (number of files), ``evidence`` (list of their digests), ``sha256`` (only for a single file)."""
         output = ctx.run("sh", "-c", _DIGEST, "sh", self.path)
-        found = dict(_parse(output.text))
-        if not output.ok or not found:
+        digest_by_path = dict(_parse(output.text))
+        if not output.ok or not digest_by_path:
             said = output.stderr.decode("utf-8", "replace").strip()[-300:]
             raise CouldNotVerify(
                 f"{ctx.host.name}: the digest of {self.path} could not be computed: {said or 'there is no file'}"
             )
-        facts: Facts = {"files": len(found), "evidence": ctx.evidence("sha256.txt", output.text)}
-        if len(found) == 1:
-            facts["sha256"] = next(iter(found.values()))
+        facts: Facts = {"files": len(digest_by_path), "evidence": ctx.evidence("sha256.txt", output.text)}
+        if len(digest_by_path) == 1:
+            facts["sha256"] = next(iter(digest_by_path.values()))
         if self.sha256 and facts.get("sha256") != self.sha256:
-            measured = str(facts.get("sha256", f"{len(found)} files"))
+            measured = str(facts.get("sha256", f"{len(digest_by_path)} files"))
             raise StepFailed(
                 f"the digest of {self.path} differs from the expected digest",
                 facts=facts,

@@ -90,7 +90,7 @@ class Compare(Read):
         were not compared.
         """
         begun = ctx.deadline.remaining()
-        path, found, whole = self._copy(ctx)
+        path, copied, whole = self._copy(ctx)
         origin = ctx.service(self.original, Folder)
         there = archives.survey(
             replace(ctx, host=ctx.host_named(origin.host)), origin.path, as_user(origin.run_as, ()), changes=True
@@ -99,7 +99,7 @@ class Compare(Read):
             raise CouldNotVerify(f"{origin.host}: the original {origin.path} does not exist")
         wanted, changed = self._kept(there.entries), self._changed(there.changed)
         still = {name: entry for name, entry in wanted.items() if name not in changed and (name != "." or whole)}
-        extra = found.keys() - wanted.keys()
+        extra = copied.keys() - wanted.keys()
         removed = {name for name in extra if _folder_of(name, wanted) in changed}
         files = [entry for entry in still.values() if entry.type == "file"]
         facts: Facts = {
@@ -111,7 +111,7 @@ class Compare(Read):
             "ignored": list(self.ignore),
             "seconds": round(begun - ctx.deadline.remaining(), 3),
         }
-        self._judge(ctx, path, facts, [*self._differences(path, still, found), *_unexpected(path, extra - removed, found)])
+        self._judge(ctx, path, facts, [*self._differences(path, still, copied), *_unexpected(path, extra - removed, copied)])
         return facts
 
     def _judge(self, ctx: Context, path: str, facts: Facts, wrong: list[Finding]) -> None:
@@ -149,11 +149,11 @@ class Compare(Read):
         limit = moment.timestamp() - GRAIN_S if moment else 0.0
         return {name for name, changed in times.items() if changed >= limit}
 
-    def _differences(self, path: str, wanted: Mapping[str, Entry], found: Mapping[str, Entry]) -> list[Finding]:
+    def _differences(self, path: str, wanted: Mapping[str, Entry], entries: Mapping[str, Entry]) -> list[Finding]:
         ignored = {f"file-{name}" for name in self.ignore}
         return [
             difference
-            for difference in archives.differences(path, wanted, found, unexpected=False)
+            for difference in archives.differences(path, wanted, entries, unexpected=False)
             if difference.code not in ignored
         ]
 
@@ -171,9 +171,9 @@ def _folder_of(name: str, entries: Mapping[str, Entry]) -> str:
     return "/".join(parts) or "."
 
 
-def _unexpected(path: str, names: Iterable[str], found: Mapping[str, Entry]) -> list[Finding]:
+def _unexpected(path: str, names: Iterable[str], entries: Mapping[str, Entry]) -> list[Finding]:
     return [
-        finding("file-unexpected", title=f"{path}/{name}", wanted="nothing", measured=found[name].type)
+        finding("file-unexpected", title=f"{path}/{name}", wanted="nothing", measured=entries[name].type)
         for name in sorted(names)
     ]
 

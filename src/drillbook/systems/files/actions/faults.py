@@ -63,16 +63,16 @@ class Lose(Fault):
         manifest = archives.read(ctx, self.from_)
         if (manifest.host, manifest.path) != (ctx.host.name, path):
             raise StepFailed(f"the archive contains {manifest.path} of {manifest.host}, not {path} of {ctx.host.name}")
-        found = archives.survey(ctx, path)
-        if found.entries is None:
+        survey = archives.survey(ctx, path)
+        if survey.entries is None:
             raise StepFailed(f"{ctx.host.name}: the path to delete, {path}, does not exist")
-        wrong = archives.differences(path, manifest.entries, found.entries, unexpected=True)
-        if wrong or found.sockets:
-            said = stored_backup.summary(wrong) or f"sockets: {', '.join(found.sockets[:3])}"
+        wrong = archives.differences(path, manifest.entries, survey.entries, unexpected=True)
+        if wrong or survey.sockets:
+            said = stored_backup.summary(wrong) or f"sockets: {', '.join(survey.sockets[:3])}"
             raise self._kept(ctx, f"{path} differs from the archive, so it is not deleted: {said}")
         ctx.evidence(_BEGUN, path, sync=True)
         self._delete(ctx, path)
-        return {"path": path, "entries": len(found.entries), "bytes": manifest.bytes}
+        return {"path": path, "entries": len(survey.entries), "bytes": manifest.bytes}
 
     def _lose_saved(self, ctx: Context, path: str) -> Facts:
         """Delete the folder of a service, if a backup from a backup source was verified before."""
@@ -137,13 +137,13 @@ class Lose(Fault):
     def active(self, ctx: Context) -> bool | None:
         """Return True while the path is missing. Raises CouldNotVerify while only a part of the files is deleted."""
         path = archives.resolve(ctx, self.path)
-        found = ctx.run("sh", "-c", _STATE, "sh", path, archives.lost(ctx, path)).check().text
-        if found == "half":
+        state = ctx.run("sh", "-c", _STATE, "sh", path, archives.lost(ctx, path)).check().text
+        if state == "half":
             raise CouldNotVerify(
                 f"{ctx.host.name}: {archives.lost(ctx, path)} still contains some of the files to delete",
                 hint="remove this folder; the archive contains all its files",
             )
-        return found == "gone"
+        return state == "gone"
 
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when the fault deleted nothing, because all files equal the archive, or because the deletion was
@@ -157,8 +157,8 @@ class Lose(Fault):
         if self.from_ is None:
             return True  # before anything is deleted, the folder is moved away in one step
         manifest = archives.read(ctx, self.from_)
-        found = archives.survey(ctx, path).entries
-        return found is not None and not archives.differences(path, manifest.entries, found, unexpected=False)
+        entries = archives.survey(ctx, path).entries
+        return entries is not None and not archives.differences(path, manifest.entries, entries, unexpected=False)
 
 
 _SLICE = (

@@ -26,9 +26,9 @@ def _resolved(ctx: Context, path: str) -> str:
 
     Raises NotReady for a path that no drill may change.
     """
-    found = archives.resolve(ctx, path)
-    need_harmless(found)
-    return found
+    resolved = archives.resolve(ctx, path)
+    need_harmless(resolved)
+    return resolved
 
 
 class Replace(Fault):

@@ -74,7 +74,7 @@ class Flow(Read):
         return {
             "effect": "read" if all(step.method in READING for step in self.steps) else "write",
             "requests": done,
-            "seconds": round(sum(one["seconds"] for one in done), 6),
+            "seconds": round(sum(request["seconds"] for request in done), 6),
             "saved": {name: value if name in self.show else None for name, value in values.items()},
         }
 

@@ -125,7 +125,7 @@ class Health(Read):
             "failing": sorted(reasons),
             "reasons": reasons,
             "why": "",
-            "median_s": round(median(one.seconds for one in answers), 6),
+            "median_s": round(median(reply.seconds for reply in answers), 6),
         }
         if not _has_status(answer, request) or reasons:
             said = f"status {answer.status} {state}; failing: {', '.join(sorted(reasons)) or 'none was named'}"
@@ -190,12 +190,12 @@ def _failing(body: dict[str, Any]) -> dict[str, str]:
     """Return the failing dependencies in a health report. The key is the name of the dependency, and the value is its
     message.
     """
-    found: dict[str, str] = {}
+    message_by_name: dict[str, str] = {}
     for part in ("dependencies", "checks", "components", "services", "details"):
         for name, value in body[part].items() if isinstance(body.get(part), dict) else ():
             word = value.get("status", value.get("state", "")) if isinstance(value, dict) else value
             if word not in ("", None) and str(word).lower() not in _GOOD:
-                found[str(name)] = str(word)
+                message_by_name[str(name)] = str(word)
     failing = body.get("failing")
-    found |= {str(name): str(why) for name, why in failing.items()} if isinstance(failing, dict) else {}
-    return {printable(name, limit=80): printable(why, limit=200) for name, why in list(found.items())[:20]}
+    message_by_name |= {str(name): str(why) for name, why in failing.items()} if isinstance(failing, dict) else {}
+    return {printable(name, limit=80): printable(why, limit=200) for name, why in list(message_by_name.items())[:20]}

@@ -118,13 +118,13 @@ class Sql(_OfServer):
                 results = client.results(sql, self.database or service.database)
         except (SqlError, HostError) as error:
             raise StepFailed(f"{self.service}: {error}") from error
-        found = results[-1].rows if results else []
-        rows = [[plain(value) for _, value in row] for row in found[:ROWS_LIMIT]]
+        listed = results[-1].rows if results else []
+        rows = [[plain(value) for _, value in row] for row in listed[:ROWS_LIMIT]]
         return {
-            "columns": [column for column, _ in found[0]] if found else [],
+            "columns": [column for column, _ in listed[0]] if listed else [],
             "rows": rows,
-            "rowcount": len(found),
-            "truncated": len(found) > len(rows),
+            "rowcount": len(listed),
+            "truncated": len(listed) > len(rows),
             "value": rows[0][0] if rows and rows[0] else None,
         }
 
@@ -172,12 +172,12 @@ class Intact(_OfServer):
 
     def _corrupt(self, said: dict[str, list[dict[str, Any]]], unchecked: dict[str, str]) -> list[Finding]:
         """Return a finding for each table about which CHECK TABLE reports anything but OK."""
-        found = []
+        problems = []
         for key, rows in said.items():
             texts = [f"{row['Msg_type']}: {row['Msg_text']}" for row in rows if not _in_order(row)]
             if key not in unchecked and (texts or not rows):
-                found.append(self._finding(key, "; ".join(texts)[:500] or "no answer"))
-        return found
+                problems.append(self._finding(key, "; ".join(texts)[:500] or "no answer"))
+        return problems
 
     def _silent(self, names: Collection[str], said: Collection[str], errors: str) -> list[Finding]:
         """Return a finding about a table if the connection broke while the server checked this table, because the table may
@@ -253,10 +253,10 @@ class Matches(_OfServer):
         """
         begun = ctx.deadline.remaining()
         wanted, texts = self._wanted(ctx)
-        found, copies = content.measure(ctx, self._service(ctx))
+        measured, copies = content.measure(ctx, self._service(ctx))
         wrong = [
-            *compare.tables(wanted, found, self.ignore),
-            *compare.definitions(wanted, found, texts, copies),
+            *compare.tables(wanted, measured, self.ignore),
+            *compare.definitions(wanted, measured, texts, copies),
         ]
         compared = [name for name in wanted.tables if name not in self.ignore and wanted.tables[name].kind != "VIEW"]
         facts: Facts = {
@@ -265,7 +265,7 @@ class Matches(_OfServer):
             "definitions": sum(map(bool, wanted.definitions.values())),
             "algorithm": wanted.algorithm,
             "seconds": round(begun - ctx.deadline.remaining(), 3),
-            "not_compared": compare.not_compared(wanted, found, self.ignore),
+            "not_compared": compare.not_compared(wanted, measured, self.ignore),
         }
         if wrong:
             raise StepFailed(

@@ -171,8 +171,8 @@ def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest, ke
     sizes = store.sizes(f"{folder.key}/{BODIES}/")
     there = [key for key in keys if key in sizes]
     contents = copies.contents(ctx, store, [Wanted(body_key(folder, key)) for key in there])
-    found: dict[str, Content | None] = dict(zip(there, contents, strict=True))
-    wrong = copies.damages(manifest, sizes, found)
+    content_by_key: dict[str, Content | None] = dict(zip(there, contents, strict=True))
+    wrong = copies.damages(manifest, sizes, content_by_key)
     if wrong:
         raise StepFailed(f"the copy in {folder} is incomplete or damaged: {stored_backup.summary(wrong)}", findings=wrong)
 

@@ -100,10 +100,10 @@ class DeleteObjects(Fault):
         """Return the objects that an earlier call of this step chose, or None when no choice is recorded."""
         name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{ctx.step}.{ctx.host.name}.{self._record(ctx)}")
         try:
-            found: Chosen = json.loads((ctx.folder / "evidence" / name).read_bytes())
+            chosen: Chosen = json.loads((ctx.folder / "evidence" / name).read_bytes())
         except (OSError, ValueError):
             return None
-        return found
+        return chosen
 
     def ready(self, ctx: Context) -> None:
         """Check that the bucket keeps versions."""
@@ -274,7 +274,7 @@ class CorruptObject(Fault):
         if store.mark(self.key, MARK) == ctx.run_id:
             return {"key": self.key, "bytes": len(data), "changed": 0}
         begin = max(0, (len(data) - FLIPPED) // 2)
-        flipped = bytes(one ^ 1 for one in data[begin : begin + FLIPPED])
+        flipped = bytes(byte ^ 1 for byte in data[begin : begin + FLIPPED])
         if not store.overwrite(current, data[:begin] + flipped + data[begin + FLIPPED :], {MARK: ctx.run_id}):
             raise StepFailed(f"another client changed {self.key} at the same time, so the object was not overwritten")
         return {"key": self.key, "bytes": len(data), "changed": len(flipped)}

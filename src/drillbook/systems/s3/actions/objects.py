@@ -189,17 +189,20 @@ class Matches(Read):
                 return self._entries(ctx, store, {body_key(folder, key): entry for key, entry in kept.items()})
         store, references = self._wanted(ctx)
         with ThreadPoolExecutor(READERS) as pool:
-            found = list(pool.map(lambda one: self._compare(ctx, store, one), references))
+            compared = list(pool.map(lambda reference: self._compare(ctx, store, reference), references))
         return (
-            {"objects": len(references), "bytes": sum(size for size, _ in found)},
-            [one for _, one in found if one is not None],
+            {"objects": len(references), "bytes": sum(size for size, _ in compared)},
+            [problem for _, problem in compared if problem is not None],
         )
 
     def _entries(self, ctx: Context, store: Store, wanted: dict[str, Entry]) -> tuple[Facts, list[Finding]]:
-        found = dict(zip(wanted, copies.contents(ctx, store, [Wanted(key) for key in wanted]), strict=True))
+        content_by_key = dict(zip(wanted, copies.contents(ctx, store, [Wanted(key) for key in wanted]), strict=True))
         return (
-            {"objects": len(wanted), "bytes": sum(content.size for content in found.values() if content is not None)},
-            copies.differences(wanted, found, store.service.bucket),
+            {
+                "objects": len(wanted),
+                "bytes": sum(content.size for content in content_by_key.values() if content is not None),
+            },
+            copies.differences(wanted, content_by_key, store.service.bucket),
         )
 
     def _live(self, ctx: Context, manifest: Manifest) -> tuple[Facts, list[Finding]]:
@@ -246,10 +249,10 @@ class Matches(Read):
 
     def _compare(self, ctx: Context, store: Store, wanted: Reference) -> tuple[int, Finding | None]:
         ctx.deadline.check()
-        found = store.digest(wanted.key, ctx.deadline)
-        if found is None:
+        measured = store.digest(wanted.key, ctx.deadline)
+        if measured is None:
             return 0, _missing(wanted)
-        size, sha256 = found
+        size, sha256 = measured
         return size, None if sha256 == wanted.sha256 else _other(wanted, f"sha256 {sha256}")
 
     def ready(self, ctx: Context) -> None:

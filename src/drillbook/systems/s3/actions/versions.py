@@ -96,7 +96,7 @@ class VersionsRestore(Write):
             raise StepFailed(f"the manifest is of the bucket {manifest.bucket}, not of {store.service.bucket}")
         wanted = copies.below(manifest, self.prefix)
         latest = {key: next((version for version in history.get(key, ()) if version.latest), None) for key in wanted}
-        odd = [key for key, one in latest.items() if one is None or one.marker or one.id != wanted[key].version]
+        odd = [key for key, newest in latest.items() if newest is None or newest.marker or newest.id != wanted[key].version]
         live = {key: [version] for key in odd if (version := latest[key]) is not None and not version.marker}
         right = self._matching(ctx, store, {key: wanted[key] for key in live}, live)
         todo = {key: wanted[key] for key in odd if key not in right}
@@ -121,16 +121,20 @@ class VersionsRestore(Write):
         """Return for each key the first version among ``candidates`` that has the content ``wanted``. Keys without such a
         version are left out. The SHA-256 of the whole content is compared.
         """
-        found: dict[str, Version] = {}
+        version_by_key: dict[str, Version] = {}
         for place in range(max(map(len, candidates.values()), default=0)):
-            asked = [versions[place] for key, versions in candidates.items() if key not in found and place < len(versions)]
+            asked = [
+                versions[place]
+                for key, versions in candidates.items()
+                if key not in version_by_key and place < len(versions)
+            ]
             contents = copies.contents(ctx, store, [Wanted(version.key, version.id) for version in asked])
-            found |= {
+            version_by_key |= {
                 version.key: version
                 for version, content in zip(asked, contents, strict=True)
                 if content is not None and content.sha256 == wanted[version.key].sha256
             }
-        return found
+        return version_by_key
 
     def _by_time(self, history: Mapping[str, list[Version]]) -> Choice:
         if not history:

@@ -373,10 +373,10 @@ class PutBack(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``file`` (its path), ``sha256``. If the copy was modified, the step fails and changes nothing."""
         path = _file(ctx, self.service)
-        found = _bytes(ctx, self.copy_)
-        if found is None:
+        kept = _bytes(ctx, self.copy_)
+        if kept is None:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} cannot be read")
-        if sha256(found) != self.sha256:
+        if sha256(kept) != self.sha256:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} differs from the kept copy; nothing was changed")
         output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", self.copy_, path, self.sha256)
         nofollow.refuse(ctx, output)

@@ -153,8 +153,8 @@ class Canary(RecordCanary):
             return set()
         if not answer.complete:
             raise CouldNotVerify(f"the answer to `read` is longer than {MOST_BYTES} bytes; the rest was not read")
-        found = record_canary.numbers_in(answer.body.decode("utf-8", "replace"), ctx.run_id)
-        return found if number is None else found & {number}
+        numbers = record_canary.numbers_in(answer.body.decode("utf-8", "replace"), ctx.run_id)
+        return numbers if number is None else numbers & {number}
 
     def erase(self, ctx: Context, number: int | None) -> None:
         """Send `remove`. Raises CouldNotVerify when the request fails."""
