@@ -47,14 +47,18 @@ class Seen:
 def of_memray(text: str) -> Seen:
     """Parse the output of the program that reads memray's capture. Raises ValueError when the text is not such an output."""
     try:
-        found = json.loads(text)
-        places = [_frame(*place) for place in found["places"]]
+        capture = json.loads(text)
+        places = [_frame(*place) for place in capture["places"]]
         held = tuple(
             Held(tuple(places[number] for number in reversed(row[2])) or (NO_FRAME,), int(row[0]), int(row[1]))
-            for row in found["rows"][:MOST_STACKS]
+            for row in capture["rows"][:MOST_STACKS]
         )
         return Seen(
-            held, int(found["held_bytes"]), int(found["held_allocations"]), int(found["peak_bytes"]), float(found["seconds"])
+            held,
+            int(capture["held_bytes"]),
+            int(capture["held_allocations"]),
+            int(capture["peak_bytes"]),
+            float(capture["seconds"]),
         )
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a list of allocations: {type(error).__name__}") from None
@@ -68,13 +72,17 @@ def of_tracemalloc(body: bytes) -> Seen:
     ``file:line``.
     """
     try:
-        found = json.loads(body)
+        answer = json.loads(body)
         held = tuple(
             Held((_place(str(line["where"])),), int(line["bytes"]), int(line["allocations"]))
-            for line in found["lines"][:MOST_STACKS]
+            for line in answer["lines"][:MOST_STACKS]
         )
         return Seen(
-            held, int(found["held_bytes"]), int(found["held_allocations"]), int(found["peak_bytes"]), float(found["seconds"])
+            held,
+            int(answer["held_bytes"]),
+            int(answer["held_allocations"]),
+            int(answer["peak_bytes"]),
+            float(answer["seconds"]),
         )
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a list of allocations: {type(error).__name__}") from None
@@ -92,9 +100,9 @@ def _place(text: str) -> str:
 def summary(seen: Seen, most: int) -> dict[str, Any]:
     """Return facts: the sums, and the ``most`` places that hold the most memory, each with its share of all held memory."""
     sizes, counts = Counter[str](), Counter[str]()
-    for one in seen.held:
-        sizes[one.stack[-1]] += one.bytes
-        counts[one.stack[-1]] += one.allocations
+    for held in seen.held:
+        sizes[held.stack[-1]] += held.bytes
+        counts[held.stack[-1]] += held.allocations
     rows = [
         {"where": where, "bytes": size, "allocations": counts[where], "share": round(size / max(1, seen.bytes), 4)}
         for where, size in sizes.most_common(most)
@@ -124,7 +132,7 @@ def drawing(seen: Seen, title: str) -> str:
 
 
 def _weights(held: tuple[Held, ...]) -> Mapping[tuple[str, ...], int]:
-    found = Counter[tuple[str, ...]]()
-    for one in held:
-        found[one.stack] += max(0, one.bytes)
-    return found
+    bytes_by_stack = Counter[tuple[str, ...]]()
+    for part in held:
+        bytes_by_stack[part.stack] += max(0, part.bytes)
+    return bytes_by_stack

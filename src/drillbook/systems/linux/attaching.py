@@ -183,13 +183,13 @@ def _open_folder(ctx: Context) -> str:
     return f"{root_of(ctx.host)}-{ctx.run_id}.{ctx.step}.allocations"
 
 
-def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
+def watch(ctx: Context, process: Found, program: str, seconds: int) -> str:
     """Trace the process for ``seconds`` with memray (``program``). Return the JSON that ``allocations.of_memray`` parses.
 
     Raises CouldNotVerify when the process cannot be traced. Raises StepFailed when the process exited during the trace.
     """
     sink = Answer(f"{ctx.host.name}: the output of {program}", MOST_BYTES)
-    output = found.run(
+    output = process.run(
         ctx,
         "sh",
         "-c",
@@ -214,12 +214,12 @@ def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
     word = re.search(r"^drillbook: (\w+)$", said, re.MULTILINE)
     if word or not output.ok:
         why = word[1] if word else "ended" if output.exit == ANOTHER else ""
-        raise _refused(ctx, found, program, why, said.partition("drillbook: ")[0].strip())
+        raise _refused(ctx, process, program, why, said.partition("drillbook: ")[0].strip())
     return sink.getvalue().decode("utf-8", "replace")
 
 
-def _refused(ctx: Context, found: Found, program: str, word: str, said: str) -> CouldNotVerify | StepFailed:
-    name, pid = ctx.host.name, found.pid
+def _refused(ctx: Context, process: Found, program: str, word: str, said: str) -> CouldNotVerify | StepFailed:
+    name, pid = ctx.host.name, process.pid
     if word == "ended":
         return StepFailed(
             f"{name}: process {pid} exited while memray traced it",

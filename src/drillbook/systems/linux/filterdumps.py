@@ -53,8 +53,8 @@ def _rule(line: str, words: list[str]) -> Rule:
             verdict = _VERDICTS.get(target) or (pf.GO_ON if target in _LETS_GO_ON else pf.GOTO if word == "-g" else pf.JUMP)
             break
         if word.startswith("-") and word not in ("-m", "--comment"):
-            one = _asked(word, rest)
-            conditions.append(pf.negated(one) if not_ else one)
+            condition = _asked(word, rest)
+            conditions.append(pf.negated(condition) if not_ else condition)
         elif word.startswith("-"):
             next(rest)
         not_ = False
@@ -99,17 +99,17 @@ _OPTIONS: dict[str, Callable[[Iterator[str]], Condition]] = {
 }
 
 
-def of_nft(found: str, listing: str, iptables: str) -> list[Table]:
-    """Parse the tables in ``found``, the output of ``nft -j list ruleset``. ``listing``: output of ``nft -a list ruleset``,
+def of_nft(ruleset: str, listing: str, iptables: str) -> list[Table]:
+    """Parse the tables in ``ruleset``, the output of ``nft -j list ruleset``. ``listing``: output of ``nft -a list ruleset``,
     with the texts of the rules.
 
     ``iptables``: output of iptables-save. Tables in nft that belong to iptables are left out. Raises ValueError when
-    ``found`` is not JSON.
+    ``ruleset`` is not JSON.
     """
     texts = _texts(listing)
     theirs = set(re.findall(r"^\*(\w+)$", iptables, re.MULTILINE)) if _OWN_NFT.search(iptables) else set()
     tables: dict[tuple[str, str], Table] = {}
-    for item in json.loads(found)["nftables"]:
+    for item in json.loads(ruleset)["nftables"]:
         kind, what = next(iter(item.items()))
         key = what.get("family", ""), what.get("table", what.get("name", ""))
         if key[0] not in ("inet", "ip", "ip6") or (key[0] != "inet" and key[1] in theirs):
@@ -127,7 +127,7 @@ def of_nft(found: str, listing: str, iptables: str) -> list[Table]:
 def _texts(listing: str) -> dict[tuple[str, str, str, int], str]:
     """Return the text of each rule. The key consists of the table, the chain and the handle of the rule."""
     family = table = chain = ""
-    found = {}
+    text_by_place = {}
     for line in listing.splitlines():
         words, _, handle = line.strip().rpartition(" # handle ")
         if heading := re.match(r"table (\S+) (\S+) \{$", words):
@@ -135,8 +135,8 @@ def _texts(listing: str) -> dict[tuple[str, str, str, int], str]:
         elif heading := re.match(r"chain (\S+) \{$", words):
             chain = heading[1]
         elif words and handle.isdigit():
-            found[family, table, chain, int(handle)] = printable(words, limit=_SHOWN)
-    return found
+            text_by_place[family, table, chain, int(handle)] = printable(words, limit=_SHOWN)
+    return text_by_place
 
 
 def _nft_rule(parts: list[dict[str, Any]], text: str) -> Rule:
@@ -144,8 +144,8 @@ def _nft_rule(parts: list[dict[str, Any]], text: str) -> Rule:
     for part in parts:
         name, what = next(iter(part.items()))
         if name == "match":
-            one = _match(what["left"], what["right"], what["op"])
-            conditions += [*_headers(what["left"]), pf.negated(one) if what["op"] == "!=" else one]
+            condition = _match(what["left"], what["right"], what["op"])
+            conditions += [*_headers(what["left"]), pf.negated(condition) if what["op"] == "!=" else condition]
         elif name in (pf.DROP, pf.REJECT, pf.ACCEPT, pf.RETURN):
             return Rule(text, name, "", tuple(conditions))
         elif name in (pf.JUMP, pf.GOTO):
@@ -166,7 +166,7 @@ def _headers(left: Any) -> list[Condition]:
         return []
     kind, what = next(iter(left.items()))
     if kind in ("&", "|", "^", "concat", "<<", ">>"):
-        return [one for part in _list(what) for one in _headers(part)]
+        return [condition for part in _list(what) for condition in _headers(part)]
     header = what.get("protocol") if kind == "payload" and isinstance(what, dict) else None
     if header in ("ip", "ip6"):
         return [pf.version(4 if header == "ip" else 6)]
@@ -190,12 +190,12 @@ def _match(left: Any, right: Any, op: str) -> Condition:
 
 
 def _nft_ports(right: Any) -> list[tuple[int, int]]:
-    ends = [one["range"] if isinstance(one, dict) else (one, one) for one in _list(right)]
+    ends = [port["range"] if isinstance(port, dict) else (port, port) for port in _list(right)]
     return [(int(low), int(high)) for low, high in ends]
 
 
 def _nft_network(right: Any) -> Callable[[Address], bool]:
-    tests = [_nft_addresses(one) for one in _list(right)]
+    tests = [_nft_addresses(operand) for operand in _list(right)]
     return lambda address: any(test(address) for test in tests)
 
 
@@ -215,12 +215,12 @@ def _field(left: Any) -> str:
 def _words(value: Any) -> frozenset[str]:
     if isinstance(value, dict):
         value = next(iter(value.values()))
-    return frozenset(str(one) for one in value) if isinstance(value, list) else frozenset({str(value)})
+    return frozenset(str(word) for word in value) if isinstance(value, list) else frozenset({str(value)})
 
 
 def _nft_addresses(value: Any) -> Callable[[Address], bool]:
     if isinstance(value, dict) and "range" in value:
-        low, high = (ipaddress.ip_address(one) for one in value["range"])
+        low, high = (ipaddress.ip_address(bound) for bound in value["range"])
         return lambda address: address.version == low.version and int(low) <= int(address) <= int(high)
     if isinstance(value, dict):
         return _in_network(f"{value['prefix']['addr']}/{value['prefix']['len']}")

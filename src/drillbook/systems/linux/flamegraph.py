@@ -61,7 +61,7 @@ def _boxes(root: _Node) -> Iterator[tuple[_Node, int, float, float]]:
         if node.count * scale < THINNEST and level:
             continue
         yield node, level, x, node.count * scale
-        for child in sorted(node.children.values(), key=lambda one: one.name):
+        for child in sorted(node.children.values(), key=lambda callee: callee.name):
             todo.append((child, level + 1, x))
             x += child.count * scale
 

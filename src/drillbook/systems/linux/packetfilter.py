@@ -46,7 +46,7 @@ class Packet:
         """True when the packet stays on its host. False when it is forwarded. None when neither of the addresses of a packet
         that is not forwarded is known.
         """
-        ends = [one for one in (self.source, self.target) if one is not None]
+        ends = [end for end in (self.source, self.target) if end is not None]
         if "forward" in self.hooks:
             return False
         return any(end.is_loopback for end in ends) or (len(ends) > 1 and ends[0] == ends[1]) if ends else None
@@ -149,16 +149,16 @@ def hits(tables: list[Table], packets: list[Packet]) -> list[Hit]:
     Nobody knows whether the host forwards the connection. Therefore a rule that blocks only forwarded packets counts as
     uncertain, and is reported only if it matches the packet's addresses or ports.
     """
-    found: dict[tuple[str, str, str, str], Hit] = {}
+    hit_by_rule: dict[tuple[str, str, str, str], Hit] = {}
     for packet in packets:
         for table in tables:
-            for one in _of_table(table, packet):
-                if one.hook != "forward" or (one.certain and one.aimed):
-                    key = table.tool, table.family + table.name, one.chain, one.rule.text
-                    certain = one.certain and one.hook != "forward"
-                    if key not in found or certain:
-                        found[key] = replace(one, certain=certain)
-    return sorted(found.values(), key=lambda one: not one.certain)
+            for hit in _of_table(table, packet):
+                if hit.hook != "forward" or (hit.certain and hit.aimed):
+                    key = table.tool, table.family + table.name, hit.chain, hit.rule.text
+                    certain = hit.certain and hit.hook != "forward"
+                    if key not in hit_by_rule or certain:
+                        hit_by_rule[key] = replace(hit, certain=certain)
+    return sorted(hit_by_rule.values(), key=lambda hit: not hit.certain)
 
 
 def _of_table(table: Table, packet: Packet) -> Iterator[Hit]:
@@ -218,8 +218,8 @@ def address(test: Callable[[Address], bool], *, source: bool) -> Condition:
     """Return a condition on the packet's source or target address."""
 
     def asked(packet: Packet) -> bool | None:
-        one = packet.source if source else packet.target
-        return None if one is None else test(one)
+        endpoint = packet.source if source else packet.target
+        return None if endpoint is None else test(endpoint)
 
     return asked
 
@@ -228,9 +228,9 @@ def port(ends: Sequence[tuple[int, int]], *, source: bool) -> Condition:
     """Return a condition on the packet's source or target port. An unknown port may be any port in the range ``CHOSEN``."""
 
     def asked(packet: Packet) -> bool | None:
-        one = packet.source_port if source else packet.target_port
-        if one is not None:
-            return any(low <= one <= high for low, high in ends)
+        number = packet.source_port if source else packet.target_port
+        if number is not None:
+            return any(low <= number <= high for low, high in ends)
         first, last = CHOSEN
         covered = sum(max(0, min(high, last) - max(low, first) + 1) for low, high in ends) / (last - first + 1)
         return True if covered >= 1 else None if covered > HARDLY else False
@@ -269,14 +269,14 @@ def flags(mask: frozenset[str], wanted: frozenset[str]) -> Condition:
     return lambda packet: packet.flags & mask == wanted
 
 
-def negated(one: Condition) -> Condition:
-    """Return the negation of the condition ``one``.
+def negated(condition: Condition) -> Condition:
+    """Return the negation of ``condition``.
 
-    When the result of the condition ``one`` is unknown, the result of the negation is unknown, too.
+    When the result of ``condition`` is unknown, the result of the negation is unknown, too.
     """
 
     def asked(packet: Packet) -> bool | None:
-        said = one(packet)
+        said = condition(packet)
         return None if said is None else not said
 
     return asked
@@ -286,20 +286,20 @@ def unknown(packet: Packet) -> None:
     """Return None for any packet. This function stands for a condition that cannot be evaluated."""
 
 
-def facts(found: list[Hit], ours: Mapping[str, str], most: int) -> list[dict[str, Any]]:
+def facts(listed: list[Hit], ours: Mapping[str, str], most: int) -> list[dict[str, Any]]:
     """Convert hits to facts. ``ours``: prefixes of names and comments that mark the rules of drills."""
     return [
         {
-            "tool": one.table.tool,
-            "table": f"{one.table.family} {one.table.name}",
-            "chain": one.chain,
-            "hook": one.hook,
-            "rule": one.rule.text,
-            "verdict": one.rule.verdict,
-            "certain": one.certain,
-            "drillbook": one.chain.startswith(ours["name"])
-            or one.table.name.startswith(ours["name"])
-            or ours["comment"] in one.rule.text,
+            "tool": hit.table.tool,
+            "table": f"{hit.table.family} {hit.table.name}",
+            "chain": hit.chain,
+            "hook": hit.hook,
+            "rule": hit.rule.text,
+            "verdict": hit.rule.verdict,
+            "certain": hit.certain,
+            "drillbook": hit.chain.startswith(ours["name"])
+            or hit.table.name.startswith(ours["name"])
+            or ours["comment"] in hit.rule.text,
         }
-        for one in found[:most]
+        for hit in listed[:most]
     ]

@@ -25,14 +25,13 @@ command -v -- "$1" >/dev/null || exit 127
 """
 
 
-def spy(ctx: Context, found: Found, program: str, *argv: str) -> str:
-    """Run py-spy on a process, and return the output. ``found``: the process. The word PID in ``argv`` stands for its
-    pid.
+def spy(ctx: Context, process: Found, program: str, *argv: str) -> str:
+    """Run py-spy on ``process``, and return the output. The word PID in ``argv`` stands for the pid of the process.
 
     Raises CouldNotVerify when py-spy is missing or lacks rights, or when the process is not Python.
     """
     sink = Answer(f"{ctx.host.name}: the output of {program}", MOST_BYTES)
-    output = found.run(ctx, "sh", "-c", _PIPED, "sh", str(MOST_BYTES), program, *argv, sink=sink)
+    output = process.run(ctx, "sh", "-c", _PIPED, "sh", str(MOST_BYTES), program, *argv, sink=sink)
     said = output.stderr.decode("utf-8", "replace")
     if output.exit == 127 or "status 127" in said:
         raise CouldNotVerify(
@@ -40,7 +39,7 @@ def spy(ctx: Context, found: Found, program: str, *argv: str) -> str:
             hint="install py-spy on the host (`pip install py-spy`), or set `program` to its path",
         )
     if output.exit == ANOTHER:
-        raise CouldNotVerify(f"{ctx.host.name}: the process {found.pid} exited before {program} could read it")
+        raise CouldNotVerify(f"{ctx.host.name}: the process {process.pid} exited before {program} could read it")
     if "status 0" not in said:
         raise _refused(ctx, program, said)
     return sink.getvalue().decode("utf-8", "replace")
@@ -74,22 +73,22 @@ done
 """
 
 
-def resident(ctx: Context, found: Found, seen: str, count: int, rest: float) -> list[tuple[float, int]]:
+def resident(ctx: Context, process: Found, seen: str, count: int, rest: float) -> list[tuple[float, int]]:
     """Return ``count`` readings. Each reading has the host's uptime in seconds, and the resident memory of the process in
     bytes.
 
     ``rest``: seconds between two readings. ``seen``: shell function that recognises a process. Raises CouldNotVerify when
     the process exits meanwhile.
     """
-    output = found.run(ctx, "sh", "-c", seen + _RSS, "sh", PID, START, str(count), f"{rest:.3f}")
+    output = process.run(ctx, "sh", "-c", seen + _RSS, "sh", PID, START, str(count), f"{rest:.3f}")
     if output.exit == ANOTHER:
         raise CouldNotVerify(
-            f"{ctx.host.name}: the process {found.pid} exited while its memory was measured",
+            f"{ctx.host.name}: the process {process.pid} exited while its memory was measured",
             hint="read its log for the reason; the kernel kills a process when memory runs out",
         )
     if not output.ok:
         raise CouldNotVerify(
-            f"{ctx.host.name}: the memory of process {found.pid} cannot be read: "
+            f"{ctx.host.name}: the memory of process {process.pid} cannot be read: "
             f"{printable(output.stderr, limit=200).strip()}"
         )
     rows = (line.split() for line in output.text.splitlines())

@@ -28,17 +28,17 @@ def threads(text: str) -> list[dict[str, Any]]:
 
     Raises ValueError when the text is not a list of threads.
     """
-    found = json.loads(text)
-    if not isinstance(found, list):
+    listed = json.loads(text)
+    if not isinstance(listed, list):
         raise ValueError("not a list of threads")
     return [
         {
-            "name": printable(str(one.get("thread_name") or one.get("os_thread_id")), limit=80),
-            "active": bool(one.get("active")),
-            "owns_gil": bool(one.get("owns_gil")),
-            "frames": [_frame(frame) for frame in one.get("frames", [])[:_DEEPEST]],
+            "name": printable(str(thread.get("thread_name") or thread.get("os_thread_id")), limit=80),
+            "active": bool(thread.get("active")),
+            "owns_gil": bool(thread.get("owns_gil")),
+            "frames": [_frame(frame) for frame in thread.get("frames", [])[:_DEEPEST]],
         }
-        for one in found
+        for thread in listed
     ]
 
 
@@ -47,31 +47,31 @@ def _frame(frame: Mapping[str, Any]) -> str:
     return printable(f"{frame.get('name')} ({place}:{frame.get('line')})", limit=160)
 
 
-def listing(found: list[dict[str, Any]]) -> str:
+def listing(listed: list[dict[str, Any]]) -> str:
     """Format all threads, each with its stack, as readable text."""
     parts = []
-    for one in found:
-        what = f"{'active' if one['active'] else 'idle'}{', holds the interpreter lock' if one['owns_gil'] else ''}"
-        parts.append("".join([f"{one['name']} ({what})\n", *(f"    {frame}\n" for frame in one["frames"])]))
+    for thread in listed:
+        what = f"{'active' if thread['active'] else 'idle'}{', holds the interpreter lock' if thread['owns_gil'] else ''}"
+        parts.append("".join([f"{thread['name']} ({what})\n", *(f"    {frame}\n" for frame in thread["frames"])]))
     return "\n".join(parts)
 
 
-def shortened(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def shortened(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Shorten the threads for the facts. Active threads come first, and each thread has only its innermost frames."""
-    order = sorted(found, key=lambda one: (not one["owns_gil"], not one["active"]))
-    return [{**one, "frames": one["frames"][:MOST_FRAMES]} for one in order[:MOST_THREADS]]
+    order = sorted(listed, key=lambda thread: (not thread["owns_gil"], not thread["active"]))
+    return [{**thread, "frames": thread["frames"][:MOST_FRAMES]} for thread in order[:MOST_THREADS]]
 
 
 def collapsed(text: str) -> Counter[Stack]:
     """Parse the output of `py-spy record --format raw`. Return the number of samples of each stack, outermost frame first."""
-    found: Counter[Stack] = Counter()
+    samples: Counter[Stack] = Counter()
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
         if not stack or not count.isdigit() or line.startswith("py-spy>"):
             continue
         stack = _PROCESS.sub(r"process \1", stack)
-        found[tuple(printable(frame, limit=160) for frame in stack.split(";")[:_DEEPEST])] += int(count)
-    return found
+        samples[tuple(printable(frame, limit=160) for frame in stack.split(";")[:_DEEPEST])] += int(count)
+    return samples
 
 
 def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:

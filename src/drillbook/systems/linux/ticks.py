@@ -40,7 +40,7 @@ def _reading(text: str) -> tuple[float, dict[int, tuple[int, int]]]:
 
 def _family(root: int, processes: dict[int, tuple[int, int]]) -> set[int]:
     """Return the pids of a process and its descendants."""
-    found = {root}
-    while more := {pid for pid, (parent, _) in processes.items() if parent in found and pid not in found}:
-        found |= more
-    return found
+    pids = {root}
+    while more := {pid for pid, (parent, _) in processes.items() if parent in pids and pid not in pids}:
+        pids |= more
+    return pids

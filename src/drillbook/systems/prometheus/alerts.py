@@ -55,8 +55,8 @@ def state_of(api: Api, name: str, labels: Mapping[str, str]) -> Alert:
         if rule.get("health") == "err":
             raise CouldNotVerify(f"the rule {name!r} cannot be evaluated: {rule.get('lastError')}")
     active = [mapping for _, rule in rules for mapping in mappings(rule, "alerts") if _has(mapping, labels)]
-    found = {str(one.get("state")) for one in active}
-    state: State = "firing" if "firing" in found else "pending" if "pending" in found else "inactive"
+    states = {str(alert.get("state")) for alert in active}
+    state: State = "firing" if "firing" in states else "pending" if "pending" in states else "inactive"
     return Alert(
         name,
         state,
@@ -74,8 +74,8 @@ def _has(alert: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 def scrape_s(api: Api) -> float:
     """Return the longest scrape interval of all targets, in seconds. Raises CouldNotVerify when no interval can be read."""
     targets = mappings(api.get("/api/v1/targets", [("state", "active")]), "activeTargets")
-    found = [duration(str(target.get("scrapeInterval", ""))) for target in targets]
-    known = [one for one in found if one is not None]
+    intervals = [duration(str(target.get("scrapeInterval", ""))) for target in targets]
+    known = [interval for interval in intervals if interval is not None]
     if not known:
         raise CouldNotVerify(
             f"{api.service.name} does not report its scrape interval, so the error of the detection time is unknown"
@@ -123,7 +123,7 @@ def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> F
     begun = [
         _episode(times, alert.evaluation_s) for times in series if times and clock - times[-1] <= 2.5 * alert.evaluation_s
     ]
-    starts = [one for one in begun if one is not None]
+    starts = [start for start in begun if start is not None]
     return Fired(answered - (clock - min(starts)), answered - asked) if starts else None
 
 

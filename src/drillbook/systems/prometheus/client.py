@@ -80,11 +80,11 @@ class Api:
             )
         Budget(f"the answer of {self.service.name}", LIMIT).take_json(answer.body)
         try:
-            found = json.loads(answer.body)
+            document = json.loads(answer.body)
         except (ValueError, RecursionError):
-            found = None
-        if answer.status != 200 or found is None:
-            said = found.get("error") if isinstance(found, dict) else None
+            document = None
+        if answer.status != 200 or document is None:
+            said = document.get("error") if isinstance(document, dict) else None
             raise CouldNotVerify(
                 f"{self.service.name} answered {path} with status {answer.status}: "
                 f"{excerpt(str(said), limit=400) if said else excerpt(answer.body, limit=200)}",
@@ -93,5 +93,5 @@ class Api:
                 else f"check {self.service.setting('url')} and {self.service.setting('token')}",
             )
         if self.service.kind == "alertmanager":
-            return found
-        return found.get("data") if isinstance(found, dict) else None
+            return document
+        return document.get("data") if isinstance(document, dict) else None

@@ -30,7 +30,7 @@ def instant(api: Api, query: str) -> tuple[str, list[dict[str, Any]]]:
             f"the query returns a {kind}; write a query that returns present values, or use prometheus.range"
         )
     return kind, [
-        {"labels": dict(one["metric"]), "value": _finite(_number(one["value"][1]))} for one in result if "value" in one
+        {"labels": dict(row["metric"]), "value": _finite(_number(row["value"][1]))} for row in result if "value" in row
     ]
 
 
@@ -44,8 +44,8 @@ def over_time(api: Api, query: str, start: float, end: float, step: float) -> li
     )
     _, result = _of(data)
     return [
-        {"labels": dict(one["metric"]), "points": [[float(at), _number(value)] for at, value in one.get("values", [])]}
-        for one in result
+        {"labels": dict(row["metric"]), "points": [[float(at), _number(value)] for at, value in row.get("values", [])]}
+        for row in result
     ]
 
 
@@ -66,9 +66,9 @@ def summary(points: list[list[float]]) -> dict[str, Any]:
     }
 
 
-def finite(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Replace values that are not finite by None in the points of all series, so that the series can be written as JSON."""
-    return [one | {"points": [[at, _finite(value)] for at, value in one["points"]]} for one in found]
+    return [row | {"points": [[at, _finite(value)] for at, value in row["points"]]} for row in rows]
 
 
 def _finite(value: float) -> float | None:
@@ -89,5 +89,5 @@ def _number(text: Any) -> float:
 
 def mappings(value: Any, key: str) -> Iterator[dict[str, Any]]:
     """Return the mappings (JSON objects) in the list ``value[key]``. Return an empty list when ``value`` has no such list."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return (one for one in (found if isinstance(found, list) else ()) if isinstance(one, dict))
+    listed = value.get(key) if isinstance(value, dict) else None
+    return (mapping for mapping in (listed if isinstance(listed, list) else ()) if isinstance(mapping, dict))

@@ -92,12 +92,12 @@ class Session:
         """
         info = self._ask(self.client.get_collection)
         whole = info.config.model_dump(mode="json", exclude_none=True)
-        found = whole | whole["params"]
+        settings = whole | whole["params"]
         fields = {
-            name: one.params.model_dump(mode="json", exclude_none=True) if one.params else str(one.data_type.value)
-            for name, one in sorted(info.payload_schema.items())
+            name: field.params.model_dump(mode="json", exclude_none=True) if field.params else str(field.data_type.value)
+            for name, field in sorted(info.payload_schema.items())
         }
-        return {key: found[key] for key in _KEPT if found.get(key)} | {"fields": fields}
+        return {key: settings[key] for key in _KEPT if settings.get(key)} | {"fields": fields}
 
     def create(self, config: dict[str, Any]) -> None:
         """Create the collection with settings that ``config`` has returned."""
@@ -117,21 +117,21 @@ class Session:
 
     def ids(self) -> set[Id]:
         """Return the ids of all points."""
-        found: set[Id] = set()
+        ids: set[Id] = set()
         budget = self._budget()
         for records in self._scroll(IDS_PAGE, with_vectors=False, with_payload=False):
             budget.take(sum(len(str(record.id)) for record in records), len(records))
-            found |= {id_of(record.id) for record in records}
-        return found
+            ids |= {id_of(record.id) for record in records}
+        return ids
 
     def digests(self) -> dict[Id, bytes]:
         """Return the digest of each point, with the id of the point as the key."""
-        found: dict[Id, bytes] = {}
+        digest_by_id: dict[Id, bytes] = {}
         budget = self._budget()
         for points in self.points():
             budget.take(sum(len(str(point.id)) for point in points), len(points))
-            found |= {point.id: point.digest() for point in points}
-        return found
+            digest_by_id |= {point.id: point.digest() for point in points}
+        return digest_by_id
 
     def _budget(self) -> Budget:
         return Budget(f"the list of points of {self.collection}", MOST_NAMES, MOST_POINTS)
@@ -154,12 +154,12 @@ class Session:
 
     def fetch(self, ids: Sequence[Id]) -> dict[Id, Point]:
         """Return the points with the ids ``ids``. The key of each point is its id. Ids without a point are omitted."""
-        found: dict[Id, Point] = {}
+        point_by_id: dict[Id, Point] = {}
         for some in pieces(ids):
             for record in self._retrieve(some):
                 point = Point.of(record)
-                found[point.id] = point
-        return found
+                point_by_id[point.id] = point
+        return point_by_id
 
     def _retrieve(self, ids: Sequence[Id]) -> list[Any]:
         """Return the points with the ids ``ids``, with all fields. The request is split if one answer would be too large."""
@@ -173,11 +173,11 @@ class Session:
 
     def present(self, ids: Iterable[Id]) -> set[Id]:
         """Return the ids for which the collection has a point. ``ids``: the ids to look for."""
-        found: set[Id] = set()
+        present: set[Id] = set()
         for some in pieces(ids):
             records = self._ask(self.client.retrieve, ids=some, with_payload=False, with_vectors=False)
-            found |= {id_of(record.id) for record in records}
-        return found
+            present |= {id_of(record.id) for record in records}
+        return present
 
     def put(self, points: Iterable[Point]) -> None:
         """Write points, and replace existing points with the same ids. Return after the server has applied the writes."""

@@ -15,15 +15,15 @@ points remain.
 """
 
 
-def content(wanted: Mapping[Id, bytes], found: Mapping[Id, bytes], place: str) -> list[Finding]:
+def content(wanted: Mapping[Id, bytes], measured: Mapping[Id, bytes], place: str) -> list[Finding]:
     """Return findings about missing, different and unexpected points. Points are matched by their ids. ``place`` is the name
     of the collection.
     """
-    other = {one for one in wanted.keys() & found.keys() if wanted[one] != found[one]}
+    other = {point_id for point_id in wanted.keys() & measured.keys() if wanted[point_id] != measured[point_id]}
     return [
-        *_each("vector-missing", wanted.keys() - found.keys(), place, "a point", "no such point"),
+        *_each("vector-missing", wanted.keys() - measured.keys(), place, "a point", "no such point"),
         *_each("vector-content", other, place, "the same vector and payload as in the backup", "another digest"),
-        *_each("vector-unexpected", found.keys() - wanted.keys(), place, "no such point", "a point"),
+        *_each("vector-unexpected", measured.keys() - wanted.keys(), place, "no such point", "a point"),
     ]
 
 
@@ -37,7 +37,9 @@ def sets(missing: Iterable[Id], strays: Iterable[Id], place: str) -> list[Findin
 
 def _each(code: str, ids: Iterable[Id], place: str, wanted: str, measured: str) -> list[Finding]:
     all_ids = ordered(set(ids))
-    shown = [finding(code, title=f"{place}, point {one}", wanted=wanted, measured=measured) for one in all_ids[:SHOWN]]
+    shown = [
+        finding(code, title=f"{place}, point {point_id}", wanted=wanted, measured=measured) for point_id in all_ids[:SHOWN]
+    ]
     if len(all_ids) > SHOWN:
         shown.append(
             finding(code, title=f"{place}, {len(all_ids) - SHOWN} more points", measured=f"{len(all_ids)} points in all")
@@ -45,15 +47,15 @@ def _each(code: str, ids: Iterable[Id], place: str, wanted: str, measured: str) 
     return shown
 
 
-def config(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> list[Finding]:
+def config(wanted: Mapping[str, Any], measured: Mapping[str, Any], place: str) -> list[Finding]:
     """Return findings about vector settings that differ from those in the backup."""
-    wrong = [key for key in ("vectors", "sparse_vectors") if wanted.get(key) != found.get(key)]
+    wrong = [key for key in ("vectors", "sparse_vectors") if wanted.get(key) != measured.get(key)]
     return [
         finding(
             "vector-config",
             title=f"{place}, {key}",
             wanted=excerpt(str(wanted.get(key)), limit=300),
-            measured=excerpt(str(found.get(key)), limit=300),
+            measured=excerpt(str(measured.get(key)), limit=300),
         )
         for key in wrong
     ]

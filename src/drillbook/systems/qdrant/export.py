@@ -106,8 +106,8 @@ def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> 
                 f"{folder.below(name)} does not exist",
                 findings=[finding("backup-missing", title=name, wanted=f"{file.size} bytes", measured="no such object")],
             )
-        found = sha256(data)
-        if found != file.sha256:
+        measured = sha256(data)
+        if measured != file.sha256:
             raise StepFailed(
                 f"{folder.below(name)} was changed after the backup",
                 findings=[
@@ -115,7 +115,7 @@ def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> 
                         "backup-digest",
                         title=name,
                         wanted=f"sha256 {file.sha256}",
-                        measured=f"sha256 {found}, {len(data)} bytes",
+                        measured=f"sha256 {measured}, {len(data)} bytes",
                     )
                 ],
             )

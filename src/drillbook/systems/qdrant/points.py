@@ -52,12 +52,14 @@ def id_of(value: Any) -> Id:
 
 def sample(ids: set[Id], count: int = 10) -> list[str]:
     """Return the first ``count`` of ``ids`` as text: numbers first, then UUIDs."""
-    return [str(one) for one in ordered(ids)[:count]]
+    return [str(point_id) for point_id in ordered(ids)[:count]]
 
 
 def ordered(ids: set[Id]) -> list[Id]:
     """Sort ``ids`` in Qdrant's order: numbers, then UUIDs."""
-    return sorted(ids, key=lambda one: (isinstance(one, str), one if isinstance(one, int) else 0, str(one)))
+    return sorted(
+        ids, key=lambda point_id: (isinstance(point_id, str), point_id if isinstance(point_id, int) else 0, str(point_id))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,10 @@ class Point:
         """Parse a point from a line of JSON in the format of ``Point.line``. Raises ValueError when the line has another
         format.
         """
-        found = json.loads(line)
-        if not isinstance(found, dict) or found.keys() != {"id", "vector", "payload"}:
+        parsed = json.loads(line)
+        if not isinstance(parsed, dict) or parsed.keys() != {"id", "vector", "payload"}:
             raise ValueError("not a point")
-        return cls(id_of(found["id"]), found["vector"], found["payload"])
+        return cls(id_of(parsed["id"]), parsed["vector"], parsed["payload"])
 
     def line(self) -> str:
         """Return the point as one line of JSON, without a line end."""
@@ -91,17 +93,17 @@ class Point:
 
     def digest(self) -> bytes:
         """Return the SHA-256 over id, vector and payload."""
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for part in (str(self.id).encode(), _packed(self.vector), _json(self.payload).encode("utf-8", "surrogatepass")):
-            found.update(len(part).to_bytes(8, "big") + part)
-        return found.digest()
+            digest.update(len(part).to_bytes(8, "big") + part)
+        return digest.digest()
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(field) for name, field in value.items()}
     return value
 
 
@@ -117,10 +119,10 @@ def _packed(value: Any) -> bytes:
         pairs = sorted(zip(value["indices"], value["values"], strict=True))
         return b"s" + b"".join(struct.pack("<If", index, number) for index, number in pairs)
     if isinstance(value, dict):
-        parts = [_sized(name.encode()) + _sized(_packed(one)) for name, one in sorted(value.items())]
+        parts = [_sized(name.encode()) + _sized(_packed(vector)) for name, vector in sorted(value.items())]
         return b"n" + b"".join(parts)
     if value and isinstance(value[0], list):
-        return b"m" + b"".join(_sized(_packed(one)) for one in value)
+        return b"m" + b"".join(_sized(_packed(vector)) for vector in value)
     return b"d" + struct.pack(f"<{len(value)}f", *value)
 
 

@@ -116,16 +116,16 @@ def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) ->
     wanted, where = manifest.snapshot, folder.below(SNAPSHOT)
     if wanted is None:
         return
-    found = store.digest(where.key, ctx.deadline)
-    if found != (wanted.size, wanted.sha256):
+    measured = store.digest(where.key, ctx.deadline)
+    if measured != (wanted.size, wanted.sha256):
         raise StepFailed(
             f"{where} was changed after the backup",
             findings=[
                 finding(
-                    "backup-digest" if found else "backup-missing",
+                    "backup-digest" if measured else "backup-missing",
                     title=SNAPSHOT,
                     wanted=f"sha256 {wanted.sha256}",
-                    measured=f"sha256 {found[1]}, {found[0]} bytes" if found else "no such object",
+                    measured=f"sha256 {measured[1]}, {measured[0]} bytes" if measured else "no such object",
                 )
             ],
         )

@@ -77,7 +77,7 @@ class Disk(Read):
         mounts = {_mount(row[1]): row for row in rows if len(row) > 3}
         fixed = {mount for mount, row in mounts.items() if "ro" in row[3].split(",")}
         memory = {mount for mount, row in mounts.items() if row[2] in _MEMORY}
-        found = [
+        disks = [
             {
                 "mount": printable(row[5], limit=200),
                 "device": printable(row[0], limit=200),
@@ -90,17 +90,17 @@ class Disk(Read):
             for row in _rows(blocks.text)
             if self.path or not (row[0] in _UNREAL or row[5] in memory)
         ][:MOST_MOUNTS]
-        if not found:
+        if not disks:
             blocks.check()
             raise CouldNotVerify(f"{ctx.host.name}: `df` shows no file system", hint="set `path`")
-        kept = [one for one in found if not one["read_only"] and not f"{one['mount']}/".startswith("/boot/")] or found
-        worst = max(kept, key=lambda one: (one["used_percent"], -int(str(one["free_bytes"]))))
+        kept = [disk for disk in disks if not disk["read_only"] and not f"{disk['mount']}/".startswith("/boot/")] or disks
+        worst = max(kept, key=lambda disk: (disk["used_percent"], -int(str(disk["free_bytes"]))))
         return {
-            "filesystems": found,
+            "filesystems": disks,
             "fullest": worst["mount"],
             "used_percent": worst["used_percent"],
             "free_bytes": worst["free_bytes"],
-            "inodes_percent": max(int(str(one["inodes_percent"])) for one in kept),
+            "inodes_percent": max(int(str(disk["inodes_percent"])) for disk in kept),
         }
 
 

@@ -96,11 +96,11 @@ def _need_resolver(ctx: Context) -> None:
 
 
 def _addresses(text: str) -> list[str]:
-    found = []
+    addresses = []
     for line in text.splitlines():
         with suppress(ValueError, IndexError):
-            found.append(str(ipaddress.ip_address(line.split()[0])))
-    return list(dict.fromkeys(found))[:20]
+            addresses.append(str(ipaddress.ip_address(line.split()[0])))
+    return list(dict.fromkeys(addresses))[:20]
 
 
 class _ToPeer(Read):
@@ -333,7 +333,7 @@ class Filters(_ToPeer):
         a drill made the rule. Raises CouldNotVerify when the user has no root rights.
         """
         here, peer, port = self._ends(ctx)
-        version = next((one.version for one in (peer, here) if one is not None), 4)
+        version = next((end.version for end in (peer, here) if end is not None), 4)
         packets = packetfilter.there_and_back(here, peer, port, version, opens=self.client is None)
         tools, tables = self._tables(ctx, "ip" if version == 4 else "ip6")
         hits = packetfilter.hits(tables, packets)
@@ -341,7 +341,7 @@ class Filters(_ToPeer):
             "address": str(peer or ""),
             "port": port,
             "tools": tools,
-            "dropping": sum(one.certain for one in hits),
+            "dropping": sum(hit.certain for hit in hits),
             "rules": packetfilter.facts(hits, _OURS, MOST_RULES),
         }
 
@@ -350,8 +350,8 @@ class Filters(_ToPeer):
         if self.client is not None:
             peer = ctx.service(self.client, Service).host
             known = ctx.host_named(peer).target.address if peer != ctx.host.name else "127.0.0.1"
-            found = _addresses(known or "")
-            address = ipaddress.ip_address(found[0]) if found else None
+            addresses = _addresses(known or "")
+            address = ipaddress.ip_address(addresses[0]) if addresses else None
             known_here = address and (peer == ctx.host.name or not address.is_loopback)
             return None, address if known_here else None, self._own_port(ctx)
         name, port, _ = self._peer(ctx)

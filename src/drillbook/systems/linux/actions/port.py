@@ -77,16 +77,16 @@ def _port(ctx: Context, port: int | None, name: str | None) -> int:
             f"the service {name!r} is reached by its Unix socket {service.socket}, not by a TCP port",
             hint="set `port` of the step, if the server listens on a port as well",
         )
-    found = service.own_port if service else None
-    if found is None and isinstance(service, Http):
+    own_port = service.own_port if service else None
+    if own_port is None and isinstance(service, Http):
         parts = urlsplit(service.url)
-        found = parts.port or (443 if parts.scheme == "https" else 80)
-    if not isinstance(found, int):
+        own_port = parts.port or (443 if parts.scheme == "https" else 80)
+    if not isinstance(own_port, int):
         raise NotReady(
             f"{ctx.step}: the port is unknown" if name is None else f"the service {name!r} names no `port`",
             hint="set `port` of the step, or of the service in the inventory",
         )
-    return found
+    return own_port
 
 
 class Occupy(Fault):

@@ -54,9 +54,9 @@ def _greeting(ctx: Context, relay: Relay) -> bytes:
     behind = ctx.services.get(relay.to)
     if behind and behind.greeting:
         return behind.greeting
-    found = f"of kind {getattr(behind, 'kind', '?')}" if behind else "not in the inventory"
+    described = f"of kind {getattr(behind, 'kind', '?')}" if behind else "not in the inventory"
     raise PlanError(
-        f"the relay {relay.name!r} leads to {relay.to!r}, which is {found}: a test through the relay could not show a fault",
+        f"the relay {relay.name!r} leads to {relay.to!r}, which is {described}: a test through the relay could not show a fault",
         hint="set `to` of the relay to a service of kind postgres, redis, http or s3",
     )
 
@@ -169,9 +169,9 @@ class _Broken(Fault):
                 f"the relay {relay.name!r} cannot be controlled: it has no `control` in the inventory",
                 hint="use `path.cut`, which cuts the path by the packet filter of the relay's host",
             )
-        if found := in_force(ctx, relay):
+        if words := in_force(ctx, relay):
             raise NotReady(
-                f"{ctx.host.name}: the path through {relay.name} is already broken: {' '.join(found)}",
+                f"{ctx.host.name}: the path through {relay.name} is already broken: {' '.join(words)}",
                 hint=f"if an earlier run died, run `invoke drill.recover`; if nobody needs the file, remove it: rm {relay.control}",
             )
         folder = relay.control.rpartition("/")[0] or "."
@@ -197,14 +197,14 @@ class _Broken(Fault):
         until = time.monotonic() + SETTLED_S
         while True:
             shown, said = self._shows(ctx, relay)
-            found = in_force(ctx, relay)
-            mine = found[2:4] == [ctx.run_id, ctx.step]
+            words = in_force(ctx, relay)
+            mine = words[2:4] == [ctx.run_id, ctx.step]
             if mine and shown:
                 return True
             if not mine and said == "answers" and not shown:
                 return False
             if time.monotonic() > until:
-                state = f"contains {' '.join(found)!r}" if found else "does not exist"
+                state = f"contains {' '.join(words)!r}" if words else "does not exist"
                 raise CouldNotVerify(f"the path through {relay.name} {said}, while {relay.control} {state}")
             ctx.deadline.wait(0.05)
 

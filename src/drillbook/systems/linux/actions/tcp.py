@@ -36,7 +36,7 @@ class Open(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``state`` (`open` or `closed`), ``seconds``, ``why`` (the reason when closed)."""
         start = time.monotonic()
-        found, why = "open", ""
+        port_state, why = "open", ""
         try:
             patience = max(0.1, min(CONNECT_S, ctx.deadline.remaining()))
             socket.create_connection((self.address, self.port), timeout=patience).close()
@@ -46,15 +46,17 @@ class Open(Read):
                 hint="check `address`, and the name resolution of the controller",
             ) from None
         except OSError as error:
-            found, why = "closed", error.strerror or str(error)
-        facts: Facts = {"state": found, "seconds": round(time.monotonic() - start, 6), "why": why}
-        if found != self.state:
+            port_state, why = "closed", error.strerror or str(error)
+        facts: Facts = {"state": port_state, "seconds": round(time.monotonic() - start, 6), "why": why}
+        if port_state != self.state:
             where = f"{self.address}:{self.port}"
             raise StepFailed(
-                f"{where} is {found}{f': {why}' if why else ''}",
+                f"{where} is {port_state}{f': {why}' if why else ''}",
                 facts=facts,
                 findings=[
-                    finding("port-state", title=where, wanted=self.state, measured=f"{found}{f': {why}' if why else ''}")
+                    finding(
+                        "port-state", title=where, wanted=self.state, measured=f"{port_state}{f': {why}' if why else ''}"
+                    )
                 ],
             )
         return facts

@@ -47,14 +47,16 @@ class Received(Read):
         before: float | None = None
         while True:
             asked = time.monotonic()
-            found, doubt = self._look(ctx)
+            alerts, doubt = self._look(ctx)
             answered = time.monotonic()
-            if on_its_way := [one for one in found or () if _status(one, "state") == "active"]:
+            if on_its_way := [alert for alert in alerts or () if _status(alert, "state") == "active"]:
                 facts: Facts = {
                     "seconds": round(answered - begun, 3),
                     "error_s": None if before is None else round(answered - before, 6),
-                    "receivers": sorted({str(to.get("name")) for one in on_its_way for to in one.get("receivers", [])}),
-                    "alerts": [{"labels": one.get("labels"), "since": one.get("startsAt")} for one in on_its_way[:MOST]],
+                    "receivers": sorted({str(to.get("name")) for alert in on_its_way for to in alert.get("receivers", [])}),
+                    "alerts": [
+                        {"labels": alert.get("labels"), "since": alert.get("startsAt")} for alert in on_its_way[:MOST]
+                    ],
                 }
                 ctx.note(
                     AlertReceived(
@@ -66,10 +68,10 @@ class Received(Read):
                 )
                 return facts
             if answered - begun >= self.within:
-                if found is None:
+                if alerts is None:
                     raise CouldNotVerify(doubt)
-                raise self._missed(ctx, found)
-            before = before if found is None else asked
+                raise self._missed(ctx, alerts)
+            before = before if alerts is None else asked
             ctx.deadline.wait(POLL_S)
 
     def _look(self, ctx: Context) -> tuple[list[dict[str, Any]] | None, str]:
@@ -99,22 +101,22 @@ class Received(Read):
 
     def _found(self, ctx: Context) -> list[dict[str, Any]]:
         wanted = {"alertname": self.alert, **self.labels}
-        found = Api(ctx.service(self.service, Alertmanager), ctx.deadline).get(
+        alerts = Api(ctx.service(self.service, Alertmanager), ctx.deadline).get(
             "/api/v2/alerts", [("filter", f"{key}={quoted(value)}") for key, value in wanted.items()]
         )
-        if not isinstance(found, list):
+        if not isinstance(alerts, list):
             raise CouldNotVerify(f"{self.service} did not answer in the format of Alertmanager's API")
-        return [one for one in found if isinstance(one, dict)]
+        return [alert for alert in alerts if isinstance(alert, dict)]
 
-    def _missed(self, ctx: Context, found: list[dict[str, Any]]) -> StepFailed:
+    def _missed(self, ctx: Context, alerts: list[dict[str, Any]]) -> StepFailed:
         why = "the alert did not arrive"
-        if found:
+        if alerts:
             by = sorted(
                 {
-                    f"{word} by {', '.join(map(str, _status(one, key)))}"
-                    for one in found
+                    f"{word} by {', '.join(map(str, _status(alert, key)))}"
+                    for alert in alerts
                     for word, key in (("silenced", "silencedBy"), ("inhibited", "inhibitedBy"))
-                    if _status(one, key)
+                    if _status(alert, key)
                 }
             )
             why = f"the alert arrived, but no receiver is notified, because the alert is {'; '.join(by) or 'not processed yet'}"

@@ -74,12 +74,12 @@ class Query(_Asking):
         """Facts: ``value`` (null unless the query returns exactly one value), ``count`` (number of series), ``series`` (the
         first 200), ``type``.
         """
-        kind, found = series.instant(_api(ctx, self.service), self.query)
+        kind, rows = series.instant(_api(ctx, self.service), self.query)
         return {
-            "value": found[0]["value"] if len(found) == 1 else None,
-            "count": len(found),
+            "value": rows[0]["value"] if len(rows) == 1 else None,
+            "count": len(rows),
             "type": kind,
-            "series": found[: series.MOST_SERIES],
+            "series": rows[: series.MOST_SERIES],
         }
 
 
@@ -101,11 +101,11 @@ class Range(_Asking):
                 hint="choose a longer `step`",
             )
         end = time.time()
-        found = series.over_time(_api(ctx, self.service), self.query, end - self.over, end, float(self.step))
-        points = ctx.evidence("points.json", json.dumps(series.finite(found), ensure_ascii=False, allow_nan=False) + "\n")
+        rows = series.over_time(_api(ctx, self.service), self.query, end - self.over, end, float(self.step))
+        points = ctx.evidence("points.json", json.dumps(series.finite(rows), ensure_ascii=False, allow_nan=False) + "\n")
         return {
-            "series": [{"labels": one["labels"], **series.summary(one["points"])} for one in found[: series.MOST_SERIES]],
-            "count": len(found),
+            "series": [{"labels": row["labels"], **series.summary(row["points"])} for row in rows[: series.MOST_SERIES]],
+            "count": len(rows),
             "points": points,
         }
 
@@ -124,9 +124,11 @@ class Alerts(Read):
         """Facts: ``firing`` and ``pending`` (names of the alerts in each state), ``count`` (number of alerts), ``alerts``
         (``alert``, ``state``, ``labels``, ``since`` and ``value`` of each of the first 200).
         """
-        found = self._active(ctx)
-        told = [one for one in map(_told, found) if self.labels.items() <= one["labels"].items()]
-        names = {state: sorted({one["alert"] for one in told if one["state"] == state}) for state in ("firing", "pending")}
+        listed = self._active(ctx)
+        told = [alert for alert in map(_told, listed) if self.labels.items() <= alert["labels"].items()]
+        names = {
+            state: sorted({alert["alert"] for alert in told if alert["state"] == state}) for state in ("firing", "pending")
+        }
         return {**names, "count": len(told), "alerts": told[:MOST_ALERTS]}
 
     def ready(self, ctx: Context) -> None:
@@ -137,15 +139,15 @@ class Alerts(Read):
         return list(series.mappings(_api(ctx, self.service).get("/api/v1/alerts"), "alerts"))
 
 
-def _told(one: dict[str, Any]) -> Facts:
-    labels = one.get("labels")
+def _told(alert: dict[str, Any]) -> Facts:
+    labels = alert.get("labels")
     labels = labels if isinstance(labels, dict) else {}
     return {
         "alert": str(labels.get("alertname", "")),
-        "state": str(one.get("state", "")),
-        "since": one.get("activeAt"),
+        "state": str(alert.get("state", "")),
+        "since": alert.get("activeAt"),
         "labels": {key: value for key, value in labels.items() if key != "alertname"},
-        "value": one.get("value"),
+        "value": alert.get("value"),
     }
 
 
@@ -168,12 +170,12 @@ class _OfAlert(Read):
         if not all(self.known(name) for name in ("alert", "labels")):
             return
         try:
-            found = self._calm(ctx)
+            alert = self._calm(ctx)
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from None
-        if found.state != "inactive":
+        if alert.state != "inactive":
             raise NotReady(
-                f"the alert {self.alert!r} is already {found.state}, so it would not show that the fault was detected",
+                f"the alert {self.alert!r} is already {alert.state}, so it would not show that the fault was detected",
                 hint="find out why the alert fires, and correct that first",
             )
 
@@ -187,11 +189,11 @@ class _OfAlert(Read):
         api, until = _api(ctx, self.service), min(ctx.deadline.remaining() - LEAST_S, CALM_S) + time.monotonic()
         while True:
             last = time.monotonic() >= until
-            found = alerts.state_of(api, self.alert, self.labels)
+            alert = alerts.state_of(api, self.alert, self.labels)
             try:
                 alerts.scrape_s(api)
-                if found.state == "inactive" or last:
-                    return found
+                if alert.state == "inactive" or last:
+                    return alert
             except CouldNotVerify:
                 if last:
                     raise
@@ -237,7 +239,7 @@ class _OfAlert(Read):
         If ``wanted`` is `inactive`, the alert's rule must also have been evaluated again after ``first`` was read. Without
         a new evaluation, Prometheus would report an old state.
         """
-        fresh = wanted == "firing" or all(one not in first.evaluated for one in seen.evaluated)
+        fresh = wanted == "firing" or all(moment not in first.evaluated for moment in seen.evaluated)
         return seen.state == wanted and fresh
 
     def _missed(self, ctx: Context, seen: Alert, wanted: str) -> StepFailed | CouldNotVerify:
@@ -271,8 +273,8 @@ class AlertFires(_OfAlert):
         seen, before, answered = self._wait(ctx, "firing")
         api = _api(ctx, self.service)
         scrape = alerts.scrape_s(api)
-        found = alerts.fired(api, seen, self.labels, AWHILE_S)
-        at, grid = (found.at, found.error_s) if found else (answered, None if before is None else answered - before)
+        fired = alerts.fired(api, seen, self.labels, AWHILE_S)
+        at, grid = (fired.at, fired.error_s) if fired else (answered, None if before is None else answered - before)
         times: Facts = {
             "ago_s": round(time.monotonic() - at, 6),
             "evaluation_s": seen.evaluation_s,
@@ -280,7 +282,7 @@ class AlertFires(_OfAlert):
             "error_s": None if grid is None else round(grid + seen.evaluation_s + scrape, 6),
         }
         ctx.note(AlertFiring(alert=self.alert, **times))
-        return {**times, "alerts": [_told(one) for one in seen.active[:MOST_ALERTS]]}
+        return {**times, "alerts": [_told(alert) for alert in seen.active[:MOST_ALERTS]]}
 
 
 class AlertClears(_OfAlert):

@@ -152,7 +152,7 @@ class Reconcile(Write):
         if not strays:
             return {"deleted": 0}
         there = session.fetch(list(strays))
-        points = [there[one] for one in ordered(set(there))]
+        points = [there[stray] for stray in ordered(set(there))]
         data = record.encoded(points)
         kept = ctx.evidence("strays.jsonl", data, sync=True)
         if kept["sha256"] != sha256(data):

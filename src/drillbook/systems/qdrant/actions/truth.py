@@ -51,18 +51,18 @@ def difference(ctx: Context, session: Session, database: str, query: str) -> Dif
 
 def ids(ctx: Context, database: str, query: str) -> set[Id]:
     """Return the ids that ``query`` selects. Raises CouldNotVerify when the query fails, or selects no id."""
-    found: set[Id] = set()
+    selected: set[Id] = set()
     for row in _rows(ctx, database, query, columns=1):
         try:
-            found.add(id_of(row[0]))
+            selected.add(id_of(row[0]))
         except ValueError as error:
             raise CouldNotVerify(f"the query on {database} returned values that are not ids: {error}") from error
-    if not found:
+    if not selected:
         raise CouldNotVerify(
             f"the query on {database} returned no id, so there is nothing to compare",
             hint="run the query by hand as the application's role to see its result",
         )
-    return found
+    return selected
 
 
 def points(ctx: Context, database: str, query: str, wanted: set[Id]) -> Iterator[Point]:
@@ -73,9 +73,9 @@ def points(ctx: Context, database: str, query: str, wanted: set[Id]) -> Iterator
     """
     for number, vector, payload in _rows(ctx, database, query, columns=3):
         try:
-            one = id_of(number)
-            if one in wanted:
-                yield Point(one, _vector(vector), _payload(payload))
+            point_id = id_of(number)
+            if point_id in wanted:
+                yield Point(point_id, _vector(vector), _payload(payload))
         except (ValueError, TypeError) as error:
             raise CouldNotVerify(
                 f"`source` on {database} returned a row that is not a point: {error}",
@@ -84,17 +84,17 @@ def points(ctx: Context, database: str, query: str, wanted: set[Id]) -> Iterator
 
 
 def _vector(value: Any) -> list[float]:
-    found = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(found, list) or not found:
+    numbers = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(numbers, list) or not numbers:
         raise ValueError(f"{excerpt(str(value), limit=60)!r} is not a vector")
-    return [float(number) for number in found]
+    return [float(number) for number in numbers]
 
 
 def _payload(value: Any) -> dict[str, Any]:
-    found = {} if value is None else value
-    if not isinstance(found, dict):
+    payload = {} if value is None else value
+    if not isinstance(payload, dict):
         raise ValueError(f"{excerpt(str(value), limit=60)!r} is not a payload; a payload is a JSON object")
-    return found
+    return payload
 
 
 def _rows(ctx: Context, database: str, query: str, *, columns: int) -> Iterator[tuple[Any, ...]]:

@@ -134,8 +134,8 @@ def can_try(ctx: Context, traffic: Traffic) -> bool:
 
     The traffic must have one address and one TCP port, and the host needs bash and timeout.
     """
-    one = traffic.peer is not None and traffic.peer.num_addresses == 1
-    if not one or traffic.peer_port is None or traffic.own_port is not None or traffic.protocol == "udp":
+    single = traffic.peer is not None and traffic.peer.num_addresses == 1
+    if not single or traffic.peer_port is None or traffic.own_port is not None or traffic.protocol == "udp":
         return False
     return ctx.run("sh", "-c", "command -v bash && command -v timeout").ok
 

@@ -206,9 +206,9 @@ def of_run(held: str, run_id: str) -> list[Filter]:
     listed = rf"table inet (?P<name>drillbook-\w+) \{{[^}}]*?{mark}"
     anything = Traffic(None, None, None, "tcp", True, True)
     pieces = re.split(r"^--- (\S+)\n", held, flags=re.MULTILINE)[1:]
-    found = {}
+    filters = {}
     for tool, text in zip(pieces[::2], pieces[1::2], strict=True):
         kind, owned = ("nft", listed) if tool == "nft" else ("iptables", saved)
         for match in re.finditer(owned, text):
-            found[kind, match["name"]] = Filter(kind, match["name"], match["comment"], anything, False)
-    return list(found.values())
+            filters[kind, match["name"]] = Filter(kind, match["name"], match["comment"], anything, False)
+    return list(filters.values())

@@ -32,8 +32,8 @@ class Way:
 
 
 def _address(text: str) -> Address:
-    found = ipaddress.ip_address(text.partition("%")[0])
-    return found.ipv4_mapped or found if isinstance(found, ipaddress.IPv6Address) else found
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
 
 
 # sudo removes the variable; root reads it from the parent processes, of which one is the SSH user's shell.

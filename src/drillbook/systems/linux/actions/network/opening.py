@@ -94,5 +94,5 @@ def own_queues(ctx: Context, held: str) -> list[tuple[str, str]]:
     ``held``: output of `tc qdisc show`.
     """
     own = {major_of(replace(ctx, step=f"inject.{number}")) for number in range(1, STEPS + 1)}
-    found = re.findall(r"^qdisc prio ([0-9a-f]+): dev (\S+) root .*\bbands 4\b", held, re.MULTILINE)
-    return [(device, major) for major, device in found if major in own]
+    queues = re.findall(r"^qdisc prio ([0-9a-f]+): dev (\S+) root .*\bbands 4\b", held, re.MULTILINE)
+    return [(device, major) for major, device in queues if major in own]

@@ -123,10 +123,10 @@ class Allocations(_Named, Read):
         }
 
     def _by_memray(self, ctx: Context) -> tuple[int, Seen]:
-        found = _present(self, ctx)
-        text = attaching.watch(ctx, found, self.program, round(self.seconds))
+        process = _present(self, ctx)
+        text = attaching.watch(ctx, process, self.program, round(self.seconds))
         try:
-            return found.pid, allocations.of_memray(text)
+            return process.pid, allocations.of_memray(text)
         except ValueError as error:
             raise CouldNotVerify(
                 f"{ctx.host.name}: the output of memray cannot be parsed: {error}", hint="memray 1.20 or newer is needed"

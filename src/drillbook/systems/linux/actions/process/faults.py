@@ -73,13 +73,13 @@ class _OnProcess(_Named, Fault):
 
         Raises NotReady when the process is not found, and StepFailed when the script refuses the process.
         """
-        found = self._find(ctx)
+        process = self._find(ctx)
         words = ("sh", "-c", _CLAIM + script, "sh", made_state_folder(ctx), PID, START, kept, *argv)
-        output = found.run(ctx, *words)
+        output = process.run(ctx, *words)
         if output.exit in _REFUSED:
-            raise StepFailed(f"{ctx.host.name}: the process {found.pid} {_REFUSED[output.exit]}; it was not changed")
+            raise StepFailed(f"{ctx.host.name}: the process {process.pid} {_REFUSED[output.exit]}; it was not changed")
         output.check()
-        return found
+        return process
 
     def _undone_by(self, ctx: Context, script: str, *argv: str) -> Undo:
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _KEPT + script, "sh", state_folder(ctx), *argv))
@@ -101,9 +101,9 @@ class Resume(_Named, Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``pid``, ``was_paused`` (true if the process was paused before)."""
-        found = self._find(ctx)
-        found.run(ctx, "sh", "-c", _STILL_IT + _CONTINUE, "sh", state_folder(ctx), PID, START).check()
-        return {"pid": found.pid, "was_paused": found.paused}
+        process = self._find(ctx)
+        process.run(ctx, "sh", "-c", _STILL_IT + _CONTINUE, "sh", state_folder(ctx), PID, START).check()
+        return {"pid": process.pid, "was_paused": process.paused}
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing, because the process should keep running."""
@@ -136,10 +136,10 @@ class Pause(_OnProcess):
 
     def ready(self, ctx: Context) -> None:
         """Check that the process exists, that the user may send signals to it, and that it is not paused already."""
-        if self._decided() and (found := self._find(ctx)).paused:
+        if self._decided() and (process := self._find(ctx)).paused:
             raise NotReady(
-                f"{ctx.host.name}: the process {found.pid} is already paused by another program",
-                hint=f"find out what paused the process; `kill -CONT {found.pid}` resumes it",
+                f"{ctx.host.name}: the process {process.pid} is already paused by another program",
+                hint=f"find out what paused the process; `kill -CONT {process.pid}` resumes it",
             )
 
     def inject(self, ctx: Context) -> Facts:
@@ -331,20 +331,20 @@ class Limit(_OnProcess):
         if self._decided() and all(map(self.known, ("open_files", "memory", "cpu_time"))):
             self._soft(ctx, self._find(ctx))
 
-    def _soft(self, ctx: Context, found: Found) -> dict[str, str]:
+    def _soft(self, ctx: Context, process: Found) -> dict[str, str]:
         """Return the present soft limits of the process. Raises NotReady unless each of them is above the wanted limit."""
         seen = {}
         for name, wanted in self._wanted().items():
-            said = found.run(ctx, "prlimit", "--pid", PID, f"--{name}", "--raw", "--noheadings", "--output", "SOFT")
+            said = process.run(ctx, "prlimit", "--pid", PID, f"--{name}", "--raw", "--noheadings", "--output", "SOFT")
             if not said.ok:
                 raise NotReady(
-                    f"{ctx.host.name}: the limits of process {found.pid} cannot be read",
+                    f"{ctx.host.name}: the limits of process {process.pid} cannot be read",
                     hint="run as the user of the process, or set `manager: {sudo: true}` for the host",
                 )
             seen[name] = said.text.strip()
             if seen[name].isdigit() and int(seen[name]) <= wanted:
                 raise NotReady(
-                    f"{ctx.host.name}: the limit {name} of process {found.pid} is already {seen[name]}",
+                    f"{ctx.host.name}: the limit {name} of process {process.pid} is already {seen[name]}",
                     hint="choose a lower limit, or find out what lowered the present limit",
                 )
         return seen
@@ -372,7 +372,7 @@ class Limit(_OnProcess):
         if lowered is not None:
             return lowered
         try:
-            found = self._find(ctx)
+            process = self._find(ctx)
         except NotReady:
             return True
-        return found.run(ctx, "sh", "-c", f"pid=$1; shift\n{_AS_SET}", "sh", PID, *pairs).ok
+        return process.run(ctx, "sh", "-c", f"pid=$1; shift\n{_AS_SET}", "sh", PID, *pairs).ok

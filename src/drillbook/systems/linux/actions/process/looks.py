@@ -57,16 +57,16 @@ class Stacks(_Named, Read):
 
         Each item of ``threads`` has ``name``, ``active``, ``owns_gil`` and ``frames``. The innermost frame is the first.
         """
-        found = _present(self, ctx)
+        process = _present(self, ctx)
         try:
-            seen = stacks.threads(spying.spy(ctx, found, self.program, "dump", "--json", "--pid", PID))
+            seen = stacks.threads(spying.spy(ctx, process, self.program, "dump", "--json", "--pid", PID))
         except (ValueError, AttributeError, TypeError):
             raise CouldNotVerify(
                 f"{ctx.host.name}: the output of {self.program} is not a list of threads",
                 hint="py-spy 0.4 or newer is needed",
             ) from None
         return {
-            "pid": found.pid,
+            "pid": process.pid,
             "count": len(seen),
             "threads": stacks.shortened(seen),
             "stacks": ctx.evidence("stacks.txt", stacks.listing(seen)),
@@ -103,11 +103,11 @@ class Profile(_Named, Read):
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
-        found = _present(self, ctx)
+        process = _present(self, ctx)
         samples = stacks.collapsed(
             spying.spy(
                 ctx,
-                found,
+                process,
                 self.program,
                 "record",
                 "--pid",
@@ -120,9 +120,9 @@ class Profile(_Named, Read):
             )
         )
         count, rows = sum(samples.values()), stacks.functions(samples)
-        title = f"process {found.pid} on {ctx.host.name}: {count} samples in {self.seconds}"
+        title = f"process {process.pid} on {ctx.host.name}: {count} samples in {self.seconds}"
         return {
-            "pid": found.pid,
+            "pid": process.pid,
             "samples": count,
             "seconds": float(self.seconds),
             "rate": self.rate,
@@ -150,9 +150,9 @@ class MemoryProfile(_Named, Read):
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
-        found = _present(self, ctx)
-        seen = spying.resident(ctx, found, SEEN, self.samples, self.seconds / (self.samples - 1))
-        return {"pid": found.pid, **growth.summary(seen)}
+        process = _present(self, ctx)
+        seen = spying.resident(ctx, process, SEEN, self.samples, self.seconds / (self.samples - 1))
+        return {"pid": process.pid, **growth.summary(seen)}
 
 
 # PID: print the status of a process, the number of its open files, and their limit. Exit with 3 if there is no such process.
@@ -199,10 +199,10 @@ class Usage(_Named, Read):
         of one core) and ``cpu_error`` (error of that share). The last two are null when they were not measured.
         """
         try:
-            found = self._find(ctx)
+            process = self._find(ctx)
         except NotReady as error:
             raise StepFailed(error.message) from error
-        pid, output = found.pid, found.run(ctx, "sh", "-c", _USAGE, "sh", PID)
+        pid, output = process.pid, process.run(ctx, "sh", "-c", _USAGE, "sh", PID)
         values = dict(line.split(":", 1) for line in output.text.splitlines() if ":" in line)
         words = {name: text.split()[0] for name, text in values.items() if text.split()}
         if not output.ok or "VmRSS" not in words:
@@ -220,19 +220,19 @@ class Usage(_Named, Read):
             "open_files": files,
             "open_files_limit": int(limit) if limit.isdigit() else None,
             "open_files_percent": round(100 * files / int(limit), 1) if limit.isdigit() and int(limit) else None,
-            **self._busy(ctx, found),
+            **self._busy(ctx, process),
         }
 
-    def _busy(self, ctx: Context, found: Found) -> Facts:
+    def _busy(self, ctx: Context, process: Found) -> Facts:
         if not self.seconds:
             return {"processes": None, "cpu_percent": None, "cpu_error": None}
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
         output = ctx.run("sh", "-c", _TICKS, "sh", f"{float(self.seconds):.3f}")
         try:
-            return load_of(found.pid, output.text)
+            return load_of(process.pid, output.text)
         except (ValueError, IndexError):
             raise CouldNotVerify(
-                f"{ctx.host.name}: the CPU time of process {found.pid} cannot be read",
+                f"{ctx.host.name}: the CPU time of process {process.pid} cannot be read",
                 hint="the process may have exited meanwhile",
             ) from None
