@@ -41,8 +41,8 @@ def exists(session: Connection, database: str) -> bool:
 
 def closed(session: Connection, database: str) -> bool:
     """Return True while ``database`` exists and refuses clients because of a restore. Raises psycopg.Error."""
-    found = session.execute(_STATE, (database,)).fetchone()
-    return found is not None and found[0] == 0 and found[1] is not None
+    row = session.execute(_STATE, (database,)).fetchone()
+    return row is not None and row[0] == 0 and row[1] is not None
 
 
 def restored_by(session: Connection, database: str) -> str:
@@ -50,8 +50,8 @@ def restored_by(session: Connection, database: str) -> str:
 
     Raises psycopg.Error.
     """
-    found = session.execute(_STATE, (database,)).fetchone()
-    return str(found[2] or "") if found else ""
+    row = session.execute(_STATE, (database,)).fetchone()
+    return str(row[2] or "") if row else ""
 
 
 def create_closed(session: Connection, database: str, by: str, limit: int, properties: sql.Composable) -> str:
@@ -113,8 +113,8 @@ def drop_provisional(session: Connection, database: str, run: str) -> list[str]:
 
 def _provisional(database: str, run: str) -> str:
     """Return the prefix of all provisional names of ``database`` during its restore by ``run``."""
-    one, two = (sha256(text.encode()).hexdigest()[:6] for text in (database, run))
-    return f"{database.encode()[:24].decode('utf-8', 'ignore')}~restoring~{one}~{two}"
+    of_database, of_run = (sha256(text.encode()).hexdigest()[:6] for text in (database, run))
+    return f"{database.encode()[:24].decode('utf-8', 'ignore')}~restoring~{of_database}~{of_run}"
 
 
 def open_up(session: Connection, database: str, limit: int | None = None) -> int:

@@ -155,16 +155,16 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
     reports an error.
     """
     session.execute("SET search_path TO ''")
-    found = need(session, borrow=borrow)
+    installed = need(session, borrow=borrow)
     try:
-        if found is None:
+        if installed is None:
             session.execute("BEGIN")
             session.execute("CREATE EXTENSION amcheck SCHEMA pg_catalog")
-        schema = str(found[0]) if found else "pg_catalog"
+        schema = str(installed[0]) if installed else "pg_catalog"
         functions = frozenset(str(name) for (name,) in session.execute(_FUNCTIONS).fetchall())
-        yield Amcheck(session, schema, functions, borrowed=found is None)
+        yield Amcheck(session, schema, functions, borrowed=installed is None)
     finally:
-        if found is None and not session.closed:
+        if installed is None and not session.closed:
             session.execute("ROLLBACK")
 
 
@@ -174,18 +174,18 @@ def need(session: Connection, *, borrow: bool) -> tuple[Any, ...] | None:
     Raises CouldNotVerify when the extension is neither installed nor can be created, and psycopg.Error when the server
     reports an error.
     """
-    found = session.execute(_INSTALLED).fetchone()
-    if found is None and not borrow:
+    installed = session.execute(_INSTALLED).fetchone()
+    if installed is None and not borrow:
         raise CouldNotVerify(
             "the extension amcheck is not installed in the database",
             hint="run CREATE EXTENSION amcheck, or set `borrow: true` to create it in a transaction that is rolled back",
         )
-    if found is None and not one(session, _AVAILABLE)[0]:
+    if installed is None and not one(session, _AVAILABLE)[0]:
         raise CouldNotVerify(
             "the extension amcheck is not available on the server",
             hint="install PostgreSQL's contrib modules on the server's host",
         )
-    return found
+    return installed
 
 
 def collations(session: Connection) -> list[Finding]:

@@ -31,17 +31,17 @@ def entries(listed: str, roles: Collection[str]) -> list[Entry]:
 
     Each line ends with the owner of the object. A relation is recognised only if its owner is one of ``roles``.
     """
-    found: list[Entry] = []
+    parsed: list[Entry] = []
     for line in listed.splitlines():
         if depends := _DEPENDS.fullmatch(line):
-            last = found.pop()
+            last = parsed.pop()
             needs = frozenset(map(int, depends[1].split()))
-            found.append(Entry(last.number, last.line, last.kind, last.name, needs))
+            parsed.append(Entry(last.number, last.line, last.kind, last.name, needs))
         elif match := _ENTRY.fullmatch(line):
             relation = _RELATION.fullmatch(match[2])
             name, _, owner = (relation[2] if relation else "").rpartition(" ")
-            found.append(Entry(int(match[1]), line, relation[1] if relation and owner in roles else "", name, frozenset()))
-    return found
+            parsed.append(Entry(int(match[1]), line, relation[1] if relation and owner in roles else "", name, frozenset()))
+    return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +60,33 @@ class Selection:
     whole: bool
 
 
-def select(found: Sequence[Entry], table: str, there: Callable[[str], bool]) -> Selection | None:
+def select(listed: Sequence[Entry], table: str, there: Callable[[str], bool]) -> Selection | None:
     """Select the entries of the table and of all objects that DROP TABLE ... CASCADE removes with it.
 
     Return None if the archive lacks the table. ``there`` returns True for the name of a relation that exists in the
     database. Such relations, and all objects that belong to them, are not selected. An object can depend on several lost
     tables, for example a view of two tables. Such an object is selected only when the last of these tables is restored.
     """
-    by_number = {entry.number: entry for entry in found}
-    start = next((entry for entry in found if entry.kind == "TABLE" and entry.name == table), None)
+    by_number = {entry.number: entry for entry in listed}
+    start = next((entry for entry in listed if entry.kind == "TABLE" and entry.name == table), None)
     if start is None:
         return None
     later: set[int] = set()
     while True:
-        usable = [entry for entry in found if entry.number not in later]
+        usable = [entry for entry in listed if entry.number not in later]
         wanted, kept = {start.number}, set[str]()
         while more := set(_more(usable, by_number, wanted, there, kept)) - wanted:
             wanted |= more
         missing = {
-            entry.number for entry in found if entry.kind == "TABLE" and entry.number not in wanted and not there(entry.name)
+            entry.number
+            for entry in listed
+            if entry.kind == "TABLE" and entry.number not in wanted and not there(entry.name)
         }
         waiting = {entry.number for entry in usable if entry.number in wanted and entry.needs & missing}
         if not waiting:
             break
         later |= waiting
-    chosen = [entry for entry in found if entry.number in wanted]
+    chosen = [entry for entry in listed if entry.number in wanted]
     return Selection(
         tuple(entry.line for entry in chosen),
         tuple(entry.name for entry in chosen if entry.kind == "TABLE"),
@@ -95,9 +97,9 @@ def select(found: Sequence[Entry], table: str, there: Callable[[str], bool]) -> 
 
 
 def _more(
-    found: Sequence[Entry], by_number: dict[int, Entry], wanted: set[int], there: Callable[[str], bool], kept: set[str]
+    listed: Sequence[Entry], by_number: dict[int, Entry], wanted: set[int], there: Callable[[str], bool], kept: set[str]
 ) -> Iterator[int]:
-    for entry in found:
+    for entry in listed:
         if entry.number not in wanted and entry.needs & wanted:
             if entry.kind and there(entry.name):
                 kept.add(entry.name)

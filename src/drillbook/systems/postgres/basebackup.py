@@ -125,16 +125,16 @@ class Base:
         files = f"{scratch}/files"
         with self.stages.time("upload"):
             carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
-            found = carrier.survey(files, self.part_size)
-            if sorted(file.name for file in found) != sorted(FILES):
+            written = carrier.survey(files, self.part_size)
+            if sorted(file.name for file in written) != sorted(FILES):
                 raise StepFailed(
-                    f"pg_basebackup wrote the files {', '.join(file.name for file in found)}, not {', '.join(FILES)}"
+                    f"pg_basebackup wrote the files {', '.join(file.name for file in written)}, not {', '.join(FILES)}"
                 )
             tail = self.ctx.run("tail", "-c", "2000", "--", f"{files}/backup_manifest").check().text
             log = _RANGE.search(tail)
             if log is None:
                 raise StepFailed("the manifest of pg_basebackup contains no WAL range")
-            sent = backup.send(carrier, files, found, self.part_size)
+            sent = backup.send(carrier, files, written, self.part_size)
             manifest = BaseManifest(
                 run=self.ctx.run_id,
                 service=self.service.name,

@@ -85,22 +85,22 @@ def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
     files. Raises CouldNotVerify when the directory cannot be examined, and HostError when the host cannot be used.
     """
     output = once_more(lambda: tools.owned(("sh", "-c", _STATE, "sh", tools.service.data_directory)))
-    found = {"absent": "absent", "empty": "empty", "cluster": "cluster", "other": "other"}.get(output.text)
-    if not output.ok or found is None:
+    word = {"absent": "absent", "empty": "empty", "cluster": "cluster", "other": "other"}.get(output.text)
+    if not output.ok or word is None:
         said = output.stderr.decode("utf-8", "replace").strip()[-300:]
         raise CouldNotVerify(
             f"{tools.host.name}: cannot examine {tools.service.data_directory}: {said}",
             hint="set `run_as` of the service to the owner of the data directory",
         )
-    return found  # type: ignore[return-value]  # a value of the dictionary
+    return word  # type: ignore[return-value]  # a value of the dictionary
 
 
 def not_clean(tools: Tools, wanted: str, measured: str) -> StepFailed:
     """Return the error for a restore whose target is in a wrong state. ``measured``: state of the target. ``wanted``:
     required state.
     """
-    found = finding("restore-target", title=tools.service.name, wanted=wanted, measured=measured, host=tools.host.name)
-    return StepFailed(f"{tools.host.name}: {measured}", findings=[found])
+    problem = finding("restore-target", title=tools.service.name, wanted=wanted, measured=measured, host=tools.host.name)
+    return StepFailed(f"{tools.host.name}: {measured}", findings=[problem])
 
 
 def aside(tools: Tools, run_id: str) -> Tools:
@@ -372,9 +372,9 @@ def _must_run(ctx: Context, tools: Tools, last: str) -> None:
         asked = once_more(lambda: tools.owned(look, env={"LC_ALL": "C"}))
         ended, word = asked.exit == NO_SERVER, "not running"
     if ended:
-        found = finding("service-state", title=tools.service.name, wanted="running", measured=word, host=tools.host.name)
+        problem = finding("service-state", title=tools.service.name, wanted="running", measured=word, host=tools.host.name)
         raise StepFailed(
-            f"{tools.host.name}: the server was started but has exited since (state: {word}): {last}", findings=[found]
+            f"{tools.host.name}: the server was started but has exited since (state: {word}): {last}", findings=[problem]
         )
 
 

@@ -166,12 +166,12 @@ def _rules(session: Connection, sealing: Sealing) -> dict[str, dict[str, Any]]:
     """Return the rules of pg_hba.conf. The key is the text of a rule. The value holds the rule's position in the file and
     its options.
     """
-    found: dict[str, dict[str, Any]] = {}
+    rules: dict[str, dict[str, Any]] = {}
     for _, *parts, options, error in sorted(session.execute(_RULES).fetchall(), key=lambda row: int(row[0])):
         words = [",".join(part) if isinstance(part, list) else str(part) for part in parts if part is not None]
         name = " ".join(words) or f"line with an error: {error}"
-        found.setdefault(name, {"order": len(found) + 1, "options": sealing.settings(options)})
-    return found
+        rules.setdefault(name, {"order": len(rules) + 1, "options": sealing.settings(options)})
+    return rules
 
 
 def _settings(session: Connection, sealing: Sealing) -> dict[str, dict[str, Any]]:
@@ -182,14 +182,14 @@ def _settings(session: Connection, sealing: Sealing) -> dict[str, dict[str, Any]
     }
 
 
-def comparable(wanted: ClusterState, found: ClusterState, *, copy: bool) -> tuple[Objects, Objects]:
+def comparable(wanted: ClusterState, measured: ClusterState, *, copy: bool) -> tuple[Objects, Objects]:
     """Return the objects of both states that can be compared.
 
     ``copy`` is true if the cluster is a copy on another server. A setting is compared only if a configuration file or the
     command line sets it in at least one of the two clusters.
     """
-    kinds = wanted.objects.keys() & found.objects.keys()
-    before, now = ({kind: dict(state.objects[kind]) for kind in sorted(kinds)} for state in (wanted, found))
+    kinds = wanted.objects.keys() & measured.objects.keys()
+    before, now = ({kind: dict(state.objects[kind]) for kind in sorted(kinds)} for state in (wanted, measured))
     if SETTING in kinds:
         left, right = before[SETTING], now[SETTING]
         names = {name for name in left.keys() & right.keys() if left[name]["set"] or right[name]["set"]}
@@ -201,7 +201,7 @@ def comparable(wanted: ClusterState, found: ClusterState, *, copy: bool) -> tupl
         before[RULE], now[RULE] = (
             {name: {"options": rule["options"]} for name, rule in side[RULE].items()} for side in (before, now)
         )
-    if "passwords of roles" in wanted.unreadable | found.unreadable:
+    if "passwords of roles" in wanted.unreadable | measured.unreadable:
         before["role"], now["role"] = (
             {name: {key: value for key, value in role.items() if key != "password"} for name, role in side["role"].items()}
             for side in (before, now)

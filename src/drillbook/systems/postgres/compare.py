@@ -8,9 +8,9 @@ from drillbook.findings import Finding, finding
 from drillbook.systems.postgres.manifest import Sequence_, Table
 
 
-def tables(wanted: Sequence[Table], found: Sequence[Table]) -> Iterator[Finding]:
+def tables(wanted: Sequence[Table], present: Sequence[Table]) -> Iterator[Finding]:
     """Yield a finding for each missing, unexpected or different table."""
-    there = {table.name: table for table in found}
+    there = {table.name: table for table in present}
     known = {table.name for table in wanted}
     for table in wanted:
         now = there.get(table.name)
@@ -18,7 +18,7 @@ def tables(wanted: Sequence[Table], found: Sequence[Table]) -> Iterator[Finding]
             yield finding("table-missing", title=table.name, wanted=_content(table), measured="no such table")
         elif table.digest is not None and (now.rows, now.digest) != (table.rows, table.digest):
             yield finding("table-content", title=table.name, wanted=_content(table), measured=_content(now))
-    for table in found:
+    for table in present:
         if table.name not in known and table.digest is not None:
             yield finding("table-unexpected", title=table.name, wanted="no such table", measured=_content(table))
 
@@ -27,18 +27,20 @@ def _content(table: Table) -> str:
     return f"{table.rows} rows" + (f", digest {table.digest}" if table.digest else "")
 
 
-def sequences(wanted: Sequence[Sequence_], found: Sequence[Sequence_]) -> Iterator[Finding]:
+def sequences(wanted: Sequence[Sequence_], present: Sequence[Sequence_]) -> Iterator[Finding]:
     """Yield a finding for each sequence that is missing or has another increment, or whose value is too low. Such a
     sequence could issue numbers that were issued before."""
-    there = {one.name: one for one in found}
-    for one in wanted:
-        now = there.get(one.name)
+    there = {sequence.name: sequence for sequence in present}
+    for sequence in wanted:
+        now = there.get(sequence.name)
         if now is None:
-            yield finding("sequence-behind", title=one.name, wanted=_position(one), measured="no such sequence")
-        elif not one.cycle and (now.increment != one.increment or now.reached < one.reached):
-            yield finding("sequence-behind", title=one.name, wanted=f"at least {_position(one)}", measured=_position(now))
+            yield finding("sequence-behind", title=sequence.name, wanted=_position(sequence), measured="no such sequence")
+        elif not sequence.cycle and (now.increment != sequence.increment or now.reached < sequence.reached):
+            yield finding(
+                "sequence-behind", title=sequence.name, wanted=f"at least {_position(sequence)}", measured=_position(now)
+            )
 
 
-def _position(one: Sequence_) -> str:
-    step = f", in steps of {one.increment}" if one.increment != "1" else ""
-    return f"{one.last_value}{'' if one.is_called else ' (not yet issued)'}{step}"
+def _position(sequence: Sequence_) -> str:
+    step = f", in steps of {sequence.increment}" if sequence.increment != "1" else ""
+    return f"{sequence.last_value}{'' if sequence.is_called else ' (not yet issued)'}{step}"

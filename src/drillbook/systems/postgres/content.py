@@ -154,14 +154,14 @@ def relations(snap: Snapshot) -> list[Relation]:
     ]
 
 
-def as_recorded(found: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
-    """Return the relations ``found`` with the order of columns that the tables ``wanted`` of a backup use.
+def as_recorded(listed: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
+    """Return the relations ``listed`` with the order of columns that the tables ``wanted`` of a backup use.
 
     If the backup records no such order for a table, the returned relation has no ``columns``. Its digest then uses the
     order of columns on the server.
     """
     ordered = {table.name for table in wanted if table.columns}
-    return [relation if relation.name in ordered else replace(relation, columns=()) for relation in found]
+    return [relation if relation.name in ordered else replace(relation, columns=()) for relation in listed]
 
 
 def row_of(columns: Sequence[str]) -> sql.Composable:
@@ -178,36 +178,36 @@ def _letter(kind: str | bytes) -> str:
     return kind.decode() if isinstance(kind, bytes) else kind
 
 
-def hold(snap: Snapshot, found: list[Relation]) -> None:
+def hold(snap: Snapshot, listed: list[Relation]) -> None:
     """Lock the tables, so that nobody can drop, truncate or alter them until the snapshot ends."""
-    names = [sql.SQL(relation.name) for relation in found if relation.kind == "r"]  # the server has quoted the name
+    names = [sql.SQL(relation.name) for relation in listed if relation.kind == "r"]  # the server has quoted the name
     if names:
         snap.owner.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names)))
 
 
 def sequences(snap: Snapshot) -> list[Sequence_]:
     """Return the state of every sequence. The states may be newer than the snapshot, because sequences are not transactional."""
-    found = []
+    states = []
     for name, increment, cycle in snap.owner.execute(_SEQUENCES, (OWN_SCHEMA,)).fetchall():
         last, called = one(snap.owner, sql.SQL("SELECT last_value, is_called FROM {}").format(sql.SQL(name)))
-        found.append(Sequence_(name=name, last_value=str(last), is_called=called, increment=str(increment), cycle=cycle))
-    return found
+        states.append(Sequence_(name=name, last_value=str(last), is_called=called, increment=str(increment), cycle=cycle))
+    return states
 
 
-def tables(snap: Snapshot, found: list[Relation]) -> list[Table]:
-    """Return row count and digest of each table in ``found``, sorted by name. Raises psycopg.Error when a query fails.
+def tables(snap: Snapshot, listed: list[Relation]) -> list[Table]:
+    """Return row count and digest of each table in ``listed``, sorted by name. Raises psycopg.Error when a query fails.
 
     Several sessions read the tables in parallel.
     """
     work: queue.SimpleQueue[tuple[Relation, sql.Composable]] = queue.SimpleQueue()
     block = int(one(snap.owner, "SELECT pg_catalog.current_setting('block_size')::int")[0])
-    for relation in found:
+    for relation in listed:
         for where in _ranges(relation, block):
             work.put((relation, where))
     work.put((Relation(LARGE_OBJECTS, "l", "pg_catalog", 0), sql.SQL("")))
     rows: Counter[str] = Counter()
     sums: Counter[str] = Counter()
-    sizes = {LARGE_OBJECTS: 0} | {relation.name: relation.bytes for relation in found}
+    sizes = {LARGE_OBJECTS: 0} | {relation.name: relation.bytes for relation in listed}
     lock = threading.Lock()
     failed = threading.Event()
 
@@ -224,7 +224,7 @@ def tables(snap: Snapshot, found: list[Relation]) -> list[Table]:
                     sums[relation.name] += total
 
     _in_parallel(read, failed)
-    kinds = {relation.name: relation for relation in found}
+    kinds = {relation.name: relation for relation in listed}
     return sorted(
         (_table(name, kinds.get(name), rows[name], sums[name], sizes[name]) for name in sizes), key=lambda table: table.name
     )

@@ -57,18 +57,18 @@ def _matches(pattern: str, text: str) -> bool:
     return pattern == text or fnmatchcase(text, pattern)
 
 
-def between(wanted: Objects, found: Objects) -> Iterator[Difference]:
+def between(wanted: Objects, measured: Objects) -> Iterator[Difference]:
     """Yield the differences between two sets of objects, for all kinds of objects in ``wanted``.
 
     If a relation is missing or unexpected, the objects that belong to it are not reported separately.
     """
     for kind, objects in wanted.items():
-        there = found.get(kind, {})
+        there = measured.get(kind, {})
         for name, before in objects.items():
             now = there.get(name)
             if now is not None:
                 yield from _properties(kind, name, before, now)
-            elif not _orphan(before, found):
+            elif not _orphan(before, measured):
                 yield Difference(kind, name, "", "as in the backup", "missing")
         for name, now in there.items():
             if name not in objects and not _orphan(now, wanted):

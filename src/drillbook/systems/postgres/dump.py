@@ -75,18 +75,18 @@ class Backup:
         """
         tools = Tools.of(self.ctx, self.service, self.ctx.host)
         with content.snapshot(self.ctx, self.service) as snap, ThreadPoolExecutor(5, thread_name_prefix="dump") as pool:
-            taken, found = now(), content.relations(snap)
-            content.hold(snap, found)
+            taken, relations = now(), content.relations(snap)
+            content.hold(snap, relations)
             sequences = content.sequences(
                 snap
             )  # read before pg_dump reads them, so that the values in the dump are not smaller
             facts = properties.of(snap)
             dump = pool.submit(self.stages.timed, "dump", lambda: self._dump(tools, snap.name, f"{folder}/{ARCHIVE}"))
             sending = pool.submit(early.run, dump)
-            tables = pool.submit(self.stages.timed, "digest", lambda: content.tables(snap, found))
+            tables = pool.submit(self.stages.timed, "digest", lambda: content.tables(snap, relations))
             text = pool.submit(self.stages.timed, "schema", lambda: schema.dumped(tools, snapshot=snap.name))
             roles = pool.submit(self.stages.timed, "globals", lambda: self._globals(tools, folder))
-            self._records(snap, found, text, folder)
+            self._records(snap, relations, text, folder)
             warnings = [*dump.result(), *roles.result()]
             normalised = schema.normalised(text.result()).encode()
             self.ctx.host.put(normalised, f"{folder}/{SCHEMA}")
@@ -122,10 +122,10 @@ class Backup:
             ),
         )
 
-    def _records(self, snap: content.Snapshot, found: list[content.Relation], text: Future[str], folder: str) -> None:
+    def _records(self, snap: content.Snapshot, relations: list[content.Relation], text: Future[str], folder: str) -> None:
         """Write two files into ``folder`` on the host: the structure of the database, and the state of the cluster."""
         with self.stages.time("structure"):
-            recorded = structure.recorded(snap, found)
+            recorded = structure.recorded(snap, relations)
         with self.stages.time("cluster"):
             state = cluster_state.recorded(self.ctx, self.service)
         whole = recorded.model_copy(update={"rest": schema.rest(text.result())})
@@ -152,8 +152,8 @@ class Backup:
         """Send the remaining files and then the manifest to the store, and return the manifest."""
         with self.stages.time("upload"):
             carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
-            found = carrier.survey(f"{scratch}/files", self.part_size)
-            files = early.rest(found, lambda rest: backup.send(carrier, f"{scratch}/files", rest, self.part_size))
+            listed = carrier.survey(f"{scratch}/files", self.part_size)
+            files = early.rest(listed, lambda rest: backup.send(carrier, f"{scratch}/files", rest, self.part_size))
             manifest = Manifest.model_validate(draft.model_dump() | {"files": files})
             backup.seal(manifest)
         return manifest

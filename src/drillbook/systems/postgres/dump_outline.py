@@ -63,7 +63,7 @@ class Outline:
 def outline_of(lines: Sequence[str]) -> Outline:
     """Return the outline of a dump from the SQL lines that ``dump_reading`` extracted."""
     made = roles_made(lines)
-    spaces = {found for line in lines for pattern in _TABLESPACES for found in _named(pattern, line)}
+    spaces = {name for line in lines for pattern in _TABLESPACES for name in _named(pattern, line)}
     own_spaces = _all(lines, re.compile(rf"^CREATE TABLESPACE {_WORD} "))
     return Outline(
         databases=tuple(
@@ -92,7 +92,7 @@ def plain(word: str) -> str:
 
 
 def _all(lines: Iterable[str], pattern: re.Pattern[str]) -> tuple[str, ...]:
-    return tuple(sorted({found for line in lines for found in _named(pattern, line)}))
+    return tuple(sorted({name for line in lines for name in _named(pattern, line)}))
 
 
 def _named(pattern: re.Pattern[str], line: str) -> Iterator[str]:

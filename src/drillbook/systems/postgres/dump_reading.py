@@ -316,6 +316,6 @@ def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadlin
     if not form.archive:
         return form.packed, None
     output = host.run(("sh", "-c", _HEADER, "sh", path, pg_restore, *form.unpacker), deadline=deadline, env=AS_CLIENT)
-    found = dict(re.findall(r"^(compression|begun) (.+)$", printable(output.text, limit=200), re.MULTILINE))
-    begun = dump_start.moments(host, [found["begun"]], deadline)[0] if "begun" in found else None
-    return found.get("compression", "")[:40].strip(), begun
+    fields = dict(re.findall(r"^(compression|begun) (.+)$", printable(output.text, limit=200), re.MULTILINE))
+    begun = dump_start.moments(host, [fields["begun"]], deadline)[0] if "begun" in fields else None
+    return fields.get("compression", "")[:40].strip(), begun

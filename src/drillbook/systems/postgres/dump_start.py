@@ -47,8 +47,8 @@ def heads(ctx: Context, place: Place, names: Sequence[str], folders: Collection[
     dumps cannot be used, and CouldNotVerify when the beginnings cannot be read.
     """
     files = {f"{name}/toc.dat" if name in folders else name: name for name in names}
-    found = place.beginnings(ctx, list(files), BEGINNING) if files else {}
-    return {files[file]: head for file, head in found.items()}
+    head_by_file = place.beginnings(ctx, list(files), BEGINNING) if files else {}
+    return {files[file]: head for file, head in head_by_file.items()}
 
 
 def starts(host: Host, begun: Mapping[str, bytes], deadline: Deadline) -> dict[str, datetime]:
@@ -60,8 +60,8 @@ def starts(host: Host, begun: Mapping[str, bytes], deadline: Deadline) -> dict[s
     told = {name: text for name, head in begun.items() if (text := started(head))}
     if not told:
         return {}
-    found = zip(told, moments(host, list(told.values()), deadline), strict=False)
-    return {name: moment for name, moment in found if moment}
+    pairs = zip(told, moments(host, list(told.values()), deadline), strict=False)
+    return {name: moment for name, moment in pairs if moment}
 
 
 def globals_only(ctx: Context, place: Place, files: Sequence[StoredFile], begun: Mapping[str, bytes]) -> set[str]:
@@ -128,8 +128,8 @@ def archive(head: bytes) -> bytes:
 def started(head: bytes) -> str:
     """Return the start time of a dump as text. Return an empty text if the first bytes of the dump do not contain the time."""
     data = unpacked(head, BEGINNING)
-    if found := archive(head):
-        return _of_header(found[_VERSION_AT:])
+    if beginning := archive(head):
+        return _of_header(beginning[_VERSION_AT:])
     match = _STARTED.search(data)
     return match[1].decode("ascii") if match else ""
 
@@ -139,10 +139,10 @@ def database(head: bytes) -> str:
 
     The header names the database to which pg_dump connected, and the table of contents creates it only in a whole dump.
     """
-    found = archive(head)
-    if len(found) < _VERSION_AT + 6:
+    beginning = archive(head)
+    if len(beginning) < _VERSION_AT + 6:
         return ""
-    data = found[_VERSION_AT:]
+    data = beginning[_VERSION_AT:]
     width, position = data[3], _time_at(data)
     position += 7 * (1 + width)
     length = int.from_bytes(data[position + 1 : position + 1 + width], "little")

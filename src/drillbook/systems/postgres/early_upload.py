@@ -78,20 +78,20 @@ class EarlyUpload:
         if linked.text in ("", "0"):
             return False
         carrier = Carrier(self.ctx.host, self.ctx.deadline, self.scratch)
-        found = carrier.survey(batch, self.part_size)
-        self.backup.send(carrier, batch, found, self.part_size)
-        self.sent |= {file.name: file for file in found}
+        finished = carrier.survey(batch, self.part_size)
+        self.backup.send(carrier, batch, finished, self.part_size)
+        self.sent |= {file.name: file for file in finished}
         return True
 
-    def rest(self, found: Sequence[File], send: Callable[[list[File]], dict[str, StoredFile]]) -> dict[str, StoredFile]:
-        """Upload the files in ``found`` that are not in the store yet, by calling ``send``. Return the entries of all
-        files in ``found``.
+    def rest(self, written: Sequence[File], send: Callable[[list[File]], dict[str, StoredFile]]) -> dict[str, StoredFile]:
+        """Upload the files in ``written`` that are not in the store yet, by calling ``send``. Return the entries of all
+        files in ``written``.
 
         A file that has changed since its early upload is first removed from the store. Raises CouldNotVerify when the
         store fails, and the errors of ``send``.
         """
-        same = {file.name for file in found if self.sent.get(file.name) == file}
+        same = {file.name for file in written if self.sent.get(file.name) == file}
         for name in self.sent.keys() - same:
             self.backup.remove(name)
-        sent = send([file for file in found if file.name not in same])
-        return {file.name: sent[file.name] if file.name in sent else StoredFile.of(file) for file in found}
+        sent = send([file for file in written if file.name not in same])
+        return {file.name: sent[file.name] if file.name in sent else StoredFile.of(file) for file in written}

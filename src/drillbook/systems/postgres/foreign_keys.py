@@ -58,12 +58,12 @@ def unrestorable(session: Connection, table: Name) -> str:
     """
     if session.info.server_version >= _NOT_VALID_OF_PARTITIONED:
         return ""
-    found = [name for (name,) in session.execute(_PARTITIONED, (table.quoted,)).fetchall()]
+    tables = [name for (name,) in session.execute(_PARTITIONED, (table.quoted,)).fetchall()]
     return (
         (
-            f"the partitioned table {found[0]} has a foreign key to {table}, and this foreign key could not be "
+            f"the partitioned table {tables[0]} has a foreign key to {table}, and this foreign key could not be "
             "restored with the table"
         )
-        if found
+        if tables
         else ""
     )

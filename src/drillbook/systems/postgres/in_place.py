@@ -204,9 +204,9 @@ class ClusterInPlace(InPlace):
         stored.
         """
         for path in reversed(evidence_of_run(self.ctx, KEPT)):
-            found: Facts = json.loads(path.read_bytes())
-            if found.get("service") == self.postgres.name:
-                return found
+            recorded: Facts = json.loads(path.read_bytes())
+            if recorded.get("service") == self.postgres.name:
+                return recorded
         return {}
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
@@ -216,9 +216,9 @@ class ClusterInPlace(InPlace):
         host cannot be used.
         """
         tools, facts = self.tools, {}
-        found = cluster.state(tools)
-        if not (found == "cluster" and self._made_here()):
-            if found not in ("absent", "empty"):
+        state = cluster.state(tools)
+        if not (state == "cluster" and self._made_here()):
+            if state not in ("absent", "empty"):
                 raise cluster.not_clean(tools, "an empty data directory", f"{self.postgres.data} is not empty")
             ownership.must_be_free(self.ctx, tools)
             facts = self._filled(backup, at)

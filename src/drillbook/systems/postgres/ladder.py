@@ -105,11 +105,11 @@ class Rungs:
             state = cluster_state.recorded(self.ctx, self.service, Sealing(self.cluster.salt))
         if self.structure is None:
             return Measured(None, materialized.Compared(), state)
-        found = structure.objects(snap.owner, Sealing(self.structure.salt))
+        objects = structure.objects(snap.owner, Sealing(self.structure.salt))
         out = {relation.name for relation in relations} - set(scope)
         wanted = {name: view for name, view in self.structure.views.items() if name not in out}
         views = materialized.compared(snap, wanted, relations, out)
-        return Measured(found, views, state, structure.versions(snap.owner))
+        return Measured(objects, views, state, structure.versions(snap.owner))
 
     def judged(self, measured: Measured, text: str, accept: Mapping[str, str], *, limited: bool) -> Judged:
         """Compare the measured properties and the schema ``text`` with the backup.
@@ -138,10 +138,10 @@ class Rungs:
     def _judge_structure(
         self, recorded: Structure, measured: Measured, text: str, report: _Report, *, limited: bool
     ) -> None:
-        found = measured.objects or {}
-        wanted = structure.expected(recorded.objects, found, limited=limited)
+        present = measured.objects or {}
+        wanted = structure.expected(recorded.objects, present, limited=limited)
         differ, newer = [], {}
-        for difference in differences.between(wanted, found):
+        for difference in differences.between(wanted, present):
             if structure.is_newer_default(difference, measured.versions):
                 newer[difference.object] = (
                     f"has version {difference.measured}, but {difference.wanted} in the backup; a dump does not record the version, "
@@ -175,19 +175,19 @@ class Rungs:
         """Compare the schema as text. Return the evidence files that show the difference. No file is returned if the
         texts are equal.
         """
-        found = schema.normalised(dump)
+        text = schema.normalised(dump)
         wanted = self.backup.schema_sha256
-        if stored_backup.sha256(found.encode()) == wanted:
+        if stored_backup.sha256(text.encode()) == wanted:
             return ()
         try:
             kept = stored_backup.document(self.store, self.folder, self.backup, SCHEMA)
         except StepFailed:
-            return (self._kept("schema.sql", masked_text.shown(found)),)
+            return (self._kept("schema.sql", masked_text.shown(text)),)
         if (
             before := masking.masked(kept.decode())
-        ) == found:  # the backup was made by an older version, which did not mask passwords
+        ) == text:  # the backup was made by an older version, which did not mask passwords
             return ()
-        return (self._kept("schema.diff", schema.difference(before, found)),)
+        return (self._kept("schema.diff", schema.difference(before, text)),)
 
     def _text_finding(self, evidence: tuple[str, ...]) -> list[Finding]:
         if not evidence:

@@ -74,9 +74,9 @@ class Compared:
     recomputed: dict[str, str] = field(default_factory=dict)
 
 
-def measured(snap: Snapshot, found: Collection[Relation]) -> dict[str, View]:
-    """Return the content of all materialized views among ``found``. Raises psycopg.Error."""
-    return {relation.name: _content(snap.owner, relation.name) for relation in found if relation.kind == "m"}
+def measured(snap: Snapshot, relations: Collection[Relation]) -> dict[str, View]:
+    """Return the content of all materialized views among ``relations``. Raises psycopg.Error."""
+    return {relation.name: _content(snap.owner, relation.name) for relation in relations if relation.kind == "m"}
 
 
 def _content(session: Connection, name: str) -> View:
@@ -90,14 +90,14 @@ def _digest(session: Connection, query: sql.Composable) -> View:
     return View(rows=int(count), digest=format(int(total) % 2**64, "016x"))
 
 
-def compared(snap: Snapshot, wanted: Mapping[str, View], found: Collection[Relation], out: Collection[str]) -> Compared:
-    """Compare the views ``wanted`` of the backup with the existing views ``found``. Raises psycopg.Error.
+def compared(snap: Snapshot, wanted: Mapping[str, View], relations: Collection[Relation], out: Collection[str]) -> Compared:
+    """Compare the views ``wanted`` of the backup with the existing views ``relations``. Raises psycopg.Error.
 
     ``out``: tables whose rows are not compared. Some views are left out, because the comparison of the structure reports
     them: missing views, and views that are populated only in the backup or only in the database.
     """
     result = Compared()
-    there = {relation.name for relation in found if relation.kind == "m"}
+    there = {relation.name for relation in relations if relation.kind == "m"}
     for name, before in wanted.items():
         if name in there:
             _compare(snap, name, before, out, result)

@@ -57,16 +57,16 @@ def search(store: Store, prefix: str, service: Postgres, deadline: Deadline) -> 
     keys = [prefix + name for name in store.sizes(prefix) if name == FILE or name.endswith("/" + FILE)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifests") as pool:
         read = list(pool.map(lambda key: _read(store, key, deadline), keys))
-    mine = [one for one in read if isinstance(one, Found) and _is_of(one.manifest, service)]
-    return Search(_newest(mine), len(mine), tuple(one for one in read if isinstance(one, str)))
+    mine = [backup for backup in read if isinstance(backup, Found) and _is_of(backup.manifest, service)]
+    return Search(_newest(mine), len(mine), tuple(key for key in read if isinstance(key, str)))
 
 
 def _is_of(manifest: Manifest, service: Postgres) -> bool:
     return (manifest.service, manifest.database.name) == (service.name, service.database)
 
 
-def _newest(found: Sequence[Found]) -> Found | None:
-    return max(found, key=lambda one: one.at, default=None)
+def _newest(backups: Sequence[Found]) -> Found | None:
+    return max(backups, key=lambda backup: backup.at, default=None)
 
 
 def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
@@ -80,11 +80,11 @@ def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
         return None
     folder = Reference(store.service.bucket, key.removesuffix(FILE).rstrip("/"), sha256(data))
     try:
-        found = Found(folder, Manifest.model_validate(json.loads(data)))
-        found.at  # noqa: B018  raises when the time cannot be parsed
+        backup = Found(folder, Manifest.model_validate(json.loads(data)))
+        backup.at  # noqa: B018  raises when the time cannot be parsed
     except ValueError:
         return key
-    return found
+    return backup
 
 
 def of(store: Store, prefix: str, service: Postgres, deadline: Deadline) -> tuple[Found, Search]:

@@ -72,15 +72,15 @@ def look(tools: Tools, main: int | None = None) -> Cluster | None:
     """
     argv, given = ("sh", "-c", _LOOK, "sh", tools.service.data_directory), f"{main or 0}\n".encode()
     output = once_more(lambda: tools.owned(argv, env={"LC_ALL": "C"}, stdin=given))
-    found: dict[str, list[str]] = {}
+    values_by_key: dict[str, list[str]] = {}
     lines = output.check().text.splitlines()
     for line in lines:
         key, _, value = line.partition(" ")
-        found.setdefault(key, []).append(value.strip())
-    if "system" not in found:
+        values_by_key.setdefault(key, []).append(value.strip())
+    if "system" not in values_by_key:
         return None
-    pid = int(found["pid"][0]) if "pid" in found else None
-    return Cluster(found["system"][0], pid, tuple(found.get("file", ())), Lineage.read(lines))
+    pid = int(values_by_key["pid"][0]) if "pid" in values_by_key else None
+    return Cluster(values_by_key["system"][0], pid, tuple(values_by_key.get("file", ())), Lineage.read(lines))
 
 
 def must_answer(session: Connection, tools: Tools) -> None:

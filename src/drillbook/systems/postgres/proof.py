@@ -28,7 +28,7 @@ def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection
     too, as long as the tool prints no other error.
     """
     lines = output.stderr.decode("utf-8", "backslashreplace").splitlines()
-    errors = [line for line in lines if _WRONG.search(line) and not any(one in line for one in tolerated)]
+    errors = [line for line in lines if _WRONG.search(line) and not any(message in line for message in tolerated)]
     if not errors and (output.ok or (output.exit in (1, 3) and tolerated)):
         return
     evidence = ctx.evidence(f"{what}.stderr.txt", output.stderr)

@@ -76,8 +76,8 @@ def cluster(session: Connection) -> Cluster:
 
 def configured_outside(session: Connection) -> tuple[str, ...]:
     """Return the paths of the configuration files outside the data directory, such as Debian's below /etc."""
-    found = session.execute(_CONFIGURATION).fetchall()
-    return tuple(sorted(path for path, data in found if not path.startswith(data.rstrip("/") + "/")))
+    rows = session.execute(_CONFIGURATION).fetchall()
+    return tuple(sorted(path for path, data in rows if not path.startswith(data.rstrip("/") + "/")))
 
 
 def configuration(session: Connection) -> dict[str, bytes]:
@@ -87,11 +87,11 @@ def configuration(session: Connection) -> dict[str, bytes]:
     Files outside the data directory survive a loss of this directory, and are not backed up. ``configured_outside``
     returns their paths. Raises CouldNotVerify when the name of a file cannot be stored in a backup.
     """
-    found: dict[str, bytes] = {}
+    content_by_name: dict[str, bytes] = {}
     for path, data in session.execute(_CONFIGURATION).fetchall():
         name = path.removeprefix(data.rstrip("/") + "/")
         if name != path:
             if not re.fullmatch(NAME, name):
                 raise CouldNotVerify(f"the configuration file {name!r} has a name that cannot be stored in a backup")
-            found[name] = bytes(one(session, "SELECT pg_catalog.pg_read_binary_file(%s)", path)[0])
-    return found
+            content_by_name[name] = bytes(one(session, "SELECT pg_catalog.pg_read_binary_file(%s)", path)[0])
+    return content_by_name

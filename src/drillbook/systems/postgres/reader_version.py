@@ -136,12 +136,12 @@ def need_server(tools: Tools) -> None:
         lines = tools.host.run(
             ("sh", "-c", _FOLDERS, "sh", tools.path("initdb")), deadline=tools.deadline, env=AS_CLIENT
         ).text
-        found = " or ".join(dict.fromkeys(lines.splitlines()))
+        folders = " or ".join(dict.fromkeys(lines.splitlines()))
         raise NotReady(
             f"{tools.host.name}: the server of the restore has version {server:.0f} and does not know "
             f"{', '.join(unknown)}, which pg_restore of version {client} sets",
             hint=f"set {tools.service.setting('bin')} to a folder that has pg_restore and the server in the same version, at least "
-            f"as new as the pg_dump that made the backup, such as {found or f'/usr/lib/postgresql/{client}/bin'}",
+            f"as new as the pg_dump that made the backup, such as {folders or f'/usr/lib/postgresql/{client}/bin'}",
         )
 
 

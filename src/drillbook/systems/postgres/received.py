@@ -63,12 +63,14 @@ class Received:
         listed = self.tools.host.run(
             ("sh", "-c", _LIST, "sh", self.folder), deadline=self.tools.deadline, env={"LC_ALL": "C"}
         )
-        found = re.findall(r"^(\d+) \./([0-9A-F]{8}(?:[0-9A-F]{16}(?:\.[a-z0-9]+)?|\.history))$", listed.text, re.MULTILINE)
-        if not listed.ok or not found:
+        segments = re.findall(
+            r"^(\d+) \./([0-9A-F]{8}(?:[0-9A-F]{16}(?:\.[a-z0-9]+)?|\.history))$", listed.text, re.MULTILINE
+        )
+        if not listed.ok or not segments:
             raise StepFailed(f"{self.tools.host.name}: there is no WAL in {self.folder}")
         if not listed.complete:
             raise StepFailed(f"{self.tools.host.name}: {self.folder} contains more files than can be listed")
-        return {name: int(size) for size, name in found}
+        return {name: int(size) for size, name in segments}
 
     def _history(self, timeline: int) -> list[timelines.Switch]:
         path = f"{self.folder}/{timelines.history_file(timeline)}"
@@ -86,7 +88,7 @@ class Received:
             files = way.files[-count:]
             # Both segments are named after the newest timeline: the first of them may belong to an older timeline.
             names = [f"{way.timeline:08X}{file[8:24]}" for file in files]
-            links = [word for one, name in zip(files, names, strict=True) for word in (f"{self.folder}/{one}", name)]
+            links = [word for file, name in zip(files, names, strict=True) for word in (f"{self.folder}/{file}", name)]
             output = self.tools.host.run(
                 (
                     "sh",

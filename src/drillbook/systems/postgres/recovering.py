@@ -124,10 +124,10 @@ class Recovery:
 
         Return False when the directory is absent or empty. Raises StepFailed for any other content.
         """
-        found = cluster.state(self.tools)
-        if found == "cluster" and self._made_here():
+        state = cluster.state(self.tools)
+        if state == "cluster" and self._made_here():
             return True
-        if found not in ("absent", "empty"):
+        if state not in ("absent", "empty"):
             raise self._not_clean(f"{self.service.data_directory} is not empty")
         return False
 

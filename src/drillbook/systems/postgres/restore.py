@@ -129,8 +129,8 @@ class Restoring:
 
         Return None if the database does not exist.
         """
-        found = session.execute(_IDENTITY, (name,)).fetchone()
-        return {"run": self.ctx.run_id, "system": str(found[0]), "oid": int(found[1])} if found else None
+        row = session.execute(_IDENTITY, (name,)).fetchone()
+        return {"run": self.ctx.run_id, "system": str(row[0]), "oid": int(row[1])} if row else None
 
     def _drop(self) -> None:
         """Drop the unfinished database, even in a run that was stopped.
@@ -147,18 +147,18 @@ class Restoring:
         Raises StepFailed when the data directory contains files that are not a cluster. For a temporary cluster, also
         raises StepFailed when the data directory already contains a cluster.
         """
-        found = cluster.state(self.tools)
-        if found == "other":
+        state = cluster.state(self.tools)
+        if state == "other":
             raise self._not_clean(f"{self.service.data_directory} contains files that are not a cluster")
-        if found == "cluster" and self.temporary and temporary.owner(self.tools) == self.ctx.run_id:
+        if state == "cluster" and self.temporary and temporary.owner(self.tools) == self.ctx.run_id:
             temporary.stop(self.ctx, self.tools)  # an incomplete attempt of this run is stopped and removed
             removal.remove(self.tools)
-            found = "absent"
-        if found == "cluster" and self.temporary:
+            state = "absent"
+        if state == "cluster" and self.temporary:
             raise self._not_clean(
                 f"{self.service.data_directory} is not empty; a temporary cluster needs an empty data directory"
             )
-        fresh = found != "cluster"
+        fresh = state != "cluster"
         if fresh:
             ownership.must_be_free(self.ctx, self.tools)
             with cluster.made_aside(self.tools, self.ctx.run_id) as made:

@@ -219,8 +219,8 @@ def libraries(box: Sandbox, data: str) -> tuple[list[str], list[str]]:
     if not folder.ok:
         return [], []
     output = box.run("sh", "-c", _PRELOADED, "sh", data, folder.text, tools.path("postgres"), env=C)
-    found = [line.split(" ", 1) for line in output.text.splitlines()]
-    there, lacking = ([name for word, name in found if word == kind] for kind in ("there", "lacking"))
+    pairs = [line.split(" ", 1) for line in output.text.splitlines()]
+    there, lacking = ([name for word, name in pairs if word == kind] for kind in ("there", "lacking"))
     return there, lacking
 
 
@@ -248,8 +248,10 @@ def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
                 )
             ],
         )
-    found = dict(re.findall(r"^(max_\w+) setting: +(\d+)$", output.text, re.MULTILINE))
-    sizes = {_NAMES.get(name, name): str(max(int(least), int(found.get(name, 0)))) for name, least in _LEAST.items()}
+    setting_by_name = dict(re.findall(r"^(max_\w+) setting: +(\d+)$", output.text, re.MULTILINE))
+    sizes = {
+        _NAMES.get(name, name): str(max(int(least), int(setting_by_name.get(name, 0)))) for name, least in _LEAST.items()
+    }
     # Without this setting the server would discard the commit timestamps in the copy.
     times = "on" if re.search(r"^track_commit_timestamp setting: +on$", output.text, re.MULTILINE) else "off"
     # If the copy contains a replication slot, the server starts only with a sufficient wal_level.

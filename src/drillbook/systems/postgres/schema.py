@@ -135,7 +135,7 @@ def _covered(head: re.Match[str]) -> bool:
     return kind in COVERED
 
 
-def difference(wanted: str, found: str) -> str:
-    """Return the difference between ``wanted`` and ``found`` as a unified diff without passwords."""
-    lines = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "backup", "now", lineterm="")
+def difference(wanted: str, present: str) -> str:
+    """Return the difference between ``wanted`` and ``present`` as a unified diff without passwords."""
+    lines = difflib.unified_diff(wanted.splitlines(), present.splitlines(), "backup", "now", lineterm="")
     return masked_text.shown("\n".join(lines) + "\n")

@@ -49,7 +49,7 @@ class Sealing:
 
         A secret value is replaced by its digest.
         """
-        pairs = (one.partition("=") for one in given or ())
+        pairs = (setting.partition("=") for setting in given or ())
         return {name: self.setting(name, value) for name, _, value in pairs if not name.startswith("drillbook.")}
 
 

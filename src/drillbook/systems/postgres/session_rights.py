@@ -86,9 +86,9 @@ def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
         )
 
 
-def need_end(mine: Own, service: Postgres, found: list[Role]) -> None:
-    """Raise NotReady when the role ``mine`` may not end sessions of a role in ``found``, or may not see them."""
-    for role in found:
+def need_end(mine: Own, service: Postgres, roles: list[Role]) -> None:
+    """Raise NotReady when the role ``mine`` may not end sessions of a role in ``roles``, or may not see them."""
+    for role in roles:
         end = mine.superuser or (not role.superuser and (mine.ends or role.usable))
         if end and role.seen_by(mine):
             continue

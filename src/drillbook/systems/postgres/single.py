@@ -174,7 +174,7 @@ class TableRestore:
         """Run the written SQL in one transaction. It fails unless the tables ``restored`` are as in the backup, as far
         as the backup says how to compare them."""
         names = [Name.parse(table.name) for table in restored]
-        back = sum(one.rows for one in restored) if chosen.whole else None
+        back = sum(table.rows for table in restored) if chosen.whole else None
         host = self.ctx.host
         host.put(self._before(f"{scratch}/{TRANSACTION}", back).encode(), f"{scratch}/before.sql")
         after = _telling_unchecked(f"{scratch}/{foreign_keys.UNCHECKED}") + self._after(restored, names)
@@ -191,10 +191,10 @@ class TableRestore:
         """Return the entries of the archive that restore the table."""
         sink = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(self.tools.path("pg_restore"), "--list", "--verbose", archive, sink=sink, env=AS_CLIENT).check()
-        found = entries(sink.text, roles)
+        listed = entries(sink.text, roles)
         with connected(self.ctx, self.service) as session:
             there, _ = after_deadlocks(lambda: self._relations(session))
-        chosen = select(found, self.table.listed, there.__contains__)
+        chosen = select(listed, self.table.listed, there.__contains__)
         if chosen is None:
             raise CouldNotVerify(
                 f"the table of contents of the archive lacks the table {self.table}, which the backup contains",
@@ -268,7 +268,7 @@ class TableRestore:
         match = DIFFERS.search(stderr.decode("utf-8", "replace"))
         if match is None:
             return
-        wanted = next((one for one in restored if str(Name.parse(one.name)) == match[3].strip()), None)
+        wanted = next((table for table in restored if str(Name.parse(table.name)) == match[3].strip()), None)
         raise StepFailed(
             (
                 f"{self.service.name}: the restored content of {match[3]} differs from the digest in the backup's "
@@ -308,7 +308,7 @@ class TableRestore:
             for key, value in tables.counted(fact, self.service.name, self.table, number).items()
         } | {
             "rows": rows,
-            "digests": {one.name: one.digest for one in restored},
+            "digests": {table.name: table.digest for table in restored},
             "compared": compared,
             "relations": list(chosen.relations) if chosen else [],
             "entries": len(chosen.lines) if chosen else 0,
@@ -350,8 +350,8 @@ class SingleRestore(TableRestore):
                 return self._carry_out(chosen, restored, scratch)
 
     def _known(self, backup: Manifest) -> None:
-        found, _ = tables.chosen(backup.tables, [self.table.quoted])
-        if not found and backup.database.name == self.service.database:
+        recorded, _ = tables.chosen(backup.tables, [self.table.quoted])
+        if not recorded and backup.database.name == self.service.database:
             raise StepFailed(
                 f"the backup in {self.origin} contains no table {self.table}",
                 findings=[
@@ -376,9 +376,9 @@ class SingleRestore(TableRestore):
         if is_closed or not self.closed:
             with content.snapshot(self.ctx, self.service) as snap:
                 there = [relation for relation in content.relations(snap) if Name.parse(relation.name) == self.table]
-                found = content.tables(snap, content.as_recorded(there, backup.tables))
+                measured = content.tables(snap, content.as_recorded(there, backup.tables))
             wanted, _ = tables.chosen(backup.tables, [self.table.quoted])
-            now, _ = tables.chosen(found, [self.table.quoted])
+            now, _ = tables.chosen(measured, [self.table.quoted])
             if [(table.rows, table.digest) for table in now] == [(table.rows, table.digest) for table in wanted]:
                 return True
         raise self._refuse_existing()

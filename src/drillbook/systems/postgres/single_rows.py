@@ -130,17 +130,17 @@ class RowsRestore:
             output = self.tools.transaction(*parts, flags=("--tuples-only", "--no-align"), sink=out)
             self._look_for_difference(output.stderr, table)
             must_be_right(self.ctx, "psql", output)
-        found = list(_COUNTED.finditer(out.getvalue()))[
+        matches = list(_COUNTED.finditer(out.getvalue()))[
             -1:
         ]  # an attempt that was rolled back may also have printed such a line
-        if not found:
+        if not matches:
             raise CouldNotVerify(
                 f"{self.service.name}: the output of psql lacks the number of restored rows of {self.table}"
             )
-        there = None if found[0][3] is None else int(found[0][3])
+        there = None if matches[0][3] is None else int(matches[0][3])
         return counted(RESTORED, self.service.name, self.table, there, self.where) | {
-            "restored": int(found[0][1]),
-            "differing": int(found[0][2]),
+            "restored": int(matches[0][1]),
+            "differing": int(matches[0][2]),
             "in_backup": table.rows,
             "seconds": self.stages.seconds,
         }
@@ -170,8 +170,8 @@ class RowsRestore:
         backup's digest.
         """
         with connected(self.ctx, self.service) as session:
-            found = session.execute(_COLUMNS, (self.table.schema, self.table.table)).fetchall()
-        keys = [name for name, is_key in found if is_key]
+            listed = session.execute(_COLUMNS, (self.table.schema, self.table.table)).fetchall()
+        keys = [name for name, is_key in listed if is_key]
         if not keys:
             raise StepFailed(
                 f"{self.service.name}: the table {self.table} has no primary key to identify its rows; restore the whole "
@@ -189,7 +189,7 @@ class RowsRestore:
             )
             parts.append(f"DO {sql.Literal(body.as_string(None)).as_string(None)};")
         same = sql.SQL(" AND ").join(sql.SQL("l.{0} = b.{0}").format(sql.Identifier(key)) for key in keys)
-        columns = sql.SQL(", ").join(sql.Identifier(name) for name, _ in found)
+        columns = sql.SQL(", ").join(sql.Identifier(name) for name, _ in listed)
         parts.append(
             sql.SQL(_AFTER)
             .format(

@@ -95,14 +95,14 @@ class PgDumpSource(FileBackups):
                 folders.setdefault(str(path.parent), []).append(file)
             elif not self._is_globals(file):
                 single.append(file)
-        found = [*single, *(_folder(name, files) for name, files in folders.items())]
-        matched = self.matching(found)
+        dumps = [*single, *(_folder(name, files) for name, files in folders.items())]
+        matched = self.matching(dumps)
         begun = dump_start.heads(ctx, self.place(ctx), [file.name for file in matched], folders)
         newest_first = sorted(matched, key=self._moment, reverse=True)
         roles = dump_start.globals_only(ctx, self.place(ctx), newest_first, begun)
         if roles and not self.globals:
             ctx.remark(self._left_out([file.name for file in newest_first if file.name in roles]))
-        backups = [self._backup(file) for file in [one for one in matched if one.name not in roles] or matched]
+        backups = [self._backup(file) for file in [dump for dump in matched if dump.name not in roles] or matched]
         starts = dump_start.starts(ctx.host_named(self.host), begun, ctx.deadline)
         return [self._with_start(backup, starts.get(backup.id)) for backup in backups]
 
@@ -268,9 +268,9 @@ class PgDumpSource(FileBackups):
                     preamble = dump_reading.preamble(ctx.host, begun.data, ctx.deadline)
                     reader_version.need_preamble(tools, preamble, name)
 
-        found = self.candidates(ctx)
-        tocs = self._tables_of_contents(ctx) if found else {}
-        need_one(ctx, found, check)
+        candidates = self.candidates(ctx)
+        tocs = self._tables_of_contents(ctx) if candidates else {}
+        need_one(ctx, candidates, check)
 
     def ready_table(self, ctx: Context, service: Postgres) -> None:
         """Check that one table can be restored on the step's host: it has the programs, and the dumps are archives.
@@ -291,9 +291,9 @@ class PgDumpSource(FileBackups):
                     hint="take the dumps with `pg_dump --format=custom`",
                 )
 
-        found = self.candidates(ctx)
-        tocs = self._tables_of_contents(ctx) if found else {}
-        need_one(ctx, found, check)
+        candidates = self.candidates(ctx)
+        tocs = self._tables_of_contents(ctx) if candidates else {}
+        need_one(ctx, candidates, check)
         self.need_here(ctx)
 
     @property

@@ -84,10 +84,10 @@ class Structure(Part):
         return canonical(self.model_dump(mode="json"))
 
 
-def recorded(snap: Snapshot, found: list[Relation]) -> Structure:
+def recorded(snap: Snapshot, relations: list[Relation]) -> Structure:
     """Read the structure of the database and the content of its materialized views. Raises psycopg.Error."""
     sealing = Sealing.fresh()
-    return Structure(salt=sealing.salt, objects=objects(snap.owner, sealing), views=materialized.measured(snap, found))
+    return Structure(salt=sealing.salt, objects=objects(snap.owner, sealing), views=materialized.measured(snap, relations))
 
 
 def objects(session: Connection, sealing: Sealing) -> Objects:
@@ -122,7 +122,7 @@ def _database(session: Connection, sealing: Sealing) -> Objects:
     name, oid, limit, properties = one(session, _DATABASE.encode())
     settings: dict[str, list[str]] = dict(session.execute(_SETTINGS.format(database=int(oid)).encode()).fetchall())
     own = settings.pop("", [])
-    kept = [one.partition("=")[2] for one in own if one.startswith("drillbook.connection_limit=")]
+    kept = [setting.partition("=")[2] for setting in own if setting.startswith("drillbook.connection_limit=")]
     properties["connection limit"] = int(kept[0]) if kept else limit
     named = {f"setting {key}": value for key, value in sealing.settings(own).items()}
     return {
@@ -136,25 +136,25 @@ def _database(session: Connection, sealing: Sealing) -> Objects:
 
 def _configuration(session: Connection) -> dict[str, dict[str, Any]]:
     """Return count and digest of the rows that users added to configuration tables of extensions."""
-    found: dict[str, dict[str, Any]] = {}
+    content_by_table: dict[str, dict[str, Any]] = {}
     for table, condition, extension in session.execute(_CONFIGURATION).fetchall():
         where = sql.SQL(condition or "")  # the extension's own script defines this condition, and pg_dump uses it unchanged
         count, total = one(session, sql.SQL(DIGEST).format(table=sql.SQL(table), where=where))
         digest = format(int(total) % 2**64, "016x")
-        found[str(table)] = {"extension": extension, "rows": int(count), "digest": digest}
-    return found
+        content_by_table[str(table)] = {"extension": extension, "rows": int(count), "digest": digest}
+    return content_by_table
 
 
-def expected(recorded: Objects, found: Objects, *, limited: bool) -> Objects:
+def expected(recorded: Objects, present: Objects, *, limited: bool) -> Objects:
     """Return the recorded objects that must exist in a restored database.
 
     An invalid index need not exist, because pg_dump leaves it out. When ``limited`` is true, rows in tables of extensions
     are left out too.
     """
-    there = found.get("index", {})
+    there = present.get("index", {})
     wanted = {kind: objects for kind, objects in recorded.items() if not (limited and kind == ROWS)}
     indexes = wanted.get("index", {})
-    return wanted | {"index": {name: one for name, one in indexes.items() if one.get("valid", True) or name in there}}
+    return wanted | {"index": {name: index for name, index in indexes.items() if index.get("valid", True) or name in there}}
 
 
 def versions(session: Connection) -> dict[str, str]:

@@ -110,8 +110,10 @@ class Log:
         # A partial segment smaller than its full size contains no received data.
         there = [
             number(name, size)
-            for name, found in self.sizes.items()
-            if _SEGMENT.match(name) and int(name[:8], 16) == final and not (name.endswith(PARTIAL) and found != size)
+            for name, bytes_received in self.sizes.items()
+            if _SEGMENT.match(name)
+            and int(name[:8], 16) == final
+            and not (name.endswith(PARTIAL) and bytes_received != size)
         ]
         ends = [*(at // size for _, at in legs[1:]), max([begin // size, *there]) + 1]
         for (timeline, at), end in zip(legs, ends, strict=True):
@@ -138,15 +140,15 @@ def history(text: str) -> list[Switch]:
 
     Raises StepFailed when a line cannot be parsed.
     """
-    found = []
+    switches = []
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = re.match(rf"\s*(\d+)\s+({_LSN})(?:\s|$)", line)
         if match is None:
             raise StepFailed(f"the history file of a timeline cannot be parsed: {line[:100]!r}")
-        found.append(Switch(int(match[1]), position(match[2])))
-    return found
+        switches.append(Switch(int(match[1]), position(match[2])))
+    return switches
 
 
 def history_file(timeline: int) -> str:

@@ -171,7 +171,7 @@ class Connections(_OfSessions):
             "percent": round(100 * used / most, 1),
             "by_state": by_state,
             "exhausted": free <= 0,
-            "holders": sorted(named, key=lambda one: -int(str(one["count"])))[:10],
+            "holders": sorted(named, key=lambda holder: -int(str(holder["count"])))[:10],
         }
 
 
@@ -218,7 +218,7 @@ class Statements(_OfSessions):
         return {
             "running": running,
             "count": len(running),
-            "working": [one for one in running if not one["blocked_by"]],
+            "working": [statement for statement in running if not statement["blocked_by"]],
             "longest_s": max((float(row[5]) for row in rows), default=0.0),
         }
 
@@ -256,21 +256,26 @@ class Blocked(_OfSessions):
         """
         with self._session(ctx) as session:
             rows = session.execute(_SESSIONS.replace("%%", "%")).fetchall()
-        found = {row[0]: _session_facts(ctx, row) for row in rows}
-        waiting = [one for one in found.values() if one["blocked_by"]]
-        roots = {pid for one in waiting for pid in one["blocked_by"] if pid not in found or not found[pid]["blocked_by"]}
+        session_by_pid = {row[0]: _session_facts(ctx, row) for row in rows}
+        waiting = [waiter for waiter in session_by_pid.values() if waiter["blocked_by"]]
+        roots = {
+            pid
+            for waiter in waiting
+            for pid in waiter["blocked_by"]
+            if pid not in session_by_pid or not session_by_pid[pid]["blocked_by"]
+        }
         told = [
-            {**found.get(pid, {"pid": pid, "state": "unknown"}), "holds_up": len(_held_up(pid, waiting))}
+            {**session_by_pid.get(pid, {"pid": pid, "state": "unknown"}), "holds_up": len(_held_up(pid, waiting))}
             for pid in sorted(roots)
         ]
         idle = [
-            one
-            for one in found.values()
-            if one["state"].startswith("idle in transaction") and one["idle_s"] >= float(self.idle_for)
+            client
+            for client in session_by_pid.values()
+            if client["state"].startswith("idle in transaction") and client["idle_s"] >= float(self.idle_for)
         ]
         return {
             "blocked": len(waiting),
-            "roots": sorted(told, key=lambda one: -int(one["holds_up"]))[:MOST_ROWS],
+            "roots": sorted(told, key=lambda root: -int(root["holds_up"]))[:MOST_ROWS],
             "waiting": waiting[:MOST_ROWS],
             "idle_in_transaction": idle[:MOST_ROWS],
         }
@@ -297,7 +302,9 @@ def _session_facts(ctx: Context, row: tuple[Any, ...]) -> dict[str, Any]:
 def _held_up(root: int, waiting: list[dict[str, Any]]) -> set[int]:
     """Return the pids of the sessions that wait for ``root``, directly or through other sessions."""
     held: set[int] = set()
-    while more := {one["pid"] for one in waiting if one["pid"] not in held and (held | {root}) & set(one["blocked_by"])}:
+    while more := {
+        waiter["pid"] for waiter in waiting if waiter["pid"] not in held and (held | {root}) & set(waiter["blocked_by"])
+    }:
         held |= more
     return held
 
@@ -345,8 +352,8 @@ class Locks(_Looking):
         ]
         return {
             "held": held,
-            "waiting": [one for granted, one in named if not granted][:MOST_ROWS],
-            "exclusive": [one for granted, one in named if granted and one["mode"] == "AccessExclusiveLock"][:MOST_ROWS],
+            "waiting": [lock for granted, lock in named if not granted][:MOST_ROWS],
+            "exclusive": [lock for granted, lock in named if granted and lock["mode"] == "AccessExclusiveLock"][:MOST_ROWS],
         }
 
     def _need(self, ctx: Context, session: Connection) -> None:

@@ -143,8 +143,8 @@ class BackupIntact(Read):
         }
 
     def _identity(self, ctx: Context, backup: Manifest) -> Identity:
-        found = identity.of(ctx, backup.service, backup.system_identifier, backup.database.name)
-        return found.saved(backup.digest_at(stored_backup.split(self.from_)))
+        unsaved = identity.of(ctx, backup.service, backup.system_identifier, backup.database.name)
+        return unsaved.saved(backup.digest_at(stored_backup.split(self.from_)))
 
     def subject(self, ctx: Context) -> Identity | None:
         """Query the server for the identity of the service's database."""
@@ -235,9 +235,9 @@ class Restore(Write):
         tools = Tools.of(ctx, service, ctx.host)
         if cluster.left_aside(tools, ctx.run_id):
             return True
-        found = cluster.state(tools)
-        if found in ("absent", "empty") or self.temporary:
-            return found not in ("absent", "empty")
+        state = cluster.state(tools)
+        if state in ("absent", "empty") or self.temporary:
+            return state not in ("absent", "empty")
         try:
             with connected(ctx, service, database="postgres") as session:
                 return access.closed(session, service.database) or bool(

@@ -99,12 +99,12 @@ class Matches(Read):
         return self._answer(backup, tables, sequences, judged, begun - ctx.deadline.remaining())
 
     def _answer(
-        self, backup: Manifest, found: Sequence[Table], sequences: Sequence[Sequence_], judged: Judged, seconds: float
+        self, backup: Manifest, present: Sequence[Table], sequences: Sequence[Sequence_], judged: Judged, seconds: float
     ) -> Facts:
         """Return the facts of the comparison. Raises StepFailed with all findings when there are differences."""
         wanted = self._wanted(backup)
         named = {table.name for table in wanted}
-        tables = found if not self.tables else [table for table in found if table.name in named]
+        tables = present if not self.tables else [table for table in present if table.name in named]
         facts: Facts = {
             "tables": len(tables),
             "rows": sum(table.rows for table in tables),
@@ -147,13 +147,13 @@ class Matches(Read):
             )
         return wanted
 
-    def _scope(self, found: Sequence[Named], backup: Manifest) -> list[Named]:
-        """Return the tables in ``found`` whose rows are compared.
+    def _scope(self, present: Sequence[Named], backup: Manifest) -> list[Named]:
+        """Return the tables in ``present`` whose rows are compared.
 
         Raises StepFailed when `tables` or `ignore` names a table that the backup lacks.
         """
         only, without = self._known(backup, self.tables), self._known(backup, tuple(self.ignore))
-        return [table for table in found if table.name not in without and (not self.tables or table.name in only)]
+        return [table for table in present if table.name not in without and (not self.tables or table.name in only)]
 
     @staticmethod
     def _known(backup: Manifest, names: tuple[str, ...]) -> set[str]:

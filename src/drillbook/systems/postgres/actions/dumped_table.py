@@ -69,12 +69,12 @@ class RestoreTableFromDump(RestoresSource):
         backup, _ = source.select(source.backups(replace(ctx, host=ctx.host_named(source.host))))
         service = ctx.service(self.service, Postgres)
         with source.explaining(backup):
-            found = dumped_table.DumpedTableRestore(ctx, service, Name.parse(self.table), False, False, source, backup).run()
+            facts = dumped_table.DumpedTableRestore(ctx, service, Name.parse(self.table), False, False, source, backup).run()
         left_out = ("digests", "closed", "replaced")
         return {
             "backup": backup.as_facts(),
             "in_place": True,
-            **{key: value for key, value in found.items() if key not in left_out},
+            **{key: value for key, value in facts.items() if key not in left_out},
         }
 
     def _source(self, ctx: Context) -> PgDumpSource:

@@ -68,10 +68,10 @@ class LoseData(Fault):
         Also check that the server can be started again with its present settings.
         """
         service = ctx.service(self.service, Postgres)
-        found = examined(Tools.of(ctx, service, ctx.host))
-        if found != "cluster":
+        state = examined(Tools.of(ctx, service, ctx.host))
+        if state != "cluster":
             raise NotReady(
-                f"{ctx.host.name}: {service.data_directory} is not the data directory of a cluster (state: {found})",
+                f"{ctx.host.name}: {service.data_directory} is not the data directory of a cluster (state: {state})",
                 hint="check `data_directory` of the service in the inventory",
             )
         need_ownership(ctx, service)
@@ -115,13 +115,13 @@ class LoseData(Fault):
         not answer although the directory contains a cluster or other files.
         """
         service = ctx.service(self.service, Postgres)
-        found, there = cluster.state(Tools.of(ctx, service, ctx.host)), answers(ctx, service)
-        if found in ("absent", "empty") and not there:
+        state, there = cluster.state(Tools.of(ctx, service, ctx.host)), answers(ctx, service)
+        if state in ("absent", "empty") and not there:
             return True
-        if found == "cluster" and there:
+        if state == "cluster" and there:
             return not _holds_its_database(ctx, service)
         raise CouldNotVerify(
-            f"{ctx.host.name}: {service.data_directory} is in the state `{found}`, but {self.service} "
+            f"{ctx.host.name}: {service.data_directory} is in the state `{state}`, but {self.service} "
             f"{'answers' if there else 'does not answer'}"
         )
 

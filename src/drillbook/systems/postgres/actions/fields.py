@@ -96,8 +96,8 @@ def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
 
     When ``temporary`` is true, also check that the data directory is empty. Raises NotReady when a check fails.
     """
-    found = examined(tools)
-    if temporary and found not in ("absent", "empty"):
+    state = examined(tools)
+    if temporary and state not in ("absent", "empty"):
         raise NotReady(
             f"{ctx.host.name}: {tools.service.data_directory} is not empty, but a temporary cluster needs an empty folder",
             hint="find out who uses this folder; between drills, the folder of a temporary cluster must be empty",

@@ -49,8 +49,8 @@ class Intact(Read):
         """Check that the extension amcheck is installed, or can be created for the check."""
 
         def question(session: Connection) -> None:
-            found = amcheck.need(session, borrow=self.if_known("borrow", True))
-            if found is None and not one(session, _SUPERUSER)[0]:
+            installed = amcheck.need(session, borrow=self.if_known("borrow", True))
+            if installed is None and not one(session, _SUPERUSER)[0]:
                 ctx.unsure("that this role, which is no superuser, may create the extension amcheck")
 
         asked.ask(ctx, ctx.service(self.service, Postgres), question)

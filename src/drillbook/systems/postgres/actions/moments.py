@@ -99,10 +99,10 @@ class NewestMoment(MeasuresLoss):
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 session.execute("SET default_transaction_read_only = on")
                 session.execute("SET timezone = 'UTC'")
-                found = [*self._canary(session), *self._commits(session), *self._columns(session)]
+                moments = [*self._canary(session), *self._commits(session), *self._columns(session)]
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(f"{self.service} could not be queried for its newest data: {reason(error)}") from error
-        return measured(self.service, found, self.max_age, hint=_HINT)
+        return measured(self.service, moments, self.max_age, hint=_HINT)
 
     def _canary(self, session: Connection) -> Iterator[Moment]:
         if one(session, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", CANARY)[0]:

@@ -169,8 +169,8 @@ class BaseIntact(Read):
         }
 
     def _identity(self, ctx: Context, manifest: basebackup.BaseManifest) -> Identity:
-        found = identity.of(ctx, manifest.service, manifest.system_identifier)
-        return found.saved(manifest.digest_at(stored_backup.split(self.from_)))
+        unsaved = identity.of(ctx, manifest.service, manifest.system_identifier)
+        return unsaved.saved(manifest.digest_at(stored_backup.split(self.from_)))
 
     def subject(self, ctx: Context) -> Identity | None:
         """Query the server for the identity of the service's cluster."""

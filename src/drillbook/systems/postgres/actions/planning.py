@@ -125,17 +125,17 @@ class DropIndex(Fault):
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
-                found = _state(session, Name.parse(self.index))
+                state = _state(session, Name.parse(self.index))
         except (psycopg.Error, HostError) as error:
             raise NotReady(
                 f"{self.service} cannot be queried for {self.index}: {reason(error)}",
                 hint="check address, port and accounts of the service in the inventory",
             ) from error
-        if found is None:
+        if state is None:
             raise NotReady(
                 f"{self.service}: there is no index {self.index}", hint="write the name in SQL syntax, with its schema"
             )
-        valid, made, kind, _, _, bound, _, special = found
+        valid, made, kind, _, _, bound, _, special = state
         why = (
             "is not valid"
             if not valid
@@ -154,14 +154,14 @@ class DropIndex(Fault):
         name = Name.parse(self.index)
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
-                found = _state(session, name)
-                if found is None:
+                state = _state(session, name)
+                if state is None:
                     raise StepFailed(f"{self.service}: there is no index {name}")
                 session.execute("SET lock_timeout = '10s'")
                 session.execute(sql.SQL("DROP INDEX {}").format(name.sql))
         except (psycopg.Error, HostError) as error:
             raise StepFailed(f"{self.service}: {name} was not dropped: {reason(error)}") from error
-        return {"index": str(name), "table": f"{found[3]}.{found[4]}", "bytes": found[6], "definition": found[1]}
+        return {"index": str(name), "table": f"{state[3]}.{state[4]}", "bytes": state[6], "definition": state[1]}
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that creates the index again from its recorded definition. Writers of its table are not
@@ -171,8 +171,8 @@ class DropIndex(Fault):
     def active(self, ctx: Context) -> bool:
         """Return True while the index is missing or invalid."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
-            found = _state(session, Name.parse(self.index))
-        return found is None or not found[0]
+            state = _state(session, Name.parse(self.index))
+        return state is None or not state[0]
 
 
 class CreateIndex(Write):
@@ -200,7 +200,7 @@ class CreateIndex(Write):
 
     def _creatable(self, session: Connection) -> None:
         wanted = Definition.parse(self.definition)
-        if not (found := _state(session, wanted.name)) or not found[0]:
+        if not (state := _state(session, wanted.name)) or not state[0]:
             asked.indexable(wanted.table)(session)
 
     def run(self, ctx: Context) -> Facts:
@@ -224,12 +224,12 @@ class CreateIndex(Write):
     def _made(self, ctx: Context, wanted: Definition) -> bool:
         """Create the index unless a valid index of that name exists. Return True when such an index existed already."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
-            found = _state(session, wanted.name)
-            if found is not None and not found[0]:
+            state = _state(session, wanted.name)
+            if state is not None and not state[0]:
                 session.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(wanted.name.sql))
-            if found is None or not found[0]:
+            if state is None or not state[0]:
                 session.execute(wanted.statement().encode())
-            return found is not None and bool(found[0])
+            return state is not None and bool(state[0])
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing, because the new index is kept."""

@@ -101,9 +101,9 @@ class Plans(Read):
         until = ctx.deadline.remaining() - min(float(self.watch), ctx.deadline.remaining() / 2)
         while True:
             rows = session.execute(_RUNNING, (float(self.longer_than),)).fetchall()
-            found = {row[3]: row for row in reversed(rows) if not is_upkeep(row[3])}
-            if found or ctx.deadline.remaining() <= until:
-                return sorted(found.values(), key=lambda row: -float(row[2]))[: self.most]
+            row_by_query = {row[3]: row for row in reversed(rows) if not is_upkeep(row[3])}
+            if row_by_query or ctx.deadline.remaining() <= until:
+                return sorted(row_by_query.values(), key=lambda row: -float(row[2]))[: self.most]
             ctx.deadline.wait(AGAIN_S)
 
     def _plan(self, ctx: Context, session: Connection, row: tuple[Any, ...]) -> Facts:
@@ -134,18 +134,18 @@ class Plans(Read):
         }
 
     def _scanned(self, ctx: Context, session: Connection, plan: dict[str, Any]) -> list[Facts]:
-        found: dict[str, Facts] = {}
-        for node, reads in sorted(reads_of(plan), key=lambda one: one[1]):
+        table_by_name: dict[str, Facts] = {}
+        for node, reads in sorted(reads_of(plan), key=lambda pair: pair[1]):
             if "Relation Name" in node:
                 row = session.execute(_ROWS, (node["Schema"], node["Relation Name"])).fetchone()
                 name = f"{node['Schema']}.{node['Relation Name']}".removeprefix("public.")
-                found[name] = {
+                table_by_name[name] = {
                     "table": printable(name, limit=130),
                     "rows": row[0] if row else 0,
                     "filter": said(ctx, node.get("Filter")),
                     "reads": reads,
                 }
-        large = [table for table in found.values() if table["rows"] >= self.rows]
+        large = [table for table in table_by_name.values() if table["rows"] >= self.rows]
         return sorted(large, key=lambda table: -int(str(table["rows"])))[:MOST_SCANNED]
 
 

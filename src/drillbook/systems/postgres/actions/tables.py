@@ -79,8 +79,8 @@ class DropTable(Fault):
         asked for its outcome: the existence of the table would not prove it, because a client may have created the
         table again after the drop. If it recorded none, return True while the table exists."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
-            if found := _noted(ctx, _DROPPED):
-                return _aborted(session, found)
+            if noted := _noted(ctx, _DROPPED):
+                return _aborted(session, noted)
             return tables.exists(session, Name.parse(self.table))
 
 
@@ -176,11 +176,11 @@ class DeleteRows(Fault):
 
     def _matching(self, session: Connection) -> int:
         session.execute("BEGIN READ ONLY")
-        found = session.execute(
+        row = session.execute(
             self._statement("SELECT pg_catalog.count(*) FROM {table} WHERE ({where}\n)"), prepare=True
         ).fetchone()
         session.execute("COMMIT")
-        return int(found[0]) if found else 0
+        return int(row[0]) if row else 0
 
     def ready(self, ctx: Context) -> None:
         """Check that at least one row matches the condition."""
@@ -218,7 +218,7 @@ class DeleteRows(Fault):
 
         The existence of matching rows does not prove this, because clients may have inserted such rows after the deletion.
         """
-        if not (found := _noted(ctx, _DELETED)):
+        if not (noted := _noted(ctx, _DELETED)):
             return True
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
-            return _aborted(session, found)
+            return _aborted(session, noted)

@@ -56,10 +56,10 @@ class Terminate(Write):
         try:
             with connected(ctx, service) as session:
                 self._need_view(session, service)
-                found = self._matching(session, service)
-                for pid, _, _ in found:
+                matching = self._matching(session, service)
+                for pid, _, _ in matching:
                     session.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
-                while left := {row[0] for row in self._matching(session, service)} & {row[0] for row in found}:
+                while left := {row[0] for row in self._matching(session, service)} & {row[0] for row in matching}:
                     if ctx.deadline.remaining() < 0.3:
                         raise StepFailed(
                             f"{self.service}: {len(left)} sessions were not terminated",
@@ -76,9 +76,9 @@ class Terminate(Write):
         except (psycopg.Error, HostError) as error:
             raise StepFailed(f"{self.service}: the sessions could not be terminated: {reason(error)}") from error
         return {
-            "terminated": len(found),
-            "pids": [row[0] for row in found][:100],
-            "applications": sorted({row[2] for row in found})[:20],
+            "terminated": len(matching),
+            "pids": [row[0] for row in matching][:100],
+            "applications": sorted({row[2] for row in matching})[:20],
         }
 
     def ready(self, ctx: Context) -> None:
@@ -87,14 +87,14 @@ class Terminate(Write):
         asked.ask(ctx, service, lambda session: self._need_rights(ctx, session, service))
 
     def _need_rights(self, ctx: Context, session: Connection, service: Postgres) -> None:
-        mine, found = session_rights.own(session), []
+        mine, roles = session_rights.own(session), []
         if self.known("application") and self.known("idle_longer_than"):
-            found = self._roles(session, service)
+            roles = self._roles(session, service)
         if self.if_known("application") is None:
-            found = [role for role in found if role.seen_by(mine)]
-        session_rights.need_end(mine, service, found)
+            roles = [role for role in roles if role.seen_by(mine)]
+        session_rights.need_end(mine, service, roles)
         grant = mine.grant(see=True, end=True)
-        if grant and not (found and self.if_known("application")):
+        if grant and not (roles and self.if_known("application")):
             ctx.unsure(
                 f"{service.name}: that the role {mine.name} may end the sessions which the step will find. The sessions of "
                 f"other roles need: {grant}"

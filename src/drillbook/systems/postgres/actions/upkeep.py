@@ -79,7 +79,7 @@ class Indexes(_Looking):
         return {
             "foreign_keys": list(map(_foreign_key, keys)),
             "scanned": scanned,
-            "heavy": [one for one in scanned if one["scans"] >= HEAVY],
+            "heavy": [table for table in scanned if table["scans"] >= HEAVY],
             "watched_s": float(self.watch),
             "invalid": [_name(row[0], row[2]) for row in indexes if not row[6]][:MOST_ROWS],
             "unused": [
@@ -125,12 +125,12 @@ def _scanned(before: dict[str, Any], after: dict[str, Any], least: int) -> list[
 
     Tables with fewer than ``least`` rows are left out.
     """
-    found = []
+    scanned = []
     for key in before.keys() & after.keys():
         scans, rows = (after[key][column] - before[key][column] for column in (3, 4))
         live = max(after[key][6], after[key][9]) or rows // max(1, scans)
         if live >= max(1, least) and rows >= live:
-            found.append(
+            scanned.append(
                 {"table": _name(after[key][1], after[key][2]), "rows_read": rows, "live_rows": live, "scans": scans}
             )
-    return sorted(found, key=lambda one: -int(one["rows_read"]))[:MOST_ROWS]
+    return sorted(scanned, key=lambda table: -int(table["rows_read"]))[:MOST_ROWS]
