@@ -31,6 +31,11 @@ def test_the_help_of_each_task_has_examples(path):
     assert all(example.partition(" ")[0] == path for example in EXAMPLES[path])
 
 
+def test_no_example_in_a_help_is_wider_than_a_small_terminal():
+    lines = [f"    drillbook {example}" for path in PATHS for example in EXAMPLES[path]]
+    assert [line for line in lines if len(line) > 80] == []
+
+
 def test_every_example_is_of_a_task():
     assert sorted(EXAMPLES) == PATHS
 

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from drillbook.cli.console import console
 from drillbook.judge.result import Residue
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.next_steps import shown_steps
-from drillbook.report.terminal.prose import Prose
+from drillbook.report.terminal.prose import Cell, Prose
 from tests.report import samples
 
 COMMAND = (
@@ -76,3 +78,47 @@ def test_a_pipe_gets_the_whole_command(capsys: pytest.CaptureFixture[str]) -> No
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert f"`{COMMAND}`," in lines
     assert COMMAND in lines
+
+
+MARKED = [
+    "§ 12.90 s ± 0.11 s",
+    "12.90 s ± 0.11 s §†",
+    "the RPO was 7.1 s ± 0.3 s †, and was § 4.2 s in the last run, which proves nothing †",
+    "Less was restored. § Less data came back than the fault removed. † The drill itself took the restored backup just before.",
+    "Only a drill that restores in place a backup older than its run removes † and ‡.",
+    "(§ 12.90 s) of a run that did not pass ¶",
+]
+
+
+def wrong(lines: list[str]) -> list[str]:
+    """Lines of which a mark is the end or the beginning although its figure or sentence is on another line, and figures
+    without their unit."""
+    found = [line for line in lines if re.match(r"\s*[†‡§¶]+(?:[.,;:)]|\s*$)", line)]
+    found += [line for line in lines if re.search(r"(?:[.:;(] |^\s*|\()[†‡§¶]+\s*$", line)]
+    found += [line for line in lines if re.match(r"\s*[†‡§¶]+ and", line)]
+    return found + [line for line in lines if re.search(r"\d\s*$|±\s*$", line)]
+
+
+@pytest.mark.parametrize("width", range(20, 100))
+def test_a_mark_stays_beside_its_figure_or_sentence(width: int) -> None:
+    for text in MARKED:
+        for what in (Prose(Text(text)), Cell(Text(text))):
+            lines = printed(what, width)
+            assert not wrong(lines), lines
+            assert " ".join(" ".join(lines).split()) == text
+
+
+def test_a_cell_takes_the_room_that_it_needs_and_breaks_only_a_word_that_is_too_long() -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_row("a name", Cell(Text("12.90 s ± 0.11 s †\nwith a-long-word-in-it")))
+    assert [line.rstrip() for line in printed(table, 80)] == ["a name  12.90 s ± 0.11 s †", "        with a-long-word-in-it"]
+    assert [line.rstrip() for line in printed(table, 20)][:2] == ["a name  12.90 s ±", "        0.11 s †"]
+
+
+@pytest.mark.parametrize("width", range(46, 90, 2))
+def test_marks_in_the_table_of_a_suite_stay_beside_their_figures(width: int) -> None:
+    lines = printed(summary.suite_ending(*samples.suite()), width)
+    assert any("†" in line for line in lines)
+    assert not [line for line in lines if re.search(r"(?:^|\s{2,})[†‡§¶]+(?:\s{2,}|\s*$)", line)], lines

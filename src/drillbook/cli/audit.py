@@ -33,7 +33,7 @@ from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
 from drillbook.report.shortened import leading
-from drillbook.report.terminal.prose import Prose
+from drillbook.report.terminal.prose import Cell, Prose
 from drillbook.report.terminal.summary import COLOURS
 from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, PROBE_DETECTION, SHORT, STATES
 
@@ -214,7 +214,7 @@ def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table
             *((Text(one_line(item.environment)),) if places else ()),
             *(() if probed else (SHORT.get(item.key, item.objective),)),
             item.target,
-            Text(_figure(item).replace(" ± ", "\n± ") if narrow else _figure(item)),
+            Cell(Text(_figure(item).replace(" ± ", "\n± ") if narrow else _figure(item))),
             _state(item),
             (item.uncounted.at if item.uncounted else item.at)[:10] or "-",
         )

@@ -120,7 +120,7 @@ EXAMPLES = {
     "schedule.install": ("schedule.install --systemd --inventory staging", "schedule.install --cron"),
     "schedule.remove": ("schedule.remove", "schedule.remove --inventory staging"),
     "schedule.retire": (
-        "schedule.retire --environment staging --reason 'staging was removed, ticket 4711'",
+        "schedule.retire --environment staging --reason 'ticket 4711'",
         "schedule.retire old-drill --reason 'replaced by new-drill'",
     ),
     "schedule.run": ("schedule.run --inventory staging",),

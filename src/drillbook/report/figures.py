@@ -268,11 +268,15 @@ def count(number: int, noun: str, many: str = "") -> str:
 
 def tight(text: str) -> str:
     """Replace spaces inside figures by no-break spaces, so that a figure stays on one line, with the mark after it."""
-    return re.sub(
-        r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=[±†‡§¶])|(?<=±) ",
-        "\N{NO-BREAK SPACE}",
-        text,
-    )
+    return re.sub(r" (?=[†‡§¶])", "\N{NO-BREAK SPACE}", inside(text))
+
+
+def inside(text: str) -> str:
+    """Replace spaces inside figures by no-break spaces."""
+    return _INSIDE.sub("\N{NO-BREAK SPACE}", text)
+
+
+_INSIDE = re.compile(r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±)|(?<=±) ")
 
 
 def pretty(value: Any) -> str:

@@ -7,16 +7,24 @@ word that is longer than a line is never broken: it begins on a line of its own,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.text import Text
 
-_WORD = re.compile(r"(?:(?<=: )(?:invoke|drillbook) [^\n`]+|(?:`[^`\n]*`|\S)+)")
+from drillbook.report import figures
+
+_WORD = re.compile(r"(?:(?<=: )(?:invoke|drillbook) [^\n`]+|(?:`[^`\n]*`|\S|\N{NO-BREAK SPACE})+)")
 """Pattern of a word of ``Prose``, which has no break inside."""
+_BEFORE = re.compile(r"(?:(?<=^)|(?<=[(])|(?<=[.:;,] ))([†‡§¶]+) |(?<= )([†‡§¶]+) (?=\d)")
+"""Pattern of a mark and the blank between it and the text that it belongs to: the mark is at the beginning of a sentence, or
+before a number."""
+_AFTER = re.compile(r"(?<=[^\s.:;]) (?=[†‡§¶]+(?:$|[\s.,;:)\N{NO-BREAK SPACE}]))")
+"""Pattern of the blank between a figure or word and the mark after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +60,61 @@ class Prose:
             yield from (line,) if self.verbatim else (line[begin:end] for begin, end in parts(line.plain, width))
 
 
-def parts(line: str, width: int, rest: int = 0) -> Iterator[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text in a cell of a table. Its lines are broken as those of ``Prose``, so that a mark stays beside its figure; only a word
+    that is wider than the column is broken inside.
+    """
+
+    text: Text
+
+    def __str__(self) -> str:
+        """Return the text without styles."""
+        return self.text.plain
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the lines within the width of the column."""
+        width = max(1, options.max_width)
+        for line in self.text.split("\n", allow_blank=True):
+            for begin, end in parts(line.plain, width):
+                yield from _folded(line[begin:end], width, console)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Return the widths of the longest word and of the longest line."""
+        lines = self.text.plain.split("\n")
+        words = [word[0] for line in lines for word in _WORD.finditer(bound(line))]
+        return Measurement(max(map(cell_len, words), default=0), max(map(cell_len, lines), default=0)).clamp(
+            0, options.max_width
+        )
+
+
+def _folded(text: Text, width: int, console: Console) -> Iterator[Text]:
+    """Yield ``text`` in lines. A figure that is too wide is broken before its unit, and any other word anywhere."""
+    if text.cell_len <= width:
+        yield text
+        return
+    for begin, end in parts(text.plain, width, binding=_with_marks):
+        yield from text[begin:end].wrap(console, width, overflow="fold")
+
+
+def bound(line: str) -> str:
+    """Replace blanks of ``line`` that must not become the end of a line by no-break spaces: those inside figures, and
+    between marks such as ``†`` and the words that they belong to."""
+    return _with_marks(figures.inside(line))
+
+
+def _with_marks(line: str) -> str:
+    line = _BEFORE.sub(lambda match: f"{match[match.lastindex or 0]}\N{NO-BREAK SPACE}", line)
+    return _AFTER.sub("\N{NO-BREAK SPACE}", line)
+
+
+def parts(line: str, width: int, rest: int = 0, binding: Callable[[str], str] = bound) -> Iterator[tuple[int, int]]:
     """Yield the beginning and the end of each part into which ``line`` is broken between words. The first part has at
     most ``width`` columns, and the others have at most ``rest``, or ``width`` columns if ``rest`` is 0. Only a part that
-    consists of one long word is wider.
+    consists of one long word is wider. ``binding``: replaces blanks at which the line is not broken by no-break spaces.
     """
     begin = end = 0
-    for word in _WORD.finditer(line):
+    for word in _WORD.finditer(binding(line)):
         if end > begin and cell_len(line[begin : word.end()]) > width and line[begin:end].strip():
             yield begin, end
             begin, width = word.start(), rest or width

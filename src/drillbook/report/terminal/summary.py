@@ -35,7 +35,7 @@ from drillbook.report.moments import run_duration
 from drillbook.report.phases import phase_rows
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
-from drillbook.report.terminal.prose import Prose
+from drillbook.report.terminal.prose import Cell, Prose
 
 COLOURS = {
     "passed": "green",
@@ -194,13 +194,13 @@ def _all_by_probe(found: Sequence[SuiteRow]) -> bool:
     return bool(detected) and all(objective.by_probe for objective in detected)
 
 
-def _rehearsed(row: SuiteRow) -> tuple[Text, Text]:
+def _rehearsed(row: SuiteRow) -> tuple[RenderableType, RenderableType]:
     """Return the cells with the figures of a rehearsal: the duration of the restore, and the data that would be lost.
     For any other drill, each cell is a dash."""
     told = row.rehearsed
     if told is None:
         return Text("-", style="dim"), Text("-", style="dim")
-    return Text(told.restored), Text(told.lost + (f" {remarks.RECENT_MARK}" if told.taken else ""))
+    return Text(told.restored), Cell(Text(told.lost + (f" {remarks.RECENT_MARK}" if told.taken else "")))
 
 
 def _told(found: Sequence[SuiteRow]) -> list[RenderableType]:
@@ -213,11 +213,11 @@ def _told(found: Sequence[SuiteRow]) -> list[RenderableType]:
     return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
 
 
-def _brief(row: ObjectiveRow) -> Text:
+def _brief(row: ObjectiveRow) -> Cell:
     """Return the symbol of an objective's state and its figure without error, such as ``✓ 12.90 s``."""
     symbol, style = (DOUBTED, "yellow") if row.doubt else (wording.STATES[row.state], COLOURS.get(row.state, "yellow"))
     alert = " alert" if row.by and row.by != remarks.BY_PROBE else ""
-    return Text(f"{symbol} {row.brief}{row.mark}{alert}".rstrip(), style=style)
+    return Cell(Text(f"{symbol} {row.brief}{row.mark}{alert}".rstrip(), style=style))
 
 
 def _legend(found: Sequence[SuiteRow]) -> list[RenderableType]:
@@ -300,7 +300,7 @@ def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
         state = _objective_state(row)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
         figure = "\n".join(filter(None, (row.measured, row.writes, row.remark)))
-        table.add_row(Text(row.name), Text(row.target), Text(figure), state)
+        table.add_row(Text(row.name), Text(row.target), Cell(Text(figure)), state)
     return _spaced(table)
 
 
