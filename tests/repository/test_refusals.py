@@ -109,12 +109,11 @@ _UNDO = "is the undo of another action, whose check covers both"
 _UNDO_OF_WRITE = "is the undo of another action; the service shows the right to write only in a write"
 _AFTER = "is needed only after another step of the drill, which prepares it"
 _NETWORK = "asks over the network, and an absent answer is what it measures"
-_EVERYBODY = "reads what every account of a host may read, and tells what it may not see"
+_EVERYBODY = "reads what every account of a host may read"
 UNCHECKED: dict[str, str] = {
     "content.matches": _AFTER,
     "diagnosis.finds": "uses checks of which each may be without an answer",
     "host.memory": _EVERYBODY,
-    "host.oom_kills": _EVERYBODY,
     "http.flow": _NETWORK,
     "http.load": _NETWORK,
     "http.responds": _NETWORK,

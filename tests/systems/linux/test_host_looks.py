@@ -100,6 +100,21 @@ def test_oom_kills(ground):
     assert OomKills(process="no-such-process-name").run(ground.ctx())["events"] == []
 
 
+def test_a_kernel_log_that_cannot_be_read_is_not_verified(ground, monkeypatch):
+    monkeypatch.setenv("PATH", path_without(ground.root / "bin", "dmesg", "journalctl"))
+    told = []
+    context = replace(ground.ctx(), doubt=told.append)
+    OomKills().ready(context)
+    assert ["the kernel's log, which cannot be read: install dmesg" in text for text in told] == [True]
+    assert OomKills().run(ground.ctx())["log_read"] is False
+    (ground.root / "bin" / "dmesg").write_text("#!/bin/sh\necho '[    1.5] Killed process 7 (it)'\n")
+    (ground.root / "bin" / "dmesg").chmod(0o755)
+    told.clear()
+    OomKills().ready(context)
+    assert told == []
+    assert OomKills().run(ground.ctx())["log_read"] is True
+
+
 def env(ground, text, template=TEMPLATE):
     (ground.root / "template").write_text(template)
     if text is not None:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.sdk.action import Context, Facts, Read
-from drillbook.sdk.host import printable
+from drillbook.sdk.host import Output, printable
 from drillbook.systems.linux.process_selection import as_root
 
 Where = Annotated[str | None, Field(description="Service whose host is used when the step names no `hosts`.")]
@@ -29,6 +29,7 @@ dmesg 2>/dev/null && exit 0
 journalctl -k -b --no-pager -q -o short-monotonic -n 5000 2>/dev/null && exit 0
 exit 3
 """
+_LOG_RIGHT = "install dmesg or journalctl, and allow the login user to read the kernel's log, or set `manager: {sudo: true}`"
 _SINCE_BOOT = re.compile(r"^\[ *(\d+\.\d+)\]")
 RECENT_S = 3600.0
 DRIFT = 1e-4
@@ -167,15 +168,10 @@ class OomKills(Read):
         newest last. ``recent`` contains the ``events`` of the last hour, judged by the time (seconds since boot) in the
         line. In a diagnosis in a drill, ``recent`` contains only the events since the disruption.
         """
-        counter = re.search(r"^oom_kill (\d+)$", ctx.run("cat", "/proc/vmstat").text, re.MULTILINE)
-        try:
-            log = ctx.run(*as_root(ctx), "sh", "-c", _KERNEL_LOG)
-        except HostError as error:
-            raise CouldNotVerify(error.message) from error
+        counter, log = self._counter(ctx), self._log(ctx)
         if counter is None and not log.ok:
             raise CouldNotVerify(
-                f"{ctx.host.name}: neither /proc/vmstat nor the kernel's log can show killed processes",
-                hint="allow the login user to read the kernel's log, or set `manager: {sudo: true}`",
+                f"{ctx.host.name}: neither /proc/vmstat nor the kernel's log can show killed processes", hint=_LOG_RIGHT
             )
         lines = [printable(line, limit=300) for line in log.text.splitlines() if _KILL.search(line)] if log.ok else []
         events = [line for line in lines if self.process in line][-MOST_LINES:]
@@ -185,6 +181,20 @@ class OomKills(Read):
             "events": events,
             "recent": _recent(events, ctx.run("cat", "/proc/uptime").text, ctx.evidence_since),
         }
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the kernel's log may be read. Without it, the action only counts kills."""
+        if not self._log(ctx).ok:
+            ctx.unsure(f"lines about killed processes in the kernel's log, which cannot be read: {_LOG_RIGHT}")
+
+    def _counter(self, ctx: Context) -> re.Match[str] | None:
+        return re.search(r"^oom_kill (\d+)$", ctx.run("cat", "/proc/vmstat").text, re.MULTILINE)
+
+    def _log(self, ctx: Context) -> Output:
+        try:
+            return ctx.run(*as_root(ctx), "sh", "-c", _KERNEL_LOG)
+        except HostError as error:
+            raise CouldNotVerify(error.message) from error
 
 
 def _recent(events: list[str], uptime: str, since: float | None) -> list[str]:
