@@ -350,13 +350,8 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
         names = open_findings.named([row.service for row in rows if (row.environment, row.kind) == (environment, kind)])
         text = f"{names} in {environment}: backups were only rehearsed, which proves neither an RTO nor an RPO"
         lists = f"`{_catalog(kind)} --faults` lists shipped drills"
-        lists = (
-            lists
-            if kind and entries.breaking(kind)
-            else f"no shipped drill breaks a service of the kind {kind}: write one"
-            if kind
-            else lists
-        )
+        if kind and not entries.breaking(kind):
+            lists = f"no shipped drill breaks a service of the kind {kind}: write one"
         step = f"run a drill that breaks the service in a test environment and restores its backup ({lists})"
         yield Alert(text, step, when=when)
     for environment in sorted({row.environment for row in rows}):

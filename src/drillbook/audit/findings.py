@@ -6,14 +6,14 @@ finding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
-from drillbook.judge.result import Result, Verdict
+from drillbook.judge.result import Verdict
 from drillbook.report import remedies
 from drillbook.report.figures import count
 from drillbook.report.open_findings import WITHIN, recovered_later
@@ -95,30 +95,49 @@ def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
     return [row for row in rows for _ in range(row.open_now)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run with its findings as the formats show them."""
+
+    record: Record
+    every: tuple[Finding, ...]
+    own: tuple[Finding, ...]
+    """The findings without those that only follow from another one, by the rule of the reports (``report.consequences``)."""
+
+    def with_code(self, code: str) -> tuple[list[Finding], list[Finding]]:
+        """Return the findings with ``code`` in ``every`` and in ``own``."""
+        every, own = ([finding for finding in findings if finding.code == code] for findings in (self.every, self.own))
+        return every, own
+
+
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
     """Return one row for each finding code in each drill, the most severe first. The field ``state`` of a row tells if the
     newest run still has the finding.
     """
     rows = []
     for drill, mine in by_drill(runs).items():
-        seen: dict[str, list[Record]] = {}
+        seen: dict[str, list[_Run]] = {}
         for record in mine:
-            for item in record.result.findings if record.result and not record.damage else ():
-                seen.setdefault(item.code, []).append(record)
+            if record.result and not record.damage:
+                run = _Run(record, tuple(each_finding(record.result)), tuple(findings_of(record.result)))
+                for finding in record.result.findings:
+                    seen.setdefault(finding.code, []).append(run)
         rows += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
     return sorted(rows, key=lambda row: (SEVERITIES.index(row.severity), row.code, row.environment, row.drill))
 
 
-def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], newest: Record) -> FindingRow:
-    open_now = any(record is newest for record in where)
+def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newest: Record) -> FindingRow:
+    """Return the row of one finding code. ``where``: the run of each finding with this code, the oldest first."""
+    runs = list({run.record.folder: run for run in where}.values())
+    last = runs[-1].record
+    open_now = last is newest
     items = [
-        item
-        for record in {record.folder: record for record in where}.values()
-        if record.result
-        for item in each_finding(record.result)
-        if item.code == code and (record is newest or not open_now)  # an open finding is as severe as in the newest run
+        finding
+        for run in runs
+        for finding in run.with_code(code)[0]
+        if run.record is newest or not open_now  # an open finding is as severe as in the newest run
     ]
-    worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
+    worst = min(items, key=lambda finding: SEVERITIES.index(finding.severity))
     allowed = worst.severity == Severity.INFORMATION
     if open_now:
         state = WITHIN if allowed else _recovered(items) or "open"
@@ -134,40 +153,33 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         drill[0],
         drill[2],
         len(where),
-        len({record.folder for record in where}),
-        where[0].started or "",
-        where[-1].started or "",
+        len(runs),
+        runs[0].record.started or "",
+        last.started or "",
         state,
         items[-1].measured or items[-1].title,
         len(items) if open_now else 0,
         items[-1].wanted if items[-1].measured else "",
-        tuple(map(_text, (item for item in each_finding(where[-1].result) if item.code == code)))
-        if where[-1].result
-        else (),
+        tuple(map(_text, runs[-1].with_code(code)[0])),
         items[-1].remedy,
-        **_own(code, where, newest),
+        **_own(code, runs, newest),
     )
 
 
-def _own(code: str, where: Sequence[Record], newest: Record) -> dict[str, Any]:
-    """Return the fields of a row that leave out the findings that only follow from another one, by the rule of the reports
-    (``report.consequences``). The result is empty when no finding with this code does so, and none names consequences.
+def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
+    """Return the fields of a row that leave out the findings that only follow from another one. The result is empty when no
+    finding with this code does so, and none names consequences.
     """
-    runs = list({record.folder: record for record in where}.values())
-    every, own = ([_with_code(code, run, of) for run in runs] for of in (each_finding, findings_of))
+    every, own = zip(*(run.with_code(code) for run in runs), strict=True)
     if every == own:
         return {}
     texts = tuple(map(_text, own[-1]))
     return {
         "own_count": sum(map(len, own)),
         "own_runs": sum(map(bool, own)),
-        "own_in_newest": len(own[-1]) if runs[-1] is newest else 0,
+        "own_in_newest": len(own[-1]) if runs[-1].record is newest else 0,
         "own_texts": texts if texts != tuple(map(_text, every[-1])) else (),
     }
-
-
-def _with_code(code: str, record: Record, of: Callable[[Result], list[Finding]]) -> list[Finding]:
-    return [item for item in of(record.result) if item.code == code] if record.result else []
 
 
 def _recovered(items: Sequence[Finding]) -> str:
