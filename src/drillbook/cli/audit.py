@@ -80,16 +80,16 @@ def _read(project: Project, period: Period, places: Sequence[Place], today: date
     ``places``: where the anchors are kept, each of which states how many events a journal has and its last hash."""
     recorded_schedules.note(project)
     anchored = anchors.known(places)
-    found, strays = records.find(project.reports)
+    journals, strays = records.find(project.reports)
     return content.make(
-        found,
+        journals,
         strays,
         period,
-        assure(found, period, project.reports, project.root, anchored),
+        assure(journals, period, project.reports, project.root, anchored),
         today,
         scheduled=schedule_record.read(project.reports),
         campaigns=campaigns.find(project.reports),
-        suites=suites.find(project.reports, found, strays),
+        suites=suites.find(project.reports, journals, strays),
         wanted=schedules.read(project),
         services=due.services(project),
     )
@@ -170,7 +170,7 @@ def _table(*columns: str) -> Table:
 
 def _coverage(made: Audit) -> Table:
     table = _table("service", "runs", "passed", f"{made.period.unit}s without a run")
-    for row in (one for one in made.coverage if one.runs or not one.left_out):
+    for row in (covered for covered in made.coverage if covered.runs or not covered.left_out):
         table.add_row(
             Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
             str(row.runs),
@@ -185,13 +185,13 @@ def _print_proven(out: Console, made: Audit) -> None:
     if not made.proven:
         return
     for probed, title in ((False, ""), (True, f"  {PROBE_DETECTION}:")):
-        found = _proven(made, probed=probed)
-        if _width(found) > out.width - 2:
-            found = _proven(made, probed=probed, narrow=True)
-        if found.row_count:
+        table = _proven(made, probed=probed)
+        if _width(table) > out.width - 2:
+            table = _proven(made, probed=probed, narrow=True)
+        if table.row_count:
             if title:
                 out.print(title)
-            out.print(Padding(found, (0, 0, 1, 2), expand=False))
+            out.print(Padding(table, (0, 0, 1, 2), expand=False))
     text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
     out.print(Prose(Text(text), 2, below=1))
 
@@ -240,12 +240,12 @@ def _print_uncounted(out: Console, made: Audit) -> None:
 def _uncounted(made: Audit) -> list[str]:
     """Return a line for each run with figures that do not count: drill, objectives, reason and name of the run."""
     places = len({item.environment for item in made.proven}) > 1
-    found: dict[tuple[str, str, str], list[str]] = {}
+    keys_by_run: dict[tuple[str, str, str], list[str]] = {}
     for item in made.proven:
-        if one := item.uncounted:
+        if figure := item.uncounted:
             name = f"{item.drill} in {item.environment}" if places else item.drill
-            found.setdefault((name, one.why, one.run), []).append(SHORT.get(item.key, item.objective))
-    return [one_line(f"{name}, {', '.join(keys)}: {why}. {run}") for (name, why, run), keys in found.items()]
+            keys_by_run.setdefault((name, figure.why, figure.run), []).append(SHORT.get(item.key, item.objective))
+    return [one_line(f"{name}, {', '.join(keys)}: {why}. {run}") for (name, why, run), keys in keys_by_run.items()]
 
 
 def _rehearsed(out: Console, made: Audit) -> None:

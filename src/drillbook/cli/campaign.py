@@ -60,9 +60,9 @@ class Wish:
             raise UsageError(
                 "a campaign needs --sites", hint="invoke campaign NAME --sites FILE or GROUP; see docs/campaigns.md"
             )
-        found = sites.load(project.root, self.sites)
-        found = found.single(self.only) if self.only else found
-        return found.model_copy(update={"at_most": self.at_most}) if self.at_most else found
+        sites_file = sites.load(project.root, self.sites)
+        sites_file = sites_file.single(self.only) if self.only else sites_file
+        return sites_file.model_copy(update={"at_most": self.at_most}) if self.at_most else sites_file
 
 
 def start(project: Project, wish: Wish, on: str) -> int:
@@ -90,11 +90,13 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
             ),
         )
     now, succeeded = artefacts.attempt_of_pipeline(), artefacts.all_succeeded()
-    found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline, now, succeeded=succeeded)
+    runs_by_site, problems = artefacts.found_in(Path(folder), wish.drill, pipeline, now, succeeded=succeeded)
     for text in problems:
         console().print(shown(f"not used: {text}"), soft_wrap=True)
-    executor, file = Artefacts(found), wish.file(project)
-    passed = tuple(name for name in file.sites if name in found and found[name].ending.state is SiteState.PASSED)
+    executor, file = Artefacts(runs_by_site), wish.file(project)
+    passed = tuple(
+        name for name in file.sites if name in runs_by_site and runs_by_site[name].ending.state is SiteState.PASSED
+    )
 
     def run(site: str) -> str:
         return executor.run_of(site) or new_run_id(wish.drill)
@@ -185,9 +187,9 @@ def tell(project: Project, wish: Wish) -> int:
     file are invalid.
     """
     file = wish.file(project)
-    found = project.drill(wish.drill)
+    plannable = project.drill(wish.drill)
     parts = waves(file.rules(), file.scheduled())
-    kind = "suite" if isinstance(found, Suite) else "drill"
+    kind = "suite" if isinstance(plannable, Suite) else "drill"
     sites.inventories(project.root, file)
     return dry_run.tell(
         f"would run the {kind} {wish.drill} on {count(len(file.sites), 'site')}, at most {file.at_most} at once",

@@ -27,8 +27,8 @@ def approve(project: Project, drill: str, file: SitesFile, until: str, key: str)
         planned = site_plans.made(project, drill, file, Path(folder))
         plans = {name: plan.plans for name, plan in planned.items()}
     _show(project, plans)
-    found = project.drill(drill)
-    title = found.title if isinstance(found, Suite) else found.head.title
+    plannable = project.drill(drill)
+    title = plannable.title if isinstance(plannable, Suite) else plannable.head.title
     given, files = campaign_approval.approve(
         plans, project.root, drill, title, now=now, until=span, key=Path(key) if key else None
     )

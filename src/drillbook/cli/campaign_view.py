@@ -142,8 +142,8 @@ def _wave(parts: list[list[str]], ends: dict[str, Ending]) -> str:
     return f", wave {number} of {len(parts)}" if len(parts) > 1 else ""
 
 
-def _counts(found: Counter[SiteState], running: int) -> Text:
-    parts = [(f"{SHAPES[state]} {found[state]} {state}  ", COLOURS[state] if found[state] else "dim") for state in SHAPES]
+def _counts(counts: Counter[SiteState], running: int) -> Text:
+    parts = [(f"{SHAPES[state]} {counts[state]} {state}  ", COLOURS[state] if counts[state] else "dim") for state in SHAPES]
     return Text.assemble("  ", *parts, f"{running} running")
 
 
@@ -153,13 +153,13 @@ def _forecast(progress: Progress, now: datetime, *, stopped: str) -> list[Text]:
     """
     if stopped:
         return [Text(f"  no further site starts: {stopped}", style="red")]
-    found = progress.estimate(now)
-    if found is None:
+    estimate = progress.estimate(now)
+    if estimate is None:
         return [Text(f"  no estimate of the campaign's end before {FEWEST} drills have ended", style="dim")]
     return [
         Text(
-            f"  {found.a_minute:.1f} drills a minute, the last {found.drills}; end between "
-            f"{clock(found.first, now)} and {clock(found.last, now)} UTC"
+            f"  {estimate.a_minute:.1f} drills a minute, the last {estimate.drills}; end between "
+            f"{clock(estimate.first, now)} and {clock(estimate.last, now)} UTC"
         ),
         Text("  if this rate stays the same (not counting windows, waves and stops)", style="dim"),
     ]

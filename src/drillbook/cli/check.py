@@ -96,7 +96,7 @@ class _Checker(Preparation):
                 self._here()
                 if self.silent:
                     self._end(Verdict.INCONCLUSIVE, UNREDACTED)
-                if not any(why != "refused" or _forbidden(found) for why, _, found in self.wrong):
+                if not any(why != "refused" or _forbidden(problems) for why, _, problems in self.wrong):
                     self._all()
             except EndedEarly:
                 pass
@@ -111,12 +111,12 @@ class _Checker(Preparation):
             part()
             self._stopped()
 
-    def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
+    def _end(self, why: str, message: str, findings: Sequence[Finding] = ()) -> None:
         """Record that a part of the check failed, unless its findings only repeat that hosts are unreachable. Raises
         EndedEarly when the check was stopped. Otherwise the check continues.
         """
-        known = [one for one in found if one.measured not in self.unreachable.values()]
-        if known or not found:
+        known = [problem for problem in findings if problem.measured not in self.unreachable.values()]
+        if known or not findings:
             self.wrong.append((why, message, tuple(known)))
         if self.stage.cancel.is_set():
             raise EndedEarly
@@ -130,19 +130,26 @@ class _Checker(Preparation):
         whys = [why for why, _, _ in self.wrong]
         why = "refused" if "refused" in whys else whys[0]
         messages = dict.fromkeys(message for _, message, _ in self.wrong)
-        self._note_early(why, "; ".join(messages), [one for _, _, found in self.wrong for one in found])
+        self._note_early(why, "; ".join(messages), [problem for _, _, problems in self.wrong for problem in problems])
 
     def _open(self) -> None:
         Preparation._open(self)
         self.unreachable = {
-            one.host or "": one.measured for _, _, found in self.wrong for one in found if one.title == UNREACHED
+            problem.host or "": problem.measured
+            for _, _, problems in self.wrong
+            for problem in problems
+            if problem.title == UNREACHED
         }
         told = self.unreachable.values()
         self.wrong = [
-            (why, message, tuple(one for one in found if one.title == UNREACHED or one.measured not in told))
-            for why, message, found in self.wrong
+            (
+                why,
+                message,
+                tuple(problem for problem in problems if problem.title == UNREACHED or problem.measured not in told),
+            )
+            for why, message, problems in self.wrong
         ]
-        self.wrong = [one for one in self.wrong if one[2]]
+        self.wrong = [failure for failure in self.wrong if failure[2]]
         steps = [_elsewhere(step, self.unreachable) for step in self.plan.steps]
         conditions = [
             condition
@@ -162,7 +169,7 @@ class _Checker(Preparation):
             self._end(
                 "refused",
                 "another run is in progress",
-                [finding("locked", title=self.plan.service, measured=one) for one in held],
+                [finding("locked", title=self.plan.service, measured=lock) for lock in held],
             )
 
     def _sample(self) -> None:
@@ -178,9 +185,9 @@ class _Checker(Preparation):
             )
 
 
-def _forbidden(found: Sequence[Finding]) -> bool:
-    """Return True when ``found`` tells that the guard forbids the environment. The check then runs no command there."""
-    return any(one.code == "guard-environment" for one in found)
+def _forbidden(problems: Sequence[Finding]) -> bool:
+    """Return True when ``problems`` tells that the guard forbids the environment. The check then runs no command there."""
+    return any(problem.code == "guard-environment" for problem in problems)
 
 
 def _elsewhere(step: PlannedStep, unreachable: Collection[str]) -> PlannedStep | None:
@@ -236,7 +243,7 @@ def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverif
     ended = contents(events, RunEndedEarly)
     if not ended:
         return Check("", (), least, beside, unverified)
-    failed = [found for what in contents(events, Failed) for found in what.findings]
+    failed = [fields for what in contents(events, Failed) for fields in what.findings]
     unrun = ended[0].why == Verdict.NOT_RUN or ended[0].message == UNREDACTED
     status = EXIT[Verdict.NOT_RUN if unrun else Verdict.REFUSED]
     return Check(ended[0].message, (*failed, *ended[0].findings), max(status, least), beside, unverified)

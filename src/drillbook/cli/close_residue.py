@@ -180,9 +180,9 @@ def _approvers(project: Project, environment: str) -> str:
     return ""
 
 
-def _show_refusals(found: Sequence[Finding], out: Console) -> None:
+def _show_refusals(findings: Sequence[Finding], out: Console) -> None:
     out.print(Prose(Text("✗ the residue is not closed", style="bold red"), 2))
-    for finding in found:
+    for finding in findings:
         where = f" (step {finding.step} on {finding.host})" if finding.step else ""
         out.print(Prose(Text(shown(f"{finding.code}: {finding.title}{where}")), 4, above=1))
         for name, text in (("wanted", finding.wanted), ("measured", finding.measured), ("remedy", finding.remedy)):

@@ -77,11 +77,11 @@ def diagnose(
     used = needed.of_trees(applied.values(), inventory, names)
     trust = Trust(project, inventory_name)
     left = trust.of_diagnosis(inventory, applied.values(), used)
-    barred = [one.where for one in left if one.kind in SILENCING]
+    barred = [item.where for item in left if item.kind in SILENCING]
     with labs.start_hinted(project, inventory.lab):
         late = [] if barred else _unread(inventory.secrets_of(used), deadline)
     trust.bar(inventory)
-    book = replace(book, barred={one.key[1:]: trust.doubt for one in left})
+    book = replace(book, barred={item.key[1:]: trust.doubt for item in left})
     with looking(book, used, redacted=not (late or barred)) as look:
         diagnosis = look(names, 0.0 if late or barred else deadline.remaining())
     diagnosis = _unsure(diagnosis, [*_said(left, trust.doubt), *late], round(time.monotonic() - begun, 3))
@@ -111,8 +111,8 @@ def _said(left: Sequence[Item], why: str) -> list[str]:
     why these items are not trusted.
     """
     return [
-        f"{one.where}: {one.kind} {UNSEEN} and was left out, since {why}: {one.text}; see `{program()} trust`"
-        for one in left
+        f"{item.where}: {item.kind} {UNSEEN} and was left out, since {why}: {item.text}; see `{program()} trust`"
+        for item in left
     ]
 
 
@@ -127,10 +127,10 @@ def trees(project: Project) -> tuple[Tree, ...]:
     invalid.
     """
     folder = project.root / "drills" / FOLDER
-    found = load_all(folder)
-    if not found:
+    loaded = load_all(folder)
+    if not loaded:
         raise UsageError(f"{folder} contains no diagnosis trees", hint="see docs/diagnosis.md")
-    return found
+    return loaded
 
 
 def _seconds(within: str) -> float:
@@ -167,10 +167,10 @@ def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
         raise failed[0]
     return [
         (
-            f"the secret {one.of} could not be read in time; no host was contacted, because the secret could not have "
+            f"the secret {unread.of} could not be read in time; no host was contacted, because the secret could not have "
             "been redacted"
         )
-        for place, one in secrets.items()
+        for place, unread in secrets.items()
         if place not in read
     ]
 

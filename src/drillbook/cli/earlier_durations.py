@@ -89,9 +89,9 @@ def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
     """Return the duration, in seconds, of each successful step on its slowest host. The key of a step is the pair of its id
     and its action.
     """
-    found: dict[tuple[str, str], float] = {}
+    seconds_by_step: dict[tuple[str, str], float] = {}
     for step in steps:
         if step["status"] == "done" and step["seconds"] is not None:
             key = (str(step["id"]), str(step["action"]))
-            found[key] = max(found.get(key, 0.0), float(step["seconds"]))
-    return found
+            seconds_by_step[key] = max(seconds_by_step.get(key, 0.0), float(step["seconds"]))
+    return seconds_by_step

@@ -93,10 +93,10 @@ def init(
 
 def _split(option: str, given: Sequence[str] | None) -> list[str]:
     """Return the names in the values of ``option``. Raises UsageError when a value contains no name."""
-    found = [[name for name in one.split(",") if name] for one in given or ()]
-    if not all(found):
+    lists = [[name for name in text.split(",") if name] for text in given or ()]
+    if not all(lists):
         raise UsageError(f"the value of {option} is empty", hint=f"give it a value, or leave {option} out")
-    return [name for names in found for name in names]
+    return [name for names in lists for name in names]
 
 
 def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:

@@ -62,11 +62,11 @@ def tell_broken_tasks() -> None:
 def _broken(error: Exception, trace: TracebackType | None) -> str:
     """Return the message that the tasks cannot be loaded, with the place in the project and the reason."""
     here = Path.cwd()
-    found = [Path(each.filename) for each in traceback.extract_tb(trace)]
+    paths = [Path(each.filename) for each in traceback.extract_tb(trace)]
     lines = [each.lineno for each in traceback.extract_tb(trace)]
     places = [
         (path, line)
-        for path, line in zip(found, lines, strict=True)
+        for path, line in zip(paths, lines, strict=True)
         if path.is_relative_to(here) and "site-packages" not in path.parts
     ]
     if isinstance(error, SyntaxError) and error.filename:
@@ -128,23 +128,23 @@ def _check_tasks(
         if error.option not in initial.flags:
             _suggest_option(error, words, contexts)
     else:
-        for key, one in parsed[0].args.items():
-            if one.got_value:
-                args[key] = one
+        for key, argument in parsed[0].args.items():
+            if argument.got_value:
+                args[key] = argument
 
 
 def _is_loaded(root: Collection, name: str | None) -> bool:
     """Return True when Invoke uses exactly ``root``: the module that it loaded has this namespace, and no other loaded
     module has another one. Otherwise, there may be tasks that ``root`` does not contain.
     """
-    own = [one for module in list(sys.modules.values()) if (one := _namespace(module)) is not None]
-    return all(one is root for one in own) and _namespace(sys.modules.get(name or "tasks")) is root
+    own = [namespace for module in list(sys.modules.values()) if (namespace := _namespace(module)) is not None]
+    return all(namespace is root for namespace in own) and _namespace(sys.modules.get(name or "tasks")) is root
 
 
 def _namespace(module: object) -> Collection | None:
     values = getattr(module, "__dict__", {})
-    found = (values.get(name) for name in ("ns", "namespace"))
-    return next((one for one in found if isinstance(one, Collection)), None)
+    candidates = (values.get(name) for name in ("ns", "namespace"))
+    return next((candidate for candidate in candidates if isinstance(candidate, Collection)), None)
 
 
 def _tell(error: ParseError, names: Set[str], words: Sequence[str]) -> None:

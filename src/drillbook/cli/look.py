@@ -133,8 +133,8 @@ def _targets(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str
     paths = {"identity": identity, "known_hosts": known_hosts}
     common: dict[str, Any] = {key: str(Path(path).expanduser().resolve()) for key, path in paths.items() if path}
     named = {"gateway": Target(name="gateway", **address_parts(gateway), **common)} if gateway else {}
-    for number, one in enumerate(hosts, 1):
-        parts = address_parts(one)
+    for number, address in enumerate(hosts, 1):
+        parts = address_parts(address)
         name = _host_name(str(parts["address"]), number)
         if name in named:
             name = f"host-{number}"
@@ -244,38 +244,42 @@ def _clusters(rows: dict[str, list[list[str]]], processes: dict[str, list[str]])
 
 def remarks(seen: Seen) -> list[str]:
     """Return sentences about the properties of a host that could not be seen, and about clusters that are not running."""
-    found = []
+    sentences = []
     if seen.root == "none":
-        found.append("sudo is not allowed without a password: other users' processes, folders and databases were not seen")
+        sentences.append(
+            "sudo is not allowed without a password: other users' processes, folders and databases were not seen"
+        )
     if seen.unseen:
-        found.append(f"something listens on port {', '.join(map(str, sorted(seen.unseen)))}; its program could not be seen")
+        sentences.append(
+            f"something listens on port {', '.join(map(str, sorted(seen.unseen)))}; its program could not be seen"
+        )
     ports = {cluster.port for cluster in seen.clusters if cluster.status == "online"}
-    found += [
+    sentences += [
         f"PostgreSQL listens on port {listener.port}; its data directory could not be seen"
         for listener in seen.listeners
         if listener.program in DATABASES and listener.port not in ports
     ]
-    found += [
+    sentences += [
         f"the cluster {cluster.data} is not running ({cluster.status})"
         for cluster in seen.clusters
         if cluster.status != "online"
     ]
-    return [escaped(one) for one in found]
+    return [escaped(sentence) for sentence in sentences]
 
 
-def text(targets: Targets, found: dict[str, Seen], entries: Sequence[Service]) -> str:
-    """Return the sections `hosts` and `services` of an inventory as text. ``targets``: the hosts. ``found``: the
+def text(targets: Targets, seen_by_host: dict[str, Seen], entries: Sequence[Service]) -> str:
+    """Return the sections `hosts` and `services` of an inventory as text. ``targets``: the hosts. ``seen_by_host``: the
     observations on each host. ``entries``: the services.
     """
     lines = ["", "hosts:"]
     for name, target in targets.items():
-        seen = found.get(name)
+        seen = seen_by_host.get(name)
         values = target.model_dump(include={"address", "port", "user", "identity", "known_hosts", "gateway"})
         parts = [f"{key}: {json.dumps(value)}" for key, value in values.items() if value]
         parts += ["become: true"] * (seen is not None and seen.root == "sudo")
         lines.append(f"  {json.dumps(name)}: {{{', '.join(parts)}}}" + _remark(seen.system if seen else "jump host"))
         lines += [f"  # {line}" for line in (remarks(seen) if seen else [])]
-    lines += ["", "services:" if any(not one.remark for one in entries) else "services: {}"]
+    lines += ["", "services:" if any(not service.remark for service in entries) else "services: {}"]
     for entry in entries:
         mark = "#" if entry.remark else ""
         lines += [f"{mark}  {entry.name}:", *(f"{mark}    {line}" for line in entry.fields)]
@@ -286,12 +290,12 @@ def _remark(words: str) -> str:
     return f"  # {escaped(words)}" if words else ""
 
 
-def services(targets: Targets, found: dict[str, Seen]) -> list[Service]:
-    """Return the inventory entries of all services in the observations ``found``. Each web server is asked once for its
+def services(targets: Targets, seen_by_host: dict[str, Seen]) -> list[Service]:
+    """Return the inventory entries of all services in the observations ``seen_by_host``. Each web server is asked once for its
     page ``/``.
     """
     entries: list[Service] = []
-    for name, seen in found.items():
+    for name, seen in seen_by_host.items():
         entries += _services(name, targets[name], seen, {entry.name for entry in entries})
     return entries
 
@@ -331,7 +335,7 @@ def _free(base: str, host: str, more: str, taken: set[str]) -> str:
     plain = re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-").lower() or "service"
     plain = plain if plain[0].isalpha() else f"service-{plain}"
     tries = [plain, f"{plain}-{host}", *(f"{plain}-{more}{n}" for n in ("", *(f"-{n}" for n in range(2, 1000))))]
-    name = next(one for one in tries if one not in taken)
+    name = next(attempt for attempt in tries if attempt not in taken)
     taken.add(name)
     return name
 

@@ -48,13 +48,19 @@ class Looked:
 
     def drill(self, program: str) -> str:
         """Return the text of the first drill. This drill stops the unit of ``subject``, and starts the unit again."""
-        one = self.subject
-        if one is None:
+        service = self.subject
+        if service is None:
             raise ValueError("no service has a unit")
         template = files("drillbook.cli").joinpath("templates", "look", "first.txt").read_text(encoding="utf-8")
-        part = "port" if one.status is None else "answers"
+        part = "port" if service.status is None else "answers"
         beside = files("drillbook.cli").joinpath("templates", "look", f"{part}.yml").read_text(encoding="utf-8")
-        values = {"service": one.name, "unit": one.unit, "host": one.host, "status": str(one.status), "program": program}
+        values = {
+            "service": service.name,
+            "unit": service.unit,
+            "host": service.host,
+            "status": str(service.status),
+            "program": program,
+        }
         values["environment"] = json.dumps(self.environment)
         probes, verify = (Template(text).substitute(values) for text in re.split(r"^---\n", beside, flags=re.MULTILINE))
         return Template(template).substitute(values, probes=probes, verify=verify)
@@ -89,19 +95,19 @@ def at(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, envi
     or environment, and HostError when a host cannot be examined.
     """
     head(environment)
-    targets, found = look.hosts(hosts, identity, known_hosts, gateway)
-    return of(targets, found, environment)
+    targets, seen_by_host = look.hosts(hosts, identity, known_hosts, gateway)
+    return of(targets, seen_by_host, environment)
 
 
-def of(targets: look.Targets, found: dict[str, look.Seen], environment: str = "") -> Looked:
-    """Make an inventory from observations. ``targets``: the observed hosts; ``found``: the observations on each of
+def of(targets: look.Targets, seen_by_host: dict[str, look.Seen], environment: str = "") -> Looked:
+    """Make an inventory from observations. ``targets``: the observed hosts; ``seen_by_host``: the observations on each of
     them.
     """
-    services = look.services(targets, found)
+    services = look.services(targets, seen_by_host)
     return Looked(
-        head(environment) + look.text(targets, found, services),
+        head(environment) + look.text(targets, seen_by_host, services),
         tuple(service for service in services if not service.remark),
-        tuple(f"{name}: {line}" for name, seen in found.items() for line in look.remarks(seen)),
+        tuple(f"{name}: {line}" for name, seen in seen_by_host.items() for line in look.remarks(seen)),
         environment or PROTECTED,
     )
 

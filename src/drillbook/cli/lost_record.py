@@ -35,5 +35,5 @@ def unrecorded(folder: Path, why: str, residue: Sequence[Residue]) -> Unreported
 
 
 def _state(residue: Sequence[Residue]) -> str:
-    left = "".join(f"\n{one.host}: {one.what}: {one.why}\n{one.by_hand}" for one in residue)
+    left = "".join(f"\n{change.host}: {change.what}: {change.why}\n{change.by_hand}" for change in residue)
     return f"some changes could not be undone:{left}" if residue else "all changes were undone"

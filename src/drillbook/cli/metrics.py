@@ -36,8 +36,8 @@ def target(project: Project, named: str) -> Path:
 def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> int:
     """Write the metrics of ``project`` to ``path``, or to standard output if ``path`` is None. First note schedules
     that were changed in the record of schedules."""
-    found = due.read(project, noting=True)
-    content = metrics.exposition(metrics.samples(found, run_figures.read(project)), openmetrics=openmetrics)
+    schedules = due.read(project, noting=True)
+    content = metrics.exposition(metrics.samples(schedules, run_figures.read(project)), openmetrics=openmetrics)
     if path is None:
         stdout().write(content.decode())
     else:

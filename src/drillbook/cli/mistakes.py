@@ -36,12 +36,12 @@ def contexts(root: Collection, words: Sequence[str]) -> dict[str, ParserContext]
     removes the help texts from the task on which it is called.
     """
     names = {name for path, aliases in root.task_names.items() for name in (path, *aliases)}
-    found = {}
+    context_by_task = {}
     for word in sorted(names.intersection(words)):
         task = copy.copy(root[word])
         task.help = dict(task.help or {})
-        found[word] = ParserContext(name=word, args=numbers(task.get_arguments(ignore_unknown_help=True)))
-    return found
+        context_by_task[word] = ParserContext(name=word, args=numbers(task.get_arguments(ignore_unknown_help=True)))
+    return context_by_task
 
 
 def explained(error: ParseError, known: Iterable[str], words: Sequence[str] = ()) -> str:
@@ -86,7 +86,7 @@ def no_task(name: str, known: Iterable[str], words: Sequence[str]) -> str:
 def _command(name: str, known: Sequence[str], words: Sequence[str]) -> str:
     """Return the command that was probably intended instead of the unknown task ``name``, or an empty text."""
     after = words[words.index(name) + 1 :] if name in words else []
-    if task := next((one for one in sorted(known, key=len) if "." in one and one.rpartition(".")[2] == name), ""):
+    if task := next((path for path in sorted(known, key=len) if "." in path and path.rpartition(".")[2] == name), ""):
         following = [after[0]] if after and after[0] not in known and not after[0].startswith("-") else []
         return shlex.join([program(), task, *following])
     return shlex.join([program(), "drill", name]) if name in _drills() else ""

@@ -30,12 +30,12 @@ class Open:
 
 def unsettled(runs: Sequence[Path]) -> list[Open]:
     """Return the runs that have not ended, or have not undone all their changes. The newest run comes first."""
-    found = []
+    listed = []
     for folder in reversed(runs):
         word = folders.last_word(folder)
         if word is None or word.get("residue"):
-            found.append(_open(folder, ended=word is not None))
-    return found
+            listed.append(_open(folder, ended=word is not None))
+    return listed
 
 
 def _open(folder: Path, *, ended: bool) -> Open:
@@ -55,21 +55,21 @@ def _open(folder: Path, *, ended: bool) -> Open:
 
 def show(unsettled: Sequence[Open], out: Console) -> None:
     """Print each of the runs, with the command that helps."""
-    for one in unsettled:
+    for run in unsettled:
         out.print()
-        if one.state in ("unfinished", "residue"):
-            what = "unfinished" if one.state == "unfinished" else "changes not undone"
-            out.print(Text(f"✗ {what}: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  undo them: {program()} drill.recover {one.run}"), soft_wrap=True)
-        elif one.state == "damaged":
-            out.print(Text(f"✗ unfinished, and its journal is damaged: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  to see the steps of the manual cleanup: {program()} drill.recover {one.run}"), soft_wrap=True)
-        elif one.state == "lost":
-            out.print(Text(f"✗ journal lost: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Prose(Text(f"{one.said}: {program()} report.verify {one.run}"), 2))
-        elif one.state == "gone":
-            out.print(Text(f"- {one.run}"), soft_wrap=True)
-            out.print(Prose(Text(f"{one.said}. Nothing is left to undo; to record this: {program()} drill.recover"), 2))
+        if run.state in ("unfinished", "residue"):
+            what = "unfinished" if run.state == "unfinished" else "changes not undone"
+            out.print(Text(f"✗ {what}: {run.run}", style="bold red"), soft_wrap=True)
+            out.print(Text(f"  undo them: {program()} drill.recover {run.run}"), soft_wrap=True)
+        elif run.state == "damaged":
+            out.print(Text(f"✗ unfinished, and its journal is damaged: {run.run}", style="bold red"), soft_wrap=True)
+            out.print(Text(f"  to see the steps of the manual cleanup: {program()} drill.recover {run.run}"), soft_wrap=True)
+        elif run.state == "lost":
+            out.print(Text(f"✗ journal lost: {run.run}", style="bold red"), soft_wrap=True)
+            out.print(Prose(Text(f"{run.said}: {program()} report.verify {run.run}"), 2))
+        elif run.state == "gone":
+            out.print(Text(f"- {run.run}"), soft_wrap=True)
+            out.print(Prose(Text(f"{run.said}. Nothing is left to undo; to record this: {program()} drill.recover"), 2))
         else:
-            out.print(Text(f"… running: {one.run}", style="cyan"), soft_wrap=True)
-            out.print(Prose(Text(one.said), 2))
+            out.print(Text(f"… running: {run.run}", style="cyan"), soft_wrap=True)
+            out.print(Prose(Text(run.said), 2))

@@ -270,10 +270,10 @@ class Orchestrator:
     def allowed(self, plan: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
         """Return the reasons to refuse the drill, and the data of its approval. No host is contacted."""
         now = datetime.now(UTC)
-        found = look(self.project, plan, now)
-        refusals = guard.check(plan, now=now, confirm=self.confirm, approval=found)
+        looked = look(self.project, plan, now)
+        refusals = guard.check(plan, now=now, confirm=self.confirm, approval=looked)
         others = [other for other in self.project.open_runs() if other != folder]
-        return [*self.differences, *refusals, *in_the_way(plan, others)], found.facts() if found else None
+        return [*self.differences, *refusals, *in_the_way(plan, others)], looked.facts() if looked else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
         """Run the drills of a suite one after another, and write a report about the suite.

@@ -67,7 +67,10 @@ class Drillbook(Program):
         given = None
         try:
             super().parse_core_args()
-            given = next((one for one in self.core[0].args.values() if one.got_value and one.name not in OFFERED), None)
+            given = next(
+                (argument for argument in self.core[0].args.values() if argument.got_value and argument.name not in OFFERED),
+                None,
+            )
         except ParseError as error:
             valueless = VALUELESS.fullmatch(str(error))
             if not valueless or not error.context or valueless[1] in OFFERED:

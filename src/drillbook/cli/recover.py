@@ -58,10 +58,10 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
     out = console()
     if from_backup:
         return _recover(project, single(project, run, "--from-backup"), out, from_backup=True)
-    if run and len(found := project.runs_of(run, lost=True)) == 1:
-        return _recover(project, RunState(found[0]), out)
+    if run and len(folders := project.runs_of(run, lost=True)) == 1:
+        return _recover(project, RunState(folders[0]), out)
     statuses = []
-    for folder in reversed(found if run else sorted([*project.runs(), *project.lost()], key=lambda path: path.name)):
+    for folder in reversed(folders if run else sorted([*project.runs(), *project.lost()], key=lambda path: path.name)):
         try:
             if (state := RunState(folder)).open:
                 statuses.append(_recover(project, state, out))
@@ -84,13 +84,13 @@ def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
     """Print the unfinished campaigns whose controller has ended. Returns an exit status for each of these campaigns. The
     runs of these campaigns on this machine are recovered before this function is called.
     """
-    found: list[int] = []
+    statuses: list[int] = []
     for folder in campaigns.unfinished(project.reports):
         try:
             state = campaigns.fold(campaigns.read(folder))
         except JournalError as error:
             out.print(Text(shown(f"{folder.name}: {error.message}"), style="bold red"), soft_wrap=True)
-            found.append(Exit.UNVERIFIED)
+            statuses.append(Exit.UNVERIFIED)
             continue
         if state.finished is None:
             try:
@@ -99,8 +99,8 @@ def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
                 told = error.message
             text = as_called(f"{folder.name}: the ends of {count(len(state.open), 'site')} are unknown; {told}")
             out.print(Text(shown(text), style="yellow"), soft_wrap=True)
-            found.append(Exit.UNVERIFIED)
-    return found
+            statuses.append(Exit.UNVERIFIED)
+    return statuses
 
 
 def single(project: Project, run: str, flag: str) -> RunState:
@@ -110,19 +110,19 @@ def single(project: Project, run: str, flag: str) -> RunState:
     """
     if not run:
         raise UsageError(f"{flag} needs the name of one run", hint="see `invoke drill.list`")
-    found = [RunState(folder) for folder in project.runs_of(run, lost=True)]
-    broken = [state for state in found if state.damage or state.needs_recovery]
-    if len(found) > 1 and not broken:
+    states = [RunState(folder) for folder in project.runs_of(run, lost=True)]
+    broken = [state for state in states if state.damage or state.needs_recovery]
+    if len(states) > 1 and not broken:
         raise UsageError(
             f"{flag} needs the name of one run, and no drill of {run} left changes in place", hint="see `invoke drill.list`"
         )
-    if len(found) > 1 and len(broken) != 1:
+    if len(states) > 1 and len(broken) != 1:
         names = ", ".join(state.folder.name for state in broken)
         raise UsageError(
             f"{flag} needs the name of one run; of the drills in {run}, these left changes in place: {names}",
             hint="name one of them",
         )
-    return broken[0] if len(broken) == 1 else found[0]
+    return broken[0] if len(broken) == 1 else states[0]
 
 
 def _recover(project: Project, state: RunState, out: Console, *, from_backup: bool = False) -> int:

@@ -82,8 +82,8 @@ class _Kind:
 
 def kinds() -> list[str]:
     """Return the names of the kinds of systems whose backups can be rehearsed, sorted."""
-    found = files("drillbook.cli").joinpath("templates", "rehearsal", "kinds").iterdir()
-    return sorted(one.name.removesuffix(".yml") for one in found if one.name.endswith(".yml"))
+    parts = files("drillbook.cli").joinpath("templates", "rehearsal", "kinds").iterdir()
+    return sorted(part.name.removesuffix(".yml") for part in parts if part.name.endswith(".yml"))
 
 
 def answered(kind: str, **given: str) -> Answers | None:

@@ -63,8 +63,8 @@ def _check_known(project: Project, drill: str, environment: str) -> None:
 def _check_gone(project: Project, drill: str, environment: str) -> None:
     """Raise UsageError when the drill, or the inventory of the environment, still exists."""
     if not drill:
-        found = estate.read(project)
-        if environment in found.environments:
+        known = estate.read(project)
+        if environment in known.environments:
             raise UsageError(
                 f"an inventory still names the environment {environment}",
                 hint=(
@@ -73,8 +73,8 @@ def _check_gone(project: Project, drill: str, environment: str) -> None:
                 ),
             )
         return
-    for one in schedules.read(project):
-        if one.name == drill and (not environment or environment in (one.environments or (environment,))):
+    for schedule in schedules.read(project):
+        if schedule.name == drill and (not environment or environment in (schedule.environments or (environment,))):
             raise UsageError(
                 f"drills/ still contains {drill}" + (f", which may run in {environment}" if environment else ""),
                 hint=f"take {environment} out of `guard.environments` first" if environment else "remove its file first",

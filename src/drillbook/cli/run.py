@@ -37,18 +37,18 @@ def drill(
     """
     teller = Teller(manner, inventory_name)
     with _before_the_run():
-        found = planning.load(project, name, inventory_name)
+        loaded = planning.load(project, name, inventory_name)
         inventory = inventory_of(project, inventory_name, teller.note)
     held = held or Held(tell_held)
     with held.back(Stop()):
         last_s = partial(earlier_durations.phases_of_last, project)
-        with teller.watching(suite=isinstance(found, Suite), last_s=last_s) as observer:
+        with teller.watching(suite=isinstance(loaded, Suite), last_s=last_s) as observer:
             orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name, held=held)
             with _before_the_run():
-                plans = orchestrator.plans(found)
+                plans = orchestrator.plans(loaded)
                 needed_extras.require(plans)
-            if isinstance(found, Suite):
-                return _suite(orchestrator, found, plans, teller)
+            if isinstance(loaded, Suite):
+                return _suite(orchestrator, loaded, plans, teller)
             folder, view = orchestrator.run(plans[0])
         teller.end(view, shown_path(folder / PAGE), newest=True)
         tell_missed(orchestrator.missed)

@@ -23,8 +23,8 @@ def send(journal: Journal, run: str, suite: str = "") -> None:
     with suppress(DrillbookError, OSError):  # Ignored: if the disk is full, the journal itself reports this.
         try:
             history = read(journal.path)
-            found = spans.of_run(history.events, str(judge(history).result.verdict))
-            export.export(run, found, suite=suite)
-            journal.append(TraceSent(to=where, spans=len(found)))
+            trace = spans.of_run(history.events, str(judge(history).result.verdict))
+            export.export(run, trace, suite=suite)
+            journal.append(TraceSent(to=where, spans=len(trace)))
         except export.NotExported as error:
             journal.append(TraceMissed(to=where, message=str(error)))

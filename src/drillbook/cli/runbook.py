@@ -49,10 +49,10 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
     """Write the runbook of a drill, or the runbooks of all drills of a suite, to the file ``out``. When ``out`` is
     empty, write to standard output.
     """
-    found = planning.load(project, name, inventory)
-    names = found.drills if isinstance(found, Suite) else (name,)
+    plannable = planning.load(project, name, inventory)
+    names = plannable.drills if isinstance(plannable, Suite) else (name,)
     loaded = project.inventory(inventory)
-    drills = [planning.load(project, one, loaded) for one in names]
+    drills = [planning.load(project, drill, loaded) for drill in names]
     plans = [planning.plan(project, drill, loaded) for drill in drills if isinstance(drill, Drill)]
     text = "\n".join(page(plan, inventory) for plan in plans)
     if not out:
@@ -138,7 +138,7 @@ def _step(step: PlannedStep, plan: Plan, values: Values) -> str:
     if rest:
         lines.append(f"  - {', '.join(f'{escape(key)}: {code(_text(value))}' for key, value in rest.items())}")
     if step.expect:
-        lines.append(f"  - expected: {'; '.join(code(values.of(one)) for one in step.expect)}")
+        lines.append(f"  - expected: {'; '.join(code(values.of(condition)) for condition in step.expect)}")
     if step.effect is not Effect.READ:
         known = isinstance(step.params.get("undo"), list | tuple)
         text = values.of(undo_of(step).text)

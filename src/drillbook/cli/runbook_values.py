@@ -85,16 +85,16 @@ class Values:
             return [self.of(item) for item in value]
         if not isinstance(value, str):
             return value
-        if (whole := _EXPRESSION.fullmatch(value.strip())) and not isinstance(found := self._value(whole[1]), str):
-            return found
+        if (whole := _EXPRESSION.fullmatch(value.strip())) and not isinstance(known := self._value(whole[1]), str):
+            return known
         return _EXPRESSION.sub(lambda match: str(self._value(match[1])), value)
 
     def _value(self, expression: str) -> Any:
         """Return the value of an expression, or words for it when only a run knows it."""
         try:
-            found = template.expression(expression, self._names)
+            value = template.expression(expression, self._names)
         except (ValueError, NotKnown):
             return f"<computed: {expression}>"
-        if isinstance(found, SecretName):
-            return f"<the secret {found.place}>"
-        return str(found) if isinstance(found, Later) else found
+        if isinstance(value, SecretName):
+            return f"<the secret {value.place}>"
+        return str(value) if isinstance(value, Later) else value

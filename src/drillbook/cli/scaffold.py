@@ -166,12 +166,12 @@ def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
 def contents() -> dict[str, str]:
     """Return the contents of the files that every new project gets. The key of each content is the path of the file."""
     templates = files("drillbook.cli").joinpath("templates")
-    found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
-    found["drills/first.yml"] = as_called(found["drills/first.yml"])
-    found["inventory/lab.yml"] = shipped_files.text("inventory/lab.yml")
-    found |= entries.copies([entry.name for entry in entries.entries() if entry.sort == "tree"])
-    found["reports/.gitkeep"] = ""
-    return found | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}
+    text_by_path = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
+    text_by_path["drills/first.yml"] = as_called(text_by_path["drills/first.yml"])
+    text_by_path["inventory/lab.yml"] = shipped_files.text("inventory/lab.yml")
+    text_by_path |= entries.copies([entry.name for entry in entries.entries() if entry.sort == "tree"])
+    text_by_path["reports/.gitkeep"] = ""
+    return text_by_path | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}
 
 
 def _tell(folder: Path, names: list[str], commands: Sequence[tuple[str, str]], missing: Sequence[str], head: str) -> None:

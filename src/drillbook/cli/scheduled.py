@@ -74,7 +74,7 @@ class Tick:
 
     def pending(self) -> Iterator[DueRow]:
         """Yield the drills and suites that are due, may begin now, and were not tried recently. Suites come first."""
-        known = {one.name: one for one in schedules.read(self.project)}
+        known = {planned.name: planned for planned in schedules.read(self.project)}
         rows = due.read(self.project, self.now).rows
         attempts = schedule_record.newest(schedule_record.read(self.project.reports)[0], NOT_BEGUN)
         for row in sorted(rows, key=lambda row: not row.suite):
@@ -120,8 +120,8 @@ class Tick:
         """Record each drill that is overdue or has never passed, and notify the contacts. Do this only once
         for each time at which a drill was due.
         """
-        entries = [one for one in schedule_record.read(self.project.reports)[0] if one.kind == MISSED]
-        known = {(*one.subject, one.due) for one in entries}
+        entries = [noted for noted in schedule_record.read(self.project.reports)[0] if noted.kind == MISSED]
+        known = {(*noted.subject, noted.due) for noted in entries}
         for row in due.read(self.project, self.now).rows:
             entry = _entry(row, MISSED, _late(row), self.now)
             if row.state in (State.OVERDUE, State.NEVER) and (*entry.subject, entry.due) not in known:

@@ -36,24 +36,24 @@ def catalog(kind: str, *, as_json: bool, faults: bool = False) -> int:
     """Print the entries of the catalogue for ``kind``. When ``kind`` is empty, print those of all kinds. ``faults``: print only
     entries that inject a fault. Raises UnknownName when there is no entry for ``kind``.
     """
-    found = entries.selected(kind, faults=faults)
+    selected = entries.selected(kind, faults=faults)
     if as_json:
-        print_json([asdict(entry) for entry in found])
+        print_json([asdict(entry) for entry in selected])
         return 0
     out, known = console(), last_runs()
     for sort, head in HEADS.items():
-        if some := [entry for entry in found if entry.sort == sort]:
+        if some := [entry for entry in selected if entry.sort == sort]:
             out.print(Text(head, style="bold"))
             width = max(len(entry.name) for entry in some)
             for entry in some:
                 out.print(_whole(entry, known) if kind else _short(entry, width, known))
             out.print()
-    kinds = sorted({one for entry in entries.entries() for one in entry.kinds})
+    kinds = sorted({name for entry in entries.entries() for name in entry.kinds})
     if not kind:
         out.print(Prose(Text(f"Kinds for --for: {', '.join(kinds)}."), 2))
     out.print(Prose(Text(SOURCE), 2))
     steps = [("see what the entries for one kind of service need", f"{program()} catalog --for KIND")] if not kind else []
-    example = next((entry.name for entry in found if entry.subject == kind), found[0].name) if kind else "NAME"
+    example = next((entry.name for entry in selected if entry.subject == kind), selected[0].name) if kind else "NAME"
     out.print(shown_steps([*steps, ("copy one into a project", f"{program()} init --with {example}")]))
     return 0
 
@@ -96,12 +96,12 @@ def last_runs() -> dict[str, float]:
     except DrillbookError:
         return {}
     folders = {*runs, *(run.parent for run in runs if run.parent != project.reports)}
-    found: dict[str, float] = {}
+    duration_by_name: dict[str, float] = {}
     for folder in sorted(folders, key=lambda folder: folder.name):
         ended = standings.result(folder)
         if ended and ended.passed and (duration := lasted(ended.started, ended.finished)) is not None:
-            found[ended.name] = duration
-    return found
+            duration_by_name[ended.name] = duration
+    return duration_by_name
 
 
 def _takes(entry: Entry, known: Mapping[str, float]) -> str:

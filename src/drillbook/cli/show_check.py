@@ -40,7 +40,7 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
 
     When ``as_json`` is True, the results are printed as JSON, and other messages to standard error.
     """
-    found, out, trust = planning.load(project, name, inventory_name), console(aside=as_json), Trust(project, inventory_name)
+    loaded, out, trust = planning.load(project, name, inventory_name), console(aside=as_json), Trust(project, inventory_name)
     inventory = project.inventory(inventory_name)
     if inventory.lab == "docker" and not labs.docker_stands(project) and (items := trust.of_lab(inventory)):
         left_out(items, trust.doubt, out)
@@ -51,7 +51,7 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
     trust.bar(inventory)
     status, rows = 0, []
     orchestrator = Orchestrator(project, inventory, ignore, confirm=None)
-    for plan in orchestrator.plans(found):
+    for plan in orchestrator.plans(loaded):
         if not as_json:
             out.print(Text(f"{plan.drill}: {shown(plan.title)}", style="bold"))
         items = trust.of_plan(plan)

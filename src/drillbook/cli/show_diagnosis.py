@@ -44,7 +44,7 @@ def show(
         open_ = "some checks could not confirm that the services are healthy"
         said = f"no cause was found, but {open_}" if diagnosis.checks else "nothing was examined (see docs/diagnosis.md)"
         out.print(Prose(Text(f"? unknown: {said}", style="bold yellow"), 0))
-    for doubt in [one for one in diagnosis.why if not diagnosis.ranked or UNSEEN in one]:
+    for doubt in [reason for reason in diagnosis.why if not diagnosis.ranked or UNSEEN in reason]:
         out.print(Prose(Text(f"? {one_line(doubt)}", style="yellow"), 2))
     _unexamined(beside, out)
     if verbose:
@@ -116,8 +116,8 @@ def _suspect(number: int, suspect: Suspect, out: Console) -> None:
         Text(f"{number}. {suspect.cause}: {one_line(suspect.title)}", style="bold red" if number == 1 else "bold")
         + Text(f"  ({suspect.impact}, {suspect.subject}, weight {suspect.score})", style="dim")
     )
-    lines = [(f"+ {one_line(one.says)}", "") for one in suspect.supports]
-    lines += [(f"- {one_line(one.says)}", "dim") for one in suspect.against]
+    lines = [(f"+ {one_line(seen.says)}", "") for seen in suspect.supports]
+    lines += [(f"- {one_line(seen.says)}", "dim") for seen in suspect.against]
     if number == 1:
         lines.append((f"remedy: {one_line(suspect.remedy)}", "cyan"))
     for line, style in lines:

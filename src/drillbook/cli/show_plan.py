@@ -56,12 +56,12 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
     """Show the plan of a drill, or the plans of all drills of a suite. Returns 3 when a drill cannot run on this
     machine, 4 when a drill would be refused, and otherwise 0.
     """
-    found, made = _plans(project, name, inventory)
+    plannable, made = _plans(project, name, inventory)
     now = datetime.now(UTC)
     views = [_View(plan, earlier(project, plan.drill), orchestration.look(project, plan, now), now) for plan in made]
     if as_json:
         values = [view.value() for view in views]
-        stdout().write(json.dumps(values[0] if isinstance(found, Drill) else values, indent=2) + "\n")
+        stdout().write(json.dumps(values[0] if isinstance(plannable, Drill) else values, indent=2) + "\n")
     else:
         out = console()
         for number, view in enumerate(views):
@@ -74,11 +74,11 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
 
 
 def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, list[Plan]]:
-    found = planning.load(project, name, inventory)
-    names = found.drills if isinstance(found, Suite) else (name,)
+    plannable = planning.load(project, name, inventory)
+    names = plannable.drills if isinstance(plannable, Suite) else (name,)
     loaded = project.inventory(inventory)
-    drills = [planning.load(project, one, loaded) for one in names]
-    return found, [planning.plan(project, drill, loaded) for drill in drills if isinstance(drill, Drill)]
+    drills = [planning.load(project, drill, loaded) for drill in names]
+    return plannable, [planning.plan(project, drill, loaded) for drill in drills if isinstance(drill, Drill)]
 
 
 def approve(project: Project, name: str, inventory: str, until: str, key: str) -> int:
@@ -204,12 +204,12 @@ class _View:
 
     def show(self, out: Console) -> None:
         """Print the plan. The output needs a terminal with at least 80 columns."""
-        one = self.plan
-        out.print(Text(f"{one.drill}: {one_line(one.title)}", style="bold"))
+        plan = self.plan
+        out.print(Text(f"{plan.drill}: {one_line(plan.title)}", style="bold"))
         for line in self._head():
             _line(out, line, 2)
         phase = ""
-        for step in one.steps:
+        for step in plan.steps:
             if step.phase != phase:
                 phase = step.phase
                 _line(out, Text(phase, style="bold cyan"), 2)
@@ -221,23 +221,23 @@ class _View:
             _line(out, Text(refusal.remedy), 4)
 
     def _head(self) -> Iterator[Text]:
-        one = self.plan
+        plan = self.plan
         goals = (
-            ", ".join(f"{SHORT.get(key, key)} at most {seconds(value)}" for key, value in one.objectives.items()) or "none"
+            ", ".join(f"{SHORT.get(key, key)} at most {seconds(value)}" for key, value in plan.objectives.items()) or "none"
         )
-        probes = ", ".join(probe.name for probe in one.probes) or "none"
-        allowed = one.inventory.environment in one.environments
-        protected = " (protected)" if one.inventory.is_protected else ""
+        probes = ", ".join(probe.name for probe in plan.probes) or "none"
+        allowed = plan.inventory.environment in plan.environments
+        protected = " (protected)" if plan.inventory.is_protected else ""
         yield Text(
-            f"on {one.inventory.environment}{protected}; may run in {', '.join(one.environments)}",
+            f"on {plan.inventory.environment}{protected}; may run in {', '.join(plan.environments)}",
             style="" if allowed else "bold red",
         )
-        yield Text(f"plan {one.digest}")
+        yield Text(f"plan {plan.digest}")
         yield Text(f"objectives: {goals}; probes: {probes}")
-        yield from (Text(f"needs the plugin of {name}, {version}") for name, version in one.plugins.items())
+        yield from (Text(f"needs the plugin of {name}, {version}") for name, version in plan.plugins.items())
         yield Text(_about(median(self.earlier.runs)))
         yield from (Text(line) for line in self._guard())
-        held = ", ".join(f"{lock.title} on {lock.host}" for lock in one.locks())
+        held = ", ".join(f"{lock.title} on {lock.host}" for lock in plan.locks())
         yield Text(f"locks {held}")
         yield from (Text(f"{host}: {text}") for host, text in self._without_controller().items())
         yield from (Text(line) for line in self._kept())

@@ -90,13 +90,13 @@ def _lapsed(
     """Return the sites whose approval is no longer valid, each with the reason. A site is left out if `drill.approve` has
     approved each of its plans.
     """
-    found = {site: why for site, why in looked.items() if why and why.code in RENEWABLE}
+    lapsed = {site: why for site, why in looked.items() if why and why.code in RENEWABLE}
     key = keys.fingerprint_of(project.root)
 
     def single(plan: Plan) -> bool:
         return approval.look(plan, project.root, now=now, operator=operator(), signing=key).refusal is None
 
-    return {site: why for site, why in found.items() if not all(map(single, plans[site]))}
+    return {site: why for site, why in lapsed.items() if not all(map(single, plans[site]))}
 
 
 def _refusal(state: CampaignState, lapsed: Mapping[str, Finding], again: str) -> NotReady:
@@ -110,8 +110,8 @@ def _refusal(state: CampaignState, lapsed: Mapping[str, Finding], again: str) ->
 
 def _protected(planned: Mapping[str, SitePlan]) -> dict[str, tuple[Plan, ...]]:
     """Return the plans that need an approval. The key of each entry is the name of the site."""
-    found = {name: tuple(plan for plan in one.plans if guard.needs_approval(plan)) for name, one in planned.items()}
-    return {name: plans for name, plans in found.items() if plans}
+    protected = {name: tuple(plan for plan in site.plans if guard.needs_approval(plan)) for name, site in planned.items()}
+    return {name: plans for name, plans in protected.items() if plans}
 
 
 def _keep(files: Files) -> None:

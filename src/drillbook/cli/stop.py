@@ -51,7 +51,7 @@ def held(
     """Return the locks that ``runs`` hold on targets of the inventory, and an error message for each host that did not
     answer. When ``runs`` is empty, the locks of all runs are returned.
     """
-    found: list[Held] = []
+    locks: list[Held] = []
     silent: dict[str, str] = {}
     for name, host, title in _locks(inventory):
         if host == CONTROLLER or host in silent:
@@ -63,8 +63,8 @@ def held(
             silent[host] = message_of(error)
             continue
         if state is not None and state.held and (not runs or state.owner.run in runs):
-            found.append(Held(title, host, lock, state))
-    return found, silent
+            locks.append(Held(title, host, lock, state))
+    return locks, silent
 
 
 def _locks(inventory: Inventory) -> list[tuple[str, str, str]]:
@@ -98,9 +98,9 @@ def await_release(locks: list[Held], seconds: float) -> list[Held]:
         pause.wait(POLL_S)
 
 
-def _holds(one: Held) -> bool:
-    state = one.lock.state(deadline=Deadline.after(ANSWER_S))
-    return state is not None and state.held and state.token == one.state.token
+def _holds(lock: Held) -> bool:
+    state = lock.lock.state(deadline=Deadline.after(ANSWER_S))
+    return state is not None and state.held and state.token == lock.state.token
 
 
 def stop(project: Project, run: str, inventory_name: str) -> int:
@@ -130,8 +130,8 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
         hosts.close()
     for folder in alive_yet:
         out.print(Text(f"✗ {folder.name} is still running", style="bold red"))
-    for one in left:
-        out.print(Text(f"✗ {one.state.owner.run} still holds {one.name} on {one.host}", style="bold red"))
+    for holding in left:
+        out.print(Text(f"✗ {holding.state.owner.run} still holds {holding.name} on {holding.host}", style="bold red"))
     if not going and not locks:
         return _nothing(project, run, out, silent=bool(silent))
     if not left and not alive_yet:

@@ -101,7 +101,7 @@ def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> 
     """Find the runs of ``drill`` that executed commands by sudo on ``host``, in the environment of ``inventory``. Return
     three lists: these commands, the ids of these runs, and the digests of the plans of those runs that passed.
     """
-    found: dict[tuple[str, str], Command] = {}
+    command_by_pattern: dict[tuple[str, str], Command] = {}
     runs: list[str] = []
     plans: dict[str, None] = {}
     for path in sorted({*project.reports.glob(f"*/{FILE}"), *project.reports.glob(f"*/*/{FILE}")}):
@@ -117,11 +117,11 @@ def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> 
         if plan.get("drill") != drill or plan.get("inventory", {}).get("environment") != inventory.environment:
             continue
         commands = list(_commands(events, host))
-        found |= {(account, pattern(shlex.join(argv))): (account, argv) for account, argv in commands}
+        command_by_pattern |= {(account, pattern(shlex.join(argv))): (account, argv) for account, argv in commands}
         runs += [began.run] if commands else []
         if commands and _passed(recorded):
             plans[began.plan_digest] = None
-    return list(found.values()), runs, list(plans)
+    return list(command_by_pattern.values()), runs, list(plans)
 
 
 def _passed(recorded: History) -> bool:

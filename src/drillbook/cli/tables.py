@@ -40,11 +40,11 @@ def actions(name: str, *, as_json: bool = False) -> int:
         if as_json:
             print_json(_described(first) | ({"probe": _described(others[0])} if others else {}))
             return 0
-        for found in (first, *others):
+        for shown in (first, *others):
             if others:
-                out.print(Text(f"As {'an action' if issubclass(found, Action) else 'a probe'}:"))
-            _action(found, out)
-            if found is first and others:
+                out.print(Text(f"As {'an action' if issubclass(shown, Action) else 'a probe'}:"))
+            _action(shown, out)
+            if shown is first and others:
                 out.print()
         return 0
     if as_json:
@@ -55,21 +55,21 @@ def actions(name: str, *, as_json: bool = False) -> int:
         table.add_column(column, no_wrap=column != "what it does")
     for kind in kinds:
         for known in known_names(kind):
-            found = find(known, kind)
-            effect = found.EFFECT if kind is Action else "probe"
-            table.add_row(known, effect, Text((found.__doc__ or "").strip().splitlines()[0]))
+            shown = find(known, kind)
+            effect = shown.EFFECT if kind is Action else "probe"
+            table.add_row(known, effect, Text((shown.__doc__ or "").strip().splitlines()[0]))
     out.print(table)
     return 0
 
 
 def _named(name: str, kinds: Sequence[type[Any]]) -> list[type[Any]]:
     """Return the action and the probe with the name ``name``. Raises UnknownName when there is neither."""
-    found: list[type[Any]] = []
+    classes: list[type[Any]] = []
     for kind in kinds:
         with suppress(UnknownName):
-            found.append(find(name, kind))
-    if found:
-        return found
+            classes.append(find(name, kind))
+    if classes:
+        return classes
     every = [known for kind in kinds for known in known_names(kind)]
     raise UnknownName(
         f"there is no action or probe {name!r}", hint=discovery.hint(f"{did_you_mean(name, every)}see `invoke actions`")
@@ -81,37 +81,37 @@ def print_json(value: Any) -> None:
     stdout().write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
 
 
-def _described(found: type[Any]) -> dict[str, Any]:
+def _described(cls: type[Any]) -> dict[str, Any]:
     """Return the name, effect, documentation and parameters of an action or probe."""
     parameters = [
         {"name": info.alias or key, "required": info.is_required(), "meaning": info.description or ""}
-        for key, info in found.model_fields.items()
+        for key, info in cls.model_fields.items()
     ]
-    effect = str(found.EFFECT) if issubclass(found, Action) else "probe"
-    doc = inspect.cleandoc(found.__doc__ or "")
-    shown = _example(found)
-    described = {"name": found.name(), "effect": effect, "does": doc, "parameters": parameters}
+    effect = str(cls.EFFECT) if issubclass(cls, Action) else "probe"
+    doc = inspect.cleandoc(cls.__doc__ or "")
+    shown = _example(cls)
+    described = {"name": cls.name(), "effect": effect, "does": doc, "parameters": parameters}
     return described | ({"example": shown.text} if shown else {})
 
 
-def _example(found: type[Any]) -> Example | None:
+def _example(cls: type[Any]) -> Example | None:
     """Return an example of an action or probe."""
-    return examples.of(found.name(), shipped_files.root() / "drills", Action if issubclass(found, Action) else Probe)
+    return examples.of(cls.name(), shipped_files.root() / "drills", Action if issubclass(cls, Action) else Probe)
 
 
-def _action(found: type[Any], out: Console) -> None:
-    out.print(Text(found.name(), style="bold"))
-    out.print(Text(inspect.cleandoc(found.__doc__ or "")))
-    if issubclass(found, Action):
-        out.print(Prose(Text(effect_line(found), style="dim")))
+def _action(cls: type[Any], out: Console) -> None:
+    out.print(Text(cls.name(), style="bold"))
+    out.print(Text(inspect.cleandoc(cls.__doc__ or "")))
+    if issubclass(cls, Action):
+        out.print(Prose(Text(effect_line(cls), style="dim")))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("parameter", "default", "meaning"):
         table.add_column(column)
-    for key, info in found.model_fields.items():
+    for key, info in cls.model_fields.items():
         default = "required" if info.is_required() else str(info.get_default(call_default_factory=True))
         table.add_row(Text(info.alias or key), Text(default), Text(info.description or ""))
     out.print(table)
-    if shown := _example(found):
+    if shown := _example(cls):
         origin = f", of the drill {shown.drill}" if shown.drill else ""
         out.print(Text(f"\nExample{origin}:\n\n{shown.text}"), soft_wrap=True)
 

@@ -48,30 +48,32 @@ class ShortFlags(Task[Any]):
         """Return the arguments of the task. Raises the errors of ``before_parsing``."""
         if self.before_parsing:
             self.before_parsing()
-        found: list[Argument] = super().get_arguments(ignore_unknown_help)
-        return numbers(found)
+        arguments: list[Argument] = super().get_arguments(ignore_unknown_help)
+        return numbers(arguments)
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """Return the properties of the option ``name``, including its short flag."""
-        found: dict[str, Any] = super().arg_opts(name, default, taken_names)
-        long = tuple(one for one in found["names"] if len(one) > 1)
-        return {**found, "names": (*long, SHORT[name]) if name in SHORT else long}
+        properties: dict[str, Any] = super().arg_opts(name, default, taken_names)
+        long = tuple(flag for flag in properties["names"] if len(flag) > 1)
+        return {**properties, "names": (*long, SHORT[name]) if name in SHORT else long}
 
 
 def numbers(arguments: Iterable[Argument]) -> list[Argument]:
     """Return ``arguments``, in which each option whose value is a number refuses other values with a message."""
-    return [_number(one) if one.kind in NUMBERS and not one.incrementable else one for one in arguments]
+    return [
+        _number(argument) if argument.kind in NUMBERS and not argument.incrementable else argument for argument in arguments
+    ]
 
 
-def _number(one: Argument) -> Number:
+def _number(argument: Argument) -> Number:
     return Number(
-        names=one.names,
-        kind=one.kind,
-        default=one.default,
-        help=one.help,
-        positional=one.positional,
-        optional=one.optional,
-        attr_name=one.attr_name,
+        names=argument.names,
+        kind=argument.kind,
+        default=argument.default,
+        help=argument.help,
+        positional=argument.positional,
+        optional=argument.optional,
+        attr_name=argument.attr_name,
     )
 
 

@@ -383,12 +383,12 @@ def namespace() -> Collection:
     }
     for name, tasks in groups.items():
         inner = Collection(name)
-        for one in tasks:
-            inner.add_task(one)
+        for member in tasks:
+            inner.add_task(member)
         root.add_collection(inner)
     others: list[Any] = [actions, audit, catalog, diagnose, init, runbook, schema, trust]
-    for one in [*others, *(developer_tasks.TASKS if developer_tasks.checkout() else [])]:
-        root.add_task(one)
+    for member in [*others, *(developer_tasks.TASKS if developer_tasks.checkout() else [])]:
+        root.add_task(member)
     check = invoke_mistakes.checked(root) if invoke_mistakes.is_invoke() else None
     for path, aliases in root.task_names.items():
         named = root[path]

@@ -164,8 +164,8 @@ def _stems(root: Path, inventory: str) -> list[Path]:
     all unit files of the project.
     """
     folder = unit_folder()
-    found = [*folder.glob(f"{family(root)}.*"), *folder.glob(f"{family(root)}-*")]
-    stems = sorted({path.with_suffix("") for path in found if path.suffix in (".service", ".timer")})
+    paths = [*folder.glob(f"{family(root)}.*"), *folder.glob(f"{family(root)}-*")]
+    stems = sorted({path.with_suffix("") for path in paths if path.suffix in (".service", ".timer")})
     return [
         stem
         for stem in stems

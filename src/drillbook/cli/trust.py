@@ -44,18 +44,18 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
             stdout().write("nothing was trusted\n")
             return Exit.REFUSED
         _trust_plugins(brought, None if as_json else console())
-    found = Trust(project, inventory)
+    code_trust = Trust(project, inventory)
     if as_json:
-        value = _value(found) | {"plugins": _plugins_value(brought)}
+        value = _value(code_trust) | {"plugins": _plugins_value(brought)}
         stdout().write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
     else:
-        _show(found, console())
-    if not ask or not found.scan.items or (not found.doubt and not yes):
+        _show(code_trust, console())
+    if not ask or not code_trust.scan.items or (not code_trust.doubt and not yes):
         return 0
     if not yes and not _agreed("may read-only tasks execute these commands until one of the commands changes?"):
         stdout().write("nothing further was trusted\n" if brought.names else "nothing was trusted\n")
         return Exit.REFUSED
-    path = record.write(project.root, _record(found), found.outside)
+    path = record.write(project.root, _record(code_trust), code_trust.outside)
     if not as_json:
         console().print(Text(f"✓ trusted; recorded in {path}", style="green"), soft_wrap=True)
     return 0
@@ -85,8 +85,8 @@ def told(item: Item) -> str:
     return f"{one_line(item.where)}: {item.kind}: {one_line(item.text)}"
 
 
-def _show(found: Trust, out: Console) -> None:
-    scan = found.scan
+def _show(code_trust: Trust, out: Console) -> None:
+    scan = code_trust.scan
     for problem in scan.unread:
         out.print(
             Text(f"? this file cannot be used, and was not examined: {one_line(problem)}", style="yellow"), soft_wrap=True
@@ -96,11 +96,11 @@ def _show(found: Trust, out: Console) -> None:
         return
     out.print(
         Text(
-            f"a check or diagnosis in {found.project.root} executes this code of the project ({count(len(scan.items), 'item')}):"
+            f"a check or diagnosis in {code_trust.project.root} executes this code of the project ({count(len(scan.items), 'item')}):"
         ),
         soft_wrap=True,
     )
-    before = _before(found)
+    before = _before(code_trust)
     for item in scan.items:
         mark, style = _mark(item, before)
         out.print(Text(f"{mark} {told(item)}", style=style), soft_wrap=True)
@@ -108,7 +108,7 @@ def _show(found: Trust, out: Console) -> None:
             out.print(Text(f"      {one_line(line)}", style="dim"), soft_wrap=True)
     for key in sorted(before.keys() - {_key(item) for item in scan.items}):
         out.print(Text(f"- gone: {one_line(before[key].get('text', key))}", style="red"), soft_wrap=True)
-    _tell_standing(scan.digest, found.doubt, out)
+    _tell_standing(scan.digest, code_trust.doubt, out)
 
 
 def _tell_standing(digest: str, doubt: str, out: Console) -> None:
@@ -117,52 +117,54 @@ def _tell_standing(digest: str, doubt: str, out: Console) -> None:
     out.print(said, soft_wrap=True)
 
 
-def _show_plugins(found: Plugins, out: Console) -> None:
-    if found.skipped:
-        out.print(Text(f"? not examined: {one_line(found.skipped)}", style="yellow"), soft_wrap=True)
-    if not found.names:
+def _show_plugins(brought: Plugins, out: Console) -> None:
+    if brought.skipped:
+        out.print(Text(f"? not examined: {one_line(brought.skipped)}", style="yellow"), soft_wrap=True)
+    if not brought.names:
         return
     out.print(
-        Text(f"every task imports {count(len(found.names), 'plugin')} of {found.root}, {count(len(found.files), 'file')}:"),
+        Text(
+            f"every task imports {count(len(brought.names), 'plugin')} of {brought.root}, {count(len(brought.files), 'file')}:"
+        ),
         soft_wrap=True,
     )
-    before = _plugins_before(found)
-    for path, held in found.digests.items():
+    before = _plugins_before(brought)
+    for path, held in brought.digests.items():
         mark = "•" if not before else "=" if before.get(path) == held else "~ changed:" if path in before else "+ new:"
         out.print(Text(f"{mark} {one_line(path)}  {held[:12]}", style="" if mark in "•=" else "bold yellow"), soft_wrap=True)
-    for path in sorted(before.keys() - found.files.keys()):
+    for path in sorted(before.keys() - brought.files.keys()):
         out.print(Text(f"- gone: {one_line(path)}", style="red"), soft_wrap=True)
-    _tell_standing(found.digest, found.doubt, out)
+    _tell_standing(brought.digest, brought.doubt, out)
     for broken in discovery.broken():
         out.print(Text(f"? {one_line(broken)}", style="yellow"), soft_wrap=True)
 
 
-def _plugins_before(found: Plugins) -> dict[str, str]:
+def _plugins_before(brought: Plugins) -> dict[str, str]:
     try:
-        kept = found.record()
+        kept = brought.record()
     except Unusable:
         return {}
-    return {path: str(one.get("digest", "")) for path, one in kept.items.items()} if kept else {}
+    return {path: str(fields.get("digest", "")) for path, fields in kept.items.items()} if kept else {}
 
 
-def _trust_plugins(found: Plugins, out: Console | None) -> None:
+def _trust_plugins(brought: Plugins, out: Console | None) -> None:
     """Record the plugins as trusted, and import them."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    items = {path: {"text": path, "digest": held} for path, held in found.digests.items()}
-    path = record.write(found.root, Record(found.digest, now, account.told(), items), plugins.FOLDER)
+    items = {path: {"text": path, "digest": held} for path, held in brought.digests.items()}
+    path = record.write(brought.root, Record(brought.digest, now, account.told(), items), plugins.FOLDER)
     if out is not None:
         out.print(Text(f"✓ the plugins are trusted; recorded in {path}", style="green"), soft_wrap=True)
-    plugins.use(found.root)
+    plugins.use(brought.root)
 
 
-def _plugins_value(found: Plugins) -> dict[str, object]:
+def _plugins_value(brought: Plugins) -> dict[str, object]:
     return {
-        "names": found.names,
-        "digest": found.digest,
-        "trusted": not found.doubt,
-        "why": found.doubt,
-        "files": found.digests,
-        "links": [*found.links],
+        "names": brought.names,
+        "digest": brought.digest,
+        "trusted": not brought.doubt,
+        "why": brought.doubt,
+        "files": brought.digests,
+        "links": [*brought.links],
     }
 
 
@@ -171,9 +173,9 @@ def _details(item: Item) -> list[str]:
     return [*(["on " + "; ".join(on)] if on else []), *(f"with the file {path}" for path in item.files)]
 
 
-def _before(found: Trust) -> Mapping[str, Mapping[str, str]]:
+def _before(code_trust: Trust) -> Mapping[str, Mapping[str, str]]:
     try:
-        return found.record.items if found.record else {}
+        return code_trust.record.items if code_trust.record else {}
     except Unusable:
         return {}
 
@@ -196,20 +198,20 @@ def _key(item: Item) -> str:
     return " ".join(item.key)
 
 
-def _record(found: Trust) -> Record:
+def _record(code_trust: Trust) -> Record:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    kept = {_key(item): {"text": told(item), "digest": item.digest} for item in found.scan.items}
-    return Record(found.scan.digest, now, account.told(), kept)
+    kept = {_key(item): {"text": told(item), "digest": item.digest} for item in code_trust.scan.items}
+    return Record(code_trust.scan.digest, now, account.told(), kept)
 
 
-def _value(found: Trust) -> dict[str, object]:
+def _value(code_trust: Trust) -> dict[str, object]:
     return {
         "schema": "drillbook/trusted/1",
-        "project": str(found.project.root),
-        "digest": found.scan.digest,
-        "trusted": not found.doubt,
-        "why": found.doubt,
-        "unread": list(found.scan.unread),
+        "project": str(code_trust.project.root),
+        "digest": code_trust.scan.digest,
+        "trusted": not code_trust.doubt,
+        "why": code_trust.doubt,
+        "unread": list(code_trust.scan.unread),
         "items": [
             {
                 "where": item.where,
@@ -219,7 +221,7 @@ def _value(found: Trust) -> dict[str, object]:
                 "files": item.files,
                 "digest": item.digest,
             }
-            for item in found.scan.items
+            for item in code_trust.scan.items
         ],
     }
 

@@ -46,5 +46,5 @@ def _name(row: DueRow, places: set[str]) -> str:
 def _to_copy(undrilled: Sequence[DueRow], project: Project) -> dict[str, str]:
     """Return the shipped drill to copy for each service that has one. Drills of the project are left out."""
     kinds, own = estate.kinds(project), project.drill_names()
-    found = {row.service: entries.to_copy(kinds.get(row.service, ""), row.service) for row in undrilled}
-    return {service: drill for service, drill in found.items() if drill and drill not in own}
+    shipped = {row.service: entries.to_copy(kinds.get(row.service, ""), row.service) for row in undrilled}
+    return {service: drill for service, drill in shipped.items() if drill and drill not in own}

@@ -37,46 +37,48 @@ def verify(project: Project, run: str, *, as_json: bool = False) -> int:
     if campaign and (campaign / RECORD).is_dir():
         return _told(verifying.verify_campaign(campaign, campaign / RECORD, project.root), as_json=as_json)
     folder = project.run(run, suites=True, lost=True)
-    found = anchor_check.compared(
+    verified = anchor_check.compared(
         verifying.verify(folder, project.root), folder, project.reports, anchor_places.places(project.reports), asked=run
     )
-    return _told(found, as_json=as_json)
+    return _told(verified, as_json=as_json)
 
 
-def _told(found: Verified, *, as_json: bool) -> int:
+def _told(verified: Verified, *, as_json: bool) -> int:
     if as_json:
-        print_json(as_data(found))
+        print_json(as_data(verified))
     else:
-        show(found, console())
-    return verifying.EXIT[found.mark]
+        show(verified, console())
+    return verifying.EXIT[verified.mark]
 
 
-def as_data(found: Verified) -> dict[str, Any]:
+def as_data(verified: Verified) -> dict[str, Any]:
     """Results of all checks for JSON; each outcome is ``good``, ``unknown`` or ``wrong``."""
     return {
-        "name": found.name,
-        "outcome": found.mark.name.lower(),
-        "exit": int(verifying.EXIT[found.mark]),
+        "name": verified.name,
+        "outcome": verified.mark.name.lower(),
+        "exit": int(verifying.EXIT[verified.mark]),
         "checks": [
             {"check": check.what, "outcome": check.mark.name.lower(), "message": as_called(check.said)}
-            for check in found.checks
+            for check in verified.checks
         ],
-        "drills": [as_data(one) for one in found.inner],
+        "drills": [as_data(drill) for drill in verified.inner],
     }
 
 
-def show(found: Verified, out: Console) -> None:
+def show(verified: Verified, out: Console) -> None:
     """Print every check of the verified folder. For the drills of a suite, print only the checks that are not good."""
-    out.print(Text(found.name, style="bold"), soft_wrap=True)
-    for one in found.inner:
-        mark, style = SHAPES[one.mark]
+    out.print(Text(verified.name, style="bold"), soft_wrap=True)
+    for drill in verified.inner:
+        mark, style = SHAPES[drill.mark]
         out.print(
-            Text.assemble(f"  {mark} ", (f"{one.name}  {count(len(one.checks), 'check')}", "")), style=style, soft_wrap=True
+            Text.assemble(f"  {mark} ", (f"{drill.name}  {count(len(drill.checks), 'check')}", "")),
+            style=style,
+            soft_wrap=True,
         )
-        _table([check for check in one.checks if check.mark is not Mark.GOOD], out, 6)
-    _table(found.checks, out, 2)
-    mark, style = SHAPES[found.mark]
-    out.print(Text(f"{mark} {CLOSING[found.mark]}", style=style))
+        _table([check for check in drill.checks if check.mark is not Mark.GOOD], out, 6)
+    _table(verified.checks, out, 2)
+    mark, style = SHAPES[verified.mark]
+    out.print(Text(f"{mark} {CLOSING[verified.mark]}", style=style))
 
 
 def _table(checks: Sequence[Check], out: Console, indent: int) -> None:
