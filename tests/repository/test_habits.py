@@ -346,7 +346,6 @@ CEILINGS = {
     "events": 3,
     "judge": 3,
     "report": 5,
-    "systems": 3,
 }
 """Largest number of such bindings in a thousand lines of each package. A package that is not listed has none."""
 

@@ -51,10 +51,10 @@ class Copy:
         """Parts that a server loads, in the order of loading. None when the manifest is invalid."""
         if not self.manifest:
             return [Part(name, 1, "i") for name in self.sizes]
-        found = [_LINE.fullmatch(line) for line in self.text.splitlines() if line.strip() and not line.startswith("#")]
-        if not found or None in found:
+        matches = [_LINE.fullmatch(line) for line in self.text.splitlines() if line.strip() and not line.startswith("#")]
+        if not matches or None in matches:
             return None
-        parts = [Part(match[1] or match[2], int(match[3]), match[4]) for match in found if match]
+        parts = [Part(match[1] or match[2], int(match[3]), match[4]) for match in matches if match]
         return [part for part in parts if part.kind != "h"]
 
 

@@ -58,19 +58,19 @@ class AofSource(FileBackups):
         The id is the path of the backup's manifest; if this file is missing, the id is the path that it should have. A backup
         that is a single file has no manifest, and its id is the path of the file.
         """
-        found: dict[str, list[StoredFile]] = {}
+        files_by_backup: dict[str, list[StoredFile]] = {}
         for file in sorted(
-            matching(self.place(ctx).files(ctx), self.pattern), key=lambda one: not one.name.endswith(MANIFEST)
+            matching(self.place(ctx).files(ctx), self.pattern), key=lambda stored: not stored.name.endswith(MANIFEST)
         ):
             folder, name = _folder(file.name), _plain(file.name)
-            named = [key for key in found if _folder(key) == folder and key.endswith(MANIFEST)]
+            named = [key for key in files_by_backup if _folder(key) == folder and key.endswith(MANIFEST)]
             part = PART.fullmatch(name)
             if named or part:
                 key = named[0] if named else f"{folder}/{part[1] if part else name}{MANIFEST}".removeprefix("/")
-                found.setdefault(key, []).append(file)
+                files_by_backup.setdefault(key, []).append(file)
             elif name.endswith((".aof", MANIFEST)):
-                found[file.name] = [file]
-        return found
+                files_by_backup[file.name] = [file]
+        return files_by_backup
 
     def _of(self, name: str, group: Sequence[StoredFile]) -> Backup:
         last = max(group, key=lambda file: file.modified)

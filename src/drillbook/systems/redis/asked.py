@@ -38,11 +38,11 @@ def need_mark(ctx: Context, service: Redis) -> None:
 
     def question(session: Session) -> NotReady | None:
         commands = (*_STATE, ("EXISTS", key))
-        *_, found = answers = session.batch(commands)
+        *_, existing = answers = session.batch(commands)
         if lacking := _refusal(service, commands, answers):
             return lacking
-        if found != 0:
-            why = reason(found) if isinstance(found, Exception) else "it exists already"
+        if existing != 0:
+            why = reason(existing) if isinstance(existing, Exception) else "it exists already"
             ctx.unsure(f"that the user of {service.name} may write the mark {key}: {why}")
         elif lacking := _refusal(service, rights.marking(key), session.batch(rights.marking(key, only_existing=True))):
             return lacking

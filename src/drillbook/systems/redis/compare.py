@@ -53,23 +53,23 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Expiry times of hash fields. ``wanted``: times in the backup; ``found``: times on the server. Both are empty if
+    """Expiry times of hash fields. ``wanted``: times in the backup; ``present``: times on the server. Both are empty if
     the backup records no such times.
     """
 
     wanted: Fields = field(default_factory=dict)
-    found: Fields = field(default_factory=dict)
+    present: Fields = field(default_factory=dict)
 
     def of(self, database: str, name: str) -> tuple[FieldTimes | None, FieldTimes | None]:
         """Return the expiry times of the fields of the hash ``name``: first the times in the backup, then the times on the
         server.
         """
-        return self.wanted.get(database, {}).get(name), self.found.get(database, {}).get(name)
+        return self.wanted.get(database, {}).get(name), self.present.get(database, {}).get(name)
 
 
-def compare(wanted: Keys, found: Keys, now_ms: int, ignore: Mapping[str, str], times: Times | None = None) -> Comparison:
-    """Compare the keys of the backup (``wanted``) with the keys of the server (``found``). Keys that had expired at the time
-    ``now_ms`` are not compared. ``now_ms`` is the time at which ``found`` was read.
+def compare(wanted: Keys, present: Keys, now_ms: int, ignore: Mapping[str, str], times: Times | None = None) -> Comparison:
+    """Compare the keys of the backup (``wanted``) with the keys of the server (``present``). Keys that had expired at the time
+    ``now_ms`` are not compared. ``now_ms`` is the time at which ``present`` was read.
 
     Keys that match a pattern of ``ignore`` are counted but not compared. A hash is counted as expired when one of its fields
     has expired since the backup.
@@ -79,7 +79,7 @@ def compare(wanted: Keys, found: Keys, now_ms: int, ignore: Mapping[str, str], t
     for database, name, entry in _all(wanted):
         if _leave_out(result, name):
             continue
-        now = found.get(database, {}).get(name)
+        now = present.get(database, {}).get(name)
         shown = _shown(database, name)
         fields, fields_now = times.of(database, name)
         if (entry.expires_ms is not None and entry.expires_ms <= now_ms) or (fields and fields.first_ms <= now_ms):
@@ -92,7 +92,7 @@ def compare(wanted: Keys, found: Keys, now_ms: int, ignore: Mapping[str, str], t
             result._wrong("key-content", shown, _content(entry), _content(now))
         elif fields != fields_now:
             result._wrong("key-content", shown, _expiring(fields), _expiring(fields_now))
-    for database, name, entry in _all(found):
+    for database, name, entry in _all(present):
         if name not in wanted.get(database, {}) and not _leave_out(result, name):
             result._wrong("key-unexpected", _shown(database, name), "no such key", _content(entry))
     result._summed()

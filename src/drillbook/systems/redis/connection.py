@@ -68,11 +68,11 @@ class Session:
 
     def settings(self, *names: str) -> dict[str, str]:
         """Return the values of the server's settings ``names``. Settings that the server does not know are omitted."""
-        found: dict[str, str] = {}
+        settings: dict[str, str] = {}
         for name in names:
             answer = self.ask("CONFIG", "GET", name)
-            found |= {answer[at].decode(): answer[at + 1].decode("utf-8", "replace") for at in range(0, len(answer), 2)}
-        return found
+            settings |= {answer[at].decode(): answer[at + 1].decode("utf-8", "replace") for at in range(0, len(answer), 2)}
+        return settings
 
     def clock(self) -> int:
         """Return the server's time in milliseconds since 1970."""

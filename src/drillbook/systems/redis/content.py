@@ -64,15 +64,15 @@ def read(session: Session) -> Keys:
     """Read every key of every database. Raises redis.RedisError when the server refuses a command, and CouldNotVerify when
     the keys are too many or keep changing.
     """
-    found: Keys = {}
+    entries_by_database: Keys = {}
     for number in sorted(session.sizes()):
         session.ask("SELECT", number)
         entries: dict[str, Entry] = {}
         for keys in names(session):
             entries |= {text_of(key): entry for key, entry in _entries(session, keys).items()}
-        found[str(number)] = entries
+        entries_by_database[str(number)] = entries
     session.ask("SELECT", 0)
-    return found
+    return entries_by_database
 
 
 def names(session: Session, pattern: str = "*") -> Iterator[list[bytes]]:
@@ -89,14 +89,14 @@ def names(session: Session, pattern: str = "*") -> Iterator[list[bytes]]:
 
 def _entries(session: Session, keys: Sequence[bytes]) -> dict[bytes, Entry]:
     """Return the entries of ``keys``. Missing keys are omitted. A key whose type changes during the read is read again."""
-    found: dict[bytes, Entry] = {}
+    entry_by_key: dict[bytes, Entry] = {}
     left = list(keys)
     for _ in range(ATTEMPTS):
         kinds = _kinds(session, left)
         if not kinds:
-            return found
+            return entry_by_key
         digests = _digests(session, kinds)
-        found |= {
+        entry_by_key |= {
             key: Entry(type=kind, sha256=digests[key], expires_ms=expires)
             for key, (kind, expires) in kinds.items()
             if key in digests
@@ -107,7 +107,7 @@ def _entries(session: Session, keys: Sequence[bytes]) -> dict[bytes, Entry]:
             f"the key {text_of(left[0])} keeps changing while it is read",
             hint="stop the clients of the server while the keyspace is compared",
         )
-    return found
+    return entry_by_key
 
 
 def _kinds(session: Session, keys: Sequence[bytes]) -> dict[bytes, tuple[str, int | None]]:
@@ -146,12 +146,12 @@ def _digests(session: Session, kinds: dict[bytes, tuple[str, int | None]]) -> di
         for key, (kind, _) in kinds.items()
     }
     answers = session.each([command for commands in asked.values() for command in commands])
-    found: dict[bytes, str] = {}
+    digest_by_key: dict[bytes, str] = {}
     for key, commands in asked.items():
         value = [next(answers) for _ in commands]
         if not any(isinstance(answer, Exception) for answer in value):
-            found[key] = _digest(kinds[key][0], value)
-    return found
+            digest_by_key[key] = _digest(kinds[key][0], value)
+    return digest_by_key
 
 
 def _digest(kind: str, answers: list[Any]) -> str:
@@ -166,10 +166,10 @@ def _digest(kind: str, answers: list[Any]) -> str:
             _pick(answers[1], b"last-generated-id"),
             [_pick(group, b"name", b"last-delivered-id", b"pending") for group in answers[2]],
         ]
-    found = hashlib.sha256(kind.encode() + b"\0")
+    digest = hashlib.sha256(kind.encode() + b"\0")
     for piece in _framed(value):
-        found.update(piece)
-    return found.hexdigest()
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _pick(flat: list[Any], *wanted: bytes) -> list[Any]:

@@ -35,7 +35,7 @@ def read(session: Session) -> Fields:
 
     Raises redis.RedisError when the server refuses a command, and CouldNotVerify when the keys cannot be listed.
     """
-    found: Fields = {}
+    times_by_database: Fields = {}
     for database, text in session.info("keyspace").items():
         counted = _COUNTED.search(text)
         if counted is None or counted[1] == "0":
@@ -44,9 +44,9 @@ def read(session: Session) -> Fields:
         hashes: dict[str, FieldTimes] = {}
         for keys in names(session):
             hashes |= _times(session, keys)
-        found[database.removeprefix("db")] = hashes
+        times_by_database[database.removeprefix("db")] = hashes
     session.ask("SELECT", 0)
-    return found
+    return times_by_database
 
 
 def _times(session: Session, keys: list[bytes]) -> dict[str, FieldTimes]:
@@ -59,14 +59,14 @@ def _times(session: Session, keys: list[bytes]) -> dict[str, FieldTimes]:
         if not isinstance(fields, Exception) and fields
     ]
     answers = session.batch([("HPEXPIRETIME", key, "FIELDS", len(fields), *fields) for key, fields in named])
-    found: dict[str, FieldTimes] = {}
+    times_by_key: dict[str, FieldTimes] = {}
     for (key, fields), answer in zip(named, answers, strict=True):
         if isinstance(answer, Exception):
             raise answer
         times = sorted((field, int(at)) for field, at in zip(fields, answer, strict=True) if int(at) > 0)
         if times:
             digest = hashlib.sha256(b"".join(b"%d:%b%d;" % (len(field), field, at) for field, at in times))
-            found[text_of(key)] = FieldTimes(
+            times_by_key[text_of(key)] = FieldTimes(
                 count=len(times), first_ms=min(at for _, at in times), sha256=digest.hexdigest()
             )
-    return found
+    return times_by_key

@@ -58,15 +58,15 @@ class RdbSource(FileBackups):
         """List the files that match the pattern. The time of each backup is the time in the header of its file, if the
         header can be read.
         """
-        found = super().backups(ctx)
+        listed = super().backups(ctx)
         if self.newest == "name":
-            return found
-        plain = [backup.id for backup in found if not unpacker(backup.id)]
+            return listed
+        plain = [backup.id for backup in listed if not unpacker(backup.id)]
         begun = self.place(ctx).beginnings(ctx, plain, checker.BEGINNING) if plain else {}
         moments = {name: checker.saved_at(data) for name, data in begun.items()}
         return [
             replace(backup, taken_at=moment, basis=BASIS) if (moment := moments.get(backup.id)) else backup
-            for backup in found
+            for backup in listed
         ]
 
     def check(self, ctx: Context, backup: Backup) -> Checked:

@@ -129,9 +129,9 @@ class Replacement:
             self._replace(place, rdb)
             # The checks below show if the unit started: some managers report it as started although it exited at once.
             self.ctx.run(*manager_of(self.ctx.host).start(self.service.unit))
-            found = server.loaded(self.ctx, self.service)
+            loaded = server.loaded(self.ctx, self.service)
             self.timed("load", begun)
-            self._must_be_all(keys, found)
+            self._must_be_all(keys, loaded)
             appends = self._settled(place)
         except BaseException:
             self._give_up(place)
@@ -139,7 +139,7 @@ class Replacement:
         if not appends:
             self._owner("rm", "-rf", "--", f"{place.directory}/{place.aof_directory}")
         self._owner("sh", "-c", _FORGET, "sh", self.kept(place))
-        return found, appends
+        return loaded, appends
 
     def _stop(self) -> None:
         manager_of(self.ctx.host).ensure(self.ctx.host, self.service.unit, "stopped", self.ctx.deadline)
@@ -159,16 +159,16 @@ class Replacement:
         )
         self.ctx.run("sh", "-c", _FEED, "sh", rdb, *put).check()
 
-    def _must_be_all(self, keys: int, found: int) -> None:
-        if found != keys:
+    def _must_be_all(self, keys: int, loaded: int) -> None:
+        if loaded != keys:
             raise StepFailed(
-                f"{self.service.name} loaded only {found} of the {keys} keys in the backup",
+                f"{self.service.name} loaded only {loaded} of the {keys} keys in the backup",
                 findings=[
                     finding(
                         "restore-errors",
                         title=self.service.name,
                         wanted=f"{keys} keys loaded",
-                        measured=f"{found} keys loaded",
+                        measured=f"{loaded} keys loaded",
                         host=self.ctx.host.name,
                     )
                 ],
@@ -259,9 +259,9 @@ class Restoring(Replacement):
 
     def _restore(self, backup: Manifest, folder: str) -> Facts:
         place = self.place(backup)
-        found, appends = self.exchange(place, f"{folder}/{RDB}", backup.loaded)
+        loaded, appends = self.exchange(place, f"{folder}/{RDB}", backup.loaded)
         return {
-            "keys": found,
+            "keys": loaded,
             "bytes": backup.bytes,
             "append_only": appends,
             "seconds": self.seconds,

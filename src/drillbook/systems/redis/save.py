@@ -107,12 +107,12 @@ class Backup:
         """Send first the RDB file and then the manifest to the store. Return the manifest."""
         begun = time.monotonic()
         carrier = Carrier(self.ctx.host, self.ctx.deadline, folder)
-        found = carrier.survey(f"{folder}/files", self.part_size)
-        if [file.name for file in found] != [RDB]:
+        listed = carrier.survey(f"{folder}/files", self.part_size)
+        if [file.name for file in listed] != [RDB]:
             raise StepFailed(
-                f"{self.ctx.host.name}: unexpected files beside the saved file: {[file.name for file in found]}"
+                f"{self.ctx.host.name}: unexpected files beside the saved file: {[file.name for file in listed]}"
             )
-        files = backup.send(carrier, f"{folder}/files", found, self.part_size)
+        files = backup.send(carrier, f"{folder}/files", listed, self.part_size)
         manifest = draft.model_copy(update={"files": files})
         backup.seal(manifest)
         self._timed("upload", begun)

@@ -160,8 +160,8 @@ class BackupIntact(Read):
         }
 
     def _identity(self, ctx: Context, backup: Manifest) -> Identity:
-        found = identity.of(ctx, backup.service, backup.mark)
-        return found.saved(backup.digest_at(stored_backup.split(self.from_)))
+        unsaved = identity.of(ctx, backup.service, backup.mark)
+        return unsaved.saved(backup.digest_at(stored_backup.split(self.from_)))
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the service's keyspace."""
@@ -337,11 +337,11 @@ def _properties(backup: Manifest, service: Redis, session: Session) -> Propertie
     return properties.read(session, backup.properties.salt)
 
 
-def _changed(backup: Manifest, found: Properties, ignore: Mapping[str, str]) -> list[Finding]:
-    return [] if backup.properties is None else properties.differences(backup.properties, found, ignore)
+def _changed(backup: Manifest, present: Properties, ignore: Mapping[str, str]) -> list[Finding]:
+    return [] if backup.properties is None else properties.differences(backup.properties, present, ignore)
 
 
-def _not_covered(backup: Manifest, found: Properties) -> list[str]:
+def _not_covered(backup: Manifest, present: Properties) -> list[str]:
     """Return the properties that were not compared."""
-    missing = {*found.missing(), *(backup.properties.missing() if backup.properties else ())}
+    missing = {*present.missing(), *(backup.properties.missing() if backup.properties else ())}
     return sorted(missing | ({"expiry times of fields"} if backup.fields is None else set()))

@@ -70,8 +70,8 @@ class NewestMoment(MeasuresLoss):
         ``newest_moment``. ``error_s`` is the usual interval between the newest values.
         """
         with connected(ctx, ctx.service(self.service, Redis)) as session:
-            found = [*_streams(session), *self._times(session), *self._lifetimes(session)]
-        return measured(self.service, found, self.max_age, hint=_HINT)
+            moments = [*_streams(session), *self._times(session), *self._lifetimes(session)]
+        return measured(self.service, moments, self.max_age, hint=_HINT)
 
     def _times(self, session: Session) -> Iterator[Moment]:
         for pattern in self.times:
@@ -111,7 +111,7 @@ def _streams(session: Session) -> Iterator[Moment]:
     streams = [key for key, kind in zip(keys, kinds, strict=True) if kind in (b"stream", "stream")]
     entries = _answers(session, [("XREVRANGE", key, "+", "-", "COUNT", SAMPLE) for key in streams])
     ids = [bytes(entry[0]) for answer in entries for entry in answer]
-    values = [datetime.fromtimestamp(int(one.partition(b"-")[0]) / 1000, UTC) for one in ids]
+    values = [datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC) for entry_id in ids]
     yield from newest(values, "the newest entry of a stream, by its id")
 
 

@@ -147,7 +147,7 @@ class Usage(Read):
             own = sum(map(len, content.names(session, f"{content.OWN}*"))) if keys <= OWN_LIMIT else 0
         hits, misses = int(stats["keyspace_hits"]), int(stats["keyspace_misses"])
         flushed = [calls[name] for name in ("cmdstat_flushall", "cmdstat_flushdb") if name in calls]
-        flushes = sum(int(one.split(",")[0].removeprefix("calls=")) for one in flushed)
+        flushes = sum(int(statistics.split(",")[0].removeprefix("calls=")) for statistics in flushed)
         return {
             "keys": keys,
             "lasting_keys": max(0, keys - fleeting - own),
