@@ -183,7 +183,7 @@ def make(
     followed = chain.follow(records, strays, campaigns)
     followed.problems += missing_runs(suites, records)
     day = today or datetime.now(UTC).date()
-    gone = retired.found(scheduled[0], records, period)
+    gone = retired.in_force(scheduled[0], records, period)
     made = _without_retired(_of_journals(records, followed, period, assurance, day), gone)
     own = [record for record in records if not record.copy_of]
     known = Known(

@@ -23,7 +23,7 @@ LEAD = (
 )
 
 
-def found(entries: Iterable[Entry], records: Sequence[Record], period: Period) -> tuple[Retirement, ...]:
+def in_force(entries: Iterable[Entry], records: Sequence[Record], period: Period) -> tuple[Retirement, ...]:
     """Return the retirements that were in force at the end of ``period``, oldest first."""
     known = [retirement for retirement in retirements.of(entries) if not period.ended_before(retirement.at)]
     runs = (

@@ -13,7 +13,7 @@ from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.service import S3, Service
 from drillbook.sdk.store import Store
 from drillbook.systems.linux.process_selection import as_root
-from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.connection import connected, first_row, reason
 from drillbook.systems.postgres.service import Postgres
 
 MOST_TABLES = 50
@@ -72,13 +72,13 @@ def _bucket(service: S3) -> Facts:
 def _database(ctx: Context, service: Postgres, *, exact: bool) -> Facts:
     try:
         with connected(ctx, service) as session:
-            total = int(one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])
+            total = int(first_row(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])
             sizes = session.execute(_TABLES).fetchall()
             tables: list[dict[str, Any]] = []
             for number, (schema, table, size, estimate) in enumerate(sizes):
                 counted = exact and number < MOST_TABLES
                 query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
-                rows = int(one(session, query)[0]) if counted else int(estimate)
+                rows = int(first_row(session, query)[0]) if counted else int(estimate)
                 tables.append(
                     {
                         "table": f"{schema}.{table}",

@@ -56,7 +56,7 @@ def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Dea
     count = max(1, round(rate * seconds))
     begun = time.monotonic()
 
-    def one(due: float) -> Sample:
+    def request(due: float) -> Sample:
         late = time.monotonic() - due
         try:
             status = send()
@@ -69,7 +69,7 @@ def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Dea
         for number in range(count):
             due = begun + number / rate
             deadline.wait(max(0.0, due - time.monotonic()))
-            under_way.append(pool.submit(copy_context().run, one, due))
+            under_way.append(pool.submit(copy_context().run, request, due))
         return [future.result() for future in under_way]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from drillbook.sdk.action import Facts
 from drillbook.sdk.backup_source import Backup
-from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.connection import Connection, first_row
 from drillbook.systems.postgres.in_place import ClusterInPlace
 from drillbook.systems.postgres.tools import Tools
 
@@ -19,7 +19,7 @@ class RepositoryInPlace(ClusterInPlace):
 
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
         """Return a text that says how the system identifiers of backup and server differ, or an empty text."""
-        system = str(one(session, SYSTEM)[0])
+        system = str(first_row(session, SYSTEM)[0])
         if system != backup.facts["system_identifier"]:
             return (
                 f"the backup is of the cluster {backup.facts['system_identifier']}, but the cluster of the server "

@@ -21,7 +21,7 @@ from drillbook.sdk.host import printable
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.pgbackrest.archive import READING, Archive, cut, gap, lacking
 from drillbook.systems.pgbackrest.program import Program
-from drillbook.systems.postgres.connection import connected, one
+from drillbook.systems.postgres.connection import connected, first_row
 from drillbook.systems.postgres.sandbox import TEMPLATE, Version, lacking_extensions, libraries, start_existing, tools_of
 from drillbook.systems.postgres.timelines import Way, lsn, number, position
 from drillbook.systems.postgres.tools import Tools
@@ -271,7 +271,7 @@ class Recovery:
         for name in names:
             with connected(self.box.ctx, service, database=name) as session:
                 lacking |= dict.fromkeys(lacking_extensions(session), name)
-                filled = filled or bool(one(session, _HAS_ROWS)[0])
+                filled = filled or bool(first_row(session, _HAS_ROWS)[0])
         if lacking:
             extension, name = min(lacking.items())
             wanted = f"the extension {extension} of the database {name}"
@@ -291,7 +291,7 @@ class Recovery:
         could archive WAL.
         """
         with connected(self.box.ctx, tools_of(self.box).service, database=TEMPLATE) as session:
-            reached, last, archives, system = one(session, _REPLAYED)
+            reached, last, archives, system = first_row(session, _REPLAYED)
         if archives != "off":
             raise StepFailed(
                 f"{self.box.host.name}: the server in the sandbox must not archive WAL (archive_mode is {archives})"

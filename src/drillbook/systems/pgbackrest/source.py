@@ -26,7 +26,7 @@ from drillbook.systems.pgbackrest.in_place import SYSTEM, RepositoryInPlace
 from drillbook.systems.pgbackrest.program import Program
 from drillbook.systems.pgbackrest.repository import Repository, cluster
 from drillbook.systems.postgres import sandbox
-from drillbook.systems.postgres.connection import connected, one
+from drillbook.systems.postgres.connection import connected, first_row
 from drillbook.systems.postgres.service import Postgres
 from drillbook.values import Secret
 
@@ -188,7 +188,7 @@ class PgBackRest(BackupSource):
             return [], f"if the backup is of the right cluster: {said}"
         try:
             with connected(ctx, service, database="postgres") as session:
-                system = str(one(session, SYSTEM)[0])
+                system = str(first_row(session, SYSTEM)[0])
         except (psycopg.Error, HostError):
             return [], f"if the backup is of the cluster of {self.service}: this service could not be queried"
         if system == backup.facts["system_identifier"]:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from psycopg import sql
 
 from drillbook.sdk.random_names import fresh
-from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.connection import Connection, first_row
 
 _STATE = """
 WITH own AS (
@@ -123,7 +123,7 @@ def open_up(session: Connection, database: str, limit: int | None = None) -> int
     The new limit is ``limit`` if it is given. Otherwise it is the stored original limit, or -1 (no limit) if nothing is
     stored. It does no harm to call this function twice.
     """
-    current, kept, _ = one(session, _STATE, database)
+    current, kept, _ = first_row(session, _STATE, database)
     name = sql.Identifier(database)
     wanted = limit if limit is not None else kept if kept is not None else current if current != 0 else -1
     session.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, sql.SQL(str(int(wanted)))))

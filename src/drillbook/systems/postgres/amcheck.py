@@ -16,7 +16,7 @@ from psycopg import sql
 
 from drillbook.errors import CouldNotVerify
 from drillbook.findings import Finding, finding
-from drillbook.systems.postgres.connection import Connection, one, reason
+from drillbook.systems.postgres.connection import Connection, first_row, reason
 
 MOST_MESSAGES = 3
 """Maximum number of messages about a table that are quoted in the finding for this table."""
@@ -138,7 +138,7 @@ class Amcheck:
         ) as error:
             if self.borrowed:
                 self.session.execute("ROLLBACK TO SAVEPOINT checked")
-            if not one(self.session, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class WHERE oid = %s", oid)[0]:
+            if not first_row(self.session, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class WHERE oid = %s", oid)[0]:
                 return None  # a client dropped it meanwhile
             if isinstance(error, psycopg.errors.InternalError):
                 return [reason(error)]
@@ -180,7 +180,7 @@ def need(session: Connection, *, borrow: bool) -> tuple[Any, ...] | None:
             "the extension amcheck is not installed in the database",
             hint="run CREATE EXTENSION amcheck, or set `borrow: true` to create it in a transaction that is rolled back",
         )
-    if installed is None and not one(session, _AVAILABLE)[0]:
+    if installed is None and not first_row(session, _AVAILABLE)[0]:
         raise CouldNotVerify(
             "the extension amcheck is not available on the server",
             hint="install PostgreSQL's contrib modules on the server's host",

@@ -17,7 +17,7 @@ from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import FilesManifest, carry, now
 from drillbook.sdk.transfer import Carrier
-from drillbook.systems.postgres.connection import Connection, connected, one
+from drillbook.systems.postgres.connection import Connection, connected, first_row
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
@@ -92,7 +92,7 @@ class Base:
 
     def _server(self) -> Facts:
         with connected(self.ctx, self.service) as session:
-            system, version, segment, size = one(session, _SERVER)
+            system, version, segment, size = first_row(session, _SERVER)
         return {
             "system_identifier": system,
             "server_version_num": version,

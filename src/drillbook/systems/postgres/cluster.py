@@ -18,7 +18,7 @@ from drillbook.sdk.host import Deadline, once_more, printable
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.random_names import fresh
 from drillbook.systems.postgres import ownership
-from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.connection import connected, first_row, reason
 from drillbook.systems.postgres.manifest import Cluster as LikeCluster
 from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.service import Postgres
@@ -380,9 +380,9 @@ def _must_run(ctx: Context, tools: Tools, last: str) -> None:
 
 def prove_writable(session: psycopg.Connection[tuple[object, ...]]) -> None:
     """Write a message to the WAL, and wait until it is on disk. The message changes no data. Raises psycopg.Error."""
-    if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
+    if first_row(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
         raise psycopg.errors.ReadOnlySqlTransaction("the server is in recovery")
-    one(session, "SELECT pg_catalog.pg_logical_emit_message(true, 'drillbook', 'writable')::text")
+    first_row(session, "SELECT pg_catalog.pg_logical_emit_message(true, 'drillbook', 'writable')::text")
 
 
 def sync(tools: Tools) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from drillbook.sdk.action import Context
 from drillbook.sdk.stored_backup import Part
-from drillbook.systems.postgres.connection import Connection, connected, one
+from drillbook.systems.postgres.connection import Connection, connected, first_row
 from drillbook.systems.postgres.differences import Difference, Objects
 from drillbook.systems.postgres.privileges import grants
 from drillbook.systems.postgres.sealed import Sealing
@@ -131,7 +131,7 @@ def recorded(ctx: Context, service: Postgres, sealing: Sealing | None = None) ->
 
 
 def _read(session: Connection, sealing: Sealing) -> ClusterState:
-    passwords, rules, settings = one(session, _MAY)
+    passwords, rules, settings = first_row(session, _MAY)
     objects: Objects = {
         "role": _roles(session, sealing, passwords=passwords),
         "membership": dict(session.execute(_MEMBERS).fetchall()),

@@ -244,7 +244,7 @@ def reason(error: BaseException) -> str:
     return printable(text, limit=400).replace("\n", " ")
 
 
-def one(connection: Connection, query: Any, *values: Any) -> tuple[Any, ...]:
+def first_row(connection: Connection, query: Any, *values: Any) -> tuple[Any, ...]:
     """Return the first row of the result of ``query``. Raises psycopg.Error when the query fails, and when there is no
     row.
     """

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline
-from drillbook.systems.postgres.connection import Connection, one, session_at, way
+from drillbook.systems.postgres.connection import Connection, first_row, session_at, way
 from drillbook.systems.postgres.manifest import OWN_SCHEMA, Sequence_, Table
 from drillbook.systems.postgres.service import Postgres
 
@@ -109,7 +109,7 @@ def snapshot(ctx: Context, service: Postgres) -> Iterator[Snapshot]:
     """
     with way(ctx, service) as (address, port), session_at(service, address, port, ctx.deadline) as owner:
         _begin(owner)
-        name, at = one(
+        name, at = first_row(
             owner,
             "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.to_char(pg_catalog.timezone('UTC', "
             'pg_catalog.clock_timestamp()), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')',
@@ -189,7 +189,7 @@ def sequences(snap: Snapshot) -> list[Sequence_]:
     """Return the state of every sequence. The states may be newer than the snapshot, because sequences are not transactional."""
     states = []
     for name, increment, cycle in snap.owner.execute(_SEQUENCES, (OWN_SCHEMA,)).fetchall():
-        last, called = one(snap.owner, sql.SQL("SELECT last_value, is_called FROM {}").format(sql.SQL(name)))
+        last, called = first_row(snap.owner, sql.SQL("SELECT last_value, is_called FROM {}").format(sql.SQL(name)))
         states.append(Sequence_(name=name, last_value=str(last), is_called=called, increment=str(increment), cycle=cycle))
     return states
 
@@ -200,7 +200,7 @@ def tables(snap: Snapshot, listed: list[Relation]) -> list[Table]:
     Several sessions read the tables in parallel.
     """
     work: queue.SimpleQueue[tuple[Relation, sql.Composable]] = queue.SimpleQueue()
-    block = int(one(snap.owner, "SELECT pg_catalog.current_setting('block_size')::int")[0])
+    block = int(first_row(snap.owner, "SELECT pg_catalog.current_setting('block_size')::int")[0])
     for relation in listed:
         for where in _ranges(relation, block):
             work.put((relation, where))
@@ -270,14 +270,14 @@ def _ranges(relation: Relation, block: int) -> Iterator[sql.Composable]:
 def _measure(session: Connection, relation: Relation, where: sql.Composable) -> tuple[int, int]:
     name, kind = relation.name, relation.kind
     if kind == "l":
-        count, total = one(session, _LARGE_OBJECTS)
+        count, total = first_row(session, _LARGE_OBJECTS)
         return int(count), int(total)
     table = sql.SQL(name)  # the server has quoted the name
     if kind == "m":
-        populated = one(session, "SELECT relispopulated FROM pg_catalog.pg_class WHERE oid = %s::regclass", name)
+        populated = first_row(session, "SELECT relispopulated FROM pg_catalog.pg_class WHERE oid = %s::regclass", name)
         if not populated[0]:
             return 0, 0
-        return int(one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(table))[0]), 0
+        return int(first_row(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(table))[0]), 0
     query = sql.SQL(_DIGEST_OF_ROW).format(table=table, where=where, row=row_of(relation.columns))
-    count, total = one(session, query)
+    count, total = first_row(session, query)
     return int(count), int(total)

@@ -15,7 +15,7 @@ from drillbook.sdk.backup_source import Backup, need_one
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.postgres import reader_version
 from drillbook.systems.postgres.canary_table import LIKE_CANARY
-from drillbook.systems.postgres.connection import Connection, connected, one
+from drillbook.systems.postgres.connection import Connection, connected, first_row
 from drillbook.systems.postgres.in_place import ClusterInPlace, write_configuration
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
 from drillbook.systems.postgres.sandbox import TEMPLATE, C, tools_of
@@ -88,7 +88,7 @@ class DumpInPlace(ClusterInPlace):
         if password is None:
             return
         with connected(self.ctx, tools_of(box).service, database=TEMPLATE) as session:
-            if one(session, _UNSET)[0]:
+            if first_row(session, _UNSET)[0]:
                 session.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(sql.Literal(password.reveal())))
 
     def configure(self, made: Tools, kept: Facts) -> None:

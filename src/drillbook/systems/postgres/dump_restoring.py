@@ -16,7 +16,7 @@ from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import Output, printable
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.postgres import dump_reading, foreign_views, reader_version, sandbox
-from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.dump_judgement import Judgement
 from drillbook.systems.postgres.dump_outline import Made, Outline, outline_of
 from drillbook.systems.postgres.dump_reading import Form
@@ -90,7 +90,7 @@ class Restoring:
             self._data(form, path, outline, made)
         with self.stages.time("analyze"), connected(self.ctx, self.service) as session:
             session.execute("ANALYZE")
-            size, tables = one(session, _SIZE)
+            size, tables = first_row(session, _SIZE)
         return facts | {
             "format": form.format,
             "server_version": outline.server,

@@ -11,7 +11,7 @@ import psycopg
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context
 from drillbook.sdk.identity import ANY, Identity, place_of
-from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.connection import connected, first_row, reason
 from drillbook.systems.postgres.service import Postgres
 
 _SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
@@ -26,7 +26,7 @@ def measured(ctx: Context, name: str, *, whole: bool = False) -> Identity:
     service = ctx.service(name, Postgres)
     try:
         with connected(ctx, service, database="postgres") as session:
-            system = str(one(session, _SYSTEM)[0])
+            system = str(first_row(session, _SYSTEM)[0])
     except (psycopg.Error, HostError) as error:
         raise CouldNotVerify(
             f"{name} cannot be queried for the identity of its cluster: {reason(error)}",

@@ -19,7 +19,7 @@ from psycopg import sql
 
 from drillbook.findings import Finding, finding
 from drillbook.sdk.stored_backup import Part
-from drillbook.systems.postgres.connection import Connection, one, reason
+from drillbook.systems.postgres.connection import Connection, first_row, reason
 from drillbook.systems.postgres.content import DIGEST, SETTINGS, Relation, Snapshot
 
 KEPT = {"search_path", "row_security", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
@@ -80,13 +80,13 @@ def measured(snap: Snapshot, relations: Collection[Relation]) -> dict[str, View]
 
 
 def _content(session: Connection, name: str) -> View:
-    if not one(session, "SELECT relispopulated FROM pg_catalog.pg_class WHERE oid = %s::pg_catalog.regclass", name)[0]:
+    if not first_row(session, "SELECT relispopulated FROM pg_catalog.pg_class WHERE oid = %s::pg_catalog.regclass", name)[0]:
         return View(rows=0, digest=None)
     return _digest(session, sql.SQL(DIGEST).format(table=sql.SQL(name), where=sql.SQL("")))
 
 
 def _digest(session: Connection, query: sql.Composable) -> View:
-    count, total = one(session, query)
+    count, total = first_row(session, query)
     return View(rows=int(count), digest=format(int(total) % 2**64, "016x"))
 
 
@@ -108,7 +108,7 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
     now = _content(snap.owner, name)
     if now == before or None in (now.digest, before.digest):
         return
-    _, owner, tables, definition, unsteady, query = one(snap.owner, _ABOUT, name, name)
+    _, owner, tables, definition, unsteady, query = first_row(snap.owner, _ABOUT, name, name)
     if left := sorted(set(tables or ()) & set(out)):
         result.not_compared[name] = f"the view is made from {left[0]}, whose rows are not compared"
         return

@@ -20,7 +20,7 @@ from drillbook.sdk.host import once_more, printable
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.lineage import SCRIPT, Lineage
 from drillbook.sdk.manager.unit import UnitState
-from drillbook.systems.postgres.connection import Connection, answers, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, answers, connected, first_row, reason
 from drillbook.systems.postgres.tools import Tools
 
 # FOLDER: a server uses the folder if the working directory of its process is this folder. The lock file contains the pid
@@ -166,7 +166,7 @@ def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> s
         return f"{tools.service.data_directory} contains no cluster"
     if cluster.pid is None:
         return f"no server uses {tools.service.data_directory}"
-    system, lock, folder = one(session, _ASK)
+    system, lock, folder = first_row(session, _ASK)
     if str(system) != cluster.system:
         return (
             f"the answering server has the cluster {system} in {printable(str(folder), limit=200)}, but the data "

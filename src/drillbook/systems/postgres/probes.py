@@ -21,7 +21,7 @@ from drillbook.sdk.probe import Availability, CanaryWriter, ConnectedWriter, Los
 from drillbook.sdk.probe import Canary as BaseCanary
 from drillbook.systems.postgres.bounded import Bounded
 from drillbook.systems.postgres.canary_table import GRANTS, PREPARE, TABLE
-from drillbook.systems.postgres.connection import Connection, connected, one, parameters, reason
+from drillbook.systems.postgres.connection import Connection, connected, first_row, parameters, reason
 from drillbook.systems.postgres.explained import explain, indexes_of, scanned_by
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
 from drillbook.systems.postgres.service import Postgres
@@ -160,7 +160,7 @@ class Canary(BaseCanary):
     def _writing(self, ctx: Context, service: Postgres) -> Iterator[Connection]:
         try:
             with connected(ctx, service) as session:
-                if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
+                if first_row(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
                     raise NotReady(
                         f"{self.service} is a standby: a canary can write only to a primary",
                         hint="set `address` and `port` of the service to the primary",
@@ -182,7 +182,7 @@ class Canary(BaseCanary):
             for grant in GRANTS:
                 session.execute(sql.SQL(grant).format(sql.Identifier(service.user)))
             with connected(ctx, service, as_user=True) as user:
-                one(user, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", TABLE)
+                first_row(user, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", TABLE)
 
     def writer(self, ctx: Context) -> CanaryWriter:
         """Return a writer that logs in as the application's role. While the database refuses clients, this login fails."""
@@ -211,7 +211,7 @@ class Canary(BaseCanary):
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 with suppress(psycopg.errors.UndefinedTable):
                     session.execute(_DELETE, (ctx.run_id,))
-                    if one(session, _EMPTY)[0]:
+                    if first_row(session, _EMPTY)[0]:
                         session.execute(f"DROP TABLE {TABLE}".encode())
                 # Also if the table is missing: a controller that died here earlier may have dropped only the table.
                 with suppress(psycopg.errors.DependentObjectsStillExist, psycopg.errors.InvalidSchemaName):

@@ -9,7 +9,7 @@ from typing import Any
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.transfer import NAME
-from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.connection import Connection, first_row
 from drillbook.systems.postgres.content import Snapshot
 from drillbook.systems.postgres.manifest import Cluster, Database
 
@@ -48,13 +48,13 @@ SELECT DISTINCT f.path, pg_catalog.current_setting('data_directory') FROM (
 
 def database(session: Connection) -> Database:
     """Return the properties of the database that ``session`` is connected to."""
-    row = one(session, _DATABASE)
+    row = first_row(session, _DATABASE)
     return Database(**dict(zip(Database.model_fields, row, strict=True)))
 
 
 def of(snap: Snapshot) -> dict[str, Any]:
     """Return the fields of a manifest that describe the server and the database."""
-    identifier, version, number, checksums = one(snap.owner, _SERVER)
+    identifier, version, number, checksums = first_row(snap.owner, _SERVER)
     extensions = snap.owner.execute("SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY 1").fetchall()
     roles = snap.owner.execute("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1").fetchall()
     return {
@@ -71,7 +71,7 @@ def of(snap: Snapshot) -> dict[str, Any]:
 
 def cluster(session: Connection) -> Cluster:
     """Return those properties of the cluster that initdb has set."""
-    return Cluster(**dict(zip(Cluster.model_fields, one(session, _CLUSTER), strict=True)))
+    return Cluster(**dict(zip(Cluster.model_fields, first_row(session, _CLUSTER), strict=True)))
 
 
 def configured_outside(session: Connection) -> tuple[str, ...]:
@@ -93,5 +93,5 @@ def configuration(session: Connection) -> dict[str, bytes]:
         if name != path:
             if not re.fullmatch(NAME, name):
                 raise CouldNotVerify(f"the configuration file {name!r} has a name that cannot be stored in a backup")
-            content_by_name[name] = bytes(one(session, "SELECT pg_catalog.pg_read_binary_file(%s)", path)[0])
+            content_by_name[name] = bytes(first_row(session, "SELECT pg_catalog.pg_read_binary_file(%s)", path)[0])
     return content_by_name

@@ -23,7 +23,7 @@ from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres import cluster, ownership, temporary, timelines, wal
 from drillbook.systems.postgres.basebackup import BaseManifest, Extracted
-from drillbook.systems.postgres.connection import Connection, connected, one
+from drillbook.systems.postgres.connection import Connection, connected, first_row
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.received import Received
 from drillbook.systems.postgres.service import Postgres
@@ -203,7 +203,7 @@ class Recovery:
         Return the new timeline, the LSN at which the recovery ended, and the time of the last recovered commit. Raises
         StepFailed when the recovery did not reach ``least``.
         """
-        timeline, text, last = one(session, _RECOVERED)
+        timeline, text, last = first_row(session, _RECOVERED)
         history = timelines.history(text or "")
         if not history:
             raise StepFailed(

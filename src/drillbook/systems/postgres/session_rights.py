@@ -13,7 +13,7 @@ from psycopg import sql
 
 from drillbook.errors import NotReady
 from drillbook.sdk.context import Context
-from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.connection import Connection, first_row
 from drillbook.systems.postgres.service import Postgres
 
 _OWN = """
@@ -63,7 +63,7 @@ class Role(NamedTuple):
 
 def own(session: Connection) -> Own:
     """Return the rights of the role of ``session``. Raises psycopg.Error."""
-    return Own(*one(session, _OWN))
+    return Own(*first_row(session, _OWN))
 
 
 def others(session: Connection, database: str, application: str | None, seconds: float | None) -> list[Role]:

@@ -17,7 +17,7 @@ from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres import content, foreign_keys, tables
 from drillbook.systems.postgres.archive import Selection, entries, select
-from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, one
+from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, first_row
 from drillbook.systems.postgres.dump import ARCHIVE, failing
 from drillbook.systems.postgres.manifest import Manifest, Table
 from drillbook.systems.postgres.proof import Proof, must_be_right
@@ -124,9 +124,11 @@ class TableRestore:
         if match is None:
             return None
         with connected(self.ctx, self.service) as session:
-            if match[2].decode() != str(one(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]):
+            if match[2].decode() != str(
+                first_row(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]
+            ):
                 return None
-            while (status := one(session, _STATUS, match[1].decode())[0]) == "in progress":
+            while (status := first_row(session, _STATUS, match[1].decode())[0]) == "in progress":
                 self.ctx.deadline.wait(0.1)
             return match if status == "committed" else None
 
@@ -300,7 +302,7 @@ class TableRestore:
         back, replaced = (None if note is None or note[key] is None else int(note[key]) for key in (3, 4))
         with connected(self.ctx, self.service) as session:
             is_closed = tables.closed(session, self.table)
-            rows = int(one(session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(self.table.sql))[0])
+            rows = int(first_row(session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(self.table.sql))[0])
         counts = [(RESTORED, back), (REPLACED, replaced)]
         return {
             key: value

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from drillbook.sdk.stored_backup import Part
 from drillbook.systems.postgres import materialized
-from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.connection import Connection, first_row
 from drillbook.systems.postgres.content import DIGEST, Relation, Snapshot
 from drillbook.systems.postgres.differences import Difference, Objects
 from drillbook.systems.postgres.materialized import View
@@ -110,16 +110,16 @@ def _rows(session: Connection, query: str) -> dict[str, dict[str, Any]]:
 
 def _large_objects(session: Connection) -> dict[str, dict[str, Any]]:
     query = QUERIES[LARGE_OBJECTS]
-    count = int(one(session, _LARGE_OBJECTS)[0])
+    count = int(first_row(session, _LARGE_OBJECTS)[0])
     if count <= MOST_LARGE_OBJECTS:
         return _rows(session, query)
-    total = one(session, DIGEST.format(table=f"({query})", where="").replace("ONLY ", "").encode())[1]
+    total = first_row(session, DIGEST.format(table=f"({query})", where="").replace("ONLY ", "").encode())[1]
     return {"all together": {"number": count, "owners, grants and comments": format(int(total) % 2**64, "016x")}}
 
 
 def _database(session: Connection, sealing: Sealing) -> Objects:
     """Return the database with its properties and settings, and the settings of roles in this database."""
-    name, oid, limit, properties = one(session, _DATABASE.encode())
+    name, oid, limit, properties = first_row(session, _DATABASE.encode())
     settings: dict[str, list[str]] = dict(session.execute(_SETTINGS.format(database=int(oid)).encode()).fetchall())
     own = settings.pop("", [])
     kept = [setting.partition("=")[2] for setting in own if setting.startswith("drillbook.connection_limit=")]
@@ -139,7 +139,7 @@ def _configuration(session: Connection) -> dict[str, dict[str, Any]]:
     content_by_table: dict[str, dict[str, Any]] = {}
     for table, condition, extension in session.execute(_CONFIGURATION).fetchall():
         where = sql.SQL(condition or "")  # the extension's own script defines this condition, and pg_dump uses it unchanged
-        count, total = one(session, sql.SQL(DIGEST).format(table=sql.SQL(table), where=where))
+        count, total = first_row(session, sql.SQL(DIGEST).format(table=sql.SQL(table), where=where))
         digest = format(int(total) % 2**64, "016x")
         content_by_table[str(table)] = {"extension": extension, "rows": int(count), "digest": digest}
     return content_by_table

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from drillbook.sdk.action import NARROWED
-from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.connection import Connection, first_row
 from drillbook.systems.postgres.manifest import OWN_SCHEMA, Table
 
 TRIGGER = "drillbook_closed"
@@ -97,12 +97,12 @@ def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table],
 
 def exists(session: Connection, name: Name) -> bool:
     """Return True when a relation of that name exists. Raises psycopg.Error."""
-    return bool(one(session, _EXISTS, name.schema, name.table)[0])
+    return bool(first_row(session, _EXISTS, name.schema, name.table)[0])
 
 
 def closed(session: Connection, name: Name) -> bool:
     """Return True while writers of the table are refused. Raises psycopg.Error."""
-    return bool(one(session, _CLOSED, name.schema, name.table, TRIGGER)[0])
+    return bool(first_row(session, _CLOSED, name.schema, name.table, TRIGGER)[0])
 
 
 def closing(names: Sequence[Name]) -> sql.Composable:

@@ -12,7 +12,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Undo, Write
 from drillbook.sdk.free import Free
 from drillbook.sdk.host import printable
-from drillbook.systems.docker.actions.fields import ServiceName, found, running, seen, wait
+from drillbook.systems.docker.actions.fields import ServiceName, examined, running, seen, wait
 from drillbook.systems.docker.endpoint import Endpoint
 from drillbook.systems.docker.engine import container_of, place, status_of
 from drillbook.systems.docker.streams import command
@@ -33,7 +33,7 @@ class _PutToWork(Write):
 
     def ready(self, ctx: Context) -> None:
         """Check that the container exists."""
-        found(ctx, self.service)
+        examined(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing, because the container should stay running."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo
-from drillbook.systems.docker.actions.fields import ServiceName, found, lasting, running, wait
+from drillbook.systems.docker.actions.fields import ServiceName, examined, lasting, running, wait
 from drillbook.systems.docker.endpoint import Endpoint, lost, made_with
 from drillbook.systems.docker.engine import PROJECT, container_of, grace, place, status_of
 from drillbook.systems.docker.undo import put_back
@@ -53,7 +53,7 @@ class _OnContainer(Fault):
 
     def active(self, ctx: Context) -> bool:
         """Return True while the engine reports the container in the state that the fault causes."""
-        return self._shown(found(ctx, self.service)[1])
+        return self._shown(examined(ctx, self.service)[1])
 
 
 class _Down(_OnContainer):
@@ -163,7 +163,7 @@ class Disconnect(_OnContainer):
         A MAC address that a user set can be restored only through the engine's API. In that case the host cannot run
         the undo without the controller.
         """
-        where, container = found(ctx, self.service)
+        where, container = examined(ctx, self.service)
         name = self._name(container)
         endpoint = self._endpoint(ctx, name)
         action = Undo.by_action("docker.connect", service=self.service, network=name, **endpoint.params())
@@ -241,7 +241,7 @@ class LimitMemory(_OnContainer):
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that restores the limits of memory and swap. It also starts the container, if the lower limit
         killed it."""
-        where, container = found(ctx, self.service)
+        where, container = examined(ctx, self.service)
         memory, swap = _limits(container)
         action = Undo.by_action("docker.set_memory", service=self.service, memory=memory, swap=swap)
         return put_back(ctx, where, _MEMORY, (str(memory), str(swap)), action)

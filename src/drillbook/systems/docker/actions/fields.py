@@ -21,7 +21,7 @@ ServiceName = Annotated[
 ]
 
 
-def found(ctx: Context, name: str, network: str = "") -> tuple[Place, Any]:
+def examined(ctx: Context, name: str, network: str = "") -> tuple[Place, Any]:
     """Return the address of a service's container, and the container as an object of the SDK. Raises NotReady when the
     container cannot be examined, or when its engine has no ``network`` of that name.
 
@@ -40,20 +40,20 @@ def found(ctx: Context, name: str, network: str = "") -> tuple[Place, Any]:
 
 
 def seen(ctx: Context, name: str, network: str = "") -> Any | None:
-    """Return the container of a service, if ``found`` can examine it.
+    """Return the container of a service, if ``examined`` can examine it.
 
     Raises NotReady when it cannot. When an earlier step of the drill may create the container, return None instead.
     """
     try:
-        return found(ctx, name, network)[1]
+        return examined(ctx, name, network)[1]
     except NotReady as refusal:
         ctx.lacking(refusal)
     return None
 
 
 def running(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the same as ``found``. Also raises NotReady when the container does not run."""
-    where, container = found(ctx, name)
+    """Return the same as ``examined``. Also raises NotReady when the container does not run."""
+    where, container = examined(ctx, name)
     if (status := status_of(container)) != "running":
         raise NotReady(
             f"{where.container} is {status} before the drill, but it must run",

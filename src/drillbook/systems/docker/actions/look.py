@@ -12,7 +12,7 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
-from drillbook.systems.docker.actions.fields import ServiceName, found, seen
+from drillbook.systems.docker.actions.fields import ServiceName, examined, seen
 from drillbook.systems.docker.engine import container_of, status_of
 from drillbook.systems.docker.project import told
 from drillbook.systems.docker.streams import log
@@ -39,7 +39,7 @@ class Running(Read):
 
     def ready(self, ctx: Context) -> None:
         """Check that the container exists."""
-        found(ctx, self.service)
+        examined(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``, ``restarts``.

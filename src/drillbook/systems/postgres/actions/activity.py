@@ -19,7 +19,7 @@ from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.host import excerpt, printable
 from drillbook.systems.postgres import asked, cluster, session_rights
 from drillbook.systems.postgres.actions.fields import ServiceName, examined
-from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 from drillbook.values import Duration
@@ -142,7 +142,7 @@ class Connections(_OfSessions):
         connections) and ``states`` (number of connections in each state). The action's own connection is not counted.
         """
         with self._session(ctx) as session:
-            most, reserved, limit, own = one(session, _LIMITS)
+            most, reserved, limit, own = first_row(session, _LIMITS)
             rows = session.execute(_CONNECTIONS).fetchall()
         by_state: dict[str, int] = {}
         holders: dict[tuple[str, str, str], dict[str, int]] = {}

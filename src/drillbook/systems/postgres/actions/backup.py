@@ -17,7 +17,7 @@ from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres import access, cluster, identity
 from drillbook.systems.postgres.actions.fields import Location, ServiceName, need_place
-from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.connection import connected, first_row, reason
 from drillbook.systems.postgres.dump import Backup, failing
 from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.proof import Proof
@@ -89,12 +89,12 @@ def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
     """
     try:
         with connected(ctx, service) as session:
-            if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
+            if first_row(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
                 raise NotReady(
                     f"{service.name} is a standby in recovery", hint="set `address` and `port` of the service to the primary"
                 )
-            superuser = one(session, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")[0]
-            size = one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0]
+            superuser = first_row(session, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")[0]
+            size = first_row(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0]
             version = session.info.server_version // 10000
     except (psycopg.Error, HostError) as error:
         raise NotReady(
@@ -264,6 +264,6 @@ def _present(ctx: Context, service: Postgres) -> int:
     """
     try:
         with connected(ctx, service) as session:
-            return int(one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])
+            return int(first_row(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])
     except (psycopg.Error, HostError):
         return 0

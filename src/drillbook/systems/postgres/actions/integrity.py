@@ -12,7 +12,7 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.systems.postgres import amcheck, asked
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.service import Postgres
 
 _SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
@@ -50,7 +50,7 @@ class Intact(Read):
 
         def question(session: Connection) -> None:
             installed = amcheck.need(session, borrow=self.if_known("borrow", True))
-            if installed is None and not one(session, _SUPERUSER)[0]:
+            if installed is None and not first_row(session, _SUPERUSER)[0]:
                 ctx.unsure("that this role, which is no superuser, may create the extension amcheck")
 
         asked.ask(ctx, ctx.service(self.service, Postgres), question)
@@ -67,7 +67,7 @@ class Intact(Read):
         begun = ctx.deadline.remaining()
         try:
             with connected(ctx, service) as session:
-                checksums, failures = one(session, _CHECKSUMS)
+                checksums, failures = first_row(session, _CHECKSUMS)
                 wrong = amcheck.collations(session)
                 with amcheck.opened(session, borrow=self.borrow) as extension:
                     checked = extension.check(heap=self.heap)

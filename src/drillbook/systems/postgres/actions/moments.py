@@ -15,7 +15,7 @@ from drillbook.sdk.action import Context, Facts, Place
 from drillbook.sdk.moments import SAMPLE, MeasuresLoss, Moment, measured, newest
 from drillbook.systems.postgres import asked, explained
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name
@@ -81,7 +81,7 @@ class NewestMoment(MeasuresLoss):
 
     def _readable(self, session: Connection) -> None:
         tables = dict(self.if_known("tables", {}))
-        if one(session, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", CANARY)[0]:
+        if first_row(session, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", CANARY)[0]:
             tables[CANARY] = "at"
         for table, column in tables.items():
             query, _ = self._query(session, Name.parse(table), column)
@@ -105,16 +105,16 @@ class NewestMoment(MeasuresLoss):
         return measured(self.service, moments, self.max_age, hint=_HINT)
 
     def _canary(self, session: Connection) -> Iterator[Moment]:
-        if one(session, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", CANARY)[0]:
+        if first_row(session, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", CANARY)[0]:
             yield from self._newest(session, Name.parse(CANARY), "at", "the newest row of Drillbook's canary")
 
     def _commits(self, session: Connection) -> Iterator[Moment]:
-        if one(session, "SHOW track_commit_timestamp")[0] != "on":
+        if first_row(session, "SHOW track_commit_timestamp")[0] != "on":
             return
-        following = int(one(session, _NEXT)[0])
+        following = int(first_row(session, _NEXT)[0])
         with suppress(psycopg.errors.InvalidParameterValue):
             query = _COMMITS.replace("n - ", f"{following % 2**32} - ")
-            if (at := one(session, query, BACK)[0]) is not None:
+            if (at := first_row(session, query, BACK)[0]) is not None:
                 yield Moment(
                     at, "time of the newest commit before this server's start, recorded by track_commit_timestamp", 0.0
                 )

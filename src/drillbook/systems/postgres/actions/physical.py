@@ -20,7 +20,7 @@ from drillbook.sdk.store import Store
 from drillbook.systems.linux.target import need
 from drillbook.systems.postgres import basebackup, cluster, identity, wal
 from drillbook.systems.postgres.actions.fields import BaseLocation, ServiceName, need_place
-from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.connection import connected, first_row, reason
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.recovering import Recovery
 from drillbook.systems.postgres.service import Postgres
@@ -83,7 +83,7 @@ def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
     try:
         with connected(ctx, service) as session:
             elsewhere = basebackup.other_tablespaces(session)
-            allowed, level, senders, version, size = one(session, _REPLICATION)
+            allowed, level, senders, version, size = first_row(session, _REPLICATION)
     except (psycopg.Error, HostError) as error:
         raise NotReady(
             f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
@@ -275,7 +275,7 @@ class WalReceived(Write):
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:
-                standby = one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]
+                standby = first_row(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]
         except (psycopg.Error, HostError) as error:
             raise NotReady(
                 f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
@@ -294,7 +294,7 @@ class WalReceived(Write):
         service = ctx.service(self.service, Postgres)
         with failing("the position of the WAL receiver could not be read"), connected(ctx, service) as session:
             session.execute("SET synchronous_commit TO local")
-            lsn = one(session, "SELECT pg_catalog.pg_logical_emit_message(true, 'drillbook', 'received')::text")[0]
+            lsn = first_row(session, "SELECT pg_catalog.pg_logical_emit_message(true, 'drillbook', 'received')::text")[0]
             while not (row := session.execute(_RECEIVED, (lsn, name)).fetchone()) or not row[1]:
                 if row is None:
                     raise StepFailed(

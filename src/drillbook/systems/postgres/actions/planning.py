@@ -16,7 +16,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.systems.postgres import asked
 from drillbook.systems.postgres.actions.fields import ServiceName, TableName
-from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.explained import explain, indexes_of, scanned_by
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name
@@ -270,7 +270,7 @@ class Analyze(Write):
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 session.execute(sql.SQL("ANALYZE {}").format(name.sql))
-                rows = one(
+                rows = first_row(
                     session,
                     "SELECT reltuples::bigint FROM pg_catalog.pg_class WHERE oid = %s::pg_catalog.regclass",
                     name.quoted,

@@ -14,7 +14,7 @@ from drillbook.sdk.host import printable
 from drillbook.systems.postgres import asked
 from drillbook.systems.postgres.actions.activity import is_upkeep, said
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.explained import nodes_of, reads_of
 from drillbook.systems.postgres.service import Postgres
 from drillbook.values import Duration
@@ -158,12 +158,12 @@ def _explained(session: Connection, query: str) -> dict[str, Any]:
     """
     session.execute(f"PREPARE drillbook_plan AS {query}".encode(), prepare=True)
     try:
-        count = one(
+        count = first_row(
             session,
             "SELECT cardinality(parameter_types) FROM pg_catalog.pg_prepared_statements WHERE name = 'drillbook_plan'",
         )[0]
         values = sql.SQL("({})").format(sql.SQL(", ").join([sql.NULL] * count)) if count else sql.SQL("")
-        row = one(session, sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE drillbook_plan{}").format(values))
+        row = first_row(session, sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE drillbook_plan{}").format(values))
     finally:
         session.execute("DEALLOCATE drillbook_plan")
     return dict(row[0][0]["Plan"])

@@ -14,7 +14,7 @@ from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.key_ranges import History, Keyed, Rows, Tables, Tolerance, compare, wanted
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import one, reason
+from drillbook.systems.postgres.connection import first_row, reason
 from drillbook.systems.postgres.content import Snapshot
 from drillbook.systems.postgres.manifest import ALGORITHM, OWN_SCHEMA
 from drillbook.systems.postgres.service import Postgres
@@ -108,7 +108,9 @@ class _Reader:
 
     def count(self, table: str) -> int:
         """Return the number of rows of one table. Rows of its partitions are not counted."""
-        return int(one(self.session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(Name.parse(table).sql))[0])
+        return int(
+            first_row(self.session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(Name.parse(table).sql))[0]
+        )
 
     def bounds(self, table: str, keyed: Keyed) -> list[str]:
         """Divide the rows into key ranges of about equal size, and return the largest key of each range in order."""
@@ -132,13 +134,13 @@ class _Reader:
             if bound is not None:
                 where.append(sql.SQL("{} {} {}").format(sql.Identifier(key), sql.SQL(sign), sql.Literal(bound)))
         query = sql.SQL(_DIGEST).format(table=Name.parse(table).sql, where=sql.SQL(" AND ").join(where))
-        number, total = one(self.session, query)
+        number, total = first_row(self.session, query)
         return Rows(int(number), format(int(total) % 2**64, "016x"))
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
         """Return the number of rows whose key is greater than ``high``, and the number of rows whose key is NULL."""
         names = {"table": Name.parse(table).sql, "key": sql.Identifier(key), "high": sql.Literal(high)}
-        above, without = one(self.session, sql.SQL(_OUTSIDE).format(**names))
+        above, without = first_row(self.session, sql.SQL(_OUTSIDE).format(**names))
         return int(above), int(without)
 
 

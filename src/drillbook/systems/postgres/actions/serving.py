@@ -12,7 +12,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Effect, Facts, Place, Read, Undo, Write
 from drillbook.systems.postgres import access, asked, cluster
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.rows import plain
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
@@ -39,7 +39,7 @@ class Healthy(Read):
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:
-                version, recovering, uptime, size, used, most = one(session, _HEALTH)
+                version, recovering, uptime, size, used, most = first_row(session, _HEALTH)
                 cluster.prove_writable(session)
         except (psycopg.Error, HostError) as error:
             raise StepFailed(
@@ -70,7 +70,7 @@ class Healthy(Read):
 
 def _may_write(session: Connection) -> None:
     """Raise NotReady when the role of ``session`` may not call the function by which the action proves that writes work."""
-    if not one(session, _MAY_WRITE)[0]:
+    if not first_row(session, _MAY_WRITE)[0]:
         raise NotReady(
             "this role may not call the function pg_logical_emit_message, which shows that a write reaches the disk",
             hint="log in with another role in the inventory, or grant the right EXECUTE on the function",

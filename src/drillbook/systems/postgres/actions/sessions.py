@@ -13,7 +13,7 @@ from drillbook.sdk.action import Context, Facts, Fault, Undo
 from drillbook.systems.linux.helper import LONGEST, Helper
 from drillbook.systems.linux.target import need
 from drillbook.systems.postgres.actions.fields import ServiceName, TableName
-from drillbook.systems.postgres.connection import connected, conninfo, one, reason
+from drillbook.systems.postgres.connection import connected, conninfo, first_row, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name, exists
 from drillbook.systems.postgres.tools import Tools, passfile
@@ -164,7 +164,7 @@ class _Held(Fault):
 
     def _count(self, ctx: Context, state: str = "") -> int:
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
-            return int(one(session, _HELD, self._application(ctx), state, state)[0])
+            return int(first_row(session, _HELD, self._application(ctx), state, state)[0])
 
     def _checked(self, ctx: Context) -> None:
         """Raise NotReady unless the host has every program that the fault needs."""
@@ -222,7 +222,7 @@ class HoldConnections(_Held):
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:
-                major, most, used, exempt = one(session, _ROOM, service.user)
+                major, most, used, exempt = first_row(session, _ROOM, service.user)
         except (psycopg.Error, HostError) as error:
             raise NotReady(f"{self.service} cannot be queried: {reason(error)}", hint=_ACCOUNT) from error
         return major, most, used, exempt
@@ -316,4 +316,4 @@ class IdleInTransaction(_Held):
         """Return True when the fault's session is idle in its transaction and holds the lock on the table."""
         mode = f"{self.mode.title().replace(' ', '')}Lock"
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
-            return bool(one(session, _LOCKS, self._application(ctx), Name.parse(self.table).quoted, mode)[0])
+            return bool(first_row(session, _LOCKS, self._application(ctx), Name.parse(self.table).quoted, mode)[0])

@@ -12,7 +12,7 @@ from drillbook.sdk.action import REMOVED, Context, Facts, Fault, Place, Undo
 from drillbook.sdk.identity import Identity
 from drillbook.systems.postgres import identity, tables
 from drillbook.systems.postgres.actions.fields import Condition, ServiceName, TableName
-from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, one, reason
+from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, first_row, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name
 
@@ -50,8 +50,8 @@ class DropTable(Fault):
             session.add_notice_handler(lambda notice: cascaded.extend(_dropped(notice)))
             session.execute(_begin().encode())
             session.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name.sql))
-            rows = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
-            size = one(session, "SELECT pg_catalog.pg_total_relation_size(%s::pg_catalog.regclass)", name.quoted)[0]
+            rows = first_row(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
+            size = first_row(session, "SELECT pg_catalog.pg_total_relation_size(%s::pg_catalog.regclass)", name.quoted)[0]
             session.execute(sql.SQL("DROP TABLE {} CASCADE").format(name.sql))
             _note(ctx, session, _DROPPED, rows)
             session.execute("COMMIT")
@@ -89,7 +89,7 @@ _DROPPED, _DELETED = "dropped.json", "deleted.json"
 
 
 def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
-    number = one(session, "SELECT pg_catalog.txid_current()")[0]
+    number = first_row(session, "SELECT pg_catalog.txid_current()")[0]
     ctx.evidence(name, json.dumps({"rows": rows, "transaction": number}), sync=True)
 
 
@@ -106,7 +106,9 @@ def _aborted(session: Connection, notes: list[Facts]) -> bool:
 
     Source: the function txid_status in section 9.27 of PostgreSQL's manual.
     """
-    return all(one(session, "SELECT pg_catalog.txid_status(%s)", note["transaction"])[0] == "aborted" for note in notes)
+    return all(
+        first_row(session, "SELECT pg_catalog.txid_status(%s)", note["transaction"])[0] == "aborted" for note in notes
+    )
 
 
 def _begin() -> str:
@@ -166,7 +168,7 @@ class DeleteRows(Fault):
             rows = session.execute(self._statement("DELETE FROM {table} WHERE ({where}\n)"), prepare=True).rowcount
             if not rows:
                 raise StepFailed(f"{self.service}: no row of {name} matches the condition; nothing was deleted")
-            left = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
+            left = first_row(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
             _note(ctx, session, _DELETED, rows)
             session.execute("COMMIT")
         return tables.counted(REMOVED, self.service, name, rows, self.where) | {"rows": rows, "left": left}
