@@ -36,7 +36,9 @@ def test_a_journal_that_is_gone_or_empty_is_told_with_what_lies_beside_it(folder
     assert "the journal contains no line, and the folder has no other files" in damaged.lost(folder)
     for name in ("a.json", "b.json", "c.json", "d.json"):
         (folder / name).touch()
-    assert damaged.lost(folder).endswith("other files show that the run had begun: a.json, b.json, c.json and 1 more")
+    assert damaged.lost(folder).endswith("other files show that the run had begun: a.json, b.json, c.json, d.json")
+    (folder / "e.json").touch()
+    assert damaged.lost(folder).endswith("other files show that the run had begun: a.json, b.json, c.json and 2 more")
 
 
 def test_what_was_signed_comes_before_what_lies_there(folder):

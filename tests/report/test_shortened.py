@@ -4,7 +4,7 @@ import pytest
 
 from drillbook.findings import Finding
 from drillbook.report import open_findings
-from drillbook.report.shortened import leading, shortened
+from drillbook.report.shortened import shortened
 
 URL = "http://127.0.0.1:8000/api/v1/documents"
 
@@ -43,13 +43,6 @@ URL = "http://127.0.0.1:8000/api/v1/documents"
 def test_the_address_is_cut_and_not_the_reason(text, most, told):
     assert shortened(text, most) == told
     assert len(told) <= most
-
-
-@pytest.mark.parametrize(("number", "shown", "others"), [(0, 0, 0), (4, 4, 0), (5, 5, 0), (6, 4, 2), (9, 4, 5)])
-def test_a_single_other_item_is_not_left_out(number, shown, others):
-    items = [f"s{number}" for number in range(number)]
-    assert leading(items, 4) == (items[:shown], others)
-    assert "and 1 more" not in open_findings.named(items or ["x"])
 
 
 def test_a_single_other_finding_is_named():

@@ -27,6 +27,7 @@ from drillbook.attestation.vouching import State
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.lines import Walk, walk
 from drillbook.journal.run_files import RESULT
+from drillbook.language import lists
 from drillbook.report.figures import count
 
 MOST_NAMES = 3
@@ -96,8 +97,7 @@ def of_suite(folder: Path, root: Path) -> Standing:
 
 def names(listed: Sequence[str]) -> str:
     """Return a text with the first names in ``listed``, and the number of the other names."""
-    more = f" and {len(listed) - MOST_NAMES} more" if len(listed) > MOST_NAMES else ""
-    return ", ".join(listed[:MOST_NAMES]) + more
+    return lists.listed(listed, MOST_NAMES)
 
 
 def members(sealed: Statement) -> list[dict[str, Any]]:

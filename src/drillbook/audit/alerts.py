@@ -18,11 +18,11 @@ from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.result import Verdict
+from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import next_steps, open_findings, remarks
 from drillbook.report.figures import count, kinds_of
 from drillbook.report.open_findings import GRAVE
-from drillbook.report.shortened import leading
 from drillbook.report.wording import SHORT, badness
 
 MOST_GAPS, MOST_TITLES, MOST_PROOFS = 3, 2, 3

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from drillbook.audit import services
 from drillbook.audit.coverage import CoverageRow
-from drillbook.report.shortened import leading, shortened
+from drillbook.language.lists import leading
+from drillbook.report.shortened import shortened
 
 MOST, MOST_LETTERS = 4, 75
 """Limits of the list. ``MOST``: largest number of reasons that it shows. ``MOST_LETTERS``: largest length of each reason, and

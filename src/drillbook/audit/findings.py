@@ -14,11 +14,11 @@ from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
 from drillbook.judge.result import Verdict
+from drillbook.language.lists import listed
 from drillbook.report import remedies
 from drillbook.report.figures import count
 from drillbook.report.open_findings import WITHIN, recovered_later
 from drillbook.report.rows import each_finding, findings_of
-from drillbook.report.shortened import leading
 from drillbook.report.wording import SHORT
 
 SEVERITIES = tuple(map(str, Severity))
@@ -85,8 +85,7 @@ class FindingRow:
     @property
     def told(self) -> str:
         """First texts of ``texts``, and the number of the others."""
-        shown, more = leading(self.own_texts or self.texts, MOST_TEXTS)
-        return "; ".join(shown) + (f"; and {more} more" if more else "") or self.detail
+        return listed(self.own_texts or self.texts, MOST_TEXTS, "; ") or self.detail
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:

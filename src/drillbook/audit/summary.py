@@ -34,9 +34,10 @@ from drillbook.audit.summary_layout import (
     row_size,
 )
 from drillbook.judge.result import Verdict
+from drillbook.language.lists import leading
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line, took
-from drillbook.report.shortened import leading, shortened
+from drillbook.report.shortened import shortened
 from drillbook.report.wording import CLOCKS, OBJECTIVES, badness
 
 FILE = "summary.html"

@@ -12,10 +12,10 @@ from drillbook.audit.proven import NOT_PROVEN, ProvenRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.proofs import RULE
 from drillbook.judge.result import Verdict
+from drillbook.language.lists import leading, listed
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, remarks
 from drillbook.report.figures import count, kinds_of, runs_of, utc
-from drillbook.report.shortened import leading
 from drillbook.report.wording import MET, MISSED, PROBE_DETECTION
 
 SECTIONS = (
@@ -284,8 +284,7 @@ def _names(names: Sequence[str], suites: Container[str], most: int | None) -> st
         return names[0]
     of_suites = sum(name in suites for name in names)
     runs = runs_of(len(names) - of_suites, of_suites) if of_suites else count(len(names), "run")
-    shown, others = leading(names, len(names) if most is None else most)
-    return f"{runs} ({', '.join(shown)}{f' and {others} more' if others else ''})"
+    return f"{runs} ({listed(names, len(names) if most is None else most)})"
 
 
 def ended(row: MissedRow) -> str:

@@ -28,11 +28,11 @@ from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import as_called
 from drillbook.judge.result import Verdict
+from drillbook.language.lists import leading
 from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
-from drillbook.report.shortened import leading
 from drillbook.report.terminal.prose import Cell, Prose
 from drillbook.report.terminal.summary import COLOURS
 from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, PROBE_DETECTION, SHORT, STATES

@@ -19,13 +19,13 @@ from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Verdict
+from drillbook.language.lists import listed
 from drillbook.plan.schedule import State
 from drillbook.project import due, estate, schedule_record
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 from drillbook.report.next_steps import run_again
-from drillbook.report.shortened import leading
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import badness
@@ -85,9 +85,8 @@ def _print(found: Due, out: Console, project: Project | None = None, *, everythi
     if found.torn:
         out.print(Prose(Text(f"! {one_line(found.torn)}", style="yellow"), 2))
     if found.unscheduled:
-        names, others = leading(found.unscheduled, len(found.unscheduled) if everything else MOST_UNSCHEDULED)
-        more = f" and {others} more" if others else ""
-        out.print(Prose(Text(f"without a schedule (`every`): {', '.join(names)}{more}", style="dim")))
+        names = listed(found.unscheduled, len(found.unscheduled) if everything else MOST_UNSCHEDULED)
+        out.print(Prose(Text(f"without a schedule (`every`): {names}", style="dim")))
     if project is not None and (steps := [*_next(found.rows, project), *_gone(found.rows, project)]):
         out.print(shown_steps(steps))
         out.print()

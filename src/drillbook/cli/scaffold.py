@@ -18,6 +18,7 @@ from drillbook.cli.looked_project import Looked
 from drillbook.cli.rehearsal_project import Answers, blanks
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import as_called, program
+from drillbook.language.lists import listed
 from drillbook.plan import schema
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
@@ -122,9 +123,8 @@ def free(
         content = {**_made(answers, looked, source), **content}
     taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
     if taken:
-        more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
         raise UsageError(
-            f"{folder.resolve()} already contains {', '.join(taken[:3])}{more}; nothing was written",
+            f"{folder.resolve()} already contains {listed(taken, 3)}; nothing was written",
             hint="name a new folder: invoke init FOLDER" + f", or rename {look.NAME}" * (taken == [look.NAME]),
         )
     return content

@@ -19,6 +19,7 @@ from drillbook.cli.run_identity import operator
 from drillbook.cli.site_plans import SitePlan
 from drillbook.errors import NotReady, UsageError
 from drillbook.findings import Finding
+from drillbook.language.lists import listed
 from drillbook.plan import approval, campaign_approval, guard
 from drillbook.plan.campaign_approval import SiteLine
 from drillbook.plan.plan import Plan
@@ -100,8 +101,8 @@ def _lapsed(
 
 
 def _refusal(state: CampaignState, lapsed: Mapping[str, Finding], again: str) -> NotReady:
-    why, more = next(iter(lapsed.values())), len(lapsed) - NAMED
-    named = ", ".join(list(lapsed)[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    why = next(iter(lapsed.values()))
+    named = listed(list(lapsed), NAMED)
     return NotReady(
         f"{why.title}: {why.measured}; {count(len(lapsed), 'remaining site')} of the campaign need another approval: {named}",
         hint=f"have the rest approved: invoke campaign.approve {state.start.drill} --sites FILE; then: {again}",

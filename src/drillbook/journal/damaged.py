@@ -9,6 +9,7 @@ from typing import Any
 from drillbook.journal.journal import FILE
 from drillbook.journal.json_values import json_object
 from drillbook.journal.run_files import ATTESTATION, RESULT
+from drillbook.language.lists import listed
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+)-[0-9a-f]{4}")
 """Pattern of a run's name: time of the start, name of the drill or suite, and four random hexadecimal digits."""
@@ -31,8 +32,7 @@ def lost(folder: Path) -> str:
     beside = _beside(folder)
     if not beside:
         return f"the journal {state}, and the folder has no other files, so the actions of the run are unknown"
-    more = f" and {len(beside) - MOST_NAMES} more" if len(beside) > MOST_NAMES else ""
-    return f"the journal {state}, but other files show that the run had begun: {', '.join(beside[:MOST_NAMES])}{more}"
+    return f"the journal {state}, but other files show that the run had begun: {listed(beside, MOST_NAMES)}"
 
 
 def signed_events(folder: Path) -> int:

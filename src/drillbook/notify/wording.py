@@ -11,6 +11,7 @@ from typing import Any
 from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Objective, Result, Settled
+from drillbook.language.lists import leading
 from drillbook.plan.planner import Plan
 from drillbook.report import remarks
 from drillbook.report.figures import seconds
@@ -75,12 +76,13 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
     """Return the message about changes that were not undone. It lists the host, the change and the reason, and the
     commands that undo the change by hand.
     """
+    shown, others = leading(left, MOST)
     lines = [
         line
-        for change in left[:MOST]
+        for change in shown
         for line in (f"- {change['host']}: {change['what']}: {change['why']}", f"  by hand: {as_called(change['by_hand'])}")
     ]
-    more = [f"and {len(left) - MOST} more: see the report"] if len(left) > MOST else []
+    more = [f"and {others} more: see the report"] if others else []
     return _message(
         plan,
         f"changes that could not be undone: {len(left)}",
@@ -161,4 +163,5 @@ def objective(key: str, goal: Objective, told: Remark | None = None) -> str:
 
 
 def _few(lines: Sequence[str]) -> list[str]:
-    return [*lines[:MOST], *([f"- and {len(lines) - MOST} more"] if len(lines) > MOST else [])]
+    shown, others = leading(lines, MOST)
+    return [*shown, *([f"- and {others} more"] if others else [])]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange, TargetChange
 from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_change
 from drillbook.judge.result import RunView, Verdict
+from drillbook.language.lists import leading
 from drillbook.report import open_findings, remarks, rows
 from drillbook.report.figures import bounded, count, figure, one_line, printed, rounded, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
 from drillbook.report.objective_figures import ends_with_sample
-from drillbook.report.shortened import leading
 from drillbook.report.wording import PROBE_DETECTION, SHORT, ended
 
 FIRST = "This is the first run of this drill in this environment that can be compared."

@@ -8,6 +8,7 @@ from typing import Any
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Result, RunView, SuiteResult
+from drillbook.language.lists import leading
 from drillbook.report import (
     changes,
     diagnosis,
@@ -35,7 +36,6 @@ from drillbook.report.moments import clock_note, course
 from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.phases import PhaseRow, phase_rows
 from drillbook.report.rows import ObjectiveRow
-from drillbook.report.shortened import leading
 
 BAR = 260.0
 MOST_FINDINGS = 7

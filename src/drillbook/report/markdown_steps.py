@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drillbook.judge.result import CommandView, RunView, StepView
+from drillbook.language.lists import leading
 from drillbook.report import end_state, record, step_texts, wording
 from drillbook.report.figures import one_line, size, took
 from drillbook.report.markdown_syntax import block, code, escape, table
@@ -66,7 +67,8 @@ def _short(step: StepView) -> str:
         for name, value in sorted(step.result.facts.items())
         if isinstance(value, str | int | float | bool) and value != ""
     ]
-    parts = short[:MOST_FACTS] + ([f"and {len(short) - MOST_FACTS} more"] if len(short) > MOST_FACTS else [])
+    shown, others = leading(short, MOST_FACTS)
+    parts = [*shown, *([f"and {others} more"] if others else [])]
     parts += [escape(_cut(end_state.of_step(step)))] if step.undone else []
     return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
 

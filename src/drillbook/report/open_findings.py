@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeVar
 from drillbook.findings import Finding, Severity
 from drillbook.judge.mended import RECOVERED
 from drillbook.judge.result import Objective, Verdict
+from drillbook.language.lists import leading
 from drillbook.report import consequences
 from drillbook.report.figures import one_line
-from drillbook.report.shortened import leading
 
 GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""

@@ -1,12 +1,10 @@
-"""Shortens lists, and sentences about failures. The reason and the advice are often at the end of a sentence, so other parts are
+"""Shortens sentences about failures. The reason and the advice are often at the end of a sentence, so other parts are
 shortened first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TypeVar
 
 from drillbook.report.figures import one_line
 
@@ -15,16 +13,6 @@ MOST_COMMAND = 32
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s/'\"`<>]+)([^\s'\"`<>]*?)(?=[.,;:)]*(?:[\s'\"`<>]|$))")
 _LAST_CLAUSE = re.compile(r" \([^()]+\)$|[:;] [^:;]+$")
 _COMMAND = re.compile(rf"`([^`\n]{{{MOST_COMMAND}}})[^`\n]+`")
-
-
-Item = TypeVar("Item")
-
-
-def leading(items: Sequence[Item], most: int) -> tuple[Sequence[Item], int]:
-    """Return the first ``most`` of ``items``, and the number of the others. If there is only one other item, return all
-    items, because words such as "and 1 more" take as much space."""
-    shown = items if len(items) <= most + 1 else items[:most]
-    return shown, len(items) - len(shown)
 
 
 def shortened(text: str, most: int) -> str:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
+from drillbook.language.lists import listed
 from drillbook.sdk import encryption, host_encryption
 from drillbook.sdk.action import Context
 from drillbook.sdk.encryption import SUFFIX, Encryption
@@ -310,9 +311,7 @@ def _must_have_arrived(ctx: Context, origin: Reference, problems: Sequence[Probl
 
 def summary(findings: Sequence[Finding]) -> str:
     """Summarize several findings in one line."""
-    return "; ".join(problem.title for problem in findings[:3]) + (
-        f" and {len(findings) - 3} more" if len(findings) > 3 else ""
-    )
+    return listed([problem.title for problem in findings], 3, "; ")
 
 
 def utc(moment: datetime) -> str:

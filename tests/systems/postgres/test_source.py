@@ -312,7 +312,7 @@ def test_a_check_before_a_drill_names_the_file_of_roles_that_it_leaves_out(shelf
         os.utime(tmp_path / f"globals-{number}.sql", (time.time() - 60 + number,) * 2)
     assert remarks(shelf, tmp_path) == [
         (
-            "nightly leaves out globals-2.sql and 1 more: roles of pg_dumpall --globals-only, not a dump; set "
+            "nightly leaves out globals-2.sql, globals-1.sql: roles of pg_dumpall --globals-only, not a dump; set "
             "`backups.nightly.globals` to restore them, too"
         )
     ]

@@ -19,6 +19,7 @@ from rich.text import Text
 from drillbook.events.event import Event
 from drillbook.events.runs import RunEndedEarly
 from drillbook.events.steps import Done, Failed, StepStarted
+from drillbook.language.lists import leading
 from drillbook.report.figures import count, one_line, seconds, size, took
 from drillbook.report.terminal.board import Board, OnHost, RunningStep
 from drillbook.report.terminal.drawing import Drawing, elapsed, two_ends
@@ -115,12 +116,13 @@ def render(board: Board, width: int) -> RenderableType:
         phase = f"  {board.phase} {took(max(0.0, now - board.phase_started))}{about}"
         lines.append(two_ends(phase, f"{board.drill}  {elapsed(now)}", width, "bold cyan"))
     steps = [step for step in board.steps.values() if not step.over()]
-    for step in steps[:MOST_STEPS]:
+    shown, others = leading(steps, MOST_STEPS)
+    for step in shown:
         lines += _step(step, now, width)
     if not steps and board.waits_for:
         lines.append(Text.assemble(("    " + _spin(), "cyan"), f" {board.waits_for}"))
-    if len(steps) > MOST_STEPS:
-        lines.append(Text(f"    and {len(steps) - MOST_STEPS} more steps", style="dim"))
+    if others:
+        lines.append(Text(f"    and {others} more steps", style="dim"))
     lines += [*_probes(board, width), *_outage(board)]
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"

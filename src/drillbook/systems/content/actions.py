@@ -113,7 +113,7 @@ class Matches(Read):
         for name, (reading, before) in self._recorded(ctx).items():
             after = reading.read(ctx)
             wrong = compare.differences(before, after, ordered=reading.ordered, tolerance=reading.tolerance)
-            first = [_shown(ctx, line) for line in islice(wrong, MOST_SHOWN)]
+            first = [_shown(ctx, line) for line in islice(wrong, MOST_SHOWN + 1)]
             count = len(first) + sum(1 for _ in wrong)
             facts["readings"][name], facts["differences"][name] = _size(after), count
             if count:
@@ -163,10 +163,11 @@ def _shown(ctx: Context, line: str) -> str:
 
 
 def _finding(name: str, reading: Reading, first: list[str], count: int) -> Finding:
-    more = f"; and {count - len(first)} more" if count > len(first) else ""
+    shown = first if count == len(first) else first[:MOST_SHOWN]
+    more = f"; and {count - len(shown)} more" if count > len(shown) else ""
     return finding(
         "content-differs",
         title=f"{name} ({reading.called})",
         wanted="the recorded content",
-        measured=f"{count} difference{'s' * (count != 1)}: {'; '.join(first)}{more}",
+        measured=f"{count} difference{'s' * (count != 1)}: {'; '.join(shown)}{more}",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from drillbook.findings import Finding, finding
+from drillbook.language.lists import leading
 from drillbook.systems.mariadb.copied_files import CopiedFiles
 
 NOT_COVERED = (
@@ -152,13 +153,14 @@ def damage(text: str, files: CopiedFiles, name: str, host: str) -> list[Finding]
         wrong += [f"{file}: the first page of the file is empty, although the backup is prepared" for file in empty]
     if not wrong:
         return []
-    more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    shown, others = leading(wrong, 3)
+    more = f"; and {others} more" if others else ""
     return [
         finding(
             "backup-damaged",
             title=name,
             wanted="correct checksums of all pages",
-            measured="; ".join(wrong[:3])[:600] + more,
+            measured="; ".join(shown)[:600] + more,
             host=host,
         )
     ]

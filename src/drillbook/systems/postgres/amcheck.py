@@ -16,6 +16,7 @@ from psycopg import sql
 
 from drillbook.errors import CouldNotVerify
 from drillbook.findings import Finding, finding
+from drillbook.language.lists import listed
 from drillbook.systems.postgres.connection import Connection, first_row, reason
 
 MOST_MESSAGES = 3
@@ -116,8 +117,7 @@ class Amcheck:
         if said is not None:
             result.tables += 1
         if said:
-            more = len(said) - MOST_MESSAGES
-            measured = "; ".join(said[:MOST_MESSAGES]) + (f" and {more} more" if more > 0 else "")
+            measured = listed(said, MOST_MESSAGES, "; ")
             result.findings.append(finding("heap-corrupt", title=name, wanted="a table without damage", measured=measured))
 
     def _said(self, result: Checked, oid: int, call: str) -> list[str] | None:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from drillbook.findings import Finding, finding
+from drillbook.language.lists import leading
 from drillbook.sdk import masked_text
 from drillbook.systems.postgres.sealed import is_sealed
 
@@ -94,10 +95,11 @@ def findings(
     At most ``MOST`` such findings are returned. If there are more differences, an additional finding states the number of
     the other differences. The files in ``evidence`` list all differences.
     """
-    made = [_finding(difference, code(difference), evidence) for difference in all_of_them[:MOST]]
-    if len(all_of_them) > MOST:
+    shown, others = leading(all_of_them, MOST)
+    made = [_finding(difference, code(difference), evidence) for difference in shown]
+    if others:
         last = all_of_them[MOST]
-        title = f"{len(all_of_them) - MOST} more differences, the first of them: {last.label}"
+        title = f"{others} more differences, the first of them: {last.label}"
         made.append(finding(code(last), title=title, wanted="no difference", evidence=evidence))
     return made
 

@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from drillbook.errors import NotReady
+from drillbook.language.lists import listed
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups, moment_in
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
@@ -108,9 +109,9 @@ class PgDumpSource(FileBackups):
 
     def _left_out(self, names: Sequence[str]) -> str:
         """Return a remark about the files of roles ``names``, which match the pattern but are no dumps."""
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        named = listed([printable(name, limit=200) for name in names], 1)
         return (
-            f"{self.name} leaves out {printable(names[0], limit=200)}{more}: roles of pg_dumpall --globals-only, not a dump; set "
+            f"{self.name} leaves out {named}: roles of pg_dumpall --globals-only, not a dump; set "
             f"{self.setting('globals')} to restore them, too"
         )
 

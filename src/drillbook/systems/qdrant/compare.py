@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from drillbook.findings import Finding, finding
+from drillbook.language.lists import leading
 from drillbook.sdk.host import excerpt
 from drillbook.systems.qdrant.points import Id, ordered
 
@@ -37,13 +38,10 @@ def sets(missing: Iterable[Id], strays: Iterable[Id], place: str) -> list[Findin
 
 def _each(code: str, ids: Iterable[Id], place: str, wanted: str, measured: str) -> list[Finding]:
     all_ids = ordered(set(ids))
-    shown = [
-        finding(code, title=f"{place}, point {point_id}", wanted=wanted, measured=measured) for point_id in all_ids[:SHOWN]
-    ]
-    if len(all_ids) > SHOWN:
-        shown.append(
-            finding(code, title=f"{place}, {len(all_ids) - SHOWN} more points", measured=f"{len(all_ids)} points in all")
-        )
+    first, others = leading(all_ids, SHOWN)
+    shown = [finding(code, title=f"{place}, point {point_id}", wanted=wanted, measured=measured) for point_id in first]
+    if others:
+        shown.append(finding(code, title=f"{place}, {others} more points", measured=f"{len(all_ids)} points in all"))
     return shown
 
 

@@ -1,0 +1,22 @@
+"""Lists in sentences: the first entries, and the number of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def leading(items: Sequence[Item], most: int) -> tuple[Sequence[Item], int]:
+    """Return the first ``most`` of ``items``, and the number of the others. If there is only one other item, return all
+    items, because words such as "and 1 more" take as much space."""
+    shown = items if len(items) <= most + 1 else items[:most]
+    return shown, len(items) - len(shown)
+
+
+def listed(texts: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Join the first of ``texts``, and count the others, as in ``a, b and 3 more``. See ``leading``."""
+    shown, others = leading(texts, most)
+    more = f"{separator.strip()} and" if separator != ", " else " and"
+    return separator.join(shown) + (f"{more} {others} more" if others else "")
