@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from drillbook.report import html, index, markdown, tolerated
 from drillbook.report.terminal import summary
+from tests.program import Folder
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
@@ -39,6 +40,22 @@ def test_the_index_and_the_report_of_a_suite_show_them_beside_the_verdict() -> N
 def test_a_pass_with_an_allowed_failure_does_not_claim_that_every_step_succeeded() -> None:
     assert "Every step succeeded or was allowed to fail, every objective" in html.render(samples.repeated())
     assert "Every step succeeded, every objective" in html.render(samples.passed())
+
+
+def test_a_retry_of_a_real_run_stands_beside_its_verdict(tmp_path) -> None:
+    """The step fails at the first attempt, and its second attempt succeeds."""
+    folder = Folder(tmp_path)
+    once = "test -e DIR/tried || { touch DIR/tried; exit 1; }"
+    folder.write(
+        f"ready:\n  - command.run: {{argv: [sh, -c, '{once}'], effect: write, undo: ['true']}}\n"
+        "    hosts: controller\n    retries: 3\n    every: 10ms\n    timeout: 20s\n"
+    )
+    done = folder.run("drill", "sample")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 step was retried" in plain(done.stdout)
+    (run,) = (path for path in folder.root.glob("reports/*-sample-*") if path.is_dir())
+    for name in ("report.html", "report.md"):
+        assert "ready.1 on controller took 2 attempts and ended as done" in plain((run / name).read_text())
 
 
 def test_waiting_for_a_condition_is_no_retry() -> None:

@@ -89,7 +89,7 @@ def _view(
         undone=faultstate.ending(intent, settled),
         commands=tuple(map(_command, commands)),
         attempts=max(1, outcome.attempts) if outcome else 1,
-        every_s=step.every_s,
+        every_s=None if step.retries else step.every_s,
         allowed=(outcome.allowed or "") if isinstance(outcome, Failed) else "",
     )
 
