@@ -66,13 +66,13 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
     due_rows = {row.drill: row for row in reversed(rows)}
     unsettled = open_runs.unsettled(_with_lost(runs, project))
     if as_json:
-        listed = [_drill(one, newest.get(one.name), due_rows.get(one.name)) for one in wanted]
-        print_json({"drills": listed, "open": [asdict(one) for one in unsettled]})
+        listed = [_drill(schedule, newest.get(schedule.name), due_rows.get(schedule.name)) for schedule in wanted]
+        print_json({"drills": listed, "open": [asdict(run) for run in unsettled]})
         return 0
     if wanted:
-        grouped = sorted(wanted, key=lambda one: (not one.suite, one.services))
-        every = [_listed(one, newest.get(one.name), due_rows.get(one.name)) for one in grouped]
-        shown, rest = short_list.short(every, [one.entry for one in every], everything=everything)
+        grouped = sorted(wanted, key=lambda schedule: (not schedule.suite, schedule.services))
+        every = [_listed(schedule, newest.get(schedule.name), due_rows.get(schedule.name)) for schedule in grouped]
+        shown, rest = short_list.short(every, [line.entry for line in every], everything=everything)
         if shown:
             _print_drills(shown, out)
         short_list.print_rest(rest, "drill.list", out)
@@ -85,11 +85,11 @@ def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_ro
     """Return a line that tells how many drills and suites passed in their newest run, how many are due now, and how many
     have no schedule.
     """
-    passed = sum(one.name in newest and newest[one.name].last.verdict == "passed" for one in wanted)
-    now = sum(one.name in due_rows and due_rows[one.name].is_due for one in wanted)
-    bare = sum(one.every is None and not one.broken for one in wanted)
+    passed = sum(schedule.name in newest and newest[schedule.name].last.verdict == "passed" for schedule in wanted)
+    now = sum(schedule.name in due_rows and due_rows[schedule.name].is_due for schedule in wanted)
+    bare = sum(schedule.every is None and not schedule.broken for schedule in wanted)
     parts = [f"last run passed: {passed} of {count(len(wanted), 'drill or suite', 'drills and suites')}"]
-    unread = sum(bool(one.broken or one.mistake) for one in wanted)
+    unread = sum(bool(schedule.broken or schedule.mistake) for schedule in wanted)
     parts += [f"{unread} cannot be read"] if unread else []
     parts += [f"{now} due now: {program()} drill.due"] if now else []
     parts += [f"{bare} without a schedule (-)"] if bare else []
@@ -188,14 +188,14 @@ def _print_drills(listed: Sequence[Listed], out: Console) -> None:
     """Print one line for each drill. Titles are cut to the space that the other columns leave. On a terminal that leaves
     less than ``LEAST_TITLE``, no titles are shown, and a line tells where to read them.
     """
-    least = min(LEAST_TITLE, max(Text(one.title).cell_len for one in listed))
+    least = min(LEAST_TITLE, max(Text(line.title).cell_len for line in listed))
     columns = _drill_columns(listed, out.width - least - GAP)
     room = out.width - width(columns) - GAP
     if room < least:
         columns = _drill_columns(listed, out.width, minutes=False)
     else:
-        columns.insert(1, Column("title", 0, [Text(cut(one.title, room), style="dim") for one in listed]))
-    print_lines(columns, out, [one.more for one in listed])
+        columns.insert(1, Column("title", 0, [Text(cut(line.title, room), style="dim") for line in listed]))
+    print_lines(columns, out, [line.more for line in listed])
     if room < least:
         out.print(Text(f"titles need a wider terminal; {program()} drill.plan NAME shows one", style="dim"))
 
@@ -204,13 +204,13 @@ def _drill_columns(listed: Sequence[Listed], room: int, *, minutes: bool = True)
     """Return the columns of the list of drills that fit into ``room``. When ``minutes`` is False, the time of the last run is
     shown as a date, if its minutes do not fit.
     """
-    last = [one.last for one in listed]
+    last = [line.last for line in listed]
     columns = [
-        Column("drill", 0, [Text(one.name) for one in listed]),
-        Column("service", 2, [Text(one.service) for one in listed]),
+        Column("drill", 0, [Text(line.name) for line in listed]),
+        Column("service", 2, [Text(line.service) for line in listed]),
         Column("last run (UTC)", 0 if minutes else 1, last),
-        Column("verdict", 0, [one.verdict for one in listed]),
-        Column("due", 0, [one.due for one in listed]),
+        Column("verdict", 0, [line.verdict for line in listed]),
+        Column("due", 0, [line.due for line in listed]),
     ]
     if not minutes and width(columns) > room:
         columns[2] = Column("last run", 1, [Text(text.plain[:10]) for text in last])
@@ -259,17 +259,19 @@ def runs(project: Project, *, everything: bool = False, as_json: bool = False) -
     ``index.html``, this page is written again."""
     out = console()
     run_index.refresh(project)
-    found = _with_lost(list(project.runs()), project)
-    tops = {folder if folder.parent == project.reports else folder.parent for folder in found}
+    run_folders = _with_lost(list(project.runs()), project)
+    tops = {folder if folder.parent == project.reports else folder.parent for folder in run_folders}
     listed = sorted(tops, key=lambda folder: folder.name, reverse=True)
     shown = listed if everything else listed[:MOST_RUNS]
     if as_json:
-        print_json([_run(folder) for top in shown for folder in (top, *(path for path in found if path.parent == top))])
+        print_json(
+            [_run(folder) for top in shown for folder in (top, *(path for path in run_folders if path.parent == top))]
+        )
         return 0
     if not listed:
         out.print(f"no drill has run yet; to see the drills: {program()} drill.list")
         return 0
-    inner = {top: [folder for folder in found if folder.parent == top] for top in shown}
+    inner = {top: [folder for folder in run_folders if folder.parent == top] for top in shown}
     _print_runs([(folder, folder is not top) for top in shown for folder in (top, *inner[top])], out)
     if len(listed) > len(shown):
         out.print(f"\n{count(len(listed) - len(shown), 'older run')}: {program()} report.list --all")

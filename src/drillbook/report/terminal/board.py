@@ -200,7 +200,7 @@ class Board:
         self.drill, self.run, self.targets = plan["drill"], what.run, dict(plan["objectives"])
         self._planned = {step["id"]: step for step in plan["steps"]}
         services = plan["inventory"].get("services") or {}
-        self._sandboxes = frozenset(name for name, one in services.items() if one.get("sandbox"))
+        self._sandboxes = frozenset(name for name, service in services.items() if service.get("sandbox"))
         self.phase, self.disruption, self._between = "", None, False
         self._undoes, self.about_s = False, None
         self.waits_for = "waiting for hosts, locks and probes"

@@ -276,13 +276,13 @@ class Progress:
         for finding in what.findings:
             self._finding(finding, 8, what.message)
 
-    def _finding(self, one: dict[str, Any], indent: int, said: str = "") -> None:
+    def _finding(self, finding: dict[str, Any], indent: int, said: str = "") -> None:
         """Print a finding. Its measured value is left out if the line above, ``said``, already contains it."""
-        self._line(f"{one['severity']}: {one_line(one['title'])}", "yellow", indent)
-        if one["wanted"] and one["measured"] and one["measured"] in said:
-            self._line(f"wanted {one_line(one['wanted'])}", "", indent + 2)
-        elif one["wanted"] or one["measured"]:
-            text = f"wanted {one_line(one['wanted'] or '-')}, measured {one_line(one['measured'] or '-')}"
+        self._line(f"{finding['severity']}: {one_line(finding['title'])}", "yellow", indent)
+        if finding["wanted"] and finding["measured"] and finding["measured"] in said:
+            self._line(f"wanted {one_line(finding['wanted'])}", "", indent + 2)
+        elif finding["wanted"] or finding["measured"]:
+            text = f"wanted {one_line(finding['wanted'] or '-')}, measured {one_line(finding['measured'] or '-')}"
             self._line(text, "", indent + 2)
 
     def _step(self, event: Event, what: Done | Failed, outcome: str, message: str) -> None:
@@ -303,8 +303,8 @@ class Progress:
             lines = message.splitlines()
             first, *more = map(_cut, lines[:MOST_LINES])
             self._line(first, colour, 6)
-            for one in more:
-                self._line(one, "dim", 8)
+            for detail in more:
+                self._line(detail, "dim", 8)
             if (left := len(lines) - MOST_LINES) > 0:
                 self._line(f"… and {count(left, 'more line')}, in the report", "dim", 8)
         if held := self._held.pop((event.step, event.host), None):

@@ -142,20 +142,20 @@ def _step(step: RunningStep, now: float, width: int) -> list[Text]:
         name = fitted(one_line(step.name), max(16, min(44, width - 42)))
         line = Text.assemble(("    " + _spin(), "cyan"), f" {name}", (tail, "dim"))
         return [line, *_moving(step.on.get(host))]
-    ended = sum(one.ended is not None for one in step.on.values())
+    ended = sum(progress.ended is not None for progress in step.on.values())
     done = f"  {ended} of {len(step.hosts)} hosts"
     title = Text(one_line(step.name))
     title.truncate(max(16, width - 7 - len(done)), overflow="ellipsis")
     lines = [Text.assemble(("    " + _spin(), "cyan"), " ", title, (done, "dim"))]
     cells = [_host(host, step.on.get(host), now) for host in step.hosts]
-    cell = max(one.cell_len for one in cells) + 3
+    cell = max(text.cell_len for text in cells) + 3
     row = max(1, (width - 7) // cell)
     fit = row * (MOST_STEPS - 1)
     shown = cells if len(cells) <= fit else cells[: fit - row]
     for start in range(0, len(shown), row):
         line = Text(" " * 6)
-        for one in shown[start : start + row]:
-            line.append_text(one).append(" " * (cell - one.cell_len))
+        for text in shown[start : start + row]:
+            line.append_text(text).append(" " * (cell - text.cell_len))
         lines.append(line)
     if more := len(cells) - len(shown):
         lines.append(Text(f"      and {count(more, 'more host')}", style="dim"))
@@ -166,19 +166,21 @@ def _lasted(host: OnHost | None, now: float) -> str:
     return took(max(0.0, (host.ended or now) - host.started)) if host else "waiting"
 
 
-def _host(host: str, one: OnHost | None, now: float) -> Text:
-    mark, style = MARKS[one.outcome] if one and one.ended is not None else (_spin() if one else " ", "cyan")
-    return Text.assemble((mark, style), f" {host} ", (_lasted(one, now), "dim"))
+def _host(host: str, progress: OnHost | None, now: float) -> Text:
+    mark, style = (
+        MARKS[progress.outcome] if progress and progress.ended is not None else (_spin() if progress else " ", "cyan")
+    )
+    return Text.assemble((mark, style), f" {host} ", (_lasted(progress, now), "dim"))
 
 
-def _moving(one: OnHost | None) -> list[Text]:
-    if one is None or not one.total:
+def _moving(progress: OnHost | None) -> list[Text]:
+    if progress is None or not progress.total:
         return []
-    if one.moved >= one.total:
-        return [Text(f"      {size(one.total)} are transferred; the step goes on", style="dim")]
-    rate = one.rate()
-    of = f"{size(one.moved)} of {size(one.total)}" + (f"  {size(int(rate))}/s" if rate else "")
-    return [Text.assemble("      ", _bar(one.moved / one.total, "cyan"), f"  {of}")]
+    if progress.moved >= progress.total:
+        return [Text(f"      {size(progress.total)} are transferred; the step goes on", style="dim")]
+    rate = progress.rate()
+    of = f"{size(progress.moved)} of {size(progress.total)}" + (f"  {size(int(rate))}/s" if rate else "")
+    return [Text.assemble("      ", _bar(progress.moved / progress.total, "cyan"), f"  {of}")]
 
 
 def _bar(part: float, style: str) -> Text:

@@ -174,23 +174,23 @@ def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = ""
     return Group(Text(), *residue, _where(suite.run, report, suite.environment, views))
 
 
-def _drills(found: Sequence[SuiteRow]) -> Table:
+def _drills(members: Sequence[SuiteRow]) -> Table:
     """Return a table with one line for each drill, even on a terminal with 80 columns. The table leaves out measurement errors."""
-    keys = [key for key in wording.SHORT if any(objective.key == key for row in found for objective in row.objectives)]
-    keys += sorted({objective.key for row in found for objective in row.objectives} - set(keys))
-    heads = ("restored in", "would be lost") if any(row.rehearsed for row in found) else ()
-    columns = {**COLUMNS, **({"detect": BY_PROBE} if _all_by_probe(found) else {})}
+    keys = [key for key in wording.SHORT if any(objective.key == key for row in members for objective in row.objectives)]
+    keys += sorted({objective.key for row in members for objective in row.objectives} - set(keys))
+    heads = ("restored in", "would be lost") if any(row.rehearsed for row in members) else ()
+    columns = {**COLUMNS, **({"detect": BY_PROBE} if _all_by_probe(members) else {})}
     table = _table("Drills", "drill", "verdict", *(columns.get(key, wording.objective_name(key)) for key in keys), *heads)
-    for row in found:
+    for row in members:
         known = {objective.key: objective for objective in row.objectives}
         cells = [_brief(known[key]) if key in known else Text("-" if row.view else "?", style="dim") for key in keys]
         table.add_row(Text(one_line(row.drill)), _state(row.verdict), *cells, *(_rehearsed(row) if heads else ()))
     return table
 
 
-def _all_by_probe(found: Sequence[SuiteRow]) -> bool:
+def _all_by_probe(members: Sequence[SuiteRow]) -> bool:
     """Return True when each measured detection of a suite is by the drill's own probe."""
-    detected = [objective for row in found for objective in row.objectives if objective.key == "detect" and objective.by]
+    detected = [objective for row in members for objective in row.objectives if objective.key == "detect" and objective.by]
     return bool(detected) and all(objective.by_probe for objective in detected)
 
 
@@ -203,11 +203,11 @@ def _rehearsed(row: SuiteRow) -> tuple[RenderableType, RenderableType]:
     return Text(told.restored), Cell(Text(told.lost + (f" {remarks.RECENT_MARK}" if told.taken else "")))
 
 
-def _told(found: Sequence[SuiteRow]) -> list[RenderableType]:
+def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
     """Return lines about drills with retries, allowed failures, open findings or a missing record."""
     lines = [
         Text(f"! {one_line(row.drill)}: {said}", style="yellow")
-        for row in found
+        for row in members
         for said in filter(None, (row.tolerated, row.beside, "" if row.view else row.sentence))
     ]
     return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
@@ -220,9 +220,9 @@ def _brief(row: ObjectiveRow) -> Cell:
     return Cell(Text(f"{symbol} {row.brief}{row.mark}{alert}".rstrip(), style=style))
 
 
-def _legend(found: Sequence[SuiteRow]) -> list[RenderableType]:
+def _legend(members: Sequence[SuiteRow]) -> list[RenderableType]:
     """Return the meanings of the symbols and marks in the table of a suite's drills."""
-    shown = [objective for row in found for objective in row.objectives]
+    shown = [objective for row in members for objective in row.objectives]
     states = {objective.state for objective in shown if not objective.doubt}
     doubted = [state for state in (wording.NOT_VERIFIED,) if state in states]
     doubted += ["does not count: the run did not pass"] if any(objective.doubt for objective in shown) else []
@@ -230,7 +230,7 @@ def _legend(found: Sequence[SuiteRow]) -> list[RenderableType]:
     parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
     lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
     lines += filter(None, [remarks.legend(objective.mark for objective in shown)])
-    if any(row.rehearsed and row.rehearsed.taken for row in found) and remarks.RECENT_BACKUP not in "".join(lines):
+    if any(row.rehearsed and row.rehearsed.taken for row in members) and remarks.RECENT_BACKUP not in "".join(lines):
         lines.append(remarks.LEGENDS[remarks.RECENT_MARK])
     return [Prose(Text("\n".join(lines), style="dim"), 2, below=1)] if lines else []
 
@@ -239,19 +239,21 @@ def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType
     """Return the last lines of a suite: contradictions in its record, its drills with their objectives, the number of drills by
     verdict, and its verdict.
     """
-    found = suite_rows(suite, views)
+    members = suite_rows(suite, views)
     return Group(
-        *_contradictions(suite_contradictions(suite, found)),
-        _spaced(_drills(found)),
-        *_told(found),
-        *_legend(found),
-        Prose(Text(suite_sentence(found, probed=False)), 2),
+        *_contradictions(suite_contradictions(suite, members)),
+        _spaced(_drills(members)),
+        *_told(members),
+        *_legend(members),
+        Prose(Text(suite_sentence(members, probed=False)), 2),
         short_suite_summary(suite),
     )
 
 
-def _contradictions(found: Sequence[str]) -> list[RenderableType]:
-    return [Prose(Text(f"! This record contradicts itself: {one}", style="bold red"), 2, below=1) for one in found]
+def _contradictions(contradictions: Sequence[str]) -> list[RenderableType]:
+    return [
+        Prose(Text(f"! This record contradicts itself: {text}", style="bold red"), 2, below=1) for text in contradictions
+    ]
 
 
 def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> Text:
@@ -290,13 +292,13 @@ def _spaced(table: Table) -> RenderableType:
     return Padding(table, (0, 0, 1, 2))
 
 
-def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
-    if not found:
+def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
+    if not goals:
         return Prose(Text("The drill sets no objectives."), 2, below=1)
     table = _table("Objectives", "objective", "target", "measured ± error", "result")
-    if not any(row.reason or row.doubt for row in found):
+    if not any(row.reason or row.doubt for row in goals):
         table.columns[0].max_width, table.columns[2].min_width = NAMED, MEASURED
-    for row in found:
+    for row in goals:
         state = _objective_state(row)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
         figure = "\n".join(filter(None, (row.measured, row.writes, row.remark)))
