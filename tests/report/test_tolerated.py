@@ -47,7 +47,7 @@ def test_a_retry_of_a_real_run_stands_beside_its_verdict(tmp_path) -> None:
     folder = Folder(tmp_path)
     once = "test -e DIR/tried || { touch DIR/tried; exit 1; }"
     folder.write(
-        f"ready:\n  - command.run: {{argv: [sh, -c, '{once}'], effect: write, undo: ['true']}}\n"
+        f"restore:\n  - command.run: {{argv: [sh, -c, '{once}'], effect: write, undo: ['true']}}\n"
         "    hosts: controller\n    retries: 3\n    every: 10ms\n    timeout: 20s\n"
     )
     done = folder.run("drill", "sample")
@@ -55,7 +55,7 @@ def test_a_retry_of_a_real_run_stands_beside_its_verdict(tmp_path) -> None:
     assert "1 step was retried" in plain(done.stdout)
     (run,) = (path for path in folder.root.glob("reports/*-sample-*") if path.is_dir())
     for name in ("report.html", "report.md"):
-        assert "ready.1 on controller took 2 attempts and ended as done" in plain((run / name).read_text())
+        assert "restore.1 on controller took 2 attempts and ended as done" in plain((run / name).read_text())
 
 
 def test_waiting_for_a_condition_is_no_retry() -> None:
