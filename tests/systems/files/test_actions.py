@@ -29,12 +29,15 @@ def test_digest_of_a_file_and_of_a_folder(bench):
     assert view.result.steps[0].facts["files"] == 2
 
 
-def test_another_content_fails_and_a_missing_file_is_not_verified(bench):
+def test_another_content_fails_and_a_missing_file_is_refused_before_or_not_verified(bench):
     (bench.root / "d").write_bytes(b"other")
     view = bench.run(on_controller("verify", "files.digest", f"{{path: DIR/d, sha256: {'0' * 64}}}"))
     assert view.result.verdict is Verdict.FAILED
     assert [one.code for one in view.result.findings] == ["file-content"]
     view = bench.run(on_controller("verify", "files.digest", "{path: DIR/nothing}"))
+    assert view.result.verdict is Verdict.REFUSED
+    removed = on_controller("restore", "command.run", "{argv: [rm, DIR/d], effect: write, undo: ['true']}")
+    view = bench.run(removed + on_controller("verify", "files.digest", "{path: DIR/d}"))
     assert view.result.verdict is Verdict.INCONCLUSIVE
 
 
