@@ -28,7 +28,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "sdk/store.py: Store.check": ("could not show the bucket",),
     "sdk/target_folders.py: refuse": ("open to others",),
     "sdk/temporary_unit.py: TemporaryUnit.ready": ("does not report the state",),
-    "systems/docker/actions/fields.py: found": ("there is no container 'drillbook-test-gone'",),
+    "systems/docker/actions/fields.py: examined": ("there is no container 'drillbook-test-gone'",),
     "systems/docker/actions/fields.py: lasting": ("was created with --rm",),
     "systems/docker/compose_actions.py: _can_ask": ("has more than one container",),
     "systems/docker/compose_actions.py: Stop.ready": ("was created with --rm",),

@@ -22,8 +22,9 @@ _ERROR = re.compile(rb"\b(error|exception|traceback|fatal|panic|critical|missing
 
 
 class Running(Read):
-    """Compare the state of a container with the wanted state. If the container has exited, the facts show its exit
-    status, and whether the kernel killed it for lack of memory.
+    """Compare the state of a container with the wanted state.
+
+    If the container has exited, the facts show its exit status, and whether the kernel killed it for lack of memory.
     """
 
     service: ServiceName
