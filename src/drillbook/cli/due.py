@@ -59,38 +59,38 @@ def show(
     Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule or an
     inventory cannot be read, or the record of schedules is damaged, and 0 when all is well.
     """
-    found = due.read(project, now, environment, noting=not dry)
+    states = due.read(project, now, environment, noting=not dry)
     if as_json:
-        stdout().write(json.dumps(found.as_data(), ensure_ascii=False, indent=2) + "\n")
+        stdout().write(json.dumps(states.as_data(), ensure_ascii=False, indent=2) + "\n")
     else:
-        _print(found, console(), project, everything=everything)
-    return found.status
+        _print(states, console(), project, everything=everything)
+    return states.status
 
 
-def _print(found: Due, out: Console, project: Project | None = None, *, everything: bool = False) -> None:
+def _print(states: Due, out: Console, project: Project | None = None, *, everything: bool = False) -> None:
     """Print the rows, the most urgent first, and then the summary. If ``project`` is given, and something is overdue or has
     never passed, suggest commands to the user before the summary. Unless ``everything`` is true, a long table is shortened.
     """
-    rows = [row for row in found.rows if not undrilled_services.is_undrilled(row)]
+    rows = [row for row in states.rows if not undrilled_services.is_undrilled(row)]
     shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything)
     _print_tables(shown, out)
-    short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(one.fine for one in rest) else "")
-    if text := undrilled_services.advice(found.rows, project):
+    short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(entry.fine for entry in rest) else "")
+    if text := undrilled_services.advice(states.rows, project):
         out.print(Prose(Text(text), 2))
-    for row in found.rows:
+    for row in states.rows:
         if row.why:
             out.print(Prose(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), 2))
-    for line in [*found.unread, *([_unsure(found.record)] if found.record else [])]:
+    for line in [*states.unread, *([_unsure(states.record)] if states.record else [])]:
         out.print(Prose(Text(f"✗ {one_line(line)}", style="bold red"), 2))
-    if found.torn:
-        out.print(Prose(Text(f"! {one_line(found.torn)}", style="yellow"), 2))
-    if found.unscheduled:
-        names = listed(found.unscheduled, len(found.unscheduled) if everything else MOST_UNSCHEDULED)
+    if states.torn:
+        out.print(Prose(Text(f"! {one_line(states.torn)}", style="yellow"), 2))
+    if states.unscheduled:
+        names = listed(states.unscheduled, len(states.unscheduled) if everything else MOST_UNSCHEDULED)
         out.print(Prose(Text(f"without a schedule (`every`): {names}", style="dim")))
-    if project is not None and (steps := [*_next(found.rows, project), *_gone(found.rows, project)]):
+    if project is not None and (steps := [*_next(states.rows, project), *_gone(states.rows, project)]):
         out.print(shown_steps(steps))
         out.print()
-    out.print(Text(summary(found), style=_summary_style(found)))
+    out.print(Text(summary(states), style=_summary_style(states)))
 
 
 def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
@@ -205,22 +205,22 @@ def _open(row: DueRow, project: Project) -> str:
     return f"{program()} report.open {one_line(row.drill if newest else row.last_run)}"
 
 
-def summary(found: Due) -> str:
+def summary(states: Due) -> str:
     """Return one line that tells how many drills and suites are in each state, and how many services have no proof, or an old one."""
-    planned = [row for row in found.rows if row.drill and row.drill not in found.unscheduled]
+    planned = [row for row in states.rows if row.drill and row.drill not in states.unscheduled]
     numbers = {state: sum(row.state is state for row in planned) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
     none = "no drill or suite has a schedule (`every`)"
-    if found.elsewhere:
-        none = f"no drill or suite that has a schedule (`every`) may run in {one_line(found.environment)}"
+    if states.elsewhere:
+        none = f"no drill or suite that has a schedule (`every`) may run in {one_line(states.environment)}"
     first = f"{count(len(planned), 'schedule')}: {said}" if said else none
-    never = sum(bool(row.drill) for row in found.rows) - len(planned)
-    old = sum(not row.drill and row.state is State.OVERDUE for row in found.rows)
+    never = sum(bool(row.drill) for row in states.rows) - len(planned)
+    old = sum(not row.drill and row.state is State.OVERDUE for row in states.rows)
     parts = [first, f"{count(never, 'drill')} never passed" if never else ""]
-    parts += [f"{count(found.unproven, 'service')} without a proven restore" if found.unproven else ""]
+    parts += [f"{count(states.unproven, 'service')} without a proven restore" if states.unproven else ""]
     parts += [f"{count(old, 'service')} with an overdue proof" if old else ""]
-    parts += [f"{count(len(found.unread), 'inventory', 'inventories')} cannot be read" if found.unread else ""]
-    parts += [f"{schedule_record.FILE} is damaged or cannot be read" if found.record else ""]
+    parts += [f"{count(len(states.unread), 'inventory', 'inventories')} cannot be read" if states.unread else ""]
+    parts += [f"{schedule_record.FILE} is damaged or cannot be read" if states.record else ""]
     return "; ".join(filter(None, parts))
 
 
@@ -264,11 +264,11 @@ def _style(row: DueRow) -> str:
     return "yellow" if row.state is State.NEVER and not row.last_verdict else STYLES[row.state]
 
 
-def _summary_style(found: Due) -> str:
+def _summary_style(states: Due) -> str:
     """Return the style of the summary. It is red only for what is red in the table, and for what cannot be read."""
-    if found.unread or found.record or any("red" in _style(row) for row in found.rows):
+    if states.unread or states.record or any("red" in _style(row) for row in states.rows):
         return "bold red"
-    return "bold yellow" if found.status else "bold"
+    return "bold yellow" if states.status else "bold"
 
 
 def _drill(row: DueRow) -> Text:
