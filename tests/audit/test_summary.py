@@ -14,6 +14,7 @@ from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed import MissedRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.cli import audit as desk
+from drillbook.report import remarks
 from drillbook.report.wording import CLOCKS
 from tests.audit import stories
 from tests.audit.stories import ACKS, DOWN, HOSTS, SAMPLES, Book
@@ -102,6 +103,19 @@ def test_the_longest_proven_figure_is_shown_and_not_the_closest_to_its_target(tm
     page = plain(summary.render(replace(audit, proven=(close, longest))))
     assert "RTO and RPO: the longest that was met" in page
     assert "target 1 h, postgres-lost" in page
+
+
+def test_the_legend_explains_a_mark_only_if_a_cell_shows_it(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    goal = replace(next(row for row in audit.proven if row.key == "rto"), key="rpo")
+    fresh = replace(goal, drill="fresh", proven=False, reserved=True, mark=" †", measured_s=1.0)
+    longer = replace(goal, drill="nightly", proven=True, reserved=False, mark="", measured_s=2.0)
+    for goals, shown in (((fresh, longer), False), ((fresh,), True)):
+        page = plain(summary.render(replace(audit, proven=goals)))
+        assert (remarks.LEGENDS[remarks.MARK] in page) is shown
+        assert ("†" in page) is shown
 
 
 def test_open_findings_stand_beside_a_service_that_passed(tmp_path):

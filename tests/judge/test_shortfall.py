@@ -123,7 +123,7 @@ def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_
     assert wrapping == ' class="num wraps"', "the longer figure wraps on a narrow screen"
     assert lead in row.measured
     assert row.brief == "≥ 3 rows lost"
-    assert "measured and met, the RPO with a reservation" in page
+    assert "the RPO was met with a reservation: less data came back than the fault removed" in page
     entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
     assert plain(index.render([entry])).count(remarks.LEGENDS[remarks.SHORT_MARK]) == 1
 

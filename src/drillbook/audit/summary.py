@@ -110,6 +110,12 @@ class ServiceRow:
         return f"rehearsed: {row.figure} would be lost{f', with {row.taken}' if row.taken else ''}" if row else ""
 
     @property
+    def shown_marks(self) -> str:
+        """Marks that the cells and texts of the service show. Another drill may have met an objective with a reservation,
+        too, but its figure is not shown."""
+        return " ".join([*(row.mark for row in (self.rto, self.rpo) if row), *self.losses])
+
+    @property
     def state_name(self) -> str:
         """Name of the group of the service, as the column `State` shows it."""
         return NAMES[self.rank].replace("Fully", "fully")
@@ -153,7 +159,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     rows, warnings = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = exempt_list.of(audit.coverage)
-    legend = remarks.legend(row.marks for row in drilled)
+    legend = remarks.legend(row.shown_marks for row in drilled)
     shown, chosen = _fit(audit, rows, warnings, legend, exempt.sentence)
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])

@@ -45,6 +45,13 @@ LEGENDS = {
     MARK: f"{MARK} {OWN_BACKUP}",
     RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}",
 }
+WHY = {
+    OWN_ROWS_MARK: "it is known for the canary's own rows only",
+    SHORT_MARK: "less data came back than the fault removed",
+    MARK: "the drill itself took the restored backup",
+    RECENT_MARK: "the restored backup was taken during the run",
+}
+"""Reservation in a few words, for each mark."""
 SECOND = 1.0
 """Measurement error of the time of a base backup, in seconds. It is used for a base backup with archived log, whose own
 ``error_s`` is the error of the time of its newest data."""
@@ -115,6 +122,11 @@ def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
 def reasons(marks: str) -> frozenset[str]:
     """Return the reasons for the reservation, as the marks in the text ``marks`` tell them."""
     return frozenset(REASONS[mark] for mark in marks if mark in REASONS)
+
+
+def why(mark: str) -> str:
+    """Return the reservations in a few words. ``mark``: text with the marks beside the figure."""
+    return ", and ".join(text for one, text in WHY.items() if one in mark)
 
 
 def of_run(steps: Sequence[Step | StepResult], started: str, rpo: Objective | None) -> dict[str, Remark]:

@@ -299,7 +299,7 @@ def explained(result: Result) -> str:
     if result.verdict is Verdict.ABORTED and result.reason:  # the sentence before says that and why it was stopped
         return "An aborted run is not a pass."
     if result.verdict is Verdict.PASSED and (reserved := _reserved(result)):
-        text = text.replace("measured and met", f"measured and met, the {reserved} with a reservation")
+        text = f"Every step succeeded, and every verification passed. Every objective was measured; {reserved}."
     if result.verdict is Verdict.PASSED and not result.objectives:
         text = "Every step succeeded, and every verification passed. The drill sets no objectives."
     if result.verdict is Verdict.PASSED and any(step.status == "allowed" for step in result.steps):
@@ -320,14 +320,26 @@ def _why_failed(result: Result) -> str:
 
 
 def _reserved(result: Result) -> str:
-    """Return the names of the objectives that were met with a reservation. The result is empty when there are none."""
+    """Return clauses about the objectives that were met, and about those that were met with a reservation, with the
+    reservation. The result is empty when there are no reservations."""
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
-    names = [
-        SHORT.get(key, one_line(key))
-        for key, objective in result.objectives.items()
-        if state_of(objective.met, objective.measured_s, told.get(key)) == RESERVED
+    found = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
+    states = {key: state_of(one.met, one.measured_s, told.get(key)) for key, one in found}
+    probed = {key: remark.by for key, remark in told.items() if remark.by == remarks.BY_PROBE}
+    names = {key: f"the {_inside(objective_name(key, probed.get(key, '')))}" for key in states}
+    met = [names[key] for key, state in states.items() if state == MET]
+    reserved = [
+        f"{names[key]} was {RESERVED}: {remarks.why(told[key].mark)}" for key, state in states.items() if state == RESERVED
     ]
-    return " and the ".join(names)
+    if not reserved:
+        return ""
+    listed = " and ".join(filter(None, (", ".join(met[:-1]), *met[-1:])))
+    return "; ".join([*([f"{listed} {'was' if len(met) == 1 else 'were'} met"] if met else []), *reserved])
+
+
+def _inside(name: str) -> str:
+    """Return ``name`` as it is written inside a sentence: `detection`, but `RTO`."""
+    return name if name[:2].isupper() else f"{name[:1].lower()}{name[1:]}"
 
 
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
