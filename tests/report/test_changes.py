@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from drillbook.findings import finding
 from drillbook.judge.changes import Comparison, FigureChange, StepChange, TargetChange
 from drillbook.judge.result import RunView, Verdict
 from drillbook.report import changes, html, markdown
@@ -29,7 +30,8 @@ def test_the_terminal_tells_the_differences_in_a_line() -> None:
     found = changes.summary(samples.repeated())
     assert found == (
         "since 2025-10-02 10:00:00 UTC (failed): RTO 2.3 s ± 0.2 s longer, 1 finding gone, 1 step slower "
-        "(backup.1 postgres.dump on db-1 by 2.61 s), 1 step added, 1 step removed, Detection by the drill's probe cannot be compared"
+        "(backup.1 postgres.dump on db-1 by 2.61 s), 1 step faster (restore.1 postgres.restore on db-1 by 1.90 s), "
+        "1 step added, 1 step removed, Detection by the drill's probe cannot be compared"
     )
     assert found in plain(renderings.printed(summary.details(samples.repeated(), brief=True), 300))
     assert changes.summary(samples.passed()) == ""
@@ -64,7 +66,7 @@ def test_a_figure_that_was_not_verified_is_neither_longer_nor_shorter() -> None:
     view = view.model_copy(update={"result": view.result.model_copy(update={"objectives": objectives})})
     assert changes.summary(view).endswith("RTO, RPO and Detection by the drill's probe cannot be compared")
     (row,) = [row for row in changes.change_rows(view) if row.what == "RTO"]
-    assert (row.change, row.loud) == (changes.UNVERIFIED, False)
+    assert (row.change, row.loud) == ("cannot be compared: this run's figure is not verified", False)
 
 
 def changed(verdict: Verdict = Verdict.PASSED, **more: object) -> RunView:
@@ -143,10 +145,42 @@ def test_a_step_is_slower_by_the_difference_of_its_printed_durations() -> None:
 
 def test_a_figure_that_the_last_run_did_not_verify_is_not_compared() -> None:
     view = changed(figures=figures((5.0, 0.1), (7.0, 0.1), before_verified=False))
-    assert row(view, "RTO").change == changes.UNVERIFIED_BEFORE
+    assert row(view, "RTO").change == "cannot be compared: the last run's figure is not verified"
     objectives = {key: one.model_copy(update={"met": None}) for key, one in view.result.objectives.items()}
     neither = view.model_copy(update={"result": view.result.model_copy(update={"objectives": objectives})})
-    assert row(neither, "RTO").change == changes.NEITHER
+    assert row(neither, "RTO").change == "cannot be compared: neither figure is verified"
+
+
+def test_a_figure_that_does_not_count_is_not_compared() -> None:
+    """A run that is stopped at another moment is no improvement."""
+    target = samples.repeated().result.objectives["rto"].target_s
+    compared = figures((target - 2.0, 0.1), (target - 1.0, 0.1))
+    failed = changed(Verdict.FAILED, figures=compared)
+    assert row(failed, "RTO").change == "cannot be compared: this run's figure does not count"
+    for verdict, said in (
+        (Verdict.PASSED, "the last run's figure does not count"),
+        (Verdict.ABORTED, "neither figure counts"),
+    ):
+        view = changed(verdict, figures=compared)
+        view = view.model_copy(update={"comparison": view.comparison.model_copy(update={"verdict": "aborted"})})
+        assert row(view, "RTO").change == f"cannot be compared: {said}"
+        assert "longer" not in changes.summary(view)
+
+
+def test_the_terminal_tells_that_steps_became_faster() -> None:
+    change = StepChange(step="restore.1 a on x", slower=False, now_s=5.0, low_s=9.0, high_s=9.0, runs=1)
+    assert changes.summary(changed(gone_findings=(), paced=(change,))).endswith("1 step faster (restore.1 a on x by 4.00 s)")
+
+
+def test_an_rpo_without_the_data_that_did_not_come_back_has_the_same_words_in_both_runs() -> None:
+    change = FigureChange(key="rpo", before_s=0.05, before_error_s=0.0, now_s=0.05, now_error_s=0.0, change="same")
+    view = changed(gone_findings=(), figures=(change,))
+    lacking = finding("removed-data-missing", title="items", wanted="all rows", measured="21 rows less")
+    result = view.result.model_copy(update={"findings": (*view.result.findings, lacking)})
+    told = row(view.model_copy(update={"result": result}), "RPO")
+    assert told.before == told.now
+    assert told.now.startswith("§ by the canary alone ")
+    assert told.change == "cannot be compared: § less data came back than the fault removed"
 
 
 def test_another_target_is_named() -> None:

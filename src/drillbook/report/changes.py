@@ -24,17 +24,16 @@ NOTE = (
     "run."
 )
 INCOMPARABLE = "cannot be compared"
-UNVERIFIED = f"{INCOMPARABLE}: this run's figure is not verified"
-NEITHER = f"{INCOMPARABLE}: neither figure is verified"
-UNVERIFIED_BEFORE = f"{INCOMPARABLE}: the last run's figure is not verified"
+UNVERIFIED, UNCOUNTED = "is not verified", rows.DOES_NOT_COUNT
+NEITHER = {UNVERIFIED: "neither figure is verified", UNCOUNTED: "neither figure counts"}
 LACKING = "removed-data-missing"
 """Code of the finding that less data came back than the fault removed."""
 SHORT_RPO = f"{INCOMPARABLE}: {remarks.SHORT_MARK} less data came back than the fault removed"
 NOT_TRIED = "not tried in this run"
 STOPPED = "aborted"
 """Code of the finding that a run was stopped. The verdict says the same, so the sentence for the terminal leaves it out."""
-MOST_STEPS = 3
-"""Largest number of slower steps that the sentence for the terminal names."""
+MOST_SLOWER, MOST_FASTER = 3, 1
+"""Largest number of slower steps, and of faster steps, that the sentence for the terminal names."""
 WORDS = {"same": "no change greater than the measurement errors", "unknown": INCOMPARABLE}
 
 
@@ -94,12 +93,13 @@ def summary(view: RunView) -> str:
     parts += [f"{names[key]} {text}" for key, text in told.items() if text.endswith(("longer", "shorter"))]
     new = [finding for finding in known.new_findings if not _is_expected(view, finding)]
     parts += [count(len(new), "new finding")] if new else []
-    slower = [change for change in _paced(known) if change.slower]
+    slower, faster = ([change for change in _paced(known) if change.slower is word] for word in (True, False))
     parts += [
         f"{count(number, thing)} {word}"
         for number, thing, word in (
             (len(known.gone_findings) if _passed(view) else 0, "finding", "gone"),
-            (len(slower), "step", f"slower ({_most_slowed(slower)})"),
+            (len(slower), "step", f"slower ({_most_changed(slower, MOST_SLOWER)})"),
+            (len(faster), "step", f"faster ({_most_changed(faster, MOST_FASTER)})"),
             (len(known.added), "step", "added"),
             (len(known.removed), "step", "removed"),
         )
@@ -185,22 +185,38 @@ def _target(value: float | None) -> str:
 
 
 def _unverified(view: RunView, change: FigureChange) -> str:
-    """Return the reason why a figure is not compared: an objective was measured, but could not be verified. The result is empty
-    if the figures can be compared.
+    """Return the reason why a figure is not compared: it could not be verified, or it does not count. No met objective of a
+    run that did not pass counts; the figure of a failed run is still compared with a later one, but that of an aborted run
+    is not. The result is empty if the figures can be compared.
     """
     objective = view.result.objectives.get(FIGURES[change.key])
-    now = objective is not None and objective.met is None and change.now_s is not None
-    before = not change.before_verified and change.before_s is not None
-    return {(True, True): NEITHER, (True, False): UNVERIFIED, (False, True): UNVERIFIED_BEFORE}.get((now, before), "")
+    now, before = "", "" if change.before_verified or change.before_s is None else UNVERIFIED
+    if objective is not None and change.now_s is not None:
+        now = UNVERIFIED if objective.met is None else UNCOUNTED if objective.met and not _passed(view) else ""
+    if not before and objective is not None and view.comparison and change.before_s is not None:
+        target = _target_before(view.comparison, FIGURES[change.key], objective.target_s)
+        aborted = view.comparison.verdict == Verdict.ABORTED
+        before = UNCOUNTED if aborted and (target is None or change.before_s <= target) else ""
+    if now and now == before:
+        return f"{INCOMPARABLE}: {NEITHER[now]}"
+    whose = f"this run's figure {now}" if now else f"the last run's figure {before}" if before else ""
+    return f"{INCOMPARABLE}: {whose}" if whose else ""
+
+
+def _target_before(known: Comparison, key: str, now_s: float | None) -> float | None:
+    """Return the target that the objective ``key`` had in the last run. ``now_s``: its target in this run."""
+    return next((target.before_s for target in known.targets if target.key == key), now_s)
 
 
 def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
+    """Return the figure of the last run, and that of this run. An RPO that may not include data which did not come back is
+    said to be the canary's alone: the journal does not record how much data the last run lost."""
     latest = ends_with_sample(view.result, change.key)
     before, now = _incomplete(view, change)
     old, new = (
         "not measured"
         if value is None
-        else f"{remarks.SHORT_MARK} {figure(value, error, latest=latest)}"
+        else f"{remarks.SHORT_MARK} by the canary alone {figure(value, error, latest=latest)}"
         if short
         else figure(value, error, latest=latest)
         for value, error, short in (
@@ -208,8 +224,7 @@ def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
             (change.now_s, change.now_error_s, now),
         )
     )
-    row = next((row for row in rows.rows_of(view.result) if row.key == FIGURES[change.key] and row.lost), None)
-    return old, f"{remarks.SHORT_MARK} {row.measured}" if now and row else new
+    return old, new
 
 
 def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
@@ -241,12 +256,12 @@ def _change(view: RunView, change: FigureChange) -> str:
     return f"{figure(difference, before + now)} {change.change}"
 
 
-def _most_slowed(slower: list[StepChange]) -> str:
-    """Return the steps that became slower, with the seconds that each took longer. The longest change comes first, and at
-    most ``MOST_STEPS`` steps are named.
+def _most_changed(steps: list[StepChange], most: int) -> str:
+    """Return the steps that became slower or faster, with the seconds of the change. The greatest change comes first, and at
+    most ``most`` steps are named.
     """
-    most, more = leading(sorted(slower, key=_by, reverse=True), MOST_STEPS)
-    return ", ".join(f"{one_line(change.step)} by {took(_by(change))}" for change in most) + (
+    named, more = leading(sorted(steps, key=_by, reverse=True), most)
+    return ", ".join(f"{one_line(change.step)} by {took(_by(change))}" for change in named) + (
         f" and {more} more" if more else ""
     )
 
