@@ -23,12 +23,13 @@ MODULES = {
     "age": ("pyrage",),
     "notify": ("apprise",),
     "timestamp": ("rfc3161_client",),
-    "otel": ("opentelemetry",),
+    "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "metrics": ("prometheus_client",),
     "mariadb": ("pymysql",),
     "fleet": ("distributed",),
 }
-"""Python modules of each extra. If they are missing, the part of the program that needs the extra cannot be imported."""
+"""Python modules of each extra. If they are missing, the part of the program that needs the extra cannot be imported. A
+namespace that packages of several extras share says nothing, so the modules in it are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def _source(direct_url: dict[str, Any]) -> tuple[str, bool]:
 
 def extra_of(module: str) -> str:
     """Return the name of the extra that contains ``module``. The result is empty if no extra contains it."""
-    return next((extra for extra, modules in MODULES.items() if module.partition(".")[0] in modules), "")
+    package = module.partition(".")[0]
+    return next((extra for extra, modules in MODULES.items() if package in {name.partition(".")[0] for name in modules}), "")
 
 
 def adding(extra: str) -> str:
@@ -124,6 +126,19 @@ def require(extra: str, what: str) -> None:
     """Check that the modules of ``extra`` are installed. Raises MissingExtra when a module is missing. ``what``: part
     of the program that needs the extra, for the message.
     """
-    for module in MODULES[extra]:
-        if importlib.util.find_spec(module) is None:
-            raise missing(extra, module, what)
+    if error := lacking(extra, what):
+        raise error
+
+
+def lacking(extra: str, what: str) -> MissingExtra | None:
+    """Return the error about the first module of ``extra`` that is not installed. The result is None if the extra is
+    complete. ``what``: part of the program that needs the extra, for the message.
+    """
+    return next((missing(extra, module, what) for module in MODULES[extra] if not _is_installed(module)), None)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a package above it is missing
+        return False

@@ -1,0 +1,57 @@
+"""Parts that need an extra, in an environment of Python that does not have it: refused before the run, and named by `drill.check`."""
+
+import subprocess
+
+import pytest
+
+from tests import lacking
+from tests.needs import library
+from tests.program import Folder, fault, step
+
+OTEL = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = Folder(tmp_path)
+    made.write(fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"]) + "restore:\n" + step(["true"]))
+    return made
+
+
+class Lacking:
+    """The program in a project folder, without some distributions."""
+
+    def __init__(self, folder: Folder, *distributions: str) -> None:
+        self.folder = folder
+        self.start = lacking.without(folder.root / f"python-{len(distributions)}", *distributions)
+
+    def run(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self.start, *argv],
+            cwd=self.folder.root,
+            env={**self.folder.environment, "COLUMNS": "1000", **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def refused(self, *argv: str, **environment: str) -> str:
+        """Run a drill that needs what is missing. Nothing may be touched. Return the message."""
+        done = self.run(*argv, **environment)
+        assert done.returncode == 2, (done.stdout, done.stderr)
+        assert not (self.folder.root / "broken").exists()
+        assert not list(self.folder.root.glob("reports/*/journal.jsonl"))
+        assert "No drill was run" in done.stderr
+        return done.stderr
+
+
+def test_traces_are_refused_beside_packages_of_opentelemetry_that_other_extras_bring(folder):
+    library("opentelemetry.sdk")
+    program = Lacking(folder, *OTEL)
+    text = program.refused("drill", "sample", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
+    assert "sending the trace needs the extra `otel`" in text
+    assert "[otel]" in text, "the command that adds it"
+    text = Lacking(folder, OTEL[1]).refused("drill", "sample", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
+    assert "sending the trace needs the extra `otel`" in text, "the exporter alone is missing"
