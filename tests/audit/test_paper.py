@@ -1,0 +1,30 @@
+"""Printed audits: a year of quarterly suites on few sheets, with each name of a run on one line."""
+
+from drillbook.audit import html
+from tests.audit.stories import DRILL, Book
+from tests.audit.test_chain import audited
+from tests.report.chrome import Chrome
+from tests.report.test_browser import chrome
+
+__all__ = ["chrome"]
+DRILLS = ("postgres-lost", "cache-lost", "files-lost", "objects-deleted", "table-dropped", "network-cut")
+BROKEN = """
+[...document.querySelectorAll('.runs .part')].filter(part => part.getClientRects().length !== 1 ||
+  part.getBoundingClientRect().height > 1.7 * parseFloat(getComputedStyle(part).fontSize)).map(part => part.textContent)
+"""
+
+
+def test_a_year_of_quarterly_suites_needs_few_sheets_and_breaks_no_name_of_a_run(chrome: Chrome, tmp_path):
+    book = Book(tmp_path)
+    for month in (1, 4, 7, 10):
+        suite = f"2026{month:02}10T085959.000Z-quarterly-00a{month % 9}"
+        for minute, name in enumerate(DRILLS):
+            text = DRILL.replace("sample", name)
+            book.run(f"2026-{month:02}-10T09:{minute:02}:00", drill=name, text=text, suite=suite).good().close()
+    page = tmp_path / "audit.html"
+    page.write_text(html.render(audited(book)), encoding="utf-8")
+    chrome.look(670, "print")
+    chrome.open(page)
+    assert len(chrome.run("[...document.querySelectorAll('.runs .part')].map(part => part.textContent)")) == 48
+    assert chrome.run(BROKEN) == []
+    assert chrome.paper(tmp_path / "page.pdf") <= 11
