@@ -23,8 +23,9 @@ def test_a_year_of_quarterly_suites_needs_few_sheets_and_breaks_no_name_of_a_run
             book.run(f"2026-{month:02}-10T09:{minute:02}:00", drill=name, text=text, suite=suite).good().close()
     page = tmp_path / "audit.html"
     page.write_text(html.render(audited(book)), encoding="utf-8")
-    chrome.look(670, "print")
+    chrome.look(688, "print")
     chrome.open(page)
     assert len(chrome.run("[...document.querySelectorAll('.runs .part')].map(part => part.textContent)")) == 48
     assert chrome.run(BROKEN) == []
+    assert chrome.run("document.querySelector('#table-runs').offsetWidth") <= 688, "the room between the margins"
     assert chrome.paper(tmp_path / "page.pdf") <= 11
