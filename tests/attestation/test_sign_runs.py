@@ -342,7 +342,8 @@ def test_the_projects_own_key_comes_before_the_persons(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_written_is_told_not_raised(tmp_path):
-    assert "cannot be written" in sign_runs.checkpoint(tmp_path / "gone", Written(), Sealer(tmp_path, "ann"), {})
+    told = sign_runs.checkpoint(tmp_path / "gone", Written(), Sealer(tmp_path, "ann"), {})
+    assert told.startswith("the attestation cannot be made, because a file cannot be read or written: ")
 
 
 INJECT = (

@@ -205,10 +205,9 @@ def test_a_backup_that_an_unfinished_run_may_need_stays(bench):
     runs.append(bench.passed())
     assert there(bench) == [runs[0], runs[1], runs[4], runs[5]]
     (ended,) = bench.events("pruning.finished")
-    assert [(one["location"].split("/")[3], one["why"].split()[0]) for one in ended["left"]] == [
-        (runs[0], runs[0]),
-        (runs[1], runs[4]),
-        (runs[4], runs[4]),
+    assert [(one["location"].split("/")[3], one["why"]) for one in ended["left"]] == [
+        (written, f"the run {unfinished} is unfinished and may need the backup")
+        for written, unfinished in ((runs[0], runs[0]), (runs[1], runs[4]), (runs[4], runs[4]))
     ]
 
 
