@@ -141,7 +141,7 @@ def test_an_rpo_without_the_lost_rows_is_neither_compared_nor_drawn(tmp_path):
     found = FindingChange(code="removed-data-missing", title="any")
     for more, mark in (({}, "§ "), ({"new_findings": (found,)}, ""), ({"gone_findings": (found,)}, "§ ")):
         (row,) = [one for one in changes.change_rows(compared(view, **more)) if one.what == "RPO"]
-        assert row.before == f"{mark}at most 0.05 s"
+        assert row.before == f"{mark}{'by the canary alone ' if mark else ''}at most 0.05 s"
         assert row.now.startswith("§ at least 3 rows lost; by the canary alone at most ")
         assert row.change == "cannot be compared: § less data came back than the fault removed"
     entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
@@ -230,12 +230,18 @@ def test_a_restore_that_ran_again_counts_by_its_last_outcome_everywhere(tmp_path
     assert bool(row.mark) is missing
 
 
-def test_the_next_steps_of_a_passed_suite_name_the_report_with_the_remedy(tmp_path):
-    view = told(tmp_path, 118792)
+def test_the_next_steps_of_a_passed_suite_name_the_remedy_on_the_terminal_and_in_the_report(tmp_path):
+    view = told(tmp_path, 118792).model_copy(update={"owner": "dba"})
     suite, _ = samples.suite()
     passed = suite.model_copy(update={"verdict": Verdict.PASSED})
-    step = (f"read the remedy of the finding of {view.result.drill}", f"{view.program} report.open {view.result.run}")
+    step = (
+        (
+            f"for {view.result.drill} (owner dba): compare the restored data with the manifest of the backup (for example by "
+            "`postgres.matches`); then repeat the drill"
+        ),
+        f"{view.program} drill {view.result.drill}",
+    )
     assert step in next_steps.in_suite(passed, [view])
-    assert step not in next_steps.after_suite(view.program, passed, [view], "lab"), "the remedy is on the terminal already"
-    without = [command for _, command in next_steps.in_suite(passed, [samples.passed()])]
-    assert not any("report.open" in command for command in without), "a drill without a grave finding needs none"
+    assert step in next_steps.after_suite(view.program, passed, [view], "lab")
+    without = [text for text, _ in next_steps.in_suite(passed, [samples.passed()])]
+    assert without == ["repeat the suite", "verify this record"], "a drill without a grave finding needs none"

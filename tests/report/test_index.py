@@ -75,7 +75,7 @@ def test_findings_of_the_drills_stand_beside_the_verdict_of_a_suite() -> None:
 def test_drill_by_drill_links_names_and_shows_targets() -> None:
     page = index.render(samples.entries()).split('id="trends"')[1].split("</section>")[0]
     assert '<a href="20260602T100000Z-postgres-lost/report.html"><bdi>postgres-lost</bdi></a>' in page
-    assert 'met</span> <span class="soft">target 5\N{NO-BREAK SPACE}min</span>' in page
+    assert 'met</span><span class="soft target">target 5\N{NO-BREAK SPACE}min</span>' in page
     assert "Dashed: the target" in page
     one = index.render([samples.entries()[2]]).split('id="trends"')[1].split("</section>")[0]
     assert "Dashed" not in one
@@ -117,9 +117,12 @@ def test_no_runs() -> None:
 def test_a_run_without_a_figure_is_a_gap() -> None:
     trend = next(one for one in index._trends(samples.entries()) if one.name == "postgres-lost").rto
     assert trend is not None
-    assert [point.kind for point in trend.points] == ["dot", "dot", "gap", "dot", "gap", "dot"], (
+    assert [point.kind for point in trend.points] == ["dot", "dot", "none", "dot", "gap", "dot"], (
         "the third and the fifth run did not pass"
     )
+    page = index.render(samples.entries())
+    assert page.count('<path class="none"') >= 1
+    assert "Cross on the base line: there is no figure" in page
     assert len(trend.lines) == 1
     rpo = next(one for one in index._trends(samples.entries()) if one.name == "postgres-lost").rpo
     assert rpo is not None

@@ -47,7 +47,7 @@ def test_a_suite_names_what_its_drills_left_and_how_to_run_it_again() -> None:
     suite, views = samples.suite()
     found = next_steps.in_suite(suite, views)
     assert found[-2:] == [
-        ("then the whole suite", "drillbook drill quarterly"),
+        ("then repeat the suite", "drillbook drill quarterly"),
         ("verify this record", "drillbook report.verify 20260106T090000Z-quarterly-9a9a"),
     ]
     failed = list(dict.fromkeys(view.result.drill for view in views if view.result.verdict != Verdict.PASSED))
@@ -66,7 +66,7 @@ def test_a_failed_suite_that_left_nothing_is_run_again_after_the_problem_is_corr
     steps = next_steps.in_suite(suite.model_copy(update={"verdict": Verdict.FAILED}), clean)
     assert [text for text, _ in steps] == [
         "after the correction",
-        "then the whole suite",
+        "then repeat the suite",
         "verify this record",
     ]
 
@@ -80,7 +80,7 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
         "read the report",
         "after the correction",
         "after the correction",
-        "then the whole suite",
+        "then repeat the suite",
     ]
     assert found[-1][1] == "invoke drill quarterly --inventory staging"
     good = suite.model_copy(update={"verdict": Verdict.PASSED})
@@ -92,13 +92,13 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
     [
         (
             ("restore-newest", "rehearse-database"),
-            ("see how old a routine backup of database would be", "drillbook drill restore-newest"),
+            ("see the age of a routine backup of database", "drillbook drill restore-newest"),
         ),
         (
             (),
             (
-                ("no drill here restores an older backup of database: copy a drill, without its backup steps"),
-                "drillbook catalog --for postgres",
+                "write a drill that restores an older backup of database, not its own",
+                "drillbook actions postgres.restore",
             ),
         ),
         (None, None),

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from drillbook.audit.findings import findings
 from drillbook.findings import CATALOGUE, finding
-from drillbook.judge.result import Objective, Result
-from drillbook.report import changes, html, index, markdown, open_findings, rows, suites
+from drillbook.judge.result import Objective, Result, Verdict
+from drillbook.report import changes, html, index, markdown, next_steps, open_findings, rows, suites
 from drillbook.report.open_findings import LOST_WRITES, WITHIN
 from drillbook.report.terminal import summary
 from tests.report import samples
@@ -95,3 +95,21 @@ def test_lost_writes_whose_rpo_does_not_count_are_not_said_to_exceed_it(met: boo
     rpo = Objective(target_s=60.0, measured_s=10.2, error_s=0.1, met=met)
     (shown,) = open_findings.as_shown([lost], {"rpo": rpo})
     assert shown.title.endswith("; it is not verified whether the loss is within the objective") is doubt
+
+
+def test_the_report_of_a_suite_names_the_owner_and_the_remedy_of_each_finding() -> None:
+    told, views = samples.suite()
+    lost = finding("backup-gap", measured="15 rows are missing")
+    views = [samples.passed().model_copy(update={"result": samples.result(findings=(lost,))})]
+    passed = told.model_copy(update={"verdict": Verdict.PASSED, "exit": 0})
+    steps = [step for step in next_steps.after_suite(views[0].program, passed, views, "") if "report.open" not in step[1]]
+    assert len(steps) == 1
+    for text in (html.render_suite(passed, views), markdown.render_suite(passed, views)):
+        said = plain(text)
+        assert "dba (DBA, dba@example.com)" in said
+        assert lost.measured in said
+        assert plain(lost.remedy) in said
+        for what, command in steps:
+            assert what[1:] in said, "a page begins it with a capital"
+            assert command in said
+    assert f"{lost.title} (owner: dba)" in plain(html.render_suite(passed, views)).split("Exit status")[0]

@@ -7,8 +7,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from drillbook.findings import Finding
 from drillbook.judge.result import RunView, SuiteResult, Verdict
+from drillbook.report import next_steps
 from drillbook.report.figures import one_line, shown
+from drillbook.report.remarks import MARK, WHY
 from drillbook.report.rows import rows_of
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
@@ -99,6 +102,24 @@ def test_the_end_of_a_suite_fits_on_a_screen_of_80x24() -> None:
     )
     assert "detected by probe" in lines[1]
     assert "The report has the error of each figure." in whole
+
+
+def test_the_report_the_next_steps_and_the_verdict_of_a_suite_stay_on_a_screen_of_80x24() -> None:
+    suite, views = quarterly()
+    found = Finding(code="removed-data-missing", severity="medium", title="Less came back", remedy="Enter it again.")
+    views = [
+        one.model_copy(update={"routine": (), "result": one.result.model_copy(update={"findings": (found,)})})
+        for one in views[1:3]
+    ] + views[3:]
+    passed = suite.model_copy(update={"verdict": Verdict.PASSED, "exit": 0, "runs": suite.runs[1:]})
+    steps = next_steps.after_suite("invoke", passed, views, "")
+    lines = renderings.printed(summary.suite_summary(passed, views, "reports/x/report.html", steps)).splitlines()
+    last = "\n".join(lines[-23:])
+    assert "report reports/x/report.html" in last
+    assert "  Next\n    read the report\n" in last
+    assert lines[-1].startswith("✓ PASSED")
+    assert [line for line in lines if f"{MARK} {WHY[MARK]}." in line]
+    assert len(lines) <= 34
 
 
 def test_what_is_special_about_a_drill_stands_below_the_table_of_a_suite() -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
+from tests import screen
 from tests.needs import need
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +48,7 @@ class Newcomer:
 
     def __init__(self, home: Path, ordinary: bool) -> None:
         self.clone = home / "drillbook"
-        self.options = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ordinary else {}
+        self.options: dict = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ordinary else {}
         path = "/usr/local/bin:/usr/bin:/bin" if ordinary else os.environ["PATH"]
         self.environment = {"HOME": str(home), "PATH": path, **{k: v for k, v in os.environ.items() if KEPT.match(k)}}
         subprocess.run(
@@ -71,6 +78,24 @@ class Newcomer:
                 raise
         return subprocess.CompletedProcess(argv, child.returncode, *said)
 
+    def watch(self, *argv: str) -> tuple[int, str]:
+        """Exit status and raw output of a command on a terminal of 80 columns and 24 lines, as most people have it."""
+        ours, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        options = {**self.options, "env": {**self.environment, "TERM": "xterm-256color"}}
+        with subprocess.Popen(
+            argv, cwd=self.clone, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, **options
+        ) as child:
+            os.close(terminal)
+            killed = Timer(600, partial(os.killpg, child.pid, signal.SIGKILL))
+            killed.start()
+            try:
+                said = screen.read(ours)
+                return child.wait(), said
+            finally:
+                killed.cancel()
+                os.close(ours)
+
     def leave(self) -> subprocess.CompletedProcess:
         """Stop the lab, even if the command that started it failed."""
         return self.run("sh", "-c", "test ! -x .venv/bin/invoke || .venv/bin/invoke lab.down")
@@ -92,17 +117,23 @@ def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
         need("/usr/bin/python3")
     someone = Newcomer(home, ordinary)
     try:
-        done = someone.run("sh", "-c", command())
+        prepare, _, drill = command().rpartition(" && ")
+        done = someone.run("sh", "-c", prepare)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "7 drills: 7 passed." in done.stdout
-        said = done.stdout.splitlines()
-        assert len(said) <= 60
+        status, raw = someone.watch("sh", "-c", drill)
+        said = screen.lines(raw)
+        assert status == 0, "\n".join(said)
+        assert len(said) <= 60, "\n".join(said)
         assert said[-1].startswith("✓ PASSED")
+        last = "\n".join(said[-23:])
+        assert "7 drills: 7 passed." in last
+        assert re.search(r"^  report reports/\S+/report.html$", last, re.MULTILINE)
+        assert re.search(r"^  Next\n    read the report\n      (\.venv/bin/)?invoke report.open$", last, re.MULTILINE), last
         latest = someone.clone / "reports" / "latest"
         suite = json.loads((latest / "result.json").read_text())
         assert (suite["verdict"], suite["exit"], len(suite["runs"])) == ("passed", 0, 7)
         for run in suite["runs"]:
-            agree(done.stdout, latest / run["folder"])
+            agree("\n".join(said), latest / run["folder"])
         assert (latest / "report.html").exists()
         assert (someone.clone / "reports" / "index.html").exists()
     finally:

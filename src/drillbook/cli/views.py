@@ -161,7 +161,4 @@ class Teller:
         if self.manner is Manner.QUIET:
             self.say(summary.short_suite_summary(suite))
             return
-        self.say(summary.suite_details(suite, views, report))
-        self.say(shown_steps(after_suite(program(), suite, views, self.inventory)))
-        self.say(Text())
-        self.say(summary.suite_ending(suite, views))
+        self.say(summary.suite_summary(suite, views, report, after_suite(program(), suite, views, self.inventory)))

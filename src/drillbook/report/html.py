@@ -180,6 +180,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
             legend=remarks.legend(objective.mark for row in drills for objective in row.objectives),
             findings_of=rows.findings_of,
+            owner_of=next_steps.owner,
             rows=drills,
             grave=grave,
             more_grave=more_grave,

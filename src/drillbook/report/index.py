@@ -105,7 +105,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in a trend. A run without a figure is drawn as a hollow point on the base line."""
+    """A run in a trend. A run without a figure is a cross on the base line, and one whose figure does not count a hollow
+    point."""
 
     x: float
     y: float
@@ -246,7 +247,7 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
             counted=_counted(listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
             drawn=bool(drawings := [it for trend in trends for it in (trend.rto, trend.rpo) if it and it.drawn]),
-            reserved=any(point.kind == "reserved" for it in drawings for point in it.points),
+            kinds={point.kind for it in drawings for point in it.points},
             never=_never(known or {}, listed),
             program=program(),
             verdicts=sorted({row.entry.verdict for row in listed}),
@@ -373,7 +374,7 @@ def _point(number: int, entry: IndexEntry, key: str, total: int, top: float) -> 
     x = EDGE + _step(total) * number
     (row,) = rows.objective_rows({key: objective}, entry.remarks, entry.verdict)
     if objective.measured_s is None or row.lost:
-        return Point(x, HEIGHT - EDGE, "gap")
+        return Point(x, HEIGHT - EDGE, "none")
     return Point(x, _y(drawn(objective) or 0.0, top), "gap" if row.doubt else KINDS[row.state])
 
 
@@ -388,7 +389,7 @@ def _lines(points: Sequence[Point]) -> tuple[str, ...]:
     """
     lines: list[list[str]] = [[]]
     for point in points:
-        if point.kind == "gap":
+        if point.kind in ("gap", "none"):
             lines.append([])
         else:
             lines[-1].append(f"{point.x:.1f},{point.y:.1f}")

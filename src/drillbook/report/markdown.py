@@ -90,7 +90,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             ],
         ),
     ]
-    steps = [f"- {what}: {code(command)}" for what, command in next_steps.in_suite(suite, views)]
+    steps = [f"- {prose(what)}: {code(command)}" for what, command in next_steps.in_suite(suite, views)]
     parts += ["## Next", "\n".join(steps)] if steps else []
     parts += _confusion(views)
     for row in drills:
@@ -99,8 +99,21 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
         parts += [f"**{row.beside}**"] if row.beside else []
         parts += [objectives(row.objectives)] if row.view else []
         parts += _residue(row.view) if row.view else []
+        parts += _suite_findings(row.view) if row.view else []
         parts += [f"Exit status {escape(row.exit)}. {f'[Report]({row.href})' if row.href else code(row.run)}"]
     return "\n\n".join(parts) + "\n"
+
+
+def _suite_findings(view: RunView) -> list[str]:
+    """Return the owner of a suite's drill, and its findings with measured value and remedy."""
+    said = next_steps.owner(view)
+    findings = [
+        f"- **{finding.severity}** {escape(finding.title)}"
+        + (f": {escape(finding.measured)}" if finding.measured else "")
+        + (f". Remedy: {prose(finding.remedy)}" if finding.remedy else "")
+        for finding in rows.findings_beside_residue(view.result)
+    ]
+    return [f"Owner: {escape(said)}." if said else "The drill has no owner.", *(["\n".join(findings)] if findings else [])]
 
 
 def _verdict(verdict: str, residue: str, status: int) -> str:

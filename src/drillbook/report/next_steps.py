@@ -11,10 +11,11 @@ from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.remedies import first_instruction
+from drillbook.report.restore_steps import restores
 from drillbook.report.rows import findings_of, rows_of
 
 DEFAULT_INVENTORY = "lab"
-SUITE_AGAIN = "then the whole suite"
+SUITE_AGAIN = "then repeat the suite"
 MOST_DRILLS = 4
 """Largest number of suggestions of one kind after a suite, such as drills to repeat or reports to read."""
 _OTHER = re.compile(r"--inventory ([\w.-]+)")
@@ -80,8 +81,8 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
     """Return a suggestion of how to see the age of a routine backup of the service.
 
     The suggestion is for a passed run whose RPO was met only with a reservation, because the restored backup was taken
-    during the run. It names a drill that restores a routine backup. Without one, it says how to write one, and names the
-    command that lists drills to copy. If this drill is a rehearsal, it shows the age but does not remove the
+    during the run. It names a drill that restores a routine backup. Without one, it says to write one, and names the
+    command that shows how the restoring action is written. If this drill is a rehearsal, it shows the age but does not remove the
     reservation. Returns None for other runs, and for journals that do not record which drills restore routine backups.
     """
     row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
@@ -92,14 +93,13 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
     if view.routine:
         drill = one_line(view.routine[0])
         return (
-            f"see how old a routine backup of {service} would be",
+            f"see the age of a routine backup of {service}",
             f"{view.program} drill {drill}{on(one_line(view.inventory))}",
         )
-    kind = one_line(str(view.plan["inventory"]["services"].get(view.result.service, {}).get("kind", "")))
-    of_kind = f" --for {shlex.quote(kind)}" if kind else ""
+    action = next((step.action for step in reversed(restores(view.result.steps))), "")
     return (
-        f"no drill here restores an older backup of {service}: copy a drill, without its backup steps",
-        f"{view.program} catalog{of_kind}",
+        f"write a drill that restores an older backup of {service}, not its own",
+        f"{view.program} actions {one_line(action)}".rstrip(),
     )
 
 
@@ -155,28 +155,31 @@ def _remedy(view: RunView) -> str:
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a suite's report. The list is empty if the suite ran no drill.
 
-    The suggestions are: undo the changes that its drills left, repeat drills that did not pass, read the remedies of
-    findings, run the suite again, run drills that show the age of a routine backup, and verify the record.
+    They are those of the terminal, without the report to read. The last one is to verify the record, and the one before
+    it, after a suite that passed, is to repeat the suite.
     """
     if not views:
         return []
     program, option = views[0].program, on(views[0].inventory)
-    steps = [*_left(program, views), *_not_passed(program, views, option), *_findings(program, views)]
-    proofs = _proofs(views)
-    again = SUITE_AGAIN if steps or suite.verdict is not Verdict.PASSED else "repeat the suite"
-    steps.append((again, f"{program} drill {one_line(suite.suite)}{option}"))
-    return [*steps, *proofs, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
+    steps = [*_left(program, views), *_to_do(program, suite, views, option)]
+    if suite.verdict is Verdict.PASSED:
+        steps.append(("repeat the suite", f"{program} drill {one_line(suite.suite)}{option}"))
+    return [*steps, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
 
 
 def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inventory: str) -> list[tuple[str, str]]:
     """Return suggestions for the terminal after a suite.
 
-    The suggestions are: undo the changes that its drills left, read the report, repeat drills that did not pass, repeat
-    the whole suite if it did not pass, and run drills that show the age of a routine backup. The remedies of findings
-    are on the terminal already.
+    The suggestions are: undo the changes that its drills left, read the report, repeat drills that did not pass, follow the
+    remedies of findings, repeat the whole suite if it did not pass, and run drills that show the age of a routine backup.
     """
-    option = on(inventory)
-    steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, option)]
+    steps = [*_left(program, views), ("read the report", f"{program} report.open")]
+    return [*steps, *_to_do(program, suite, views, on(inventory))]
+
+
+def _to_do(program: str, suite: SuiteResult, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
+    """Return the suggestions that the terminal and the report of a suite have in common."""
+    steps = [*_not_passed(program, views, option), *_findings(program, views, option)]
     if suite.verdict is not Verdict.PASSED:
         steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{option}"))
     return [*steps, *_proofs(views)]
@@ -188,18 +191,22 @@ def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(filter(None, map(age_of_routine, views))))[:MOST_DRILLS]
 
 
-def _findings(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return the commands that open the reports of passed drills with findings of medium severity or higher. These reports have
-    the remedies. At most ``MOST_DRILLS`` reports are named.
+def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
+    """Return the remedies of passed drills with findings of medium severity or higher, each with the owner of the drill and
+    the command that repeats it. Without an instruction in the remedy, the command opens the report that has the remedy. At
+    most ``MOST_DRILLS`` drills are named.
     """
-    passed = [view.result for view in views if view.result.verdict is Verdict.PASSED]
-    results = [
-        result for result in passed if open_findings.grave(open_findings.as_shown(result.findings, result.objectives))
-    ]
-    return [
-        (f"read the remedy of the finding of {one_line(result.drill)}", f"{program} report.open {one_line(result.run)}")
-        for result in results[:MOST_DRILLS]
-    ]
+    passed = [view for view in views if view.result.verdict is Verdict.PASSED and not view.result.open_residue]
+    found = [view for view in passed if open_findings.grave(findings_of(view.result))][:MOST_DRILLS]
+    return [_of_finding(program, view, option) for view in found]
+
+
+def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:
+    drill = one_line(view.result.drill)
+    named = f"{drill} (owner {one_line(view.owner)})" if view.owner else drill
+    if remedy := _remedy(view):
+        return f"for {named}: {remedy}; then repeat the drill", f"{program} drill {drill}{option}"
+    return f"for {named}: read the remedy of the finding", f"{program} report.open {one_line(view.result.run)}"
 
 
 def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:

@@ -111,6 +111,12 @@ def legend(marks: Iterable[str]) -> str:
     return " ".join(filter(None, [*texts, RESERVATION, removed])) if texts else ""
 
 
+def short_legend(marks: Iterable[str]) -> str:
+    """Return the meanings of the marks beside an RPO in a few words. The result is empty when no mark is shown."""
+    shown = "".join(marks)
+    return " ".join(f"{mark} {text}." for mark, text in WHY.items() if mark in shown)
+
+
 def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
     """Return the steps in a ``result.json``, of any version."""
     return [

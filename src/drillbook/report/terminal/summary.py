@@ -35,6 +35,7 @@ from drillbook.report.moments import run_duration
 from drillbook.report.phases import phase_rows
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
+from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Cell, Prose
 
 COLOURS = {
@@ -163,15 +164,13 @@ def short_suite_summary(suite: SuiteResult) -> RenderableType:
     return _verdict(suite.verdict, suite.suite, suite.title, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit)
 
 
-def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
-    """Return the summary of a suite: its drills and then, as the last lines, its verdict."""
-    return Group(suite_details(suite, views, report), Text(), suite_ending(suite, views))
-
-
-def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
-    """Return the changes of a suite that were not undone, and the path of the report."""
+def suite_summary(
+    suite: SuiteResult, views: Sequence[RunView], report: str = "", steps: Sequence[tuple[str, str]] = ()
+) -> RenderableType:
+    """Return the summary of a suite: the changes that were not undone, its drills, the path of the report, the next
+    ``steps`` and, as the last lines, its verdict."""
     residue = [part for view in views for part in _residue(view)]
-    return Group(Text(), *residue, _where(suite.run, report, suite.environment, views))
+    return Group(Text(), *residue, suite_ending(suite, views, report, steps))
 
 
 def _drills(members: Sequence[SuiteRow]) -> Table:
@@ -204,11 +203,11 @@ def _rehearsed(row: SuiteRow) -> tuple[RenderableType, RenderableType]:
 
 
 def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
-    """Return lines about drills with retries, allowed failures, open findings or a missing record."""
+    """Return lines about drills with retries, allowed failures or a missing record. Findings are named below the table."""
     lines = [
         Text(f"! {one_line(row.drill)}: {said}", style="yellow")
         for row in members
-        for said in filter(None, (row.tolerated, row.beside, "" if row.view else row.sentence))
+        for said in filter(None, (row.tolerated, "" if row.view else row.sentence))
     ]
     return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
 
@@ -229,22 +228,28 @@ def _legend(members: Sequence[SuiteRow]) -> list[RenderableType]:
     words = {state: state for state in states} | ({wording.NOT_VERIFIED: " or ".join(doubted)} if doubted else {})
     parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
     lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
-    lines += filter(None, [remarks.legend(objective.mark for objective in shown)])
-    if any(row.rehearsed and row.rehearsed.taken for row in members) and remarks.RECENT_BACKUP not in "".join(lines):
-        lines.append(remarks.LEGENDS[remarks.RECENT_MARK])
+    marks = [objective.mark for objective in shown]
+    marks += [remarks.RECENT_MARK for row in members if row.rehearsed and row.rehearsed.taken]
+    lines += filter(None, [remarks.short_legend(marks)])
     return [Prose(Text("\n".join(lines), style="dim"), 2, below=1)] if lines else []
 
 
-def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType:
-    """Return the last lines of a suite: contradictions in its record, its drills with their objectives, the number of drills by
-    verdict, and its verdict.
+def suite_ending(
+    suite: SuiteResult, views: Sequence[RunView], report: str = "", steps: Sequence[tuple[str, str]] = ()
+) -> RenderableType:
+    """Return the last lines of a suite: its drills with their objectives, the path of the report, the next ``steps``,
+    contradictions in its record, the number of drills by verdict, and its verdict.
     """
     members = suite_rows(suite, views)
+    where = _where("" if report else suite.run, report, suite.environment, views)  # the path of the report has the run
     return Group(
-        *_contradictions(suite_contradictions(suite, members)),
         _spaced(_drills(members)),
         *_told(members),
         *_legend(members),
+        where,
+        *([shown_steps(steps)] if steps else []),
+        Text(),
+        *_contradictions(suite_contradictions(suite, members)),
         Prose(Text(suite_sentence(members, probed=False)), 2),
         short_suite_summary(suite),
     )
