@@ -125,8 +125,8 @@ UNCHECKED: dict[str, str] = {
     "qdrant.put_back": _UNDO_OF_WRITE,
     "qdrant.remove_strays": _UNDO_OF_WRITE,
     "redis.unmark": _UNDO,
-    "s3.undelete": _UNDO_OF_WRITE,
-    "s3.unwrite": _UNDO_OF_WRITE,
+    "s3.undelete": _UNDO,
+    "s3.unwrite": _UNDO,
     "tcp.open": _NETWORK,
 }
 """Actions without a check before the drill, each with the reason."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,6 +19,8 @@ CHANGED = ("NoSuchVersion", "PreconditionFailed", "412")
 """Error codes for an object that was replaced, or for a version that no longer exists."""
 NO_RANGE = ("InvalidRange", "416")
 """Error codes for a request of a byte range of an empty object."""
+
+_REFUSED = re.compile(r": (AccessDenied|AllAccessDisabled|Forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|403)\b")
 
 
 def place_of(service: S3) -> str:
@@ -52,6 +55,11 @@ def asking(service: S3, deadline: Deadline, what: str) -> Iterator[None]:
             f"{where} could not {what}: {type(error).__name__}",
             hint="check that the store is running, and that `endpoint` of the service in the inventory is correct",
         ) from error
+
+
+def is_refused(error: CouldNotVerify) -> bool:
+    """Return True for an error of ``asking`` that tells that a right is missing, or that the access keys are unknown."""
+    return bool(_REFUSED.search(error.message))
 
 
 def unless(codes: Sequence[str], ask: Callable[[], T]) -> T | None:

@@ -11,7 +11,7 @@ import subprocess
 import sysconfig
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -261,11 +261,11 @@ def make_bucket(store: S3) -> None:
 
 
 @contextlib.contextmanager
-def store(folder: Path, address: str = "127.0.0.1") -> Iterator[S3]:
-    """SeaweedFS at ``address``, ready and running during the block."""
+def store(folder: Path, address: str = "127.0.0.1", **more: object) -> Iterator[S3]:
+    """SeaweedFS at ``address``, ready and running during the block. ``more``: further options of the program."""
     names = ("admin", "master", "volume", "filer", "s3")
     ports = dict(zip([f"{name}.port{kind}" for name in names for kind in ("", ".grpc")], free_ports(10), strict=True))
-    child = start_weed(folder, address, ports)
+    child = start_weed(folder, address, ports | more)
     try:
         await_port(child, folder / "weed.log", address, ports["s3.port"])
         yield S3(
@@ -283,7 +283,7 @@ def store(folder: Path, address: str = "127.0.0.1") -> Iterator[S3]:
             path.unlink(missing_ok=True)
 
 
-def start_weed(folder: Path, address: str, ports: dict[str, int]) -> subprocess.Popen[bytes]:
+def start_weed(folder: Path, address: str, ports: Mapping[str, object]) -> subprocess.Popen[bytes]:
     """Start all servers of a SeaweedFS in one process, which writes ``weed.log`` in its folder."""
     weed = Path(sysconfig.get_path("scripts"), "weed")
     program = str(weed) if weed.exists() else need("weed")

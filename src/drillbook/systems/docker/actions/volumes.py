@@ -19,6 +19,7 @@ from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity, host_place
 from drillbook.sdk.object_reference import Uri
 from drillbook.sdk.store import Store
+from drillbook.sdk.store_rights import need_target
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.docker.actions.fields import ServiceName
 from drillbook.systems.docker.undo import tool
@@ -60,7 +61,7 @@ class VolumeBackup(Write):
             Volume.of(ctx, self.service, self.volume)
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            Store(ctx.bucket(self.to)).check()
+            need_target(Store(ctx.bucket(self.to)), self.to)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``location`` and ``manifest`` (for later steps), ``volume`` (its name), ``entries`` (number),

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from drillbook.errors import CommandFailed, CouldNotVerify, DrillbookError, HostError, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk import host_programs, nofollow, stored_backup
+from drillbook.sdk import host_programs, nofollow, store_rights, stored_backup
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, BackupSet, PartSize, drop_uploads, taking
 from drillbook.sdk.host import Deadline
@@ -140,7 +140,7 @@ class Archive(Write):
             rights.need_readable(ctx, archives.resolve(ctx, self.path))
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            Store(ctx.bucket(self.to)).check()
+            store_rights.need_target(Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the archived files. It consists of the host, the machine id and the path."""

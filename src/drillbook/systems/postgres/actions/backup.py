@@ -15,6 +15,7 @@ from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
+from drillbook.sdk.store_rights import need_target
 from drillbook.systems.postgres import access, cluster, identity
 from drillbook.systems.postgres.actions.fields import Location, ServiceName, need_place
 from drillbook.systems.postgres.connection import connected, first_row, reason
@@ -67,7 +68,7 @@ class Dump(Write):
         tools.need_space(ctx.scratch, size)
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            Store(ctx.bucket(self.to)).check()
+            need_target(Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Query the server for the identity of the database that is dumped."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk import stored_backup
+from drillbook.sdk import store_rights, stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, PartSize, drop_uploads
 from drillbook.sdk.host_encryption import need_transfer
@@ -60,7 +60,7 @@ class BaseBackup(Write):
         tools.need_space(ctx.scratch, size)
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            Store(ctx.bucket(self.to)).check()
+            store_rights.need_target(Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Query the server for the identity of the cluster that is copied."""

@@ -14,6 +14,7 @@ from drillbook.sdk.backup_writer import BackupFolder, drop_uploads, need_clear, 
 from drillbook.sdk.identity import Identity, place_of
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
+from drillbook.sdk.store_rights import need_target
 from drillbook.systems.qdrant import compare, export, snapshot
 from drillbook.systems.qdrant.actions.fields import Location, ServiceName, store_of
 from drillbook.systems.qdrant.collection import Session, connected, need_collection
@@ -84,7 +85,7 @@ class Snapshot(Write):
         need_collection(ctx, ctx.service(self.service, Qdrant))
         if self.known("to"):
             need_clear(ctx.bucket(self.to))
-            store_of(ctx, self.to).check()
+            need_target(store_of(ctx, self.to), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the collection that is saved."""

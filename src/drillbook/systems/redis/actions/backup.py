@@ -19,6 +19,7 @@ from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.store import Store
+from drillbook.sdk.store_rights import need_target
 from drillbook.systems.redis import asked, content, fields, identity, ownership, properties, rights, server, trial
 from drillbook.systems.redis.actions.fields import Location, ServiceName
 from drillbook.systems.redis.compare import Times, compare
@@ -77,7 +78,7 @@ class Save(Write):
             )
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            Store(ctx.bucket(self.to)).check()
+            need_target(Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the keyspace that is saved."""

@@ -17,6 +17,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.service import S3, bucket_name
 from drillbook.sdk.store import Store, Version
+from drillbook.sdk.store_rights import need_target, need_writable
 from drillbook.sdk.stored_backup import FILE
 from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Location, Prefix, ServiceName, need_same_store
@@ -143,7 +144,7 @@ class Copy(Write):
         if self.known("to"):
             need_same_store(service, ctx.bucket(self.to))
             need_clear(ctx.bucket(self.to))
-            Store(ctx.bucket(self.to)).check()
+            need_target(Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the bucket whose objects are copied."""
@@ -273,9 +274,9 @@ class Restore(Write):
             raise StepFailed(f"{len(failed)} copies changed during the restore, such as {failed[0]}")
 
     def ready(self, ctx: Context) -> None:
-        """Check that both buckets answer and belong to the same store."""
+        """Check that both buckets answer and belong to the same store, and that objects may be written."""
         service = ctx.service(self.service, S3)
-        Store(service).check()
+        need_writable(Store(service))
         if self.known("from_"):
             need_same_store(service, ctx.bucket(self.from_))
 

@@ -17,6 +17,7 @@ from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.service import S3, bucket_name
 from drillbook.sdk.store import Store, Version
+from drillbook.sdk.store_rights import need_deletable, need_writable
 from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Key, Location, Prefix, ServiceName, need_versions
 
@@ -106,8 +107,9 @@ class DeleteObjects(Fault):
         return chosen
 
     def ready(self, ctx: Context) -> None:
-        """Check that the bucket keeps versions."""
-        need_versions(ctx, self.service, "enable versioning, or use `s3.lose_objects`, whose effect only a restore can undo")
+        """Check that the bucket keeps versions, and that the undo may delete the delete markers."""
+        why = "enable versioning, or use `s3.lose_objects`, whose effect only a restore can undo"
+        need_deletable(need_versions(ctx, self.service, why), self.prefix if self.known("prefix") else "")
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that removes the delete markers that this fault added."""
@@ -230,8 +232,9 @@ class LoseObjects(Fault):
         return {key: manifest.objects[key].etag for key in keys}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the bucket keeps no versions. In a bucket with versions nothing would be deleted permanently."""
-        self._unversioned(ctx)
+        """Check that the bucket keeps no versions, and that objects may be deleted. In a bucket with versions nothing would be
+        deleted permanently."""
+        need_deletable(self._unversioned(ctx), version="")
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the bucket whose objects are deleted."""
@@ -285,12 +288,14 @@ class CorruptObject(Fault):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the bucket keeps versions and has the object."""
+        """Check that the bucket keeps versions and has the object, and that versions may be written and deleted."""
         store = need_versions(ctx, self.service, "enable versioning: without it the object could not be restored")
         if self.known("key") and store.size(self.key) is None:
             raise NotReady(
                 f"the object {self.key} does not exist in {store.service.bucket}", hint="set `key` to an existing object"
             )
+        need_writable(store)
+        need_deletable(store)
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that removes the version that this run wrote."""

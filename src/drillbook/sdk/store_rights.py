@@ -1,0 +1,60 @@
+"""Rights at an object store that a drill needs later. They are tried by requests that change no object."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.s3errors import is_refused
+from drillbook.sdk.store import Store
+
+
+def need_writable(store: Store, key: str = "") -> None:
+    """Check that the bucket can be read, and that objects can be written below ``key``.
+
+    A multipart upload is begun and aborted. It writes no object. Raises NotReady when the bucket cannot be read, and when
+    the store refuses the upload. Another error of the upload is ignored, because it does not show that a right is missing.
+    """
+    store.check()
+    trial = _trial(key)
+    try:
+        upload = store.begin(trial)
+    except CouldNotVerify as error:
+        if is_refused(error):
+            raise NotReady(
+                f"the access keys of the store {store.service.name} may read but not write objects such as {trial}: {error.message}",
+                hint="give these keys the right to write (s3:PutObject), or name other keys in the inventory",
+            ) from error
+        return
+    with suppress(CouldNotVerify):  # without this right, the upload stays unfinished; it is no object
+        store.abort(trial, upload)
+
+
+def need_deletable(store: Store, key: str = "", *, version: str = "null") -> None:
+    """Check that objects below ``key`` can be deleted permanently.
+
+    The ``version`` of an object that does not exist is deleted, which changes nothing. The version is empty for a bucket
+    without versioning. Raises NotReady when the store refuses. Another error is ignored, because it does not show that a
+    right is missing.
+    """
+    trial = _trial(key)
+    try:
+        store.delete_versions([(trial, version)])
+    except CouldNotVerify as error:
+        if is_refused(error):
+            raise NotReady(
+                f"the access keys of the store {store.service.name} may not delete objects such as {trial}: {error.message}",
+                hint="give these keys the rights s3:DeleteObject and s3:DeleteObjectVersion, or name other keys in the inventory",
+            ) from error
+
+
+def need_target(store: Store, location: str) -> None:
+    """Check that a backup can be written to ``location``, as ``need_writable`` does."""
+    need_writable(store, Reference.parse(location).key)
+
+
+def _trial(key: str) -> str:
+    """Return the key of an object that does not exist, below ``key``."""
+    return f"{key.rstrip('/')}/drillbook-right-{secrets.token_hex(8)}".lstrip("/")
