@@ -13,7 +13,8 @@ from drillbook.audit.findings import findings
 from drillbook.findings import CATALOGUE, finding
 from drillbook.judge.result import Objective, Result, Verdict
 from drillbook.report import changes, html, index, markdown, next_steps, open_findings, rows, suites
-from drillbook.report.open_findings import LOST_WRITES, WITHIN
+from drillbook.report.open_findings import LOST_WRITES, NOT_COUNTED, WITHIN
+from drillbook.report.rows import findings_of
 from drillbook.report.terminal import summary
 from tests.report import samples
 from tests.report.test_agreement import plain
@@ -66,7 +67,9 @@ def test_a_suite_and_the_index_count_no_open_finding() -> None:
     assert index.entry(result).beside == "1 medium finding"
 
 
-def test_the_audit_shows_them_within_the_objective() -> None:
+@pytest.mark.parametrize(("verdict", "state"), [("passed", WITHIN), ("aborted", NOT_COUNTED)])
+def test_the_audit_shows_them_within_the_objective_only_if_the_run_passed(verdict: str, state: str) -> None:
+    result = samples.passed().result.model_copy(update={"verdict": Verdict(verdict)})
     run = SimpleNamespace(
         environment="lab",
         service="db",
@@ -75,11 +78,15 @@ def test_the_audit_shows_them_within_the_objective() -> None:
         folder="1",
         started="2026-01-01",
         damage="",
-        verdict="passed",
-        result=samples.passed().result,
+        verdict=verdict,
+        result=result,
     )
     (row,) = findings([run])
-    assert (row.severity, row.state) == ("information", WITHIN)
+    assert (row.severity, row.state) == ("information", state)
+    (shown,) = [finding for finding in findings_of(result) if finding.code == LOST_WRITES]
+    for title in (shown.title, row.title):
+        assert (WITHIN in title) is (verdict == "passed")
+        assert title.endswith(state)
 
 
 def test_a_loss_that_is_new_and_within_the_objective_is_no_new_finding_to_mend() -> None:

@@ -17,7 +17,7 @@ from drillbook.judge.result import Verdict
 from drillbook.language.lists import listed
 from drillbook.report import remedies
 from drillbook.report.figures import count
-from drillbook.report.open_findings import WITHIN, recovered_later
+from drillbook.report.open_findings import NOT_COUNTED, WITHIN, recovered_later
 from drillbook.report.rows import each_finding, findings_of
 from drillbook.report.wording import SHORT
 
@@ -139,7 +139,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
     worst = min(items, key=lambda finding: SEVERITIES.index(finding.severity))
     allowed = worst.severity == Severity.INFORMATION
     if open_now:
-        state = WITHIN if allowed else _recovered(items) or "open"
+        state = _allowed(newest) if allowed else _recovered(items) or "open"
     elif newest.verdict == Verdict.PASSED:
         state = "not seen again"
     else:
@@ -163,6 +163,12 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
         items[-1].remedy,
         **_own(code, runs, newest),
     )
+
+
+def _allowed(newest: Record) -> str:
+    """Return the state of lost writes that the RPO of the newest run allows. The figures of a run that did not pass do not
+    count."""
+    return WITHIN if newest.verdict == Verdict.PASSED else NOT_COUNTED
 
 
 def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:

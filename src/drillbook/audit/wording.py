@@ -79,7 +79,8 @@ LEADS = {
     ),
     "findings": (
         "Open: the newest run of the drill in the period has the finding. Within the objective: the newest run lost "
-        "writes, but not more than its RPO allows; this is information. Not seen again: the newest "
+        "writes, but not more than its RPO allows; this is information. The figure does not count: the same, but this run "
+        "did not pass. Not seen again: the newest "
         "run passed without the finding. A run with any other verdict does not prove that a finding is gone."
     ),
     "plans": (

@@ -132,7 +132,8 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
         yield ChangeRow(names[change.key], *_figures(view, change), text := _change(view, change), text.endswith("longer"))
     for new in known.new_findings:
         within = open_findings.allowed(new.code, view.result.objectives)
-        what = f"Finding {new.code}: {one_line(new.title)}{f', {open_findings.WITHIN}' if within else ''}"
+        title = open_findings.counting(f"{new.title}, {open_findings.WITHIN}" if within else new.title, view.result.verdict)
+        what = f"Finding {new.code}: {one_line(title)}"
         yield ChangeRow(what, "absent", "present", "new", loud=not within)
     for gone in known.gone_findings:
         yield ChangeRow(f"Finding {gone.code}: {one_line(gone.title)}", "present", *_gone(view))

@@ -18,7 +18,8 @@ MOST_NAMES = 4
 LOST_WRITES = "acknowledged-writes-lost"
 WITHIN = "within the objective"
 """Text that is added to a finding about lost writes when the measured RPO meets its objective."""
-
+NOT_COUNTED = "the figure does not count"
+"""Text that replaces ``WITHIN`` for a run that did not pass."""
 NOT_VERIFIED = "it is not verified whether the loss is within the objective"
 """Text that is added to a finding about lost writes when the RPO was measured, but does not count."""
 
@@ -103,6 +104,13 @@ def _doubted(finding: Finding) -> Finding:
 
 def _information(finding: Finding) -> Finding:
     return finding.model_copy(update={"severity": Severity.INFORMATION, "title": f"{finding.title}, {WITHIN}", "remedy": ""})
+
+
+def counting(title: str, verdict: str) -> str:
+    """Return the title of a finding about lost writes as a report shows it. No loss of a run that did not pass is called
+    within the objective, because the figures of such a run do not count."""
+    within = f", {WITHIN}"
+    return f"{title.removesuffix(within)}; {NOT_COUNTED}" if verdict != Verdict.PASSED and title.endswith(within) else title
 
 
 def grave(findings: Iterable[Found]) -> list[Found]:

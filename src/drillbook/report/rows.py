@@ -148,7 +148,8 @@ def findings_beside_residue(result: Result) -> list[Finding]:
 def each_finding(result: Result) -> list[Finding]:
     """Return all findings of a run, with the texts that the formats show.
 
-    A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information.
+    A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information. In
+    a run that did not pass, the title says that the figure does not count.
     A finding about a missed objective also names the measurement error of the figure.
     """
     shown_ = [_shown(finding, result) for finding in open_findings.as_shown(result.findings, result.objectives)]
@@ -163,9 +164,9 @@ def _shown(finding: Finding, result: Result) -> Finding:
         figure = written(result, "rpo")
         rpo = f" (the canary numbers its writes, also those that were not acknowledged); RPO {figure}" if figure else ""
         told = f"{finding.measured}{_more_ranges(finding.measured, result)}{rpo}"
-        return finding.model_copy(
-            update={"measured": told, "wanted": objective_findings.wanted(finding.wanted, result.objectives.get("rpo"))}
-        )
+        wanted = objective_findings.wanted(finding.wanted, result.objectives.get("rpo"))
+        title = open_findings.counting(finding.title, result.verdict)
+        return finding.model_copy(update={"title": title, "measured": told, "wanted": wanted})
     if finding.code in UNPROVEN:
         for key, objective in result.objectives.items():
             if objective.measured_s is not None and finding.title.endswith(f": {key.upper()}"):
