@@ -205,3 +205,87 @@ def test_a_service_that_no_drill_has_gets_the_name_of_a_shipped_drill(book):
     found = steps(replace(audit, coverage=(replace(bare, kind=""),)))
     (step,) = [step for text, step in found.items() if text.startswith("guestbook was never drilled")]
     assert "plan a drill (`drillbook catalog` lists shipped drills), or state in" in step
+
+
+NEWEST = """\
+drill: newest
+title: The newest stored backup restores on the spare
+service: database
+objectives: {}
+guard: {environments: [lab]}
+backup:
+  - postgres.newest_backup: {service: database, store: backups}
+    save: newest
+restore:
+  - postgres.restore: {service: spare, from: "{{ newest.location }}", temporary: true}
+verify:
+  - postgres.healthy: {service: database}
+"""
+CLUSTERS = """\
+environment: lab
+hosts:
+  db-1: {address: 127.0.0.1, port: 2201}
+  spare-1: {address: 127.0.0.1, port: 2203}
+services:
+  database: {kind: postgres, host: db-1, database: d, user: d, admin: {user: a}, data_directory: /d}
+  spare: {kind: postgres, host: spare-1, database: d, user: d, admin: {user: a}, data_directory: /d, not_drilled: a spare}
+  backups: {kind: s3, host: spare-1, endpoint: http://x, bucket: b, access_key: !env A, secret_key: !env B, not_drilled: a store}
+"""
+
+
+def restore_newest(book, day="2026-03-10", *, restore="done", age=833.584):
+    """Add a run that restored to a spare service a backup which Drillbook stored before."""
+    address = "s3://backups/20260310T083000.000Z-table-dropped-0001/dpa/manifest.json#sha256=aa"
+    known = {"manifest": address, "snapshot_at": "2026-03-10T08:46:06Z"}
+    run = book.run(f"{day}T09:00:00", drill="newest", text=NEWEST, hosts=CLUSTERS).add(0.5, "phase.started", phase="backup")
+    hosts = {step.id: step.hosts[0] for step in run.plan.steps}
+    run.step(
+        0.5,
+        1.0,
+        "backup.1",
+        hosts["backup.1"],
+        found=True,
+        location=address.removesuffix("/manifest.json"),
+        age_s=age,
+        **known,
+    )
+    run.add(1.0, "phase.ended", phase="backup", status="done").add(1.0, "phase.started", phase="restore")
+    told = {"made": {"kind": "postgres", "manifest": "aa"}, "other_service": "spare", "seconds": {"total": 9.463}}
+    run.step(1.0, 11.0, "restore.1", hosts["restore.1"], restore, effect="write", database_bytes=3 << 20, **known, **told)
+    run.add(11.0, "phase.ended", phase="restore", status=restore)
+    if restore == "done":
+        run.add(11.0, "phase.started", phase="verify").step(11.5, 12.0, "verify.1", hosts["verify.1"])
+        run.add(12.0, "phase.ended", phase="verify", status="done")
+    return run.end().close()
+
+
+def test_a_stored_backup_that_was_restored_to_a_spare_counts_as_rehearsed(book, capsys):
+    run = restore_newest(book)
+    restore_newest(book, "2026-04-10", restore="failed")
+    audit = audited(book)
+    row = only(audit)
+    assert (row.service, row.drill, row.source, row.kind, row.run) == ("database", "newest", "backups", "postgres", run.id)
+    assert (row.share, row.restored, row.lost) == ("1 of 2 runs passed", "9.46 s, 3.0 MiB on disk", "13 min 54 s")
+    assert row.notes == ("the newest run ended failed on 2026-04-10",)
+    for page in (html.render(audit), markdown.render(audit), summary.render(audit)):
+        assert "13 min 54 s" in plain(page).replace("\N{NO-BREAK SPACE}", " ")
+    desk._print(audit, Path("out"))
+    assert "newest, backups 9.46 s, 3.0 MiB on disk 13 min 54 s 2026-03-10" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_restored_older_backup_does_the_next_step_of_a_reservation(book):
+    restore_newest(book)
+    audit = audited(book)
+    goal = replace(stories_goal(book), environment="lab", service="database", drill="table-dropped", key="rpo")
+    goal = replace(goal, mark=" \N{DAGGER}", proven=False, reserved=True)
+    reserved = replace(audit, proven=(goal,))
+    asked = "The RPO of table-dropped in lab is met with a reservation: the drill itself took the restored backup"
+    assert asked in steps(replace(reserved, rehearsed=()))
+    assert asked in steps(replace(reserved, rehearsed=(replace(only(audit), taken="a backup taken during this run"),)))
+    assert asked not in steps(reserved)
+
+
+def stories_goal(book):
+    other = Book(book.root)
+    other.run("2026-01-10T09:00:00").good().close()
+    return next(row for row in audited(other).proven if row.key == "rpo")

@@ -240,12 +240,21 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         reserved = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
         for reason, (why, step) in RESERVATIONS.items():
             goals = [goal for goal in reserved if reason in remarks.reasons(goal.mark)]
+            goals = [goal for goal in goals if reason != remarks.FRESH or not _age_known(audit, goal)]
             if drills := [goal.drill for goal in goals]:
                 proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
                 text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}{why}"
                 who = {_owner(owners, environment, drill) for drill in drills}
                 when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
                 yield Alert(text, step + proofs, who.pop() if len(who) == 1 else "their owners", when)
+
+
+def _age_known(audit: Audit, goal: ProvenRow) -> bool:
+    """Return True if a rehearsal of the period restored a backup of the service that is older than its run, and measured how
+    much data would be lost. So the next step of a reservation is done."""
+    place = (goal.environment, goal.service)
+    rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
+    return any(row.loss_s is not None and not row.taken for row in rows)
 
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
@@ -355,7 +364,7 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
         step = f"run a drill that breaks the service in a test environment and restores its backup ({lists})"
         yield Alert(text, step, when=when)
     for environment in sorted({row.environment for row in rows}):
-        if drills := [row.drill for row in rows if row.environment == environment and row.loss_s is None]:
+        if drills := [row.drill for row in rows if row.environment == environment and row.loss_s is None and not row.stored]:
             text = f"{open_findings.named(drills)} in {environment} did not measure how much data would be lost"
             yield Alert(text, "add a step `backup.measure` to the phase `verify`", when=when)
 

@@ -1,6 +1,6 @@
 """Figures that the rehearsals of a period measured.
 
-A rehearsal restores a backup of the team's own tools into a sandbox, and injects no fault. So it measures neither RTO nor RPO,
+A rehearsal restores a backup into a sandbox or to a spare service, and injects no fault. So it measures neither RTO nor RPO,
 and proves no objective. Its figures are shown apart from those of drills.
 """
 
@@ -24,7 +24,7 @@ value is the parameter of the restore step that names the measured service.
 NOT_MEASURED = "not measured"
 TITLE = "Measured by rehearsals"
 LEAD = (
-    "A rehearsal restores a backup of the team's own tools into a sandbox. It breaks nothing, so it measures no RTO and no RPO, "
+    "A rehearsal restores a backup into a sandbox or to a spare service. It breaks nothing, so it measures no RTO and no RPO, "
     "and proves no objective. Each row is about the newest rehearsal of the period that passed, or says that none did. Restored "
     "in: from the choice of the backup to the end of its restore, by the controller's monotonic clock, without sampling error. A "
     "recovery takes longer: somebody must notice the fault, decide, and move the service to the copy. Would be lost: from the "
@@ -33,8 +33,8 @@ LEAD = (
 )
 
 SHORT = (
-    "Rehearsals restore backups into a sandbox and break nothing, so these figures are no RTO and no RPO, and prove no "
-    "objective. The restore is timed by the controller's monotonic clock; the report names the clock of each loss."
+    "Rehearsals restore backups into a sandbox or to a spare service and break nothing, so these figures are no RTO and no "
+    "RPO, and prove no objective. The restore is timed by the controller's monotonic clock; the report names the clock of each loss."
 )
 """Text below the figures of rehearsals where there is no room for ``LEAD``."""
 
@@ -47,7 +47,8 @@ class RehearsedRow:
     service: str
     drill: str
     source: str
-    """Name of the backup source in the inventory. It is empty when no rehearsal passed."""
+    """Name of the backup source in the inventory, or of the store in which a step found the backup. It is empty when no
+    rehearsal passed, and when the plan names neither."""
     kind: str
     """Kind of the restored service, such as ``postgres``. It is empty when it is unknown."""
     runs: int
@@ -65,6 +66,8 @@ class RehearsedRow:
     notes: tuple[str, ...]
     taken: str = ""
     """Words that say that the backup was taken during the run. It is empty for an older backup."""
+    stored: bool = False
+    """True for a backup that Drillbook stored. Its age is known only if a step found it in the store."""
 
     @property
     def share(self) -> str:
@@ -96,12 +99,17 @@ def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
     drill. A drill of which no rehearsal passed has one row without a backup source."""
     rows = []
     for (environment, service, drill), every in by_drill(runs).items():
-        mine = [record for record in every if planned(record)]
-        passed = [record for record in mine if record.verdict == Verdict.PASSED and any(_restores(record))]
+        restores_stored = any(_faultless(record) and _stored(record) for record in every)
+        mine = [record for record in every if (_faultless(record) if restores_stored else planned(record))]
+        passed = [
+            record for record in mine if record.verdict == Verdict.PASSED and (_stored(record) or any(_restores(record)))
+        ]
         head = (environment, service, drill)
         if passed:
             newest, notes = passed[-1], _newest(mine[-1], passed[-1])
-            rows += [_row(head, newest, step, (len(mine), len(passed)), notes) for step in _restores(newest)]
+            runs_of = (len(mine), len(passed))
+            rows += [_row(head, newest, step, runs_of, notes) for step in _restores(newest)]
+            rows += [_stored_row(head, newest, step, runs_of, notes) for step in _stored(newest)]
         elif mine:
             untried = all(record.verdict == Verdict.NOT_RUN for record in mine)
             notes = ("it was not run here" if untried else "no rehearsal of the period passed",)
@@ -122,10 +130,19 @@ def largest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:
 
 def planned(record: Record) -> bool:
     """Return True when the plan of a run restores backups, and no step of it injects a fault."""
+    return _faultless(record) and any(step.get("action") == rehearsal.RESTORE for step in planned_steps(record))
+
+
+def _faultless(record: Record) -> bool:
+    """Return True when no step of the run's plan injects a fault."""
     steps = planned_steps(record)
-    return any(step.get("action") == rehearsal.RESTORE for step in steps) and all(
-        step.get("effect") != "fault" for step in steps
-    )
+    return bool(steps) and all(step.get("effect") != "fault" for step in steps)
+
+
+def _stored(record: Record) -> list[StepResult]:
+    """Return the steps that restored a backup which Drillbook stored. The result is empty for a run that injected a fault."""
+    steps = record.result.steps if record.result and not record.result.faults else ()
+    return [step for step, _ in rehearsal.stored(steps) if step.action != rehearsal.RESTORE]
 
 
 def _restores(record: Record) -> Iterator[StepResult]:
@@ -168,6 +185,38 @@ def _row(
         str(measured.get("basis", "")),
         notes,
         _taken(record, step),
+    )
+
+
+def _stored_row(
+    head: tuple[str, str, str], record: Record, step: StepResult, runs: tuple[int, int], notes: tuple[str, ...]
+) -> RehearsedRow:
+    """Return the row about a backup that Drillbook stored and that ``step`` restored."""
+    steps = record.result.steps if record.result else ()
+    plan = {planned_step["id"]: planned_step["params"] for planned_step in planned_steps(record)}
+    found = [plan.get(other.id, {}) for other in steps if other.facts.get("manifest") == step.facts.get("manifest")]
+    stores = [str(params["store"]) for params in found if params.get("store")]
+    measured = next(known[rehearsal.MEASURE] for restore, known in rehearsal.stored(steps) if restore is step)
+    seconds, used, age = (
+        (step.facts.get("seconds") or {}).get("total"),
+        step.facts.get("database_bytes"),
+        measured.get("loss_s"),
+    )
+    return RehearsedRow(
+        *head,
+        stores[-1] if stores else "",
+        _kind(record, plan.get(step.id, {}).get("service")),
+        *runs,
+        record.run,
+        record.started or "",
+        float(seconds) if isinstance(seconds, int | float) else None,
+        used if isinstance(used, int) else None,
+        float(age) if isinstance(age, int | float) else None,
+        None,
+        str(measured.get("basis", "")),
+        notes,
+        _taken(record, step),
+        stored=True,
     )
 
 

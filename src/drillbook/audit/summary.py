@@ -47,7 +47,9 @@ STATE_NOTE = "By the newest run of each drill of the service; a drill that faile
 FIGURES_NOTE = "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
 """Explanations of the table."""
 PROBE_NOTE = "That of a drill's own probe proves no alerting, so it is not counted among the objectives."
-REHEARSED_NOTE = "A backup was restored into a sandbox, and nothing was broken; the figure is no RTO and no RPO."
+REHEARSED_NOTE = (
+    "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO."
+)
 _FIXED = {
     "rpo_name": OBJECTIVES["rpo"],
     "digest_name": wording.EVIDENCE_DIGEST,

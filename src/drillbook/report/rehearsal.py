@@ -6,7 +6,7 @@ were not made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from drillbook.judge.result import Result, StepResult
 from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
 from drillbook.report.markdown_syntax import prose, table
-from drillbook.report.restore_steps import Told, restores
+from drillbook.report.restore_steps import AnyStep, Told, restores
 
 TIMED = "timed inside the restore step; the clock Restore counts the whole phase, so it is longer"
 """Text that explains why this duration of the restore is shorter than the duration of the clock named Restore in the same
@@ -77,12 +77,18 @@ def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: b
 
 
 def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
-    """Return the facts of a run that restored a backup which Drillbook stored, and injected nothing.
+    """Return the facts of a run that restored a backup which Drillbook stored, and injected nothing."""
+    if any(step.id.startswith("inject.") for step in steps):
+        return {}
+    return next((known for _, known in stored(steps)), {})
+
+
+def stored(steps: Sequence[AnyStep]) -> Iterator[tuple[AnyStep, dict[str, Mapping[str, Any]]]]:
+    """Yield each step that restored a backup which Drillbook stored, with the facts about this backup. The keys of these
+    facts are ``RESTORE`` and ``MEASURE``.
 
     The age of the backup is that of the newest step that found it in the store.
     """
-    if any(step.id.startswith("inject.") for step in steps):
-        return {}
     for step in restores(steps):
         address, at = step.facts.get("manifest"), step.facts.get("snapshot_at")
         if not isinstance(address, str) or not at:
@@ -90,8 +96,7 @@ def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
         ages = [other.facts for other in steps if other.facts.get("manifest") == address and "age_s" in other.facts]
         name = address.partition("#")[0].removesuffix("/manifest.json")
         measured = {"loss_s": ages[-1]["age_s"], "basis": STORED_BASIS} if ages else {}
-        return {RESTORE: {**step.facts, "backup": {"id": name, "taken_at": at}}, MEASURE: measured}
-    return {}
+        yield step, {RESTORE: {**step.facts, "backup": {"id": name, "taken_at": at}}, MEASURE: measured}
 
 
 def sentence(result: Result) -> str:
