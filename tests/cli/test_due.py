@@ -436,3 +436,4 @@ def test_red_is_kept_for_what_ran():
     assert due._summary_style(Due(now, (ROWS[0],))) == "bold red"
     assert due._summary_style(Due(now, (ROWS[-1],))) == "bold"
     assert [due._style(row) for row in UNPROVEN] == ["yellow", "yellow"]
+    assert due._style(replace(never, last_verdict="aborted")) == "yellow", "an own Ctrl-C is no failure"

@@ -25,12 +25,13 @@ from drillbook.journal.journal import FILE, Journal, read
 from drillbook.journal.run_state import needs_recovery
 from drillbook.plan import planner, spec
 from drillbook.plan.schedule import State
-from drillbook.project import schedules
+from drillbook.project import due
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import folders, publish
 from drillbook.report.formats import as_json
+from drillbook.report.terminal import event_lines, summary
 from tests.contents import content
 from tests.program import HEAD, VERIFY, Folder, step
 
@@ -611,6 +612,8 @@ def test_a_drill_that_never_ran_is_not_red_and_one_that_failed_is():
     never = DueRow(State.NEVER, "app", "sample", "lab", every="30d")
     assert (overview.until(never).plain, overview.until(never).style) == ("now, every 30 d", "yellow")
     assert overview.until(replace(never, last_verdict="failed")).style == "bold red"
+    assert overview.until(replace(never, last_verdict="aborted")).style == "yellow"
+    assert overview.WORDS["aborted"] == summary.COLOURS["aborted"] == event_lines.COLOURS["cancelled"]
 
 
 def test_what_did_not_pass_comes_first_and_what_is_fine_is_counted(shelf, capsys):
@@ -632,16 +635,18 @@ def test_what_did_not_pass_comes_first_and_what_is_fine_is_counted(shelf, capsys
     assert all(row(full, f"fine-{number}") for number in range(9))
 
 
-def test_suites_come_first_and_then_the_drills_by_service(tmp_path, capsys):
+def test_the_list_has_the_order_of_drill_due_and_what_cannot_run_here_comes_later(tmp_path, capsys):
     for folder in ("drills", "inventory"):
         shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder)
     assert overview.drills(Project(tmp_path), everything=True) == 0
-    lines = capsys.readouterr().out.splitlines()
-    rows = [line for line in lines if "never run  now" in line]
-    suites = ["(suite)" in row for row in rows]
-    assert suites == sorted(suites, reverse=True)
-    named = [one for one in schedules.read(Project(tmp_path)) if not one.suite and one.every]
-    services = {one.name: one.services for one in named}
-    listed = [services[row.split()[0]] for row in rows if "(suite)" not in row]
-    assert listed == sorted(listed)
-    assert len(listed) == len(named)
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "never run  now" in line]
+    asked = [one for one in due.read(Project(tmp_path)).rows if one.drill and one.every]
+    assert rows == [one.drill for one in asked]
+    assert {"rehearse-volume", "rehearsal-docker"} & {one.drill for one in asked if one.needs}
+    assert rows[0] == "rehearse-cache"
+
+
+def test_a_project_without_a_drill_names_the_next_step(tmp_path, capsys):
+    (tmp_path / "drills").mkdir()
+    assert overview.drills(Project(tmp_path)) == 0
+    assert capsys.readouterr().out == "no drill in drills/; to see the drills to copy: drillbook catalog\n"

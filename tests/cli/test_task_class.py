@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def test_the_help_of_each_task_has_examples(path):
 def test_no_example_in_a_help_is_wider_than_a_small_terminal():
     lines = [f"    drillbook {example}" for path in PATHS for example in EXAMPLES[path]]
     assert [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_help_breaks_a_word_on_a_small_terminal(path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["drillbook", "--help", path])
+    program().run(["drillbook", "--help", path], exit=False)
+    said = capsys.readouterr().out.partition("Options:")[0].splitlines()[2:]
+    assert [line for line in said if len(line) > 80] == []
+    assert said[0] == "Docstring:"
 
 
 def test_every_example_is_of_a_task():

@@ -260,8 +260,9 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 
 def _style(row: DueRow) -> str:
-    """Return the style of a row's state. Red is kept for what is overdue, and for drills that ran and did not pass."""
-    return "yellow" if row.state is State.NEVER and not row.last_verdict else STYLES[row.state]
+    """Return the style of a row's state. Red is kept for what is overdue, and for drills that ran and did not pass. A run
+    that was aborted counts as none."""
+    return "yellow" if row.state is State.NEVER and row.last_verdict in ("", Verdict.ABORTED) else STYLES[row.state]
 
 
 def _summary_style(states: Due) -> str:

@@ -24,6 +24,7 @@ from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import program
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
+from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import due, run_index, schedules, standings
 from drillbook.project.due import DueRow
@@ -39,7 +40,7 @@ WORDS = {
     "failed": "red",
     "inconclusive": "yellow",
     "refused": "yellow",
-    "aborted": "yellow",
+    "aborted": "magenta",
     "not run here": "yellow",
     "unfinished": "bold red",
     "journal lost": "bold red",
@@ -54,15 +55,15 @@ UNCOUNTED = "() = does not count: the run did not pass, or the objective was not
 
 
 def drills(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
-    """List drills and suites, each with its last run, its last passed run and its due date. The most urgent come first; among
-    equally urgent ones, suites come first, and then the drills, grouped by service. Unless ``everything`` is true, a long
+    """List drills and suites, each with its last run, its last passed run and its due date. They are in the order of
+    `drill.due`: the most urgent come first, and what cannot run here after what can. Unless ``everything`` is true, a long
     table is shortened; JSON is always complete. Runs that are in progress or need a recovery follow.
     """
     out = console()
     runs = list(project.runs())
     wanted = schedules.read(project)
     known = standings.read([folder for folder in runs if not damaged.lost(folder)], project)
-    newest, rows = standings.newest(known), due.of(wanted, known, datetime.now(UTC))
+    newest, rows = standings.newest(known), due.in_order(project, wanted, known, datetime.now(UTC))
     due_rows = {row.drill: row for row in reversed(rows)}
     unsettled = open_runs.unsettled(_with_lost(runs, project))
     if as_json:
@@ -70,13 +71,16 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
         print_json({"drills": listed, "open": [asdict(run) for run in unsettled]})
         return 0
     if wanted:
-        grouped = sorted(wanted, key=lambda schedule: (not schedule.suite, schedule.services))
-        every = [_listed(schedule, newest.get(schedule.name), due_rows.get(schedule.name)) for schedule in grouped]
+        places = {name: number for number, name in enumerate(reversed(due_rows))}
+        ordered = sorted(wanted, key=lambda one: (places.get(one.name, len(places)), not one.suite, one.services))
+        every = [_listed(schedule, newest.get(schedule.name), due_rows.get(schedule.name)) for schedule in ordered]
         shown, rest = short_list.short(every, [line.entry for line in every], everything=everything)
         if shown:
             _print_drills(shown, out)
         short_list.print_rest(rest, "drill.list", out)
         out.print(Text(_summary(wanted, newest, due_rows), style="bold"))
+    else:
+        out.print(f"no drill in drills/; to see the drills to copy: {program()} catalog")
     open_runs.show(unsettled, out)
     return 0
 
@@ -169,8 +173,9 @@ def _entry(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int
         ("cannot be read", bool(wanted.broken or wanted.mistake)),
         ("overdue", row is not None and row.state is State.OVERDUE),
         ("not passed in the last run", last is not None and (last.verdict != "passed" or bool(_left(last)))),
+        ("never run", last is None and row is not None and not row.needs),
         ("due", row is not None and row.state is State.DUE),
-        ("never run", last is None and row is not None),
+        ("that need another inventory or an installation", last is None and row is not None),
         ("never run and without a schedule", last is None),
         ("passed with open findings", last is not None and bool(last.beside)),
         ("passed and not due", True),
@@ -227,12 +232,12 @@ def _left(ended: Ended) -> str:
 def until(row: DueRow | None) -> Text:
     """Return a text that tells how soon the drill or suite is due, or for how long it has been overdue. The text is
     ``-`` when ``row`` is None, or when the schedule is unknown. Red is kept for what is overdue, and for what ran and never
-    passed.
+    passed. A run that was aborted counts as none.
     """
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
     if row.state is State.NEVER:
-        style = "bold red" if row.last_verdict else "yellow"
+        style = "bold red" if row.last_verdict not in ("", Verdict.ABORTED) else "yellow"
         return Text(f"now, every {span(float(Duration.parse(row.every)))}" if row.every else "now", style=style)
     if row.state is State.OVERDUE:
         return Text(f"overdue {span(row.overdue_s)}", style="bold red")

@@ -5,6 +5,8 @@ examples.
 from __future__ import annotations
 
 import functools
+import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,6 +23,8 @@ first letters of options, and a letter would have different meanings in differen
 """
 
 
+HELP_WIDTH = 78
+"""Width of a help text, so that it fits into 80 columns with Invoke's indent of two."""
 NUMBERS = {int: "a whole number", float: "a number"}
 """Types of options whose value is a number, with their names in messages."""
 
@@ -133,6 +137,16 @@ EXAMPLES = {
 
 
 def with_examples(doc: str, path: str, program: str) -> str:
-    """Return the help text ``doc`` of the task ``path``, followed by its examples. Each example calls ``program``."""
+    """Return the help text ``doc`` of the task ``path``, followed by its examples. Each example calls ``program``.
+
+    If help is asked for, the lines of ``doc`` are broken between words: Invoke prints help as it is, and a terminal breaks
+    within a word. The list of all tasks needs the whole first line.
+    """
+    asked = {"--help", "-h"} & set(sys.argv)
+    text = "\n\n".join(_filled(part) for part in doc.split("\n\n")) if asked else doc
     shown = "".join(f"\n  {program} {example}" for example in EXAMPLES.get(path, ()))
-    return f"{doc}\n\nExamples:{shown}" if shown else doc
+    return f"{text}\n\nExamples:{shown}" if shown else text
+
+
+def _filled(paragraph: str) -> str:
+    return textwrap.fill(paragraph, HELP_WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -220,6 +220,11 @@ def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment
     return [row for scheduled in wanted for row in _rows(scheduled, known, now, environment)]
 
 
+def in_order(project: Project, wanted: Sequence[Scheduled], known: Standings, now: datetime) -> list[DueRow]:
+    """Return the rows of ``of`` with their inventories, in the order of ``read``."""
+    return sorted(_with_inventories(of(wanted, known, now), wanted, needed_inventories.read(project)), key=_order)
+
+
 def _rows(scheduled: Scheduled, known: Standings, now: datetime, environment: str) -> Iterator[DueRow]:
     service = ", ".join(scheduled.services)
     if scheduled.broken:

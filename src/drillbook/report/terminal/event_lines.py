@@ -53,7 +53,7 @@ COLOURS = {
     "failed": "red",
     "unverified": "yellow",
     "error": "red",
-    "cancelled": "yellow",
+    "cancelled": "magenta",
     "allowed": "yellow",
     STOPPED: "magenta",
     NO_STEPS: "dim",
@@ -314,7 +314,7 @@ class Progress:
         self._over = UNDOING
         if self.closing and what.why in ("refused", Verdict.NOT_RUN):
             return  # the summary that follows contains the same message
-        self._line(f"{what.why}: {what.message}", "yellow")
+        self._line(f"{what.why}: {what.message}", "magenta" if what.why == "aborted" else "yellow")
         if self.closing or what.why == Verdict.NOT_RUN:
             return  # the message about services that are not installed names all of them, and what to install
         for finding in what.findings:
