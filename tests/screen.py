@@ -42,7 +42,7 @@ def lines(text: str, columns: int = 80) -> list[str]:
 
 
 def read(terminal: int) -> str:
-    """What a program prints until it closes the terminal."""
+    """Output of a program until it closes the terminal."""
     said = b""
     while True:
         try:

@@ -178,13 +178,13 @@ def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> Canar
     survivors, error = None, None
     for event in events:
         match event.what:
-            case CanaryWrites(probe=found) as what if found == probe:
+            case CanaryWrites(probe=name) as what if name == probe:
                 acknowledged += [Write(*write) for write in what.acknowledged]
                 refused += [
                     Sample(write[1], write[3] if len(write) > 3 else write[1], ok=False, why=write[2])
                     for write in (*what.in_doubt, *what.lost)
                 ]
-            case CanarySurvivors(probe=found) as what if found == probe:
+            case CanarySurvivors(probe=name) as what if name == probe:
                 error = what.error or None
                 survivors = None if error else Numbers(what.ranges or ())
     acknowledged.sort(key=lambda write: write.number)
@@ -216,10 +216,10 @@ def last_reasons(events: Sequence[Event], probe: str) -> str:
     total = 0
     for event in events:
         match event.what:
-            case ProbeSamples(probe=found) as what if found == probe:
+            case ProbeSamples(probe=name) as what if name == probe:
                 total += len(what.samples)
                 bad += [(sample[1], sample[3] or "no reason given") for sample in what.samples if not sample[2]]
-            case CanaryWrites(probe=found) as what if found == probe:
+            case CanaryWrites(probe=name) as what if name == probe:
                 refused = [*what.in_doubt, *what.lost]
                 total += len(refused) + len(what.acknowledged)
                 bad += [(write[1], write[2] or "no reason given") for write in refused]

@@ -197,8 +197,8 @@ def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple
     most ``MOST_DRILLS`` drills are named.
     """
     passed = [view for view in views if view.result.verdict is Verdict.PASSED and not view.result.open_residue]
-    found = [view for view in passed if open_findings.grave(findings_of(view.result))][:MOST_DRILLS]
-    return [_of_finding(program, view, option) for view in found]
+    grave = [view for view in passed if open_findings.grave(findings_of(view.result))][:MOST_DRILLS]
+    return [_of_finding(program, view, option) for view in grave]
 
 
 def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:

@@ -132,7 +132,7 @@ def reasons(marks: str) -> frozenset[str]:
 
 def why(mark: str) -> str:
     """Return the reservations in a few words. ``mark``: text with the marks beside the figure."""
-    return ", and ".join(text for one, text in WHY.items() if one in mark)
+    return ", and ".join(text for sign, text in WHY.items() if sign in mark)
 
 
 def of_run(steps: Sequence[Step | StepResult], started: str, rpo: Objective | None) -> dict[str, Remark]:

@@ -323,8 +323,8 @@ def _reserved(result: Result) -> str:
     """Return clauses about the objectives that were met, and about those that were met with a reservation, with the
     reservation. The result is empty when there are no reservations."""
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
-    found = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
-    states = {key: state_of(one.met, one.measured_s, told.get(key)) for key, one in found}
+    objectives = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
+    states = {key: state_of(objective.met, objective.measured_s, told.get(key)) for key, objective in objectives}
     probed = {key: remark.by for key, remark in told.items() if remark.by == remarks.BY_PROBE}
     names = {key: f"the {_inside(objective_name(key, probed.get(key, '')))}" for key in states}
     met = [names[key] for key, state in states.items() if state == MET]
