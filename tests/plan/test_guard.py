@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from drillbook.errors import InventoryError, PlanError, SpecError
 from drillbook.inventory import inventory, protection
 from drillbook.plan import guard, planner, spec
-from drillbook.plan.plan import digest_of
+from drillbook.plan.plan import digest_of, faulted
 from drillbook.plan.window import DAYS, HORIZON_DAYS, MINUTE, Window
 from drillbook.sdk.identity import LockName
 from tests.plan.test_planner import HOSTS
@@ -284,11 +284,11 @@ def test_a_fault_through_a_service_hits_the_services_host(tmp_path):
 """,
     )
     one = made(tmp_path, "{max_hosts: 1}", drill)
-    assert planner.faulted(one.steps, one.inventory) == {"controller"}
+    assert faulted(one.steps, one.inventory) == {"controller"}
     step = one.steps[1].model_copy(update={"params": {"service": "api"}})
-    assert planner.faulted([step], one.inventory) == {"app-1"}
+    assert faulted([step], one.inventory) == {"app-1"}
     step = step.model_copy(update={"hosts": ("db-1",)})
-    assert planner.faulted([step], one.inventory) == {"app-1", "db-1"}, "it may reach the service through its own protocol"
+    assert faulted([step], one.inventory) == {"app-1", "db-1"}, "it may reach the service through its own protocol"
 
 
 WATCHED = """{abort_if: [{http.available: {url: "http://127.0.0.1:8000/health"}, for: 5s}, %s], hosts: [db], lease: 10s}"""

@@ -153,3 +153,25 @@ def test_two_drills_of_one_name_are_an_error_and_folders_of_other_things_are_lef
     (tmp_path / "handbook" / "sample.yml").write_text(GOOD)
     with pytest.raises(SpecError, match=r"two drills are named 'sample': .*handbook/sample.yml and .*sample.yml"):
         spec.names_in(tmp_path)
+
+
+def test_mistakes_of_a_suite_are_reported_together(tmp_path):
+    path = tmp_path / "s.yml"
+    path.write_text("suite: s\ntitel: x\ndrills: [first, nearest]\nevery: 7\n")
+    with pytest.raises(SpecError) as caught:
+        spec.load(path, known={"first", "s"})
+    told = [(str(error.where), error.message) for error in (caught.value, *caught.value.others)]
+    assert told == [
+        (f"{path}:2:1", "unknown key 'titel'"),
+        (f"{path}:4:8", "every: 7 has no unit; write it as 10s"),
+        (f"{path}:3:17", "there is no drill 'nearest'"),
+    ]
+
+
+def test_a_key_that_occurs_twice_hides_no_other_mistake(tmp_path):
+    path = tmp_path / "s.yml"
+    path.write_text("suite: s\ntitle: x\ntitle: y\ndrills: [nearest]\n")
+    with pytest.raises(SpecError) as caught:
+        spec.load(path, known={"first", "s"})
+    told = [error.message for error in (caught.value, *caught.value.others)]
+    assert told == ["the key 'title' occurs twice, first in line 2", "there is no drill 'nearest'"]

@@ -31,10 +31,11 @@ class Mistakes:
 
     def report(self) -> None:
         """Raise the first mistake if there is any. The error contains the other mistakes. Of several mistakes about the same
-        absent service, only the first is reported.
+        absent service, only the first is reported, and each mistake is reported once.
         """
-        absent = [error.absent for error in self.errors]
-        kept = [error for index, error in enumerate(self.errors) if not error.absent or error.absent not in absent[:index]]
+        errors = list({(str(error.where), error.message): error for error in reversed(self.errors)}.values())[::-1]
+        absent = [error.absent for error in errors]
+        kept = [error for index, error in enumerate(errors) if not error.absent or error.absent not in absent[:index]]
         if kept:
             first, *others = kept
             first.others = tuple(others)

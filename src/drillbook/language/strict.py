@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from drillbook.errors import SourceError, Where
-from drillbook.language import indentation
+from drillbook.language import indentation, syntax
 from drillbook.language.explaining import Misplaced, did_you_mean, is_secret, keys_of, plain
 from drillbook.language.mistakes import Mistakes
 
@@ -63,6 +63,8 @@ class Document:
     keys: Mapping[Place, tuple[int, int]]
     error_type: type[SourceError] = field(default=SourceError)
     parts: tuple[Document, ...] = ()
+    unread: Mapping[Place, SourceError] = field(default_factory=dict)
+    """Mistakes in tags. Each key is the place of a value that could not be read, and is None in ``value``."""
 
     def part(self, place: Place) -> Document:
         """Return the document in ``parts`` in which the path ``place`` can be followed the furthest.
@@ -89,9 +91,13 @@ class Document:
         return Where(self.file, 1, 1)
 
     def error(self, place: Place, message: str, *, hint: str = "", key: bool = False) -> SourceError:
-        """Return an error for the value at ``place``. The error contains an excerpt of the line."""
+        """Return an error for the value at ``place``. The error contains an excerpt of the line. If the tag of this value has a
+        mistake, that mistake is returned, because any other message about the value follows from it.
+        """
         if self.parts:
             return self.part(place).error(place, message, hint=hint, key=key)
+        if place in self.unread and not key:
+            return self.unread[place]
         where = self.where(place, key=key)
         excerpt = _short(self.lines[where.line - 1], where.column) if where.line <= len(self.lines) else ""
         return self.error_type(message, where=where, excerpt=excerpt, hint=hint)
@@ -180,10 +186,17 @@ def _location(problem: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def load(
-    path: Path, *, tags: Mapping[str, TagReader] | None = None, error_type: type[SourceError] = SourceError
+    path: Path,
+    *,
+    tags: Mapping[str, TagReader] | None = None,
+    error_type: type[SourceError] = SourceError,
+    mistakes: Mistakes | None = None,
 ) -> Document:
     """Read a YAML file that contains one mapping. Raises ``error_type`` when the file is invalid, with the position of
     the mistake.
+
+    ``mistakes``: if it is given, mistakes that leave the rest of the file readable, such as a key that occurs twice, are added
+    to it and not raised. The caller checks the rest and reports all of them.
     """
     try:
         data = path.read_bytes()
@@ -198,11 +211,16 @@ def load(
         raise error_type(
             f"the file is not UTF-8 text (byte {error.start})", where=where, hint="save the file as UTF-8"
         ) from None
-    return parse(text, str(path), tags=tags, error_type=error_type)
+    return parse(text, str(path), tags=tags, error_type=error_type, mistakes=mistakes)
 
 
 def parse(
-    text: str, file: str, *, tags: Mapping[str, TagReader] | None = None, error_type: type[SourceError] = SourceError
+    text: str,
+    file: str,
+    *,
+    tags: Mapping[str, TagReader] | None = None,
+    error_type: type[SourceError] = SourceError,
+    mistakes: Mistakes | None = None,
 ) -> Document:
     """Parse YAML text that contains one mapping; see ``load``."""
     lines = tuple(text.splitlines())
@@ -217,7 +235,7 @@ def parse(
             raise builder.fail_at(
                 mark.line, min(begins, mark.column) if "tab" not in told[0] else mark.column, *told
             ) from None
-        raise builder.fail(mark, f"this is not YAML: {problem}", _yaml_hint(problem)) from None
+        raise builder.fail(mark, f"this is not YAML: {problem}", syntax.hint_for(problem)) from None
     except yaml.reader.ReaderError as error:
         raise builder.unprintable(text, error.position) from None
     except RecursionError:
@@ -231,8 +249,11 @@ def parse(
             "begin with `drill: NAME`, `suite: NAME` or `environment: NAME`",
         )
     value = builder.build(node, ())
-    builder.mistakes.report()
-    return Document(file, value, lines, builder.marks, builder.keys, error_type)
+    if mistakes is None or builder.incomplete:
+        builder.mistakes.report()
+    else:
+        mistakes.errors += builder.mistakes.errors
+    return Document(file, value, lines, builder.marks, builder.keys, error_type, unread=builder.unread)
 
 
 class _Builder:
@@ -243,6 +264,9 @@ class _Builder:
         self.marks: dict[Place, tuple[int, int]] = {}
         self.keys: dict[Place, tuple[int, int]] = {}
         self.mistakes = Mistakes()
+        self.unread: dict[Place, SourceError] = {}
+        self.incomplete = False
+        """True when keys are missing in the value, so that further checks of it would mislead."""
         self._open: set[int] = set()
 
     def fail(self, mark: Any, message: str, hint: str = "") -> SourceError:
@@ -283,8 +307,7 @@ class _Builder:
         if tag and tag not in self.tags:
             known = ", ".join(sorted(self.tags)) or "none"
             hint = f"{did_you_mean(tag, self.tags)}tags known here: {known}"
-            self.mistakes.errors.append(self.fail(node.start_mark, f"unknown tag {tag}", hint))
-            return None
+            return self._unreadable(place, self.fail(node.start_mark, f"unknown tag {tag}", hint))
         if isinstance(node, yaml.MappingNode):
             plain: Any = self._mapping(node, place)
         elif isinstance(node, yaml.SequenceNode):
@@ -301,8 +324,12 @@ class _Builder:
                 made.stands(f"{self.file}:{node.start_mark.line + 1}")
             return made
         except ValueError as error:
-            self.mistakes.errors.append(self.fail(node.start_mark, f"{tag}: {error}"))
-            return None
+            return self._unreadable(place, self.fail(node.start_mark, f"{tag}: {error}"))
+
+    def _unreadable(self, place: Place, error: SourceError) -> None:
+        """Record a mistake because of which the value at ``place`` cannot be read."""
+        self.unread[place] = error
+        self.mistakes.errors.append(error)
 
     def _writable(self, node: yaml.Node) -> None:
         """Raise an error for a text that contains NUL or a lone surrogate.
@@ -341,6 +368,7 @@ class _Builder:
                 first = self.keys[(*place, key)][0] + 1
                 wrong = (f"the key {key!r} occurs twice, first in line {first}", "remove one of them")
             if wrong:
+                self.incomplete |= key == "<<"
                 self.mistakes.errors.append(self.fail(key_node.start_mark, *wrong))
                 continue
             self.keys[(*place, key)] = (key_node.start_mark.line, key_node.start_mark.column)
@@ -369,23 +397,3 @@ def _short(line: str, column: int) -> str:
         return ""
     shown = "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
     return shown[: max(160, column + 40)] if len(shown) <= 1000 and column <= 400 else ""
-
-
-def _yaml_hint(problem: str) -> str:
-    """Return a hint for a common syntax error. The result is empty for other errors."""
-    for part, hint in (
-        ("mapping values are not allowed", "put a text that contains `: ` in quotation marks"),
-        ("'\\t'", "indent with spaces, not tabs"),
-        ("expected ',' or '}'", "close the `{`, or put a text that contains `{`, `,` or `}` in quotation marks"),
-        ("expected ',' or ']'", "close the `[`, or put a text that contains `[`, `,` or `]` in quotation marks"),
-        ("could not find expected ':'", "write `key: value`, with a space after the colon, here and in the line above"),
-        ("expected <block end>", "indent all entries of one list or mapping equally, or close an open quotation mark"),
-        ("end of stream", "a quotation mark is not closed"),
-        ("undefined alias", "put a text that begins with * in quotation marks"),
-        ("cannot start any token", "put a text that begins with this character in quotation marks"),
-        ("but found another document", "a file must contain only one document: remove the line `---`"),
-        ("unknown escape character", "in double quotes write \\\\ for a backslash, or use single quotes"),
-    ):
-        if part in problem:
-            return hint
-    return ""

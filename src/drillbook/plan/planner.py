@@ -15,15 +15,18 @@ from drillbook.language import template
 from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
-from drillbook.plan import needed, objective_rules, step_rules
+from drillbook.plan import fault_limits, needed, objective_rules, step_rules
+from drillbook.plan.keywords import Keywords
 from drillbook.plan.limits import PlannedCondition, PlannedGuard
-from drillbook.plan.plan import Plan, checked, faulted
+from drillbook.plan.plan import Plan, checked
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
+from drillbook.plan.references import References
 from drillbook.plan.restorable import RUN_NAMES, Restorable
 from drillbook.plan.secret_references import secretive
 from drillbook.plan.source_rules import SourceRules
 from drillbook.plan.spec import DIAGNOSIS, Condition, Drill, Partial, ProbeUse, Step
-from drillbook.sdk.action import Action, Fault, Place
+from drillbook.plan.unread import Unread, names_in
+from drillbook.sdk.action import Action, Effect, Fault, Place
 from drillbook.sdk.service import kind_of
 from drillbook.values import Duration
 
@@ -44,10 +47,16 @@ def make(drill: Drill, inventory: Inventory) -> Plan:
 
 def mistakes_of(read: Partial, inventory: Inventory) -> tuple[SourceError, ...]:
     """Return the mistakes that planning finds in the parts of a drill that could be read, such as an unknown service."""
-    planner = _Planner(read.drill, inventory)
-    planner.saved |= dict.fromkeys(read.names, "another step")
+    planner, mistakes = _Planner(read.drill, inventory), Mistakes()
+    own = {step.keywords.save or "" for steps in read.drill.phases.values() for step in steps}
+    saved, planner.references.maybe = names_in(read.unread, own)
+    planner.saved |= dict.fromkeys(sorted(saved), "another step")
+    mistakes.of(planner.parts)
+    for entry in read.unread:
+        mistakes.of(planner.unread, entry)
+    mistakes.errors.sort(key=lambda error: (error.where.line, error.where.column) if error.where else (0, 0))
     try:
-        planner.parts()
+        mistakes.report()
     except SourceError as error:
         return (error, *error.others)
     return ()
@@ -68,6 +77,7 @@ class _Planner:
             "hosts": {name: {"name": "", "address": ""} for name in inventory.hosts},
         }
         self.saved: dict[str, str] = {}
+        self.references = References(drill, self.static, self.saved, self.fail)
         self.mistakes = Mistakes()
 
     def fail(self, place: FilePlace, message: str, hint: str = "", *, key: bool = False) -> SourceError:
@@ -90,10 +100,12 @@ class _Planner:
 
     def plan(self) -> Plan:
         head, (probes, guard, steps) = self.drill.head, self.parts()
-        SourceRules(self.drill, self.inventory, steps, self.fail).check()
-        Restorable(self.drill, self.inventory, self.static, steps, self.fail).check()
-        objective_rules.check(self.drill, self.inventory, steps, probes, self.fail)
-        self._limits(steps)
+        of = self.mistakes.of
+        of(SourceRules(self.drill, self.inventory, steps, self.fail).check)
+        of(Restorable(self.drill, self.inventory, self.static, steps, self.fail).check)
+        of(objective_rules.check, self.drill, self.inventory, steps, probes, self.fail)
+        of(fault_limits.check, self.drill, self.inventory, steps, self.fail)
+        self.mistakes.report()
         objectives = {key: float(value) for key, value in head.objectives if value is not None}
         return Plan(
             drill=head.drill,
@@ -163,27 +175,6 @@ class _Planner:
             tries=words.tries,
         )
 
-    def _limits(self, steps: Sequence[PlannedStep]) -> None:
-        """Raise PlanError when the faults affect more hosts than the guard allows."""
-        guard, hit = self.drill.head.guard, faulted(steps, self.inventory)
-        for kind, limits in (("max_hosts", guard.max_hosts), ("max_percent", guard.max_percent)):
-            written = isinstance((self.drill.document.value.get("guard") or {}).get(kind), dict)
-            for group, most in limits.items():
-                self._limit(hit, group, most, ("guard", kind, group) if written else ("guard", kind))
-
-    def _limit(self, hit: set[str], group: str, most: int, place: FilePlace) -> None:
-        members = hit | set(self.inventory.hosts) if group == "all" else set(self._expand(group, place, key=True))
-        percent = place[1] == "max_percent"
-        inside = sorted(hit & members)
-        if len(inside) > (most * len(members) / 100 if percent else most):
-            allowed = f"{most} % of its {len(members)} hosts" if percent else f"{most}"
-            raise self.fail(
-                place,
-                f"the faults affect {len(inside)} hosts of {group!r} ({', '.join(inside)}); the guard allows {allowed}",
-                "choose fewer hosts for the steps in `inject`, or raise the limit in `guard`",
-                key=True,
-            )
-
     def _phase(self, phase: str, written: tuple[Step, ...]) -> Iterable[PlannedStep]:
         waiting: dict[str, str] = {}
         group: int | None = None
@@ -208,21 +199,14 @@ class _Planner:
     def _step(self, step_id: str, phase: str, step: Step) -> PlannedStep:
         words, name, mistakes = step.keywords, step.action.name(), Mistakes()
         mistakes.of(self._params, step.params, (*step.place, name), step.action.SECRETS)
-        for key in ("when", "expect"):
-            value = getattr(words, key)
-            for text in [value] if isinstance(value, str) else value or ():
-                extra = ("result",) if key == "expect" else ()
-                mistakes.of(self._refer, text, (*step.place, key), bare=True, extra=extra)
-        service = step.params.get("service")
-        if isinstance(service, str) and not template.is_template(service):
-            mistakes.of(self._service, service, (*step.place, name, "service"), step.action)
-        if isinstance(restores := step.params.get("restores"), dict):
-            mistakes.of(self._service, str(restores["service"]), (*step.place, name, "restores", "service"), None)
-        mistakes.report()
+        mistakes.of(self.references.expressions, step.place, {"when": _texts(words.when), "expect": _texts(words.expect)})
+        mistakes.of(self._services, step.params, (*step.place, name), step.action)
         known = {key: value for key, value in step.params.items() if key not in step.dynamic}
         use = step.action.with_unknown(known, step.dynamic)
         effect = use.effect
-        step_rules.check(step, phase, effect, self.fail)
+        mistakes.of(step_rules.check, step, phase, effect, self.fail)
+        hosts = mistakes.of(self._hosts, step) or ()
+        mistakes.report()
         return PlannedStep(
             id=step_id,
             phase=phase,
@@ -233,7 +217,7 @@ class _Planner:
             effect=effect,
             restore_only=isinstance(use, Fault) and use.restore_only,
             proves_backup=step.action.PROVES_BACKUP,
-            hosts=self._hosts(step),
+            hosts=hosts,
             save=words.save,
             when=words.when,
             expect=_texts(words.expect),
@@ -245,14 +229,48 @@ class _Planner:
             become=words.become,
         )
 
+    def unread(self, entry: Unread) -> None:
+        """Check what is known of an entry with mistakes. Raises one error for all further mistakes in it."""
+        mistakes, place, kind = Mistakes(), (*entry.place, entry.name), entry.kind
+        mistakes.of(self.references.expressions, entry.place, {key: entry.texts(key) for key in ("when", "expect")})
+        if hosts := entry.texts("hosts"):
+            mistakes.of(self._expand, hosts, (*entry.place, "hosts"))
+        mistakes.of(self.references.values, entry.params, place)
+        action = kind if kind and issubclass(kind, Action) else None
+        mistakes.of(self._services, entry.params, place, action)
+        if kind and action is None and (host := entry.params.get("host")) and isinstance(host, str):
+            mistakes.of(self._probe_host, host, (*place, "host"))
+        if action:
+            words = Keywords.model_construct(allow_failure=entry.words.get("allow_failure"))
+            step = Step(action, entry.params, words, entry.place, None)
+            declared = any((info.alias or key) == "effect" for key, info in action.model_fields.items())
+            effects = (
+                [effect for effect in Effect if effect.value == entry.params.get("effect")] if declared else [action.EFFECT]
+            )
+            for effect in effects:  # there is none if the declared effect is missing or wrong
+                mistakes.of(step_rules.check, step, str(entry.place[0]), effect, self.fail)
+        mistakes.report()
+
+    def _services(self, params: dict[str, Any], place: FilePlace, action: type[Action] | None) -> None:
+        """Check the services that parameters name. Raises one error for all mistakes."""
+        mistakes, service, restores = Mistakes(), params.get("service"), params.get("restores")
+        if isinstance(service, str) and not template.is_template(service):
+            mistakes.of(self._service, service, (*place, "service"), action)
+        if isinstance(restores, dict) and isinstance(copied := restores.get("service"), str):
+            mistakes.of(self._service, copied, (*place, "restores", "service"), None)
+        mistakes.report()
+
     def _hosts(self, step: Step) -> tuple[str, ...]:
         if step.keywords.hosts is not None:
             return self._expand(step.keywords.hosts, (*step.place, "hosts"))
         if step.action.PLACE is Place.CONTROLLER:
             return (CONTROLLER,)
         service = self.inventory.services.get(str(step.params.get("service", "")))
-        if step.action.PLACE is Place.SERVICE and service:
-            return (service.host,)
+        if step.action.PLACE is Place.SERVICE and step.params.get("service"):
+            if service:
+                return (service.host,)
+            if not template.has_template(step.params["service"]):
+                return ()  # it is reported as unknown
         raise self.fail(
             step.place,
             f"{step.action.name()} needs `hosts`",
@@ -266,12 +284,13 @@ class _Planner:
             raise self.fail(place, error.message, error.hint, key=key) from None
 
     def _probe(self, probe_id: str, use: ProbeUse) -> PlannedProbe:
-        name = use.probe.name()
-        self._params(use.params, (*use.place, name), use.probe.SECRETS)
+        name, mistakes = use.probe.name(), Mistakes()
+        mistakes.of(self._params, use.params, (*use.place, name), use.probe.SECRETS)
         if isinstance(host := use.params.get("host"), str):
-            self._probe_host(host, (*use.place, name, "host"))
+            mistakes.of(self._probe_host, host, (*use.place, name, "host"))
         if isinstance(service := use.params.get("service"), str):
-            self._service(service, (*use.place, name, "service"), None)
+            mistakes.of(self._service, service, (*use.place, name, "service"), None)
+        mistakes.report()
         return PlannedProbe(id=probe_id, name=name, params=use.params, line=self._line(use.place))
 
     def _probe_host(self, name: str, place: FilePlace) -> None:
@@ -299,18 +318,10 @@ class _Planner:
             )
 
     def _params(self, params: dict[str, Any], place: FilePlace, takes: frozenset[str]) -> None:
-        self._references(params, place)
-        self._secrets(params, place, takes)
-
-    def _references(self, value: Any, place: FilePlace) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                self._references(item, (*place, key))
-        elif isinstance(value, list):
-            for index, item in enumerate(value):
-                self._references(item, (*place, index))
-        elif template.is_template(value):
-            self._refer(value, place)
+        mistakes = Mistakes()
+        mistakes.of(self.references.values, params, place)
+        mistakes.of(self._secrets, params, place, takes)
+        mistakes.report()
 
     def _secrets(self, params: dict[str, Any], place: FilePlace, takes: frozenset[str]) -> None:
         """Check that every secret is the whole value of a parameter, and that this parameter accepts secrets. Raises
@@ -334,61 +345,6 @@ class _Planner:
                         f"{name} is a secret; it must not be stored on the target for the undo",
                         "let the command and its `undo` read the secret on the target",
                     )
-
-    def _refer(self, text: str, place: FilePlace, *, bare: bool = False, extra: tuple[str, ...] = ()) -> None:
-        try:
-            references = list(template.references(text, bare=bare))
-        except ValueError as error:
-            raise self.fail(place, f"not an expression: {error}") from None
-        for reference in references:
-            if reference[0] in self.saved or reference[0] in extra:
-                continue
-            if reference[0] not in self.static:
-                raise self._unknown(reference[0], place, extra)
-            self._follow(reference, place)
-        if not bare and all(reference[0] in self.static for reference in references):
-            self._affordable(text, place)
-
-    def _affordable(self, text: str, place: FilePlace) -> None:
-        """Raise an error if the evaluation of an expression exceeds its budget. The expression is evaluated with the
-        names that are known before the run.
-
-        Other errors in the expression are reported only when the step begins.
-        """
-        try:
-            template.evaluate(text, self.static)
-        except template.OverBudget as error:
-            raise self.fail(place, str(error)) from None
-        except ValueError:
-            return
-
-    def _unknown(self, name: str, place: FilePlace, extra: tuple[str, ...]) -> SourceError:
-        later = [step for steps in self.drill.phases.values() for step in steps if step.keywords.save == name]
-        if later:
-            where = self.drill.document.where(later[0].place)
-            return self.fail(
-                place,
-                f"{name!r} has no value yet, because it is saved later, in line {where.line}",
-                "refer only to steps that finish before this step begins",
-            )
-        known = [*self.static, *self.saved, *extra]
-        return self.fail(
-            place, f"no step saves the name {name!r}", f"{did_you_mean(name, known)}names known here: {', '.join(known)}"
-        )
-
-    def _follow(self, reference: template.Reference, place: FilePlace) -> None:
-        value: Any = self.static[reference[0]]
-        for index, part in enumerate(reference[1:], 1):
-            if not isinstance(value, dict):
-                return
-            if part not in value:
-                path = ".".join(reference[:index])
-                raise self.fail(
-                    place,
-                    f"{path} has no {part!r}",
-                    f"{did_you_mean(part, value)}its keys: {', '.join(map(str, value)) or 'nothing'}",
-                )
-            value = value[part]
 
     def _line(self, place: FilePlace) -> str:
         where = self.drill.document.where(place)

@@ -18,9 +18,17 @@ def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterabl
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from secretive(item, (*place, key), services)
     elif template.is_template(value):
-        for reference in template.references(value):
+        for reference in _references(value):
             resolved: Any = {"services": services}
             for part in reference:
                 resolved = resolved.get(part) if isinstance(resolved, dict) else None
             if isinstance(resolved, SecretName):
                 yield place, resolved.place, value.strip().strip("{}").strip() == resolved.place
+
+
+def _references(text: str) -> list[template.Reference]:
+    """Return the references in ``text``. The result is empty if its syntax is wrong, which the planner reports by itself."""
+    try:
+        return list(template.references(text))
+    except ValueError:
+        return []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drillbook.diagnosis.tree import Tree
 from drillbook.diagnosis.trees import FOLDER, beside, load_all
@@ -20,6 +21,7 @@ from drillbook.plan.condition_class import condition_class
 from drillbook.plan.keywords import ConditionWords, Keywords
 from drillbook.plan.limits import Guard
 from drillbook.plan.schedule import Every, Grace
+from drillbook.plan.unread import Unread, known_part
 from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action
 from drillbook.sdk.probe import Probe
@@ -127,11 +129,10 @@ class Drill:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The parts of a drill with mistakes that could be read. ``names``: texts in the other steps, each of which may be
-    a name under which the step saves its result."""
+    """The parts of a drill with mistakes that could be read. ``unread``: its entries with mistakes."""
 
     drill: Drill
-    names: frozenset[str]
+    unread: tuple[Unread, ...]
 
 
 class Suite(_Part):
@@ -151,67 +152,65 @@ def load(path: Path, trees: Path | None = None, known: Collection[str] | None = 
     drills. When it is given, a suite may name only drills in ``known``. Raises SpecError, with the position in the
     file, when the file is invalid.
     """
-    document = strict.load(path, error_type=SpecError)
-    if "suite" in document.value and "drill" not in document.value:
-        suite, mistakes = document.validate(Suite, document.value), Mistakes()
-        _same_name(document, "suite", suite.suite, path)
-        for index, name in enumerate(suite.drills if known is not None else ()):
-            if name == suite.suite or name not in (known or ()):
-                near = strict.did_you_mean(name, sorted(set(known or ()) - {suite.suite}))
-                mistakes.errors.append(document.error(("drills", index), f"there is no drill {name!r}", hint=near))
-        mistakes.report()
-        return suite
-    return _drill(document, path, trees)
-
-
-def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
     mistakes = Mistakes()
+    document = strict.load(path, error_type=SpecError, mistakes=mistakes)
+    if "suite" in document.value and "drill" not in document.value:
+        return _suite(document, path, known, mistakes)
+    return _drill(document, path, trees, mistakes)
+
+
+def _suite(document: Document, path: Path, known: Collection[str] | None, mistakes: Mistakes) -> Suite:
+    suite = mistakes.of(document.validate, Suite, document.value)
+    own, listed = document.value["suite"], document.value.get("drills")
+    if _is_name(own):
+        mistakes.of(_same_name, document, "suite", own, path)
+    for index, name in enumerate(listed if known is not None and isinstance(listed, list) else ()):
+        if _is_name(name) and (name == own or name not in (known or ())):
+            near = strict.did_you_mean(name, sorted({*(known or ())} - {own}))
+            mistakes.errors.append(document.error(("drills", index), f"there is no drill {name!r}", hint=near))
+    mistakes.report()
+    if suite is None:
+        raise document.error((), "the suite cannot be read")
+    return suite
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", value))
+
+
+def _drill(document: Document, path: Path, trees: Path | None, mistakes: Mistakes) -> Drill:
+    unread: list[Unread] = []
     head = _head(document, path, mistakes)
+    read_head = head or _written(document)
     listed = mistakes.of(_list, document, ("probes",)) or ()
-    read = [mistakes.of(_probe, document, item, ("probes", index)) for index, item in enumerate(listed)]
+    read = [mistakes.of(_probe, document, item, ("probes", index), unread) for index, item in enumerate(listed)]
     probes = tuple(use for use in read if use)
-    phases = {phase: _steps(document, phase, mistakes) for phase in PHASES}
+    phases = {phase: _steps(document, phase, mistakes, unread) for phase in PHASES}
     told = [
-        mistakes.of(_condition, document, dict(item), ("guard", "abort_if", index))
-        for index, item in enumerate(head.guard.abort_if if head else ())
+        mistakes.of(_condition, document, dict(item), ("guard", "abort_if", index), unread)
+        for index, item in enumerate(read_head.guard.abort_if)
     ]
     conditions = tuple(condition for condition in told if condition)
     try:
         mistakes.report()
     except SpecError as error:
-        error.read = _partial(Drill(head or _written(document), probes, phases, document, conditions))
+        error.read = Partial(Drill(read_head, probes, phases, document, conditions), tuple(unread))
         raise
     if not any(phases.values()) or head is None:
         raise document.error((), "the drill has no steps", hint=f"write steps under one of: {', '.join(PHASES)}")
     return Drill(head, probes, phases, document, conditions, _trees(document, trees or beside(path), phases))
 
 
-def _partial(drill: Drill) -> Partial:
-    """Return the parts of a drill with mistakes that could be read. Each text in a step that could not be read counts
-    as a name which this step may save, because its key `save` may be misspelt."""
-    steps = [step for listed in drill.phases.values() for step in listed]
-    read, own = {step.place for step in steps}, {step.keywords.save for step in steps}
-    unread = [written for phase in PHASES for place, written in _entries(drill.document, phase) if place not in read]
-    names = {text for written in unread if isinstance(written, dict) for text in written.values() if isinstance(text, str)}
-    return Partial(drill, frozenset(names - own))
-
-
-def _entries(document: Document, phase: str) -> Iterator[tuple[Place, Any]]:
-    """Yield the place and the value of each step of a phase as it is written, right or wrong."""
-    listed = document.value.get(phase)
-    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
-        group = entry.get("parallel") if isinstance(entry, dict) else None
-        if isinstance(group, list):
-            yield from (((phase, index, "parallel", number), written) for number, written in enumerate(group))
-        else:
-            yield (phase, index), entry
-
-
 def _written(document: Document) -> Head:
     """Return a ``Head`` (the keys of a drill without phases and probes) for a file with mistakes. It contains only the
-    service and the owner, unchecked. Each is empty if the file has no text for it."""
+    service and the owner, each empty if the file has no text for it, and those keys of the guard that are right."""
     service, owner = (text if isinstance(text := document.value.get(key), str) else "" for key in ("service", "owner"))
-    return Head.model_construct(drill="", title="", service=service, owner=owner)
+    limits, guard = document.value.get("guard"), dict[str, Any]()
+    for key, value in limits.items() if isinstance(limits, dict) else ():
+        with suppress(ValidationError):
+            Guard.model_validate({key: value})
+            guard[key] = value
+    return Head.model_construct(drill="", title="", service=service, owner=owner, guard=Guard.model_validate(guard))
 
 
 def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
@@ -232,10 +231,10 @@ def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
     if unknown:  # the keys that are known are checked too; one that is missing is often a misspelt one
         right = {key: value for key, value in keys.items() if key in Head.model_fields}
         mistakes.of(entries.check_params, document, Head, right, frozenset(), (), missing=False)
-        return None
-    head = mistakes.of(document.validate, Head, keys)
-    if head:
-        mistakes.of(_same_name, document, "drill", head.drill, path)
+    head = None if unknown else mistakes.of(document.validate, Head, keys)
+    name = keys.get("drill", "")
+    if _is_name(name):
+        mistakes.of(_same_name, document, "drill", name, path)
     return head
 
 
@@ -278,17 +277,17 @@ def _list(document: Document, place: Place) -> list[Any]:
     return value
 
 
-def _steps(document: Document, phase: str, mistakes: Mistakes) -> tuple[Step, ...]:
+def _steps(document: Document, phase: str, mistakes: Mistakes, unread: list[Unread]) -> tuple[Step, ...]:
     steps: list[Step | None] = []
     for index, item in enumerate(mistakes.of(_list, document, (phase,)) or ()):
         place: Place = (phase, index)
         if isinstance(item, dict) and "parallel" in item:
             steps += [
-                mistakes.of(_step, document, inner, (*place, "parallel", position), index)
+                mistakes.of(_step, document, inner, (*place, "parallel", position), index, unread)
                 for position, inner in enumerate(mistakes.of(_group, document, item, place) or ())
             ]
         else:
-            steps.append(mistakes.of(_step, document, item, place, None))
+            steps.append(mistakes.of(_step, document, item, place, None, unread))
     return tuple(step for step in steps if step)
 
 
@@ -304,40 +303,69 @@ def _group(document: Document, item: dict[str, Any], place: Place) -> list[Any]:
     return group
 
 
-def _step(document: Document, item: Any, place: Place, group: int | None) -> Step:
-    name, params = entries.named(document, item, place, "a step", tuple(Keywords.model_fields))
-    action = entries.find_class(document, name, (*place, name), Action)
-    mistakes, words = Mistakes(), {key: value for key, value in item.items() if key != name}
-    keywords = mistakes.of(document.validate, Keywords, words, place)
-    step = Step(action, params, keywords or Keywords(), place, group)
-    mistakes.of(entries.check_params, document, action, params, step.dynamic, (*place, name))
+def _step(document: Document, item: Any, place: Place, group: int | None, unread: list[Unread]) -> Step:
+    keys, mistakes = tuple(Keywords.model_fields), Mistakes()
+    right, entry = known_part(document, item, place, keys, mistakes)
+    found = mistakes.of(entries.named, document, right, place, "a step", keys)
+    keywords = mistakes.of(document.validate, Keywords, entry.words, place)
+    if entry.words.get("every") and not entry.words.get("timeout"):
+        mistakes.errors.append(
+            document.error((*place, "every"), "`every` needs a `timeout`, but there is none", hint="add `timeout: 30s`")
+        )
+    name, params = found or ("", {})
+    action = mistakes.of(entries.find_class, document, name, (*place, name), Action) if name else None
+    if action:
+        whole = not entry.odd  # a key that stands beside the action by mistake is not missing among its parameters
+        mistakes.of(entries.check_params, document, action, params, _dynamic(params), (*place, name), missing=whole)
+    if mistakes.errors:
+        unread.append(replace(entry, name=name, kind=action, params=params))
     mistakes.report()
-    if step.keywords.every and not step.keywords.timeout:
-        raise document.error((*place, "every"), "`every` needs a `timeout`, but there is none", hint="add `timeout: 30s`")
-    return step
+    return Step(action or Action, params, keywords or Keywords(), place, group)
 
 
-def _probe(document: Document, item: Any, place: Place) -> ProbeUse:
-    name, params = entries.named(document, item, place, "a probe", ())
-    probe = entries.find_class(document, name, (*place, name), Probe)
-    dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
-    entries.check_params(document, probe, params, dynamic, (*place, name))
-    return ProbeUse(probe, params, place)
+def _probe(document: Document, item: Any, place: Place, unread: list[Unread]) -> ProbeUse:
+    mistakes = Mistakes()
+    right, entry = known_part(document, item, place, (), mistakes)
+    name, params = mistakes.of(entries.named, document, right, place, "a probe", ()) or ("", {})
+    probe = mistakes.of(entries.find_class, document, name, (*place, name), Probe) if name else None
+    if probe:
+        whole = not entry.odd
+        mistakes.of(entries.check_params, document, probe, params, _dynamic(params), (*place, name), missing=whole)
+    if mistakes.errors:
+        unread.append(replace(entry, name=name, kind=probe, params=params))
+    mistakes.report()
+    return ProbeUse(probe or Probe, params, place)
 
 
-def _condition(document: Document, item: dict[str, Any], place: Place) -> Condition:
-    keys = tuple(info.alias or key for key, info in ConditionWords.model_fields.items())
-    name, params = entries.named(document, item, place, "a condition", keys)
-    words = document.validate(ConditionWords, {key: value for key, value in item.items() if key != name}, place)
-    dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
-    acting = any(getattr(words, key) is not None for key in ("hosts", "expect", "timeout"))
-    kind = condition_class(document, name, (*place, name), acting=acting)
-    entries.check_params(document, kind, params, dynamic, (*place, name))
+def _dynamic(params: dict[str, Any]) -> frozenset[str]:
+    return frozenset(key for key, value in params.items() if template.has_template(value))
+
+
+def _condition(document: Document, item: dict[str, Any], place: Place, unread: list[Unread]) -> Condition:
+    keys, mistakes = tuple(info.alias or key for key, info in ConditionWords.model_fields.items()), Mistakes()
+    right, entry = known_part(document, item, place, keys, mistakes)
+    name, params = mistakes.of(entries.named, document, right, place, "a condition", keys) or ("", {})
+    words = mistakes.of(document.validate, ConditionWords, entry.words, place) or ConditionWords()
+    acting = any(entry.words.get(key) is not None for key in ("hosts", "expect", "timeout"))
+    kind = mistakes.of(condition_class, document, name, (*place, name), acting=acting) if name else None
+    if kind:
+        whole = not entry.odd
+        mistakes.of(entries.check_params, document, kind, params, _dynamic(params), (*place, name), missing=whole)
+    if kind and not issubclass(kind, Action):
+        mistakes.of(_only_for_actions, document, entry.words, name, place)
+    if mistakes.errors:
+        unread.append(replace(entry, name=name, kind=kind, params=params))
+    mistakes.report()
+    kind = kind or Probe
     if issubclass(kind, Action):
         keywords = Keywords(name=words.name, hosts=words.hosts, expect=words.expect, timeout=words.timeout)
         return Condition(Step(kind, params, keywords, place, None), words, place)
+    return Condition(ProbeUse(kind, params, place), words, place)
+
+
+def _only_for_actions(document: Document, words: dict[str, Any], name: str, place: Place) -> None:
     for key in ("hosts", "expect", "timeout"):
-        if getattr(words, key) is not None:
+        if words.get(key) is not None:
             raise document.error(
                 (*place, key),
                 f"the key {key!r} is only for actions, but {name} is a probe",
@@ -347,7 +375,6 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
                     "parameters"
                 ),
             )
-    return Condition(ProbeUse(kind, params, place), words, place)
 
 
 def names_in(folder: Path) -> dict[str, Path]:

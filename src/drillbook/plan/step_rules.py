@@ -10,6 +10,7 @@ from typing import Protocol
 
 from drillbook.errors import SourceError
 from drillbook.language import template
+from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place
 from drillbook.plan.spec import Step
 from drillbook.sdk.action import Effect
@@ -26,12 +27,22 @@ def check(step: Step, phase: str, effect: Effect, fail: Fail) -> None:
     """Check that ``step`` may be in ``phase``. Faults are allowed only in `inject`. In `ready`, in `diagnose` and in
     the guard, only read-only steps are allowed.
 
-    Raises the error that ``fail`` makes.
+    Raises the error that ``fail`` makes. It contains the other mistakes of the step.
     """
     name = step.action.name()
     if template.has_template(step.params.get("effect")):
         message = "the effect of a step must be known before the run"
         raise fail((*step.place, name, "effect"), message, "write `read`, `write` or `fault`, not an expression")
+    mistakes = Mistakes()
+    mistakes.of(_place, step, phase, effect, fail)
+    if effect is Effect.FAULT and step.keywords.allow_failure:
+        message = "`allow_failure` is not allowed for a fault, because the drill proves nothing without its fault"
+        mistakes.errors.append(fail((*step.place, "allow_failure"), message, "remove `allow_failure`", key=True))
+    mistakes.report()
+
+
+def _place(step: Step, phase: str, effect: Effect, fail: Fail) -> None:
+    name = step.action.name()
     if effect is not Effect.READ:
         _changes(step, phase, fail)
     if effect is Effect.FAULT:
@@ -66,6 +77,3 @@ def _breaks(step: Step, phase: str, fail: Fail) -> None:
     if phase != "inject":
         message = f"{name} is a fault; faults are allowed only in `inject`, not in `{phase}`"
         raise fail((*step.place, name), message, "move the step to `inject`", key=True)
-    if step.keywords.allow_failure:
-        message = "`allow_failure` is not allowed for a fault, because the drill proves nothing without its fault"
-        raise fail((*step.place, "allow_failure"), message, "remove `allow_failure`", key=True)

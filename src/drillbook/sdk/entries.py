@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from drillbook.errors import UnknownName
+from drillbook.errors import SourceError, UnknownName
 from drillbook.language import strict, template
 from drillbook.language.explaining import Misplaced
 from drillbook.language.strict import Document, Place
@@ -48,7 +48,7 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
     """Raise an error if a name in ``names`` contains no dot, because the name of an action always contains a dot.
 
-    The error says where this name is in ``document``.
+    The error says where this name is in ``document``. It contains one error for each such name.
     """
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:
@@ -66,13 +66,30 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
             hint=f"such as service.{odd[0]}; see `invoke actions`",
         )
     if odd:
-        raise document.error(
-            (*place, odd[0]),
-            f"unknown keyword {odd[0]!r}",
-            key=True,
-            hint=f"{document.below((*place, odd[0]), keywords)}{strict.did_you_mean(odd[0], keywords)}"
-            + (f"keywords: {', '.join(keywords)}" if keywords else "a probe has only parameters: write them below its name"),
-        )
+        first, *others = (_unknown_keyword(document, key, place, keywords) for key in odd)
+        first.others = tuple(others)
+        raise first
+
+
+def unknown_keywords(document: Document, item: Any, place: Place, keywords: tuple[str, ...]) -> dict[str, SourceError]:
+    """Return an error for each key of ``item`` that is neither in ``keywords`` nor the name of an action. The result is empty
+    unless the entry also names an action, so that the rest of the entry can be read without these keys.
+    """
+    names = [key for key in item if key not in keywords] if isinstance(item, dict) else []
+    odd = [key for key in names if "." not in key]
+    if "parallel" in odd or len(odd) == len(names):
+        return {}
+    return {key: _unknown_keyword(document, key, place, keywords) for key in odd}
+
+
+def _unknown_keyword(document: Document, key: str, place: Place, keywords: tuple[str, ...]) -> SourceError:
+    return document.error(
+        (*place, key),
+        f"unknown keyword {key!r}",
+        key=True,
+        hint=f"{document.below((*place, key), keywords)}{strict.did_you_mean(key, keywords)}"
+        + (f"keywords: {', '.join(keywords)}" if keywords else "a probe has only parameters: write them below its name"),
+    )
 
 
 def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> type[Any]:

@@ -1,0 +1,85 @@
+"""Entries of a drill (steps, probes and conditions) that have mistakes, as far as they could be read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from drillbook.errors import SourceError
+from drillbook.language.mistakes import Mistakes
+from drillbook.language.strict import Document, Place, did_you_mean
+from drillbook.sdk import entries
+from drillbook.sdk.action import Action
+from drillbook.sdk.probe import Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """One entry that has a mistake. Nothing in it is validated.
+
+    ``kind``: class of its action or probe, or None if it is unknown. ``words``: its known keywords. ``odd``: its unknown
+    keys that are not the name of an action.
+    """
+
+    place: Place
+    name: str
+    kind: type[Action] | type[Probe] | None
+    params: dict[str, Any]
+    words: dict[str, Any]
+    odd: dict[str, Any]
+
+    @classmethod
+    def of(cls, item: Any, place: Place, keywords: Collection[str]) -> Self:
+        """Read the keywords of an entry. Its name and its parameters are still unknown."""
+        written = item if isinstance(item, dict) else {}
+        words = {key: value for key, value in written.items() if key in keywords}
+        odd = {key: value for key, value in written.items() if key not in keywords and "." not in key}
+        return cls(place, "", None, {}, words, odd)
+
+    @property
+    def service(self) -> str:
+        """Name of the service in the parameters. It is empty if there is no such text."""
+        return _text(self.params.get("service"))
+
+    @property
+    def saves(self) -> str:
+        """Name under which the entry saves its result. It is empty if there is none."""
+        misspelt = (
+            value for key, value in self.odd.items() if did_you_mean(key, (*self.words, "save")).endswith("'save'? ")
+        )
+        return _text(self.words.get("save", next(misspelt, "")))
+
+    @property
+    def may_save(self) -> frozenset[str]:
+        """Texts that may be the name under which the entry saves its result, because they stand at an unknown key."""
+        return frozenset(map(_text, (*self.odd.values(), self.params.get("save")))) - {""}
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return the texts at the keyword ``key``: one text or a list of texts. The result is empty for any other value."""
+        value = self.words.get(key)
+        listed: list[Any] = value if isinstance(value, list) else [value]
+        return tuple(listed) if all(isinstance(text, str) and text for text in listed) else ()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def names_in(unread: Iterable[Unread], own: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names under which entries with mistakes save their results, and texts that may be such names. ``own``: names
+    that other steps save.
+    """
+    listed = list(unread)
+    saved = frozenset(entry.saves for entry in listed) - {"", *own}
+    return saved, frozenset[str]().union(*(entry.may_save for entry in listed)) - saved - {*own}
+
+
+def known_part(
+    document: Document, item: Any, place: Place, keywords: tuple[str, ...], mistakes: Mistakes
+) -> tuple[Any, Unread]:
+    """Return the entry ``item`` without its unknown keywords, which are added to ``mistakes``, and what is known of it."""
+    unknown = entries.unknown_keywords(document, item, place, keywords)
+    mistakes.errors += list[SourceError](unknown.values())
+    right = {key: value for key, value in item.items() if key not in unknown} if isinstance(item, dict) else item
+    return right, Unread.of(item, place, keywords)
