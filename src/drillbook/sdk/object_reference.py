@@ -21,6 +21,9 @@ class Reference:
     def parse(cls, text: str) -> Self:
         """Parse a reference. Raises ValueError when the text has another form."""
         match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^#]*?)/?(?:#sha256=([0-9a-f]{64}))?", text)
+        bucket = re.match(r"s3://([^/#]+)/[^#]", text)
+        if match is None and bucket and (why := _wrong_name(bucket[1])):
+            raise ValueError(f"{text!r} is not a reference: {why}")
         if match is None or not match[2]:
             raise ValueError(
                 f"{text!r} is not a reference; write it as s3://bucket/key or s3://bucket/key#sha256=HEX, "
@@ -35,6 +38,19 @@ class Reference:
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}" + (f"#sha256={self.sha256}" if self.sha256 else "")
+
+
+def _wrong_name(bucket: str) -> str:
+    """Return what is wrong with the name of a bucket. The result is empty if it is right."""
+    if not 3 <= len(bucket) <= 63:
+        size = "short" if len(bucket) < 3 else "long"
+        return f"the name of the bucket, {bucket!r}, is too {size}; it has 3 to 63 characters"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*[a-z0-9]", bucket):
+        return (
+            f"the name of the bucket, {bucket!r}, may have only lower-case letters, digits, dots and hyphens, and begins and "
+            "ends with a letter or digit"
+        )
+    return ""
 
 
 def _checked(text: str) -> str:
