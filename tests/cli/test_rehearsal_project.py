@@ -251,3 +251,32 @@ def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, la
     result = json.loads((folder / "reports/latest/result.json").read_text())
     assert result["verdict"] == "passed"
     assert not list(Path("/var/tmp").glob("drillbook-sandbox-copy"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "message"),
+    [
+        ("pgbackrest", "/var/backups/x", "'/var/backups/x' is not the name of a stanza"),
+        ("pgbackrest", "~/x", "is not the name of a stanza"),
+        *((kind, "relative/path", "is not an absolute path") for kind in rehearsal_project.kinds() if kind != "pgbackrest"),
+    ],
+)
+def test_a_place_that_the_inventory_cannot_have_is_refused(tmp_path, kind, at, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        scaffold.init(tmp_path / "p", Answers(kind, host="a", sandbox="b", at=at))
+    assert caught.value.exit_status == 2
+    assert f"such as {rehearsal_project._kind(kind).at}" in caught.value.hint
+    assert not (tmp_path / "p" / "inventory").exists()
+
+
+@pytest.mark.parametrize("kind", rehearsal_project.kinds())
+def test_the_example_of_a_place_makes_an_inventory_that_can_be_read(tmp_path, kind):
+    scaffold.init(tmp_path, Answers(kind, host="a", sandbox="b", at=rehearsal_project._kind(kind).at, database="shop"))
+    assert "nightly" in Project(tmp_path).inventory("rehearsal").services
+
+
+def test_the_stanza_is_asked_for_by_its_name(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", Terminal())
+    answers = rehearsal_project.asked(Answers("pgbackrest", host="a", sandbox="b", database="d"), lambda _: "main")
+    assert answers.at == "main"
+    assert "Name of the stanza in pgbackrest.conf on this host (such as main):" in capsys.readouterr().out

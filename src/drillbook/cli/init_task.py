@@ -34,7 +34,8 @@ REHEARSE = "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, 
         "folder": "folder of the new project; default: the current folder",
         "rehearse": REHEARSE,
         "host": "with --rehearse: [USER@]ADDRESS[:PORT] of the host where the backups are",
-        "at": "with --rehearse: place of the backups, such as /var/backups/postgresql or s3://bucket/prefix/",
+        "at": "with --rehearse: place of the backups, such as /var/backups/postgresql or s3://bucket/prefix/; "
+        "for pgbackrest: name of the stanza, such as main",
         "sandbox": "with --rehearse: [USER@]ADDRESS[:PORT] of the sandbox host, where backups are restored",
         "look": (
             "[USER@]HOST[:PORT] of a host to examine without changing it, and to describe in "

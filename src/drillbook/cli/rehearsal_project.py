@@ -36,11 +36,14 @@ _TEMPLATES = {
     "drills/rehearse.yml": "drill.txt",
     "drills/rehearsal.yml": "suite.txt",
 }
+STANZA, RESTIC = "pgbackrest", "restic"
+"""Kinds of backups whose place is the name of a stanza, or the address of a repository in restic's own form."""
 _SHARED = ("tasks.py", ".gitignore", ".drillbook/.gitignore")
 """Files that every new project has."""
 _QUESTIONS = {
     "host": "Host where the backups are ([USER@]ADDRESS[:PORT], or controller for this machine)",
     "at": "Place of the backups on this host",
+    "stanza": "Name of the stanza in pgbackrest.conf on this host",
     "sandbox": "Host where the backups are restored, in the same form; never use a production server",
     "database": "Name of the database",
 }
@@ -137,8 +140,8 @@ def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
     if not sys.stdin.isatty():
         return answers
     out = console()
-    for name, question in _QUESTIONS.items():
-        if getattr(answers, name) or (name == "database" and not kind.database):
+    for name, question in _questions(kind).items():
+        if getattr(answers, name):
             continue
         example = f" (such as {kind.at})" if name == "at" else ""
         out.print(f"{question}{example}: ", end="", markup=False, soft_wrap=True)
@@ -166,8 +169,14 @@ def contents(answers: Answers, program: str, shared: Mapping[str, str]) -> dict[
 def blanks(answers: Answers) -> list[str]:
     """Return the words in capitals that the inventory contains in place of missing answers."""
     kind = _kind(answers.kind)
-    wanted = [name for name in _QUESTIONS if name != "database" or kind.database]
-    return [_blank(name) for name in wanted if not getattr(answers, name)]
+    return [_blank(name) for name in _questions(kind) if not getattr(answers, name)]
+
+
+def _questions(kind: _Kind) -> dict[str, str]:
+    """Return the question for each answer that backups of ``kind`` need."""
+    asked_for = {"host", "at", "sandbox", *(["database"] if kind.database else [])}
+    questions = {name: text for name, text in _QUESTIONS.items() if name in asked_for}
+    return questions | ({"at": _QUESTIONS["stanza"]} if kind.source == STANZA else {})
 
 
 def _blank(name: str) -> str:
@@ -183,7 +192,7 @@ def _kind(name: str) -> _Kind:
 
 
 def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
-    _known_place(answers)
+    _known_place(answers, kind)
     places = {"at": answers.at or _blank("at"), "database": answers.database or _blank("database")}
     quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in places.items()}
     quoted["unless_root"] = "" if _is_root(answers.sandbox) else "#"
@@ -203,17 +212,33 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
     }
 
 
-def _known_place(answers: Answers) -> None:
-    """Raise UsageError when the user's path of the backups begins with `~`. The user's shell has not replaced the `~` by a
-    home folder, and nothing on the host would replace it.
+def _known_place(answers: Answers, kind: _Kind) -> None:
+    """Raise UsageError when the inventory cannot have the user's place of the backups: when it is a path where the name of a
+    stanza is needed, or a relative path, or when it begins with `~`. The user's shell has not replaced the `~` by a home
+    folder, and nothing on the host would replace it.
     """
     place = answers.at
+    if place and kind.source == STANZA and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", place):
+        raise UsageError(
+            f"{place!r} is not the name of a stanza",
+            hint=f"write its name in pgbackrest.conf, such as {kind.at}; `pgbackrest info` lists the stanzas",
+        )
     if place.startswith("~"):
         if answers.host == CONTROLLER:
             hint = f"write {json.dumps(os.path.expanduser(place))}, if that is the folder on this machine"  # noqa: PTH111
         else:
             hint = "write the whole path on that host, such as /home/backup/dumps; `echo ~` shows the home folder there"
         raise UsageError(f"the place of the backups {place!r} begins with `~`, which is not expanded on the host", hint=hint)
+    if place and kind.source not in (STANZA, RESTIC) and not re.match(r"/|s3://.|sftp://[^/]|https?://.", place):
+        raise UsageError(
+            f"the place of the backups {place!r} is not an absolute path",
+            hint=f"write the whole path on the host, such as {kind.at}, or s3://bucket/prefix/, sftp://HOST/path or https://...",
+        )
+    if place and kind.source == RESTIC and not re.match(r"/|[a-z0-9]+:.", place):
+        raise UsageError(
+            f"the repository {place!r} is not an absolute path",
+            hint=f"write the whole path on the host, such as {kind.at}, or sftp:user@host:/path or s3:https://host/bucket",
+        )
 
 
 def _hosts(answers: Answers) -> dict[str, str]:
