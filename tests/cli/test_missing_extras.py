@@ -55,3 +55,25 @@ def test_traces_are_refused_beside_packages_of_opentelemetry_that_other_extras_b
     assert "[otel]" in text, "the command that adds it"
     text = Lacking(folder, OTEL[1]).refused("drill", "sample", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
     assert "sending the trace needs the extra `otel`" in text, "the exporter alone is missing"
+
+
+def test_metrics_of_the_settings_are_refused_before_the_run(folder):
+    library("prometheus_client")
+    (folder.root / "drillbook.yml").write_text("metrics: drillbook.prom\n")
+    program = Lacking(folder, "prometheus_client")
+    text = program.refused("drill", "sample")
+    assert "the file of metrics, which drillbook.yml names, needs the extra `metrics`" in text
+    assert "[metrics]" in text, "the command that adds it"
+
+
+def test_all_missing_extras_are_named_at_once_with_one_command(folder):
+    library("prometheus_client")
+    (folder.root / "drillbook.yml").write_text("metrics: drillbook.prom\n")
+    inventory = folder.root / "inventory" / "lab.yml"
+    inventory.write_text(inventory.read_text() + "contacts: {oncall: {role: on call, notify: [!env WAY]}}\n")
+    program = Lacking(folder, "prometheus_client", "apprise", "rfc3161-client")
+    away = {"WAY": "json://127.0.0.1:9/", "DRILLBOOK_TIMESTAMP": "http://127.0.0.1:9/"}
+    text = program.refused("drill", "sample", **away)
+    for extra in ("metrics", "notify", "timestamp"):
+        assert f"needs the extra `{extra}`" in text
+    assert "[timestamp,metrics,notify]" in text, "one command adds all"

@@ -37,7 +37,7 @@ from drillbook.installation import extras
 from drillbook.installation.program_name import as_called
 from drillbook.journal.journal import Journal
 from drillbook.plan.spec import Suite
-from drillbook.project import run_index
+from drillbook.project import run_index, settings
 from drillbook.project.project import Project
 from drillbook.report.figures import count, shown
 
@@ -114,6 +114,7 @@ def _begin(
     """Plan the drill on every site, write the first event, and run the campaign. ``executed``: function that returns the
     executor, which carries out the jobs of the campaign.
     """
+    settings.load(project.root)
     needed_extras.require()
     suite = isinstance(project.drill(wish.drill), Suite)
     campaign = new_run_id(wish.drill)

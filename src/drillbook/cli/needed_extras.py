@@ -4,13 +4,16 @@ ends in the middle because one is missing."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from drillbook.attestation import timestamps
+from drillbook.errors import MissingExtra
 from drillbook.installation import extras
 from drillbook.inventory.inventory import Inventory
 from drillbook.plan import needed
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
+from drillbook.project import settings
 from drillbook.sdk import discovery
 from drillbook.sdk.service import S3
 from drillbook.telemetry import export
@@ -19,11 +22,27 @@ Need = tuple[str, str]
 """Name of an extra, and the part of the program that needs it, as words for a message."""
 
 
-def require(plans: Sequence[Plan] = ()) -> None:
-    """Check that the extras which ``plans`` and the environment variables of this process need are installed. Raises
-    MissingExtra with the first missing one."""
-    for extra, what in (*_of_environment(), *(need for plan in plans for need in _of_plan(plan))):
-        extras.require(extra, what)
+def require(plans: Sequence[Plan] = (), root: Path | None = None) -> None:
+    """Check that the extras are installed which are needed by ``plans``, by the environment variables of this process,
+    and by the settings of the project in ``root``. Raises MissingExtra, which names all that are missing and one
+    command that adds them."""
+    if missing := lacking(plans, root):
+        message = "; ".join(error.message for error in missing.values())
+        raise MissingExtra(message, hint=extras.adding(",".join(missing)))
+
+
+def lacking(plans: Sequence[Plan] = (), root: Path | None = None) -> dict[str, MissingExtra]:
+    """Return an error about each extra that is needed as for ``require``, and is missing. The key is the name of the extra."""
+    found: dict[str, MissingExtra] = {}
+    for extra, what in (*_of_environment(), *_of_settings(root), *(need for plan in plans for need in _of_plan(plan))):
+        if extra not in found and (error := extras.lacking(extra, what)):
+            found[extra] = error
+    return found
+
+
+def _of_settings(root: Path | None) -> Iterator[Need]:
+    if root and settings.load(root).metrics:
+        yield "metrics", f"the file of metrics, which {settings.FILE} names,"
 
 
 def _of_environment() -> Iterator[Need]:

@@ -17,7 +17,7 @@ from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView
 from drillbook.plan.planner import Plan
 from drillbook.plan.spec import Suite
-from drillbook.project import planning
+from drillbook.project import planning, settings
 from drillbook.project.project import Project
 
 
@@ -37,6 +37,7 @@ def drill(
     """
     teller = Teller(manner, inventory_name)
     with _before_the_run():
+        settings.load(project.root)
         loaded = planning.load(project, name, inventory_name)
         inventory = inventory_of(project, inventory_name, teller.note)
     held = held or Held(tell_held)
@@ -46,13 +47,13 @@ def drill(
             orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name, held=held)
             with _before_the_run():
                 plans = orchestrator.plans(loaded)
-                needed_extras.require(plans)
+                needed_extras.require(plans, project.root)
             if isinstance(loaded, Suite):
                 return _suite(orchestrator, loaded, plans, teller)
             folder, view = orchestrator.run(plans[0])
-        teller.end(view, shown_path(folder / PAGE), newest=True)
-        tell_missed(orchestrator.missed)
         metrics.refresh(project)
+        tell_missed(orchestrator.missed)
+        teller.end(view, shown_path(folder / PAGE), newest=True)
         held.complete()
     return view.result.exit
 
@@ -75,9 +76,9 @@ def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], tell
         teller.between(view)
 
     folder, result = orchestrator.run_suite(suite, plans, between)
-    teller.end_suite(result, views, shown_path(folder / PAGE))
-    tell_missed(orchestrator.missed)
     metrics.refresh(orchestrator.project)
+    tell_missed(orchestrator.missed)
+    teller.end_suite(result, views, shown_path(folder / PAGE))
     return result.exit
 
 

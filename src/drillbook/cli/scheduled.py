@@ -53,6 +53,8 @@ class Tick:
     """True when drills are only listed and not started. In this case, a lab that is not running is not started either."""
     broken: str = ""
     """Reason why the inventory cannot be used. The text is empty when it can be used."""
+    mistakes: str = ""
+    """Mistakes in the settings of the project. As long as there are any, no drill is started and no lab either."""
     statuses: list[int] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
     held: Held = field(default_factory=lambda: Held(tell_held))
@@ -62,15 +64,26 @@ class Tick:
         """Start each drill and suite that is due and may begin now. Suites are started first, because a passed suite
         also proves its drills. Nothing more is started after a signal. Returns the worst exit status.
         """
+        self._check_settings()
         recorded_schedules.note(self.project, self.now)
         while not self.held.signalled and (row := next(self.pending(), None)) is not None:
             self.tried.add(row.drill)
             self._start(row)
         self._missed()
-        metrics.refresh(self.project)
+        if not self.mistakes:
+            metrics.refresh(self.project)
         status = next((worst for worst in WORST if worst in self.statuses), Exit.OK)
         self._beat(status)
         return status
+
+    def _check_settings(self) -> None:
+        """Read the settings of the project, so that a mistake in them is reported before anything is started, and only once."""
+        try:
+            settings.load(self.project.root)
+        except DrillbookError as error:
+            self.mistakes = as_called(str(error))
+            _say(self.mistakes)
+            self.statuses.append(error.exit_status)
 
     def pending(self) -> Iterator[DueRow]:
         """Yield the drills and suites that are due, may begin now, and were not tried recently. Suites come first."""
@@ -96,7 +109,11 @@ class Tick:
         if self.inventory is None and not self.broken:
             try:
                 name = self.inventory_name
-                load = self.project.inventory if self.dry else partial(run.inventory_of, self.project, note=lambda _: None)
+                load = (
+                    self.project.inventory
+                    if self.dry or self.mistakes
+                    else partial(run.inventory_of, self.project, note=lambda _: None)
+                )
                 self.inventory = load(name)
             except DrillbookError as error:
                 self.broken = as_called(str(error))
@@ -107,13 +124,14 @@ class Tick:
 
     def _start(self, row: DueRow) -> None:
         try:
-            if self.broken:
-                raise UsageError(self.broken)
+            if why := self.mistakes or self.broken:
+                raise UsageError(why)
             self.statuses.append(run.drill(self.project, row.drill, self.inventory_name, Manner.QUIET, held=self.held))
         except DrillbookError as error:
             self.statuses.append(error.exit_status)
             text = as_called(str(error))
-            _say(f"{row.drill} could not begin: {text}")
+            said = f"the settings in {settings.FILE} are invalid" if self.mistakes else text
+            _say(f"{row.drill} could not begin: {said}")
             self._record(_entry(row, NOT_BEGUN, text, self.now))
 
     def _missed(self) -> None:
@@ -140,8 +158,7 @@ class Tick:
         """Send the heartbeat of the project if every started run passed, no drill is overdue, and no schedule is
         unreadable.
         """
-        url = settings.load(self.project.root).heartbeat
-        if url is None or status or due.read(self.project, self.now).status:
+        if status or (url := settings.load(self.project.root).heartbeat) is None or due.read(self.project, self.now).status:
             return
         try:
             heartbeat.beat(url)
@@ -195,7 +212,9 @@ def tick(project: Project, inventory_name: str, now: datetime | None = None) -> 
 
 
 def pending(project: Project, inventory_name: str, now: datetime | None = None) -> Iterable[str]:
-    """Return the names of the drills and suites that ``tick`` would start. Suites come first."""
+    """Return the names of the drills and suites that ``tick`` would start. Suites come first. Raises InventoryError when the
+    settings of the project are invalid."""
+    settings.load(project.root)
     return [row.drill for row in Tick(project, inventory_name, now or datetime.now(UTC), dry=True).pending()]
 
 

@@ -20,7 +20,7 @@ from drillbook.cli.views import ignore
 from drillbook.exits import Exit
 from drillbook.plan import needed
 from drillbook.plan.planner import Plan
-from drillbook.project import planning
+from drillbook.project import planning, settings
 from drillbook.project.project import Project
 from drillbook.report.figures import count, shown
 from drillbook.report.terminal.event_lines import Progress
@@ -40,6 +40,7 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
 
     When ``as_json`` is True, the results are printed as JSON, and other messages to standard error.
     """
+    settings.load(project.root)
     loaded, out, trust = planning.load(project, name, inventory_name), console(aside=as_json), Trust(project, inventory_name)
     inventory = project.inventory(inventory_name)
     if inventory.lab == "docker" and not labs.docker_stands(project) and (items := trust.of_lab(inventory)):

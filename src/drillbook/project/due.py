@@ -25,6 +25,7 @@ from drillbook.project import (
     retirements,
     schedule_record,
     schedules,
+    settings,
     standings,
 )
 from drillbook.project.estate import Estate
@@ -112,7 +113,8 @@ class Due:
     unscheduled: tuple[str, ...] = field(default=())
     """Names of the drills and suites without a schedule, that is, without the key `every`."""
     unread: tuple[str, ...] = ()
-    """For each inventory of the project that cannot be read: its path and the reason. Its services are unknown."""
+    """For each inventory that cannot be read, and for invalid settings of the project: the path and the reason. The services
+    of such an inventory are unknown."""
     environment: str = ""
     """The only environment that was considered. Empty when all were."""
     elsewhere: bool = False
@@ -186,10 +188,9 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     unproven = set(places) - {(proof.environment, proof.service) for proof in proofs.values()}
     rows.sort(key=_order)
     bare = tuple(scheduled.name for scheduled in wanted if scheduled.every is None and not scheduled.broken)
+    unread = (*inventories.unread, *settings.mistakes(project.root))
     elsewhere = any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
-    return Due(
-        now, tuple(rows), bare, inventories.unread, environment, bool(environment) and elsewhere, record, torn, len(unproven)
-    )
+    return Due(now, tuple(rows), bare, unread, environment, bool(environment) and elsewhere, record, torn, len(unproven))
 
 
 def services(project: Project) -> dict[tuple[str, str], bool]:

@@ -40,6 +40,17 @@ class Settings(BaseModel):
     )
 
 
+def mistakes(root: Path) -> tuple[str, ...]:
+    """Return a line with the position of the first mistake in the settings of the project in ``root``. The result is empty
+    when there is none.
+    """
+    try:
+        load(root)
+    except InventoryError as error:
+        return (f"{error.where or root / FILE}: {error.message}".removeprefix(f"{root}/"),)
+    return ()
+
+
 def load(root: Path) -> Settings:
     """Load the settings of the project in ``root``. If the file is missing, return the default settings. Raises
     InventoryError with the position when the file is invalid.

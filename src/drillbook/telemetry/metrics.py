@@ -18,6 +18,7 @@ from drillbook.errors import UsageError
 from drillbook.installation import extras
 from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
+from drillbook.project import settings
 from drillbook.project.due import Due
 from drillbook.report.figures import moment
 from drillbook.report.remarks import RESERVED
@@ -147,7 +148,7 @@ class Sample:
 def samples(due: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
     """Yield the samples of all metrics. They are made from the state of the schedules and the figures of runs."""
     yield Sample("metrics_written_timestamp_seconds", (), due.now.timestamp())
-    yield Sample("inventories_unread", (), float(len(due.unread)))
+    yield Sample("inventories_unread", (), float(sum(not text.startswith(settings.FILE) for text in due.unread)))
     yield Sample("schedule_record_damaged", (), float(bool(due.record)))
     for row in due.rows:
         subject = (row.service, row.drill, row.environment)
