@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drillbook.journal.damaged import RUN_ID
 from drillbook.judge.result import Result, StepResult
 from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
@@ -107,12 +108,20 @@ def sentence(result: Result) -> str:
     total = known[RESTORE].get("seconds", {}).get("total")
     restored = f"The backup was restored in {took(total)}" if total is not None else "The backup was restored"
     lost = loss(known.get(MEASURE, {}))
-    taken = remarks.taken_by_run(result.steps, result.started)
+    taken = remarks.taken_by_run(result.steps, result.started) or _taken_by_drill(known[RESTORE])
     return (
         f"{restored}; {lost} of data would be lost{f', with {taken}' if taken else ''}."
         if lost
         else f"{restored}; it was not measured how much data would be lost."
     )
+
+
+def _taken_by_drill(restored: Mapping[str, Any]) -> str:
+    """Return words for a backup whose address has the id of an earlier run in it. Its age tells how long ago that drill ran,
+    and nothing of a nightly backup. The result is empty for any other backup."""
+    parts = str(restored.get("backup", {}).get("id", "")).split("/")
+    drills = [match[8] for part in parts if (match := RUN_ID.fullmatch(part))]
+    return f"a backup that the drill {one_line(drills[0])} took" if drills else ""
 
 
 def loss(measured: Mapping[str, Any]) -> str:
