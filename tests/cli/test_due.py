@@ -204,7 +204,9 @@ def test_restores_come_before_other_drills_and_frequent_ones_first(folder):
 
 def test_a_service_without_a_proof_tells_what_to_do():
     told = {row.drills: " ".join(" ".join(printed([row], 80)).split()) for row in UNPROVEN}
-    assert told[()].startswith("no drill has a: write one; or exempt a service in the inventory by `not_drilled: REASON`")
+    assert told[()].startswith(
+        "services without a drill: a (write one) or exempt a service in the inventory by `not_drilled: REASON`"
+    )
     assert "the drills of this service proved no restore: look, listen" in told["look", "listen"]
 
 
@@ -315,7 +317,7 @@ def test_a_name_is_never_broken_or_cut(width):
     for name in (LONG, "quarterly (suite)", "rehearsal (suite)"):
         assert sum(line == name or line.startswith(f"{name} ") for line in lines) == 1
     assert max(len(line) for line in lines if line != LONG) <= width
-    assert " no drill has backups: write one; or exempt " in " ".join(" ".join(lines).split())
+    assert " services without a drill: backups (write one) or exempt " in " ".join(" ".join(lines).split())
     assert " ".join(lines).endswith("3 schedules: 1 overdue, 1 never passed, 1 ok; 1 service without a proven restore")
 
 
@@ -411,21 +413,27 @@ def test_a_project_with_all_shipped_drills_fits_on_a_small_terminal_and_json_sta
     assert len(named[0]) > 30
 
 
-def test_services_without_a_drill_are_one_line_that_names_the_shipped_drills(folder):
+def test_services_without_a_drill_name_the_shipped_drill_of_each(folder):
     """Nobody has to write what lies in the catalogue."""
     (folder.root / "inventory" / "lab.yml").write_text(
         "environment: lab\nhosts: {app-1: {address: 192.0.2.1}}\n"
         "services:\n  guestbook: {kind: folder, host: app-1, path: /srv/a}\n  shop: {kind: mariadb, host: app-1}\n"
-        "  other: {kind: process, host: app-1}\n"
+        "  site: {kind: folder, host: app-1, path: /srv/b}\n  other: {kind: process, host: app-1}\n"
     )
-    done = folder.run("drill.due")
-    text = " ".join(done.stdout.split())
-    assert (
-        "no drill has guestbook, other, shop: copy rehearse-guestbook, rehearse-shop-dump: "
-        "`drillbook init --with rehearse-guestbook,rehearse-shop-dump`; write one for other; or exempt a service in the "
-        "inventory by `not_drilled: REASON`"
-    ) in text
-    assert "not proven" not in text
+    done, full = folder.run("drill.due"), folder.run("drill.due", "--all")
+    copies = [
+        "  for guestbook: `drillbook init --with rehearse-guestbook`",
+        "  for shop: `drillbook init --with rehearse-shop-dump`",
+    ]
+    exempt = "  or exempt a service in the inventory by `not_drilled: REASON`"
+    said, lines = done.stdout.splitlines(), full.stdout.splitlines()
+    at = said.index("  services without a drill: guestbook, other (write one), shop, site")
+    assert said[at + 1 : at + 5] == [*copies, "  1 more drill to copy: `drillbook drill.due --all`", exempt]
+    at = lines.index(said[at])
+    assert lines[at + 1 : at + 3] == copies
+    assert re.fullmatch(r"  for site: `drillbook init --with \S+`", lines[at + 3])
+    assert lines[at + 4] == exempt
+    assert "not proven" not in done.stdout
 
 
 def test_red_is_kept_for_what_ran():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -120,3 +121,11 @@ def test_the_report_of_a_suite_names_the_owner_and_the_remedy_of_each_finding() 
             assert what[1:] in said, "a page begins it with a capital"
             assert command in said
     assert f"{lost.title} (owner: dba)" in plain(html.render_suite(passed, views)).split("Exit status")[0]
+
+
+def test_the_reason_of_an_allowed_failure_is_not_called_wanted() -> None:
+    found = finding("allowed-failure", wanted="the mirror is rebuilt", measured="it broke")
+    view = samples.passed().model_copy(update={"result": samples.result(findings=(found,))})
+    for said in (plain(html.render(view)), plain(markdown.render(view)), text(summary.details(view))):
+        (before, _) = said.split("the mirror is rebuilt")
+        assert re.search(r"allowed because\W*$", before, re.IGNORECASE)

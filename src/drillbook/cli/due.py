@@ -75,7 +75,7 @@ def _print(states: Due, out: Console, project: Project | None = None, *, everyth
     shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything)
     _print_tables(shown, out)
     short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(entry.fine for entry in rest) else "")
-    if text := undrilled_services.advice(states.rows, project):
+    if text := undrilled_services.advice(states.rows, project, everything=everything):
         out.print(Prose(Text(text), 2))
     for row in states.rows:
         if row.why:

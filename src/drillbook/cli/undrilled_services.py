@@ -10,8 +10,10 @@ from drillbook.plan.schedule import State
 from drillbook.project import estate
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
-from drillbook.report.figures import one_line
+from drillbook.report.figures import count, one_line
 
+MOST_COPIES = 2
+"""Largest number of shipped drills that the short form names."""
 EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
 
 
@@ -20,22 +22,27 @@ def is_undrilled(row: DueRow) -> bool:
     return not row.drill and not row.drills and row.state is State.NEVER
 
 
-def advice(rows: Sequence[DueRow], project: Project | None) -> str:
-    """Return the names of the services without a drill, and what to do. Shipped drills that restore such a service are named,
-    if the project does not contain them yet. The result is empty if each service has a drill.
+def advice(rows: Sequence[DueRow], project: Project | None, *, everything: bool = False) -> str:
+    """Return the names of the services without a drill, and what to do, as lines. Shipped drills that restore such a service
+    have a line each, if the project does not contain them yet. The result is empty if each service has a drill.
 
-    ``rows``: all rows, also those that are not about such a service.
+    ``rows``: all rows, also those that are not about such a service. Unless ``everything`` is true, at most ``MOST_COPIES``
+    shipped drills are named.
     """
     undrilled = [row for row in rows if is_undrilled(row)]
     if not undrilled:
         return ""
     places = {row.environment for row in rows if row.environment}
     copied = _to_copy(undrilled, project) if project else {}
-    lacking = [_name(row, places) for row in undrilled if row.service not in copied]
-    drills = list(dict.fromkeys(copied.values()))
-    steps = [f"copy {', '.join(drills)}: `{program()} init --with {','.join(drills)}`"] if drills else []
-    steps += [f"write one for {', '.join(lacking)}" if drills else "write one"] if lacking else []
-    return f"no drill has {', '.join(_name(row, places) for row in undrilled)}: {'; '.join([*steps, f'or {EXEMPT}'])}"
+    names = [_name(row, places) + ("" if row.service in copied else " (write one)") for row in undrilled]
+    services = {drill: [service for service, its in copied.items() if its == drill] for drill in copied.values()}
+    copies = [
+        f"for {one_line(', '.join(of))}: `{program()} init --with {drill}`"
+        for drill, of in list(services.items())[: None if everything else MOST_COPIES]
+    ]
+    more = len(services) - len(copies)
+    copies += [f"{count(more, 'more drill')} to copy: `{program()} drill.due --all`"] if more else []
+    return "\n".join([f"services without a drill: {', '.join(names)}", *copies, f"or {EXEMPT}"])
 
 
 def _name(row: DueRow, places: set[str]) -> str:

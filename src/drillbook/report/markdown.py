@@ -17,6 +17,7 @@ from drillbook.report import (
     losses,
     markdown_steps,
     next_steps,
+    open_findings,
     probe_notes,
     record,
     rehearsal,
@@ -324,7 +325,7 @@ def _findings(view: RunView) -> list[str]:
     for finding in rows.findings_of(view.result):
         where = " on ".join(escape(part) for part in (finding.step and f"step {finding.step}", finding.host) if part)
         lines = [
-            ("Wanted", prose(finding.wanted)),
+            (open_findings.wanted_name(finding.code).capitalize(), prose(finding.wanted)),
             ("Measured", prose(finding.measured)),
             ("Remedy", prose(finding.remedy)),
             ("Where", where),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from drillbook.findings import Finding, Severity
+from drillbook.installation.program_name import as_called
 from drillbook.judge.mended import RECOVERED
 from drillbook.judge.result import Objective, Verdict
 from drillbook.language.lists import leading
@@ -15,6 +16,8 @@ from drillbook.report.figures import one_line
 GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""
 MOST_NAMES = 4
+ALLOWED = "allowed because"
+"""Name of what a finding wanted, for a failure that the drill allows: its field holds the drill's reason."""
 LOST_WRITES = "acknowledged-writes-lost"
 WITHIN = "within the objective"
 """Text that is added to a finding about lost writes when the measured RPO meets its objective."""
@@ -62,6 +65,21 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
     ]
     objectives = objectives_of(result)
     return grave(consequences.folded(as_shown(findings, objectives), objectives))
+
+
+def wanted_name(code: str) -> str:
+    """Return the name of the field `wanted` of a finding with ``code``."""
+    return ALLOWED if code == "allowed-failure" else "wanted"
+
+
+def told(finding: Finding) -> list[tuple[str, str]]:
+    """Return what a finding tells, each with its name: what was wanted and measured, and the remedy."""
+    lines = [
+        (wanted_name(finding.code), finding.wanted),
+        ("measured", finding.measured),
+        ("remedy", as_called(finding.remedy)),
+    ]
+    return [(name, text) for name, text in lines if text]
 
 
 def recovered_later(titles: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from drillbook.installation.program_name import as_called
-from drillbook.report import compiled_templates, figures, wording
+from drillbook.report import compiled_templates, figures, open_findings, wording
 
 
 def _printed(value: Any) -> Any:
@@ -147,6 +147,7 @@ def environment() -> Environment:
         env.filters[function.__name__] = function
     script = (files("drillbook.report") / "templates" / "filter.js").read_text(encoding="utf-8")
     env.globals |= {
+        "wanted_name": open_findings.wanted_name,
         "shapes": wording.SHAPES,
         "step_shapes": wording.STEP_SHAPES,
         "states": wording.STATES,

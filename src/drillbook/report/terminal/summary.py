@@ -22,6 +22,7 @@ from drillbook.report import (
     changes,
     end_state,
     headlines,
+    open_findings,
     remarks,
     remedies,
     residue_state,
@@ -203,7 +204,7 @@ def _rehearsed(row: SuiteRow) -> tuple[RenderableType, RenderableType]:
 
 
 def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
-    """Return lines about drills with retries, allowed failures or a missing record. Findings are named below the table."""
+    """Return lines about drills with retries, allowed failures or a missing record."""
     lines = [
         Text(f"! {one_line(row.drill)}: {said}", style="yellow")
         for row in members
@@ -356,8 +357,7 @@ def _findings(view: RunView) -> list[RenderableType]:
     for finding in findings:
         head = Text(f"{finding.severity} ", style=f"bold {COLOURS[finding.severity]}")
         head.append(f"{one_line(finding.code)}: {shown(finding.title)}", style="default not bold")
-        lines = [("wanted", finding.wanted), ("measured", finding.measured), ("remedy", as_called(finding.remedy))]
-        told = [(name, text) for name, text in lines if text]
+        told = open_findings.told(finding)
         room = max((len(name) for name, _ in told), default=0) + 2
         body = [Prose(Text(shown(text)), 4, label=Text(name.ljust(room), style="dim")) for name, text in told]
         parts += [Prose(head, 2), *body, Text()]
