@@ -84,3 +84,43 @@ def test_a_file_that_matches_the_pattern_but_is_no_backup_is_named(folder):
     assert "✓ the drill could begin now" in done.stdout
     (found,) = json.loads(folder.run("drill.check", "sample", "--json").stdout)
     assert found["notes"][0].startswith(said)
+
+
+def test_all_unset_secrets_all_hosts_and_all_ready_steps_are_told_at_once(folder):
+    path = folder.root / "inventory" / "lab.yml"
+    database = (
+        f"database: {{kind: postgres, host: controller, port: {unused_port()}, database: shop, user: shop, password: !env NOPE_ONE, "
+        "admin: {user: postgres, password: !env NOPE_TWO}, data_directory: /nowhere}"
+    )
+    path.write_text(path.read_text().replace("services: {", f"services: {{{database}, "))
+    dead = f"http://127.0.0.1:{unused_port()}"
+    ready = [
+        "- postgres.healthy: {service: database}",
+        f"- http.responds: {{url: '{dead}/first'}}\n    save: answer",
+        f"- http.responds: {{url: '{dead}/{{{{ answer.status }}}}'}}",
+        f"- http.responds: {{url: '{dead}/second'}}",
+    ]
+    steps = step(["true"]).replace("controller", "away")
+    folder.write("ready:\n" + "".join(f"  {line}\n" for line in ready) + "restore:\n" + steps)
+    done = folder.run("drill.check", "sample")
+    text = " ".join(done.stdout.split())
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    for wrong in (
+        "services.database.password of the inventory: the environment variable NOPE_ONE is not set",
+        "services.database.admin.password of the inventory: the environment variable NOPE_TWO is not set",
+        "cannot connect to",
+        "/first",
+        "/second",
+    ):
+        assert wrong in text, (wrong, text)
+    assert text.count("an earlier step failed") == 1, "only the step that uses the answer is skipped"
+    assert "✗ the drill would end with exit 2 before it begins" in text
+    as_json = folder.run("drill.check", "sample", "--json")
+    (found,) = json.loads(as_json.stdout)
+    assert (as_json.returncode, found["exit"], found["ready"]) == (2, 2, False)
+    said = [one["measured"] for one in found["findings"]]
+    assert sum("NOPE_ONE" in text for text in said) == 1, said
+    refused = folder.run("drill", "sample")
+    assert refused.returncode == 2
+    assert "NOPE_ONE" in refused.stderr
+    assert "NOPE_TWO" in refused.stderr

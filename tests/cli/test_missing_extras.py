@@ -77,3 +77,24 @@ def test_all_missing_extras_are_named_at_once_with_one_command(folder):
     for extra in ("metrics", "notify", "timestamp"):
         assert f"needs the extra `{extra}`" in text
     assert "[timestamp,metrics,notify]" in text, "one command adds all"
+
+
+def test_a_check_names_every_missing_extra_and_ends_as_the_drill_would(folder):
+    library("prometheus_client")
+    (folder.root / "drillbook.yml").write_text("metrics: drillbook.prom\n")
+    inventory = folder.root / "inventory" / "lab.yml"
+    inventory.write_text(inventory.read_text() + "contacts: {oncall: {role: on call, notify: [!env WAY]}}\n")
+    program = Lacking(folder, "prometheus_client", "apprise", "rfc3161-client", *OTEL)
+    done = program.run(
+        "drill.check",
+        "sample",
+        WAY="json://127.0.0.1:9/",
+        DRILLBOOK_TIMESTAMP="http://127.0.0.1:9/",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318",
+    )
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    said = " ".join(done.stdout.split())
+    for extra in ("otel", "metrics", "notify", "timestamp"):
+        assert f"needs the extra `{extra}`" in said
+        assert f"[{extra}]" in said, "the command that adds it"
+    assert "✗ the drill would end with exit 2 before it begins" in said

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from drillbook.errors import UsageError
+from drillbook.errors import SecretError, UsageError
 from drillbook.hosts.open import open_host
 from drillbook.inventory.inventory import Inventory
 from drillbook.plan import needed
@@ -31,14 +31,14 @@ def connect(inventory: Inventory, name: str) -> Host:
     return host
 
 
-def redactor_for(plan: Plan) -> Redactor:
+def redactor_for(plan: Plan, unread: list[SecretError] | None = None) -> Redactor:
     """Read the secrets of all services in a plan, and return a redactor that hides these secrets. ``plan``: the plan.
 
-    Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in plain text in the
-    plan.
+    Raises SecretError when secrets cannot be read, and UsageError when a secret also appears in plain text in the
+    plan. If the list ``unread`` is given, the errors of unreadable secrets are added to it instead.
     """
     redactor = Redactor(())
-    redactor.learn(*plan.inventory.revealed(needed.of_plan(plan), redactor.learn))
+    redactor.learn(*plan.inventory.revealed(needed.of_plan(plan), redactor.learn, unread))
     plain = plan.model_dump(mode="json")
     if redactor.value(plain) != plain:
         raise UsageError(

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from drillbook.cli import access, run_identity
@@ -21,8 +23,9 @@ from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.preparation import UNREACHED as NO_CONNECTION
 from drillbook.engine.preparation import EndedEarly, Preparation
 from drillbook.engine.stage import Stage
+from drillbook.engine.steps import carry_out, groups
 from drillbook.engine.stop_requests import Stop, by_signals
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, MissingExtra, SecretError
 from drillbook.events.event import contents
 from drillbook.events.runs import CheckStarted, RunEndedEarly
 from drillbook.events.steps import Failed
@@ -34,6 +37,7 @@ from drillbook.language import template
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
+from drillbook.sdk.action import Effect
 from drillbook.trust.items import SILENCING, Item
 
 Recorded = Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]]
@@ -62,6 +66,8 @@ class Check:
 
     notes: tuple[str, ...] = ()
     """Remarks about things that the drill leaves out. They have no effect on the result."""
+    unusable: bool = False
+    """True when an extra is missing or a secret cannot be read. A run would then end with exit 2, before it begins."""
 
     @property
     def ready(self) -> bool:
@@ -77,6 +83,8 @@ class _Checker(Preparation):
 
     silent: bool = field(default=False, kw_only=True)
     """True when no host may be contacted, because a secret cannot be hidden in the output."""
+    unusable: Sequence[Finding] = field(default=(), kw_only=True)
+    """Findings about missing extras and unreadable secrets, which would end a run before it begins."""
     wrong: list[tuple[str, str, tuple[Finding, ...]]] = field(default_factory=list, init=False)
     """Failed parts of the check. Each entry has the reason, the message and the findings of one part."""
     unreachable: dict[str, str] = field(default_factory=dict, init=False)
@@ -92,6 +100,8 @@ class _Checker(Preparation):
         """
         with by_signals(self.stop, self.stage.journal):
             try:
+                if self.unusable:
+                    self._end("refused", "; ".join(problem.measured for problem in self.unusable), self.unusable)
                 self._guard()
                 self._here()
                 if self.silent:
@@ -112,14 +122,36 @@ class _Checker(Preparation):
             self._stopped()
 
     def _end(self, why: str, message: str, findings: Sequence[Finding] = ()) -> None:
-        """Record that a part of the check failed, unless its findings only repeat that hosts are unreachable. Raises
-        EndedEarly when the check was stopped. Otherwise the check continues.
+        """Record that a part of the check failed, unless its findings only repeat that hosts are unreachable, or secrets
+        unreadable. Raises EndedEarly when the check was stopped. Otherwise the check continues.
         """
-        known = [problem for problem in findings if problem.measured not in self.unreachable.values()]
+        known = [problem for problem in findings if not self._repeats(problem)]
         if known or not findings:
             self.wrong.append((why, message, tuple(known)))
         if self.stage.cancel.is_set():
             raise EndedEarly
+
+    def _repeats(self, problem: Finding) -> bool:
+        """Return True when ``problem`` repeats that a host is unreachable, or that a secret is unreadable."""
+        if problem.measured in self.unreachable.values():
+            return True
+        return any(problem is not other and other.measured.endswith(f": {problem.measured}") for other in self.unusable)
+
+    def _steps(self, steps: Sequence[PlannedStep]) -> bool:
+        """Run the steps of the phase ``ready``. After a failed step, go on with the steps that only read and use no result of a
+        failed step, so that one check reports all failures.
+        """
+        failed, lost = False, set[str | None]()
+        for group in groups(steps):
+            if self.stage.cancel.is_set():
+                self._skip(group, "the run was stopped")
+            elif failed and not all(_stands_alone(step, lost) for step in group):
+                self._skip(group, "an earlier step failed")
+            elif carry_out(self.stage, group):
+                continue
+            failed = True
+            lost |= {step.save for step in group}
+        return not failed
 
     def _conclude(self) -> None:
         """Write all problems that the check has found to the journal as one event. Write nothing when there are no
@@ -185,6 +217,26 @@ class _Checker(Preparation):
             )
 
 
+def _stands_alone(step: PlannedStep, lost: Collection[str | None]) -> bool:
+    """Return True when ``step`` only reads, and uses none of the results ``lost``."""
+    return step.effect is Effect.READ and not set(lost) & set(_names(step))
+
+
+def _unusable(missing: Mapping[str, MissingExtra], unread: Sequence[SecretError]) -> tuple[Finding, ...]:
+    """Return the findings about missing extras and unreadable secrets."""
+    extras = [
+        finding(
+            "not-ready", title=f"extra {extra}", wanted="an installed package", measured=error.message, remedy=error.hint
+        )
+        for extra, error in missing.items()
+    ]
+    secrets = [
+        finding("not-ready", title="secret", wanted="a readable secret", measured=error.message, remedy=error.hint)
+        for error in unread
+    ]
+    return (*extras, *secrets)
+
+
 def _forbidden(problems: Sequence[Finding]) -> bool:
     """Return True when ``problems`` tells that the guard forbids the environment. The check then runs no command there."""
     return any(problem.code == "guard-environment" for problem in problems)
@@ -202,38 +254,49 @@ def check(
     refusals: Sequence[Finding] = (),
     left_out: Sequence[Item] = (),
     recorded: Recorded = lambda: (),
+    *,
+    missing: Mapping[str, MissingExtra] = MappingProxyType({}),
 ) -> Check:
     """Check the plan ``whole`` on its hosts. ``observer`` receives the events of the check.
 
     ``refusals``: reasons to refuse the drill that are known before a host is contacted. ``left_out``: untrusted
     commands, secrets and tools. Steps with untrusted commands are skipped. If a secret or a tool is untrusted, no host
     is contacted. ``recorded``: function that returns the commands that an earlier run executed by sudo. Each entry of its
-    result holds a host, an account and a command.
+    result holds a host, an account and a command. ``missing``: errors about extras that are not installed.
 
-    Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in plain text in the plan.
+    Raises UsageError when a secret also appears in plain text in the plan.
     """
     silent = any(item.kind in SILENCING for item in left_out)
-    redactor = Redactor(()) if silent else access.redactor_for(whole)
+    unread: list[SecretError] = []
+    redactor = Redactor(()) if silent else access.redactor_for(whole, unread)
+    unusable, doubts, notes = _unusable(missing, unread), list[str](), list[str]()
     plan, beside = without(whole, {item.key[-1] for item in left_out})
     with tempfile.TemporaryDirectory(prefix="drillbook-check-") as name:
-        folder = Path(name)
-        journal = Journal(folder, redactor, origin=time.monotonic(), observer=observer)
+        journal = Journal(Path(name), redactor, origin=time.monotonic(), observer=observer)
         hosts = Hosts(lambda host: access.connect(plan.inventory, host))
-        who, now = run_identity.operator(), datetime.now(UTC).isoformat(timespec="seconds")
-        run = {"id": run_identity.new_run_id(plan.drill), "started": now, "operator": who}
         try:
             journal.append(CheckStarted(drill=plan.drill))
-            owner = Owner(run=run["id"], operator=who, controller=controller(), drill=plan.drill)
-            hold = Hold(plan, journal, hosts.get, owner, Stop())
-            stage = Stage(plan, journal, hosts.get, folder, run, redactor, hold=hold, recorded=recorded)
-            doubts: list[str] = []
-            notes: list[str] = []
-            _Checker(stage, hosts.open, refusals=refusals, silent=silent, doubts=doubts, notes=notes).check()
+            stage = _stage(plan, journal, hosts, redactor, recorded)
+            told = partial(_Checker, doubts=doubts, notes=notes)
+            told(stage, hosts.open, refusals=refusals, silent=silent, unusable=unusable).check()
         finally:
             hosts.close()
             journal.close()
-        told = _told(journal.path, left_out, beside, tuple(map(redactor.text, doubts)))
-        return replace(told, notes=tuple(map(redactor.text, notes)))
+        result = _told(journal.path, left_out, beside, tuple(map(redactor.text, doubts)))
+        return replace(_with(result, unusable), notes=tuple(map(redactor.text, notes)))
+
+
+def _stage(plan: Plan, journal: Journal, hosts: Hosts, redactor: Redactor, recorded: Recorded) -> Stage:
+    who, now = run_identity.operator(), datetime.now(UTC).isoformat(timespec="seconds")
+    run = {"id": run_identity.new_run_id(plan.drill), "started": now, "operator": who}
+    owner = Owner(run=run["id"], operator=who, controller=controller(), drill=plan.drill)
+    hold = Hold(plan, journal, hosts.get, owner, Stop())
+    return Stage(plan, journal, hosts.get, journal.path.parent, run, redactor, hold=hold, recorded=recorded)
+
+
+def _with(result: Check, unusable: Sequence[Finding]) -> Check:
+    """Return ``result`` as that of a run that would end before it begins, when there are findings ``unusable``."""
+    return replace(result, exit=Exit.USAGE, unusable=True) if unusable else result
 
 
 def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverified: tuple[str, ...]) -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import check, labs, sudoers
+from drillbook.cli import check, labs, needed_extras, sudoers
 from drillbook.cli.check import Check
 from drillbook.cli.console import console
 from drillbook.cli.orchestration import Orchestrator
@@ -37,6 +37,7 @@ NO_LAB = "the Docker lab was not started: its files are not trusted"
 def show(project: Project, name: str, inventory_name: str, *, as_json: bool = False) -> int:
     """Check whether a drill, or every drill of a suite, could begin now. Returns 0 when it could begin, and 4
     when it would be refused. Returns 3 when the check cannot decide this, or when the drill cannot run on this machine.
+    Returns 2 when an extra or a secret is missing, as a run would.
 
     When ``as_json`` is True, the results are printed as JSON, and other messages to standard error.
     """
@@ -55,10 +56,10 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
     for plan in orchestrator.plans(loaded):
         if not as_json:
             out.print(Text(f"{plan.drill}: {shown(plan.title)}", style="bold"))
-        items = trust.of_plan(plan)
+        items, missing = trust.of_plan(plan), needed_extras.lacking([plan], project.root)
         recorded = partial(sudoers.of_last_run, project, plan)
         observer = ignore if as_json else Progress(out)
-        checked = check.check(plan, observer, orchestrator.allowed(plan)[0], items, recorded)
+        checked = check.check(plan, observer, orchestrator.allowed(plan)[0], items, recorded, missing=missing)
         status = max(status, checked.exit)
         rows.append(_data(plan.drill, checked, items))
         if not as_json:
@@ -102,6 +103,10 @@ def _print(plan: Plan, checked: Check, items: Sequence[Item], doubt: str, out: C
         out.print(Prose(Text(f"? not verified: {line}", style="yellow"), 2))
     lacking = next((word for word in (NEEDED, UNFIT) if any(word in line for line in checked.unverified)), "")
     refused = checked.exit == Exit.REFUSED
+    if checked.unusable:
+        text = "✗ the drill would end with exit 2 before it begins: an extra or a secret is missing"
+        out.print(Prose(Text(text, style="bold red"), 2))
+        return
     said = _unready(refused=refused, left=bool(items), alone=not checked.message, lacking=lacking)
     out.print(Prose(said, 2))
 

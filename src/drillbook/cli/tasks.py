@@ -185,7 +185,7 @@ def sudoers(_: Context, name: str | None = None, inventory: str = "", host: str 
 )
 @told(Dry.TELLS)
 def check_drill(context: Context, name: str | None = None, inventory: str = "", json: bool = False) -> int:
-    """Check whether a drill could begin now: hosts, probes, every step. Reads only; exit 0, 3 (unknown) or 4 (refused)."""
+    """Check if a drill could begin now; reads only. Exit 0, 2 (an extra or secret is missing), 3 (unknown) or 4 (refused)."""
     from drillbook.cli import dry_run, show_check  # noqa: PLC0415  keeps start-up fast
 
     project = here()

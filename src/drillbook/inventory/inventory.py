@@ -255,15 +255,28 @@ class Inventory(BaseModel):
         """Return the passwords in the key `become` of all hosts. The key of each password is its path in the inventory."""
         return dict(pair for key, target in self.hosts.items() for pair in _secrets(target, f"hosts.{key}"))
 
-    def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
+    def revealed(
+        self, services: Collection[str], hide: Callable[[str], None], unread: list[SecretError] | None = None
+    ) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
         Other values to hide are the secrets of other services, the passwords of hosts, and the addresses of contacts. They
         are returned, too, if they can be read without a command and without a pipe. When one of them is read later, ``hide``
-        is called with its value. Raises SecretError when a secret of ``services`` cannot be read. The error names the secret
-        by its path in the inventory.
+        is called with its value. Raises SecretError when secrets of ``services`` cannot be read. The error names all these
+        secrets by their paths in the inventory. If the list ``unread`` is given, the errors are added to it instead.
         """
-        values = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
+        values, errors = [], []
+        for place, secret in self.secrets_of(services).items():
+            try:
+                values.append(read_secret(place, secret))
+            except SecretError as error:
+                errors.append(error)
+                secret.hidden_by(hide)
+        if unread is not None:
+            unread += errors
+        elif errors:
+            hints = dict.fromkeys(error.hint for error in errors if error.hint)
+            raise SecretError("; ".join(error.message for error in errors), hint="; ".join(hints))
         others = [
             *self.secrets_of(name for name in self.services if name not in services).values(),
             *self.secrets_of_hosts().values(),
