@@ -83,6 +83,8 @@ def test_a_generated_project_answers_mistakes(folder):
         (["-l"], "my-task"),
         (["my-task", "--help"], "--some-flag"),
         (["--help", "drill"], "drill or suite"),
+        (["campaign.collect", "--help"], "campaign.collect quarterly --sites sites.yml --artefacts artefacts"),
+        (["campaign.approve", "--help"], "campaign.approve quarterly --sites sites.yml --until 24h"),
         (["-h"], "Usage: inv[oke]"),
         (["--version"], "Invoke"),
         (["--complete", "--", "invoke dril"], "my-task"),
@@ -161,6 +163,17 @@ BOTH = [
     (["drill.list", "campaign", "q", "--at-most", "two"], "--at-most needs a whole number, not 'two'"),
     (["drill", "first", "--inventory=lab", "--inventory=lab"], "drill: --inventory is given twice"),
     (["drill", "--inventory", "lab", "-i", "lab", "first"], "drill: -i is given twice"),
+    (["campaign.collect", "q", "--artefact", "x"], "campaign.collect has no option --artefact: did you mean --artefacts?"),
+    (["campaign.collect", "--artefact", "x"], "campaign.collect has no option --artefact: did you mean --artefacts?"),
+    (["campaign.approve", "q", "--sties", "x"], "campaign.approve has no option --sties: did you mean --sites?"),
+    (["campaign.approve", "--sties", "x"], "campaign.approve has no option --sties: did you mean --sites?"),
+    (["campaign.approve"], "the name of a drill or suite is missing"),
+    (["run", "first"], "there is no task 'run': did you mean `{} drill first`?"),
+    (["run"], "there is no task 'run': did you mean `{} drill NAME`?"),
+    (["drill", "list"], "there is no task 'drill list': did you mean `{} drill.list`?"),
+    (["report", "verify", "first"], "there is no task 'report verify': did you mean `{} report.verify`?"),
+    (["lab", "up"], "there is no task 'lab up': did you mean `{} lab.up`?"),
+    (["catalog", "postgres"], "there is no task 'postgres': did you mean `{} catalog --for postgres`?"),
     (["--list", "nosuch"], "there is no group of tasks 'nosuch': the groups: campaign, drill, lab, "),
     (["--list", "drll"], "there is no group of tasks 'drll': did you mean 'drill'?"),
     (["drill.list", "--list", "drll"], "there is no group of tasks 'drll': did you mean 'drill'?"),
@@ -194,9 +207,10 @@ DRILLBOOK = [
 )
 def test_every_mistake_ends_with_status_2_and_an_error_line(folder, how, argv, said):
     (folder.root / "tasks.py").write_text(OWN + GREET)
+    folder.write("", "first")
     done = invoke(folder, *argv) if how == "invoke" else folder.run(*argv)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert done.stderr.startswith(f"error: {said}")
+    assert " ".join(done.stderr.split()).startswith(f"error: {said.replace('{}', how)}".strip()), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -226,3 +240,15 @@ def test_an_error_of_a_task_of_the_project_keeps_its_traceback(folder):
     done = invoke(folder, "my-task")
     assert (done.returncode, "Traceback" in done.stderr) == (1, True)
     assert done.stderr.endswith("ValueError: mine\n")
+
+
+@pytest.mark.parametrize("task", ["campaign.collect", "campaign.approve"])
+def test_help_behind_a_task_with_a_name_shows_its_examples(folder, task):
+    done = folder.run(task, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"drillbook {task} quarterly --sites" in done.stdout
+
+
+def test_a_drill_with_the_name_of_a_task_can_be_run(folder):
+    folder.write("", "list")
+    assert folder.run("drill", "list", "--dry").returncode == 0

@@ -264,3 +264,10 @@ def test_a_cluster_of_the_ssh_user_itself_is_found_with_its_databases(by):
 def test_a_server_whose_data_directory_is_unknown_is_told():
     recorded = "\n".join(line for line in RECORDED.splitlines() if not line.startswith(("cluster", "database")))
     assert "PostgreSQL listens on port 5432; its data directory could not be seen" in look.remarks(look.parse(recorded))
+
+
+def test_a_host_that_refuses_is_told_by_the_option_and_not_by_a_key_of_no_file(tmp_path):
+    done = Folder(tmp_path).run("init", "new", "--look", "x@127.0.0.1:1")
+    assert done.returncode == 3, done.stdout
+    assert "hosts.host-1" not in done.stderr
+    assert "the address in `--look` and the port in `--look`" in " ".join(done.stderr.split())

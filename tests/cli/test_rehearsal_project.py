@@ -132,7 +132,7 @@ def test_at_a_terminal_the_missing_answers_are_asked_for(monkeypatch):
 
 def test_at_a_terminal_without_options_the_kind_of_system_is_asked_for(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("sys.stdin", Terminal())
-    replies = iter(["postgress", "postgres"])
+    replies = iter(["postgress", "mysql", "postgres"])
     assert rehearsal_project.kind_asked(lambda _: next(replies)) == "postgres"
     said = " ".join(capsys.readouterr().out.split())
     assert said.startswith("This makes a new project. Press Enter for a project with a first drill on the lab.")
@@ -141,9 +141,15 @@ def test_at_a_terminal_without_options_the_kind_of_system_is_asked_for(monkeypat
         in said
     )
     assert "there is no kind of backup 'postgress'. did you mean 'postgres'?" in said
+    assert "there is no kind of backup 'mysql'. did you mean 'mariadb'?" in said
     assert rehearsal_project.kind_asked(lambda _: " ") == ""
     monkeypatch.setattr("sys.stdin", io.StringIO("postgres\n"))
     assert rehearsal_project.kind_asked() == "", "there is no terminal"
+
+
+def test_a_system_of_another_name_is_answered_with_its_kind():
+    with pytest.raises(UsageError, match="did you mean 'mariadb'"):
+        rehearsal_project.answered("mysql")
 
 
 @pytest.mark.parametrize(("typed", "made"), [("files\nbackup@db1\n/b\nspare\n", "rehearsal.yml"), ("\n", "lab.yml")])

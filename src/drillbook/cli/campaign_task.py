@@ -50,9 +50,7 @@ def campaign(
         if is_dry(context):
             raise UsageError("--dry and --resume exclude each other", hint="read the report of the campaign instead")
         return campaigns.resume(project, name or "", on)
-    if not name:
-        raise UsageError("the name of a drill or suite is missing", hint="invoke campaign NAME --sites FILE")
-    wish = campaigns.Wish(name, sites, at_most, confirm, only)
+    wish = campaigns.Wish(_named(name, "campaign NAME --sites FILE"), sites, at_most, confirm, only)
     if matrix:
         return campaigns.print_matrix(project, wish, matrix)
     if is_dry(context):
@@ -61,6 +59,7 @@ def campaign(
 
 
 @task(
+    klass=OptionalNameTask,
     positional=["name"],
     help={
         "name": "drill or suite of the campaign",
@@ -70,18 +69,19 @@ def campaign(
     },
 )
 @told(Dry.TELLS)
-def approve(context: Context, name: str, sites: str = "", until: str = "24h", key: str = "") -> int:
+def approve(context: Context, name: str | None = None, sites: str = "", until: str = "24h", key: str = "") -> int:
     """Sign one approval of the plans of all sites with your SSH key, so that somebody else may run the campaign."""
     from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
     from drillbook.cli import campaign_approve  # noqa: PLC0415  keeps start-up fast
 
-    project, wish = here(), campaigns.Wish(name, sites)
+    project, wish = here(), campaigns.Wish(_named(name, "campaign.approve NAME --sites FILE"), sites)
     if is_dry(context):
-        return campaign_approve.tell(project, name, wish.file(project))
-    return campaign_approve.approve(project, name, wish.file(project), until, key)
+        return campaign_approve.tell(project, wish.drill, wish.file(project))
+    return campaign_approve.approve(project, wish.drill, wish.file(project), until, key)
 
 
 @task(
+    klass=OptionalNameTask,
     positional=["name"],
     help={
         "name": "drill or suite of the campaign",
@@ -90,8 +90,16 @@ def approve(context: Context, name: str, sites: str = "", until: str = "24h", ke
     },
 )
 @told(Dry.REFUSED)
-def collect(_: Context, name: str, sites: str = "", artefacts: str = "artefacts") -> int:
+def collect(_: Context, name: str | None = None, sites: str = "", artefacts: str = "artefacts") -> int:
     """Make the record and the report of a campaign from the artefacts of its CI jobs (see `campaign --matrix`)."""
     from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
 
-    return campaigns.collect(here(), campaigns.Wish(name, sites), artefacts)
+    wish = campaigns.Wish(_named(name, "campaign.collect NAME --sites FILE --artefacts FOLDER"), sites)
+    return campaigns.collect(here(), wish, artefacts)
+
+
+def _named(name: str | None, command: str) -> str:
+    """Return ``name``. Raises UsageError when it is missing. ``command``: the whole command, for the hint."""
+    if not name:
+        raise UsageError("the name of a drill or suite is missing", hint=f"invoke {command}")
+    return name

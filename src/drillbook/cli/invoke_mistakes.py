@@ -118,7 +118,7 @@ def _check_tasks(
     """Parse ``words``, the tasks with their options. Raises Invoke's ``Exit`` for a mistake. Options of Invoke that stand
     after a task are set in ``args``, as Invoke does."""
     contexts = mistakes.contexts(root, words)
-    if said := mistakes.wrong_value(words, contexts):
+    if said := mistakes.split_name(words, root) or mistakes.wrong_value(words, contexts):
         raise _exit(said)
     try:
         parsed = Parser(initial=initial, contexts=contexts.values()).parse_argv(list(words))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.cli.rehearsal_project import address_parts
-from drillbook.errors import UsageError, escaped
+from drillbook.errors import HostError, UsageError, escaped
 from drillbook.hosts.open import open_host
 from drillbook.sdk import web
 from drillbook.sdk.host import Deadline, Target
@@ -33,6 +33,8 @@ comment.
 """
 IGNORED = ("sshd", "systemd", "systemd-resolve")
 DATABASES = ("postgres", "postmaster")
+_KEY = re.compile(r"`hosts\.(?P<host>[^`]+)\.(?P<field>\w+)`")
+"""Pattern of a key of a host, as hints name it."""
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 TRY_S = 3.0
 """Time limit, in seconds, of a request to a web server that was found."""
@@ -125,8 +127,18 @@ def look(target: Target, targets: Targets) -> Seen:
     host = open_host(target, targets=targets)
     try:
         return parse(host.run(["sh", "-s"], stdin=script, deadline=Deadline.after(PATIENCE_S)).check().text)
+    except HostError as error:
+        error.hint = _KEY.sub(_option, error.hint)
+        raise
     finally:
         host.close()
+
+
+def _option(key: re.Match[str]) -> str:
+    """Return the option that gave the value of ``key``, a key of the inventory that is not written yet."""
+    if key["field"] in ("identity", "known_hosts"):
+        return f"`--{key['field'].replace('_', '-')}`"
+    return f"the {key['field']} in `{'--gateway' if key['host'] == 'gateway' else '--look'}`"
 
 
 def _targets(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str) -> Targets:

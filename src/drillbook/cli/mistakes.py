@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -85,11 +86,32 @@ def no_task(name: str, known: Iterable[str], words: Sequence[str]) -> str:
 
 def _command(name: str, known: Sequence[str], words: Sequence[str]) -> str:
     """Return the command that was probably intended instead of the unknown task ``name``, or an empty text."""
-    after = words[words.index(name) + 1 :] if name in words else []
+    place = words.index(name) if name in words else 0
+    after = words[place + 1 :]
+    if name == "run":  # the task schedule.run would start everything that is due
+        return shlex.join([program(), "drill", after[0] if after and after[0] in _drills() else "NAME"])
+    if words[place - 1 : place] == ["catalog"]:
+        return shlex.join([program(), "catalog", "--for", name])
     if task := next((path for path in sorted(known, key=len) if "." in path and path.rpartition(".")[2] == name), ""):
         following = [after[0]] if after and after[0] not in known and not after[0].startswith("-") else []
         return shlex.join([program(), task, *following])
     return shlex.join([program(), "drill", name]) if name in _drills() else ""
+
+
+def split_name(words: Sequence[str], root: Collection) -> str:
+    """Return the message about a task in ``words``, the command line, whose name was typed as two words, such as
+    `drill list` for `drill.list`. The result is empty if there is none. ``root``: the namespace of the tasks.
+
+    Invoke takes the second word for the name of a drill or run. A drill of the project with such a name is left alone.
+    """
+    path_by_pair = {tuple(path.split(".")): path for path in root.task_names if path.count(".") == 1}
+    before = ""
+    for pair in itertools.pairwise(words):
+        path = path_by_pair.get(pair)
+        if path and pair[0] != pair[1] and not before.startswith("-") and pair[1] not in _drills():
+            return f"there is no task {' '.join(pair)!r}: did you mean `{program()} {path}`?"
+        before = pair[0]
+    return ""
 
 
 def _drills() -> set[str]:

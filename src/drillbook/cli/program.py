@@ -20,7 +20,7 @@ from invoke.program import Program
 
 from drillbook import __version__
 from drillbook.cli import start_screen
-from drillbook.cli.mistakes import UNKNOWN, VALUELESS, contexts, explained, wrong_list, wrong_value
+from drillbook.cli.mistakes import UNKNOWN, VALUELESS, contexts, explained, split_name, wrong_list, wrong_value
 from drillbook.cli.optional_names import names_first, reading
 from drillbook.cli.place import here
 from drillbook.cli.task_class import numbers
@@ -97,7 +97,7 @@ class Drillbook(Program):
         if any(word.startswith("-") for word in words):
             words[:] = names_first(words, self.collection)
         with self._mistakes_told(), reading(words):
-            if said := wrong_value(words, contexts(self.collection, words)):
+            if said := split_name(words, self.collection) or wrong_value(words, contexts(self.collection, words)):
                 raise ParseError(said)
             super().parse_tasks()
 

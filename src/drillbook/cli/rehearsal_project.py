@@ -26,6 +26,16 @@ from drillbook.errors import UsageError
 from drillbook.language.strict import did_you_mean
 from drillbook.report.terminal.prose import Prose
 
+ALIASES = {
+    "mysql": "mariadb",
+    "postgresql": "postgres",
+    "pg": "postgres",
+    "valkey": "redis",
+    "sqlite3": "sqlite",
+    "file": "files",
+    "folder": "files",
+}
+"""Other names of some kinds of systems, or names of similar systems. The value is the kind that is suggested."""
 CONTROLLER = "controller"
 """Answer that stands for the machine on which Drillbook runs."""
 _HOST = re.compile(
@@ -128,7 +138,7 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
             return ""
         if kind in ("", *kinds()):
             return kind
-        out.print(f"there is no kind of backup {kind!r}. {did_you_mean(kind, kinds())}", markup=False, soft_wrap=True)
+        out.print(f"there is no kind of backup {kind!r}. {_suggested(kind)}", markup=False, soft_wrap=True)
 
 
 def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
@@ -185,10 +195,17 @@ def _blank(name: str) -> str:
 
 def _kind(name: str) -> _Kind:
     if name not in kinds():
-        raise UsageError(f"backups of the kind {name!r} cannot be rehearsed", hint=f"choose one of {', '.join(kinds())}")
+        hint = f"{_suggested(name)}choose one of {', '.join(kinds())}"
+        raise UsageError(f"backups of the kind {name!r} cannot be rehearsed", hint=hint)
     path = files("drillbook.cli").joinpath("templates", "rehearsal", "kinds", f"{name}.yml")
     head, copy, backups, verify = re.split(r"^---\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return _Kind(**{"database": False} | yaml.safe_load(head), copy=copy, backups=backups, verify=verify)
+
+
+def _suggested(kind: str) -> str:
+    """Return the question about the kind that was probably meant instead of ``kind``. The result is empty if none is similar."""
+    known = ALIASES.get(kind.lower(), kind)
+    return f"did you mean {known!r}? " if known in kinds() else did_you_mean(kind.lower(), kinds())
 
 
 def _values(answers: Answers, kind: _Kind) -> dict[str, str]:

@@ -41,7 +41,8 @@ matches only at the beginning of a line, after a backtick, and after a colon.
 
 def program() -> str:
     """Return the name of the program that the user typed: ``drillbook`` or ``invoke``."""
-    name = sys.argv[0].rpartition("/")[2] if sys.argv else ""
+    path = sys.argv[0].removesuffix("/__main__.py") if sys.argv else ""  # `python -m invoke` has the path of this file
+    name = path.rpartition("/")[2]
     return "invoke" if name.startswith(("invoke", "inv")) else "drillbook"
 
 
