@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drillbook.errors import PlanError, SecretError
-from drillbook.inventory import merging, protection
+from drillbook.errors import InventoryError, PlanError, SecretError
+from drillbook.inventory import cross_references, merging, protection
 from drillbook.inventory.kinds import OfItsKind, SourceOfItsKind
 from drillbook.inventory.sources.ansible import AnsibleSource
 from drillbook.inventory.sources.source import LabLookup, expanded
 from drillbook.language import strict
+from drillbook.language.mistakes import Mistakes
 from drillbook.language.patterns import PatternError
 from drillbook.language.patterns import expand as pattern_hosts
 from drillbook.sdk.host import Target
@@ -135,79 +136,20 @@ class Inventory(BaseModel):
                 raise strict.Misplaced(
                     f"{key!r} is the name of both a service and a backup", ("backups", key), "rename one of them"
                 )
-            if (saved := getattr(source, "service", "")) and saved not in self.services:
-                raise strict.Misplaced(
-                    f"backup {key!r} saves the service {saved!r}, which is not in `services`",
-                    ("backups", key, "service"),
-                    f"{strict.did_you_mean(saved, self.services)}services: {', '.join(self.services)}",
-                )
+        self._known()
         if self.backups:
             # The model is frozen for all other code; only this validator completes it.
             self.__dict__["services"] = {**self.services, **self.backups}
         return self
 
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        hosts = [*self.hosts, *([] if CONTROLLER in self.hosts else [CONTROLLER])]
-        known = f"hosts: {', '.join(hosts)}"
-        for name in ("all", *self.groups):
-            if name in self.hosts:
-                raise strict.Misplaced(
-                    f"{name!r} is the name of both a host and a group", ("hosts", name), "rename one of them"
-                )
-        for group, members in self.groups.items():
-            for index, name in enumerate(members):
-                if name not in hosts:
-                    raise strict.Misplaced(
-                        f"group {group!r} names the host {name!r}, which is not in `hosts`",
-                        ("groups", group, index),
-                        strict.did_you_mean(name, hosts) + known,
-                    )
-        for key, service in self.services.items():
-            if service.host not in hosts:
-                raise strict.Misplaced(
-                    f"backup {key!r} is on the host {service.host!r}, which is not in `hosts`"
-                    if key in self.backups
-                    else f"service {key!r} runs on the host {service.host!r}, which is not in `hosts`",
-                    ("backups" if key in self.backups else "services", key, "host"),
-                    strict.did_you_mean(service.host, hosts) + known,
-                )
-            self._needs(key, getattr(service, "needs", ()))
-        for key, target in self.hosts.items():
-            if target.gateway and target.gateway not in self.hosts:
-                raise strict.Misplaced(
-                    f"host {key!r} has the gateway {target.gateway!r}, which is not in `hosts`",
-                    ("hosts", key, "gateway"),
-                    strict.did_you_mean(target.gateway, self.hosts) + known,
-                )
-            self._circle(key)
-        return self
-
-    def _needs(self, key: str, names: Sequence[str]) -> None:
-        """Check that every service in the `needs` of the service ``key`` is in the inventory, and that ``key`` does not
-        need itself.
-        """
-        others = [name for name in self.services if name != key]
-        for index, name in enumerate(names):
-            if name not in others:
-                said = "itself" if name == key else f"{name!r}, which is not in `services`"
-                raise strict.Misplaced(
-                    f"service {key!r} needs {said}",
-                    ("services", key, "needs", index),
-                    f"{strict.did_you_mean(name, others)}services: {', '.join(others)}",
-                )
-
-    def _circle(self, name: str) -> None:
-        """Check that no host occurs twice among the gateways through which the host ``name`` is reached."""
-        way = [name]
-        while (gateway := self.hosts[way[-1]].gateway) in self.hosts:
-            if gateway in way:
-                raise strict.Misplaced(
-                    f"the gateways form a cycle: {' > '.join([*way, gateway])}",
-                    ("hosts", name, "gateway"),
-                    "the first gateway, as seen from the controller, must be reached directly: remove its `gateway`",
-                )
-            way.append(gateway)
+    def _known(self) -> None:
+        """Raise the first error about a name to which another part of the inventory refers, but which nothing has."""
+        parts = {
+            key: {name: dict(entry) for name, entry in getattr(self, key).items()}
+            for key in ("hosts", "services", "backups")
+        }
+        for error in cross_references.wrong({**parts, "groups": self.groups}, CONTROLLER):
+            raise error
 
     @property
     def is_protected(self) -> bool:
@@ -326,8 +268,12 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     Paths in a file are relative to the folder of that file. Raises InventoryError with file, line and column when a
     file is invalid.
     """
-    documents = merging.documents(path, lab)
-    made = merging.resolve(Inventory, documents)
+    mistakes = Mistakes()
+    documents = merging.documents(path, lab, mistakes=mistakes)
+    made = mistakes.of(_made, documents, mistakes)
+    mistakes.report()
+    if made is None:
+        raise PlanError("the inventory cannot be read")
     _decided(made, documents)
     _located(made, documents)
     if not made.approvers:
@@ -335,6 +281,21 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     said = next(document for document in reversed(documents) if "approvers" in document.value)
     approvers = expanded(Path(said.file).parent.absolute(), made.approvers)
     return made.model_copy(update={"approvers": str(approvers)})
+
+
+def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
+    """Merge and validate an inventory. If it has a mistake, its references are checked as well, and their mistakes are added to
+    ``mistakes``.
+    """
+    merged, value = merging.resolve(documents)
+    try:
+        return merged.validate(Inventory, value)
+    except InventoryError as error:
+        mistakes.errors += [error, *error.others]
+        error.others = ()
+        for wrong in cross_references.wrong(value, CONTROLLER):
+            mistakes.errors.append(merged.error(wrong.place, str(wrong), hint=wrong.hint))
+        raise
 
 
 def _located(made: Inventory, documents: Sequence[strict.Document]) -> None:

@@ -6,17 +6,15 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import Any
 
 from drillbook.errors import InventoryError
 from drillbook.inventory.sources.registry import KEYS, SOURCES
 from drillbook.inventory.sources.source import Around, LabLookup
 from drillbook.language import strict
+from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Document
 
-Model = TypeVar("Model", bound=BaseModel)
 MERGED = ("hosts", "contacts")
 """Sections whose entries are merged field by field.
 
@@ -25,22 +23,25 @@ only one file.
 """
 
 
-def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -> list[Document]:
+def documents(
+    path: Path, lab: LabLookup | None, above: tuple[Path, ...] = (), mistakes: Mistakes | None = None
+) -> list[Document]:
     """Read the inventory file ``path`` and the files that it includes. The file with the lowest precedence comes first.
 
-    Raises InventoryError when a file cannot be read.
+    Raises InventoryError when a file cannot be read. ``mistakes``: if it is given, mistakes that leave the rest of a file readable
+    are added to it and not raised.
     """
     around = Around(path.parent, lab)
     tags = {tag: reader for source in SOURCES for tag, reader in source.tags(around).items()}
-    document = strict.load(path, tags=tags, error_type=InventoryError)
+    document = strict.load(path, tags=tags, error_type=InventoryError, mistakes=mistakes)
     being_read = (*above, path.resolve())
-    read = partial(documents, lab=lab, above=being_read)
+    read = partial(documents, lab=lab, above=being_read, mistakes=mistakes)
     return [*(inner for source in SOURCES for inner in source.documents(document, read, being_read)), document]
 
 
-def resolve(model: type[Model], files: list[Document]) -> Model:
-    """Merge ``files`` into one inventory, and validate this inventory. Raises InventoryError when the
-    inventory is invalid.
+def resolve(files: list[Document]) -> tuple[Document, dict[str, Any]]:
+    """Merge ``files`` into one inventory. Return the merged document, and its value with the hosts and groups of all sources.
+    Raises InventoryError when the files cannot be merged.
     """
     merged = files[0] if len(files) == 1 else _merged(files)
     value = {key: part for key, part in merged.value.items() if key not in KEYS}
@@ -56,7 +57,7 @@ def resolve(model: type[Model], files: list[Document]) -> Model:
         }
     if groups and isinstance(value.get("groups", {}), dict | None):
         value["groups"] = {**groups, **(value.get("groups") or {})}
-    return merged.validate(model, value)
+    return merged, value
 
 
 def _below(files: list[Document], written: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
@@ -93,7 +94,8 @@ def _merged(files: list[Document]) -> Document:
     last = files[-1]
     marks = {place: mark for document in files for place, mark in document.marks.items()}
     keys = {place: mark for document in files for place, mark in document.keys.items()}
-    return Document(last.file, value, last.lines, marks, keys, last.error_type, tuple(files))
+    unread = {place: error for document in files for place, error in document.unread.items()}
+    return Document(last.file, value, last.lines, marks, keys, last.error_type, tuple(files), unread)
 
 
 def _twice(document: Document, before: list[Document], key: str, name: str) -> InventoryError:

@@ -33,7 +33,7 @@ class Mistakes:
         """Raise the first mistake if there is any. The error contains the other mistakes. Of several mistakes about the same
         absent service, only the first is reported, and each mistake is reported once.
         """
-        errors = list({(str(error.where), error.message): error for error in reversed(self.errors)}.values())[::-1]
+        errors = list({(str(error.where), error.message): error for error in self.errors}.values())
         absent = [error.absent for error in errors]
         kept = [error for index, error in enumerate(errors) if not error.absent or error.absent not in absent[:index]]
         if kept:
