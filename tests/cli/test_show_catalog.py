@@ -20,7 +20,8 @@ def test_no_line_is_broken_by_the_terminal_and_no_name_is_missing(monkeypatch, c
     assert " ".join(said.split()).count("may take longer or shorter.") == 1
 
 
-def test_all_entries_are_short_and_one_kind_tells_what_each_needs(monkeypatch, capsys):
+def test_all_entries_are_short_and_one_kind_tells_what_each_needs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "PIPE_WIDTH", 80)
     show_catalog.catalog("", as_json=False)
     said = capsys.readouterr().out
@@ -32,6 +33,17 @@ def test_all_entries_are_short_and_one_kind_tells_what_each_needs(monkeypatch, c
     assert "breaks, then restores: postgres; also uses: folder, pg_dump, restic, s3" in said, "it breaks no folder"
     assert not any(f"breaks, then restores: {text}" in said for text in ("folder", "pg_dump")), "as the audit says"
     assert "init --with rehearse-archives" in said
+
+
+def test_no_copy_of_a_drill_that_the_project_has_is_suggested(tmp_path, monkeypatch, capsys):
+    (tmp_path / "drills").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("cache-lost", "rehearse-cache"):
+        show_catalog.catalog("redis", as_json=False)
+        assert f"init --with {name}\n" in capsys.readouterr().out
+        (tmp_path / "drills" / f"{name}.yml").write_text(f"drill: {name}\n")
+    show_catalog.catalog("redis", as_json=False)
+    assert "init --with rehearse-cache-log\n" in capsys.readouterr().out
 
 
 def test_a_time_is_that_of_the_last_run_here_or_an_order_of_size_with_its_source(tmp_path, monkeypatch, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 
 from rich.console import Group, RenderableType
@@ -53,9 +53,23 @@ def catalog(kind: str, *, as_json: bool, faults: bool = False) -> int:
         out.print(Prose(Text(f"Kinds for --for: {', '.join(kinds)}."), 2))
     out.print(Prose(Text(SOURCE), 2))
     steps = [("see what the entries for one kind of service need", f"{program()} catalog --for KIND")] if not kind else []
-    example = next((entry.name for entry in selected if entry.subject == kind), selected[0].name) if kind else "NAME"
-    out.print(shown_steps([*steps, ("copy one into a project", f"{program()} init --with {example}")]))
+    own = _own_drills()
+    lacking = [entry for entry in selected if entry.name not in own]
+    example = (
+        next((entry.name for entry in sorted(lacking, key=lambda entry: entry.subject != kind)), "") if kind else "NAME"
+    )
+    steps += [("copy one into a project", f"{program()} init --with {example}")] if example else []
+    if steps:
+        out.print(shown_steps(steps))
     return 0
+
+
+def _own_drills() -> Collection[str]:
+    """Return the names of the drills and suites of this project. The result is empty outside a project."""
+    try:
+        return Project.here().drill_names()
+    except DrillbookError:
+        return ()
 
 
 def _whole(entry: Entry, known: Mapping[str, float]) -> RenderableType:
