@@ -95,6 +95,7 @@ def test_every_list_is_also_json(tmp_path):
     assert drill["last"]["run"] == drill["passed"]["run"]
     (run,) = json.loads(folder.run("report.list", "--json").stdout)
     assert (run["run"], run["verdict"], run["exit"]) == (folder.latest.name, "passed", 0)
+    assert (run["seconds"] > 0, run["rto"]) == (True, None)
     actions = {one["name"]: one for one in json.loads(folder.run("actions", "--json").stdout)}
     assert actions["postgres.dump"]["effect"] == "write"
     assert json.loads(folder.run("actions", "postgres.dump", "--json").stdout) == actions["postgres.dump"]

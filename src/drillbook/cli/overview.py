@@ -287,7 +287,16 @@ def _run(folder: Path) -> dict[str, Any]:
     """Return the fields of one run for the JSON output."""
     result, verdict = standings.result(folder), _verdict(folder)
     started = result.started if result else folders.begun(folder.name)
-    return {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}
+    row = {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}
+    return row | {"seconds": lasted(result.started, result.finished) if result else None, "rto": _rto_fields(result)}
+
+
+def _rto_fields(result: Ended | None) -> dict[str, Any] | None:
+    """Return the measured RTO, its measurement error and its objective, for the JSON output. None when there is none."""
+    if result is None or result.rto is None:
+        return None
+    value, error, target = result.rto
+    return {"seconds": value, "error": error, "target": target, "counts": result.rto_counts}
 
 
 def _verdict(folder: Path) -> str:
