@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,11 +15,12 @@ from rich.text import Text
 
 from drillbook.catalog import shipped_files
 from drillbook.cli.console import console, stdout
+from drillbook.cli.narrow_yaml import narrowed
 from drillbook.cli.undo_words import effect_line
 from drillbook.errors import UnknownName
-from drillbook.installation.program_name import program
+from drillbook.installation.program_name import as_called, program
 from drillbook.language.strict import did_you_mean
-from drillbook.report.terminal.prose import Prose
+from drillbook.report.terminal.prose import Cell, Prose
 from drillbook.sdk import discovery, examples
 from drillbook.sdk.action import Action, find, known_names
 from drillbook.sdk.examples import Example
@@ -84,11 +86,11 @@ def print_json(value: Any) -> None:
 def _described(cls: type[Any]) -> dict[str, Any]:
     """Return the name, effect, documentation and parameters of an action or probe."""
     parameters = [
-        {"name": info.alias or key, "required": info.is_required(), "meaning": info.description or ""}
+        {"name": info.alias or key, "required": info.is_required(), "meaning": as_called(info.description or "")}
         for key, info in cls.model_fields.items()
     ]
     effect = str(cls.EFFECT) if issubclass(cls, Action) else "probe"
-    doc = inspect.cleandoc(cls.__doc__ or "")
+    doc = as_called(inspect.cleandoc(cls.__doc__ or ""))
     shown = _example(cls)
     described = {"name": cls.name(), "effect": effect, "does": doc, "parameters": parameters}
     return described | ({"example": shown.text} if shown else {})
@@ -101,19 +103,36 @@ def _example(cls: type[Any]) -> Example | None:
 
 def _action(cls: type[Any], out: Console) -> None:
     out.print(Text(cls.name(), style="bold"))
-    out.print(Text(inspect.cleandoc(cls.__doc__ or "")))
+    for paragraph in _paragraphs(as_called(inspect.cleandoc(cls.__doc__ or ""))):
+        out.print(Prose(Text(paragraph)))
     if issubclass(cls, Action):
         out.print(Prose(Text(effect_line(cls), style="dim")))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("parameter", "default", "meaning"):
         table.add_column(column)
     for key, info in cls.model_fields.items():
-        default = "required" if info.is_required() else str(info.get_default(call_default_factory=True))
-        table.add_row(Text(info.alias or key), Text(default), Text(info.description or ""))
+        default = "required" if info.is_required() else _in_yaml(info.get_default(call_default_factory=True))
+        table.add_row(Text(info.alias or key), Cell(Text(default)), Cell(Text(as_called(info.description or ""))))
     out.print(table)
     if shown := _example(cls):
         origin = f", of the drill {shown.drill}" if shown.drill else ""
-        out.print(Text(f"\nExample{origin}:\n\n{shown.text}"), soft_wrap=True)
+        out.print(Text(f"\nExample{origin}:\n\n{narrowed(shown.text, out.width)}"), soft_wrap=True)
+
+
+def _paragraphs(doc: str) -> list[str]:
+    """Return the paragraphs of a docstring, each on one line, with empty texts between them. The lines of a list or of a
+    block stay as they are.
+    """
+    parts = [
+        part if re.search(r"^(\s|[-*] )", part, re.MULTILINE) else " ".join(part.split())
+        for part in re.split(r"\n\s*\n", doc.strip())
+    ]
+    return [text for part in parts for text in ("", part)][1:]
+
+
+def _in_yaml(value: Any) -> str:
+    """Return the default ``value`` of a parameter as it is written in a drill."""
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
 def lab(status: Any, out: Console, *, as_json: bool = False) -> int:
