@@ -139,3 +139,13 @@ def test_of_an_empty_project(folder):
     shutil.rmtree(folder.latest)
     (folder.root / "reports" / "latest").unlink()
     assert named(folder.run("report.list").stdout) == {"drillbook"}
+
+
+def test_of_references_and_schemas(folder):
+    made = folder.root / "made"
+    assert folder.run("init", str(made)).returncode == 0
+    texts = [path.read_text() for path in (made / ".drillbook").glob("*.schema.json")]
+    texts += [folder.run("schema", kind).stdout for kind in ("drill", "inventory", "tree")]
+    texts += [folder.run("actions", "diagnosis.finds").stdout, folder.run("actions", "--json").stdout]
+    assert len(texts) == 8
+    assert [named(text) - {"drillbook"} for text in texts] == [set()] * 8

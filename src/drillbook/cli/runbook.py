@@ -13,7 +13,7 @@ from drillbook.cli.console import stdout
 from drillbook.cli.runbook_values import Values
 from drillbook.cli.show_plan import undo_of
 from drillbook.errors import UsageError
-from drillbook.installation.program_name import program
+from drillbook.installation.program_name import as_called, program
 from drillbook.inventory.inventory import CONTROLLER as THIS_MACHINE
 from drillbook.plan import guard
 from drillbook.plan.plan import Plan
@@ -81,7 +81,7 @@ def page(plan: Plan, inventory: str) -> str:
         if steps := plan.phase(phase):
             parts += [f"## {purpose}", *(_step(step, plan, values) for step in steps)]
     parts += ["## If something goes wrong", "\n".join(f"- {line}" for line in _wrong(plan, inventory))]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return as_called("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _facts(plan: Plan, inventory: str) -> Iterator[tuple[str, str]]:
@@ -89,7 +89,7 @@ def _facts(plan: Plan, inventory: str) -> Iterator[tuple[str, str]]:
     yield "Service", escape(plan.service)
     yield "Environment", escape(plan.inventory.environment)
     for key, target in plan.objectives.items():
-        yield f"Objective: {key.upper()}", f"at most {seconds(target)}"
+        yield f"Objective: {key.upper() if key in ('rto', 'rpo') else key}", f"at most {seconds(target)}"
     yield "Runs by itself", code(run_again(program(), plan.drill, inventory))
     yield "Plan", code(plan.digest)
 

@@ -171,7 +171,7 @@ def contents() -> dict[str, str]:
     text_by_path["inventory/lab.yml"] = shipped_files.text("inventory/lab.yml")
     text_by_path |= entries.copies([entry.name for entry in entries.entries() if entry.sort == "tree"])
     text_by_path["reports/.gitkeep"] = ""
-    return text_by_path | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}
+    return text_by_path | {f".drillbook/{kind}.schema.json": as_called(schema.text(kind)) for kind in schema.KINDS}
 
 
 def _tell(folder: Path, names: list[str], commands: Sequence[tuple[str, str]], missing: Sequence[str], head: str) -> None:

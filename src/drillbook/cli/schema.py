@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drillbook.cli.console import stdout
 from drillbook.errors import UnknownName
+from drillbook.installation.program_name import as_called
 from drillbook.language.strict import did_you_mean
 from drillbook.plan.schema import KINDS, text
 
@@ -15,5 +16,5 @@ def show(kind: str) -> int:
             f"there is no schema {kind!r}" if kind else "the name of the schema is missing",
             hint=f"{did_you_mean(kind, KINDS)}schemas: {', '.join(KINDS)}",
         )
-    stdout().write(text(kind))
+    stdout().write(as_called(text(kind)))
     return 0
