@@ -50,7 +50,7 @@ def campaign(
         if is_dry(context):
             raise UsageError("--dry and --resume exclude each other", hint="read the report of the campaign instead")
         return campaigns.resume(project, name or "", on)
-    wish = campaigns.Wish(_named(name, "campaign NAME --sites FILE"), sites, at_most, confirm, only)
+    wish = campaigns.Wish(_named(name, "invoke campaign NAME --sites FILE"), sites, at_most, confirm, only)
     if matrix:
         return campaigns.print_matrix(project, wish, matrix)
     if is_dry(context):
@@ -74,7 +74,7 @@ def approve(context: Context, name: str | None = None, sites: str = "", until: s
     from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
     from drillbook.cli import campaign_approve  # noqa: PLC0415  keeps start-up fast
 
-    project, wish = here(), campaigns.Wish(_named(name, "campaign.approve NAME --sites FILE"), sites)
+    project, wish = here(), campaigns.Wish(_named(name, "invoke campaign.approve NAME --sites FILE"), sites)
     if is_dry(context):
         return campaign_approve.tell(project, wish.drill, wish.file(project))
     return campaign_approve.approve(project, wish.drill, wish.file(project), until, key)
@@ -94,12 +94,12 @@ def collect(_: Context, name: str | None = None, sites: str = "", artefacts: str
     """Make the record and the report of a campaign from the artefacts of its CI jobs (see `campaign --matrix`)."""
     from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
 
-    wish = campaigns.Wish(_named(name, "campaign.collect NAME --sites FILE --artefacts FOLDER"), sites)
+    wish = campaigns.Wish(_named(name, "invoke campaign.collect NAME --sites FILE --artefacts FOLDER"), sites)
     return campaigns.collect(here(), wish, artefacts)
 
 
 def _named(name: str | None, command: str) -> str:
     """Return ``name``. Raises UsageError when it is missing. ``command``: the whole command, for the hint."""
     if not name:
-        raise UsageError("the name of a drill or suite is missing", hint=f"invoke {command}")
+        raise UsageError("the name of a drill or suite is missing", hint=command)
     return name
