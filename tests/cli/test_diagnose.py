@@ -140,7 +140,7 @@ healthy: [disk.ok]
     assert "not examined" not in folder.run("diagnose", "app").stdout
     done = folder.run("diagnose", "site")
     assert done.returncode == 3
-    assert "? unknown: nothing was examined (see docs/diagnosis.md)" in done.stdout
+    assert "? unknown: nothing was examined (see `Diagnosis` in the documentation)" in done.stdout
     assert "? site: no diagnosis tree examines services of kind folder" in done.stdout
 
 

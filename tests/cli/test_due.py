@@ -111,7 +111,10 @@ def test_a_torn_last_line_of_the_record_is_told_and_a_damaged_one_names_its_line
     assert done.returncode == 3
     text = " ".join(done.stdout.split())
     assert "schedule.jsonl:1: the chain of hashes breaks; so earlier schedules" in text
-    assert "move the file elsewhere and keep it, then retire again what was retired (docs/schedule.md)" in text
+    assert (
+        "move the file elsewhere and keep it, then retire again what was retired (see `Schedules and alarms` in the documentation)"
+        in text
+    )
 
 
 NOBODY = 65534

@@ -562,7 +562,7 @@ def test_recovering_from_a_damaged_journal_says_what_to_do_by_hand(shelf, capsys
         status, said = recovered(shelf, capsys, *argv)
         assert status == 5
         assert f"{dead / FILE}:{number}: the line was changed" in said
-        assert "docs/safety.md, `Files on a target, and removing them by hand`" in said
+        assert "the documentation, page `Safety`, `Files on a target, and removing them by hand`" in said
         assert f"move {dead} out of reports/" in said
         assert f"/leases/{dead.name}" in said
         assert ("the hosts of the run: controller" in said) == (number > 1)

@@ -15,7 +15,7 @@ PORTS = set(re.findall(r"port: !lab ([\w.-]+)", (ROOT / "inventory" / "lab.yml")
 DRILL = """\
 description: What to do when it is gone.
 owner: dba
-objectives: {rto: 5m}
+objectives: {rto: 5m, detect: 2m}
 probes: [tcp.open: {address: 127.0.0.1, port: 22}]
 guard: {windows: [{from: '00:00', to: '24:00', zone: UTC}]}
 """
@@ -43,6 +43,7 @@ def test_the_page_has_each_step_with_its_command_and_undo(folder):
         "# A sample",
         r"| dba \(owner\) | DBA |",
         "| Objective: RTO | at most 5 min |",
+        "| Objective: detect | at most 2 min |",
         "- [ ] The present time is in one of these windows: every day 00:00 to 24:00 UTC.",
         "## Break the service",
         "`command.run` on controller; **breaks something**",

@@ -102,3 +102,16 @@ def test_every_command_of_a_message_names_the_program():
             if not any((name, one) in SHOWN_WITH_THE_PROGRAM for one in around):
                 found += [f"{name}:{line}: {task}" for task in unnamed(text) if (name, task) not in REFERENCES]
     assert not found, "\n".join(found)
+
+
+def test_no_message_points_to_a_page_as_a_file_of_the_repository():
+    """A wheel has no ``docs/``, so messages name the title of the page."""
+    of_developers = ("reference/", "cli/developer_tasks.py")
+    said = [
+        f"{path}:{line}: {text}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        if not str(path.relative_to(SOURCE)).startswith(of_developers)
+        for text, line, _ in texts(ast.parse(path.read_text()))
+        if re.search(r"docs/[a-z-]+\.md", text)
+    ]
+    assert said == []

@@ -61,7 +61,7 @@ def attempt_of_pipeline() -> int:
     if text and not (text.isascii() and text.isdigit()):
         raise UsageError(
             f"{ATTEMPT_VARIABLE} is {text!r}, which is not the number of an attempt",
-            hint="set it as the jobs of `invoke campaign --matrix github` do, or unset it; see docs/campaigns.md",
+            hint="set it as the jobs of `invoke campaign --matrix github` do, or unset it; see `Campaigns` in the documentation",
         )
     return int(text or 0)
 
@@ -78,7 +78,7 @@ def all_succeeded() -> bool:
     except (ValueError, AttributeError, TypeError, KeyError):
         raise UsageError(
             f"{NEEDS_VARIABLE} does not contain the results of jobs",
-            hint="set it as the jobs of `invoke campaign --matrix github` do, or unset it; see docs/campaigns.md",
+            hint="set it as the jobs of `invoke campaign --matrix github` do, or unset it; see `Campaigns` in the documentation",
         ) from None
     return bool(results) and set(results) == {"success"}
 

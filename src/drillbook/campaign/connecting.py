@@ -72,7 +72,7 @@ def _remote(on: str, root: Path) -> Fleet:
     if url.scheme == "tcp" and not _loopback(url.hostname):
         raise UsageError(
             f"--on {on} is refused: without TLS, everybody who can reach the scheduler can run programs on its workers",
-            hint="start the scheduler and the workers with TLS, and write tls:// in the address; see docs/campaigns.md",
+            hint="start the scheduler and the workers with TLS, and write tls:// in the address; see `Campaigns` in the documentation",
         )
     security = _security() if url.scheme == "tls" else None
 
@@ -111,7 +111,7 @@ def _security() -> Security:
         variables = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...__TLS__CLIENT__CERT and ...__TLS__CLIENT__KEY"
         raise UsageError(
             f"TLS to the scheduler needs a certificate, but Dask has no setting {', '.join(missing)}",
-            hint=f"set {variables}, or the same keys in ~/.config/dask; see docs/campaigns.md",
+            hint=f"set {variables}, or the same keys in ~/.config/dask; see `Campaigns` in the documentation",
         )
     return security
 
@@ -146,7 +146,7 @@ def _examine(on: str, client: Client) -> None:
             "this address can run programs on its workers",
             hint=(
                 "start the scheduler with `dask scheduler --host 127.0.0.1`, or start scheduler and workers with "
-                "TLS; see docs/campaigns.md"
+                "TLS; see `Campaigns` in the documentation"
             ),
         )
     if allowed:

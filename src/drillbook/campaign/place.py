@@ -110,7 +110,7 @@ def name_of(root: Path) -> str:
     except OSError as error:
         raise UsageError(
             f"the file {FILE} in {root / 'reports'}, which identifies this project, cannot be used: {error.strerror or error}",
-            hint="the folder of the reports must be on a disk where this account can write; see docs/campaigns.md",
+            hint="the folder of the reports must be on a disk where this account can write; see `Campaigns` in the documentation",
         ) from None
 
 

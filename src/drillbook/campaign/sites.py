@@ -204,7 +204,8 @@ def load(root: Path, name: str) -> SitesFile:
     path = Path(name) if as_file else root / FILE
     if not path.is_file():
         raise UsageError(
-            f"the sites file {path} does not exist", hint="see docs/campaigns.md; --sites FILE names another file"
+            f"the sites file {path} does not exist",
+            hint="see `Campaigns` in the documentation; --sites FILE names another file",
         )
     document = strict.load(path)
     file = document.validate(SitesFile, document.value)

@@ -108,7 +108,7 @@ def _anchors(project: Project, named: str) -> list[Place]:
     if isinstance(place, AnchorFile) and not place.path.is_file():
         raise UsageError(
             f"the anchor {named} does not exist",
-            hint="name a file with lines of JSON, or s3://bucket/prefix; see docs/audit.md",
+            hint="name a file with lines of JSON, or s3://bucket/prefix; see `The audit of a period` in the documentation",
         )
     return [place]
 

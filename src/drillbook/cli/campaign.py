@@ -58,7 +58,8 @@ class Wish:
         """Read the sites file. Raises UsageError when no sites file was named, or when the file is invalid."""
         if not self.sites:
             raise UsageError(
-                "a campaign needs --sites", hint="invoke campaign NAME --sites FILE or GROUP; see docs/campaigns.md"
+                "a campaign needs --sites",
+                hint="invoke campaign NAME --sites FILE or GROUP; see `Campaigns` in the documentation",
             )
         sites_file = sites.load(project.root, self.sites)
         sites_file = sites_file.single(self.only) if self.only else sites_file
@@ -86,7 +87,7 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
             "pipeline could be taken for runs of this pipeline",
             hint=(
                 "set this variable to the same value in all jobs of a pipeline, as `invoke campaign --matrix` "
-                "does; see docs/campaigns.md"
+                "does; see `Campaigns` in the documentation"
             ),
         )
     now, succeeded = artefacts.attempt_of_pipeline(), artefacts.all_succeeded()

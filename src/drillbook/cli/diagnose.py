@@ -101,7 +101,7 @@ def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str
     if not names:
         raise UsageError(
             f"the inventory {inventory_name} has no service that can be examined",
-            hint=f"describe your services in inventory/{inventory_name}.yml; see docs/inventories.md",
+            hint=f"describe your services in inventory/{inventory_name}.yml; see `Inventories` in the documentation",
         )
     return names
 
@@ -129,7 +129,7 @@ def trees(project: Project) -> tuple[Tree, ...]:
     folder = project.root / "drills" / FOLDER
     loaded = load_all(folder)
     if not loaded:
-        raise UsageError(f"{folder} contains no diagnosis trees", hint="see docs/diagnosis.md")
+        raise UsageError(f"{folder} contains no diagnosis trees", hint="see `Diagnosis` in the documentation")
     return loaded
 
 

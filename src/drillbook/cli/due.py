@@ -127,7 +127,8 @@ def _unsure(damage: str) -> str:
     step = "make the file readable for the owner of the folder reports"
     if damage.startswith(f"{schedule_record.FILE}:"):
         step = "move the file elsewhere and keep it, then retire again what was retired"
-    return f"{damage}; so earlier schedules, and what was retired, may be unknown: {step} (docs/schedule.md)"
+    unknown = "earlier schedules, and what was retired, may be unknown"
+    return f"{damage}; so {unknown}: {step} (see `Schedules and alarms` in the documentation)"
 
 
 def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:

@@ -42,7 +42,11 @@ def show(
         _suspect(number, suspect, out)
     if not diagnosis.ranked:
         open_ = "some checks could not confirm that the services are healthy"
-        said = f"no cause was found, but {open_}" if diagnosis.checks else "nothing was examined (see docs/diagnosis.md)"
+        said = (
+            f"no cause was found, but {open_}"
+            if diagnosis.checks
+            else "nothing was examined (see `Diagnosis` in the documentation)"
+        )
         out.print(Prose(Text(f"? unknown: {said}", style="bold yellow"), 0))
     for doubt in [reason for reason in diagnosis.why if not diagnosis.ranked or UNSEEN in reason]:
         out.print(Prose(Text(f"? {one_line(doubt)}", style="yellow"), 2))

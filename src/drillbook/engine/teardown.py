@@ -180,7 +180,7 @@ def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
             what="the run's lock or lease",
             why=why,
             by_hand=(
-                f"the lock or lease expires by itself after {stage.hold.lease_s:.0f} s; docs/safety.md names its folder"
+                f"the lock or lease expires by itself after {stage.hold.lease_s:.0f} s; `Safety` in the documentation names its folder"
             ),
         )
         for host, why in failed.items()

@@ -8,7 +8,7 @@ import shlex
 
 from drillbook.journal.intents import Intent
 
-PAGE = "docs/safety.md, `Files on a target, and removing them by hand`"
+PAGE = "the documentation, page `Safety`, `Files on a target, and removing them by hand`"
 
 
 def by_hand(intent: Intent) -> str:

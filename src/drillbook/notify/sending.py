@@ -74,7 +74,9 @@ def deliver(way: Secret, message: Message) -> None:
         asset = apprise.AppriseAsset(async_mode=False, storage_mode="memory", app_id="Drillbook", app_desc="Drillbook")
         service = apprise.Apprise.instantiate(url, asset=asset)
         if service is None:
-            raise NotDelivered("the value of the secret is not a service URL of apprise; see docs/inventories.md")
+            raise NotDelivered(
+                "the value of the secret is not a service URL of apprise; see `Inventories` in the documentation"
+            )
         everybody = apprise.Apprise(asset=asset)
         everybody.add(service)
         if not everybody.notify(body=message.text, title=message.title, notify_type=message.weight, body_format="text"):

@@ -23,7 +23,8 @@ from drillbook.sdk import discovery
 OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
 """Hint shown when a task is called outside a project."""
 NO_INVENTORY = (
-    "`invoke init FOLDER` makes a new project with inventories that you can copy; docs/inventories.md describes the file"
+    "`invoke init FOLDER` makes a new project with inventories that you can copy; `Inventories` in the documentation "
+    "describes the file"
 )
 """Hint shown in a project without an inventory."""
 FEW = 8

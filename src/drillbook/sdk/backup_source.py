@@ -267,7 +267,7 @@ class BackupSource(Service):
         """
         raise NotReady(
             f"backups of kind {kind_of(self)} can only be restored into a sandbox, not into {service.name}",
-            hint="use a service with `sandbox: {}`; see docs/sandbox.md",
+            hint="use a service with `sandbox: {}`; see `Rehearse the backups that you have` in the documentation",
         )
 
     def manual_restore(self, manual: ManualRestore) -> list[Block]:

@@ -207,7 +207,7 @@ def declared(load: Callable[[], Any], origin: str, version: str) -> System:
     if not isinstance(system, System):
         raise PluginError(
             f"the plugin of {origin} does not declare SYSTEM",
-            hint="define SYSTEM = System(__name__, ...) in its package; see docs/plugins.md",
+            hint="define SYSTEM = System(__name__, ...) in its package; see `A system of your own` in the documentation",
         )
     parts = (system.actions, system.probes, system.services)
     for module in (*(name for part in parts for name in part.values()), system.findings):

@@ -98,7 +98,7 @@ class Sandbox:
         if not isinstance(service, Sandboxed) or service.sandbox is None:
             raise NotReady(
                 f"{service.name} is not a sandbox",
-                hint="add `sandbox: {}` to the service in the inventory; see docs/sandbox.md",
+                hint="add `sandbox: {}` to the service in inventory/; see `Rehearse the backups that you have` in the documentation",
             )
         return cls(ctx, service, ctx.host_named(service.host))
 

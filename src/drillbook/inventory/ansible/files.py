@@ -251,7 +251,9 @@ class _Yaml:
         if node is None or (isinstance(node, yaml.ScalarNode) and self.value(node, node.start_mark).value is None):
             return
         if not isinstance(node, yaml.MappingNode):
-            raise self.fail(node.start_mark, f"{what}, not {node.id}", "see docs/inventory.md for an example")
+            raise self.fail(
+                node.start_mark, f"{what}, not {node.id}", "see `Writing an inventory` in the documentation for an example"
+            )
         self._flatten(node)
         for key, value in node.value:
             self.count += 1

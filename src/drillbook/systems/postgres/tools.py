@@ -243,7 +243,8 @@ class Tools:
         if self.service.managed:
             raise NotReady(
                 f"{self.service.name} is a managed database: nothing can be run on its host",
-                hint="use actions that need a login alone: backups, sandboxes, comparisons, canaries; see docs/backup-methods.md",
+                hint="use actions that need a login alone: backups, sandboxes, comparisons, canaries; "
+                "see `Backup methods` in the documentation",
             )
         return as_user(self.service.run_as, argv)
 
