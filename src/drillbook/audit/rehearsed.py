@@ -194,8 +194,8 @@ def _stored_row(
     """Return the row about a backup that Drillbook stored and that ``step`` restored."""
     steps = record.result.steps if record.result else ()
     plan = {planned_step["id"]: planned_step["params"] for planned_step in planned_steps(record)}
-    found = [plan.get(other.id, {}) for other in steps if other.facts.get("manifest") == step.facts.get("manifest")]
-    stores = [str(params["store"]) for params in found if params.get("store")]
+    finders = [plan.get(other.id, {}) for other in steps if other.facts.get("manifest") == step.facts.get("manifest")]
+    stores = [str(params["store"]) for params in finders if params.get("store")]
     measured = next(known[rehearsal.MEASURE] for restore, known in rehearsal.stored(steps) if restore is step)
     seconds, used, age = (
         (step.facts.get("seconds") or {}).get("total"),

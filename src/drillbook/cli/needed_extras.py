@@ -33,11 +33,11 @@ def require(plans: Sequence[Plan] = (), root: Path | None = None) -> None:
 
 def lacking(plans: Sequence[Plan] = (), root: Path | None = None) -> dict[str, MissingExtra]:
     """Return an error about each extra that is needed as for ``require``, and is missing. The key is the name of the extra."""
-    found: dict[str, MissingExtra] = {}
+    errors: dict[str, MissingExtra] = {}
     for extra, what in (*_of_environment(), *_of_settings(root), *(need for plan in plans for need in _of_plan(plan))):
-        if extra not in found and (error := extras.lacking(extra, what)):
-            found[extra] = error
-    return found
+        if extra not in errors and (error := extras.lacking(extra, what)):
+            errors[extra] = error
+    return errors
 
 
 def _of_settings(root: Path | None) -> Iterator[Need]:

@@ -72,7 +72,7 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
         return 0
     if wanted:
         places = {name: number for number, name in enumerate(reversed(due_rows))}
-        ordered = sorted(wanted, key=lambda one: (places.get(one.name, len(places)), not one.suite, one.services))
+        ordered = sorted(wanted, key=lambda drill: (places.get(drill.name, len(places)), not drill.suite, drill.services))
         every = [_listed(schedule, newest.get(schedule.name), due_rows.get(schedule.name)) for schedule in ordered]
         shown, rest = short_list.short(every, [line.entry for line in every], everything=everything)
         if shown:

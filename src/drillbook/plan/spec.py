@@ -306,13 +306,13 @@ def _group(document: Document, item: dict[str, Any], place: Place) -> list[Any]:
 def _step(document: Document, item: Any, place: Place, group: int | None, unread: list[Unread]) -> Step:
     keys, mistakes = tuple(Keywords.model_fields), Mistakes()
     right, entry = known_part(document, item, place, keys, mistakes)
-    found = mistakes.of(entries.named, document, right, place, "a step", keys)
+    named = mistakes.of(entries.named, document, right, place, "a step", keys)
     keywords = mistakes.of(document.validate, Keywords, entry.words, place)
     if entry.words.get("every") and not entry.words.get("timeout"):
         mistakes.errors.append(
             document.error((*place, "every"), "`every` needs a `timeout`, but there is none", hint="add `timeout: 30s`")
         )
-    name, params = found or ("", {})
+    name, params = named or ("", {})
     action = mistakes.of(entries.find_class, document, name, (*place, name), Action) if name else None
     if action:
         whole = not entry.odd  # a key that stands beside the action by mistake is not missing among its parameters
