@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 
 import pytest
 
@@ -119,6 +120,19 @@ def test_a_collector_that_is_down_harms_no_run(tmp_path, collector, monkeypatch)
     (line,) = printed(event, brief=True)
     assert line.strip().startswith(f"! the trace could not be sent to http://127.0.0.1:{port}: "), "at the terminal"
     assert json.loads((bench.folder / "result.json").read_text())["verdict"] == "passed"
+
+
+def test_the_command_that_adds_a_missing_package_is_never_cut(tmp_path, collector, monkeypatch):
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    monkeypatch.setattr(sys, "executable", f"/{'deep ' * 60}/bin/python")
+    bench, view = traced(tmp_path, collector, monkeypatch)
+    assert view.result.verdict is Verdict.PASSED
+    (event,) = bench.events("trace.missed")
+    command = event.data["message"].partition("to add it: ")[2]
+    assert command.endswith("[otel]'")
+    assert len(event.data["message"]) > 300
+    assert command in " ".join(" ".join(printed(event, brief=True)).split()), "at the terminal"
+    assert any(command in note.text for note in view.notes), "in the report"
 
 
 def test_a_collector_that_is_silent_costs_its_deadline_only(tmp_path):

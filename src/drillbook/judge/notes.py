@@ -52,14 +52,16 @@ NOTED: tuple[type[Content], ...] = (
 )
 """Kinds of events that can have a note. Only a few events of a journal are of these kinds, even when the journal is long."""
 MOST = 300
+MOST_OF_TRACE = 2000
+"""Limit for a note about a trace. It may end with the command that adds a missing package, which would be of no use when cut."""
 
 
 def told(event: Event) -> str:
-    """Return a note about ``event``, shortened to the length ``MOST``. The note is empty for kinds of events that
-    have no note.
+    """Return a note about ``event``, shortened to the length ``MOST``, or ``MOST_OF_TRACE`` if it is about a trace.
+    The note is empty for kinds of events that have no note.
     """
-    text = _told(event.what)
-    return text if len(text) <= MOST else text[:MOST] + "…"
+    text, most = _told(event.what), MOST_OF_TRACE if isinstance(event.what, TraceMissed) else MOST
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _told(what: Content) -> str:
