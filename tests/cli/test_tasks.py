@@ -547,7 +547,11 @@ def test_a_message_says_that_further_checks_follow(tmp_path):
     assert done.stderr.endswith("\nFurther checks follow when these mistakes are corrected.\n"), done.stderr
     folder.write("title: Again\nowner: nobody\nrestore:\n" + step(["true"]))
     done = folder.run("drill", "sample")
-    assert done.stderr.endswith("\nFurther checks follow when this mistake is corrected.\nNo drill was run.\n"), done.stderr
+    assert "the key 'title' occurs twice" in done.stderr
+    assert "there is no contact 'nobody'" in done.stderr
+    assert done.stderr.endswith("\nFurther checks follow when these mistakes are corrected.\nNo drill was run.\n"), (
+        done.stderr
+    )
     folder.write("owner: nobody\nrestore:\n" + step(["true"]))
     done = folder.run("drill.plan", "sample")
     assert "there is no contact 'nobody'" in done.stderr
