@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,9 @@ def test_several_sources_read_as_ansible_reads_them(tmp_path):
 
 
 def test_a_literal_of_python_reads_as_ansible_reads_it(tmp_path):
-    values = ("...", "1j", "{1}", "(1,2)", "()", "None", "1e5", "-1", "+1", "1_000", "0o17", "[...]", "[(1,)]")
+    values = ("1j", "{1}", "(1,2)", "()", "None", "1e5", "-1", "+1", "1_000", "0o17", "[(1,)]")
+    if tuple(map(int, metadata.version("ansible-core").split(".")[:2])) >= (2, 19):  # an older one cannot print these
+        values += ("...", "[...]")
     (tmp_path / "hosts").write_text("".join(f"h{number} v={value}\n" for number, value in enumerate(values)))
     assert json.loads(json.dumps(we_say(tmp_path / "hosts")[0])) == ansible_says(tmp_path, tmp_path / "hosts")[0]
 

@@ -44,6 +44,17 @@ BROKEN = {
         "from drillbook.sdk import HIGH, Kind\nFINDINGS = {'table-missing': Kind(HIGH, 'a', 'b')}\n",
         "the finding code 'table-missing' is already defined elsewhere",
     ),
+    "a list instead of a mapping": ("actions=['.actions']", ACTION, "`actions` must be a mapping of names to modules"),
+    "a mapping without a module": ("actions={'broken': None}", ACTION, "`actions` must be a mapping of names to modules"),
+    "nothing instead of a mapping": ("services=None", ACTION, "`services` must be a mapping of names to modules"),
+    "a number for the findings": ("findings=5", ACTION, "`findings` must be a text, not 5"),
+    "a number for the drills": ("drills=5", ACTION, "`drills` must be a text, not 5"),
+    "a list of needed systems": ("needs=['linux']", ACTION, "`needs` must be a tuple of names"),
+    "another package": (
+        "from drillbook.sdk.discovery import System\n\nSYSTEM = System('elsewhere')\n",
+        "",
+        "there is no package 'elsewhere'",
+    ),
     "a module elsewhere": (
         "actions={'broken': 'actions'}",
         ACTION,

@@ -13,7 +13,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 from drillbook import findings
 from drillbook.errors import PluginError, UnknownName
+from drillbook.sdk import declaration
+from drillbook.sdk.declaration import System as System  # noqa: PLC0414  plugins import it from this module
 from drillbook.sdk.service import Service
 
 T = TypeVar("T")
@@ -31,64 +33,6 @@ ABOVE = ("drillbook.diagnosis",)
 """Packages outside ``BUILT_IN`` that also declare actions."""
 GROUP = "drillbook.systems"
 """Entry point group in which installed distributions declare their systems."""
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """Declaration of a system: its package, and the modules in it that define actions, probes and service kinds."""
-
-    package: str
-    """Dotted name of the package. Names of modules are relative to this package, such as ``.actions``."""
-    actions: Mapping[str, str] = field(default_factory=dict)
-    """Modules or packages that define actions. The key is the family of these actions.
-
-    The family is the part of an action's name before the dot.
-    """
-    probes: Mapping[str, str] = field(default_factory=dict)
-    """Modules or packages that define probes. The key is the family of these probes.
-
-    The family is the part of a probe's name before the dot.
-    """
-    services: Mapping[str, str] = field(default_factory=dict)
-    """Modules that define kinds of services. The key is the name of the kind in inventories."""
-    logins: Mapping[str, str] = field(default_factory=dict)
-    """Modules with a function ``refused`` that tries a login before a drill. The key is the kind of service."""
-    needs: tuple[str, ...] = ()
-    """Names of the other systems that this system imports."""
-    findings: str = ""
-    """Module with the mapping ``FINDINGS``: the system's findings by their codes. Empty when there are no findings."""
-    trees: str = ""
-    """Folder in the package that contains diagnosis trees. Empty for a system without trees."""
-    drills: str = ""
-    """Folder in the package that contains drills. Empty for a system without drills."""
-    examples: str = ""
-    """Folder in the package with drills that show how the system's actions are used. These drills belong to no project."""
-    host_needs: str = ""
-    """Module with ``HOST_NEEDS``: what the system's actions need on a host. Empty when they need nothing."""
-    by_hand: str = ""
-    """Module with ``BY_HAND``: the commands with which a person does steps of the system's actions. Empty when there are none."""
-    extra: str = ""
-    """Extra of Drillbook that the system's actions and probes need. Empty when they need none, and for plugins."""
-    origin: str = ""
-    """Distribution or folder that a plugin comes from. Discovery sets this field. It is empty for built-in systems."""
-    version: str = ""
-    """Version of a plugin's distribution, or digest of its files; set by discovery. It is empty for built-in systems."""
-
-    @property
-    def name(self) -> str:
-        """Last part of the package's name."""
-        return self.package.rpartition(".")[2]
-
-    def folder(self, part: str) -> Path | None:
-        """Return the folder of the system's ``trees``, ``drills`` or ``examples``. None when the system has no such folder."""
-        declared: str = getattr(self, part)
-        module = importlib.import_module(self.package)
-        return Path(str(module.__file__)).parent / declared if declared else None
-
-    def modules(self, part: str) -> Mapping[str, str]:
-        """Return the full names of the modules in the field ``part``. The key is the family or kind that a module defines."""
-        declared: Mapping[str, str] = getattr(self, part)
-        return {name: importlib.util.resolve_name(module, self.package) for name, module in declared.items()}
 
 
 _added: list[System] = []
@@ -208,6 +152,11 @@ def declared(load: Callable[[], Any], origin: str, version: str) -> System:
         raise PluginError(
             f"the plugin of {origin} does not declare SYSTEM",
             hint="define SYSTEM = System(__name__, ...) in its package; see `A system of your own` in the documentation",
+        )
+    if mistake := declaration.mistake(system):
+        raise PluginError(
+            f"the plugin of {origin} declares a SYSTEM that cannot be used: {mistake}",
+            hint="correct it; see `A system of your own` in the documentation",
         )
     parts = (system.actions, system.probes, system.services)
     for module in (*(name for part in parts for name in part.values()), system.findings):

@@ -223,16 +223,13 @@ def test_a_list_of_digests_that_is_absent_refuses_a_comparison_that_works_with_i
     assert action.run(ground.ctx())["compared"] == 1
 
 
+@pytest.mark.skipif(not is_root(), reason="only root can become the ordinary user")
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda place: shutil.rmtree(place.folder), "the path to digest, .*/folder, does not exist"),
         (lambda place: place.file.unlink(), "is no file, and contains no files"),
-        pytest.param(
-            lambda place: place.folder.chmod(0),
-            "cannot be read by this user",
-            marks=pytest.mark.skipif(not is_root(), reason="only root can become the ordinary user"),
-        ),
+        (lambda place: place.folder.chmod(0), "cannot be read by this user"),
     ],
 )
 def test_a_path_without_files_refuses_a_digest_that_works_with_them(users_ground, spoil, said):

@@ -1,0 +1,93 @@
+"""Declaration of a system: the modules of a package that define actions, probes, service kinds and findings."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Declaration of a system: its package, and the modules in it that define actions, probes and service kinds."""
+
+    package: str
+    """Dotted name of the package. Names of modules are relative to this package, such as ``.actions``."""
+    actions: Mapping[str, str] = field(default_factory=dict)
+    """Modules or packages that define actions. The key is the family of these actions.
+
+    The family is the part of an action's name before the dot.
+    """
+    probes: Mapping[str, str] = field(default_factory=dict)
+    """Modules or packages that define probes. The key is the family of these probes.
+
+    The family is the part of a probe's name before the dot.
+    """
+    services: Mapping[str, str] = field(default_factory=dict)
+    """Modules that define kinds of services. The key is the name of the kind in inventories."""
+    logins: Mapping[str, str] = field(default_factory=dict)
+    """Modules with a function ``refused`` that tries a login before a drill. The key is the kind of service."""
+    needs: tuple[str, ...] = ()
+    """Names of the other systems that this system imports."""
+    findings: str = ""
+    """Module with the mapping ``FINDINGS``: the system's findings by their codes. Empty when there are no findings."""
+    trees: str = ""
+    """Folder in the package that contains diagnosis trees. Empty for a system without trees."""
+    drills: str = ""
+    """Folder in the package that contains drills. Empty for a system without drills."""
+    examples: str = ""
+    """Folder in the package with drills that show how the system's actions are used. These drills belong to no project."""
+    host_needs: str = ""
+    """Module with ``HOST_NEEDS``: what the system's actions need on a host. Empty when they need nothing."""
+    by_hand: str = ""
+    """Module with ``BY_HAND``: the commands with which a person does steps of the system's actions. Empty when there are none."""
+    extra: str = ""
+    """Extra of Drillbook that the system's actions and probes need. Empty when they need none, and for plugins."""
+    origin: str = ""
+    """Distribution or folder that a plugin comes from. Discovery sets this field. It is empty for built-in systems."""
+    version: str = ""
+    """Version of a plugin's distribution, or digest of its files; set by discovery. It is empty for built-in systems."""
+
+    @property
+    def name(self) -> str:
+        """Last part of the package's name."""
+        return self.package.rpartition(".")[2]
+
+    def folder(self, part: str) -> Path | None:
+        """Return the folder of the system's ``trees``, ``drills`` or ``examples``. None when the system has no such folder."""
+        declared: str = getattr(self, part)
+        module = importlib.import_module(self.package)
+        return Path(str(module.__file__)).parent / declared if declared else None
+
+    def modules(self, part: str) -> Mapping[str, str]:
+        """Return the full names of the modules in the field ``part``. The key is the family or kind that a module defines."""
+        declared: Mapping[str, str] = getattr(self, part)
+        return {name: importlib.util.resolve_name(module, self.package) for name, module in declared.items()}
+
+
+_TABLES = {"actions", "probes", "services", "logins"}
+"""Fields of ``System`` that are mappings of texts. The field ``needs`` is a tuple of texts; all others are texts."""
+
+
+def mistake(system: System) -> str:
+    """Return the first mistake in a declaration that another program wrote: a field of a wrong type, or a package that does
+    not exist. The result is empty when there is none."""
+    for each in fields(system):
+        given = getattr(system, each.name)
+        if each.name in _TABLES:
+            right = isinstance(given, Mapping) and all(isinstance(text, str) for pair in given.items() for text in pair)
+            wanted = "a mapping of names to modules, such as {'mysql': '.actions'}"
+        elif each.name == "needs":
+            right = isinstance(given, tuple) and all(isinstance(text, str) for text in given)
+            wanted = "a tuple of names, such as ('linux',)"
+        else:
+            right, wanted = isinstance(given, str), "a text"
+        if not right:
+            return f"`{each.name}` must be {wanted}, not {given!r}"
+    try:
+        there = importlib.util.find_spec(system.package) is not None
+    except (ImportError, ValueError):
+        there = False
+    return "" if there else f"there is no package {system.package!r}; write System(__name__, ...)"
