@@ -232,9 +232,10 @@ def _hexadecimal(secret: str) -> Iterator[Form]:
 
 
 def _rest(way: str, most: int, count: int) -> Iterator[Part]:
-    """Yield a part for up to ``count`` repetitions of the pattern ``way``. Yield nothing if ``count`` is 0.
+    """Yield one Part, which matches from 0 to ``count`` repetitions of the regular expression ``way``. Yield nothing if
+    ``count`` is not positive.
 
-    ``most``: maximum length of one repetition in bytes.
+    ``most``: maximum length, in bytes, of one repetition.
     """
     if count > 0:
         yield Part((f"(?:{way}){{0,{count}}}",), most * count)

@@ -205,7 +205,10 @@ class Fleet:
         return self._client
 
     def _leave(self) -> None:
-        """Close the connection to the scheduler. After this, no job has a worker."""
+        """Close the connection to the scheduler, and note that all jobs have lost their workers.
+
+        After a new connection, the jobs are submitted again, unless this object was closed.
+        """
         with self._changed:
             client, self._client = self._client, None
             self._roster.clear()

@@ -105,7 +105,7 @@ def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
 
 
 def _soonest(rows: Sequence[DueRow]) -> str:
-    """Return when the first of the rows that are ``ok`` is due."""
+    """Return a text that names the row with the state ``ok`` that is due first, and the time until it is due."""
     row = min((row for row in rows if row.state is State.OK), key=lambda row: row.until_due_s)
     return f"first due: {_drill(row).plain} {until(row).plain}"
 
@@ -170,7 +170,10 @@ def _again(row: DueRow) -> str:
 
 
 def _first(row: DueRow) -> str:
-    """Return the description of the command that runs the drill or suite of ``row``, the first of the list."""
+    """Return words that describe the command suggested for ``row``, such as "run the drill that is overdue longest".
+
+    ``row``: the most urgent drill or suite.
+    """
     kind = "suite" if row.suite else "drill"
     if row.state is State.OVERDUE:
         return f"run the {kind} that is overdue longest"

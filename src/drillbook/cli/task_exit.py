@@ -23,9 +23,9 @@ P = ParamSpec("P")
 class Dry(Enum):
     """Ways in which a task can react to the option ``--dry``."""
 
-    REFUSED = "not supported: the task is refused when --dry is given"
+    REFUSED = "the task does not support --dry, and is refused with it"
     READS = "the task is read-only, so --dry has no effect"
-    TELLS = "the task shows what it would do"
+    TELLS = "with --dry, the task only shows what it would do"
 
 
 def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:

@@ -27,8 +27,8 @@ from drillbook.sdk.in_place import InPlace, RestoresSource
 from drillbook.sdk.service import Service
 
 LIST_S = 60.0
-"""Longest time, in seconds, to list the backups of a source. The comparison of the service with a backup has the same time
-limit.
+"""Longest time, in seconds, to list the backups of a backup source. The comparison of the service with a backup has the
+same time limit.
 """
 
 

@@ -64,7 +64,9 @@ class MarkedCapture(Capture):
         self._held: bytes | None = b""
 
     def feed(self, data: bytes) -> None:
-        """Add the next bytes of the stream. Bytes are held back until the marker line is complete."""
+        """Add the next bytes of the stream. They are held back until the marker line is complete. When more than NOISE bytes
+        came without a complete marker line, all of them become output.
+        """
         if self._held is None:
             super().feed(data)
             return

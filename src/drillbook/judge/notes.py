@@ -128,7 +128,9 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
 
 
 def lease_logs(events: Sequence[Event]) -> tuple[StoredLog, ...]:
-    """Return the copies of logs of leases that are stored in the folder of the run."""
+    """Return the copies of the leases' logs in the folder of the run. A lease is an undo that a target runs by itself when
+    the controller no longer renews it. The target writes a log of each lease.
+    """
     return tuple(
         StoredLog(host=event.host or "", file=what.file, sha256=what.sha256, bytes=what.bytes)
         for event, what in each(events, LeaseLog)

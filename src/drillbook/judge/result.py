@@ -341,7 +341,9 @@ class RunView(_Value):
     routine: tuple[str, ...] | None = None
     notes: tuple[Note, ...] = ()
     lease_logs: tuple[StoredLog, ...] = ()
-    """Copies of the logs of leases, also of leases that a later recovery ended."""
+    """Copies of the logs that targets wrote about their leases. A lease is an undo that a target runs by itself when the
+    controller no longer renews it. The copies also include leases that a later recovery ended.
+    """
     comparison: Comparison | None = None
     """Differences since the last run; None when the journal records no earlier run."""
     first_run: bool = False

@@ -22,8 +22,8 @@ OF_BACKUP = "newest moment of the restored backup"
 
 
 def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
-    """Measure the RPO: the age of a restored backup of the team's own tools, or otherwise the largest loss that a
-    canary saw. It is unknown if the loss of any canary is unknown.
+    """Measure the RPO: the age of a restored backup of the team's own tools (see ``_by_backup``), or otherwise the largest
+    loss that a canary saw. The RPO of canaries is unknown if the loss of any canary is unknown.
 
     ``own``: the events of the run before its first recovery.
     """

@@ -31,7 +31,9 @@ class EvidenceRow:
 
 
 def evidence_rows(view: RunView) -> list[EvidenceRow]:
-    """Return rows of all files that are named in facts of steps, in findings, or as logs of leases, sorted by name."""
+    """Return rows of all files that are named in facts of steps, in findings, or as logs that targets wrote about their
+    leases. The rows are sorted by name.
+    """
     row_by_file: dict[str, EvidenceRow] = {}
     for step in view.steps:
         for row in evidence_of(step):

@@ -48,7 +48,7 @@ def restored_backup(step: Told) -> bool:
     """Return True when the step is done and restored a backup.
 
     Such a step has the fact ``made``, which identifies the restored data. Otherwise it must name a backup in its facts, and
-    its action must restore backups of a source, because a step that only verifies a backup names this backup, too.
+    its action must restore from a backup source, because a step that only verifies a backup names this backup, too.
     """
     if step.status != "done":
         return False
@@ -57,12 +57,14 @@ def restored_backup(step: Told) -> bool:
 
 
 def from_source(step: Told) -> bool:
-    """Return True when the step names a backup, and its action restores backups of a source."""
+    """Return True when the step names a backup, and its action restores backups from a backup source."""
     return isinstance(step.facts.get("backup"), Mapping) and restores_source(step.action)
 
 
 def restores_source(action: str) -> bool:
-    """Return True when the action restores backups of a source. Returns False for an unknown action."""
+    """Return True when the action restores backups that a team took with its own tools, from a backup source of the
+    inventory (key `backups`). Returns False for an unknown action.
+    """
     if action == RESTORE:
         return True
     try:

@@ -80,8 +80,9 @@ def _verdict(said: str, view: RunView | None) -> str:
 def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
     """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher.
 
-    The sentences also name the drills that met an objective with a reservation, and those whose detection is only that of
-    their own probe. ``probed``: False if a table of the drills already tells the latter.
+    The sentences also name the drills that met an objective with a reservation. If ``probed`` is true, they also name the
+    drills whose fault was detected only by their own probe, and not by an alert. ``probed`` is false when the caller also
+    prints a table that shows these drills.
     """
     verdicts = [row.verdict for row in members]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]

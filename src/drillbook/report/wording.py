@@ -174,7 +174,7 @@ _ALERTED = (
 )
 _RECEIVED = (
     "The time between two polls of Alertmanager: from the last query that found no active alert to the first answer with "
-    "the alert. If already the first poll found the alert, the error is the whole figure."
+    "the alert. If already the first poll found the alert, the error is as large as the measured time itself."
 )
 
 

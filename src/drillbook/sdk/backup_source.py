@@ -43,7 +43,7 @@ about the age of its data.
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup of a source."""
+    """One backup of a backup source."""
 
     id: str
     """Name of the backup in its backup tool. It is unique in its source."""
@@ -375,7 +375,7 @@ def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -
 
     ``check`` raises NotReady for a choice that it refuses. When it refuses all choices, the first NotReady is raised. No
     error is raised for an empty list. One accepted choice is enough, because a host rarely has the programs for all
-    backups of a source, such as old backups in another compression. When ``check`` refused a choice before it accepted
+    backups of a backup source, such as old backups in another compression. When ``check`` refused a choice before it accepted
     one, a check before a drill records the first refusal as something that was not verified.
     """
     refusal: NotReady | None = None

@@ -387,9 +387,10 @@ class Sandbox:
         return tried
 
     def _address(self, service: Service) -> tuple[str, int] | None:
-        """Return the address of ``service`` as other hosts see it.
+        """Return the address of ``service`` as the host of the sandbox reaches it.
 
-        None for a sandbox, and for a service without an address.
+        A loopback address on another host is replaced by the address of that host, unless that host is this machine. None
+        for a sandbox, and for a service without an address.
         """
         if service.listens is None or is_sandbox(service):
             return None

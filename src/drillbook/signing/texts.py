@@ -233,7 +233,9 @@ def _known(text: bytes, signature: bytes, principal: str, signers: Path, fingerp
 
 
 def timely(approval: Signed, now: datetime) -> None:
-    """Raise Refused when the approval is not valid at the time ``now``."""
+    """Raise Refused when the approval has expired at the time ``now``, when its date is in the future, and when it is
+    valid for more than LONGEST.
+    """
     if approval.made > now + CLOCKS:
         raise Refused(
             "approval-not-verified",

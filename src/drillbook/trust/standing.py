@@ -26,8 +26,8 @@ class Trust:
     """
 
     def __init__(self, project: Project, inventory: str) -> None:
-        """Store the project and ``inventory``. The latter is the name of an inventory, or the path of an inventory file
-        outside the project.
+        """Store the project, and find its inventory. ``inventory``: name of an inventory of the project, or path of an
+        inventory file outside the project.
         """
         self.project = project
         self.name, self.outside = inventory, outside(project, inventory)

@@ -70,7 +70,7 @@ class _OfSource(Read):
 
 
 class List(_OfSource):
-    """List the backups of a source. Findings report gaps in the schedule, and a newest backup that is too old."""
+    """List the backups of a backup source. Findings report gaps in the schedule, and a newest backup that is too old."""
 
     required: Annotated[bool, Field(description="`false`: problems of age and schedule do not fail the step.")] = True
 
@@ -99,7 +99,7 @@ class List(_OfSource):
 
 
 class Check(_OfSource, VerifiesSource):
-    """Verify the newest backup of a source in the place where it is stored.
+    """Verify the newest backup of a backup source in the place where it is stored.
 
     The action checks age and schedule, lets the backup tool verify the backup, and reads every byte. This does not
     prove that the backup can be restored. Only `backup.restore` proves it. The facts list the parts that were not
@@ -202,7 +202,7 @@ class Measure(_OfSource):
 
 
 class Restore(RestoresSource):
-    """Restore a backup of a source into a sandbox, or into the service itself after a fault has destroyed its data.
+    """Restore a backup of a backup source into a sandbox, or into the service itself after a fault destroyed its data.
 
     A sandbox is an empty, disposable folder without a route to production. It is removed at the end of the run. If the
     controller dies, the host of the sandbox removes it. The step never overwrites data. Therefore it restores a service

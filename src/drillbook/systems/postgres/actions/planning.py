@@ -194,7 +194,9 @@ class CreateIndex(Write):
     ]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the table exists, and that the role may create an index on it, unless the index exists already."""
+        """Check that the table exists, and that the role may create an index on it. Nothing is checked if a valid
+        index of this name exists already.
+        """
         if self.known("definition"):
             asked.ask(ctx, ctx.service(self.service, Postgres), self._creatable)
 
