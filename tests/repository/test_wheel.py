@@ -82,7 +82,8 @@ def program(wheel, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bare(wheel, tmp_path_factory):
     """Program in an environment with the wheel and without the packages of any extra."""
-    return installed(wheel, tmp_path_factory.mktemp("bare"), (*HIDDEN, *chain.from_iterable(MODULES.values())))
+    extras = {name.partition(".")[0] for name in chain.from_iterable(MODULES.values())}
+    return installed(wheel, tmp_path_factory.mktemp("bare"), (*HIDDEN, *extras))
 
 
 def installed(wheel, folder, hidden):
