@@ -387,10 +387,8 @@ class Sandbox:
         return tried
 
     def _address(self, service: Service) -> tuple[str, int] | None:
-        """Return the address of ``service`` as the host of the sandbox reaches it.
-
-        A loopback address on another host is replaced by the address of that host, unless that host is this machine. None
-        for a sandbox, and for a service without an address.
+        """Return the address of ``service`` as the host of the sandbox reaches it, or None for a sandbox, and for a
+        service without an address. A loopback address on another host is replaced by that host's address.
         """
         if service.listens is None or is_sandbox(service):
             return None
