@@ -195,18 +195,6 @@ def test_the_heads_of_the_figures_also_hold_for_what_is_not_proven(tmp_path):
     assert "passed, or says that none did." in rehearsed.LEAD
 
 
-def test_a_service_that_no_drill_has_gets_the_name_of_a_shipped_drill(book):
-    rehearse(book)
-    audit = audited(book)
-    bare = replace(audit.coverage[0], service="guestbook", kind="folder", runs=0, gaps=("2026-01",))
-    found = steps(replace(audit, coverage=(bare,)))
-    (step,) = [step for text, step in found.items() if text.startswith("guestbook was never drilled")]
-    assert "plan a drill (`drillbook catalog` lists shipped drills, such as rehearse-guestbook), or state in" in step
-    found = steps(replace(audit, coverage=(replace(bare, kind=""),)))
-    (step,) = [step for text, step in found.items() if text.startswith("guestbook was never drilled")]
-    assert "plan a drill (`drillbook catalog` lists shipped drills), or state in" in step
-
-
 NEWEST = """\
 drill: newest
 title: The newest stored backup restores on the spare

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from drillbook.audit import retired, wording
+from drillbook.audit import retired, undrilled, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
@@ -165,10 +165,12 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
     if rows := [row for row in audit.findings if (row.environment, row.drill) == key and _open(row)]:
         since = min(row.first_seen for row in rows)[:10]
         yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "")
+    never = "no run of this drill has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
     for row in audit.missed:
         if (row.environment, row.drill) == key and _overdue(row):
-            never = "no run of this drill has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
             yield never if row.kind == NEVER else f"overdue since {row.since[:10]}"
+    if key in audit.never_passed and not any((row.environment, row.drill) == key and _overdue(row) for row in audit.missed):
+        yield never
     for goal in audit.proven:
         if (goal.environment, goal.drill) == key and not goal.met and goal.last_proof:
             yield f"{SHORT.get(goal.key, goal.objective)} last proven on {goal.last_proof[:10]}"
@@ -304,8 +306,7 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     for (gaps, environment, drilled), known in _gaps(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
-        lists = f"`{_catalog()}` lists shipped drills{_such_as(audit, environment, known)}"
-        step = again if drilled else f"plan a drill ({lists}), or state in the inventory why no drill is needed"
+        step = again if drilled else undrilled.step(audit, environment, known)
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
@@ -313,13 +314,6 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
         yield Alert(
             text, f"plan a rehearsal that restores each of these backups (`{_catalog()}` lists shipped drills)", when=when
         )
-
-
-def _such_as(audit: Audit, environment: str, services: Sequence[str]) -> str:
-    """Return a clause with the shipped drills that restore services like ``services``. It is empty if there are none."""
-    rows = [row for row in audit.coverage if row.environment == environment and row.service in services]
-    drills = [drill for row in rows if (drill := entries.to_copy(row.kind, row.service))]
-    return f", such as {open_findings.named(drills)}" if drills else ""
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:

@@ -105,6 +105,10 @@ class Audit:
     """Date of the audit in UTC, if the period ends after this date. It is None for a period that has ended."""
     retired: tuple[Retirement, ...] = ()
     """Drills and environments that no longer exist."""
+    drills: tuple[Scheduled, ...] = ()
+    """Drills and suites in the files of the project. It is empty when they are unknown."""
+    never_passed: frozenset[tuple[str, str]] = frozenset()
+    """Environment and name of each drill of which no run of the whole record passed."""
 
     @property
     def suites(self) -> frozenset[str]:
@@ -194,7 +198,15 @@ def make(
     rows += retired.missed(never_ran(wanted, _ran(records, suites), rows), gone, period)
     absent = tuple(absences(made.problems, suites, period))
     _, damage, torn = scheduled
-    return replace(made, missed=tuple(rows), schedule_damage=damage, schedule_torn=torn, so_far=so_far, absent=absent)
+    return replace(
+        made,
+        missed=tuple(rows),
+        schedule_damage=damage,
+        schedule_torn=torn,
+        so_far=so_far,
+        absent=absent,
+        drills=tuple(wanted),
+    )
 
 
 def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
@@ -254,6 +266,7 @@ def _of_journals(
         capacity=_capacity(runs),
         controls=bearing(runs),
         environment_notes=_environment_notes([*earlier, *runs]),
+        never_passed=_never_passed([*earlier, *runs]),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])),
     )
 
@@ -267,6 +280,12 @@ def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
         if record.plan:
             plans.setdefault(record.environment, []).append(record.plan.get("inventory"))
     return {name: text for name, known in plans.items() if (text := of_environment(known))}
+
+
+def _never_passed(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
+    """Return the environment and name of each drill of which no run passed."""
+    passed = {(record.environment, record.drill) for record in records if record.verdict == Verdict.PASSED}
+    return frozenset((record.environment, record.drill) for record in records) - passed
 
 
 def _verdicts(rows: Sequence[RunRow]) -> dict[str, int]:

@@ -1,0 +1,65 @@
+"""Next step for services that no run of the period drilled: run a drill of the project, copy a shipped drill, or write one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drillbook.audit.content import Audit
+from drillbook.catalog import entries
+from drillbook.installation.program_name import NEUTRAL
+from drillbook.project.schedules import Scheduled
+from drillbook.report import next_steps, open_findings
+from drillbook.report.figures import one_line
+
+MOST_COMMANDS = 4
+"""Largest number of commands in one text. The task ``drill.due`` lists the others."""
+EXEMPT = "state in the inventory why no drill is needed"
+
+
+def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
+    """Return what to do so that ``services`` of ``environment`` are drilled."""
+    own = {service: drill for service in services if (drill := _own(audit, environment, service))}
+    shipped = {
+        service: drill for service in services if service not in own and (drill := _to_copy(audit, environment, service))
+    }
+    written = [service for service in services if service not in own and service not in shipped]
+    steps = [f"run {_commands(audit, environment, list(dict.fromkeys(own.values())))}"] if own else []
+    if shipped:
+        drills = ",".join(dict.fromkeys(shipped.values()))
+        steps.append(f"copy a drill for {_named(list(shipped))}: `{NEUTRAL} init --with {drills}`")
+    steps += [f"write a drill for {_named(written)}"] if written else []
+    return f"{'; '.join(steps)}; or {EXEMPT}"
+
+
+def _named(services: Sequence[str]) -> str:
+    return open_findings.named(services)
+
+
+def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
+    """Return the commands that run ``drills`` with the inventory of the newest run in ``environment``."""
+    inventory = next((run.inventory for run in reversed(audit.runs) if run.environment == environment), "")
+    most = MOST_COMMANDS if len(drills) > MOST_COMMANDS + 1 else len(drills)
+    texts = [f"`{next_steps.run_again(NEUTRAL, one_line(drill), inventory)}`" for drill in drills[:most]]
+    more = f" and {len(drills) - most} more (`{NEUTRAL} drill.due` lists them)" if most < len(drills) else ""
+    return f"{', '.join(texts)}{more}"
+
+
+def _own(audit: Audit, environment: str, service: str) -> str:
+    """Return the drill of the project that is for ``service`` and may run in ``environment``. One that restores data comes
+    first. The result is empty if there is none."""
+    fitting = [drill for drill in audit.drills if service in drill.services and _usable(drill, environment)]
+    best = sorted(fitting, key=lambda drill: (not drill.restores, drill.name))
+    return best[0].name if best else ""
+
+
+def _usable(drill: Scheduled, environment: str) -> bool:
+    return not (drill.suite or drill.broken or drill.mistake) and (
+        drill.environments is None or environment in drill.environments
+    )
+
+
+def _to_copy(audit: Audit, environment: str, service: str) -> str:
+    """Return the shipped drill to copy for ``service``, unless the project has a drill of this name."""
+    kind = next((row.kind for row in audit.coverage if (row.environment, row.service) == (environment, service)), "")
+    drill = entries.to_copy(kind, service)
+    return "" if drill in {own.name for own in audit.drills} else drill

@@ -1,0 +1,41 @@
+"""Services that were never drilled: the audit names for each what to do, as `drill.due` does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from drillbook.audit import undrilled
+from drillbook.audit.alerts import alerts
+from drillbook.project.schedules import Scheduled
+from tests.audit.test_chain import audited
+from tests.audit.test_rehearsed import rehearse
+
+
+def step(book, service="guestbook", kind="folder", drills=()):
+    """Next step of the audit for ``service``, which no run drilled. ``drills``: drills of the project."""
+    rehearse(book)
+    audit = audited(book)
+    bare = replace(audit.coverage[0], service=service, kind=kind, runs=0, gaps=("2026-01",))
+    (found,) = [
+        alert for alert in alerts(replace(audit, coverage=(bare,), drills=tuple(drills))) if "never drilled" in alert.text
+    ]
+    return found.step
+
+
+def test_a_drill_of_the_project_that_never_ran_is_run(book):
+    drills = [
+        Scheduled("a-fault", services=("guestbook",)),
+        Scheduled("rehearse-guestbook", services=("guestbook",), environments=("lab",), restores=True),
+        Scheduled("everything", suite=True, services=("guestbook",), restores=True),
+        Scheduled("elsewhere", services=("guestbook",), environments=("prod",), restores=True),
+    ]
+    assert step(book, drills=drills) == f"run `drillbook drill rehearse-guestbook`; or {undrilled.EXEMPT}"
+
+
+def test_a_shipped_drill_is_copied_if_the_project_has_none(book):
+    expected = f"copy a drill for guestbook: `drillbook init --with rehearse-guestbook`; or {undrilled.EXEMPT}"
+    assert step(book, drills=[Scheduled("other", services=("site",))]) == expected
+
+
+def test_a_drill_is_written_for_a_kind_without_a_shipped_one(book):
+    assert step(book, service="backups", kind="") == f"write a drill for backups; or {undrilled.EXEMPT}"
