@@ -237,7 +237,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_the_summary_fits_and_names_what_is_wrong(tmp_path, capsys):
     run(tmp_path, "broken")
     out = capsys.readouterr().out
-    assert out.splitlines()[-1].startswith("Proven to recover: 0 of 2 services")
+    assert out.splitlines()[-1].startswith("Fully proven: 0 of 2 services")
     assert "  The record is not complete: 2 problems.\n" in out
     assert out.splitlines()[0] == "Recovery drills from 2026-01-01 to 2026-12-31"
     assert "missing-run" in out

@@ -59,7 +59,7 @@ def test_the_title_stands_first_and_the_result_last_in_the_colour_of_its_state(b
     desk._print(audited(stories.quiet(book)), Path("out"))
     lines = out.file.getvalue().splitlines()
     assert "Recovery drills from 2026-01-01 to 2026-12-31" in lines[0]
-    assert "Proven to recover: 1 of 2 services in lab." in lines[-1]
+    assert "Fully proven: 1 of 2 services in lab." in lines[-1]
     assert lines[-1].startswith("\x1b[1;33m"), "not green while a service is not proven"
     assert [line for line in lines if "The record is complete" in line and "\x1b[1;" not in line]
 
@@ -78,10 +78,10 @@ def test_the_page_begins_with_the_result_and_then_tells_the_state_of_the_record(
     page = html.render(audited(stories.quiet(book)))
     head = page.split("<header>")[1].split("</header>")[0]
     assert '<p class="verdict inconclusive">' in head
-    assert head.index("Proven to recover: 1 of 2") < head.index("The record is complete")
-    assert "<title>Recovery drills from 2026-01-01 to 2026-12-31: Proven to recover" in page
+    assert head.index("Fully proven: 1 of 2") < head.index("The record is complete")
+    assert "<title>Recovery drills from 2026-01-01 to 2026-12-31: Fully proven" in page
     text = markdown.render(audited(book))
-    assert text.index("**Proven to recover: 1 of 2") < text.index("The record is complete")
+    assert text.index("**Fully proven: 1 of 2") < text.index("The record is complete")
 
 
 def test_a_mark_is_never_alone_on_a_line(book):

@@ -43,8 +43,8 @@ def test_a_service_is_good_only_when_the_newest_run_of_every_drill_passed(tmp_pa
     page = plain(summary.render(audited(book)))
     assert "api-down in lab ended failed on 2026-02-10" in page
     assert summary.headline(summary.service_rows(audited(book))) in page
-    assert summary.headline([row]).startswith("Proven to recover: 0 of 1 service in lab.")
-    assert summary.headline([row, replace(row, environment="prod")]).startswith("Proven to recover: 0 of 2 services.")
+    assert summary.headline([row]).startswith("Fully proven: 0 of 1 service in lab.")
+    assert summary.headline([row, replace(row, environment="prod")]).startswith("Fully proven: 0 of 2 services.")
 
 
 def test_a_drill_that_was_not_run_here_did_not_fail(tmp_path, capsys):
@@ -154,7 +154,7 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
         == "schedule a drill, so that the coming months are covered"
     )
     assert steps[next(text for text in steps if "never drilled" in text)].startswith(
-        "plan a drill (`drillbook catalog` lists"
+        "copy a drill for backups: `drillbook init --with "
     )
     assert not [text for text in told if "of 12" in text]
     page = plain(summary.render(audit))
@@ -234,7 +234,7 @@ def test_what_needs_attention_is_told_the_most_urgent_first(tmp_path):
 def test_a_book_without_runs_proves_nothing(tmp_path):
     page = plain(summary.render(audited(Book(tmp_path))))
     assert "No service is known, so nothing is proven." in page
-    assert "Proven to recover" not in page
+    assert "Fully proven" not in page
 
 
 def test_it_has_no_script_and_hostile_text_stays_text(tmp_path):
@@ -605,7 +605,7 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     assert [one.good for one in (whole, reserved, in_time, lossy)] == [True, False, False, False]
     assert sorted((whole, reserved, in_time, lossy), key=lambda one: one.rank) == [lossy, in_time, reserved, whole]
     told = summary.headline([whole, reserved, in_time, lossy])
-    assert told == "Proven to recover: 1 of 4 services in lab."
+    assert told == "Fully proven: 1 of 4 services in lab; 2 more recovered with a reservation or without an RPO."
     assert summary.standing([in_time, lossy, reserved, whole]) == (
         "Fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
     )
@@ -623,7 +623,7 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
     assert page.count("? not measured") == page.count("no drill has an RPO objective") == 1
     told = "Fully proven 0 · only the RTO proven 1 (api) · never drilled 1 (backups)"
     for text in (page, plain(html.render(audit)), plain(markdown.render(audit)).replace("\\", "")):
-        assert "Proven to recover: 0 of 2 services in lab." in text
+        assert "Fully proven: 0 of 2 services in lab; 1 more recovered without an RPO." in text
         assert told in text
     (told,) = [one for one in alerts(audit) if "recovery point" in one.text]
     assert told.text == "No drill of api in lab measures the recovery point (RPO)"
@@ -637,7 +637,7 @@ def test_a_service_that_keeps_no_data_needs_no_recovery_point(tmp_path):
     assert {row.service: row.keeps_data for row in audit.coverage} == {"api": False, "backups": True}
     assert not [one for one in texts(audit) if "recovery point" in one]
     page = plain(summary.render(audit))
-    assert "Proven to recover: 1 of 2 services in lab." in page
+    assert "Fully proven: 1 of 2 services in lab." in page
     assert page.count("keeps no data") == 1
     assert "? not measured" not in page
 
@@ -707,3 +707,32 @@ def test_the_name_of_a_run_is_on_one_line_on_paper(chrome, tmp_path):
     names = "[...document.querySelectorAll('#table-runs th .mono')].filter((one) => !one.textContent.includes('/'))"
     assert chrome.run(f"{names}.map({lines}).join()") == ",".join(["1"] * 8)
     assert chrome.run("document.querySelector('#table-runs').offsetWidth") <= 688
+
+
+def test_a_measured_miss_has_its_figure_and_its_target_and_a_drill_that_never_passed_says_so(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").slow().close()
+    audit = audited(book)
+    (missed,) = [row for row in audit.proven if row.missed]
+    assert missed.lacking == f"missed: sample {missed.measured}, target {missed.target}"
+    assert missed.measured[:1].isdigit()
+    assert missed.lacking in plain(summary.render(audit)).replace("\N{NO-BREAK SPACE}", " ")
+    (text,) = [text for text in texts(audit) if text.startswith("sample in lab ended failed")]
+    assert "never passed" in text
+    book.run("2025-12-10T09:00:00").good().close()
+    (text,) = [text for text in texts(audited(book)) if text.startswith("sample in lab ended failed")]
+    assert "never passed" not in text
+
+
+def test_the_headline_counts_services_that_recovered_but_are_not_fully_proven(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    (row,) = [row for row in summary.service_rows(audited(book)) if row.service == "api"]
+    reserved, without = (
+        replace(row, proven=1, reserved=1),
+        replace(row, keys=frozenset({"rto"}), objectives=1, proven=1, keeps_data=True),
+    )
+    assert summary.headline([row, reserved, without]) == (
+        "Fully proven: 1 of 3 services in lab; 2 more recovered with a reservation or without an RPO."
+    )
+    assert summary.headline([row, without]) == "Fully proven: 1 of 2 services in lab; 1 more recovered without an RPO."

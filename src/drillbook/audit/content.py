@@ -198,15 +198,8 @@ def make(
     rows += retired.missed(never_ran(wanted, _ran(records, suites), rows), gone, period)
     absent = tuple(absences(made.problems, suites, period))
     _, damage, torn = scheduled
-    return replace(
-        made,
-        missed=tuple(rows),
-        schedule_damage=damage,
-        schedule_torn=torn,
-        so_far=so_far,
-        absent=absent,
-        drills=tuple(wanted),
-    )
+    made = replace(made, so_far=so_far, absent=absent, drills=tuple(wanted))
+    return replace(made, missed=tuple(rows), schedule_damage=damage, schedule_torn=torn)
 
 
 def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:

@@ -99,8 +99,11 @@ class ProvenRow:
 
     @property
     def lacking(self) -> str:
-        """Text about an objective that is not met: its state, its drill, and its newest figure, which does not count."""
+        """Text about an objective that is not met: its state, its drill, and the figure that missed the target, or the newest
+        figure, which does not count."""
         text = f"{self.state}: {self.drill}"
+        if self.missed:
+            return f"{text} {self.measured}{self.mark}, target {self.target}"
         return f"{text}, ({self.uncounted.measured}) {self.uncounted.said}" if self.uncounted else text
 
     @property

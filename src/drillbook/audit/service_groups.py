@@ -27,7 +27,7 @@ TITLES = {
     Group.INCOMPLETE: "Not every objective is proven",
     Group.ONLY_RTO: "No drill has an RPO objective",
     Group.RESERVED: "Recovered in time, and the recovery point is met with a reservation",
-    Group.PROVEN: "Proven to recover",
+    Group.PROVEN: "Fully proven",
 }
 """Title of each group above the names of its services."""
 NAMES = {
@@ -50,6 +50,8 @@ SIGNS = {
     Group.PROVEN: ("✓", "passed"),
 }
 """Symbol of each group, and the CSS class of its colour."""
+PARTLY = {Group.RESERVED: "with a reservation", Group.ONLY_RTO: "without an RPO"}
+"""Groups of services that recovered in every drill, but are not fully proven, and words for the reason."""
 RULES = {
     Group.PROVEN: (
         "The newest run of each drill of the service passed, and the recovery time (RTO), every other objective "

@@ -15,7 +15,7 @@ from drillbook.audit.coverage import CoverageRow, deciding
 from drillbook.audit.findings import each_open
 from drillbook.audit.proven import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
-from drillbook.audit.service_groups import NAMES, SIGNS, TITLES, Group
+from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
 from drillbook.audit.summary_layout import (
     FIXED_PX,
     LEAST_ALERTS,
@@ -277,13 +277,20 @@ def _environment_note(audit: Audit, rows: Sequence[ServiceRow]) -> str:
 
 
 def headline(rows: Sequence[ServiceRow]) -> str:
-    """Return a sentence with the number of services whose recovery is proven."""
+    """Return a sentence with the number of services that are fully proven, and of those that are only partly."""
     good = sum(row.good for row in rows)
     if not rows:
         return "No service is known, so nothing is proven."
     places = {row.environment for row in rows}
     where = f" in {one_line(*places)}" if len(places) == 1 else ""
-    return f"Proven to recover: {good} of {count(len(rows), 'service')}{where}."
+    return f"{TITLES[Group.PROVEN]}: {good} of {count(len(rows), 'service')}{where}{_partly(rows)}."
+
+
+def _partly(rows: Sequence[ServiceRow]) -> str:
+    """Return a clause with the number of services that recovered, but are not fully proven. It is empty if there are none."""
+    ranks = [row.rank for row in rows if row.rank in PARTLY]
+    reasons = " or ".join(text for rank, text in PARTLY.items() if rank in ranks)
+    return f"; {len(ranks)} more recovered {reasons}" if ranks else ""
 
 
 def tone(audit: Audit, rows: Sequence[ServiceRow]) -> str:
