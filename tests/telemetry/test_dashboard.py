@@ -56,7 +56,8 @@ verify:
 SERVICES = """\
 services:
   app: {kind: process, host: controller}
-  copy: {kind: folder, host: controller, path: DIR/copy, not_drilled: a sandbox, sandbox: {data_may_leave: true}}
+  copy: {kind: folder, host: controller, path: DIR/copy, not_drilled: a sandbox,
+         sandbox: {data_may_leave: true, folder: DIR/sandbox}}
   copies: {kind: sqlite, service: app, host: controller, at: DIR/copies, not_drilled: a backup}
 """
 
