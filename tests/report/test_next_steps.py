@@ -97,7 +97,7 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
         (
             (),
             (
-                "write a drill that restores an older backup of database, not its own",
+                "write a drill that restores a routine backup of database",
                 "drillbook actions postgres.restore",
             ),
         ),

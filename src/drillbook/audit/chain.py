@@ -36,7 +36,7 @@ class Problem:
     lost: bool = False
     """True when ``run`` is known to be missing, and is the run of a drill, not of a suite."""
     named_by: str = ""
-    """Record that names a missing run: an anchor, a campaign, a suite or a run. It is empty for any other problem."""
+    """The anchor, campaign, suite or later run whose record shows that a run is missing. It is empty for any other problem."""
 
 
 @dataclass(frozen=True, slots=True)

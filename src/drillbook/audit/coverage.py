@@ -29,7 +29,7 @@ REHEARSED = "rehearsed only"
 
 
 def shown_verdict(verdict: str, recovered: int) -> str:
-    """Return a verdict as the formats show it. The word `passed` is shown only when the service recovered from a fault.
+    """Return a verdict as the reports show it. The word `passed` is shown only when the service recovered from a fault.
 
     ``recovered``: number of passed runs that proved a fault active and then restored the service.
     """
@@ -74,7 +74,7 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """Verdict as the formats show it. The word `passed` is shown only when the service recovered from a fault in
+        """Verdict as the reports show it. The word `passed` is shown only when the service recovered from a fault in
         this span.
         """
         return shown_verdict(self.last, self.recovered)

@@ -68,7 +68,7 @@ class FindingRow:
 
     @property
     def times(self) -> int:
-        """Number of findings of the period that do not only follow from another one, as the formats show it."""
+        """Number of findings of the period that do not only follow from another one, as the reports show it."""
         return self.count if self.own_count is None else self.own_count
 
     @property
@@ -96,7 +96,7 @@ def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run with its findings as the formats show them."""
+    """A run with its findings as the reports show them."""
 
     record: Record
     every: tuple[Finding, ...]

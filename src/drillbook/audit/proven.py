@@ -89,7 +89,7 @@ class ProvenRow:
 
     @property
     def state(self) -> str:
-        """State of the objective as the formats show it."""
+        """State of the objective in the words of the page, the screen and the Markdown file."""
         return MET if self.proven else remarks.RESERVED if self.reserved else MISSED if self.missed else NOT_PROVEN
 
     @property

@@ -325,9 +325,9 @@ def still_overdue(audit: Audit, most: int) -> str:
 
 
 def none_overdue(audit: Audit) -> str:
-    """Return the sentence to show in place of the table of missed drills when the table is empty. Drills that never
-    passed may be named elsewhere; the sentence then says `no other drill`. Drills that never ran are due, as `drill.due`
-    says, so the sentence counts them.
+    """Return the sentence that stands in place of an empty table of missed drills. If another part of the audit names drills
+    of which no run passed, the sentence says `no other drill`. It also counts the drills that never ran, because
+    `drill.due` lists them as due.
     """
     other = "other " if never_passed(audit) else ""
     never = [row for row in audit.missed if row.kind == NEVER_RAN]

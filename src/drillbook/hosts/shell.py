@@ -224,8 +224,8 @@ def is_fenced(words: Sequence[str]) -> bool:
 
 
 def fence_inline(words: Sequence[str]) -> str:
-    """Return shell text that checks the lock of the command's first fence and then runs the rest of the command. No
-    second shell is started for the check.
+    """Return shell text that first checks, as the fence does, that the run still holds its lock, and then runs the rest of
+    the command. No second shell is started for the check.
     """
     return f"set -- {shlex.join(words[4:])}\n{words[2]}"
 

@@ -143,12 +143,12 @@ def _result(
 
 
 def _undo_as_called(left: Residue, program: str) -> Residue:
-    """Copy the change ``left``. Write the name ``program`` at the start of each Drillbook command in its instructions."""
+    """Return a copy of a change that was not undone. In its instructions, each command of Drillbook begins with ``program``."""
     return left.model_copy(update={"by_hand": as_called(left.by_hand, program)})
 
 
 def _as_called(finding: Finding, program: str) -> Finding:
-    """Copy the finding ``finding``. Write the name ``program`` at the start of each Drillbook command in its remedy."""
+    """Return a copy of a finding. In its remedy, each command of Drillbook begins with ``program``."""
     return finding.model_copy(update={"remedy": as_called(finding.remedy, program)})
 
 

@@ -98,7 +98,7 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
         )
     action = next((step.action for step in reversed(restores(view.result.steps))), "")
     return (
-        f"write a drill that restores an older backup of {service}, not its own",
+        f"write a drill that restores a routine backup of {service}",
         f"{view.program} actions {one_line(action)}".rstrip(),
     )
 

@@ -33,7 +33,7 @@ class PhaseRow:
 
     @property
     def state(self) -> str:
-        """Status as the formats show it. A phase without steps did nothing, so it is not called done."""
+        """Status as the reports show it. A phase without steps did nothing, so it is not called done."""
         return NO_STEPS if self.status == "done" and not self.steps else self.status
 
     @property

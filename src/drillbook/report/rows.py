@@ -134,7 +134,7 @@ class ClockRow:
 
 
 def findings_of(result: Result) -> list[Finding]:
-    """Return the findings of a run as the formats show them. Findings that only follow from another one are left out."""
+    """Return the findings of a run as the reports show them. Findings that only follow from another one are left out."""
     return consequences.folded(each_finding(result), result.objectives)
 
 

@@ -128,8 +128,8 @@ def _line_class() -> Any:
     from redis.exceptions import InvalidResponse  # noqa: PLC0415  slow to load
 
     class Line(Connection):
-        """A connection that limits the size of answers. ``lines``: object that closes the connection at the deadline, even
-        during the login.
+        """A connection that limits the size of answers. ``lines``: the open connections of the step, which are closed at its
+        deadline, even during the login.
         """
 
         lines: Lines | None = None
