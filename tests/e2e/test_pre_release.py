@@ -54,8 +54,6 @@ def test_the_newest_backup_is_restored_served_and_removed(bench):
     assert {step.id: step.status for step in view.result.steps}["backup.2"] == "skipped", "there is one now"
     actions = [event.data["action"] for event in read(folder / FILE).events if event.kind == "intent"]
     assert actions == ["postgres.restore", "http.serve"]
-    finished = read(folder / FILE).events[-1]
-    assert finished.clock < 60
     nothing_left(bench)
 
 
