@@ -177,7 +177,7 @@ class InventoryError(SourceError):
 
 
 class PlanError(SourceError):
-    """The drill and the inventory do not fit together."""
+    """A plan is not valid: the drill breaks a rule of plans, or does not fit the inventory."""
 
     code = "plan"
     CHECKS_FOLLOW = False

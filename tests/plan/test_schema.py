@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+from drillbook.installation.program_name import as_called
 from drillbook.plan import schema, spec
 from drillbook.sdk.action import known_names
 from tests.diagnosis.test_trees import TREE
@@ -179,4 +180,4 @@ def test_the_task_prints_it(kind):
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout) == json.loads(schema.text(kind))
+    assert json.loads(done.stdout) == json.loads(as_called(schema.text(kind), "drillbook"))

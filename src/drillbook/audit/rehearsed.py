@@ -18,8 +18,8 @@ from drillbook.report.figures import count, figure, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
 MEASURES = {rehearsal.MEASURE: "from", "loss.measure": "service"}
-"""Actions that measure a loss of data; the first one that ran counts. The value is a parameter of the restore step: it names
-the service whose loss was measured.
+"""Actions that measure how much data would be lost (no RPO); the first one that ran counts. The value is a parameter of the
+restore step: it names the service whose loss was measured.
 """
 NOT_MEASURED = "not measured"
 TITLE = "Measured by rehearsals"

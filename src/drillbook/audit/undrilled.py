@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from drillbook.audit.content import Audit
 from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL
+from drillbook.language.lists import leading, listed
 from drillbook.project.schedules import Scheduled
 from drillbook.report import next_steps, open_findings
 from drillbook.report.figures import one_line
@@ -38,10 +39,9 @@ def _named(services: Sequence[str]) -> str:
 def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
     """Return the commands that run ``drills`` with the inventory of the newest run in ``environment``."""
     inventory = next((run.inventory for run in reversed(audit.runs) if run.environment == environment), "")
-    most = MOST_COMMANDS if len(drills) > MOST_COMMANDS + 1 else len(drills)
-    texts = [f"`{next_steps.run_again(NEUTRAL, one_line(drill), inventory)}`" for drill in drills[:most]]
-    more = f" and {len(drills) - most} more (`{NEUTRAL} drill.due` lists them)" if most < len(drills) else ""
-    return f"{', '.join(texts)}{more}"
+    texts = [f"`{next_steps.run_again(NEUTRAL, one_line(drill), inventory)}`" for drill in drills]
+    lists = f" (`{NEUTRAL} drill.due` lists them)" if leading(texts, MOST_COMMANDS)[1] else ""
+    return f"{listed(texts, MOST_COMMANDS)}{lists}"
 
 
 def _own(audit: Audit, environment: str, service: str) -> str:

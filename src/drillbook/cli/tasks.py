@@ -330,7 +330,7 @@ def diagnose(
     assume: str = "",
     confirm: str = "",
 ) -> int:
-    """Find the cause of an incident, in seconds; changes nothing. Exit 0 (healthy), 1 (a cause was found), 3 (unknown)."""
+    """Find the cause of an incident; changes nothing without --apply. Exit 0 (healthy), 1 (a cause was found), 3 (unknown)."""
     from drillbook.cli import diagnose  # noqa: PLC0415  keeps start-up fast
 
     if json and apply:

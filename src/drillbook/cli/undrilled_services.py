@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from drillbook.catalog import entries
 from drillbook.installation.program_name import program
+from drillbook.language.lists import leading
 from drillbook.plan.schedule import State
 from drillbook.project import estate
 from drillbook.project.due import DueRow
@@ -36,11 +37,8 @@ def advice(rows: Sequence[DueRow], project: Project | None, *, everything: bool 
     copied = _to_copy(undrilled, project) if project else {}
     names = [_name(row, places) + ("" if row.service in copied else " (write one)") for row in undrilled]
     services = {drill: [service for service, its in copied.items() if its == drill] for drill in copied.values()}
-    copies = [
-        f"for {one_line(', '.join(of))}: `{program()} init --with {drill}`"
-        for drill, of in list(services.items())[: None if everything else MOST_COPIES]
-    ]
-    more = len(services) - len(copies)
+    shown, more = leading(list(services.items()), len(services) if everything else MOST_COPIES)
+    copies = [f"for {one_line(', '.join(of))}: `{program()} init --with {drill}`" for drill, of in shown]
     copies += [f"{count(more, 'more drill')} to copy: `{program()} drill.due --all`"] if more else []
     return "\n".join([f"services without a drill: {', '.join(names)}", *copies, f"or {EXEMPT}"])
 

@@ -58,7 +58,7 @@ def _step(step: StepView) -> tuple[str, ...]:
 
 
 def _short(step: StepView) -> str:
-    """Return a list item with the short facts of a step and its undo. The result is empty if the step has neither.
+    """Return a list item with the short facts of a step, and the outcome of its undo. The result is empty if there are neither.
 
     Short facts are texts, numbers and truth values.
     """

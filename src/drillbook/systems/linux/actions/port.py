@@ -217,7 +217,7 @@ class Release(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``port``, ``ended`` (killed pids).
 
-        If another process listens on the port, the step fails and kills nothing.
+        If a process whose pid is not in ``pids`` listens on the port, the step fails and kills nothing.
         """
         port = _port(ctx, self.port, self.service)
         taken = listeners(ctx, port)

@@ -113,6 +113,8 @@ class Copy(Write):
                 return done
             now = source.live(self.prefix)
             todo = {key: now[key] for key in missed if key in now}
+        if not todo:  # the last ones were deleted meanwhile
+            return done
         raise StepFailed(f"{len(todo)} objects change faster than they can be copied, such as {min(todo)}")
 
     def _round(
