@@ -116,6 +116,19 @@ def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, ste
         assert next_steps.after_suite("invoke", suite, [view, view], "").count(step) == 1
 
 
+def test_one_drill_of_a_routine_backup_is_enough_for_a_service() -> None:
+    view = samples.passed().model_copy(update={"routine": ()})
+    steps = [
+        step.model_copy(update={"action": "postgres.restore_table"}) if step.action == "postgres.restore" else step
+        for step in view.result.steps
+    ]
+    other = view.model_copy(update={"result": view.result.model_copy(update={"steps": tuple(steps)})})
+    assert next_steps.age_of_routine(other)[1] == "drillbook actions postgres.restore_table"
+    suite, _ = samples.suite()
+    said = [text for text, _ in next_steps.after_suite("invoke", suite, [view, other], "")]
+    assert said.count("write a drill that restores a routine backup of database") == 1
+
+
 def test_without_a_reservation_no_drill_is_suggested() -> None:
     view = samples.recorded("failed").model_copy(update={"routine": ("restore-newest",)})
     assert next_steps.age_of_routine(view) is None

@@ -145,7 +145,7 @@ NOBODY_ELSE = ", and nobody else vouches for the record"
 SIGN_BY_OTHERS = (
     "Next, for a proof towards outsiders: another person compares this machine's public key and adds it to "
     "inventory/allowed_signers, or coming runs are signed with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY); "
-    "see `The audit of a period` in the documentation."
+    "see 'The audit of a period' in the documentation."
 )
 """Next step if only this machine's own key signed the record. It is described in docs/audit.md."""
 SIGN_AT_ALL = (

@@ -186,9 +186,12 @@ def _to_do(program: str, suite: SuiteResult, views: Sequence[RunView], option: s
 
 
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return suggestions of how to see the age of routine backups: those of ``age_of_routine`` for all runs, each once,
-    at most ``MOST_DRILLS`` of them."""
-    return list(dict.fromkeys(filter(None, map(age_of_routine, views))))[:MOST_DRILLS]
+    """Return suggestions of how to see the age of routine backups: those of ``age_of_routine`` for all runs, at most
+    ``MOST_DRILLS`` of them. Of several with the same words, the first stays: one drill is enough for a service."""
+    steps: dict[str, tuple[str, str]] = {}
+    for step in filter(None, map(age_of_routine, views)):
+        steps.setdefault(step[0], step)
+    return list(steps.values())[:MOST_DRILLS]
 
 
 def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
