@@ -68,9 +68,9 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/prometheus/actions/alertmanager.py: Received.ready": ("does not answer: .*refused",),
     "systems/prometheus/actions/prometheus.py: _askable": ("does not answer: .*refused",),
     "systems/prometheus/actions/prometheus.py: _OfAlert.ready": ("did you mean 'FileThere'",),
-    "systems/qdrant/actions/backup.py: Restore.ready": ("[Errno 111] Connection refused",),
     "systems/qdrant/actions/truth.py: need_database": ("the query on rows failed",),
     "systems/qdrant/collection.py: need_collection": ("[Errno 111] Connection refused",),
+    "systems/qdrant/collection.py: need_writable": ("[Errno 111] Connection refused",),
     "systems/redis/actions/backup.py: _can_be_saved": ("invalid username-password pair",),
     "systems/redis/actions/backup.py: Matches.ready": ("Error 111 connecting",),
     "systems/postgres/actions/table_restores.py: RestoreTable.ready": ("has a foreign key to public.whole",),
@@ -106,7 +106,6 @@ SUCCEEDS_IN: dict[str, str] = {
 test.
 """
 _UNDO = "is the undo of another action, whose check covers both"
-_UNDO_OF_WRITE = "is the undo of another action; the service shows the right to write only in a write"
 _AFTER = "is needed only after another step of the drill, which prepares it"
 _NETWORK = "asks over the network, and an absent answer is what it measures"
 _EVERYBODY = "reads what every account of a host may read"
@@ -122,8 +121,8 @@ UNCHECKED: dict[str, str] = {
     "postgres.clear_restore": _UNDO,
     "postgres.remove_cluster": _UNDO,
     "postgres.stop_wal": _UNDO,
-    "qdrant.put_back": _UNDO_OF_WRITE,
-    "qdrant.remove_strays": _UNDO_OF_WRITE,
+    "qdrant.put_back": _UNDO,
+    "qdrant.remove_strays": _UNDO,
     "redis.unmark": _UNDO,
     "s3.undelete": _UNDO,
     "s3.unwrite": _UNDO,

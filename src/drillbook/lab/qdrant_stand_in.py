@@ -35,7 +35,9 @@ from urllib.parse import unquote, urlsplit
 from drillbook.lab import qdrant_snapshots
 from drillbook.lab.qdrant_collection import Collection, Params, Refused
 
-KEY = "QDRANT__SERVICE__API_KEY"
+KEY, READ_KEY = "QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY"
+"""Environment variables with the keys of the server. With the second, no request may write."""
+_READS = re.compile(r"/collections/[^/]+/points(/(scroll|count|search|query))?")
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}"
 LARGEST_BODY = 64 << 20
 IDLE_S = 60.0
@@ -196,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = IDLE_S
     disable_nagle_algorithm = True
     collections: Collections
-    key = ""
+    key = read_key = ""
 
     def _serve(self) -> None:
         started = time.monotonic()
@@ -222,8 +224,12 @@ class Handler(BaseHTTPRequestHandler):
         if path in ("/healthz", "/readyz"):
             return True
         given = self.headers.get("api-key") or self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if self.key and not hmac.compare_digest(given.encode(), self.key.encode()):
+        keys = [key for key in (self.key, self.read_key) if key]
+        if keys and not any(hmac.compare_digest(given.encode(), key.encode()) for key in keys):
             raise Refused(401, "Must provide an API key or an Authorization bearer token")
+        reads = self.command == "GET" or (self.command == "POST" and _READS.fullmatch(path))
+        if self.read_key and given == self.read_key and not reads:
+            raise Refused(403, "Forbidden: Global manage access is required")
         body = json.loads(data) if data else {}
         if not isinstance(body, dict):
             raise Refused(400, "the body is not a JSON object")
@@ -266,7 +272,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--address", default="127.0.0.1")
     given = parser.parse_args()
-    Handler.key = os.environ.get(KEY, "")
+    Handler.key, Handler.read_key = os.environ.get(KEY, ""), os.environ.get(READ_KEY, "")
     Handler.collections = Collections(given.folder)
     server = Server((given.address, given.port), Handler)
     signal.signal(signal.SIGTERM, lambda number, frame: threading.Thread(target=server.shutdown).start())

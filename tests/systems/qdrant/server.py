@@ -18,6 +18,7 @@ from tests.ports import free_ports
 from tests.systems.postgres.site import secret
 
 API_KEY = "key-of-the-vectors"
+READ_KEY = "read-only-key-for-tests"
 SIZE = 16
 
 
@@ -54,7 +55,11 @@ class StandIn:
         with log:
             self.process = subprocess.Popen(
                 argv,
-                env={"PYTHONPATH": source, "QDRANT__SERVICE__API_KEY": API_KEY},
+                env={
+                    "PYTHONPATH": source,
+                    "QDRANT__SERVICE__API_KEY": API_KEY,
+                    "QDRANT__SERVICE__READ_ONLY_API_KEY": READ_KEY,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

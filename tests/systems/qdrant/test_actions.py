@@ -17,6 +17,7 @@ from drillbook.engine.provenance import Provenance
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import find
 from drillbook.values import Secret
+from tests.needs import missing
 from tests.ports import free_ports
 from tests.systems.postgres.site import BUCKET, secret, site
 from tests.systems.qdrant import server
@@ -538,6 +539,24 @@ def test_a_wrong_key_a_wrong_port_and_a_deaf_server_are_told(world):
             count.run(world.ctx(api_key=secret("wrong-key-here", "TEST_QDRANT_WRONG")))
         assert "wrong-key-here" not in str(failure.value)
     assert isinstance(world.service.api_key, Secret | None)
+
+
+@pytest.mark.parametrize(
+    "name", ["qdrant.snapshot", "qdrant.restore", "qdrant.delete_points", "qdrant.add_strays", "qdrant.reconcile"]
+)
+def test_a_key_that_may_only_read_is_refused_before_the_fault(world, name):
+    if server.given():
+        missing("the read-only key of this server is unknown")
+    needed = {"qdrant.reconcile": {"database": "rows", "query": QUERY}}.get(name, {})
+    action = find(name).with_unknown({"service": "vectors", **needed}, {"to", "from", "count"})
+    keys = [secret(server.READ_KEY, "TEST_QDRANT_READER"), world.service.api_key]
+    before = world.service.collection
+    refused_until(
+        lambda: action.ready(world.ctx(api_key=keys[0])),
+        r"the API key of vectors may read but not write: .*status 403",
+        lambda: keys.pop(0),
+    )
+    assert world.service.collection == before
 
 
 def test_the_probe_sees_a_lost_point_a_lost_collection_and_a_dead_server(world):

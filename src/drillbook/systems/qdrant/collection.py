@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -343,3 +344,22 @@ def need_collection(ctx: Context, service: Qdrant) -> None:
             f"{service.name}: there is no collection {service.collection!r} at {service.url}",
             hint="check `collection` of the service in the inventory",
         )
+
+
+def need_writable(ctx: Context, service: Qdrant) -> None:
+    """Check that the API key permits writing: a point that does not exist is deleted, which changes nothing.
+
+    Raises NotReady when the server refuses this, as it does with its read-only key, and when it does not answer. Another
+    refusal says nothing about the key, for example when there is no collection yet.
+    """
+    try:
+        with connected(ctx, service) as session:
+            if session.exists():
+                session.delete([str(uuid.uuid4())])
+    except CouldNotVerify as error:
+        if "status 403" in error.message:
+            raise NotReady(
+                f"the API key of {service.name} may read but not write: {error.message}",
+                hint="set `api_key` of the service to a key that may write",
+            ) from error
+        raise NotReady(error.message, hint=error.hint) from error

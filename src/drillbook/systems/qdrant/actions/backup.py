@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.sdk.backup_writer import BackupFolder, drop_uploads, need_clear, taking
@@ -17,7 +17,7 @@ from drillbook.sdk.store import Store
 from drillbook.sdk.store_rights import need_target
 from drillbook.systems.qdrant import compare, export, snapshot
 from drillbook.systems.qdrant.actions.fields import Location, ServiceName, store_of
-from drillbook.systems.qdrant.collection import Session, connected, need_collection
+from drillbook.systems.qdrant.collection import Session, connected, need_collection, need_writable
 from drillbook.systems.qdrant.manifest import Manifest
 from drillbook.systems.qdrant.points import Id, Point, Tally, ordered
 from drillbook.systems.qdrant.service import Qdrant
@@ -83,6 +83,7 @@ class Snapshot(Write):
     def ready(self, ctx: Context) -> None:
         """Check that the server answers and has the collection, and that the store is reachable."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
+        need_writable(ctx, ctx.service(self.service, Qdrant))
         if self.known("to"):
             need_clear(ctx.bucket(self.to))
             need_target(store_of(ctx, self.to), self.to)
@@ -278,12 +279,8 @@ class Restore(Write):
             )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server and the store answer."""
-        try:
-            with connected(ctx, ctx.service(self.service, Qdrant)) as session:
-                session.exists()
-        except CouldNotVerify as error:
-            raise NotReady(error.message, hint=error.hint) from error
+        """Check that the server and the store answer, and that the API key may write."""
+        need_writable(ctx, ctx.service(self.service, Qdrant))
         if self.known("from_"):
             store_of(ctx, self.from_).check()
 
