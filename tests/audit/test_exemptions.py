@@ -80,8 +80,8 @@ def test_each_page_tells_if_the_statement_is_confirmed(book):
             words = plain(page)
             assert words.count(text) == 1
             assert "Drillbook cannot check the other statements." in words
-        told = [one.text for one in alerts(shown) if "but the inventory exempts this from drills" in one.text]
-        assert told == ["No run confirms that site_archives can be restored, but the inventory exempts this from drills"] * (
+        told = [one.text for one in alerts(shown) if "but the inventory exempts them from drills" in one.text]
+        assert told == ["No run confirms that site_archives can be restored, but the inventory exempts them from drills"] * (
             text.startswith("NOT")
         )
 

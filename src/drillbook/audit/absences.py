@@ -54,7 +54,7 @@ def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Perio
 
 
 def _missing(problems: Sequence[Problem]) -> AbsentRow:
-    """Return the row of one missing run. ``problems``: a problem for each record that names this run."""
+    """Return the row of one missing run. ``problems``: problems about this run, one for each record that names the run."""
     run = problems[0].run if problems[0].lost else ""
     lost = (
         ("the folder of this run is missing")

@@ -29,9 +29,9 @@ MOST_GAPS, MOST_TITLES, MOST_PROOFS = 3, 2, 3
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
 RESIDUE = "residue"
-"""Code of the finding about changes that are not undone. They have an alert of their own."""
+"""Code of the finding about changes that are not undone. A separate alert is made for these changes."""
 STOPPED = "the run was stopped by "
-"""Beginning of the reason of a run that a person or a signal stopped."""
+"""First words of the reason for the verdict ``aborted``, if a person or a signal stopped the run."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
 RESERVATIONS = {
@@ -77,7 +77,8 @@ def alerts(audit: Audit) -> Iterator[Alert]:
 
 
 def listed(audit: Audit) -> list[Alert]:
-    """Return the alerts for the audit itself. Its first section already says that the record is not complete."""
+    """Return the alerts that the audit lists. The alert about an incomplete record is left out, because the audit begins
+    with this fact."""
     return list(alerts(audit))[0 if audit.whole else 1 :]
 
 
@@ -253,16 +254,16 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
     """Return True if a rehearsal of the period restored a backup of the service that is older than its run, and measured how
-    much data would be lost. So the next step of a reservation is done."""
+    much data would be lost. Then the alert about the drill's fresh backup needs no further step, and is left out."""
     place = (goal.environment, goal.service)
     rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
     return any(row.loss_s is not None and not row.taken for row in rows)
 
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
-    """Return the end of a sentence about RPOs with a reservation. For each service it names the drill of the project
-    that restores a routine backup, or the command that lists such drills. With more than ``MOST_PROOFS`` services, it
-    names only the command that lists all drills."""
+    """Return the end of the next step for RPOs with a reservation. For each service, it names the drill of the project
+    that restores a routine backup, or else the command that lists drills to copy. For more than ``MOST_PROOFS``
+    services, it names only this command."""
     text_by_service = {}
     for goal in goals:
         run = next((run for run in audit.runs if run.run == goal.run), None)
@@ -310,7 +311,7 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
-        text = f"No run confirms that {open_findings.named(doubtful)} can be restored, but the inventory exempts this from drills"
+        text = f"No run confirms that {open_findings.named(doubtful)} can be restored, but the inventory exempts them from drills"
         yield Alert(
             text, f"plan a rehearsal that restores each of these backups (`{_catalog()}` lists shipped drills)", when=when
         )
@@ -364,8 +365,8 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
 
 
 def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
-    """Group the services that were not drilled in some part of the period. The key of a group has three items: a text
-    that describes this part, the environment, and whether a drill of the services ran in another part of the period.
+    """Group the services that were not drilled in a part of the period. Services in one group have three things in common:
+    the text that describes this part, the environment, and if their drills ran in another part of the period.
     """
     services_by_gap: dict[tuple[str, str, bool], list[str]] = {}
     for row in audit.coverage:
@@ -375,7 +376,7 @@ def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
 
 
 def _gap(audit: Audit, row: CoverageRow) -> str:
-    """Return words about the time in which no drill of a service ran. Spans that have not begun do not count."""
+    """Describe the time in which no drill of a service ran. Months (or other units) that have not begun do not count."""
     begun = [cell for cell in row.cells if cell.last != NOT_YET]
     so_far = " so far" if audit.so_far else " of the period"
     if not row.runs:

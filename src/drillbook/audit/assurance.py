@@ -30,8 +30,8 @@ class Assurance:
     """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
 
     unvouched: tuple[str, ...] = ()
-    """Runs of the period whose present content has no trusted signature or has weak anchors, and places whose anchors cannot
-    be read. Each text gives the reason.
+    """Texts about runs of the period whose present content has no trusted signature, or whose anchors are weak evidence.
+    Places whose anchors cannot be read are included, too. Each text gives the reason.
     """
     compared: tuple[str, ...] = ()
     """Places whose anchors were compared with the journals. Each text names the place, the number of runs with an anchor

@@ -54,7 +54,9 @@ def _read(path: Path) -> Campaign:
     except JournalError as error:
         return Campaign(name, damage=error.message)
     if not events or not isinstance(events[0].what, CampaignStarted) or events[0].what.campaign != name:
-        return Campaign(name, damage=f"the folder of the campaign {name} contains the journal of something else")
+        return Campaign(
+            name, damage=f"the folder of the campaign {name} contains a journal that is not the journal of this campaign"
+        )
     ends = [event.what for event in events if isinstance(event.what, SiteEnded)]
     return Campaign(
         name,

@@ -1,4 +1,6 @@
-"""The chain of all runs. The first event of a journal contains the last hash of the previous run, to reveal removed runs."""
+"""The chain of all runs. The first event of each journal contains the last hash of the previous run's journal. So the chain
+shows if a run was removed.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Longest time, in seconds, between two moments: a new run reads the last hash of the previous run, and the new run begins.
+"""Longest time, in seconds, from the moment at which a new run reads the last hash of the previous run until it begins.
 
-Events that the previous run wrote in between are no sign of a change.
+The previous run may write events in this time. Such events are no sign that its journal was changed.
 """
 
 
@@ -30,7 +32,8 @@ class Problem:
     breaking: bool
     first: str | None
     last: str | None
-    """Time before which the problem arose. It arose after the time ``first``. Each of the two is None when unknown."""
+    """End of the time in which the problem arose. ``first`` is the beginning of this time. Each is None when it is unknown.
+    """
     source: str = ""
     """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
     lost: bool = False

@@ -91,7 +91,7 @@ class Audit:
     or when there is no record.
     """
     schedule_torn: str = ""
-    """Text that tells that the last line of this record is incomplete and ignored. Empty when it is complete."""
+    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. Empty if the line is complete."""
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
     """Explanations of environments, for example that an environment is a lab. The key is the name of the environment. An
@@ -143,7 +143,7 @@ class Audit:
 
     @property
     def shown_findings(self) -> tuple[FindingRow, ...]:
-        """Rows of findings that the formats show: those with a finding that does not only follow from another one."""
+        """Rows that the formats show. A row is left out if all its findings are only consequences of other findings."""
         return tuple(row for row in self.findings if row.times)
 
     @property
@@ -203,7 +203,8 @@ def make(
 
 
 def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
-    """Return the audit in which nothing that was retired is missing. ``gone``: retirements that are in force."""
+    """Return the audit in which retired drills and environments are not reported as missing. ``gone``: retirements that
+    are in force."""
     if not gone:
         return made
     covered = tuple(retired.coverage(made.coverage, gone))

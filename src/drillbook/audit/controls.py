@@ -16,7 +16,7 @@ from drillbook.audit.records import Record
 from drillbook.report.figures import count
 
 MOST_DRILLS = 8
-"""Largest number of drills that are named in one field. A few more are named, too, instead of being counted."""
+"""Number of drills that are named in one field; the others are counted. If at most ``FEW`` others remain, all are named."""
 FEW = 3
 
 

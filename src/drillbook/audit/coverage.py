@@ -37,7 +37,7 @@ def shown_verdict(verdict: str, recovered: int) -> str:
 
 
 class Drilled(Protocol):
-    """A run in any form."""
+    """Protocol of an object that has the drill and the verdict of a run."""
 
     @property
     def drill(self) -> str:
@@ -116,7 +116,7 @@ class CoverageRow:
     run failed that should have restored the backup.
     """
     taken: str = ""
-    """Words that say that the backup was taken during that run. It is empty for an older backup."""
+    """Text which says that the run named in ``restored`` took the backup itself. It is empty for an older backup."""
     keeps_data: bool = True
     """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
     retired: bool = False
@@ -124,7 +124,7 @@ class CoverageRow:
     kind: str = ""
     """Kind of the service in the newest plan of its environment. It is empty when this plan does not contain the service."""
     not_run: int = 0
-    """Number of the counted runs that tried nothing, because a service that the drill needs was not installed there."""
+    """Number of runs in ``runs`` that did nothing, because a service that the drill needs was not installed on the hosts."""
 
     @property
     def untried(self) -> bool:

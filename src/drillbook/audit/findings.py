@@ -43,54 +43,53 @@ class FindingRow:
     in_newest: int
     """Number of findings with this code in the newest run of the drill."""
     wanted: str = ""
-    """Value that was wanted instead of ``detail``. It is empty when the finding names no such value."""
+    """Required value. ``detail`` holds the measured value. It is empty when the finding states no required value."""
 
     texts: tuple[str, ...] = ()
-    """Wanted and measured value of each finding with this code in the last run that has it."""
+    """Texts with the required and the measured value of each finding with this code, from the last run with such a finding."""
     remedy: str = ""
-    """Remedy of the finding in the last run that has it. It is empty when the finding has none."""
+    """Remedy from the last run with a finding of this code. It is empty when the finding has no remedy."""
     own_count: int | None = None
-    """``count`` without the findings that only follow from another finding. None when no finding does so."""
+    """``count`` without consequences, which are findings that only follow from another finding. None if there are none."""
     own_runs: int | None = None
-    """``runs`` without the runs in which all findings with this code only follow from another one."""
+    """``runs`` without the runs in which all findings with this code are only consequences of other findings."""
     own_in_newest: int | None = None
-    """``in_newest`` without the findings that only follow from another one."""
+    """``in_newest`` without the findings that are only consequences of other findings."""
     own_texts: tuple[str, ...] = ()
-    """``texts`` as the report of the run shows them: without the findings that only follow from another one, which their
-    cause names as its consequence. It is empty when these texts are those of ``texts``."""
+    """``texts`` as the report of the run shows them. The report shows a consequence as a part of the finding that is its
+    cause, so consequences have no text here. It is empty when this makes no difference to ``texts``."""
 
     @property
     def first_step(self) -> str:
-        """First instruction of the remedy, without its full stop. If the instruction is the second sentence, the first
-        sentence stands before it. If no sentence is an instruction, it is the first sentence if this begins with a
-        condition. Otherwise, and when the remedy only refers to a cause, it is empty."""
+        """First instruction in the remedy, without its full stop. The result is empty if the remedy has no instruction.
+        See ``remedies.first_instruction``."""
         return remedies.first_instruction(self.code, self.remedy)
 
     @property
     def times(self) -> int:
-        """Number of findings of the period that do not only follow from another one, as the reports show it."""
+        """Number of findings with this code in the period. As in reports, consequences of other findings do not count."""
         return self.count if self.own_count is None else self.own_count
 
     @property
     def seen(self) -> str:
-        """Text with the number of these findings and of their runs."""
+        """Text with the number of findings with this code, and the number of runs that have them."""
         return f"{count(self.times, 'time')} in {count(self.runs if self.own_runs is None else self.own_runs, 'run')}"
 
     @property
     def open_now(self) -> int:
-        """Number of open findings that do not only follow from another one."""
+        """Number of open findings with this code. Consequences of other findings do not count."""
         newest = self.in_newest if self.own_in_newest is None else self.own_in_newest
         return newest if self.state == "open" else 0
 
     @property
     def told(self) -> str:
-        """First texts of ``texts``, and the number of the others."""
+        """Text with the first entries of ``own_texts`` or ``texts``, and the number of entries that are left out."""
         return listed(self.own_texts or self.texts, MOST_TEXTS, "; ") or self.detail
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
-    """Return the open rows. Each row is repeated for every finding with its code in the newest run of the drill. Findings
-    that only follow from another one are left out, as in the report of the run."""
+    """Return each open row as many times as the newest run of the drill has findings with the row's code. As in the report
+    of the run, findings that are only consequences of other findings do not count."""
     return [row for row in rows for _ in range(row.open_now)]
 
 
@@ -101,10 +100,10 @@ class _Run:
     record: Record
     every: tuple[Finding, ...]
     own: tuple[Finding, ...]
-    """The findings without those that only follow from another one, by the rule of the reports (``report.consequences``)."""
+    """Findings of the run without those that are only consequences of other findings; see ``report.consequences``."""
 
     def with_code(self, code: str) -> tuple[list[Finding], list[Finding]]:
-        """Return the findings with ``code`` in ``every`` and in ``own``."""
+        """Return two lists of findings with the code ``code``: those in ``every``, and those in ``own``."""
         every, own = ([finding for finding in findings if finding.code == code] for findings in (self.every, self.own))
         return every, own
 
@@ -166,14 +165,14 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
 
 
 def _allowed(newest: Record) -> str:
-    """Return the state of lost writes that the RPO of the newest run allows. The figures of a run that did not pass do not
-    count."""
+    """Return the state of a finding about lost writes, if the RPO of the newest run allows this loss. The state depends on
+    the verdict, because the figures of a run that did not pass do not count."""
     return WITHIN if newest.verdict == Verdict.PASSED else NOT_COUNTED
 
 
 def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
-    """Return the fields of a row that leave out the findings that only follow from another one. The result is empty when no
-    finding with this code does so, and none names consequences.
+    """Return the fields of a row whose names begin with ``own_``. They leave out findings that are only consequences of
+    other findings. The result is empty if they would not differ from the other fields.
     """
     every, own = zip(*(run.with_code(code) for run in runs), strict=True)
     if every == own:
@@ -188,7 +187,8 @@ def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
 
 
 def _recovered(items: Sequence[Finding]) -> str:
-    """Return the text that `drill.recover` undid the changes later, if this is so for all ``items``. Otherwise it is empty."""
+    """Return a text which says that `drill.recover` undid the changes later. The result is empty unless this is true for all
+    findings in ``items``."""
     recoveries = [recovered_later([item.title]) for item in items]
     return recoveries[-1] if recoveries and all(recoveries) else ""
 

@@ -49,19 +49,19 @@ class MissedRow:
     since: str
     """Start of the span. It is empty for a drill that never ran."""
     until: str
-    """Start of the next run that passed, and for a service of the next run that proved a restore. It may also be the time at
-    which the schedule was changed, or the drill was retired. It is empty when there is none yet.
+    """End of the span: the start of the next run that passed, or for a service of the next run that proved a restore. A
+    span also ends when the schedule is changed or the drill is retired. It is empty if the span has not ended.
     """
     run: str
-    """Name of the previous run that passed, or for a service of the previous run that proved a restore. It is empty
-    when there is none."""
+    """Name of the last run before the span that passed, or for a service of the last run that proved a restore. It is
+    empty when there is no such run."""
     source: str
     """Source of the row: ``journal``, ``result.json`` for a suite, ``schedule.jsonl`` for a run without a journal, or
     ``drills/`` for a drill or suite that never ran.
     """
     why: str = ""
     suite: bool = False
-    """True for a suite."""
+    """True if the row is about a suite, not about a drill."""
     elsewhere: str = ""
     """Other environments in which the drill or suite ran, although it never ran in ``environment``. It is empty when there
     are no such environments.
@@ -96,8 +96,8 @@ def missed(known: Known, period: Period) -> list[MissedRow]:
 
 
 def moment_of(period: Period, today: date | None) -> tuple[datetime, bool]:
-    """Return the moment at which the schedules are evaluated: the end of ``period``, or the present moment if it is earlier. The
-    second value is True for the present moment.
+    """Return the moment at which the schedules are evaluated: the end of ``period``, or the present moment if it is earlier.
+    The second returned value is True if it is the present moment.
 
     When ``today`` is given, the present moment is the end of this day (UTC).
     """
@@ -191,14 +191,15 @@ def _row(kind: str, timeline: Timeline, span: Span, before: Begun, known: Known)
 
 
 def _changed(terms: Terms, span: Span, known: Known) -> str:
-    """Return a text that tells that a span ended because the schedule was changed."""
+    """Return a text which says that the span ended because the schedule of the drill was changed."""
     now = terms.at(span.until) if span.until else ()
     text = f"the schedule of the drill was changed to {_said(now[0])}" if now else "the drill has no schedule any more"
     return f"{text}; the record does not tell when" if span.until == known.end and terms.unrecorded else text
 
 
 def _by_file(terms: Terms, span: Span) -> str:
-    """Return a text that tells that only the present file has the schedule of a span. It is empty otherwise."""
+    """Return a text which says that the schedule of a span is known only from the drill's present file, not from the record.
+    It is empty if the record has this schedule."""
     if terms.today and not terms.recorded:
         return f"by the schedule in the present file of the drill, {_said(terms.today)}: the record has no schedule"
     held = terms.recorded[-1].schedule if terms.unrecorded else None

@@ -25,16 +25,16 @@ class UncountedFigure:
     measured: str
     """Figure with its error and its mark."""
     at: str
-    """Start of the run that measured it."""
+    """Start of the run that measured the figure."""
     run: str
     why: str
     """Reason why the figure does not count."""
     state: str
-    """State of the objective in that run, such as ``met`` or ``not verified``."""
+    """State of the objective in the run that measured the figure, such as ``met`` or ``not verified``."""
 
     @property
     def said(self) -> str:
-        """Words to show beside the figure, which is in parentheses: that it does not count, and why."""
+        """Text to show beside the figure. It says that the figure does not count, and gives the reason."""
         return f"{DOES_NOT_COUNT}: {self.why}"
 
 
@@ -57,7 +57,7 @@ class ProvenRow:
     error_s: float | None
     target_s: float
     at: str
-    """Start of the run that decides. It is empty when no run of the period decides."""
+    """Start of the run that decides about the objective. It is empty when no run of the period decides about it."""
     run: str
     newest_run: str
     newest_at: str
@@ -66,9 +66,10 @@ class ProvenRow:
     mark: str = ""
     """Mark beside an RPO with a reservation. The marks and their meanings are in ``report.remarks``."""
     by: str = ""
-    """Observer that detected the fault: the alert, or the drill's own probe. It is set only for an objective on detection."""
+    """Observer that detected the fault: an alert, or the drill's own probe. It is empty unless the objective is a detection time.
+    """
     reserved: bool = False
-    """True when the objective is met with a reservation, because the last RPO has a mark."""
+    """True when the objective is an RPO that was met with a reservation. The RPO then has a mark."""
     missed: bool = False
     """True when a run missed the objective after the last run that proved it. Then ``measured`` is the value of the run
     that missed it.
@@ -78,9 +79,9 @@ class ProvenRow:
     uncounted: UncountedFigure | None = None
     """Newest measured figure of an objective that is not proven. None for other states, and when no run measured it."""
     by_probe: bool = False
-    """True for a detection by the drill's own probe. It is counted apart; see ``remarks.by_probe``."""
+    """True for a detection time of the drill's own probe. It is not counted with other objectives; see ``remarks.by_probe``."""
     lost: str = ""
-    """Known loss of data that the figure may not count, such as the number of rows. It is empty for other figures."""
+    """Text about lost data that the RPO perhaps does not include, such as a number of rows. It is empty for other figures."""
 
     @property
     def met(self) -> bool:

@@ -18,8 +18,9 @@ from drillbook.report.figures import count, figure, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
 MEASURES = {rehearsal.MEASURE: "from", "loss.measure": "service"}
-"""Actions that measure how much data would be lost (no RPO); the first one that ran counts. The value is a parameter of the
-restore step: it names the service whose loss was measured.
+"""Actions that measure how much data would be lost in a failure, in the order in which their figures are tried. Such a figure
+is no RPO. The value is the name of a parameter of the restore step. A figure counts only if this parameter has the same value
+as the parameter `service` of the measuring step: the name of a service or backup source.
 """
 NOT_MEASURED = "not measured"
 TITLE = "Measured by rehearsals"
@@ -36,7 +37,7 @@ SHORT = (
     "Rehearsals restore backups into a sandbox or to a spare service and break nothing, so these figures are no RTO and no "
     "RPO, and prove no objective. The restore is timed by the controller's monotonic clock; the report names the clock of each loss."
 )
-"""Text below the figures of rehearsals where there is no room for ``LEAD``."""
+"""Shorter text than ``LEAD``, for places with less room. It explains the figures of rehearsals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +56,23 @@ class RehearsedRow:
     passed: int
     run: str
     at: str
-    """Start of ``run``. Both are empty when no rehearsal passed."""
+    """Start of the run that is named in ``run``. The name and the start are empty when no rehearsal passed."""
     restore_s: float | None
     used_bytes: int | None
     """Size of the restored data on the disk of the sandbox."""
     loss_s: float | None
     error_s: float | None
     basis: str
-    """Source of the time of the newest data, with its clock."""
+    """Source from which the time of the newest restored data is known, such as a commit, and the clock of this time."""
     notes: tuple[str, ...]
     taken: str = ""
-    """Words that say that the backup was taken during the run. It is empty for an older backup."""
+    """Text which says that the rehearsal took the backup itself. It is empty for an older backup."""
     stored: bool = False
-    """True for a backup that Drillbook stored. Its age is known only if a step found it in the store."""
+    """True for a backup that Drillbook stored. The age of such a backup is known only if a step found it in the store."""
 
     @property
     def share(self) -> str:
-        """Text with the number of runs of the period that passed."""
+        """Text with two numbers: the rehearsals in the period that passed, and all rehearsals in the period."""
         return f"{self.passed} of {count(self.runs, 'run')} passed"
 
     @property
@@ -83,12 +84,12 @@ class RehearsedRow:
 
     @property
     def lost(self) -> str:
-        """Text with the loss and its error. It says so when the backup was taken during the run."""
+        """Text with the measured loss and its error. If the rehearsal took the backup itself, the text says this."""
         return f"{self.figure}, with {self.taken}" if self.taken and self.loss_s is not None else self.figure
 
     @property
     def figure(self) -> str:
-        """Text with the loss and its error. Unlike ``lost``, it never tells when the backup was taken."""
+        """Text with the measured loss and its error. Unlike ``lost``, it does not tell when the backup was taken."""
         if self.loss_s is None:
             return NOT_MEASURED
         return figure(self.loss_s, self.error_s) if self.error_s else took(self.loss_s)
@@ -221,7 +222,7 @@ def _stored_row(
 
 
 def _taken(record: Record, step: StepResult) -> str:
-    """Return words for the backup that ``step`` restored if it was taken during the run."""
+    """Return a text which says that the run itself took the backup that ``step`` restored. It is empty for an older backup."""
     return remarks.TAKEN.get(remarks.fresh(step, record.result.steps, record.result.started), "") if record.result else ""
 
 

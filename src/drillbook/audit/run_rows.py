@@ -38,8 +38,8 @@ class RunRow:
     The text is empty when nobody made a statement.
     """
     beside: str = ""
-    """Number of findings of medium severity or higher in a run that passed. It is empty when there are no such
-    findings.
+    """Text with the number of findings of medium severity or higher in a run that passed. It is empty when there are no
+    such findings.
     """
     rpo_mark: str = ""
     """Mark beside an RPO with a reservation. The marks and their meanings are in ``report.remarks``."""

@@ -51,7 +51,7 @@ SIGNS = {
 }
 """Symbol of each group, and the CSS class of its colour."""
 PARTLY = {Group.RESERVED: "with a reservation", Group.ONLY_RTO: "without an RPO"}
-"""Groups of services that recovered in every drill, but are not fully proven, and words for the reason."""
+"""Groups of services that recovered in every drill, but are not fully proven. The value gives the reason in words."""
 RULES = {
     Group.PROVEN: (
         "The newest run of each drill of the service passed, and the recovery time (RTO), every other objective "

@@ -16,7 +16,7 @@ EXAMINED = "only examined or rehearsed"
 """State of a service with passed runs, if none of them proved a fault active and then restored the service."""
 UNPROVEN = "drilled without a pass"
 NOT_RUN = "not run here"
-"""State of a service whose runs all tried nothing, because a service that the drill needs was not installed there."""
+"""State of a service if no run tried anything, because a service that the drill needs was not installed on the hosts."""
 UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
 EXEMPT_LEAD = (
@@ -27,7 +27,7 @@ EXEMPT_LEAD = (
 
 
 class Place(Protocol):
-    """A row about a service in an environment."""
+    """Protocol of a row that is about one service in one environment."""
 
     @property
     def service(self) -> str:

@@ -45,8 +45,8 @@ MOST_LETTERS, MOST_NAME = 165, 26
 NEVER = "never drilled"
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
 FIGURES_NOTE = "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
-"""Explanations of the table."""
-PROBE_NOTE = "That of a drill's own probe proves no alerting, so it is not counted among the objectives."
+"""Explanation of the columns RTO and RPO."""
+PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
 REHEARSED_NOTE = (
     "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO."
 )
@@ -83,7 +83,7 @@ class ServiceRow:
     rto: ProvenRow | None
     rpo: ProvenRow | None
     keys: frozenset[str]
-    """Objectives that the drills of the service set."""
+    """Keys of the objectives that drills of the service have, such as ``rto``."""
     beside: str = ""
     """Text with the number of open findings of medium severity or higher. It is empty when the state is not `passed`."""
     marks: str = ""
@@ -97,7 +97,7 @@ class ServiceRow:
     probed: bool = False
     """True when a drill of the service has an objective on detection, and awaits no alert."""
     losses: tuple[str, ...] = ()
-    """Texts about known losses of data, such as a number of rows, of drills whose RPO is not the one in ``rpo``."""
+    """Texts about known losses of data, such as a number of rows. They are about other drills than the drill of ``rpo``."""
 
     @property
     def restored(self) -> str:
@@ -113,8 +113,8 @@ class ServiceRow:
 
     @property
     def shown_marks(self) -> str:
-        """Marks that the cells and texts of the service show. Another drill may have met an objective with a reservation,
-        too, but its figure is not shown."""
+        """Marks of the figures that are shown for the service. Marks of figures that are not shown, such as those of another
+        drill, are left out."""
         return " ".join([*(row.mark for row in (self.rto, self.rpo) if row), *self.losses])
 
     @property

@@ -32,14 +32,15 @@ class Text:
 
 
 PAGE_PX, FIXED_PX = 1014.0, 210.0
-"""Two heights in pixels: that of the printed page between its margins, and that of everything on it whose size does not
-depend on the audit."""
+"""Heights in pixels. ``PAGE_PX``: the printed page between its margins. ``FIXED_PX``: all parts of the page whose size is the
+same in every audit.
+"""
 STANDING, MEANS, ALERT = Text(17.8, 100), Text(15.4, 122), Text(16.9, 102)
 NOTE, TERM, OTHERS, NEVER_ROW = Text(13.1, 132), Text(12.4, 108), Text(11.8, 138), Text(13.8, 70)
 NAME_LETTERS = 13
 """Number of letters in a line of a cell with the name of a service."""
 FULL, DENSE = Text(13.7, 22), Text(11.7, 26)
-"""Lines of a cell with a figure, in a table with all details and in a dense one."""
+"""Form of the lines in a cell with a figure. ``FULL``: in a table with all details. ``DENSE``: in a table without them."""
 FULL_PAD, DENSE_PAD = 7.0, 4.6
 
 
@@ -100,8 +101,8 @@ def layout(
     index of a service, and returns the height of a list with the names of this service and of all later ones.
 
     All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
-    the table is dense. If they do not fit at all, the last services have lines below the table, and at last only their
-    names.
+    the table is dense. If they do not fit even then, the last services are moved from the table to lines of text below
+    it. If there is no room for these lines either, only the names of the last services are shown.
     """
     full, dense, lines = (sum(getattr(row, name) for row in rows) for name in ("full", "dense", "line"))
     for number in range(len(alerts) - 1, -1, -1):

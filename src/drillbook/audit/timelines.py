@@ -25,7 +25,7 @@ from drillbook.report.proven_restore import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Start of one run of a drill or suite. ``started`` is the time as its record writes it."""
+    """Start of one run of a drill or suite. ``started`` is this time as text, copied from the record of the run."""
 
     at: datetime
     started: str
@@ -58,8 +58,8 @@ class Timeline:
 
     @property
     def subject(self) -> Subject:
-        """The facts that decide if the proof of a service is overdue: the name, the passes, the schedules and the
-        drills of this drill or suite, and the moment at which its file was removed."""
+        """Facts about this drill or suite that decide if the proof of a service is overdue. They are its name, its passed
+        runs, its schedules, the drills of a suite, and the moment at which its file was removed."""
         return Subject(self.name, tuple(pass_.at for pass_ in self.passes), self.terms, self.drills, self.gone)
 
 
@@ -75,7 +75,7 @@ class Known:
     end: datetime
     """Moment at which the schedules are evaluated."""
     present: bool
-    """True when ``end`` is the present moment, so that the schedules in the files hold."""
+    """True when ``end`` is the present moment. Then the schedules in the present files are used."""
     services: Mapping[tuple[str, str], bool] | None = None
     """Services that `drill.due` considers, each with True when it is exempt from drills. None when they are unknown."""
     plans: dict[str, list[tuple[datetime, dict[str, object]]]] = field(default_factory=dict)
@@ -180,8 +180,8 @@ class Known:
         return not estate.exempt(newest)
 
     def changes(self, environment: str) -> list[datetime]:
-        """Return the starts of the runs in ``environment`` that recorded a plan. Only at these moments, and at the
-        moment ``end``, a service may begin or cease to need a proof; see ``listed``."""
+        """Return the moments at which the result of ``listed`` may change. These are the starts of the runs in
+        ``environment`` that recorded a plan. The result may also change at the moment ``end``, which is left out."""
         return [at for at, _ in self._plans(environment)]
 
     def _plans(self, environment: str) -> list[tuple[datetime, dict[str, object]]]:
@@ -193,7 +193,7 @@ class Known:
 
 
 def _term(record: Record) -> Term | None:
-    """Return the schedule that a run recorded. Returns None for a journal of an older version, which has none."""
+    """Return the schedule that a run recorded. Returns None if an older version wrote the journal and recorded no schedule."""
     if record.opening is None or "schedule" not in record.opening.model_fields_set:
         return None
     return recorded_schedules.term(record.started or "", record.opening.schedule)

@@ -38,7 +38,7 @@ class Point:
     kind: str
     title: str
     reserved: bool = False
-    """True when the objective was met with a reservation. Such a run is ``met``, too."""
+    """True when the objective was met with a reservation. In this case, ``kind`` is ``met``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
 
 
 def _own(audit: Audit, environment: str, service: str) -> str:
-    """Return the drill of the project that is for ``service`` and may run in ``environment``. One that restores data comes
-    first. The result is empty if there is none."""
+    """Return the name of a drill of the project that uses ``service`` and may run in ``environment``. A drill that restores
+    data is preferred. The result is empty if there is no such drill."""
     fitting = [drill for drill in audit.drills if service in drill.services and _usable(drill, environment)]
     best = sorted(fitting, key=lambda drill: (not drill.restores, drill.name))
     return best[0].name if best else ""
@@ -59,7 +59,7 @@ def _usable(drill: Scheduled, environment: str) -> bool:
 
 
 def _to_copy(audit: Audit, environment: str, service: str) -> str:
-    """Return the shipped drill to copy for ``service``, unless the project has a drill of this name."""
+    """Return the name of the shipped drill to copy for ``service``. It is empty if the project has a drill of this name."""
     kind = next((row.kind for row in audit.coverage if (row.environment, row.service) == (environment, service)), "")
     drill = entries.to_copy(kind, service)
     return "" if drill in {own.name for own in audit.drills} else drill

@@ -47,7 +47,7 @@ EVIDENCE_DIGEST = "Digest of the evidence"
 SIGNERS = ("Operator", "Reviewer", "Approver")
 
 PROBE_LEAD = (
-    "These drills awaited no alert, so their own probe noticed the fault. It measures the probe and proves no alerting: these "
+    "These drills awaited no alert, so their own probe noticed the fault. The time measures the probe and proves no alerting: these "
     "objectives are not counted among the objectives proven. A drill that awaits an alert in its detect phase measures the alerting."
 )
 LEADS = {
