@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import secrets
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ import pytest
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import find
+from drillbook.systems.s3.actions import backup
 from tests.sameness import holds
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET
@@ -116,6 +118,32 @@ def test_a_copy_never_overwrites_and_of_nothing_is_none(place, plain):
         act(place, plain, "s3.copy", to=facts["location"].partition("#")[0])
     with pytest.raises(StepFailed, match="there is no object below"):
         copied(place, plain, prefix="none/")
+
+
+@pytest.mark.parametrize(
+    ("changing", "kept"), [(("b/three",), 4), (("a/one", "a/two", "a/ü +&%?", "b/three", "b/empty"), 0)]
+)
+def test_what_was_changed_in_each_round_and_then_deleted_is_no_longer_wanted(place, plain, monkeypatch, changing, kept):
+    """Before each round of copies the objects change, and before the last one they are deleted."""
+    rounds, copy_round = itertools.count(1), backup.Copy._round
+
+    def disturbed(action, *args):
+        last = next(rounds) == backup.ROUNDS
+        for key in changing:
+            place.s3().delete_object(Bucket=plain, Key=key) if last else place.s3().put_object(
+                Bucket=plain, Key=key, Body=secrets.token_bytes(9)
+            )
+        return copy_round(action, *args)
+
+    monkeypatch.setattr(backup.Copy, "_round", disturbed)
+    if not kept:
+        with pytest.raises(StepFailed, match=r"all objects below s3://.* were deleted during the copy"):
+            copied(place, plain)
+    else:
+        facts = copied(place, plain)
+        assert facts["objects"] == kept
+        assert matches(place, plain, facts)["objects"] == kept
+    assert next(rounds) == backup.ROUNDS + 1
 
 
 def test_a_prefix_that_selects_nothing_restores_and_proves_nothing(place, versioned):

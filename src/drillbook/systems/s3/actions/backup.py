@@ -109,13 +109,15 @@ class Copy(Write):
         for _ in range(ROUNDS):
             done |= self._round(ctx, source, target, folder, todo)
             missed = todo.keys() - done.keys()
-            if not missed:
-                return done
-            now = source.live(self.prefix)
-            todo = {key: now[key] for key in missed if key in now}
-        if not todo:  # the last ones were deleted meanwhile
-            return done
-        raise StepFailed(f"{len(todo)} objects change faster than they can be copied, such as {min(todo)}")
+            now = source.live(self.prefix) if missed else {}
+            todo = {key: now[key] for key in missed if key in now}  # the others were deleted during the copy
+            if not todo:
+                break
+        if todo:
+            raise StepFailed(f"{len(todo)} objects change faster than they can be copied, such as {min(todo)}")
+        if not done:
+            raise StepFailed(f"all objects below s3://{source.service.bucket}/{self.prefix} were deleted during the copy")
+        return done
 
     def _round(
         self, ctx: Context, source: Store, target: Store, folder: Reference, todo: Mapping[str, Version]
