@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drillbook.audit import undrilled
 from drillbook.audit.alerts import alerts
 from drillbook.project.schedules import Scheduled
+from drillbook.report import next_steps
 from tests.audit.test_chain import audited
 from tests.audit.test_rehearsed import rehearse
 
@@ -29,13 +29,13 @@ def test_a_drill_of_the_project_that_never_ran_is_run(book):
         Scheduled("everything", suite=True, services=("guestbook",), restores=True),
         Scheduled("elsewhere", services=("guestbook",), environments=("prod",), restores=True),
     ]
-    assert step(book, drills=drills) == f"run `drillbook drill rehearse-guestbook`; or {undrilled.EXEMPT}"
+    assert step(book, drills=drills) == f"run `drillbook drill rehearse-guestbook`; or {next_steps.EXEMPT}"
 
 
 def test_a_shipped_drill_is_copied_if_the_project_has_none(book):
-    expected = f"copy a drill for guestbook: `drillbook init --with rehearse-guestbook`; or {undrilled.EXEMPT}"
+    expected = f"copy a drill for guestbook: `drillbook init --with rehearse-guestbook`; or {next_steps.EXEMPT}"
     assert step(book, drills=[Scheduled("other", services=("site",))]) == expected
 
 
 def test_a_drill_is_written_for_a_kind_without_a_shipped_one(book):
-    assert step(book, service="backups", kind="") == f"write a drill for backups; or {undrilled.EXEMPT}"
+    assert step(book, service="backups", kind="") == f"write a drill for backups; or {next_steps.EXEMPT}"

@@ -91,3 +91,5 @@ def test_durations_name_entries_that_exist():
 )
 def test_the_drill_to_copy_restores_such_a_service(kind, service, drill):
     assert entries.to_copy(kind, service) == drill
+    assert entries.to_copy(kind, service, {"another"}) == drill
+    assert entries.to_copy(kind, service, {drill, "another"}) == "", "the project has it"

@@ -70,7 +70,6 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/prometheus/actions/prometheus.py: _OfAlert.ready": ("did you mean 'FileThere'",),
     "systems/qdrant/actions/truth.py: need_database": ("the query on rows failed",),
     "systems/qdrant/collection.py: need_collection": ("[Errno 111] Connection refused",),
-    "systems/qdrant/collection.py: need_writable": ("[Errno 111] Connection refused",),
     "systems/redis/actions/backup.py: _can_be_saved": ("invalid username-password pair",),
     "systems/redis/actions/backup.py: Matches.ready": ("Error 111 connecting",),
     "systems/postgres/actions/table_restores.py: RestoreTable.ready": ("has a foreign key to public.whole",),

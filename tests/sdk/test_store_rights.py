@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
+from drillbook.errors import NotReady
+from drillbook.hosts.fake import FakeHost
 from drillbook.sdk import store_rights
+from drillbook.sdk.context import Context
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.store import Store
@@ -46,14 +50,18 @@ def put(store, content):
 def test_keys_that_may_only_read_are_refused_as_the_target_of_a_backup(stores):
     whole, reader = stores
     put(whole, b"content")
-    chosen = [reader]
+    chosen, context = [reader], Context("run", "step", FakeHost(), {}, FakeHost, Deadline.after(60), Path())
     refused_until(
-        lambda: store_rights.need_target(chosen[0], f"s3://{site.BUCKET}/backups"),
+        lambda: store_rights.need_target(context, chosen[0], f"s3://{site.BUCKET}/backups"),
         r"the access keys of the store store may read but not write objects such as backups/drillbook-right-\w+: .*AccessDenied",
         lambda: chosen.insert(0, whole),
     )
     assert whole.unfinished("") == []
     assert set(whole.live("")) == {"kept/file"}
+    # Steps of one check with the same place share one trial; a refusal is tried again.
+    store_rights.need_target(context, reader, f"s3://{site.BUCKET}/backups/")
+    with pytest.raises(NotReady, match="objects such as elsewhere/drillbook-right"):
+        store_rights.need_target(context, reader, f"s3://{site.BUCKET}/elsewhere")
 
 
 @pytest.mark.parametrize("version", ["", "null"])

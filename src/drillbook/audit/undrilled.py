@@ -14,7 +14,6 @@ from drillbook.report.figures import one_line
 
 MOST_COMMANDS = 4
 """Largest number of commands in one text. The task ``drill.due`` lists the others."""
-EXEMPT = "state in the inventory why no drill is needed"
 
 
 def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
@@ -27,13 +26,9 @@ def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
     steps = [f"run {_commands(audit, environment, list(dict.fromkeys(own.values())))}"] if own else []
     if shipped:
         drills = ",".join(dict.fromkeys(shipped.values()))
-        steps.append(f"copy a drill for {_named(list(shipped))}: `{NEUTRAL} init --with {drills}`")
-    steps += [f"write a drill for {_named(written)}"] if written else []
-    return f"{'; '.join(steps)}; or {EXEMPT}"
-
-
-def _named(services: Sequence[str]) -> str:
-    return open_findings.named(services)
+        steps.append(f"copy a drill for {open_findings.named(list(shipped))}: `{NEUTRAL} init --with {drills}`")
+    steps += [f"write a drill for {open_findings.named(written)}"] if written else []
+    return f"{'; '.join(steps)}; or {next_steps.EXEMPT}"
 
 
 def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
@@ -61,5 +56,4 @@ def _usable(drill: Scheduled, environment: str) -> bool:
 def _to_copy(audit: Audit, environment: str, service: str) -> str:
     """Return the name of the shipped drill to copy for ``service``. It is empty if the project has a drill of this name."""
     kind = next((row.kind for row in audit.coverage if (row.environment, row.service) == (environment, service)), "")
-    drill = entries.to_copy(kind, service)
-    return "" if drill in {own.name for own in audit.drills} else drill
+    return entries.to_copy(kind, service, {drill.name for drill in audit.drills})

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -103,15 +103,16 @@ def breaking(kind: str) -> bool:
     return any(entry.breaks and entry.subject == kind for entry in entries())
 
 
-def to_copy(kind: str, service: str = "") -> str:
+def to_copy(kind: str, service: str = "", own: Container[str] = ()) -> str:
     """Return the name of the shipped drill that is the best one to copy for a service of ``kind``, or an empty text. It
     restores a service of this kind; a rehearsal comes before a drill that injects a fault.
 
-    ``service``: name of the service. A drill of the lab's service of this name comes first.
+    ``service``: name of the service. A drill of the lab's service of this name comes first. ``own``: names of the drills of
+    the project. The result is empty if it has a drill of the best one's name.
     """
     fitting = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
     best = sorted(fitting, key=lambda entry: (entry.service != service, entry.breaks, entry.lab != "embedded"))
-    return best[0].name if best else ""
+    return best[0].name if best and best[0].name not in own else ""
 
 
 def find(name: str) -> Entry:

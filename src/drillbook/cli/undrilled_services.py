@@ -11,11 +11,11 @@ from drillbook.plan.schedule import State
 from drillbook.project import estate
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
+from drillbook.report import next_steps
 from drillbook.report.figures import count, one_line
 
 MOST_COPIES = 2
 """Largest number of shipped drills that the short form names."""
-EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
 
 
 def is_undrilled(row: DueRow) -> bool:
@@ -40,7 +40,7 @@ def advice(rows: Sequence[DueRow], project: Project | None, *, everything: bool 
     shown, more = leading(list(services.items()), len(services) if everything else MOST_COPIES)
     copies = [f"for {one_line(', '.join(of))}: `{program()} init --with {drill}`" for drill, of in shown]
     copies += [f"{count(more, 'more drill')} to copy: `{program()} drill.due --all`"] if more else []
-    return "\n".join([f"services without a drill: {', '.join(names)}", *copies, f"or {EXEMPT}"])
+    return "\n".join([f"services without a drill: {', '.join(names)}", *copies, f"or {next_steps.EXEMPT}"])
 
 
 def _name(row: DueRow, places: set[str]) -> str:
@@ -51,5 +51,5 @@ def _name(row: DueRow, places: set[str]) -> str:
 def _to_copy(undrilled: Sequence[DueRow], project: Project) -> dict[str, str]:
     """Return the shipped drill to copy for each service that has one. Drills of the project are left out."""
     kinds, own = estate.kinds(project), project.drill_names()
-    shipped = {row.service: entries.to_copy(kinds.get(row.service, ""), row.service) for row in undrilled}
-    return {service: drill for service, drill in shipped.items() if drill and drill not in own}
+    shipped = {row.service: entries.to_copy(kinds.get(row.service, ""), row.service, own) for row in undrilled}
+    return {service: drill for service, drill in shipped.items() if drill}

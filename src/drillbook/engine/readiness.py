@@ -128,6 +128,8 @@ class _Check:
     """
     unanswered: set[tuple[str, str, bool]]
     """Logins that failed in the check of another step; see ``Context.unanswered``."""
+    uploads: set[tuple[str, str, str]]
+    """Places where the check of another step tried an upload that was not refused; see ``Context.uploads``."""
     logins: Logins
     """Logins that were tried for the steps of the phase `verify`. The checks of all steps share them."""
 
@@ -151,6 +153,7 @@ class _Check:
                 verified=self.verified,
                 printed=self.printed,
                 unanswered=self.unanswered,
+                uploads=self.uploads,
                 doubt=doubt,
                 aside=aside,
             )
@@ -179,6 +182,7 @@ def _checks(stage: Stage) -> list[_Check]:
     checks: list[_Check] = []
     printed: dict[tuple[str, ...], Any] = {}
     unanswered: set[tuple[str, str, bool]] = set()
+    uploads: set[tuple[str, str, str]] = set()
     programs, names, logins = Programs(), stage.names(), Logins()
     changed = disturbed = False
     verified = sources_verified(stage.plan.steps)
@@ -191,7 +195,9 @@ def _checks(stage: Stage) -> list[_Check]:
         for host in step.hosts:
             become = stage.become(step.id, host)
             programs.expect(host, become.user if become else "", wanted)
-            checks.append(_Check(step, host, action, programs, changed, disturbed, verified, printed, unanswered, logins))
+            checks.append(
+                _Check(step, host, action, programs, changed, disturbed, verified, printed, unanswered, uploads, logins)
+            )
         changed = changed or step.effect is Effect.WRITE
         disturbed = disturbed or (step.effect is Effect.FAULT and isinstance(action, Action) and action.ANY_DATA)
     return checks

@@ -16,6 +16,8 @@ from drillbook.report.rows import findings_of, rows_of
 
 DEFAULT_INVENTORY = "lab"
 SUITE_AGAIN = "then repeat the suite"
+EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
+"""Alternative to a drill for a service that none has."""
 MOST_DRILLS = 4
 """Largest number of suggestions of one kind after a suite, such as drills to repeat or reports to read."""
 _OTHER = re.compile(r"--inventory ([\w.-]+)")

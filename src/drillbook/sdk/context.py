@@ -95,6 +95,11 @@ class Context:
 
     The `ready` checks of all steps share this set.
     """
+    uploads: set[tuple[str, str, str]] = field(default_factory=set)
+    """Places of object stores where an upload was tried and not refused: the service, its bucket and the folder.
+
+    The `ready` checks of all steps share this set.
+    """
     former: frozenset[str] = frozenset()
     """Names of the hosts on which the run's temporary files are in the folder that older versions of Drillbook used. This
     happens only when an older version began the run and this version recovers it.

@@ -6,19 +6,27 @@ import secrets
 from contextlib import suppress
 
 from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk.context import Context
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.s3errors import is_refused
 from drillbook.sdk.store import Store
 
 
-def need_writable(store: Store, key: str = "") -> None:
+def need_writable(ctx: Context, store: Store, key: str = "") -> None:
     """Check that the bucket can be read, and that objects can be written below ``key``.
 
-    A multipart upload is begun and aborted. It writes no object. Raises NotReady when the bucket cannot be read, and when
-    the store refuses the upload. Another error of the upload is ignored, because it does not show that a right is missing.
+    A multipart upload is begun and aborted. It writes no object. Steps that write to the same place share one trial, see
+    ``Context.uploads``. Raises NotReady when the bucket cannot be read, and when the store refuses the upload. Another
+    error of the upload is ignored, because it does not show that a right is missing.
     """
-    store.check()
-    trial = _trial(key)
+    place = (store.service.name, store.service.bucket, key.rstrip("/"))
+    if place not in ctx.uploads:
+        store.check()
+        _upload(store, _trial(key))
+        ctx.uploads.add(place)
+
+
+def _upload(store: Store, trial: str) -> None:
     try:
         upload = store.begin(trial)
     except CouldNotVerify as error:
@@ -50,9 +58,9 @@ def need_deletable(store: Store, key: str = "", *, version: str = "null") -> Non
             ) from error
 
 
-def need_target(store: Store, location: str) -> None:
+def need_target(ctx: Context, store: Store, location: str) -> None:
     """Check that a backup can be written to ``location``, as ``need_writable`` does."""
-    need_writable(store, Reference.parse(location).key)
+    need_writable(ctx, store, Reference.parse(location).key)
 
 
 def _trial(key: str) -> str:

@@ -332,34 +332,26 @@ def reason(error: BaseException) -> str:
     return printable((text or str(source).strip() or type(source).__name__).splitlines()[0], limit=300)
 
 
-def need_collection(ctx: Context, service: Qdrant) -> None:
-    """Raise NotReady unless the server answers and has the collection."""
-    try:
-        with connected(ctx, service) as session:
-            there = session.exists()
-    except CouldNotVerify as error:
-        raise NotReady(error.message, hint=error.hint) from error
-    if not there:
-        raise NotReady(
-            f"{service.name}: there is no collection {service.collection!r} at {service.url}",
-            hint="check `collection` of the service in the inventory",
-        )
+def need_collection(ctx: Context, service: Qdrant, *, writable: bool = False, missing: bool = False) -> None:
+    """Check that the server answers and has the collection. With ``missing`` true, the collection need not exist.
 
-
-def need_writable(ctx: Context, service: Qdrant) -> None:
-    """Check that the API key permits writing: a point that does not exist is deleted, which changes nothing.
-
-    Raises NotReady when the server refuses this, as it does with its read-only key, and when it does not answer. Another
-    refusal says nothing about the key, for example when there is no collection yet.
+    ``writable``: check too that the API key permits writing. A point that does not exist is deleted, which changes nothing.
+    Without a collection, the key cannot be checked. Raises NotReady.
     """
     try:
         with connected(ctx, service) as session:
-            if session.exists():
+            there = session.exists()
+            if there and writable:
                 session.delete([str(uuid.uuid4())])
     except CouldNotVerify as error:
-        if "status 403" in error.message:
+        if writable and "status 403" in error.message:
             raise NotReady(
                 f"the API key of {service.name} may read but not write: {error.message}",
                 hint="set `api_key` of the service to a key that may write",
             ) from error
         raise NotReady(error.message, hint=error.hint) from error
+    if not (there or missing):
+        raise NotReady(
+            f"{service.name}: there is no collection {service.collection!r} at {service.url}",
+            hint="check `collection` of the service in the inventory",
+        )

@@ -61,7 +61,7 @@ class VolumeBackup(Write):
             Volume.of(ctx, self.service, self.volume)
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            need_target(Store(ctx.bucket(self.to)), self.to)
+            need_target(ctx, Store(ctx.bucket(self.to)), self.to)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``location`` and ``manifest`` (for later steps), ``volume`` (its name), ``entries`` (number),

@@ -140,7 +140,7 @@ class Archive(Write):
             rights.need_readable(ctx, archives.resolve(ctx, self.path))
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            store_rights.need_target(Store(ctx.bucket(self.to)), self.to)
+            store_rights.need_target(ctx, Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the archived files. It consists of the host, the machine id and the path."""

@@ -68,7 +68,7 @@ class Dump(Write):
         tools.need_space(ctx.scratch, size)
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            need_target(Store(ctx.bucket(self.to)), self.to)
+            need_target(ctx, Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Query the server for the identity of the database that is dumped."""

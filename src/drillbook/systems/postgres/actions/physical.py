@@ -60,7 +60,7 @@ class BaseBackup(Write):
         tools.need_space(ctx.scratch, size)
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            store_rights.need_target(Store(ctx.bucket(self.to)), self.to)
+            store_rights.need_target(ctx, Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Query the server for the identity of the cluster that is copied."""

@@ -17,7 +17,7 @@ from drillbook.sdk.store import Store
 from drillbook.sdk.store_rights import need_target
 from drillbook.systems.qdrant import compare, export, snapshot
 from drillbook.systems.qdrant.actions.fields import Location, ServiceName, store_of
-from drillbook.systems.qdrant.collection import Session, connected, need_collection, need_writable
+from drillbook.systems.qdrant.collection import Session, connected, need_collection
 from drillbook.systems.qdrant.manifest import Manifest
 from drillbook.systems.qdrant.points import Id, Point, Tally, ordered
 from drillbook.systems.qdrant.service import Qdrant
@@ -82,11 +82,10 @@ class Snapshot(Write):
 
     def ready(self, ctx: Context) -> None:
         """Check that the server answers and has the collection, and that the store is reachable."""
-        need_collection(ctx, ctx.service(self.service, Qdrant))
-        need_writable(ctx, ctx.service(self.service, Qdrant))
+        need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
         if self.known("to"):
             need_clear(ctx.bucket(self.to))
-            need_target(store_of(ctx, self.to), self.to)
+            need_target(ctx, store_of(ctx, self.to), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the collection that is saved."""
@@ -280,7 +279,7 @@ class Restore(Write):
 
     def ready(self, ctx: Context) -> None:
         """Check that the server and the store answer, and that the API key may write."""
-        need_writable(ctx, ctx.service(self.service, Qdrant))
+        need_collection(ctx, ctx.service(self.service, Qdrant), writable=True, missing=True)
         if self.known("from_"):
             store_of(ctx, self.from_).check()
 

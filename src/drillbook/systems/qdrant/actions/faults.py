@@ -15,7 +15,7 @@ from drillbook.sdk.action import Context, Facts, Fault, Place, Undo, Write
 from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.qdrant import record
 from drillbook.systems.qdrant.actions.fields import Chosen, ServiceName
-from drillbook.systems.qdrant.collection import Session, connected, need_collection, need_writable
+from drillbook.systems.qdrant.collection import Session, connected, need_collection
 from drillbook.systems.qdrant.points import Id, Point, sample
 from drillbook.systems.qdrant.service import Qdrant
 
@@ -98,8 +98,7 @@ class DeletePoints(Fault):
 
     def ready(self, ctx: Context) -> None:
         """Check that the server answers and has the collection."""
-        need_collection(ctx, ctx.service(self.service, Qdrant))
-        need_writable(ctx, ctx.service(self.service, Qdrant))
+        need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that writes missing points again, from their copy in the run's folder."""
@@ -211,8 +210,7 @@ class AddStrays(Fault):
 
     def ready(self, ctx: Context) -> None:
         """Check that the server answers and has the collection."""
-        need_collection(ctx, ctx.service(self.service, Qdrant))
-        need_writable(ctx, ctx.service(self.service, Qdrant))
+        need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that deletes the points that this run added."""

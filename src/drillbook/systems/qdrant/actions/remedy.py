@@ -15,7 +15,7 @@ from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.qdrant import compare, export, record
 from drillbook.systems.qdrant.actions import truth
 from drillbook.systems.qdrant.actions.fields import Database, Query, ServiceName, store_of
-from drillbook.systems.qdrant.collection import PAGE, Session, connected, need_collection, need_writable, pieces
+from drillbook.systems.qdrant.collection import PAGE, Session, connected, need_collection, pieces
 from drillbook.systems.qdrant.manifest import Manifest
 from drillbook.systems.qdrant.points import Id, ordered, sample
 from drillbook.systems.qdrant.service import Qdrant
@@ -166,8 +166,7 @@ class Reconcile(Write):
 
     def ready(self, ctx: Context) -> None:
         """Check that the server, the database and the backup's store answer, and that the collection exists."""
-        need_collection(ctx, ctx.service(self.service, Qdrant))
-        need_writable(ctx, ctx.service(self.service, Qdrant))
+        need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
         truth.need_database(ctx, self.database)
         if self.known("from_") and self.from_ is not None:
             store_of(ctx, self.from_).check()

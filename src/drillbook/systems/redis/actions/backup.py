@@ -78,7 +78,7 @@ class Save(Write):
             )
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
-            need_target(Store(ctx.bucket(self.to)), self.to)
+            need_target(ctx, Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the keyspace that is saved."""

@@ -148,7 +148,7 @@ class Copy(Write):
         if self.known("to"):
             need_same_store(service, ctx.bucket(self.to))
             need_clear(ctx.bucket(self.to))
-            need_target(Store(ctx.bucket(self.to)), self.to)
+            need_target(ctx, Store(ctx.bucket(self.to)), self.to)
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the bucket whose objects are copied."""
@@ -280,7 +280,7 @@ class Restore(Write):
     def ready(self, ctx: Context) -> None:
         """Check that both buckets answer and belong to the same store, and that objects may be written."""
         service = ctx.service(self.service, S3)
-        need_writable(Store(service))
+        need_writable(ctx, Store(service))
         if self.known("from_"):
             need_same_store(service, ctx.bucket(self.from_))
 

@@ -294,7 +294,7 @@ class CorruptObject(Fault):
             raise NotReady(
                 f"the object {self.key} does not exist in {store.service.bucket}", hint="set `key` to an existing object"
             )
-        need_writable(store)
+        need_writable(ctx, store)
         need_deletable(store)
 
     def undo(self, ctx: Context) -> Undo:
