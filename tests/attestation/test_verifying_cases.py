@@ -93,7 +93,7 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
     assert said["end"].startswith("UNKNOWN ")
     assert "the journal is damaged before its end" in said["end"]
     assert said["journal"].startswith("WRONG line 3 ")
-    assert said["evidence"] == "UNKNOWN some evidence files may be unknown, because the journal is damaged"
+    assert said["evidence"] == "UNKNOWN the journal is damaged, so it may lack the names of some evidence files"
     assert said["reports"] == "UNKNOWN the files were not rendered again, because the journal is damaged"
     (run / FILE).write_bytes(b"".join([*lines[:2], b"{}\n", *lines[2:]]))
     assert checked(run)[1]["end"].startswith("WRONG ")

@@ -25,9 +25,9 @@ def compared(verified: Verified, folder: Path, reports: Path, kept_in: Sequence[
     """Compare a run's or suite's folder with the anchors in the places ``kept_in``. Return the checks in ``verified``,
     followed by the checks of this comparison.
 
-    The journal is compared only if the run has an anchor. ``asked``: name of the run as the user typed it. If it asks for
-    the newest run, runs that have a newer anchor but no folder are reported as missing. Raises UsageError when root
-    certificates of timestamps cannot be read.
+    The journal is compared only if the run has an anchor. ``asked``: run that the user named on the command line. If
+    the user asked for the newest run, newer runs that have an anchor but no folder are reported as missing. Raises
+    UsageError when the root certificates of timestamps cannot be read.
     """
     known = anchors.known(kept_in)
     inner = tuple(replace(run, checks=(*run.checks, *_of_run(folder / run.name, known))) for run in verified.inner)
@@ -56,7 +56,7 @@ def _of_time(anchor: Anchor) -> list[Check]:
         Check(
             "timestamp",
             Mark.UNKNOWN if doubt else Mark.GOOD,
-            doubt or f"a time-stamp authority confirms the time {anchor.at}",
+            doubt or f"a time-stamp authority confirms that the anchor was made at {anchor.at}",
         )
     ]
 
@@ -70,7 +70,7 @@ def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
         return [Check(WHAT, Mark.UNKNOWN, f"{FILE} cannot be read: {error.strerror}")]
     if wrong := anchors.differs(anchor, hashes):
         return [Check(WHAT, Mark.WRONG, wrong)]
-    return [Check(WHAT, Mark.GOOD, f"the journal matches the anchor in {anchor.source} of {anchor.at}")]
+    return [Check(WHAT, Mark.GOOD, f"the journal matches the anchor made at {anchor.at}, from {anchor.source}")]
 
 
 def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]:

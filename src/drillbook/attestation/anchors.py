@@ -63,8 +63,8 @@ class Known:
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite. The key of each anchor is the name of the run."""
     counts: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
-    """Number of drill runs and number of suite runs with an anchor in a place, and the time of the newest anchor in it. The
-    key is the name of the place.
+    """Counts for each place that stores anchors; the key is the name of the place. Each value has three items: the
+    number of drill runs with an anchor there, the number of suite runs, and the time of the newest anchor there.
     """
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read. Each message has the reason."""
@@ -112,7 +112,8 @@ def relative(folder: Path, reports: Path) -> str:
 
 
 def told(run: str, folder: str, events: int, head: str, at: str) -> str:
-    """Format an anchor as a line of text for a message to a contact, so that the message is another copy of the anchor."""
+    """Format the fields of an anchor as one line of text. The line is added to a message to a contact, so that the
+    contact also has a copy of the anchor."""
     return (
         "anchor: "
         + canonical({"schema": SCHEMA, "run": run, "folder": folder, "events": events, "head": head, "at": at}).decode()
@@ -193,12 +194,12 @@ def differs(anchor: Anchor, hashes: Sequence[str]) -> str:
         return ""
     if len(hashes) < anchor.events:
         return (
-            f"the anchor in {anchor.source} of {anchor.at} records {anchor.events} events, but the journal has "
+            f"the anchor made at {anchor.at}, from {anchor.source}, records {anchor.events} events, but the journal has "
             f"{len(hashes)}: the end of the journal was cut off, or an older copy replaced the journal"
         )
     if hashes[anchor.events - 1] != anchor.head:
         return (
-            f"the anchor in {anchor.source} of {anchor.at} records event {anchor.events - 1} with another hash: the "
+            f"the anchor made at {anchor.at}, from {anchor.source}, records event {anchor.events - 1} with another hash: the "
             "journal was rewritten"
         )
     return ""

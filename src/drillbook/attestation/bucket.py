@@ -134,8 +134,8 @@ class AnchorBucket:
     def _newest(self, client: Any, versions: Sequence[_Version]) -> tuple[bytes, str]:
         """Read the newest unchanged anchor of a run, as JSON.
 
-        Return the anchor, and a reason to doubt it, such as a missing lock. The anchor is empty if all anchors were changed.
-        The reason is empty if there is no doubt.
+        Return the anchor, and a reason to doubt it, such as a missing lock. If every anchor of the run was changed
+        after it was written, the returned anchor is empty. The reason is empty if there is no doubt.
         """
         changed = 0
         for version in reversed(versions):

@@ -237,7 +237,7 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
         return Check("files", Mark.WRONG, "; ".join(wrong))
     if added or anew:
         said = [f"not attested, added later: {names(added)}"] if added else []
-        said += [f"rendered again, but not signed again: {names(anew)}"] if anew else []
+        said += [f"rendered again after the signature, and not signed again: {names(anew)}"] if anew else []
         return Check("files", Mark.UNKNOWN, "; ".join(said))
     return Check("files", Mark.GOOD, f"{count(len(known), 'file')} as attested")
 
@@ -252,7 +252,7 @@ def _evidence(folder: Path, journal: Walk) -> Check:
             "evidence", Mark.WRONG, f"some files differ from their digests in the journal, or are missing: {names(wrong)}"
         )
     if journal.line:
-        return Check("evidence", Mark.UNKNOWN, "some evidence files may be unknown, because the journal is damaged")
+        return Check("evidence", Mark.UNKNOWN, "the journal is damaged, so it may lack the names of some evidence files")
     return Check(
         "evidence",
         Mark.GOOD,

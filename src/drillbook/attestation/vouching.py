@@ -20,17 +20,17 @@ class State(StrEnum):
 
     VOUCHED = "vouched"
     ABSENT = "absent"
-    """No attestation exists."""
+    """The folder has no attestation."""
     UNREADABLE = "unreadable"
     UNSIGNED = "unsigned"
     UNFIT = "unfit"
     UNTRIED = "untried"
     STRANGE = "strange"
-    """Signed by a key that is not this machine's own, in a project without a list of allowed signers."""
+    """The attestation is signed by a key that is not this machine's own, and the project has no list of allowed signers."""
     APPROVER = "approver"
-    """Signed with the key that approved the run."""
+    """The attestation is signed with the same key as the approval of the run."""
     FORBIDDEN = "forbidden"
-    """Signed by a key that the list of signers does not allow."""
+    """The attestation is signed by a key that the project's list of allowed signers does not allow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Events about locks and leases on targets, abort conditions, messages to contacts, and traces."""
+"""Events about locks and leases on targets, abort conditions, messages to contacts, and traces.
+
+A lease is a time limit on a target. If the run does not renew it in time, the target undoes the run's changes by
+itself."""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ class LockLost(OnHost):
 
     KIND: ClassVar[str] = "lock.lost"
 
-    message: Annotated[str, Field(description="Lock or lease that was lost.")]
+    message: Annotated[str, Field(description="Description of the locks or the lease that the run lost.")]
     names: Annotated[tuple[str, ...], Field(description="Names of the locks.")] = ()
 
 
@@ -83,7 +86,8 @@ class PrivilegeUsed(OnHost):
 
 
 class LeaseReady(OnHost):
-    """A check of the target showed that it can hold a lease, and that it can undo changes by itself."""
+    """A check of the target showed that it can hold a lease: it can undo the run's changes by itself when the run no
+    longer renews the lease."""
 
     KIND: ClassVar[str] = "lease.ready"
 
@@ -115,7 +119,7 @@ class LeaseArmed(OnHost):
 
 
 class LeaseAdopted(OnHost):
-    """A recovery found a lease of a dead run on a target."""
+    """A recovery found a lease of a dead run on a target. A lease makes the target undo changes by itself."""
 
     KIND: ClassVar[str] = "lease.adopted"
 
@@ -124,7 +128,7 @@ class LeaseAdopted(OnHost):
 
 
 class LeaseFailed(OnHost):
-    """A recovery could not inspect a lease of a dead run."""
+    """A recovery could not inspect a lease of a dead run on a target. A lease makes the target undo changes by itself."""
 
     KIND: ClassVar[str] = "lease.failed"
 
@@ -149,7 +153,8 @@ class LeaseLapsed(OnHost):
 
 
 class LeaseLog(OnHost):
-    """The target's own log of a lease was fetched as evidence, or it could not be fetched."""
+    """The log of a lease was copied from the target as evidence, or it could not be copied. The program that watches
+    the lease on the target, and undoes changes when the lease expires, writes this log."""
 
     KIND: ClassVar[str] = "lease.log"
 

@@ -34,7 +34,8 @@ It leaves time to remove an unfinished file even after the step's time is over.
 def of_step(seconds: float) -> Deadline:
     """Return the earlier of two deadlines: ``seconds`` from now, or the end of the step's time.
 
-    The deadline is at least ``LEAST_S`` seconds away. Cancelling the step also cancels the deadline.
+    The end of the step's time counts as at least ``LEAST_S`` seconds away. The deadline has the cancel flag of the
+    step.
     """
     step = current()
     return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)

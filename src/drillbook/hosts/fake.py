@@ -183,16 +183,17 @@ class FakeHost:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a loopback port that leads to another loopback port. The other port is the entry of ``forwards`` for
-        ``address`` and ``port``. Without such an entry, it is ``port``.
+        """Open a loopback port that stands for ``port`` of ``address``. Connections to it are relayed to the loopback
+        port that ``forwards`` lists for this address and port. If ``forwards`` does not list them, connections are
+        relayed to the loopback port ``port``.
         """
         self._reach()
         there = self.forwards.get((address, port), port)
         return forwarded(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)))
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that leads to a loopback port. The loopback port is the entry of ``forwards`` for
-        the address ``path`` and the port 0.
+        """Open a private Unix socket that stands for the socket ``path``. Connections to it are relayed to the loopback
+        port that ``forwards`` lists for the address ``path`` and the port 0.
         """
         self._reach()
         there = self.forwards[path, 0]

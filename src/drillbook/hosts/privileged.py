@@ -81,7 +81,8 @@ class PrivilegedHost(WrappedHost):
 
     @property
     def target(self) -> Target:
-        """Description of the host in the inventory, changed so that it applies to commands of this account."""
+        """Description of the host in the inventory, with the settings that differ for commands of this account. For
+        root, the service manager needs no sudo. Each account has its own folder for leases."""
         return self.inner.target.acting_as(self.become.user)
 
     def run(
@@ -106,8 +107,10 @@ class PrivilegedHost(WrappedHost):
         return self._answered(replace(raw, argv=checked(argv)))
 
     def _kill(self, error: CommandTimedOut | Cancelled, token: str) -> None:
-        """Kill a command as the account, because the SSH user cannot kill it when sudo asks for a password. Then correct the
-        message of ``error``.
+        """Kill a command as the account, because the SSH user cannot kill it when sudo asks for a password.
+
+        ``error``: the error that the command raised. Its message says that the command could not be killed. When the
+        command is killed here, the message is corrected.
         """
         words, head = self.order(("sh", "-c", KILL, "sh", ENDING))
         with suppress(HostError):

@@ -144,7 +144,8 @@ KNOWN_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "bu
 
 
 FENCING_SHELLS = KNOWN_SHELLS - {"zsh", "ksh", "mksh"}
-"""Login shells that run the text of a fence exactly as `sh` does. The shell mksh, for example, is not among them, because it
+"""Login shells that run the text of a fence exactly as `sh` does. A fence is a wrapper that first checks a lock, and
+starts the command only if the run still holds the lock. The shell mksh, for example, is not in the set, because it
 compares only 32-bit numbers.
 """
 
@@ -193,8 +194,10 @@ class Order:
         return text.encode("utf-8", "surrogateescape")
 
     def _without_second_shell(self, shell: str) -> str:
-        """Return shell text that runs the command without starting another shell. If ``shell`` runs fences as `sh`
-        does, the text also checks the command's first fence.
+        """Return shell text that runs the command without starting another shell.
+
+        A fence is a wrapper that first checks a lock. If the command begins with a fence, and ``shell`` runs fences as
+        `sh` does, the login shell itself checks the lock.
         """
         words = self.words
         if is_fenced(words) and shell in FENCING_SHELLS:
@@ -219,7 +222,7 @@ class Order:
 
 
 def is_fenced(words: Sequence[str]) -> bool:
-    """Return True when the command begins with a fence."""
+    """Return True when the command begins with a fence, which is a wrapper that first checks a lock."""
     return len(words) > FENCE_WORDS and tuple(words[:2]) == ("sh", "-c") and FENCE_MARK in words[2]
 
 

@@ -18,15 +18,15 @@ FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9
 ``host_programs.made_in``.
 """
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
-"""Pattern for the digest of a run's id. It matches only when one argument of the command is the name with this digest and
-nothing else. Packet filter rules and the application names of database sessions have such names.
+"""Pattern for the digest of a run's id in a name such as ``drillbook-0a1b2c3d``. Packet filter rules and database
+sessions have such names. The pattern matches only if the name is a whole argument of the command.
 
 See ``network.fields.number_of`` and ``postgres.actions.sessions``. Similar digits in other names, such as the name of a
 folder or a container, are the same in every run, and are therefore not replaced.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
-"""Pattern for the digest of a run's id in the name of a folder. The folder is next to the data that the run restores in the
-service itself.
+"""Pattern for the digest of a run's id in the name of a folder. A run that restores the data of a service in place
+creates this folder next to the data.
 """
 SNAPSHOT = re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)")
 """Pattern that finds the name of an exported snapshot of PostgreSQL in a command, after ``--snapshot=``. A sudo rule allows
@@ -45,8 +45,8 @@ _SPECIAL = {
 
 
 def certificate(digest: str) -> str:
-    """Return an argument for the program `true`. A sudoers file that allows `true` with this argument was made for the plan
-    with ``digest``, and lists the commands of this plan.
+    """Return a text that identifies a plan by its ``digest``. The sudoers file for the plan contains a rule that allows
+    the program `true` with this text as its argument. This rule shows for which plan the sudoers file was made.
     """
     return f"drillbook-plan-{digest.rpartition(':')[2][:32]}"
 

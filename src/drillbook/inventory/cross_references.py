@@ -1,5 +1,5 @@
-"""Checks of the names by which the parts of an inventory refer to each other. They work on the values as they are written, so
-that a mistake elsewhere in the inventory hides none of them.
+"""Checks of the names by which the parts of an inventory refer to each other. The checks read the values as they are in
+the files, before validation. So they find wrong names even if the inventory has other mistakes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from drillbook.language.explaining import Misplaced, did_you_mean
 
 
 def wrong(value: Mapping[str, Any], controller: str) -> Iterator[Misplaced]:
-    """Yield an error for each name in an inventory that nothing has, and for each cycle of gateways. ``controller``: name of
-    the host that every inventory has. Nothing is said about hosts or services if their section is no mapping.
+    """Yield an error for each reference to a host or service that the inventory does not contain, and for each cycle of
+    gateways. Also yield an error for a host that has the name of a group.
+
+    ``controller``: name of the host that every inventory has. If `hosts` or `services` is not a mapping, nothing is
+    checked.
     """
     if any(not isinstance(value.get(key) or {}, Mapping) for key in ("hosts", "services")):
         return

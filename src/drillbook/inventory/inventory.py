@@ -143,7 +143,8 @@ class Inventory(BaseModel):
         return self
 
     def _known(self) -> None:
-        """Raise the first error about a name to which another part of the inventory refers, but which nothing has."""
+        """Raise the first error about a reference to a host or service that the inventory does not contain, or another
+        error of ``cross_references.wrong``."""
         parts = {
             key: {name: dict(entry) for name, entry in getattr(self, key).items()}
             for key in ("hosts", "services", "backups")
@@ -284,8 +285,8 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
 
 
 def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
-    """Merge and validate an inventory. If it has a mistake, its references are checked as well, and their mistakes are added to
-    ``mistakes``.
+    """Merge and validate an inventory. If it is invalid, the names by which its parts refer to each other are checked
+    as well, and all mistakes are added to ``mistakes``.
     """
     merged, value = merging.resolve(documents)
     try:
@@ -299,7 +300,8 @@ def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
 
 
 def _located(made: Inventory, documents: Sequence[strict.Document]) -> None:
-    """Tell each host, service and backup source where it is described, so that hints can name the line."""
+    """Store in each host, service and backup source the file and the line that describe it, so that hints can name the
+    line."""
     for document in documents:
         lines: dict[tuple[str, str], dict[str, int]] = {}
         for place, (line, _) in document.keys.items():

@@ -28,8 +28,8 @@ def documents(
 ) -> list[Document]:
     """Read the inventory file ``path`` and the files that it includes. The file with the lowest precedence comes first.
 
-    Raises InventoryError when a file cannot be read. ``mistakes``: if it is given, mistakes that leave the rest of a file readable
-    are added to it and not raised.
+    Raises InventoryError when a file cannot be read. ``mistakes``: optional list. Mistakes that leave the rest of a
+    file readable are added to it and not raised.
     """
     around = Around(path.parent, lab)
     tags = {tag: reader for source in SOURCES for tag, reader in source.tags(around).items()}

@@ -67,7 +67,7 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
             return lab
         if current is not None and current.standing and (held := _held(folder)):
             raise LabError(
-                f"the lab in {folder} is not healthy, but a run, alive or dead, still has locks or leases there: {held}",
+                f"the lab in {folder} is not healthy, but a run (in progress or dead) still has locks or leases there: {held}",
                 hint="wait until the run has ended, or recover it: invoke drill.recover; or remove the lab: invoke lab.down",
             )
         if lab is not None:
@@ -116,8 +116,8 @@ def status(folder: Path) -> LabStatus:
 
 
 def _held(folder: Path) -> str:
-    """Return the names of the locks and leases on the lab's machines, as one text. The runs that created them may still be
-    in progress, or their controllers may have died.
+    """Return the names of the locks and leases on the lab's machines, as one text. Runs of drills created these files.
+    A run may still be in progress, or its controller may have died.
     """
     names = {
         path.name

@@ -3,7 +3,8 @@
 ``python -m drillbook.lab.daemon FOLDER``
 
 The daemon has two tasks that must never be delayed. First, it reaps every orphan at once, because ``pg_ctl`` takes a zombie
-postmaster for a running server. Second, it kills all its descendants when it ends. Its first child serves the hosts.
+postmaster for a running server. Second, it kills all its descendants when it ends. Its first child runs the SSH servers
+and supervisors of the lab's hosts (see ``serve``).
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class _Ended(BaseException):
 
 
 def main() -> int:
-    """Run the daemon until it gets SIGTERM, or until its child has ended. The child serves the hosts."""
+    """Run the daemon until it gets SIGTERM, or until its child has ended. The child runs the SSH servers and
+    supervisors of the lab's hosts."""
     folder = Path(sys.argv[1])
     _log_to(folder / "daemon.log")
     lab = Lab.read(folder)
@@ -58,7 +60,7 @@ def main() -> int:
 
 
 def _serve(lab: Lab) -> None:
-    """Serve the hosts in this child process. Never returns."""
+    """Run the SSH servers and supervisors of the lab's hosts in this child process. Never returns."""
     processes.die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)

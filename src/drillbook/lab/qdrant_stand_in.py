@@ -36,7 +36,8 @@ from drillbook.lab import qdrant_snapshots
 from drillbook.lab.qdrant_collection import Collection, Params, Refused
 
 KEY, READ_KEY = "QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY"
-"""Environment variables with the keys of the server. With the second, no request may write."""
+"""Environment variables with the API keys of the server. Requests with the first key may read and write. Requests with
+the second key may only read."""
 _READS = re.compile(r"/collections/[^/]+/points(/(scroll|count|search|query))?")
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}"
 LARGEST_BODY = 64 << 20

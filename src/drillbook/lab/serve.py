@@ -1,5 +1,5 @@
-"""Starts the hosts of a lab, and fills them with content. Each host has an SSH server and a supervisor. The process
-serves the hosts until it is killed.
+"""Starts the hosts of a lab, and fills them with content. Each host has an SSH server and a supervisor. This process
+runs the SSH servers until it is killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEALTHY_WITHIN = 30.0
 
 
 def main(lab: Lab) -> None:
-    """Serve the lab without an end. Only an exception ends it."""
+    """Start the hosts of the lab, and run their SSH servers without an end. Only an exception ends this function."""
     environment = programs.environment(lab.folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -92,8 +92,8 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
 
 
 def _other_kinds(model: type[BaseModel], location: tuple[Any, ...]) -> str:
-    """Return a hint that other kinds have the key at ``location``, because the `kind` beside it may be wrong. Otherwise the
-    result is empty.
+    """Return a hint for an unknown key at ``location``. The hint lists the other kinds that have this key, because the
+    `kind` beside the key may be wrong. The result is empty if no other kind has the key.
     """
     *outer, kind, key = location if len(location) > 1 else (None, None)
     models = [other for other in _models_at(model, tuple(outer)) if "kind" in other.model_fields]
@@ -109,9 +109,10 @@ def _other_kinds(model: type[BaseModel], location: tuple[Any, ...]) -> str:
 
 
 def validated(model: type[Model], written: Any, values: Any) -> Model:
-    """Validate parameters whose expressions were evaluated, and return them as an object of ``model``. ``written`` and
-    ``values`` are the parameters before and after the evaluation. Raises ValueError, with the message of ``evaluated``,
-    when a parameter is invalid."""
+    """Validate parameters whose expressions were evaluated, and return them as an object of ``model``.
+
+    ``written`` and ``values`` are the parameters before and after the evaluation. Raises ValueError when a parameter is
+    invalid. The function ``evaluated`` makes the message of this error."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -32,7 +32,7 @@ def explained(problem: str, lines: Sequence[str], line: int, column: int) -> tup
         first = next((number for number, other in enumerate(lines) if _means(other)), 0)
         return (
             f"wrong indentation: this line has {_spaces(begins)} before it, but line {first + 1} has {_spaces(_indent(lines[first]))}",
-            "indent all keys at the top of the file equally, best by no space",
+            "indent all top-level keys of the file equally, preferably with no spaces",
         )
     if "mapping values are not allowed" in problem:
         return _continued(lines, line, column)
@@ -115,7 +115,7 @@ def _levels(lines: Sequence[str], end: int) -> list[_Level]:
 
 
 def _means(line: str) -> bool:
-    """Return True when the line has content. Comments and the mark of a document have none."""
+    """Return True when the line has content. Blank lines, comments and the line `---` have no content."""
     return bool(line.strip()) and not line.lstrip().startswith("#") and not line.startswith("---")
 
 

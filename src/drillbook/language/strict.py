@@ -64,7 +64,8 @@ class Document:
     error_type: type[SourceError] = field(default=SourceError)
     parts: tuple[Document, ...] = ()
     unread: Mapping[Place, SourceError] = field(default_factory=dict)
-    """Mistakes in tags. Each key is the place of a value that could not be read, and is None in ``value``."""
+    """Values that could not be read because of a mistake in their tag. The key is the place of the value, and the value
+    is the error. In ``value``, such a value is None."""
 
     def part(self, place: Place) -> Document:
         """Return the document in ``parts`` in which the path ``place`` can be followed the furthest.
@@ -195,8 +196,8 @@ def load(
     """Read a YAML file that contains one mapping. Raises ``error_type`` when the file is invalid, with the position of
     the mistake.
 
-    ``mistakes``: if it is given, mistakes that leave the rest of the file readable, such as a key that occurs twice, are added
-    to it and not raised. The caller checks the rest and reports all of them.
+    ``mistakes``: optional list. Mistakes that leave the rest of the file readable, such as a key that occurs twice, are
+    added to it and not raised. The caller then reports all mistakes together.
     """
     try:
         data = path.read_bytes()

@@ -31,14 +31,14 @@ TOOL = "tool"
 HEALTH = "health command"
 BACKUP = "backup command"
 SILENCING = ("!command", TOOL, HEALTH, BACKUP)
-"""Kinds of items without which a service cannot be examined.
+"""Kinds of commands without which a service cannot be examined, such as programs that print secrets.
 
-While an item of one of these kinds is untrusted, no host is contacted.
+While a command of one of these kinds is untrusted, no host is contacted.
 """
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters that are not repeated in the text of an item. They either execute nothing, or are already shown as the
-place of execution.
+"""Parameters of a step that are left out of the text that is shown to the user. They either execute nothing, or are
+already shown as the place of execution.
 """
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as", "become")
 """Fields of a service that decide on which host, and as which user, a command is executed."""
@@ -134,8 +134,10 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
 
 
 def _of_probe(key: Key, probe: PlannedProbe, code: str, plan: Plan, source: Source) -> Item:
-    """Return the item for the text that a probe executes, such as SQL. It needs trust already for `drill.check`, which
-    takes a sample. ``code``: parameter with the executed text."""
+    """Return the item for the text that a probe executes, such as SQL. `drill.check` executes this text once, to take a
+    sample, so it executes the text only if it is trusted.
+
+    ``code``: name of the parameter that contains the executed text."""
     return Item(
         key,
         f"{source.file}:{probe.line.rpartition(':')[2]}",

@@ -66,7 +66,8 @@ class Packets(Packetizer):
         return data
 
     def complete_handshake(self) -> None:
-        """End the time limit of the handshake. Paramiko calls this method after every packet."""
+        """Remove the time limit of the handshake, because the handshake is complete. Paramiko calls this method after
+        every packet, but only the first call has an effect."""
         if not self._complete:
             super().complete_handshake()
             self._complete = True

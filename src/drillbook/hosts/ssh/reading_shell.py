@@ -80,9 +80,9 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     """Return the shell text of a command. If the command calls functions that the shell does not know yet, the text also
     defines these functions.
 
-    ``names``: the functions that the shell already knows. The key is the text of the functions, the value is their name in
-    the shell. Braces enclose the result, so that the shell runs no part of it if the connection breaks while the text is
-    sent.
+    ``names``: the texts of functions that the shell already knows. The key is the text, and the value is the name under
+    which the shell knows it. Braces enclose the result, so that the shell runs no part of it if the connection breaks
+    while the text is sent.
     """
     functions = _functions(words)
     if functions is None:

@@ -29,7 +29,8 @@ network.
 
 
 class _Until(float):
-    """Timeout for paramiko that also expires when the cancel flag is set. Paramiko checks it ten times a second."""
+    """Timeout for paramiko that also expires when the cancel flag is set. Paramiko checks ten times a second whether
+    the timeout has expired."""
 
     def __new__(cls, deadline: Deadline) -> _Until:
         """Create a timeout that ends at ``deadline``."""

@@ -174,7 +174,7 @@ def _plain(host: str, key: str, variable: Variable, field: str) -> str:
         raise InventoryError(
             f"{key} of host {host!r} {what}; Drillbook does not support this",
             where=variable.where,
-            hint=f"write the value itself: `hosts: {{{host}: {{{field}: ...}}}}`",
+            hint=f"write the value into the inventory file: `hosts: {{{host}: {{{field}: ...}}}}`",
         )
     return str(value)
 

@@ -51,7 +51,7 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
             return lab
         if lab is not None and current is not None and current.standing and (held := _held(lab)):
             raise LabError(
-                f"the lab in {folder} is not healthy, but a run, alive or dead, still has locks or leases there: {held}",
+                f"the lab in {folder} is not healthy, but a run (in progress or dead) still has locks or leases there: {held}",
                 hint=(
                     "wait until the run has ended, or recover it: invoke drill.recover; or remove the lab: invoke "
                     "lab.down --kind docker"
@@ -150,8 +150,8 @@ def _have(files: Path) -> None:
 
 
 def _held(lab: DockerLab) -> str:
-    """Return the names of the locks and leases on the lab's machines, as one text. The runs that created them may still be
-    in progress, or their controllers may have died.
+    """Return the names of the locks and leases on the lab's machines, as one text. Runs of drills created these files.
+    A run may still be in progress, or its controller may have died.
     """
     said = [docker("exec", lab.container(machine), "sh", "-c", _HELD).stdout.split() for machine in MACHINES]
     return ", ".join(sorted({name for names in said for name in names}))

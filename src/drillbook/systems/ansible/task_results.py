@@ -26,7 +26,7 @@ class TaskResult:
     host: str
     task: str
     outcome: str
-    """``ok``, ``skipped`` or ``failed``."""
+    """Outcome of the task: ``ok``, ``skipped`` or ``failed``."""
     seconds: float
 
 

@@ -30,10 +30,11 @@ def _started_in(folder: str | None, program: str) -> str:
 
 
 def need(ctx: Context, commands: Mapping[str, Sequence[str]]) -> None:
-    """Raise NotReady when the host lacks a program of ``commands``: for each command, its programs, with the name of
-    its field as key.
+    """Raise NotReady when the host lacks one of the programs in ``commands``.
 
-    Programs that an earlier step may install are accepted if another program of `argv` or `interpreter` starts them.
+    ``commands``: the programs of each command, with the field that contains the command as the key. In the fields
+    `argv` and `interpreter`, a program that another program starts (such as `env`) may be missing if an earlier step of
+    the drill may install it.
     """
     for field, names in commands.items():
         place = field if " " in field else f"`{field}`"

@@ -228,7 +228,7 @@ class Volume:
     def digest(self) -> Digest:
         """Return the number of entries and the digest of the volume's content, and the permissions and the owner of its
         top folder. Raises StepFailed when the content cannot be read."""
-        output = self._do(self.helper(_DIGEST), "the content could not be read")
+        output = self._do(self.helper(_DIGEST), "its content could not be read")
         match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\n([0-7]+) (\d+) (\d+)\s*", output.text)
         if not match:
             raise StepFailed(f"{self.ctx.host.name}: the volume {self.name}: the helper container printed no digest")
@@ -239,23 +239,23 @@ class Volume:
 
         Raises StepFailed when the archive cannot be written, or when a file changes during the copy.
         """
-        self._do(("sh", "-c", _INTO, "sh", path, *self.helper(_SAVE)), "the content could not be copied")
+        self._do(("sh", "-c", _INTO, "sh", path, *self.helper(_SAVE)), "its content could not be saved to an archive")
 
     def replace(self, path: str) -> None:
         """Replace the content by the archive at ``path``. The old content is kept in a folder of the volume.
 
         Raises StepFailed when the content cannot be replaced.
         """
-        self._do(self._alone(), "another helper container is writing to the volume")
+        self._do(self._alone(), "another helper container, which writes to the volume, could not be removed")
         argv = self.helper(_REPLACE, self.ctx.run_id, write=True)
-        self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be extracted to the volume")
+        self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be extracted to it")
 
     def forget(self) -> None:
         """Remove the old content that ``replace`` kept in a folder of the volume.
 
         Raises StepFailed when the old content cannot be removed.
         """
-        self._do(self._alone(), "another helper container is writing to the volume")
+        self._do(self._alone(), "another helper container, which writes to the volume, could not be removed")
         self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "the old content could not be removed")
 
     def kept(self) -> bool:
@@ -273,8 +273,8 @@ class Volume:
         return said == _KEPT
 
     def undo(self) -> Undo:
-        """Return an undo that stops the containers of the volume, puts the old content back, and starts the containers
-        again.
+        """Return an undo that puts the old content back if the volume still keeps it. The containers that use the
+        volume are stopped meanwhile, and started at the end.
         """
         back, check = self.helper(_PUT_BACK, self.ctx.run_id, write=True), self.helper(_IS_KEPT, self.ctx.run_id)
         start = (*tool(self.ctx), "start", "--", *self.users)

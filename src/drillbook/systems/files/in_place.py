@@ -82,9 +82,9 @@ class FolderInPlace(InPlace):
         """
 
     def ready(self) -> None:
-        """Check that the folder may be replaced.
+        """Check that the service is a folder, and that the user may replace this folder.
 
-        Raises NotReady when it must not be replaced, and HostError when the host cannot be used.
+        Raises NotReady when this is not the case, and HostError when the host cannot be used.
         """
         if not isinstance(self.service, Folder):
             raise NotReady(f"{self.service.name} is not a service of kind folder", hint="correct `service` of the step")

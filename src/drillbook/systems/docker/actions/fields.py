@@ -23,7 +23,8 @@ ServiceName = Annotated[
 
 def examined(ctx: Context, name: str, network: str = "") -> tuple[Place, Any]:
     """Return the address of a service's container, and the container as an object of the SDK. Raises NotReady when the
-    container cannot be examined, or when its engine has no ``network`` of that name.
+    container cannot be examined. If ``network`` is given, also raises NotReady when the engine has no network of that
+    name.
 
     The object keeps the state that the engine reported, so this state can still be read after the connection to the
     engine is closed.

@@ -256,7 +256,8 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of files at any path on the step's host. It equals the identity of the files at each single path there."""
+        """Identity of the files at any path on the step's host. It counts as equal to the identity of a single path
+        there."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:

@@ -46,7 +46,7 @@ class Digest(Read):
                 ctx.lacking(
                     NotReady(
                         f"{ctx.host.name}: the path to digest, {self.path}, {why}",
-                        hint="correct `path`, or run as a user who may read it",
+                        hint="correct `path`, or run as a user who may read this path",
                     )
                 )
 

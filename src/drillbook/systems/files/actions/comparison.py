@@ -158,7 +158,7 @@ class Compare(Read):
         ]
 
     def ready(self, ctx: Context) -> None:
-        """Check that both hosts have python3."""
+        """Check that the host of the restored files and the host of the original files have python3."""
         host_programs.need_python(ctx)
         host_programs.need_python(replace(ctx, host=ctx.host_named(ctx.service(self.original, Folder).host)))
 
@@ -218,7 +218,8 @@ class Recorded(Read):
         return True
 
     def ready(self, ctx: Context) -> None:
-        """Check that the list of digests can be read. In a sandbox there is nothing to read yet."""
+        """Check that the list of digests can be read. Nothing is checked for a sandbox, because the drill restores the
+        list to the sandbox later."""
         copy = ctx.service(self.service, Folder)
         if is_sandbox(copy) or not (self.known("digests") and self.known("below")):
             return

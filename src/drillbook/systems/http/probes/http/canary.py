@@ -207,8 +207,9 @@ class _Writer(CanaryWriter):
     def write(self, number: int) -> Lost | None:
         """Send the requests that store a record.
 
-        After a failure, it is certain that nothing was stored if `write` has only one request, and either the connection was
-        refused, or the answer has a status 4xx. After any other failure, this is in doubt.
+        Returns None when the record was stored, and otherwise the failure. The record was certainly not stored if
+        `write` has only one request, and either the connection was refused, or the answer has a status 4xx. After any
+        other failure, it is unknown whether the record was stored.
         """
         canary = self._canary
         single = len(canary.requests("write")) == 1
