@@ -256,8 +256,7 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the files at any path on the step's host. It counts as equal to the identity of a single path
-        there."""
+        """Identity of the files at any path on the host. It counts as equal to the identity of any single path there."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
