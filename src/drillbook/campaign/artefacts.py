@@ -239,7 +239,9 @@ class Artefacts:
 
 
 def _noted(job: Job, own: Ending, artefact: Artefact) -> Ending:
-    """Return the ending ``own`` with a note which says that the run is from an older attempt."""
+    """Return ``own``, the result of the site, with a note which says that the run is from an older attempt of the CI
+    pipeline. Return the state `unknown` instead when the run passed but the CI job did not record this.
+    """
     if own.state is SiteState.PASSED and artefact.ending.state is not SiteState.PASSED:
         return attempt.unknown(job, f"the CI job did not record that this site passed, and the run is {artefact.older}")
     return replace(own, message="; ".join(filter(None, (own.message, artefact.older))))

@@ -52,8 +52,8 @@ def ask(
 
 
 def workers_of(client: Client) -> dict[str, Any]:
-    """Return the facts about all workers. The key of each entry is the address of the worker. Raises OSError when the
-    scheduler does not answer.
+    """Ask the scheduler for its workers. Return the facts that Dask has about each worker, with the address of the worker as
+    the key. Raises OSError when the scheduler does not answer.
     """
 
     async def asked() -> Any:

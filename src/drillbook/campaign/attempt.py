@@ -134,9 +134,9 @@ def carry_out(job: Job) -> Ending:
 
 
 def cancel(job: Job) -> bool:
-    """Ask the child process of a site to stop. The process first undoes its changes. If no drill of the site has
-    started, no drill will start. Returns True when a child process was asked, and False when it must be asked again
-    later.
+    """Ask the child process that drills a site to stop. This process undoes the changes of the drill before it ends. If the
+    site has not been started yet, it will not be started. Returns True when a child process was asked to stop. Returns False
+    when no child process could be asked, so that the caller must call this function again.
     """
     path = _lock_path(job)
     try:
@@ -152,9 +152,9 @@ def cancel(job: Job) -> bool:
 
 
 def _stop_signal(pid: int) -> signal.Signals:
-    """Return the signal that stops a child process. This is SIGINT, or SIGTERM if the process ignores SIGINT. A drill
-    ignores SIGINT if it was started by a program that ignores it. A recovery in progress handles SIGINT, so it never gets
-    SIGTERM, which would end it before its last undo.
+    """Return the signal that stops a child process. This is SIGINT, or SIGTERM if the process ignores SIGINT. A process
+    ignores SIGINT when the program that started it ignores SIGINT. A process that carries out a recovery never ignores
+    SIGINT. So it never gets SIGTERM, which would end the recovery before its last undo.
     """
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
@@ -226,8 +226,8 @@ def judged(job: Job, said: str = "") -> Ending:
 
 
 def _views(job: Job, folder: Path) -> tuple[list[RunView], Result | SuiteResult | None]:
-    """Judge the runs of a site. Returns a view of each run, and the result of the site. The result is None when the
-    site ran a suite that did not end. Raises DrillbookError when a run cannot be judged.
+    """Judge the runs of a site from their journals. Return two values: the judged runs, and the result of the site. The
+    result is None when the site ran a suite that did not end. Raises DrillbookError when a run cannot be judged.
     """
     if not job.suite:
         view = finished_runs.judged(folder)

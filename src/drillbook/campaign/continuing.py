@@ -1,4 +1,4 @@
-"""Continuing a campaign: the project and the executor that may do so, and the command for it."""
+"""Rules for the continuation of a campaign: the projects that may continue it, and the command that continues it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from drillbook.errors import UsageError
 
 
 def command(state: CampaignState, own: str) -> str:
-    """Return the command that continues the campaign with the executor of its newest controller. ``own``: name of this
-    project as a place.
+    """Return the command that continues the campaign. The command chooses the executor that the last process of the campaign
+    used. ``own``: name of this project as a place.
     """
     executor = state.controllers[-1][0] if state.controllers else ""
     on = "local" if executor == LOCAL_CLUSTER else ""
@@ -34,13 +34,16 @@ def next_step(state: CampaignState, own: str) -> str:
 
 
 def away(state: CampaignState, own: str) -> list[str]:
-    """Return the other places at which drills were started whose end is unknown. ``own``: name of this project as a place."""
+    """Return the other places at which drills of this campaign were started, and whose drills are not known to have ended.
+    ``own``: name of this project as a place.
+    """
     return sorted({intent.place for intent in state.open.values() if not place.is_here(intent.place, own)})
 
 
 def begun_elsewhere(state: CampaignState, own: str, on: str) -> str:
-    """Return the place of another project, which could continue the campaign at the same time as this project. Without such
-    a project, the result is empty. ``on``: value of the option ``--on`` with which this project would continue.
+    """Return the name of another project as a place, if that project could continue the campaign at the same time as this
+    project. Return an empty text if there is no such project. ``own``: name of this project as a place. ``on``: value of the
+    option ``--on`` with which this project would continue the campaign.
     """
     for executor, begun in state.controllers:
         if (executor in ON_THIS_MACHINE or on in ("", "local")) and not place.is_here(begun, own):

@@ -18,7 +18,7 @@ from drillbook.campaign.asking import ASK_S, JobFailed, Lanes, Lost, ask
 from drillbook.campaign.attempt import Job
 
 RETRY_S = 20.0
-"""Time, in seconds, after which a worker that could not be used is asked again."""
+"""Time, in seconds, after which Drillbook asks a worker again whether it can be used, if the last answer was no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class Worker:
 
 
 class Roster:
-    """Finds workers, and asks each of them for its place. The caller of every method holds the lock of ``changed``."""
+    """Finds workers, and asks each of them for its place. Every method must be called while the lock of the condition
+    ``changed`` is held.
+    """
 
     def __init__(self, trusted: Callable[[str], bool], lanes: Lanes, changed: Condition) -> None:
         """Start without workers.

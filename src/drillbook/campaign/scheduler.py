@@ -37,8 +37,8 @@ ENDS = (SiteState.FAILED, SiteState.UNKNOWN, SiteState.REFUSED, SiteState.PASSED
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The facts about a site that the scheduler needs. The site may start when each group in ``windows`` contains an
-    open window.
+    """The facts about a site that the scheduler needs. Each item of ``windows`` is a list of maintenance windows: one list
+    for the site, and one for each of its groups. The site may start while each list that is not empty has an open window.
     """
 
     name: str
@@ -209,8 +209,8 @@ class Scheduler:
         return [name for name, state in self.states.items() if state is SiteState.WAITING]
 
     def wake(self) -> datetime:
-        """Return the time until which the caller may wait while no running site ends. At this time, a window opens, or the
-        deadline by which sites must start is over. Only windows that the last call of ``due`` found closed are considered.
+        """Return the time at which the caller must call ``due`` again, even if no running site has ended by then. At this
+        time, a window opens that the last call of ``due`` found closed, or the time in which sites must start is over.
         """
         return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 
@@ -263,8 +263,8 @@ def _open(kind: Kind, now: datetime) -> bool:
 
 
 def _opening(kind: Kind, now: datetime) -> datetime:
-    """Return the next moment at which every group contains an open window. The search begins at ``now``. If there is no
-    such moment within HORIZON_DAYS, return the end of these days.
+    """Return the first moment, from ``now`` on, at which the sites of ``kind`` may start. At this moment, every list of
+    maintenance windows has an open window. If there is no such moment within HORIZON_DAYS, return the end of these days.
     """
     last = now + timedelta(days=HORIZON_DAYS)
     moment = now

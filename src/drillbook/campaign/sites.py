@@ -244,7 +244,8 @@ def inventories(root: Path, file: SitesFile) -> dict[str, Path]:
         path = root / word if word.endswith((".yml", ".yaml")) else root / "inventory" / f"{word}.yml"
         if not path.is_file():
             raise UsageError(
-                f"the inventory {path} of the site {name} does not exist", hint="see `inventory` of the sites file"
+                f"the inventory {path} of the site {name} does not exist",
+                hint="correct `inventory` of this site in the sites file, or create this inventory",
             )
         paths[word] = path.resolve()
     return paths

@@ -223,7 +223,8 @@ class BackupSource(Service):
         """
 
     def manual_move(self, manual: ManualRestore) -> list[Block] | str:
-        """Return how a person moves the copy of ``manual_restore`` into its service: commands, or prose.
+        """Return the commands, or instructions as sentences, with which a person moves the copy of ``manual_restore`` into
+        its service.
 
         Override this method when commands can do it.
         """

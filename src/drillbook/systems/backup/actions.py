@@ -37,7 +37,8 @@ MOST_LISTED = 1000
 """Maximum number of backups that the facts list. The fact ``count`` counts all backups."""
 
 HOW_TO_MEASURE = (
-    "use `loss.measure` on the restored copy, or set `at` to a place of files, because the times of files are known"
+    "use `loss.measure` on a restored copy; or set `at` of the backup source to the place of the backup files, because the "
+    "times of files show the age of the data"
 )
 
 T = TypeVar("T")

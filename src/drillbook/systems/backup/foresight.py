@@ -1,4 +1,6 @@
-"""Problems of backups that their list already shows: age, schedule and sizes. A check before a drill reports them."""
+"""Finds problems of backups without reading the backups: their age, gaps in their schedule, and their sizes. These facts are
+in the list of the backups. A check before a drill reports the problems.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ from drillbook.sdk.backup_source import Backup, BackupSource
 
 
 def look_for_backups(ctx: Context, source: BackupSource, *, judged: bool = False) -> None:
-    """In a check before a drill, look for the backup of the step. If it is missing, ``candidates`` records this.
+    """Look for the backup of the step, in a check before a drill. If there is no such backup, ``source.candidates`` records
+    this.
 
-    ``judged``: True when the step fails for problems of age and schedule; these problems are then recorded, too.
+    ``judged``: True when the step would fail because of the age or the schedule of the backups. The check then also records
+    the problems of age and schedule.
     """
     if not ctx.doubt or not source.candidates(ctx):
         return

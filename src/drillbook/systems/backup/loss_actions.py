@@ -48,8 +48,8 @@ class Measure(Read):
 
         ``until``: time of the loss; ``ahead_s``: seconds by which the newest data is later than ``until``; ``error_s``:
         longest possible time from ``newest_moment`` to the last write, in seconds. The true loss may be smaller than
-        ``loss_s`` by this time. ``basis``:
-        source of ``newest_moment``; ``moments``: for each source, its newest moment and the error.
+        ``loss_s`` by this time. ``basis``: where ``newest_moment`` was found; ``moments``: all places in which a newest
+        moment was found, each with this moment and its error.
         """
         until = parsed_moment(self.until) if self.until else datetime.now(UTC)
         facts = self._action(ctx.services.get(self.service)).run(ctx)

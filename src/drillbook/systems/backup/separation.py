@@ -25,9 +25,10 @@ done
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """Result of a comparison of places.
+    """Result of a comparison of the place of backups with the place of their service's data.
 
-    ``apart``: True if the places are separate, False if they are not, None if it is unknown; ``why``: the reason as a text.
+    ``apart``: True if the two places are separate, False if they are not, None if it is unknown; ``why``: the reason as a
+    text.
     """
 
     apart: bool | None

@@ -89,9 +89,10 @@ class Content(BaseModel):
     algorithm: str = ALGORITHM
     tables: dict[str, Table]
     definitions: dict[str, str]
-    """Digests of the objects' definitions. Each key is the kind and the name of an object. The value is the SHA-256 of
-    the CREATE statement without the AUTO_INCREMENT counter, and without the name of the service's one database. It is
-    empty if the service's account is not allowed to read the statement.
+    """Digests of the objects' definitions. Each key is the kind and the name of an object. The value is the SHA-256 of the
+    CREATE statement, which is read without the AUTO_INCREMENT counter. If the service consists of a single database, the
+    name of this database is left out of the statement too. The value is empty if the service's account is not allowed to
+    read the statement.
     """
 
 

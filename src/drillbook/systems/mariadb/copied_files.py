@@ -45,7 +45,9 @@ fi | tr -cd '[:print:]\n' | sed -n 's/^server_version = \([0-9.]*\)-MariaDB.*/\1
 BROKEN = "broken"
 """Word that the script ``VERSION`` prints for a stream that does not decompress to its end."""
 VERSION_S = 15.0
-"""Time limit for decompressing a stream up to its end, in seconds; at most half of the time that the step has left."""
+"""Longest time, in seconds, for decompressing a stream up to its end. If the step has less than twice this time left, half
+of the remaining time is the limit.
+"""
 MOST_NAMED = 5000
 """Maximum number of tables and views whose names are in the facts."""
 SETTINGS = frozenset(

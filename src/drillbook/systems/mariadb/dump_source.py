@@ -132,7 +132,7 @@ class MariadbDump(FileBackups):
         return manual_restore.dump(manual, self.by_hand, manual.target) if isinstance(manual.target, Mariadb) else []
 
     def manual_move(self, manual: ManualRestore) -> str:
-        """Return how a person puts the restored files in the place of the service's data directory."""
+        """Return instructions for a person who puts the restored files in the place of the service's data directory."""
         return manual_restore.move(manual, physical=False)
 
     def ready(self, ctx: Context) -> None:
@@ -175,8 +175,8 @@ class MariadbDump(FileBackups):
         need_one(ctx, self.candidates(ctx), check)
 
     def _need_later(self, ctx: Context, service: Mariadb, begun: Reading, name: str) -> bool:
-        """Check the collations in a long dump after its beginning ``begun``, which was checked before. Return True when the
-        dump was read to its end.
+        """Check those collations in a long dump that occur only after its beginning. ``begun``: names in the beginning,
+        which were checked before. Return True when the dump was read to its end.
         """
         text, whole = self.lines(ctx, name, SECTIONS)
         reading = Reading.of(text, "")
@@ -237,8 +237,9 @@ def _refused(box: Sandbox, backup: Backup, reading: Reading) -> StepFailed:
 
 
 def _definers(box: Sandbox) -> list[str]:
-    """Create the accounts that views and programs of the database run as (DEFINER), if they are missing, because MariaDB
-    needs these accounts. The new accounts are locked. Return the names of the new accounts.
+    """Create the accounts under which the views and stored programs of the database run (DEFINER), if these accounts are
+    missing. Without them, MariaDB refuses to run the views and programs. Nobody can log in to the new accounts, because they
+    are locked. Return the names of the new accounts.
     """
     service, client = server.place(box)
     with verifying(service):

@@ -1,4 +1,6 @@
-"""Tries a login before a drill, as a later step will use it. Nothing is changed."""
+"""Tests, before a drill, if the server accepts the login that a later step of the drill will use. The test changes nothing
+on the server.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,15 @@ from drillbook.systems.mariadb.client import SqlError, connected
 from drillbook.systems.mariadb.service import Mariadb
 
 _REFUSED = re.compile(r"ERROR (1044|1045|1049|1130|1698|4151) ")
-"""Errors of a server that denies the access of an account, from a host, or to a database, or that lacks the database."""
+"""Numbers of the errors with which a server refuses an account, its host or its access to a database, and of the error for a
+database that does not exist.
+"""
 
 
 def refused(ctx: Context, service: Mariadb, *, database: str | None = None, as_user: bool = False) -> str:
-    """Return the message of a server that refuses the login. Empty if the login works, for any other error, and also if
-    the server does not answer, because the drill may start it."""
+    """Try the login. Return the message of the server if it refuses the login. Otherwise return an empty text: the login
+    works, or another error occurs. It is also empty when no server answers, because the drill itself may start the server.
+    """
     del as_user
     with suppress(DrillbookError, OSError):
         try:

@@ -81,8 +81,9 @@ def _end(folder: str, database: str) -> tuple[str, ...]:
 
 
 def move(manual: ManualRestore, *, physical: bool) -> str:
-    """Return how a person puts the restored files in the place of the service's data directory, as prose. ``physical``:
-    True for a backup of the server's files, which contains its accounts; False for a dump."""
+    """Return instructions, as sentences, for a person who puts the restored files in the place of the service's data
+    directory. ``physical``: True for a backup of the server's files, which contains its accounts; False for a dump.
+    """
     folder, data = manual.folder, manual.target.data or "the data directory of the server"
     return manual_move.told(
         manual,

@@ -230,7 +230,7 @@ class Mariabackup(FileBackups):
         return manual_restore.physical(manual, self.by_hand, manual.target, stream=self.form == "stream")
 
     def manual_move(self, manual: ManualRestore) -> str:
-        """Return how a person puts the restored files in the place of the service's data directory."""
+        """Return instructions for a person who puts the restored files in the place of the service's data directory."""
         return manual_restore.move(manual, physical=True)
 
     def ready(self, ctx: Context) -> None:
@@ -252,8 +252,8 @@ class Mariabackup(FileBackups):
         super().need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has MariaDB's programs, of the series of the backup. With `form: folder`, also check
-        that the folders of the backups are on this host.
+        """Check that the sandbox's host has MariaDB's programs, and that they are of the same release series as the backup.
+        With `form: folder`, also check that the folders of the backups are on this host.
         """
         if self.form == "folder" and service.host != (there := self._folder(ctx).host.name):
             raise NotReady(

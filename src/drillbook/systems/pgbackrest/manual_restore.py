@@ -59,7 +59,9 @@ def blocks(manual: ManualRestore, options: Mapping[str, Secret | str], service: 
 
 
 def move(manual: ManualRestore, stanza: str) -> str:
-    """Return how a person puts the restored cluster in the place of the service's data directory, as prose."""
+    """Return instructions, as sentences, for a person who puts the restored cluster in the place of the service's data
+    directory.
+    """
     folder, data = manual.folder, manual.target.data
     return manual_move.told(
         manual,

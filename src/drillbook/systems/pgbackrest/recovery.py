@@ -213,7 +213,8 @@ class Recovery:
             return int(name.split()[0])
         if said == "missing":
             raise CouldNotVerify(
-                f"{self.box.host.name} has no {name}", hint=f"set {tools.service.setting('bin')} to the folder of {name}"
+                f"{self.box.host.name} has no {name}",
+                hint=f"set {tools.service.setting('bin')} to the folder that contains {name}",
             )
         why = (
             f": {printable(output.stderr, limit=300).strip()}"
@@ -254,7 +255,7 @@ class Recovery:
                 problem = finding(
                     "backup-missing", title=self.program.name, wanted=f"a recovery to {target}", measured=measured
                 )
-                return StepFailed(f"{self.program.name} does not allow {problem.wanted}: {measured}", findings=[problem])
+                return StepFailed(f"{self.program.name}: {problem.wanted} is impossible: {measured}", findings=[problem])
         if sign := next((sign for sign in _NO_WAL if sign in text), ""):
             problem = gap(self.program.name, f"the server said: {sign}", host=self.box.host.name)
             return StepFailed(f"{self.program.name}: the archived WAL is incomplete or damaged: {sign}", findings=[problem])

@@ -223,7 +223,7 @@ class PgBackRest(BackupSource):
         return manual_restore.blocks(manual, options, manual.target, inclusive=self.inclusive)
 
     def manual_move(self, manual: ManualRestore) -> str:
-        """Return how a person puts the restored cluster in the place of the service's data directory."""
+        """Return instructions for a person who puts the restored cluster in the place of the service's data directory."""
         return manual_restore.move(manual, self.stanza)
 
     def ready(self, ctx: Context) -> None:

@@ -1,4 +1,6 @@
-"""Questions to a server before a drill: can a later step query its tables? Nothing is changed, and no statement is run."""
+"""Checks, before a drill, that a later step can query its tables on the server. The checks change nothing, and run no
+statement of the step.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +44,12 @@ def ask(
     database: str | None = None,
     as_user: bool = False,
 ) -> None:
-    """Call ``question`` with a read-only session at the server of ``service``. It may raise NotReady.
+    """Call ``question``, a check of the server of ``service``, with a read-only session. ``question`` raises NotReady when
+    the check fails.
 
-    A sandbox is not asked, because it does not exist yet. A server that does not answer is left to the drill, which may
-    start it. A login that the server refuses is recorded as not verified.
+    ``question`` is not called in three cases. First, the service is a sandbox, which does not exist yet. Second, the server
+    does not answer; the drill itself may start it later. Third, the server refuses the login; it is then recorded that the
+    login was not verified.
     """
     if is_sandbox(service) or (login := (service.name, database or "", as_user)) in ctx.unanswered:
         return
@@ -76,9 +80,10 @@ def ask(
 
 
 def plannable(query: str) -> Callable[[Connection], None]:
-    """Return the question for the plan of ``query``. It raises psycopg.Error when a table is absent or may not be used.
+    """Return a function that gets the plan of ``query`` from the server. It raises psycopg.Error when a table is absent or
+    may not be used.
 
-    A statement that has no plan, such as SHOW, is not asked about.
+    For a statement that has no plan, such as SHOW, the function does nothing.
     """
 
     def question(session: Connection) -> None:
@@ -89,7 +94,7 @@ def plannable(query: str) -> Callable[[Connection], None]:
 
 
 def indexable(name: Name) -> Callable[[Connection], None]:
-    """Return the question whether this role may create an index on the table ``name``. It raises NotReady."""
+    """Return a function that raises NotReady unless the role of its session may create an index on the table ``name``."""
 
     def question(session: Connection) -> None:
         ordinary, owned, creates, _ = _found(session, name)
@@ -108,9 +113,9 @@ def indexable(name: Name) -> Callable[[Connection], None]:
 
 
 def analyzable(name: Name) -> Callable[[Connection], None]:
-    """Return the question whether this role may analyze the table ``name``. It raises NotReady.
+    """Return a function that raises NotReady unless the role of its session may analyze the table ``name``.
 
-    Without the right, ANALYZE only warns, and updates nothing.
+    Without the right, ANALYZE only warns, and updates no statistics.
     """
 
     def question(session: Connection) -> None:

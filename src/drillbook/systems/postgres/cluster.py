@@ -104,10 +104,10 @@ def not_clean(tools: Tools, wanted: str, measured: str) -> StepFailed:
 
 
 def aside(tools: Tools, run_id: str) -> Tools:
-    """Return the tools for a staging cluster: a new cluster in a folder next to the data directory.
+    """Return tools that work on a staging cluster: a new cluster in a folder next to the data directory.
 
-    This folder later replaces the data directory. Staging clusters of earlier attempts, which were never in use, are
-    removed. Raises HostError when the removal fails.
+    The folder of the staging cluster later replaces the data directory. Staging clusters of earlier attempts were never in
+    use, and are removed. Raises HostError when the removal fails.
     """
     clear_aside(tools)
     # Each name is used only once, since the initdb of a controller that died may still run.

@@ -199,8 +199,8 @@ class Reading:
     pg_restore: int
     said: str
     preamble: tuple[str, ...] = ()
-    """Settings at the beginning of a plain dump. If the beginning also has psql's command ``restrict``, this word is one
-    of the items.
+    """Names of the settings at the beginning of a plain dump. If the beginning also has psql's command ``restrict``, the
+    word `restrict` is one of these names.
     """
 
 

@@ -111,7 +111,7 @@ class DumpedTableRestore(TableRestore):
 
     @contextmanager
     def _archive(self, scratch: str) -> Iterator[str]:
-        """Yield the path of the archive on the step's host, brought there and decompressed if needed."""
+        """Copy the archive to the step's host, decompress it if it is compressed, and yield its path."""
         with self.stages.time("fetch"):
             host, deadline = self.ctx.host, self.ctx.deadline
             with self.source.brought(self.ctx, self.backup, host, scratch) as path:

@@ -1,7 +1,7 @@
 """Foreign keys of a restored table. A key that present rows violate is restored without a check of these rows.
 
-A backup is older than the rows of the other tables, so one of them may refer to a row that the backup lacks. If all
-keys were checked, the first such row would undo the whole restore of the table.
+The rows of the other tables are newer than the backup, so some of them may refer to a row that the backup lacks. If all rows
+were checked, the first such row would abort the whole restore of the table.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ def split(lines: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def tolerant(script: str) -> str:
-    """Return the ``script`` of pg_restore with foreign keys that are added also when present rows violate them.
+    """Change the ``script`` of pg_restore, so that a foreign key is added even when present rows violate it, and return the
+    script.
 
-    New rows are then still checked. The setting ``drillbook.unchecked`` of the transaction names these keys, one a line.
+    A foreign key that was added in this way still checks new rows. The setting ``drillbook.unchecked`` of the transaction
+    lists the names of these keys, one in each line.
     """
 
     def changed(match: re.Match[str]) -> str:

@@ -1,6 +1,8 @@
-"""Explains why a login at a PostgreSQL server failed: with the server's own address, and the field of the inventory to correct.
+"""Explains why a login at a PostgreSQL server failed. The explanation names the server's own address, and the field of the
+inventory to correct.
 
-libpq names the address that it connected to. For a service with `reach: ssh`, this is a port of the tunnel on the controller.
+The messages of libpq name the address to which it connected. For a service with `reach: ssh`, this is a port of the tunnel
+on the controller, and not the server's address.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ _ELSEWHERE = (
 
 
 def explained(error: psycopg.OperationalError, service: Postgres, *, as_user: bool) -> psycopg.OperationalError:
-    """Return an error of one line that names the server, what it said, and the field of ``service`` that may be wrong."""
+    """Return an error of one line. It names the server, the message of the server, and the field of ``service`` that may be
+    wrong.
+    """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     said = _CONNECTION.sub("", printable(lines[0], limit=400)).strip()
     if "server closed the connection" in said and service.reach == "ssh":
@@ -52,7 +56,9 @@ def place(service: Postgres, *, as_user: bool) -> str:
 
 
 def _field(said: str, service: Postgres, *, as_user: bool) -> str:
-    """Return the fields of the inventory to check after the message ``said``, with file and line. Empty when unknown."""
+    """Return the fields of the inventory that may have caused the message ``said``, each with its file and line. Return an
+    empty text when the cause is unknown.
+    """
     user = service.setting("user" if as_user else "admin")
     fields = (
         (("authentication failed", "no password"), f"{user} and {_password(service, as_user=as_user)}"),

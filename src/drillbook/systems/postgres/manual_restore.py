@@ -26,7 +26,9 @@ def programs(service: Postgres) -> str:
 
 
 def client(program: str, service: Postgres) -> str:
-    """Return the beginning of a command of a client of the new server. It never connects to another server."""
+    """Return the beginning of the command line of a client program. With these words, the client connects only to the new
+    server, and never to another server.
+    """
     return f'{program} --host="${{folder:?}}" --port=5432 --username={shlex.quote(service.admin.user)}'
 
 
@@ -52,7 +54,9 @@ def stopping(folder: str) -> str:
 
 
 def blocks(manual: ManualRestore, files: Files, service: Postgres, jobs: int) -> list[Block]:
-    """Return the commands that restore a dump into a new cluster. The second file, if there is one, is that of the roles."""
+    """Return the commands that restore a dump into a new cluster. ``files``: the dump and, as its second file, the file of
+    roles if there is one.
+    """
     files = replace(files, whole=_OF_FOLDER, second=files.second if files.in_folder else "")
     before, lines = fetched(manual, files)
     database, user = shlex.quote(service.database), shlex.quote(service.admin.user)
@@ -74,7 +78,9 @@ def blocks(manual: ManualRestore, files: Files, service: Postgres, jobs: int) ->
 
 
 def _loading(files: Files, service: Postgres, jobs: int) -> tuple[str, ...]:
-    """Return the commands that load a dump. The pattern of the files tells its format, or else pg_restore does."""
+    """Return the commands that load a dump. The format of the dump is known if the pattern of the file names contains `.sql`
+    or ends with a suffix of an archive. Otherwise, the commands find out the format with pg_restore.
+    """
     database = shlex.quote(service.database)
     lacking = "" if files.second else " --no-owner --no-privileges"
     archive = (
@@ -94,7 +100,8 @@ def _loading(files: Files, service: Postgres, jobs: int) -> tuple[str, ...]:
 def move(manual: ManualRestore, service: Postgres) -> list[Block]:
     """Return the commands that stop the new server, and put its cluster in the place of the service's data directory.
 
-    Configuration that the service has in another folder stays. Otherwise the new cluster gets the most important settings.
+    If the service has its configuration in another folder, this configuration does not change. If it was in the data
+    directory, the most important settings are written to the new cluster.
     """
     admin = f'"{service.admin.user}"'
     rules = [f"local all {admin} peer"] if service.admin.socket else []

@@ -146,7 +146,9 @@ def need_server(tools: Tools) -> None:
 
 
 def _unknown(server: float, client: int) -> list[str]:
-    """Return the settings that a pg_restore of the major version ``client`` sets and a server of ``server`` does not know."""
+    """Return the settings that a pg_restore of the major version ``client`` sets, but that a server of the major version
+    ``server`` does not know.
+    """
     return [setting for setting, since in SINCE.items() if server < since <= client]
 
 

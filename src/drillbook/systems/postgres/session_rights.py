@@ -1,8 +1,9 @@
-"""Rights on the sessions of other roles: may a role see them, and may it end them?
+"""Finds out if a role has the rights to see and to end the sessions of other roles.
 
-A role may end the sessions of the roles whose privileges it has, and with the privileges of `pg_signal_backend` those of
-every role that is no superuser. Without the privileges of `pg_read_all_stats`, the view pg_stat_activity hides the type and
-the state of other roles' sessions (PostgreSQL's documentation, "Predefined Roles" and "The Cumulative Statistics System").
+A role may end the sessions of each role whose privileges it has. With the privileges of `pg_signal_backend`, it may also end
+the sessions of every role that is not a superuser. Without the privileges of `pg_read_all_stats`, the view pg_stat_activity
+hides the type and the state of other roles' sessions. Source: PostgreSQL's documentation, "Predefined Roles" and "The
+Cumulative Statistics System".
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ GROUP BY 1, 2, 3 ORDER BY 1
 
 
 class Own(NamedTuple):
-    """Rights of the role of a session: is it a superuser, does it see the sessions of all roles, may it end them?"""
+    """Rights of the role that a session has logged in with. ``sees``: true if the role sees the sessions of all roles.
+    ``ends``: true if it may end the sessions of all roles that are not superusers.
+    """
 
     name: str
     superuser: bool
@@ -43,13 +46,17 @@ class Own(NamedTuple):
     ends: bool
 
     def grant(self, *, see: bool, end: bool) -> str:
-        """Return the statement that gives the role these rights. Empty when it has them."""
+        """Return the SQL statement that gives this role the rights to see and to end sessions. Return an empty text when the
+        role already has the rights.
+        """
         rights = ["pg_read_all_stats"] * (see and not self.sees) + ["pg_signal_backend"] * (end and not self.ends)
         return f"GRANT {', '.join(rights)} TO {sql.Identifier(self.name).as_string(None)}" if rights else ""
 
 
 class Role(NamedTuple):
-    """Role with sessions. ``usable``: the asking role has its privileges. ``sessions``: number of its sessions."""
+    """Role that has open sessions. ``usable``: true if the role that asks has the privileges of this role. ``sessions``:
+    number of the open sessions.
+    """
 
     name: str
     superuser: bool

@@ -150,7 +150,7 @@ class TableRestore:
     def _write_script(self, archive: str, roles: Collection[str], scratch: str) -> Selection:
         """Write the SQL that restores the table from ``archive`` to ``table.sql`` and ``keys.sql`` in ``scratch``.
 
-        Return the entries of the archive that it restores. ``roles``: possible owners of the table.
+        Return the entries of the archive that the SQL restores. ``roles``: possible owners of the table.
         """
         with self.stages.time("script"):
             chosen = self._selection(archive, roles)
@@ -220,8 +220,8 @@ class TableRestore:
         """Return the first statements of the transaction.
 
         These statements write the ID of the transaction and the number of replaced rows to a file on the host. ``kept``:
-        path of this file; ``back``: number of rows to restore. It is None when a dependent table is not restored, because
-        the number could not be compared with the number of removed rows.
+        path of this file; ``back``: number of rows to restore. When a dependent table is not restored, ``back`` is None,
+        because the number of restored rows could then not be compared with the number of removed rows.
         """
         lines = [
             "SET LOCAL statement_timeout = 0;",  # the script of pg_restore sets it later, after rows were counted

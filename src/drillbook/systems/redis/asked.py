@@ -1,4 +1,4 @@
-"""Questions to a server before a drill: may the user of the inventory run the commands of a later step? Nothing is changed."""
+"""Checks, before a drill, that the user in the inventory may run the commands of a later step. The checks change nothing."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
 
 
 def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
-    """Raise NotReady when the user may not run one of ``commands``, or when the server does not know it.
+    """Raise NotReady when the user may not run one of ``commands``, or when the server does not know a command.
 
-    A sandbox is not asked, because it does not exist yet. A server that does not answer is left to the drill, which may
-    start it. A login that the server refuses is recorded as not verified.
+    Nothing is checked in three cases. First, the service is a sandbox, which does not exist yet. Second, the server does not
+    answer; the drill itself may start it later. Third, the server refuses the login; it is then recorded that the login was
+    not verified.
     """
     _ask(ctx, service, lambda session: _refusal(service, commands, session.batch(commands)))
 
@@ -31,8 +32,8 @@ def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
 def need_mark(ctx: Context, service: Redis) -> None:
     """Raise NotReady when the user may not write, read and remove the mark of the run, or when the server is a replica.
 
-    The commands are run on the mark while it is absent. They then change nothing: ``SET`` with ``XX`` writes only keys
-    that exist. Servers that cannot be asked are treated as by ``need``.
+    The commands are tried on the server while the mark does not exist. They then change nothing: ``SET`` with ``XX`` writes
+    only keys that exist. Nothing is checked in the three cases that ``need`` names.
     """
     key = mark_of(ctx.run_id)
 

@@ -191,8 +191,9 @@ def opened(
 
 
 def _unusable(error: Exception, service: Redis, local: str) -> CouldNotVerify:
-    """Return the error for a session that failed. It names the server as the inventory does, and the fields to check.
-    ``local``: address and port of the connection, which is a tunnel on the controller for a service with `reach: ssh`.
+    """Return the error for a session that failed. The error names the server by its address in the inventory, and the hint
+    names the fields of the inventory to check. ``local``: address and port of the connection. For a service with `reach:
+    ssh`, these belong to a tunnel on the controller.
     """
     seen = f", as seen from {service.host}" if service.reach == "ssh" else ""
     said = reason(error).replace(local, f"{service.address}:{service.port}")

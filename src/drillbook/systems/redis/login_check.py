@@ -1,4 +1,6 @@
-"""Tries a login before a drill, as a later step will use it. Nothing is changed."""
+"""Tests, before a drill, if the server accepts the login that a later step of the drill will use. The test changes nothing
+on the server.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ _REFUSED = re.compile(
 
 
 def refused(ctx: Context, service: Redis, *, database: str | None = None, as_user: bool = False) -> str:
-    """Return the message of a server that refuses the login. Empty if the login works, for any other error, and also if
-    the server does not answer, because the drill may start it."""
+    """Try the login. Return the message of the server if it refuses the login. Otherwise return an empty text: the login
+    works, or another error occurs. It is also empty when no server answers, because the drill itself may start the server.
+    """
     del database, as_user
     with suppress(DrillbookError, OSError):
         try:
@@ -29,5 +32,5 @@ def refused(ctx: Context, service: Redis, *, database: str | None = None, as_use
 
 
 def refusal(error: Exception) -> str:
-    """Return the message of a server that refuses a login, and an empty text for any other error."""
+    """Return the message of ``error`` if the server refused a login with it. Return an empty text for any other error."""
     return error.message if isinstance(error, CouldNotVerify) and _REFUSED.search(error.message) else ""

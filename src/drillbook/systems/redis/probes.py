@@ -32,7 +32,9 @@ class Available(Availability):
     key: Annotated[str, Field(description="Key that must always exist. When it is empty, the probe only sends a PING.")] = ""
 
     def check(self, ctx: Context) -> str | None:
-        """Send one command on a new connection."""
+        """Connect to the server, and send PING, or EXISTS if the parameter `key` is set. Return None if the answer is good,
+        and otherwise the problem.
+        """
         service = ctx.service(self.service, Redis)
         try:
             password = service.password.reveal() if service.password else None

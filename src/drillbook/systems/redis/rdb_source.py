@@ -87,7 +87,9 @@ class RdbSource(FileBackups):
         return RedisInPlace(ctx, service, self)
 
     def _older(self, backup: Backup, verdict: Verdict) -> tuple[Finding, ...]:
-        """Return a finding if a recent file contains an old RDB. The list of backups cannot show this for a compressed file."""
+        """Return a finding if the file of the backup is recent, but the RDB in it was saved much earlier. The list of
+        backups cannot show this for a compressed file, because the time in the RDB is read only after decompression.
+        """
         saved = int(verdict.facts.get("ctime", "0"))
         if not saved or self.max_age is None or backup.taken_at.timestamp() - saved <= float(self.max_age):
             return ()
@@ -126,7 +128,7 @@ class RdbSource(FileBackups):
         return manual_restore.rdb(manual, self.by_hand, self.program)
 
     def manual_move(self, manual: ManualRestore) -> str:
-        """Return how a person gives the file to the service."""
+        """Return instructions for a person who gives the RDB file to the service."""
         return manual_restore.move_rdb(manual)
 
     def ready(self, ctx: Context) -> None:

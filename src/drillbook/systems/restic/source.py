@@ -143,8 +143,8 @@ class ResticSource(BackupSource):
         return [finding("backup-locked", title=self.name, wanted="no abandoned lock", measured=stale)] if stale else []
 
     def _read(self, repository: Repository, backup: Backup, covered: list[str]) -> None:
-        """Verify the structure and the data. Append a text for each completed check to ``covered``. Raises StepFailed with a
-        finding when a check fails.
+        """Verify the structure of the repository, and the data of the snapshot or of the whole repository (field `read`).
+        For each check that passes, append a text to ``covered``. Raises StepFailed with a finding when a check fails.
         """
         whole = self.read == "repository"
         repository.call("check", *(("--read-data",) if whole else ()), output="dropped")

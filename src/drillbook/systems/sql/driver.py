@@ -128,8 +128,8 @@ class Worker:
         return outcome.result(seconds)
 
     def end(self, last: Callable[[], None] | None = None) -> None:
-        """Tell the thread to end after it has finished all functions that it was given, and then ``last``. Return without
-        waiting for this.
+        """Let the thread end as soon as it has finished the functions that it was given before, and has then called
+        ``last``. This method returns at once.
         """
         if last is not None:
             self._jobs.put((last, Future()))

@@ -238,7 +238,7 @@ class Matches(_OfServer):
 
     @classmethod
     def proves_content(cls, facts: Facts) -> bool:
-        """Return True. The content is always compared."""
+        """Return True, because this action always compares the content of rows."""
         return True
 
     @model_validator(mode="after")

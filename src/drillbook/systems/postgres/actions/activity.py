@@ -40,7 +40,8 @@ _LITERAL = re.compile(r"'(?:[^']|'')*'?|\$\$.*?\$\$|\b\d{6,}\b", re.DOTALL)
 class _Looking(Read):
     """Base class of read-only actions that log in as superuser.
 
-    The server reserves some connections for superusers, so these actions work even when clients use all others.
+    These actions work even when clients use all ordinary connections, because the server reserves some connections for
+    superusers.
     """
 
     SERVICE = Postgres

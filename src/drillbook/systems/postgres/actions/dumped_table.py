@@ -87,14 +87,17 @@ class RestoreTableFromDump(RestoresSource):
         return source.selecting(self.if_known("at"), self.if_known("backup"))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the tools exist on the host, that the dumps can be listed and brought there, and that they are archives."""
+        """Check that the host has the tools, and that the dumps can be listed, can be copied to the host, and are archives
+        of pg_dump.
+        """
         if self.known("from_"):
             source = self._source(ctx)
             source.ready_to_list(replace(ctx, host=ctx.host_named(source.host)))
             source.ready_table(ctx, ctx.service(self.service, Postgres))
 
     def unlike(self, place: InPlace, backup: Backup, checked: Facts) -> str:
-        """Return the reason why ``backup`` cannot restore the table. The other tables are not compared.
+        """Return the reason why the table cannot be restored from the dump ``backup``. Only this table is compared with the
+        dump.
 
         Raises CouldNotVerify when the server cannot be queried.
         """

@@ -19,11 +19,11 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 _WHOLE = "postgres.base_intact"
-"""Name of the action that verifies a backup of the whole cluster, which a dump of one database is not."""
+"""Name of the action that verifies a backup of the whole cluster. A dump of one database is not such a backup."""
 _SOURCE = "backup.check"
 """Name of the action that verifies a backup made by the team's own backup tool, for example pgBackRest.
 
-Such a backup is also compared with the server right before the fault, by the Drillbook module for this tool.
+Right before the fault, the Drillbook module for the backup tool compares such a backup with the server.
 """
 _OTHERS = """
 SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname <> %s ORDER BY 1

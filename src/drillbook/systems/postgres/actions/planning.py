@@ -89,7 +89,7 @@ def _unmakable(made: str) -> str:
     try:
         Definition.parse(made)
     except ValueError:
-        return "has a definition from which `postgres.create_index` could not create the index again"
+        return "has a definition that `postgres.create_index` does not support, so that this action could not create the index again"
     return ""
 
 

@@ -75,9 +75,12 @@ class DropTable(Fault):
             return not tables.exists(session, Name.parse(self.table))
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when no transaction of this step was committed. If the step recorded a transaction, the server is
-        asked for its outcome: the existence of the table would not prove it, because a client may have created the
-        table again after the drop. If it recorded none, return True while the table exists."""
+        """Return True when no transaction of this step was committed.
+
+        If the step recorded its transactions, the server is asked for their outcome. The existence of the table would not
+        prove anything, because a client may have created the table again after the drop. If the step recorded no
+        transaction, return True while the table exists.
+        """
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             if noted := _noted(ctx, _DROPPED):
                 return _aborted(session, noted)

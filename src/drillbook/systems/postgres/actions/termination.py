@@ -82,7 +82,7 @@ class Terminate(Write):
         }
 
     def ready(self, ctx: Context) -> None:
-        """Check that the role may see and end the sessions of other roles which match at this moment."""
+        """Check that the role may see and end those sessions of other roles that the step would terminate now."""
         service = ctx.service(self.service, Postgres)
         asked.ask(ctx, service, lambda session: self._need_rights(ctx, session, service))
 

@@ -55,7 +55,7 @@ class NewestMoment(MeasuresLoss):
     ] = None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user may list the keys, and read them. Each pattern is tried as if it were a key."""
+        """Check that the user may list and read keys. The reading is tried with each pattern as the name of a key."""
         commands: list[Command] = [("SCAN", "0", "COUNT", 1)]
         commands += [("GET", pattern) for pattern in self.if_known("times", ())]
         commands += [("PEXPIRETIME", pattern) for pattern in self.if_known("lifetimes", ())]
