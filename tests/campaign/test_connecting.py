@@ -117,7 +117,7 @@ def test_the_process_of_a_drill_compares_plan_and_version(root):
         (found,) = expected.differences([plan], root)
         assert found.code == "campaign-plan-differs"
         assert plan.digest in found.measured
-        assert expected.plans.get(plan.drill, "no such drill") in found.measured
+        assert expected.plans.get(plan.drill, "has no plan of the drill") in found.measured
         assert found.remedy
     with pytest.raises(UsageError, match="must be set by a campaign only"):
         Expected.of("s0")

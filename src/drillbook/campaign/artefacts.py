@@ -220,7 +220,7 @@ class Artefacts:
         return _noted(job, own, artefact) if artefact.older else own
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Return the endings of all jobs that were submitted since the last call. The method never waits."""
+        """Return the results of all jobs that were submitted since the last call of this method. The method returns at once."""
         del timeout_s
         endings, self._ended = self._ended, []
         return endings

@@ -123,8 +123,8 @@ class Ending:
 
 
 def carry_out(job: Job) -> Ending:
-    """Drill the site of ``job`` in a child process. If an earlier attempt exists, find out how it ended instead.
-    Returns when the child process has ended.
+    """Drill the site of ``job`` in a child process. If an earlier process of the campaign has already started this drill,
+    find out how it ended, and do not drill the site again. Returns when the child process has ended.
     """
     try:
         with _locked(job) as lock:
@@ -191,7 +191,7 @@ def _carry_out(job: Job, lock: int) -> Ending:
             return Ending(job.site, state, message=f"the child process ended with status {status}: {_tail(job)}")
     if _unfinished(job, folder):
         _child(job, lock, "drill.recover", job.run)
-        said = "the drill was interrupted, and then recovered"
+        said = "the drill was interrupted, and a recovery then undid its changes"
     return judged(job, said)
 
 

@@ -60,7 +60,7 @@ class Coordinator:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     stopping: Stopping = field(default_factory=Stopping)
     saw: Callable[[Ending], None] = lambda _: None
-    """Function that is called with each ending after the ending was recorded."""
+    """Function that is called with the result of each site after the journal has recorded this result."""
     look_s: float = 1.0
     """Maximum time, in seconds, until a request of the operator is noticed."""
     _scheduler: Scheduler = field(init=False)
@@ -106,7 +106,9 @@ class Coordinator:
             return
         now = self.now()
         if self._scheduler.expired(now):
-            self._scheduler.stop("the time for the campaign is over, and no window has opened in time for the waiting sites")
+            self._scheduler.stop(
+                "the time in which sites must start is over, and no window has opened in time for the waiting sites"
+            )
         for site in self._scheduler.due(now, self._placed):
             intent = self._chosen.pop(site)
             event = self.journal.append(SiteIntended(site=site, run=intent.run, place=intent.place), sync=True)

@@ -45,7 +45,9 @@ class Comparison:
     """Name of the earlier campaign."""
     changes: tuple[Change, ...]
     interrupted: tuple[str, ...] = ()
-    """Names of later campaigns that were interrupted, and are therefore not compared. The newest comes first."""
+    """Names of campaigns that are newer than the earlier campaign, but were interrupted and are therefore not compared. The
+    newest comes first.
+    """
 
     def as_data(self) -> dict[str, Any]:
         """Return the comparison as JSON data."""

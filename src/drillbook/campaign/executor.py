@@ -26,8 +26,8 @@ class Executor(Protocol):
         """
 
     def submit(self, job: Job) -> None:
-        """Start ``job``. This or another controller may have submitted the job before. In that case, the state of the
-        job is examined, and the site is not drilled again.
+        """Start ``job``. The job may have been submitted before, by this process or by an earlier process of the campaign.
+        In that case, the executor finds out how the job ended, and does not drill the site again.
         """
 
     def wait(self, timeout_s: float) -> list[Ending]:
@@ -36,7 +36,7 @@ class Executor(Protocol):
         """
 
     def cancel(self, job: Job) -> bool:
-        """Ask the drill of ``job`` to stop. The drill first undoes its changes. Its ending is returned by ``wait``. Returns
+        """Ask the drill of ``job`` to stop. The drill first undoes its changes. Its result is returned by ``wait``. Returns
         False when the drill could not be asked yet, and must be asked again.
         """
 

@@ -76,7 +76,7 @@ class Expected:
         plan = self.plans.get(drill)
         maker = f"made by Drillbook {self.version or 'of an unknown version'}"
         if plan is None:
-            return f"the campaign, {maker}, has no such drill for the site {self.site}"
+            return f"for the site {self.site}, the campaign, {maker}, has no plan of the drill {drill}"
         return f"for the site {self.site}, the campaign expects the plan {plan}, {maker}"
 
     def differing(self, plans: Iterable[Mapping[str, Any]]) -> str:

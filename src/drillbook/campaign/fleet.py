@@ -1,9 +1,9 @@
 """Executor that uses workers of Dask. Each job is bound to one place, which is a project folder on a machine. Dask only
-carries messages.
+sends the jobs to the places, and the results back.
 
-The disk of each place holds a lock and a run folder for a job. The lock and the folder show whether the job was
-started, so a job may be submitted any number of times. When a worker or the scheduler dies, the job is submitted again
-to the same place. Therefore no site is drilled twice.
+The disk of each place holds a lock and a run folder for a job. The lock and the folder show whether the job was started, so
+a job may be submitted any number of times. When a worker or the scheduler dies, the job is submitted again to the same
+place. Therefore no site is drilled twice.
 """
 
 from __future__ import annotations
@@ -195,7 +195,9 @@ class Fleet:
         self._give_up()
 
     def _connected(self) -> Client:
-        """Return the client. Only the thread that looks for workers calls this method."""
+        """Return the client of the Dask scheduler. If there is no connection, connect first. Only the thread that looks for
+        workers calls this method.
+        """
         if self._client is not None and self._client.status != "running":
             self._leave()
         if self._client is None:

@@ -40,8 +40,9 @@ class Place:
     """A project folder on a machine. Its name is ``NUMBER@MACHINE:FOLDER``, and the number alone identifies the place.
 
     The number has two parts. The first part is random, and is stored in a file in the folder of the reports. So the same
-    path on another disk is another place. The second part is computed from the machine, the path, and the file that stores
-    the first part. So a copy of the folder is another place, although it contains the same random part.
+    path on another disk is another place. The second part is computed from the identity of the machine, the path, and the
+    inode of the file that stores the first part. So a copy of the folder is another place, although it contains the same
+    random part.
 
     A virtual machine that is set back to a snapshot is the same place as before, although its disk lacks later runs.
     """

@@ -19,8 +19,8 @@ class Processes:
     name = "processes"
 
     def __init__(self, ended: queue.SimpleQueue[Ending] | None = None, *, place: str = "") -> None:
-        """Create the executor. The endings of jobs are put into the queue ``ended``. ``place``: name of this project folder
-        on this machine.
+        """Create the executor. The results of jobs that have ended are put into the queue ``ended``. ``place``: name of this
+        project folder on this machine.
         """
         self._place = place
         self._ended: queue.SimpleQueue[Ending] = ended or queue.SimpleQueue()
@@ -58,7 +58,9 @@ class Processes:
 
 
 def drained(ended: queue.SimpleQueue[Ending], timeout_s: float) -> list[Ending]:
-    """Take all endings from a queue. If the queue is empty, wait at most ``timeout_s`` seconds for the first ending."""
+    """Take from a queue all results of jobs that have ended. If the queue is empty, wait at most ``timeout_s`` seconds for
+    the first result.
+    """
     endings: list[Ending] = []
     with contextlib.suppress(queue.Empty):
         endings.append(ended.get(timeout=max(timeout_s, 0)))

@@ -114,7 +114,9 @@ class Roster:
         return note if moved_to else ""
 
     def _ask(self, client: Client, address: str, facts: dict[str, Any]) -> None:
-        """Ask a worker for its place and its addresses. This method runs in a thread of its own for each worker."""
+        """Ask a worker for its place and its addresses. This method runs in one of the threads that only ask this worker;
+        see ``Lanes``.
+        """
         listens: list[str] = []
         try:
             said = ask(client, address, worker.identify, within_s=ASK_S)

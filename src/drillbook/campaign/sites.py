@@ -150,8 +150,8 @@ class SitesFile(_Part):
         return tuple(sorted({label for label in group_labels if label}))
 
     def only(self, group: str) -> SitesFile:
-        """Return a copy of the file that contains only the sites of ``group``. Raises UsageError when the group has no
-        sites.
+        """Return a copy of this sites file that contains only the sites of ``group``. Raises UsageError when the group has
+        no sites.
         """
         chosen = {name: entry for name, entry in self.sites.items() if group in entry.groups}
         if not chosen:
@@ -163,7 +163,9 @@ class SitesFile(_Part):
         return self.model_copy(update={"sites": chosen, "canary": tuple(name for name in self.canary if name in chosen)})
 
     def single(self, name: str) -> SitesFile:
-        """Return a copy of the file that contains only the site ``name``. Raises UsageError when there is no such site."""
+        """Return a copy of this sites file that contains only the site ``name``. Raises UsageError when there is no such
+        site.
+        """
         if name not in self.sites:
             known = list(self.sites)
             raise UsageError(
@@ -172,8 +174,9 @@ class SitesFile(_Part):
         return self.model_copy(update={"sites": {name: self.sites[name]}, "canary": (), "waves": ()})
 
     def unlimited(self, canary: tuple[str, ...]) -> SitesFile:
-        """Return a copy of the file without limits. The copy is for sites that were drilled already. ``canary``: sites of
-        the first wave.
+        """Return a copy of this sites file that limits nothing: it has no limits of groups, no maintenance windows, no waves
+        and no conditions that stop the campaign. The copy is for a campaign whose sites were drilled already. ``canary``:
+        sites of the first wave.
         """
         groups = {name: group.model_copy(update={"at_most": None, "windows": ()}) for name, group in self.groups.items()}
         return self.model_copy(

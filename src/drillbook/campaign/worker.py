@@ -67,8 +67,8 @@ def identify() -> dict[str, str]:
 
 
 def carry_out(job: Job) -> dict[str, Any]:
-    """Drill a site. If the disk of this place shows an earlier attempt, find out how it ended instead. Returns the
-    ending as JSON data.
+    """Drill a site. If the disk of this place shows that the drill was already started, find out how it ended, and do not
+    drill the site again. Returns the result as JSON data.
     """
     try:
         return attempt.carry_out(_own(job)).as_data()

@@ -223,10 +223,9 @@ class BackupSource(Service):
         """
 
     def manual_move(self, manual: ManualRestore) -> list[Block] | str:
-        """Return the commands, or instructions as sentences, with which a person moves the copy of ``manual_restore`` into
-        its service.
+        """Return commands, or instructions as sentences, that move the copy of ``manual_restore`` into its service.
 
-        Override this method when commands can do it.
+        Override this method when commands can move the copy.
         """
         return manual_move.in_general(manual)
 

@@ -143,7 +143,9 @@ def test_a_table_that_somebody_locks_is_not_waited_for(place, primary, monkeypat
     with primary.connect() as session:
         session.execute("BEGIN; LOCK goods")
         action.ready(replace(place.context(), doubt=told.append))
-    assert ["what the step needs of primary: " in text and "lock timeout" in text for text in told] == [True]
+    assert ["that primary has everything that the step needs: " in text and "lock timeout" in text for text in told] == [
+        True
+    ]
 
 
 def test_a_server_that_does_not_answer_is_left_to_the_drill(place, primary):

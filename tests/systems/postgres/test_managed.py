@@ -126,7 +126,7 @@ def test_its_own_backup_says_what_it_could_not_record(place, managed):
         "files of the cluster",
     ]
     found = place.run("postgres.matches", service="managed", manifest=facts["manifest"])
-    unread = "the account of the backup has no right to read them"
+    unread = "the account that took the backup has no right to read this part"
     told = found["not_compared"]
     assert (told["passwords of roles"], told["rule of pg_hba.conf"]) == (unread, unread)
     assert (found["tables"], found["rows"]) == (3, 5050)

@@ -97,7 +97,7 @@ def test_a_right_that_no_present_session_needs_is_not_verified(place, primary):
     action = place.action("postgres.terminate", service="poor", application="till")
     (said,) = checked(place, action)
     assert said.startswith("poor: that the role clerk may end the sessions which the step will find.")
-    assert said.endswith('The sessions of other roles need: GRANT pg_read_all_stats, pg_signal_backend TO "clerk"')
+    assert said.endswith('To end sessions of other roles, it needs: GRANT pg_read_all_stats, pg_signal_backend TO "clerk"')
     primary.sql(SEE, END)
     assert checked(place, action) == []
     assert checked(place, place.action("postgres.terminate", service="primary", application="till")) == []

@@ -164,7 +164,9 @@ class Check(_OfSource, VerifiesSource):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return None, because the engine itself measures the identities of service and backup source before a fault."""
+        """Return None, because this action does not have to name the identity of its data: before a fault, the engine itself
+        measures the identities of the service and of the backup source.
+        """
         return None
 
 

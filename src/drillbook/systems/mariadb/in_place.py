@@ -87,14 +87,16 @@ class ServerInPlace(InPlace):
 
     @property
     def box(self) -> Sandbox:
-        """Sandbox in a folder beside the data directory, with its own server and an account of this run."""
+        """Sandbox in a folder beside the data directory. It has its own server, and on this server an account that only this
+        run uses.
+        """
         service, folder = self.mariadb, f"{self.mariadb.data}.drillbook.{self._key}"
         fields = {**Mariadb.fields_in_sandbox(folder), "user": f"drillbook_{self._key}", "sandbox": beside(folder)}
         return Sandbox(self.ctx, service.model_copy(update=fields), self.ctx.host)
 
     @property
     def exchange(self) -> Exchange:
-        """Object that exchanges the data directory for the restored one."""
+        """Object that replaces the data directory by the restored directory."""
         return Exchange(self.ctx, self.mariadb, f"{self.mariadb.data}.drillbook.{self._key}.kept")
 
     @abstractmethod

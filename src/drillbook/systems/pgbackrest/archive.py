@@ -1,8 +1,8 @@
 """Reads the WAL archive of a pgBackRest repository: its segments, its gaps, and the time of the last archived commit.
 
-pgbackrest itself reports only the first and the last segment. None of its commands (in version 2.55) shows a gap
-between these two, or reports a missing segment that a backup needs. Therefore this module lists the names of all
-segments, and follows them from the backup on, across timelines.
+pgbackrest itself reports only the first and the last segment. None of its commands (in version 2.55) shows a gap between
+these two, or reports a missing segment that a backup needs. Therefore this module lists the names of all segments, and
+checks that no segment is missing from the start of the backup on, also where one timeline ends and the next begins.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def move(manual: ManualRestore, stanza: str) -> str:
         f"stop the new server (`pg_ctl --pgdata={folder}/data stop`)",
         f"where {folder}/tablespaces is not empty, move its folders to their places and correct the links in {folder}/data/pg_tblspc",
         f"remove the lines of `restore_command`, `archive_mode` and `recovery_target...` from {folder}/data/postgresql.auto.conf, "
-        "and put back the configuration files of the service that are empty there",
+        "and replace each configuration file that is empty there by the file of the service",
         f"move {data} to another name",
         f"move {folder}/data to {data}",
         after=f"take a full backup (`pgbackrest --stanza={stanza} --type=full backup`), because the cluster is on a new timeline",

@@ -131,8 +131,8 @@ class PgBackRest(BackupSource):
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Run `pgbackrest verify` on the backup, and check more than this command does.
 
-        The additional checks are: both copies of each list are equal, no page has a wrong checksum, no WAL is missing
-        or damaged, and the backup belongs to the cluster of the service.
+        The additional checks are: the two copies of backup.info, of archive.info and of the manifest are equal, no page has
+        a wrong checksum, no WAL is missing or damaged, and the backup belongs to the cluster of the service.
         """
         with self.opened(ctx) as repository:
             program = repository.program

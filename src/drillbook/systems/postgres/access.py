@@ -90,7 +90,7 @@ def _alone(session: Connection, key: int) -> None:
 
 
 def provisional_name(database: str, run: str) -> str:
-    """Return a new provisional name for ``database`` while ``run`` restores it. PostgreSQL accepts a name of this length."""
+    """Return a new provisional name for ``database`` while ``run`` restores it. The name is short enough for PostgreSQL."""
     return f"{_provisional(database, run)}{fresh(6)}"
 
 
@@ -120,8 +120,8 @@ def _provisional(database: str, run: str) -> str:
 def open_up(session: Connection, database: str, limit: int | None = None) -> int:
     """Admit clients to ``database`` and return its new connection limit. Raises psycopg.Error.
 
-    The new limit is ``limit`` if it is given. Otherwise it is the stored original limit, or -1 (no limit) if nothing is
-    stored. It does no harm to call this function twice.
+    The new limit is ``limit`` if it is given. Otherwise it is the stored original limit. If nothing is stored, the present
+    limit stays, except that 0 becomes -1 (no limit). It does no harm to call this function twice.
     """
     current, kept, _ = first_row(session, _STATE, database)
     name = sql.Identifier(database)

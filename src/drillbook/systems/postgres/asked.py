@@ -44,12 +44,11 @@ def ask(
     database: str | None = None,
     as_user: bool = False,
 ) -> None:
-    """Call ``question``, a check of the server of ``service``, with a read-only session. ``question`` raises NotReady when
-    the check fails.
+    """Call ``question``, a check of the server of ``service``, with a read-only session. It raises NotReady when the check
+    fails.
 
-    ``question`` is not called in three cases. First, the service is a sandbox, which does not exist yet. Second, the server
-    does not answer; the drill itself may start it later. Third, the server refuses the login; it is then recorded that the
-    login was not verified.
+    ``question`` is not called for a sandbox, which does not exist yet, or when no server answers, because the drill itself
+    may start it. When the server refuses the login, this is recorded as not verified.
     """
     if is_sandbox(service) or (login := (service.name, database or "", as_user)) in ctx.unanswered:
         return
@@ -76,7 +75,7 @@ def ask(
                 )
             )
         except psycopg.Error as error:
-            ctx.unsure(f"what the step needs of {service.name}: {reason(error)}")
+            ctx.unsure(f"that {service.name} has everything that the step needs: {reason(error)}")
 
 
 def plannable(query: str) -> Callable[[Connection], None]:

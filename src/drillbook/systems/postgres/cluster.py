@@ -322,7 +322,8 @@ def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None
 def starting(ctx: Context, tools: Tools) -> Iterator[None]:
     """Start the server, run the ``with`` block as soon as the server accepts a write, and then check that its unit runs.
 
-    The unit is checked last, because a service manager reports a unit as started seconds after its server works.
+    The unit is checked last, because a service manager reports a unit as started only some seconds after the server accepts
+    writes.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="start") as pool:
         started = pool.submit(start, ctx, tools)

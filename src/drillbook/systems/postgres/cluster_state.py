@@ -148,7 +148,9 @@ def _read(session: Connection, sealing: Sealing) -> ClusterState:
         salt=sealing.salt,
         objects=objects,
         unreadable={
-            kind: "the account of the backup has no right to read them" for kind, allowed in may.items() if not allowed
+            kind: "the account that took the backup has no right to read this part"
+            for kind, allowed in may.items()
+            if not allowed
         },
     )
 

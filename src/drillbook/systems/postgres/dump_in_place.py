@@ -83,7 +83,9 @@ class DumpInPlace(ClusterInPlace):
         return ""
 
     def settle(self, box: Sandbox) -> None:
-        """Give the superuser the password in the inventory, unless the restored superuser already has a password."""
+        """Set the password of the superuser to the password in the inventory, unless the restored superuser already has a
+        password.
+        """
         password = self.postgres.admin.password
         if password is None:
             return

@@ -166,7 +166,9 @@ class Judgement:
 
 
 def another(dump: str, wanted: str, named: str, host: str) -> Finding:
-    """Return the finding about a ``dump`` of the database ``named`` instead of the database ``wanted``."""
+    """Return the finding for a dump that contains the database ``named`` and not the expected database ``wanted``. ``dump``:
+    name of the dump.
+    """
     remedy = "Change the database in the job that takes the dumps, or correct `database` of the backup in the inventory."
     return finding(
         "backup-of-another", title=dump, wanted=f"the database {wanted}", measured=named, remedy=remedy, host=host

@@ -105,7 +105,9 @@ class Restoring:
         }
 
     def _must_know_settings(self) -> None:
-        """Raise CouldNotVerify when pg_restore is too new for the sandbox's server, because the dump is not at fault."""
+        """Raise CouldNotVerify when pg_restore is too new for the sandbox's server. In this case the dump could not be
+        tested, but it may be intact.
+        """
         try:
             reader_version.need_server(self.tools)
         except NotReady as error:
@@ -132,9 +134,10 @@ class Restoring:
     def _made(self, outline: Outline) -> Made | None:
         """Return the database of the dump that becomes the sandbox's database.
 
-        If the dump creates only one database, this database may have another name. Return None when the dump creates no
-        database. Also return None for a dump of pg_dumpall when the sandbox expects `postgres`, because pg_dumpall does not
-        create this database. Raises StepFailed when the dump creates only databases that the sandbox does not expect.
+        If the dump creates only one database, its name may differ from the name of the sandbox's database. Return None when
+        the dump creates no database. Also return None for a dump of pg_dumpall when the sandbox expects `postgres`, because
+        pg_dumpall does not create this database. Raises StepFailed when the dump creates only databases that the sandbox
+        does not expect.
         """
         wanted = self.service.database
         same = next((made for made in outline.databases if made.name == wanted), None)

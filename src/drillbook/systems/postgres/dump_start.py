@@ -27,7 +27,8 @@ COMPRESSION_BYTE = (1, 15)
 AT_ONCE = 16
 """Maximum number of files whose first ``GLOBALS_LIMIT`` bytes are read with one command.
 
-The answer is then far below the limit for answers."""
+With this number, the answer stays far below the maximum size of an answer.
+"""
 _OF_CLUSTER = b"--\n-- PostgreSQL database cluster dump\n"
 _OF_DATABASES = (b"\n-- Databases\n", b"\n\\connect ", b"\nCREATE DATABASE ")
 """Texts of which a whole dump of pg_dumpall contains at least one, and a file of roles none."""
@@ -135,9 +136,11 @@ def started(head: bytes) -> str:
 
 
 def database(head: bytes) -> str:
-    """Return the database that an archive creates, from its first bytes. Return an empty text if they do not name it.
+    """Return the name of the database that an archive creates, from the first bytes of the archive. Return an empty text if
+    the first bytes do not show this name.
 
-    The header names the database to which pg_dump connected, and the table of contents creates it only in a whole dump.
+    The header names the database to which pg_dump connected. But only a dump of a whole database also creates this database,
+    and only then does the table of contents contain a CREATE DATABASE statement.
     """
     beginning = archive(head)
     if len(beginning) < _VERSION_AT + 6:

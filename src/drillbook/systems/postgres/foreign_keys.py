@@ -32,7 +32,9 @@ _NOT_VALID_OF_PARTITIONED = 180000
 
 
 def split(lines: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Divide the lines of an archive's list before the first foreign key. The second part contains no rows of tables."""
+    """Split the list of an archive at its first foreign key. Return the lines before the first foreign key, and the
+    remaining lines. The remaining lines contain no rows of tables.
+    """
     first = next((index for index, line in enumerate(lines) if _LINE.match(line)), len(lines))
     return lines[:first], lines[first:]
 

@@ -1,7 +1,7 @@
 """Restores materialized views over foreign tables. These views remain empty, because a sandbox cannot reach a foreign
 server.
 
-The REFRESH of such a view may fail. If the REFRESH of any other view fails, the restore fails.
+When the REFRESH of such a view fails, the restore continues. When the REFRESH of any other view fails, the restore fails.
 """
 
 from __future__ import annotations

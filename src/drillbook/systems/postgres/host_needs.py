@@ -5,7 +5,7 @@ from drillbook.sdk.host_needs import BySudo, HostNeeds
 _STORE = "HTTPS from the host to the store"
 _STORE_HERE = "the store, from the controller"
 _OWNER = "the operating system user of the server (`run_as`), and a superuser of the database"
-_READ = "the database account of the inventory, with the rights to read"
+_READ = "the database account in the inventory, with rights to the data that the step uses"
 _TOOLS = f"{_READ}; the programs run as the user `run_as`"
 _SANDBOX = "write to the folder `scratch` as the user `run_as`; the programs run as this user"
 _TABLE = "the database account that owns the table; the programs run as the user `run_as`"

@@ -17,7 +17,7 @@ _USUAL = (
     "PATH=$(find /usr/lib/postgresql /usr/pgsql-* -type d -name bin 2>/dev/null | sort -V | tail -n 1):$PATH"
 )
 _OPTIONS = "-c listen_addresses= -c port=5432 -c logging_collector=off -k $folder"
-_APART = "unset PGHOSTADDR PGSERVICE PGDATA   # of another server"
+_APART = "unset PGHOSTADDR PGSERVICE PGDATA   # they could lead to another server"
 
 
 def programs(service: Postgres) -> str:
@@ -33,7 +33,7 @@ def client(program: str, service: Postgres) -> str:
 
 
 def serving(service: Postgres, folder: str, more: str = "") -> tuple[str, ...]:
-    """Return the commands that start a server on the folder `data`. ``more``: its options.
+    """Return the commands that start a server on the folder `data`. ``more``: options of the server.
 
     The server listens only at a Unix socket in ``folder``.
     """
@@ -116,8 +116,8 @@ def move(manual: ManualRestore, service: Postgres) -> list[Block]:
         programs(service),
         'test -z "${folder:+x}" || pg_ctl --pgdata="$folder/data" --mode=fast --wait stop',
         f'test ! -e "${{folder:?}}/data/postmaster.pid" || {STOP} the new server still runs',
-        "# The new server trusts everybody. If the service has its configuration in its data directory, put your own files",
-        "# pg_hba.conf and postgresql.conf there instead of these lines:",
+        "# The new server trusts everybody. If the service has its configuration in its data directory, leave out the next two",
+        "# commands, and copy the pg_hba.conf and postgresql.conf of the service into the new data directory instead:",
         f'{written} {shlex.join(rules)} > "${{folder:?}}/data/pg_hba.conf"',
         f'{written} {shlex.join(settings)} >> "${{folder:?}}/data/postgresql.auto.conf"',
         f'test ! -e "$data/postmaster.pid" || {STOP} the server of the service still runs, or has crashed',

@@ -202,8 +202,8 @@ class Restoring:
     def _globals(self, session: Connection, backup: Manifest, path: str, *, fresh: bool) -> None:
         """Restore roles and tablespaces. Raises StepFailed when the restore fails.
 
-        It is no error when a tablespace or the superuser already exists. In a cluster that is not new, it is no error
-        either when other roles of the backup already exist.
+        Some objects may already exist, which is no error: tablespaces and, in a new cluster, the superuser. In a cluster
+        that is not new, all roles of the backup may already exist.
         """
         spaces = [name for (name,) in session.execute("SELECT spcname FROM pg_catalog.pg_tablespace").fetchall()]
         output = self.tools.client("psql", "--no-psqlrc", "--quiet", f"--file={path}", database="postgres")
@@ -255,7 +255,7 @@ class Restoring:
         if not wanted:
             return []
         self.ctx.host.put(wanted.encode("utf-8", "surrogateescape"), f"{archive}.list")
-        written = Answer(f"{self.ctx.host.name}: the SQL of the database's settings, grants and comment")
+        written = Answer(f"{self.ctx.host.name}: the SQL statements for the settings, grants and comment of the database")
         chosen = f"--use-list={archive}.list"
         output = self.ctx.run(pg_restore, "--create", chosen, "--file=-", archive, sink=written, env=AS_CLIENT)
         must_be_right(self.ctx, "pg_restore", output)

@@ -64,7 +64,7 @@ class Role(NamedTuple):
     sessions: int
 
     def seen_by(self, mine: Own) -> bool:
-        """Return True when the role ``mine`` may see the state of these sessions."""
+        """Return True when the role ``mine`` may see the state of the sessions of this role."""
         return mine.sees or self.usable
 
 
@@ -84,7 +84,9 @@ def others(session: Connection, database: str, application: str | None, seconds:
 
 
 def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
-    """Record in a check before a drill that the role of ``session`` may not see the sessions of other roles."""
+    """Check if the role of ``session`` may see the sessions of other roles. If it may not, a check before a drill records
+    this.
+    """
     mine = own(session)
     if not mine.sees:
         ctx.unsure(

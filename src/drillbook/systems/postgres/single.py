@@ -173,8 +173,9 @@ class TableRestore:
         must_be_right(self.ctx, "pg_restore", output)
 
     def _carry_out(self, chosen: Selection, restored: Sequence[Table], scratch: str) -> Facts:
-        """Run the written SQL in one transaction. It fails unless the tables ``restored`` are as in the backup, as far
-        as the backup says how to compare them."""
+        """Run the written SQL in one transaction. The transaction fails unless the rows of each table in ``restored`` have
+        the digest that the backup records. A table without a recorded digest is not compared.
+        """
         names = [Name.parse(table.name) for table in restored]
         back = sum(table.rows for table in restored) if chosen.whole else None
         host = self.ctx.host
@@ -252,9 +253,9 @@ class TableRestore:
         return "\n".join(parts) + "\n"
 
     def _comparison(self, table: Table, name: Name) -> sql.Composed | None:
-        """Return the body of a block that raises an error unless the restored table equals the backup.
+        """Return the body of an SQL block (DO) that raises an error unless the restored table equals the backup.
 
-        Return None when the backup does not say how to compare the table.
+        Return None when the backup records no digest of the table.
         """
         if table.digest is None:
             return None

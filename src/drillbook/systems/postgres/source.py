@@ -116,7 +116,9 @@ class PgDumpSource(FileBackups):
         )
 
     def _moment(self, file: StoredFile) -> tuple[datetime, str]:
-        """Return the time that orders the files: the time in the name, if the source uses this time, and then the name."""
+        """Return the key by which files are sorted: a time, and then the name of the file. The time is the time in the name
+        if the source is set to use it, and otherwise the modification time.
+        """
         named = moment_in(file.name, self.time) if self.newest == "name" else None
         return named or file.modified, file.name
 

@@ -145,7 +145,7 @@ def counted(fact: str, service: str, name: Name, rows: int | None, where: str = 
     """Return the name of a table and the number of its removed or restored rows, as facts.
 
     ``fact``: name of the fact with the number of rows; ``rows``: this number, or None when it is unknown; ``where``:
-    condition of the rows. Rows of the same table that match different conditions are counted as different kinds of data.
+    condition of the rows. The name under which the rows are counted contains the service, the table and this condition.
     """
     kind = f"rows of {name} in {service}" + (f"{NARROWED}{' '.join(where.split())}" if where else "")
     return {"table": str(name)} | ({} if rows is None else {fact: {kind: rows}})

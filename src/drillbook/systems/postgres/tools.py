@@ -97,7 +97,8 @@ class Tools:
     def of(cls, ctx: Context, service: Postgres, host: Host | None = None) -> Tools:
         """Return the runner for ``host``.
 
-        When ``host`` is None, return the runner for the service's host, or for the container of a sandbox that uses one.
+        When ``host`` is None, return the runner for the service's host. If the service is a sandbox in a container, return
+        the runner for this container instead.
         """
         where = host or ctx.host_named(service.host)
         if host is None and service.sandbox is not None and service.sandbox.isolation == "container":
@@ -128,10 +129,10 @@ class Tools:
     ) -> Output:
         """Run a client program that connects to the service as the superuser. Its messages are not translated.
 
-        Other users cannot read the files that the program writes. While the program runs, the password of the superuser
-        is in such a file, and not in the environment. ``options`` are passed to Host.run. The caller must check the
-        exit status. Raises CouldNotVerify when the result is unknown, HostError when the host cannot be used, and
-        Cancelled when the run is stopped.
+        Other users cannot read the files that the program writes. While the program runs, the password of the superuser is
+        in a file that other users cannot read, and not in the environment. ``options`` are passed to Host.run. The caller
+        must check the exit status. Raises CouldNotVerify when the result is unknown, HostError when the host cannot be used,
+        and Cancelled when the run is stopped.
         """
         if self.through_relay:
             return self._through_relay(program, *arguments, database=database, stdin=stdin, **options)

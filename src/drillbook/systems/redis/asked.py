@@ -22,9 +22,8 @@ _STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
 def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
     """Raise NotReady when the user may not run one of ``commands``, or when the server does not know a command.
 
-    Nothing is checked in three cases. First, the service is a sandbox, which does not exist yet. Second, the server does not
-    answer; the drill itself may start it later. Third, the server refuses the login; it is then recorded that the login was
-    not verified.
+    Nothing is checked for a sandbox, which does not exist yet, or when no server answers, because the drill itself may start
+    it. When the server refuses the login, this is recorded as not verified.
     """
     _ask(ctx, service, lambda session: _refusal(service, commands, session.batch(commands)))
 
@@ -33,7 +32,7 @@ def need_mark(ctx: Context, service: Redis) -> None:
     """Raise NotReady when the user may not write, read and remove the mark of the run, or when the server is a replica.
 
     The commands are tried on the server while the mark does not exist. They then change nothing: ``SET`` with ``XX`` writes
-    only keys that exist. Nothing is checked in the three cases that ``need`` names.
+    only keys that exist. Nothing is checked in the cases that the description of ``need`` lists.
     """
     key = mark_of(ctx.run_id)
 

@@ -1,8 +1,8 @@
 """Checks RDB and append-only files with redis-check-rdb and redis-check-aof, and finds damage that these programs miss.
 
 A server program that is started under the name of a checker acts as that checker, in Redis and in Valkey. So a host needs
-only the server program. A checker, like a server, stops reading at the end of an RDB. So this module detects more bytes after
-this end by the size of the file.
+only the server program. A checker, like a server, stops reading at the end of an RDB, and ignores all bytes after it. So
+this module compares the position of this end with the size of the file.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Differences between a backup and a keyspace. Up to a limit, each different key has a finding; one more finding counts the
-other keys.
+"""Compares a backup with a keyspace. Each different key has a finding of its own, up to a maximum number of findings. If
+there are more different keys, one further finding gives their number.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class Session:
         return list(self.each(commands))
 
     def each(self, commands: Sequence[Command]) -> Iterator[Any]:
-        """Send ``commands`` at once, and yield the answers one by one. The size of each answer is limited. Refused commands
-        have the same answers as in ``batch``.
+        """Send ``commands`` at once, and yield the answers one by one. The size of each answer is limited. If a command is
+        refused, its answer is an exception object, as in ``batch``.
         """
         from redis.exceptions import ResponseError  # noqa: PLC0415  slow to load
 

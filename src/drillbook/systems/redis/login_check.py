@@ -18,8 +18,8 @@ _REFUSED = re.compile(
 
 
 def refused(ctx: Context, service: Redis, *, database: str | None = None, as_user: bool = False) -> str:
-    """Try the login. Return the message of the server if it refuses the login. Otherwise return an empty text: the login
-    works, or another error occurs. It is also empty when no server answers, because the drill itself may start the server.
+    """Try the login. Return the message of the server if it refuses the login. Return an empty text if the login works, if
+    another error occurs, or if no server answers: the drill itself may start the server later.
     """
     del database, as_user
     with suppress(DrillbookError, OSError):

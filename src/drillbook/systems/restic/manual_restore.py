@@ -16,7 +16,7 @@ def blocks(manual: ManualRestore, variables: Mapping[str, Secret | str], filters
     wanted = shlex.quote(manual.chosen) if manual.chosen else "latest"
     pick = f"wanted={wanted}"
     if manual.moment:
-        pick = f"wanted=ID   # of the newest snapshot in the list that is not later than {manual.at}"
+        pick = f"wanted=ID   # replace ID by the ID of the newest snapshot in the list that is not later than {manual.at}"
     only = "" if manual.chosen or manual.moment else f" {chosen}"
     return [
         manual.block(

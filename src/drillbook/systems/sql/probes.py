@@ -25,7 +25,9 @@ T = TypeVar("T")
 READ_S = 30.0
 """Time limit, in seconds, of every operation that is not a write of the canary."""
 MOST_HANGING = 20
-"""Limit of connections that hang at the same time. While this number of connections hangs, the canary tries no more writes."""
+"""Maximum number of connections that may hang at the same time. While so many connections hang, the canary tries no further
+writes.
+"""
 
 
 class Canary(BaseCanary):

@@ -364,10 +364,10 @@ class Recover(Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``replayed_to``: LSN that the recovery reached; ``last_commit_at``: time of the last recovered commit;
-        ``timeline`` and ``timeline_before``: timelines of the recovered cluster and of the backup; ``segments``: number
-        of WAL segments; ``database``: the service's database; ``cluster_bytes`` and ``database_bytes``: size of the
-        cluster; ``backup_taken_at``: time of the base backup; ``bytes_per_second``: speed; ``seconds``: duration of
-        each stage."""
+        ``timeline`` and ``timeline_before``: timelines of the recovered cluster and of the backup; ``segments``: number of
+        WAL segments; ``database``: the service's database; ``cluster_bytes`` and ``database_bytes``: both are the size of
+        the cluster; ``backup_taken_at``: time of the base backup; ``bytes_per_second``: this size divided by the duration
+        of the recovery; ``seconds``: duration of each stage."""
         service = ctx.service(self.service, Postgres)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
         return Recovery(ctx, service, store, origin, self.wal, self.reach, self.temporary).run()

@@ -208,7 +208,7 @@ class Admit(Write):
 class ClearRestore(Write):
     """Discard each database or cluster that this run restored incompletely. No client has used such a database yet.
 
-    If this run restored a database completely and the database still refuses clients, it admits clients from now on. No
+    If this run restored a database completely, and the database still refuses clients, the action admits clients to it. No
     other database is changed.
     """
 

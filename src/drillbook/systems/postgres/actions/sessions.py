@@ -29,7 +29,8 @@ For = Annotated[
     ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
-"""Server options for the fault's sessions. They override settings of the role that would end a session.
+"""Server options for the fault's sessions. They override those settings of the role with which the server would end a
+session by itself.
 
 PostgreSQL 14 and newer versions have all these options.
 """

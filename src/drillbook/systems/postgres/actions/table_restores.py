@@ -84,7 +84,8 @@ class RestoreTable(_OfOneTable):
         if why:
             raise NotReady(
                 f"{self.service}: {why}",
-                hint="restore the whole database, or drop another table; PostgreSQL 18 can restore it",
+                hint="restore the whole database, or let the drill drop another table; a server of PostgreSQL 18 can restore such "
+                "a foreign key",
             )
 
     def run(self, ctx: Context) -> Facts:

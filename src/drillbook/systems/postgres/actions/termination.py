@@ -96,8 +96,8 @@ class Terminate(Write):
         grant = mine.grant(see=True, end=True)
         if grant and not (roles and self.if_known("application")):
             ctx.unsure(
-                f"{service.name}: that the role {mine.name} may end the sessions which the step will find. The sessions of "
-                f"other roles need: {grant}"
+                f"{service.name}: that the role {mine.name} may end the sessions which the step will find. To end "
+                f"sessions of other roles, it needs: {grant}"
             )
 
     def _need_view(self, session: Connection, service: Postgres) -> None:

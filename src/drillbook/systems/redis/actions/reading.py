@@ -125,7 +125,7 @@ class Usage(Read):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user may read the numbers, and list the keys."""
+        """Check that the user may run INFO and list the keys."""
         asked.need(ctx, ctx.service(self.service, Redis), [("INFO", "server"), ("SCAN", "0", "COUNT", 1)])
 
     def run(self, ctx: Context) -> Facts:
