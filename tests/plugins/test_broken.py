@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -55,6 +57,71 @@ BROKEN = {
         "",
         "there is no package 'elsewhere'",
     ),
+    "a finding that is a tuple": (
+        "findings='.actions'",
+        "FINDINGS = {'page-lost': ('high', 'a', 'b')}\n",
+        "`FINDINGS` must be a mapping of names to Kind, but 'page-lost' is ('high', 'a', 'b'), in {folder}/actions.py",
+    ),
+    "a list of findings": (
+        "findings='.actions'",
+        "FINDINGS = ['page-lost']\n",
+        "`FINDINGS` must be a mapping of names to Kind, but it is ['page-lost'], in {folder}/actions.py",
+    ),
+    "no findings": (
+        "findings='.actions'",
+        "",
+        "`FINDINGS` must be a mapping of names to Kind, but it is not defined, in {folder}/actions.py",
+    ),
+    "a needed system that is unknown": (
+        "needs=('linux', 'lunix')",
+        ACTION,
+        "declares in {folder}/__init__.py that it needs the system 'lunix', which does not exist",
+    ),
+    "no such folder of drills": (
+        "drills='drills'",
+        ACTION,
+        (
+            "declares a SYSTEM in {folder}/__init__.py that cannot be used: `drills` names the folder 'drills', which does not "
+            "exist in {folder}"
+        ),
+    ),
+    "no such folder of trees": (
+        "trees='trees'",
+        ACTION,
+        "`trees` names the folder 'trees', which does not exist in {folder}",
+    ),
+    "no such folder of examples": (
+        "examples='examples'",
+        ACTION,
+        "`examples` names the folder 'examples', which does not exist",
+    ),
+    "drills above its package": (
+        "drills='../../../..'",
+        ACTION,
+        "`drills` names the folder '../../../..', which is outside its package {folder}",
+    ),
+    "trees of the whole machine": (
+        "trees='/etc'",
+        ACTION,
+        "`trees` names the folder '/etc', which is outside its package {folder}",
+    ),
+    "a module above its package": ("actions={'broken': '..actions'}", ACTION, "'..actions', which is outside its package"),
+    "a package that is not its own": (
+        "from drillbook.sdk.discovery import System\n\nSYSTEM = System('json')\n",
+        "",
+        "declares a SYSTEM of another package, 'json'",
+    ),
+    "no such module": (
+        "actions={'broken': '.lost'}",
+        "",
+        "`actions` names the module '.lost', which does not exist in {folder}",
+    ),
+    "no such module of needs on a host": (
+        "host_needs='.lost'",
+        ACTION,
+        "`host_needs` names the module '.lost', which does not exist in {folder}",
+    ),
+    "no such module of commands": ("by_hand='.lost'", ACTION, "`by_hand` names the module '.lost', which does not exist"),
     "a module elsewhere": (
         "actions={'broken': 'actions'}",
         ACTION,
@@ -68,9 +135,44 @@ LATER = {
         "import nowhere_at_all\n",
         "No module named 'nowhere_at_all'",
     ),
-    "no such module": ("actions={'broken': '.lost'}", "", "No module named"),
 }
 """Plugins that fail when a name of theirs is looked up."""
+BOX = """\
+from typing import Literal
+
+from drillbook.sdk.service import Service
+
+
+class Box(Service):
+    \"\"\"A box.\"\"\"
+
+    kind: Literal["boxes"] = "boxes"
+"""
+UNSEEN = {
+    **LATER,
+    "a service without its kind": (
+        "services={'box': '.actions'}",
+        BOX,
+        "declares the kind of service 'box', but no class in {folder}/actions.py defines it",
+    ),
+    "a family without an action": (
+        "actions={'broken': '.actions'}",
+        "",
+        "the module of the family 'broken' defines no actions, in {folder}",
+    ),
+    "needs on a host of a wrong type": (
+        "actions={'broken': '.actions'}, host_needs='.actions'",
+        ACTION + "\n\nHOST_NEEDS = {{'broken.look': 'tar'}}\n",
+        "`HOST_NEEDS` must be a mapping of names to HostNeeds, but 'broken.look' is 'tar', in {folder}/actions.py",
+    ),
+    "no needs on a host": (
+        "actions={'broken': '.actions'}, host_needs='.actions'",
+        ACTION,
+        "`HOST_NEEDS` must be a mapping of names to HostNeeds, but it is not defined, in {folder}/actions.py",
+    ),
+    "a login that is not tried": ("logins={'redis': '.actions'}", "", "in `logins` defines no function `refused`"),
+}
+"""Plugins with a mistake that `drill.list` does not see, because it imports no module of them."""
 
 
 def written(folder, init, actions):
@@ -106,11 +208,110 @@ def test_it_is_one_error_that_names_it(trusted, case):
         assert done.returncode == 2, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         assert done.stderr.startswith("error: the plugin of plugins/broken "), done.stderr
-        assert said in done.stderr
+        assert of(project, said) in done.stderr
+    assert of(project, said) in goes_on(project)
+
+
+def of(project, said):
+    """A message about the broken plugin of a project."""
+    return said.replace("{folder}", str(project.root / "plugins" / "broken"))
+
+
+def goes_on(project):
+    """Run tasks that need no plugin. Return the output of the last, which shows the plugins."""
     for argv in (["drill.recover"], ["lab.down"], ["trust", "--show"]):
         done = project.run(*argv)
         assert (done.returncode, done.stderr) == (0, ""), (argv, "what needs no plugin goes on")
-    assert said in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("case", ["import error", "a finding that is a tuple", "trees of the whole machine"])
+def test_stop_reports_and_audit_go_on(trusted, case):
+    init, actions, _ = BROKEN[case]
+    project = trusted(init, actions)
+    project.good("drill.list", status=2)
+    for argv, status in ((["drill.stop"], 0), (["report.list"], 0), (["audit"], 3)):
+        done = project.run(*argv)
+        assert (done.returncode, done.stderr) == (status, ""), (argv, "no run was made, so nothing is proven")
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_trust_tells_what_is_wrong_in_any_module(trusted, case):
+    init, actions, said = UNSEEN[case]
+    project = trusted(init, actions)
+    project.good("drill.list")
+    done = project.run("trust", "--yes")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: the plugin of plugins/broken "), done.stderr
+    assert of(project, said) in done.stderr
+    assert of(project, said) in goes_on(project)
+
+
+def test_a_service_without_the_kind_that_it_declares(trusted):
+    init, actions, said = UNSEEN["a service without its kind"]
+    project = trusted(init, actions)
+    inventory = "environment: lab\nhosts: {controller: {local: true}}\nservices: {thing: {kind: box, host: controller}}\n"
+    (project.root / "inventory" / "lab.yml").write_text(inventory)
+    project.write("verify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n", "plain")
+    plain = project.root / "drills" / "plain.yml"
+    plain.write_text(plain.read_text().replace("service: app", "service: thing"))
+    for argv in (["schema", "inventory"], ["drill.plan", "plain"], ["drill.check", "plain"], ["diagnose", "thing"]):
+        done = project.run(*argv)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert done.stderr.startswith("error: the plugin of plugins/broken "), (argv, done.stderr)
+        assert of(project, said) in done.stderr
+    folder = project.root / "plugins" / "broken"
+    code = "from drillbook.sdk.contract import problems; from broken import SYSTEM; print(*problems(SYSTEM))"
+    argv = [sys.executable, "-P", "-c", f"import sys; sys.path.append({str(folder.parent)!r}); {code}"]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert f"the plugin of broken {of(project, said)}" in told
+
+
+@pytest.mark.parametrize(
+    ("file", "named", "place"),
+    [
+        ("plugins/single.py", "plugins/single.py", "plugins/single/__init__.py"),
+        ("plugins/bare/actions.py", "plugins/bare", "plugins/bare/__init__.py"),
+    ],
+)
+def test_a_module_outside_a_package_is_told(trusted, file, named, place):
+    project = trusted(OK, "")
+    (project.root / file).parent.mkdir(exist_ok=True)
+    (project.root / file).write_text(OK)
+    said = f"the plugin of {named} cannot be loaded: a project's plugin is a package, and {place} does not exist"
+    for argv in (["drill.list"], ["actions"], ["trust", "--yes"]):
+        done = project.run(*argv)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert done.stderr.startswith(f"error: {said}"), done.stderr
+    assert said in goes_on(project)
+
+
+def test_files_beside_the_plugins_are_no_plugins(trusted):
+    project = trusted(OK, "")
+    for name in ("__init__.py", "conftest.py", "README.md", "requirements.txt"):
+        (project.root / "plugins" / name).write_text("")
+    project.environment["DRILLBOOK_TRUST"] = plugins.read(project.root).digest
+    project.good("drill.list")
+
+
+def test_a_linked_drill_or_folder_is_not_read(trusted, tmp_path):
+    project = trusted(OK.replace("{}", "drills='drills'"), "")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "stray.yml").write_text("drill: stray\ntitle: Stray\nservice: app\n")
+    drills = project.root / "plugins" / "broken" / "drills"
+    drills.mkdir()
+    (drills / "stray.yml").symlink_to(outside / "stray.yml")
+    (drills / "own.yml").write_text("drill: own\ntitle: Own\nservice: app\n")
+    project.environment["DRILLBOOK_TRUST"] = plugins.read(project.root).digest
+    listed = project.good("drill.list", "--all")
+    assert "own" in listed
+    assert "stray" not in listed
+    shutil.rmtree(drills)
+    drills.symlink_to(outside)
+    project.environment["DRILLBOOK_TRUST"] = plugins.read(project.root).digest
+    assert "`drills` names the folder 'drills', which is outside its package" in project.good("drill.list", status=2)
 
 
 @pytest.mark.parametrize("case", LATER)

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.text import Text
 
 from drillbook.cli.console import console, stdout
-from drillbook.errors import UsageError
+from drillbook.errors import PluginError, UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
-from drillbook.sdk import discovery
+from drillbook.sdk import discovery, plugin_check
 from drillbook.signing import account
 from drillbook.trust import plugins, record
 from drillbook.trust.items import Item
@@ -37,6 +37,8 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
     cannot be used.
     """
     brought = plugins.read(project.root)
+    if not brought.doubt:
+        _check_plugins()
     if not as_json:
         _show_plugins(brought, console())
     if brought.doubt and ask:
@@ -155,6 +157,20 @@ def _trust_plugins(brought: Plugins, out: Console | None) -> None:
     if out is not None:
         out.print(Text(f"✓ the plugins are trusted; recorded in {path}", style="green"), soft_wrap=True)
     plugins.use(brought.root)
+    _check_plugins()
+
+
+def _check_plugins() -> None:
+    """Import all modules of the project's plugins, and check what they declare.
+
+    Raises PluginError for a mistake. When unusable plugins are skipped, the mistakes are listed with the plugins.
+    """
+    for system in discovery.systems():
+        if system.package.startswith(f"{plugins.NAMESPACE}."):
+            try:
+                plugin_check.check(system)
+            except PluginError as error:
+                discovery.unused(error)
 
 
 def _plugins_value(brought: Plugins) -> dict[str, object]:

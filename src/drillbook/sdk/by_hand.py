@@ -6,12 +6,11 @@ commands ask for passwords, and never contain them.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drillbook.sdk import discovery
+from drillbook.sdk import discovery, plugin_loading
 from drillbook.sdk.host import Target
 from drillbook.sdk.service import Service
 
@@ -61,7 +60,7 @@ def commands(action: str, step: ManualStep) -> tuple[str, ...]:
     """Return the commands with which a person does a step with ``action``. Empty when no command of the usual tools does it."""
     for system in discovery.systems():
         if system.by_hand and action.partition(".")[0] in system.actions:
-            known: Mapping[str, Commands] = importlib.import_module(system.by_hand, system.package).BY_HAND
+            known: Mapping[str, Commands] = plugin_loading.table(system, "by_hand", "BY_HAND", callable)
             if action in known:
                 return tuple(line for text in known[action](step) for line in text.splitlines())
     return ()

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from drillbook.errors import DrillbookError
 from drillbook.findings import Kind
 from drillbook.language import strict, template
-from drillbook.sdk import discovery, entries, examples
+from drillbook.sdk import discovery, entries, examples, plugin_check, plugin_loading
 from drillbook.sdk.action import Action
 from drillbook.sdk.discovery import System
 from drillbook.sdk.probe import Availability, Canary, Probe
@@ -38,8 +38,11 @@ def problems(system: System, drills: Path | None = None) -> list[str]:
 
     Drills in the folder ``drills`` also count as examples of actions.
     """
+    if wrong := plugin_loading.mistake(system):
+        return [wrong]
     try:
         with discovery.registered(system):
+            plugin_check.check_tables(system)
             return [
                 *_names(system),
                 *_classes(system),
@@ -121,10 +124,10 @@ def _findings(system: System) -> Iterator[str]:
 
 def _files(system: System) -> Iterator[str]:
     for part in ("trees", "drills", "examples"):
-        folder = system.folder(part)
-        if folder is not None and not list(folder.glob("*.yml")):
-            yield f"{part}: the folder {folder} contains no YAML file (*.yml)"
-        for path in sorted(folder.glob("*.yml")) if folder is not None else ():
+        paths = system.files(part)
+        if getattr(system, part) and not paths:
+            yield f"{part}: the folder {system.folder(part)} contains no YAML file (*.yml)"
+        for path in paths:
             try:
                 strict.load(path)
             except DrillbookError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -61,33 +61,23 @@ class System:
         module = importlib.import_module(self.package)
         return Path(str(module.__file__)).parent / declared if declared else None
 
+    def files(self, part: str) -> list[Path]:
+        """Return the YAML files in the system's ``trees``, ``drills`` or ``examples``, sorted.
+
+        Files that a plugin's loader does not know are left out: a link in a project's plugin, and a file that somebody added
+        after the files were compared with the trusted digest.
+        """
+        folder = self.folder(part)
+        return [path for path in sorted(folder.glob("*.yml")) if not self.origin or self._known(path)] if folder else []
+
+    def _known(self, path: Path) -> bool:
+        loader = getattr(importlib.import_module(self.package).__spec__, "loader", None)
+        try:
+            return loader is None or loader.get_data(str(path)) is not None
+        except OSError:
+            return False
+
     def modules(self, part: str) -> Mapping[str, str]:
         """Return the full names of the modules in the field ``part``. The key is the family or kind that a module defines."""
         declared: Mapping[str, str] = getattr(self, part)
         return {name: importlib.util.resolve_name(module, self.package) for name, module in declared.items()}
-
-
-_TABLES = {"actions", "probes", "services", "logins"}
-"""Fields of ``System`` that are mappings of texts. The field ``needs`` is a tuple of texts; all others are texts."""
-
-
-def mistake(system: System) -> str:
-    """Return the first mistake in a declaration that another program wrote: a field of a wrong type, or a package that does
-    not exist. The result is empty when there is none."""
-    for each in fields(system):
-        given = getattr(system, each.name)
-        if each.name in _TABLES:
-            right = isinstance(given, Mapping) and all(isinstance(text, str) for pair in given.items() for text in pair)
-            wanted = "a mapping of names to modules, such as {'mysql': '.actions'}"
-        elif each.name == "needs":
-            right = isinstance(given, tuple) and all(isinstance(text, str) for text in given)
-            wanted = "a tuple of names, such as ('linux',)"
-        else:
-            right, wanted = isinstance(given, str), "a text"
-        if not right:
-            return f"`{each.name}` must be {wanted}, not {given!r}"
-    try:
-        there = importlib.util.find_spec(system.package) is not None
-    except (ImportError, ValueError):
-        there = False
-    return "" if there else f"there is no package {system.package!r}; write System(__name__, ...)"

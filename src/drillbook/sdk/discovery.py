@@ -13,7 +13,6 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +20,7 @@ from typing import Any, TypeVar
 
 from drillbook import findings
 from drillbook.errors import PluginError, UnknownName
-from drillbook.sdk import declaration
+from drillbook.sdk import plugin_loading
 from drillbook.sdk.declaration import System as System  # noqa: PLC0414  plugins import it from this module
 from drillbook.sdk.service import Service
 
@@ -127,7 +126,19 @@ def systems() -> tuple[System, ...]:
             unused(error)
         else:
             known.append(system)
-    return (*known, *_added)
+    return (*_without_lacking(known), *_added)
+
+
+def _without_lacking(known: list[System]) -> Iterator[System]:
+    """Yield the ``known`` systems without the plugins that need a system that is not known."""
+    names = {system.name for system in known}
+    for system in known:
+        try:
+            if system.origin:
+                plugin_loading.check_needs(system, names)
+            yield system
+        except PluginError as error:
+            unused(error)
 
 
 def _installed(point: importlib.metadata.EntryPoint) -> System:
@@ -136,52 +147,9 @@ def _installed(point: importlib.metadata.EntryPoint) -> System:
     Raises PluginError when the distribution does not declare a valid system.
     """
     dist = point.dist
-    return declared(
+    return plugin_loading.declared(
         point.load, f"the distribution {dist.name if dist else point.value}", f"version {dist.version}" if dist else ""
     )
-
-
-def declared(load: Callable[[], Any], origin: str, version: str) -> System:
-    """Call ``load``, which returns a System or a package with the attribute ``SYSTEM``. Return this System.
-
-    Raises PluginError when the System cannot be used. The error names ``origin``.
-    """
-    loaded = _loaded(load, origin)
-    system = getattr(loaded, "SYSTEM", loaded)
-    if not isinstance(system, System):
-        raise PluginError(
-            f"the plugin of {origin} does not declare SYSTEM",
-            hint="define SYSTEM = System(__name__, ...) in its package; see `A system of your own` in the documentation",
-        )
-    if mistake := declaration.mistake(system):
-        raise PluginError(
-            f"the plugin of {origin} declares a SYSTEM that cannot be used: {mistake}",
-            hint="correct it; see `A system of your own` in the documentation",
-        )
-    parts = (system.actions, system.probes, system.services)
-    for module in (*(name for part in parts for name in part.values()), system.findings):
-        if module and not module.startswith("."):
-            raise PluginError(
-                f"the plugin of {origin} names the module {module!r}, which is outside its package",
-                hint=f"use a name relative to its package, such as {'.' + module!r}",
-            )
-    return replace(system, origin=origin, version=version)
-
-
-def _loaded(load: Callable[[], T], origin: str) -> T:
-    try:
-        return load()
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split())
-        raise PluginError(
-            f"the plugin of {origin} cannot be loaded: {type(error).__name__}{': ' * bool(said)}{said}",
-            hint=(
-                "correct or remove the plugin: until then no drill can be planned, because the names that it defines "
-                "are unknown"
-            ),
-        ) from error
 
 
 def _fitting(system: System, known: Iterable[System]) -> None:
@@ -198,8 +166,8 @@ def _fitting(system: System, known: Iterable[System]) -> None:
                     hint="choose another name in the SYSTEM of the plugin",
                 )
     if system.findings:
-        name = importlib.util.resolve_name(system.findings, system.package)
-        _loaded(lambda: findings.register(importlib.import_module(name).FINDINGS), system.origin or system.package)
+        codes = plugin_loading.table(system, "findings", "FINDINGS", findings.Kind)
+        plugin_loading.loaded(lambda: findings.register(codes), plugin_loading.named(system))
 
 
 @cache
@@ -303,7 +271,7 @@ def _of_plugin(module: str, load: Callable[[], T]) -> T:
     If the module belongs to a plugin, every error becomes a PluginError that names the plugin.
     """
     plugin = next((system for system in systems() if system.origin and f"{module}.".startswith(f"{system.package}.")), None)
-    return _loaded(load, plugin.origin) if plugin else load()
+    return plugin_loading.loaded(load, plugin.origin) if plugin else load()
 
 
 def shipped(part: str) -> Mapping[str, Path]:
@@ -318,8 +286,7 @@ def shipped(part: str) -> Mapping[str, Path]:
 def _shipped(part: str) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for system in systems():
-        folder = system.folder(part)
-        for path in sorted(folder.glob("*.yml")) if folder else ():
+        for path in system.files(part):
             if path.stem in paths:
                 raise PluginError(
                     f"two plugins contain {part} named {path.stem!r}: {paths[path.stem]} and {path}",
@@ -337,10 +304,17 @@ def service_kinds() -> tuple[str, ...]:
 def service_class(kind: str) -> type[Service]:
     """Return the model of a kind of service. Raises UnknownName when there is no such kind."""
     module = _modules("services").get(kind)
-    for var in vars(imported(module)).values() if module else ():
+    if module is None:
+        raise UnknownName(f"there is no kind of service {kind!r}", hint=hint(f"kinds: {', '.join(service_kinds())}"))
+    for var in vars(imported(module)).values():
         if isinstance(var, type) and issubclass(var, Service) and kind_default(var) == kind:
             return var
-    raise UnknownName(f"there is no kind of service {kind!r}", hint=hint(f"kinds: {', '.join(service_kinds())}"))
+    owner = next(system for system in systems() if kind in system.services)
+    raise PluginError(
+        f"the plugin of {plugin_loading.named(owner)} declares the kind of service {kind!r}, but no class in "
+        f"{imported(module).__file__} defines it",
+        hint=f'derive a class from Service, with the field kind: Literal["{kind}"] = "{kind}"',
+    )
 
 
 def kind_default(model: type[Service]) -> str:

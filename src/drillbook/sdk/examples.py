@@ -83,8 +83,7 @@ def declared(name: str, kind: type[Action] | type[Probe] = Action) -> str:
 
 def files(system: System) -> list[Path]:
     """Files of the system's example drills, sorted."""
-    folder = system.folder("examples")
-    return sorted(folder.glob("*.yml")) if folder else []
+    return system.files("examples")
 
 
 def _own(family: str, kind: type[Action] | type[Probe]) -> list[tuple[str, tuple[_Step, ...]]]:
@@ -92,8 +91,8 @@ def _own(family: str, kind: type[Action] | type[Probe]) -> list[tuple[str, tuple
     ``family``.
     """
     systems = [system for system in discovery.systems() if family in getattr(system, kind.PART)]
-    folders = [folder for system in systems for part in ("examples", "drills") if (folder := system.folder(part))]
-    return [(path.stem, _steps(path)) for folder in folders for path in sorted(folder.glob("*.yml"))]
+    paths = [path for system in systems for part in ("examples", "drills") for path in system.files(part)]
+    return [(path.stem, _steps(path)) for path in paths]
 
 
 @cache

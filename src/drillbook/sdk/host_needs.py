@@ -5,14 +5,13 @@ Besides these, every action needs a POSIX shell and the usual small programs (``
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
 from fnmatch import fnmatchcase
 
 from drillbook.errors import UnknownName
-from drillbook.sdk import discovery
+from drillbook.sdk import discovery, plugin_loading
 from drillbook.sdk.action import Action
 
 _BASE = """
@@ -81,8 +80,7 @@ def of(action: str) -> HostNeeds | None:
     for system in discovery.systems():
         if action.partition(".")[0] not in system.actions or not system.host_needs:
             continue
-        module = importlib.import_module(system.host_needs, system.package)
-        declared: Mapping[str, HostNeeds] = module.HOST_NEEDS
+        declared: Mapping[str, HostNeeds] = plugin_loading.table(system, "host_needs", "HOST_NEEDS", HostNeeds)
         names = [action] if action in declared else [name for name in declared if fnmatchcase(action, name)]
         if names:
             return declared[names[0]]

@@ -21,7 +21,8 @@ from types import CodeType, ModuleType
 
 from drillbook.errors import PluginError
 from drillbook.installation.program_name import program
-from drillbook.sdk import discovery
+from drillbook.sdk import discovery, plugin_loading
+from drillbook.sdk.declaration import System
 from drillbook.trust import record
 from drillbook.trust.record import Record
 from drillbook.trust.scan import relative
@@ -31,6 +32,10 @@ FOLDER = "plugins"
 NAMESPACE = "drillbook_plugins"
 """Parent package into which a project's plugins are imported. Because of this parent, no plugin can hide an installed
 package.
+"""
+BESIDE = ("__init__.py", "conftest.py")
+"""Files beside the plugins that are no plugins. They are never imported: the first makes the folder a package for other
+programs, the second belongs to pytest.
 """
 LARGEST = 16 << 20
 """Largest size in bytes of all plugin files of a project together."""
@@ -56,6 +61,17 @@ class Plugins:
         """Names of the packages of the plugins."""
         inits = (Path(path).parts for path in self.files)
         return sorted({parts[1] for parts in inits if len(parts) == 3 and parts[2] == "__init__.py"})
+
+    @cached_property
+    def misplaced(self) -> dict[str, str]:
+        """Modules in `plugins/` that belong to no package, and folders with modules but without `__init__.py`. The value is the
+        path where Drillbook expects the file.
+        """
+        paths = [Path(path).parts[1:] for path in self.files if path.endswith(".py")]
+        single = {f"{FOLDER}/{name}": f"{FOLDER}/{Path(name).stem}/__init__.py" for name, *rest in paths if not rest}
+        folders = {name for name, *rest in paths if rest} - {*self.names}
+        ours = {path: place for path, place in single.items() if Path(path).name not in BESIDE}
+        return ours | {f"{FOLDER}/{name}": f"{FOLDER}/{name}/__init__.py" for name in sorted(folders)}
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -138,9 +154,16 @@ def use(root: Path) -> str:
     """Register the plugins of the project in ``root`` if they are trusted.
 
     Returns the reason why the plugins are not trusted, or an empty text when they were registered. Raises PluginError
-    when a plugin cannot be used.
+    when a plugin cannot be used, and for a module that belongs to no package.
     """
     plugins = read(root)
+    for path, place in plugins.misplaced.items():
+        discovery.unused(
+            PluginError(
+                f"the plugin of {path} cannot be loaded: a project's plugin is a package, and {place} does not exist",
+                hint=f"write {place}, which declares SYSTEM, or move {path} out of {FOLDER}/",
+            )
+        )
     doubt = plugins.doubt
     why = (
         f"the plugins in {FOLDER}/ ({', '.join(plugins.names)}) are not loaded: {doubt}; see `{program()} trust`"
@@ -164,12 +187,32 @@ def _import(plugins: Plugins) -> None:
     vars(space)["__plugins__"] = plugins.digest
     sys.path_hooks.insert(0, partial(_finder, plugins))
     sys.modules[NAMESPACE] = space
-    for name in plugins.names:
+    declared = [system for name in plugins.names if (system := _declared(plugins, name))]
+    known = {system.name for system in (*discovery.systems(), *declared)}
+    for system in declared:
         try:
-            load = partial(importlib.import_module, f"{NAMESPACE}.{name}")
-            discovery.add(discovery.declared(load, f"{FOLDER}/{name}", plugins.digest))
+            plugin_loading.check_needs(system, known)
+            discovery.add(system)
         except PluginError as error:
             discovery.unused(error)
+
+
+def _declared(plugins: Plugins, name: str) -> System | None:
+    """Import the package ``name`` of the plugins, and return the system that it declares. Returns None when the system cannot
+    be used and unusable plugins are skipped.
+    """
+    package = f"{NAMESPACE}.{name}"
+    try:
+        system = plugin_loading.declared(partial(importlib.import_module, package), f"{FOLDER}/{name}", plugins.digest)
+        if system.package != package:
+            raise PluginError(
+                f"the plugin of {system.origin} declares a SYSTEM of another package, {system.package!r}",
+                hint="write System(__name__, ...) in its __init__.py",
+            )
+    except PluginError as error:
+        discovery.unused(error)
+        return None
+    return system
 
 
 def _finder(plugins: Plugins, path: str) -> _Finder:
