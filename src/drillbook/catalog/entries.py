@@ -107,8 +107,8 @@ def to_copy(kind: str, service: str = "", own: Container[str] = ()) -> str:
     """Return the name of the shipped drill that is the best one to copy for a service of ``kind``, or an empty text. It
     restores a service of this kind; a rehearsal comes before a drill that injects a fault.
 
-    ``service``: name of the service. A drill of the lab's service of this name comes first. ``own``: names of the drills of
-    the project. The result is empty if it has a drill of the best one's name.
+    ``service``: name of the service. A drill that restores a service of this name in its lab is preferred. ``own``: names of
+    the project's drills. If the best drill is already among them, the result is empty.
     """
     fitting = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
     best = sorted(fitting, key=lambda entry: (entry.service != service, entry.breaks, entry.lab != "embedded"))

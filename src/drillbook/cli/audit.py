@@ -76,8 +76,11 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
 
 def _read(project: Project, period: Period, places: Sequence[Place], today: date | None) -> Audit:
-    """Read all journals, and make the audit of ``period``. First note changed schedules in the record of schedules.
-    ``places``: where the anchors are kept, each of which states how many events a journal has and its last hash."""
+    """Read all journals, and make the audit of ``period``. Before that, note changed schedules in
+    ``schedule.jsonl``.
+
+    ``places``: places of anchors. An anchor states the number of events and the last hash of a journal.
+    """
     recorded_schedules.note(project)
     anchored = anchors.known(places)
     journals, strays = records.find(project.reports)
@@ -96,10 +99,10 @@ def _read(project: Project, period: Period, places: Sequence[Place], today: date
 
 
 def _anchors(project: Project, named: str) -> list[Place]:
-    """Return the places where the anchors are stored. An anchor is a copy of a journal's hash. The audit compares
-    the journals with these copies.
+    """Return the places where anchors are stored. An anchor is a copy of a journal's hash, and the audit compares the
+    journal with it.
 
-    ``named``: the only place to use. When ``named`` is empty, the configured places are used. Raises UsageError when
+    ``named``: the only place to use, as the user named it. When it is empty, the configured places are used. Raises UsageError when
     ``named`` is a file that does not exist.
     """
     if not named:
@@ -266,7 +269,7 @@ def _rehearsed(out: Console, made: Audit) -> None:
 
 def _figure(item: ProvenRow) -> str:
     """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a
-    figure, the text is ``not verified``, or ``none`` if no run tried.
+    figure, the text is ``not verified``, or ``none`` if no run of the period decides about the objective.
 
     If a known loss of data is perhaps not included in an RPO, the text is only this loss. A mark stands before its figure, so
     that it cannot be alone on the second line of a narrow column.

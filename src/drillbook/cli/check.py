@@ -295,7 +295,7 @@ def _stage(plan: Plan, journal: Journal, hosts: Hosts, redactor: Redactor, recor
 
 
 def _with(result: Check, unusable: Sequence[Finding]) -> Check:
-    """Return ``result`` as that of a run that would end before it begins, when there are findings ``unusable``."""
+    """Return ``result``, changed if ``unusable`` has findings. They would end a run before it begins, so the exit status is 2."""
     return replace(result, exit=Exit.USAGE, unusable=True) if unusable else result
 
 

@@ -16,7 +16,7 @@ from drillbook.report.terminal.prose import Prose
 GAP = 2
 """Number of blanks between two columns."""
 BELOW = 6
-"""Number of lines that follow a table on the terminal, with the prompt."""
+"""Number of lines that the terminal usually shows below a table, including the line of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,8 @@ def diagnose(
 
     Returns 0 when all services are healthy, 1 when a cause was found, and 3 when the result is unknown. All work, including
     reading secrets and connecting to hosts, ends after the duration ``within``. When ``apply`` is true, the remedy of the
-    likeliest cause is executed after a confirmation, and its exit status is returned. ``verbose``: name skipped checks too.
+    likeliest cause is executed as a run, after a confirmation, and the exit status of this run is returned. ``verbose``: name
+    skipped checks too.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     inventory = project.inventory(inventory_name)

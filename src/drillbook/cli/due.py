@@ -52,7 +52,7 @@ def show(
 ) -> int:
     """Print the state of each drill, suite and service that has a schedule. ``now``: time at which the states are
     determined; by default, the present time. Unless ``everything`` is true, a long table is shortened; JSON is always
-    complete. Unless ``dry`` is true, changed schedules are noted first.
+    complete. Unless ``dry`` is true, changed schedules are first noted in ``schedule.jsonl``.
 
     Raises UsageError when nothing in the project names ``environment``.
 
@@ -94,7 +94,7 @@ def _print(states: Due, out: Console, project: Project | None = None, *, everyth
 
 
 def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
-    """Return for each row how urgent it is, and how many lines it takes in a table of this width."""
+    """Return an entry for each row: its urgency, and its number of lines in a table of ``width`` columns of the terminal."""
     if not rows:
         return []
     shown = {column.head for column in _fitting(rows, width)}
@@ -111,7 +111,8 @@ def _soonest(rows: Sequence[DueRow]) -> str:
 
 
 def _print_tables(rows: Sequence[DueRow], out: Console) -> None:
-    """Print the rows, the most urgent first. What cannot run here comes last, in a table of its own."""
+    """Print the rows, the most urgent first. Drills that cannot run with the usual inventory on this machine follow in a second
+    table."""
     elsewhere = [row for row in rows if row.is_elsewhere]
     here = [row for row in rows if not row.is_elsewhere]
     if here:
@@ -132,9 +133,9 @@ def _unsure(damage: str) -> str:
 
 
 def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
-    """Return the commands to suggest for the most urgent drill or suite, each with a description. A drill that did not
-    pass in its last run gets the command that opens the report, and then the one that runs the drill again. Return
-    nothing if no drill is overdue, has never passed, or did not pass in its last run."""
+    """Return the commands to suggest for the most urgent drill or suite, each with a description. For a drill
+    that did not pass in its last run, the first command opens the report, and the second command runs the drill again.
+    The result is empty if no drill is overdue, has never passed, or did not pass in its last run."""
     row = _most_urgent(rows)
     if row is None:
         return []
@@ -151,9 +152,9 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
 
 
 def _most_urgent(rows: Sequence[DueRow]) -> DueRow | None:
-    """Return the first drill or suite in ``rows`` that is overdue, has never passed, or did not pass in its last run. When
-    its last run did not pass, a drill that ended worse takes its place: one that failed comes before an aborted one.
-    Returns None when there is no such drill."""
+    """Return the first drill or suite in ``rows`` that is overdue, has never passed, or did not pass in its last run. If its
+    last run did not pass, return instead the drill or suite in ``rows`` whose last run had the worst verdict. For example,
+    a failed drill is worse than an aborted drill. Returns None when there is no such drill."""
     asked = (State.OVERDUE, State.NEVER)
     urgent = [row for row in rows if row.drill and (row.state in asked or (_unsuccessful(row) and row.state is State.DUE))]
     if not urgent or urgent[0].needs or not _unsuccessful(urgent[0]):
@@ -202,15 +203,16 @@ def _gone(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
 
 
 def _open(row: DueRow, project: Project) -> str:
-    """Return the command that opens the report of the last run. It names the drill if this selects the same run, because the
-    name of a run is long.
+    """Return the command that opens the report of the last run. The command contains the name of the drill if this name
+    selects the same run, because the name of a run is long.
     """
     newest = project.run(row.drill, suites=True).name == row.last_run
     return f"{program()} report.open {one_line(row.drill if newest else row.last_run)}"
 
 
 def summary(states: Due) -> str:
-    """Return one line that tells how many drills and suites are in each state, and how many services have no proof, or an old one."""
+    """Return one line with the number of drills and suites in each state. It also counts the services without a proven restore,
+    and the services whose proof is overdue."""
     planned = [row for row in states.rows if row.drill and row.drill not in states.unscheduled]
     numbers = {state: sum(row.state is state for row in planned) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
@@ -264,13 +266,13 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 
 def _style(row: DueRow) -> str:
-    """Return the style of a row's state. Red is kept for what is overdue, and for drills that ran and did not pass. A run
-    that was aborted counts as none."""
+    """Return the style of a row's state. It is red if the row is overdue, if its schedule is unknown, or if its drill ran and has
+    never passed. A drill whose last run was aborted is treated like a drill that never ran."""
     return "yellow" if row.state is State.NEVER and row.last_verdict in ("", Verdict.ABORTED) else STYLES[row.state]
 
 
 def _summary_style(states: Due) -> str:
-    """Return the style of the summary. It is red only for what is red in the table, and for what cannot be read."""
+    """Return the style of the summary. It is red if the table has a red row, or if a file could not be read."""
     if states.unread or states.record or any("red" in _style(row) for row in states.rows):
         return "bold red"
     return "bold yellow" if states.status else "bold"

@@ -1,11 +1,12 @@
 """Suggestions after a mistake in the command line of the program ``invoke``.
 
-Invoke has no hook for its own message, but asks each task for its arguments (``Task.get_arguments``) before it parses the
-command line. Then the tasks of Drillbook parse the command line first, with Invoke's own parser. If there is a mistake,
-they raise Invoke's ``Exit`` with a message and, if possible, a suggestion. Invoke prints the message and exits with status
-2, as ``drillbook`` does. After its own message it exits with status 1, which is that of a failed drill.
+Invoke gives a program no way to replace its message about a mistake. But before it parses the command line, it asks each task
+for its arguments (``Task.get_arguments``). At this moment, the tasks of Drillbook parse the command line with Invoke's own
+parser. If they find a mistake, they raise Invoke's ``Exit`` with a message and, if possible, a suggestion. Invoke then prints
+this message and exits with status 2, as ``drillbook`` does. If Invoke found the mistake itself, it would exit with status 1,
+which is the status of a failed drill.
 
-Invoke reads its own options, and then ``tasks.py``, before any task is asked. A mistake in these options is left to Invoke. An
+Before it asks the tasks, Invoke reads its own options and loads ``tasks.py``. A mistake in these options is left to Invoke. An
 error in ``tasks.py`` reaches ``sys.excepthook``.
 """
 
@@ -163,5 +164,5 @@ def _suggest_option(error: NotAnOption, words: Sequence[str], contexts: Mapping[
 
 
 def _exit(said: str) -> InvokeExit:
-    """Return the error after which Invoke prints ``said`` and exits with the status of a wrong command line."""
+    """Make the error with the message ``said``. Invoke prints the message, and exits with the status of a wrong command line."""
     return InvokeExit(f"error: {said}\n  {HINT}", code=UsageError.exit_status)

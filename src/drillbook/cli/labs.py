@@ -73,8 +73,10 @@ def started(project: Project, kind: str, progress: Callable[[str], None], *, as_
 
 @contextmanager
 def start_hinted(project: Project, kind: str) -> Iterator[None]:
-    """While the folder of the lab does not exist, add the command that starts the lab to each SecretError that has no
-    hint. ``kind``: the kind of the lab, or empty if the inventory describes no lab.
+    """Give a SecretError that is raised in the ``with`` block a hint: the command that starts the lab. An error is not
+    changed if it has a hint already, or if the folder of the lab exists, because then the lab is not the cause.
+
+    ``kind``: the kind of the lab, or empty if the inventory describes no lab.
     """
     try:
         yield

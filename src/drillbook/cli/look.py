@@ -34,7 +34,7 @@ comment.
 IGNORED = ("sshd", "systemd", "systemd-resolve")
 DATABASES = ("postgres", "postmaster")
 _KEY = re.compile(r"`hosts\.(?P<host>[^`]+)\.(?P<field>\w+)`")
-"""Pattern of a key of a host, as hints name it."""
+"""Pattern of a key of a host in the text of a hint, such as `hosts.db1.address`."""
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 TRY_S = 3.0
 """Time limit, in seconds, of a request to a web server that was found."""
@@ -135,7 +135,7 @@ def look(target: Target, targets: Targets) -> Seen:
 
 
 def _option(key: re.Match[str]) -> str:
-    """Return the option that gave the value of ``key``, a key of the inventory that is not written yet."""
+    """Return the option of ``init`` from which the value of ``key`` came. ``key``: key in the inventory that is to be written."""
     if key["field"] in ("identity", "known_hosts"):
         return f"`--{key['field'].replace('_', '-')}`"
     return f"the {key['field']} in `{'--gateway' if key['host'] == 'gateway' else '--look'}`"
@@ -357,7 +357,7 @@ def _variable(name: str) -> str:
 
 
 def _postgres(name: str, host: str, cluster: Cluster, user: str) -> Iterator[str]:
-    """Yield the lines of a cluster's service. ``user``: the SSH user, who needs no `run_as` for a cluster of its own."""
+    """Yield the inventory lines of a cluster. If the SSH user ``user`` owns the cluster, the line `run_as` is left out."""
     database, role = cluster.databases[0] if cluster.databases else ("DATABASE", "ROLE")
     others = ", ".join(other for other, _ in cluster.databases[1:])
     hint = f"others: {others}" if others else "" if cluster.databases else "not seen: replace DATABASE and ROLE"

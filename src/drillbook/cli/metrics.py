@@ -34,8 +34,8 @@ def target(project: Project, named: str) -> Path:
 
 
 def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> int:
-    """Write the metrics of ``project`` to ``path``, or to standard output if ``path`` is None. First note schedules
-    that were changed in the record of schedules."""
+    """Write the metrics of ``project`` to ``path``, or to standard output if ``path`` is None. Before
+    that, note changed schedules in ``schedule.jsonl``."""
     schedules = due.read(project, noting=True)
     content = metrics.exposition(metrics.samples(schedules, run_figures.read(project)), openmetrics=openmetrics)
     if path is None:

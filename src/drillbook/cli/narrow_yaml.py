@@ -9,18 +9,19 @@ from collections.abc import Iterator
 import yaml
 
 _REMARK = re.compile(r"( *)(\S.*?) {2,}(# .*)")
-"""Pattern of a line with a remark behind it."""
+"""Pattern of a line that ends with a comment."""
 _FLOW = re.compile(r"( *)((?:- )?)((?:[^\s\[{:\"']+: )?)([\[{].*[\]}])")
 """Pattern of a line whose value is a mapping in braces, or a list in brackets."""
 
 
 def narrowed(text: str, width: int) -> str:
-    """Return ``text`` with lines of at most ``width`` columns, where the words permit it. Its value as YAML is the same."""
+    """Break the lines of ``text`` that are longer than ``width`` columns. A line stays longer if a single word is too long. The
+    result has the same value as YAML."""
     return "\n".join(part for line in text.splitlines() for part in _parts(line, width))
 
 
 def _parts(line: str, width: int) -> Iterator[str]:
-    """Yield the lines that stand for ``line``."""
+    """Yield the shorter lines into which ``line`` is broken."""
     if len(line) <= width:
         yield line
     elif remark := _REMARK.fullmatch(line):
@@ -38,7 +39,8 @@ def _parts(line: str, width: int) -> Iterator[str]:
 
 
 def _block(indent: str, dash: str, key: str, flow: str, width: int) -> Iterator[str]:
-    """Yield the lines of the mapping or list ``flow``, one line for each entry, below ``key`` or behind ``dash``."""
+    """Yield the mapping or list ``flow`` in block style, one entry on each line. The entries follow below ``key``, or after the
+    ``dash`` if there is no key."""
     node = yaml.compose(flow, Loader=yaml.SafeLoader)
     if isinstance(node, yaml.MappingNode):
         entries = [flow[name.start_mark.index : value.end_mark.index] for name, value in node.value]

@@ -23,8 +23,8 @@ Need = tuple[str, str]
 
 
 def require(plans: Sequence[Plan] = (), root: Path | None = None) -> None:
-    """Check that the extras are installed which are needed by ``plans``, by the environment variables of this process,
-    and by the settings of the project in ``root``. Raises MissingExtra, which names all that are missing and one
+    """Check that all needed extras are installed. Extras may be needed by ``plans``, by the environment variables of this
+    process, and by the settings of the project in ``root``. Raises MissingExtra, which names all missing extras and one
     command that adds them."""
     if missing := lacking(plans, root):
         message = "; ".join(error.message for error in missing.values())
@@ -32,7 +32,7 @@ def require(plans: Sequence[Plan] = (), root: Path | None = None) -> None:
 
 
 def lacking(plans: Sequence[Plan] = (), root: Path | None = None) -> dict[str, MissingExtra]:
-    """Return an error about each extra that is needed as for ``require``, and is missing. The key is the name of the extra."""
+    """Return an error about each needed extra that is not installed. The key is the name of the extra. See ``require``."""
     errors: dict[str, MissingExtra] = {}
     for extra, what in (*_of_environment(), *_of_settings(root), *(need for plan in plans for need in _of_plan(plan))):
         if extra not in errors and (error := extras.lacking(extra, what)):

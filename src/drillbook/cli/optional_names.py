@@ -29,8 +29,9 @@ _WORDS: ContextVar[Sequence[str] | None] = ContextVar("words", default=None)
 
 
 class NotAnOption(InvokeExit):
-    """Invoke passes an option of the command line as the name, because the task has no such option. ``option``: this
-    option, as typed.
+    """Raised when Invoke passes an option as the name of a drill or run. This happens when the task does not have this option.
+
+    ``option``: the option, as typed.
     """
 
     def __init__(self, option: str, message: str) -> None:

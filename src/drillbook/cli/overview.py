@@ -56,8 +56,8 @@ UNCOUNTED = "() = does not count: the run did not pass, or the objective was not
 
 def drills(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
     """List drills and suites, each with its last run, its last passed run and its due date. They are in the order of
-    `drill.due`: the most urgent come first, and what cannot run here after what can. Unless ``everything`` is true, a long
-    table is shortened; JSON is always complete. Runs that are in progress or need a recovery follow.
+    `drill.due`: the most urgent come first, and drills that need another inventory or an installation come last. Unless
+    ``everything`` is true, a long table is shortened; JSON is always complete. Runs that are in progress or need a recovery follow.
     """
     out = console()
     runs = list(project.runs())
@@ -168,7 +168,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
 
 
 def _entry(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int) -> Entry:
-    """Return how urgent a drill or suite is."""
+    """Return the rank and the state of a drill or suite for the short form of the list. A lower rank is more urgent."""
     states = [
         ("cannot be read", bool(wanted.broken or wanted.mistake)),
         ("overdue", row is not None and row.state is State.OVERDUE),
@@ -231,8 +231,8 @@ def _left(ended: Ended) -> str:
 
 def until(row: DueRow | None) -> Text:
     """Return a text that tells how soon the drill or suite is due, or for how long it has been overdue. The text is
-    ``-`` when ``row`` is None, or when the schedule is unknown. Red is kept for what is overdue, and for what ran and never
-    passed. A run that was aborted counts as none.
+    ``-`` when ``row`` is None, or when the schedule is unknown. It is red if the drill or suite is overdue, or if it ran and
+    has never passed. A drill whose last run was aborted is treated like a drill that never ran.
     """
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
@@ -292,7 +292,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _rto_fields(result: Ended | None) -> dict[str, Any] | None:
-    """Return the measured RTO, its measurement error and its objective, for the JSON output. None when there is none."""
+    """Return the measured RTO, its error and its target for the JSON output. Returns None when no RTO was measured."""
     if result is None or result.rto is None:
         return None
     value, error, target = result.rto

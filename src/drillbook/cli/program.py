@@ -113,8 +113,8 @@ class Drillbook(Program):
             super().parse_cleanup()
 
     def no_tasks_given(self) -> None:
-        """Print where to begin, and end with the exit status 0. Invoke calls this method so that programs replace it: its own
-        prints the list of all tasks.
+        """Print where to begin, and end with the exit status 0. Invoke calls this method when the command line names no task. The
+        method of Invoke itself prints the list of all tasks.
         """
         sys.stdout.write(f"{start_screen.text()}\n")
         raise InvokeExit

@@ -45,7 +45,8 @@ from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.prose import Prose
 
 OF_RUN = " (the exit status above is that of the run)"
-"""End of the last line of a recovery that went well, because the result of a failed run stands above this line."""
+"""Text at the end of the last line of a successful recovery. Above this line stands the result of the run, which may have
+failed. The text says that the exit status shown there belongs to the run."""
 
 
 def recover(project: Project, run: str, *, from_backup: bool = False) -> int:

@@ -20,8 +20,8 @@ from drillbook.report.figures import one_line
 def retire(project: Project, drill: str, environment: str, reason: str, *, dry: bool = False) -> int:
     """Record the retirement of ``drill``, of ``environment``, or of the drill in this environment only.
 
-    With ``dry``, print only what would be recorded. Raises UsageError when neither of the two is given, when the drill
-    or the environment still exists, when no reason is given, or when the record cannot be written. Raises UnknownName
+    With ``dry``, print only what would be recorded. Raises UsageError when neither a drill nor an environment is given, when it
+    still exists, when no reason is given, or when the record cannot be written. Raises UnknownName
     when no run has the name.
     """
     if not (drill or environment):
@@ -55,7 +55,7 @@ def _check_known(project: Project, drill: str, environment: str) -> None:
     names = sorted({name for name, _ in known}) if drill else sorted({place for _, place in known})
     what = " in ".join(filter(None, (f"of {drill!r}" if drill else "", repr(environment) if environment else "")))
     raise UnknownName(
-        f"the record has no run {what if drill else f'in {what}'}, so no missing run is reported",
+        f"no run {what if drill else f'in {what}'} is recorded, so nothing is reported as missing, and nothing needs to be retired",
         hint=f"{did_you_mean(drill or environment, names)}runs of: {', '.join(names) or 'none'}",
     )
 

@@ -1,4 +1,6 @@
-"""Values of expressions in a runbook: what the inventory knows is filled in, and what only a run knows is named in words."""
+"""Values of expressions in a runbook. A value that the inventory contains is filled in. A value that is known only during a
+run, such as the result of a step, is described in words.
+"""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def remove(context: Context, inventory: str = "", systemd: bool = False, cron: b
 )
 @told(Dry.TELLS)
 def retire(context: Context, drill: str | None = None, environment: str = "", reason: str = "") -> int:
-    """Record that a drill or an environment no longer exists, so that nothing reports it as missing for ever."""
+    """Record that a drill or an environment no longer exists, so that it is no longer reported as missing."""
     from drillbook.cli import retire  # noqa: PLC0415  keeps start-up fast
 
     return retire.retire(here(), drill or "", environment, reason, dry=is_dry(context))

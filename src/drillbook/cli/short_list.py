@@ -24,7 +24,8 @@ Item = TypeVar("Item")
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Properties of one entry that decide if the short form shows it. ``rank``: the entries of the smallest rank are the
-    most urgent. ``word``: state, as the short form counts it. ``lines``: number of lines of the entry in the table.
+    most urgent. ``word``: state of the entry, as it is named in the line that counts the
+    entries left out. ``lines``: number of lines of the entry in the table.
     ``fine``: True when nothing needs to be done.
     """
 
@@ -40,10 +41,10 @@ def by_urgency(items: Sequence[Item], entries: Sequence[Entry]) -> list[tuple[It
 
 
 def short(items: Sequence[Item], entries: Sequence[Entry], *, everything: bool = False) -> tuple[list[Item], list[Entry]]:
-    """Return the items to show, the most urgent first, and the entries of the others.
+    """Return the items to show, the most urgent first, and the entries of the items that are left out.
 
-    All items are shown if they fit into ``MOST_LINES``, or if ``everything`` is true. Otherwise the entries that are fine are
-    left out, and then those that do not fit.
+    All items are shown if they fit into ``MOST_LINES``, or if ``everything`` is true. Otherwise the items that need
+    no action (``fine``) are left out, and also the last items that do not fit.
     """
     pairs = by_urgency(items, entries)
     if everything or sum(entry.lines for entry in entries) <= MOST_LINES:
@@ -59,8 +60,8 @@ def short(items: Sequence[Item], entries: Sequence[Entry], *, everything: bool =
 
 
 def print_rest(rest: Sequence[Entry], task: str, out: Console, more: str = "") -> None:
-    """Print one line that counts the entries ``rest``, and the command that shows them. ``more``: text about those that are
-    fine. Print nothing if nothing was left out."""
+    """Print one line that counts the entries ``rest``, and the command that shows them. ``more``: text about the entries
+    that need no action (``fine``). Print nothing if nothing was left out."""
     if rest:
         counted = ", ".join(f"{number} {word}" for word, number in Counter(entry.word for entry in rest).items())
         text = f"not listed: {counted}{f' ({more})' if more else ''}; all: {program()} {task} --all"

@@ -24,8 +24,8 @@ from drillbook.report.terminal.prose import Prose
 HEADS = {"suite": "Suites", "drill": "Drills", "tree": "Diagnosis trees", "rules": "Alert rules", "lab": "Lab files"}
 """Heading for each type of entry, in the order of the list."""
 ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
-"""Durations in seconds. The duration of a run on another machine is rounded to one of them, because only its order of
-size holds here."""
+"""Round durations in seconds. A duration that was measured on another machine is shown as the nearest of them, because here
+it is right only in its order of magnitude."""
 SOURCE = (
     "“last run”: duration of the newest run here that passed. “about”: approximate duration, measured on a running "
     "lab with 2 cores. A restore of your own data may take longer or shorter."
@@ -89,8 +89,8 @@ def _short(entry: Entry, width: int, known: Mapping[str, float]) -> RenderableTy
 
 
 def _needs(entry: Entry) -> str:
-    """Return the services that ``entry`` needs, and its effect on these services. A drill breaks its own service; the other
-    services that it uses are named apart."""
+    """Return the services that ``entry`` needs, and its effect on these services. A drill breaks only its main service; the
+    other services that it uses are listed separately."""
     place = f" ({entry.lab} lab)" if entry.lab == "docker" else ""
     if not entry.breaks:
         return f"{', '.join(entry.kinds)}{place}"
@@ -119,8 +119,8 @@ def last_runs() -> dict[str, float]:
 
 
 def _takes(entry: Entry, known: Mapping[str, float]) -> str:
-    """Return the duration of the newest run of ``entry`` that passed in this project. Without such a run, return the
-    order of size of its duration on a lab; ``-`` for an entry that no lab runs. ``known``: see ``last_runs``."""
+    """Return the duration of the newest run of ``entry`` that passed in this project. Without such a run, return an
+    approximate duration on a lab. Return ``-`` for an entry that runs on no lab. ``known``: see ``last_runs``."""
     if not entry.lab or entry.sort == "lab":
         return "-"
     if entry.name in known:
@@ -129,5 +129,5 @@ def _takes(entry: Entry, known: Mapping[str, float]) -> str:
 
 
 def about(measured: float) -> str:
-    """Return the order of size of a duration in seconds as text, such as ``about 1 min``."""
+    """Return a text with the approximate duration, such as ``about 1 min``. ``measured``: duration in seconds."""
     return f"about {seconds(min(ORDERS, key=lambda order: abs(math.log(max(measured, 1.0) / order))), 0)}"

@@ -33,7 +33,7 @@ class Number(Argument):
     """Option whose value is a number."""
 
     def set_value(self, value: Any, cast: bool = True) -> None:
-        """Set the number to ``value``. Ends the program with status 2 when this is not such a number."""
+        """Set the number to ``value``. Ends the program with status 2 when ``value`` is not a number of this type."""
         try:
             super().set_value(value, cast)
         except ValueError:
@@ -46,7 +46,7 @@ class ShortFlags(Task[Any]):
     """A task whose options have a short flag only if ``SHORT`` lists it."""
 
     before_parsing: Callable[[], None] | None = None
-    """Called when Invoke asks for the arguments of the task, before Invoke parses the command line."""
+    """Function that is called when Invoke asks for the arguments of the task, before Invoke parses the command line."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the arguments of the task. Raises the errors of ``before_parsing``."""

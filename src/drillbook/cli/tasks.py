@@ -312,7 +312,7 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: s
         "within": "time limit of all checks together, such as 20s",
         "json": "print the whole diagnosis as JSON",
         "verbose": "name the checks that were skipped because they were not needed",
-        "apply": "ask for a confirmation, then execute the remedy of the likeliest cause as a run with a journal",
+        "apply": "ask for a confirmation, then execute the remedy of the likeliest cause as a run, and exit with its status",
         "assume": "yes or no: the answer assumed without asking a person",
         "confirm": "name of the environment",
     },
@@ -330,7 +330,7 @@ def diagnose(
     assume: str = "",
     confirm: str = "",
 ) -> int:
-    """Find the cause of an incident; changes nothing without --apply. Exit 0 (healthy), 1 (a cause was found), 3 (unknown)."""
+    """Find the cause of an incident. Exit 0 (healthy), 1 (a cause was found), 3 (unknown); with --apply, as the remedy's run."""
     from drillbook.cli import diagnose  # noqa: PLC0415  keeps start-up fast
 
     if json and apply:

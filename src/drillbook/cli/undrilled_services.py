@@ -1,4 +1,4 @@
-"""One text of ``drill.due`` about all services that no drill has. It names the shipped drills that can be copied."""
+"""The text of ``drill.due`` about services that no drill uses. It names the shipped drills that can be copied."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_COPIES = 2
 
 
 def is_undrilled(row: DueRow) -> bool:
-    """Return True for the row of a service that no drill and no suite has."""
+    """Return True if the row is about a service that no drill and no suite uses."""
     return not row.drill and not row.drills and row.state is State.NEVER
 
 

@@ -84,7 +84,7 @@ class Teller:
         self._lines = JsonLines()
         self._live: LiveView | None = None
         self._noted = False
-        """True while messages before a run are the last output."""
+        """True while the last output is a message that was printed before a run."""
 
     @contextmanager
     def watching(self, *, suite: bool = False, last_s: LastTimes | None = None) -> Iterator[Observer]:

@@ -341,7 +341,7 @@ def _step(stage: Stage, step: PlannedStep, host: str) -> Callable[[Deadline, Pat
 
 
 def _expected(expressions: Sequence[str], facts: Facts, names: Mapping[str, Any]) -> Reading:
-    """Evaluate the expressions.
+    """Evaluate the expressions that an abort condition expects to be true.
 
     The result is good when all expressions are true, bad when one is false, and unreadable when one cannot be evaluated.
     """

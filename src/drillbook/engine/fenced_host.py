@@ -55,7 +55,7 @@ class FencedHost(WrappedHost):
         if was_fenced(output):
             raise Fenced(
                 f"{self.name}: the command was not started, because the run lost its lock or its lease on this host",
-                hint=("`invoke drill.list` shows which run has the lock. When that run has ended: `invoke drill.recover`"),
+                hint="if a run of this project has the lock, `invoke drill.list` shows it. After its end: `invoke drill.recover`",
             )
 
     def _look(self, deadline: Deadline) -> None:

@@ -104,10 +104,10 @@ def _said(error: Exception) -> str:
 
 
 def _check_clock(store: Store, own: Recorded) -> None:
-    """Compare the clock of the controller with the clock of the store. Each recorded the time of this run's backup, and the
+    """Compare the clock of the controller with the clock of the store. Both recorded the time of this run's backup, so these
     two times are compared.
 
-    Raises _NotPruned when the two clocks differ too much.
+    Raises _NotPruned when the times differ too much, and when the backup is no longer in the store.
     """
     key = own.location.below(FILE).key
     there = store.live(key).get(key)

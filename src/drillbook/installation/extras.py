@@ -28,8 +28,8 @@ MODULES = {
     "mariadb": ("pymysql",),
     "fleet": ("distributed",),
 }
-"""Python modules of each extra. If they are missing, the part of the program that needs the extra cannot be imported. A
-namespace that packages of several extras share says nothing, so the modules in it are listed."""
+"""Python modules of each extra. If one of them is missing, the part of the program that needs the extra cannot be imported. If
+several extras share a namespace package, the modules in it are listed, because the namespace may exist without them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""Finds drills and suites that are due, overdue or have never passed, by their schedules. It also finds services of
-which no restore is proven, or only an old one, in the inventories of the project and in the newest plans.
+"""Finds drills and suites that are due, overdue or have never passed, by their schedules. It also finds the services whose
+restore is not proven, or whose newest proof is too old. The inventories of the project and the newest plans name the services.
 
 The time since a run is counted from the start of the run. A run counts only for the environment in which it ran.
 """
@@ -48,7 +48,7 @@ _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Ex
 @dataclass(frozen=True, slots=True)
 class DueRow:
     """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service: no run has proven a
-    restore of it, or its newest proof is older than the newest passed run of its schedule.
+    restore of it, or its drills have passed since the newest proof and have proven no restore.
 
     Times are in UTC, in the format of RFC 3339. A time that does not exist is empty.
     """
@@ -83,13 +83,13 @@ class DueRow:
     last_findings: str = ""
     """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""
     last_recovered: str = ""
-    """Text that `drill.recover` undid the changes of the newest run after its end, with time and operator. Otherwise empty."""
+    """Text about the recovery that undid the changes of the newest run after its end. It is empty without a recovery."""
     restores: bool = False
     """True when the drill, or a drill of the suite, restores data. True for a service."""
     inventory: str = ""
     """Inventory with which the drill or suite can run next."""
     needs: str = ""
-    """Text with what is needed before the usual inventory can run the drill. It is empty when nothing is needed."""
+    """Text about what is needed before the drill can run, such as another inventory. It is empty when nothing is needed."""
     drills: tuple[str, ...] = ()
     """For a service: the drills and suites of this service."""
 
@@ -116,7 +116,7 @@ class Due:
     """For each inventory that cannot be read, and for invalid settings of the project: the path and the reason. The services
     of such an inventory are unknown."""
     environment: str = ""
-    """The only environment that was considered. Empty when all were."""
+    """The only environment that was considered. It is empty when all environments were considered."""
     elsewhere: bool = False
     """True when drills or suites have a schedule, but none of them may run in ``environment``."""
     record: str = ""
@@ -126,8 +126,8 @@ class Due:
     """Text that tells that the last line of ``schedule.jsonl`` was incomplete and is ignored. No earlier schedule or
     retirement is lost by this. It is empty for a complete last line."""
     unproven: int = 0
-    """Number of services that need a proof and of which no run has proven a restore, also of those whose drills are in the
-    list because they have never passed."""
+    """Number of services that need a proof of a restore and have none. It includes services without a row of their own, because
+    rows of their drills, which have never passed, already raise the alarm."""
 
     @property
     def status(self) -> Exit:
@@ -155,13 +155,14 @@ class Due:
 
 
 def read(project: Project, now: datetime | None = None, environment: str = "", *, noting: bool = False) -> Due:
-    """Return the state of each drill, suite and service of ``project`` at the time ``now``. By default, this is the
-    present. The most urgent comes first; among equally overdue drills, those that restore data come first, and then those
-    with the shortest period. What needs another inventory or an installation comes last.
+    """Return the state of each drill, suite and service of ``project`` at the time ``now``, by default the present time.
 
-    When ``environment`` is given, only this environment is considered. With ``noting``, changed schedules are noted first, as by
-    ``recorded_schedules.note``. Raises UsageError when nothing in the project names
-    this environment, and when the folder of runs cannot be read.
+    The most urgent row comes first. Of two equally urgent drills, the drill that restores data comes first, and otherwise
+    the drill with the shorter interval. Drills that need another inventory or an installation come last.
+
+    ``environment``: the only environment to consider; an empty text means all. ``noting``: note changed schedules first, as
+    ``recorded_schedules.note`` does. Raises UsageError when nothing in the project names ``environment``, and when the
+    folder of runs cannot be read.
     """
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     wanted, known, now = schedules.read(project), standings.read(runs, project), now or datetime.now(UTC)
@@ -195,7 +196,7 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
 
 def services(project: Project) -> dict[tuple[str, str], bool]:
     """Return the services in the newest plan of each environment and in the inventories, each with True when it is
-    exempt from drills. All others need a proof of a restore. The key is the environment and the name of the service."""
+    exempt from drills. A service with False needs a proof of a restore. The key is environment and name of the service."""
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     return {**_planned(standings.read(runs, project)), **estate.read(project).services}
 
@@ -222,7 +223,7 @@ def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment
 
 
 def in_order(project: Project, wanted: Sequence[Scheduled], known: Standings, now: datetime) -> list[DueRow]:
-    """Return the rows of ``of`` with their inventories, in the order of ``read``."""
+    """Return the rows of all drills and suites with the inventory for their next run. The order is that of ``read``."""
     return sorted(_with_inventories(of(wanted, known, now), wanted, needed_inventories.read(project)), key=_order)
 
 
@@ -295,7 +296,7 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
 
 
 def _since(row: DueRow, wanted: Sequence[Scheduled], past: Past) -> DueRow:
-    """Return ``row`` with the moment since which it is overdue, also when the schedule was changed since its last pass."""
+    """Return ``row`` with the moment since which its drill is overdue. Earlier schedules of the drill are taken into account."""
     scheduled = next((candidate for candidate in wanted if candidate.name == row.drill and candidate.schedule), None)
     if scheduled is None or row.state not in (State.OVERDUE, State.NEVER) or not row.overdue_since:
         return row
@@ -315,7 +316,7 @@ def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
 
 
 def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
-    """Return ``rows``, each completed by the inventory with which its drill can run next, and by what is needed before."""
+    """Add two fields to each row: the inventory with which its drill can run next, and what is needed before this run."""
     drills, completed = {scheduled.name: scheduled for scheduled in wanted}, []
     for row in rows:
         drill = drills[row.drill]
@@ -333,11 +334,11 @@ def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, 
 def _service(
     service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, past: Past
 ) -> Iterator[DueRow]:
-    """Return a row when no run has proven a restore of ``service``, or when runs of its schedule passed since the newest
-    proof and proved nothing. Its schedule is that of the drills and suites whose runs proved it. When none of them exists
-    any more, it is that of all drills and suites of the service.
+    """Yield a row about a service if no run has proven a restore of it, unless a row of its drills raises the same alarm. Yield
+    a row also if its drills and suites have all passed since the newest proof, and proved no restore. In this case, only
+    drills and suites with a run that proved a restore count, or all if none of these exists any more.
 
-    ``service``: its environment and its name. ``rows``: rows of drills, which may raise the same alarm.
+    ``service``: environment and name of the service. ``rows``: rows of drills.
     """
     place, name = service
     drills = {scheduled.name: scheduled for scheduled in wanted if name in scheduled.services and may_run(scheduled, place)}

@@ -1,5 +1,5 @@
-"""Lists the services that the inventories of a project name. Only the files are read: no secret, no host, no other source
-of hosts, and no running lab.
+"""Lists the services that the inventories of a project name. Only the inventory files are read. No
+secret is read, no host is contacted, other sources of hosts are not asked, and no lab has to run.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def read(project: Project) -> Estate:
     """Read the services of each file in ``inventory/``. A service is exempt from drills when all files of its environment
     exempt it.
 
-    A file without an environment counts as part of the files that include it. If no file does so, its services belong to no
-    environment, and it is in ``unread``. The inventory of a lab is left out, because a lab protects nothing: its services
-    count once a drill has run there.
+    A file without an environment counts as part of the files that include it. If no file includes it, the environment of its
+    services is unknown, and the file is listed in ``unread``. The services in the inventory of a lab are left out, because
+    nobody depends on them.
     """
     services: dict[tuple[str, str], bool] = {}
     unread, lost, included, environments = [], [], set[Path](), set[str]()
@@ -78,7 +78,7 @@ def inventories_with(project: Project, service: str) -> list[str]:
 
 
 def kinds(project: Project) -> dict[str, str]:
-    """Return the kind of each service of the inventories that can be read, also of those of a lab."""
+    """Return the kind of each service, by its name. All readable inventories count, including those of labs."""
     kind_by_service: dict[str, str] = {}
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(InventoryError):
@@ -90,7 +90,7 @@ def kinds(project: Project) -> dict[str, str]:
 
 
 def merged(documents: Sequence[Document]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the fields of an inventory, and its services, both with the files that it includes."""
+    """Merge an inventory with the files that it includes. Return its top-level fields, and its services by name."""
     fields: dict[str, Any] = {}
     entries: dict[str, Any] = {}
     for document in documents:

@@ -19,8 +19,8 @@ PROGRAMS = "missing."
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Inventory for the next run of a drill. ``needs``: what is needed before the default inventory can run the drill,
-    such as ``the inventory docker``. It is empty when nothing is needed.
+    """Inventory for the next run of a drill. ``needs``: text about what the run needs and the usual inventory lacks, such as
+    ``the inventory docker``. It is empty when nothing is needed.
     """
 
     inventory: str
@@ -48,8 +48,9 @@ class Inventories:
     unread: bool = False
 
     def choice(self, scheduled: Scheduled, environment: str = "") -> Choice:
-        """Return the inventory that can run the drill or suite ``scheduled`` in ``environment``, and what is needed before.
-        If none can run it, return the inventory that it would need. An empty ``environment`` means any."""
+        """Return the inventory that can run the drill or suite ``scheduled`` in ``environment``, and what is needed before
+        the run. If no inventory can run it, return the inventory that could run it after an installation, or the usual
+        inventory. An empty ``environment`` means any environment."""
         names = [listed.name for listed in self.listed]
         usual = environment if environment in names else self.default
         fitting = [listed for listed in self.listed if _fits(listed, scheduled, environment)]

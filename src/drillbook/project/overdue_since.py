@@ -1,7 +1,7 @@
 """Finds the moment since which a drill, a suite or the proof of a service is overdue, by the rule of ``plan.schedule_terms``.
 
-The state at the present moment follows from the schedule in the file. But a file that was changed yesterday made nothing
-overdue last week, and an older schedule may have made it overdue before.
+Whether a drill is overdue now follows from the schedule in its present file. But since when it is overdue may follow from an
+older schedule: a file that was changed yesterday says nothing about last week.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Past:
         return _open(schedule_terms.overdue([at], self._terms(scheduled, environment, passed), self.now)) if at else None
 
     def since_first(self, scheduled: Scheduled, environment: str, first: str) -> datetime | None:
-        """Return the moment since which a schedule asks for a run, while none has passed. Return None if no schedule
-        asks for one now. ``first``: start of the first run."""
+        """Return the moment since which a schedule asks for a run of a drill that has never passed. Return None if no
+        schedule asks for a run now. ``first``: start of the drill's first run."""
         at = moment(first)
         return _open(schedule_terms.never(at, None, self._terms(scheduled, environment, first), self.now)) if at else None
 

@@ -17,8 +17,8 @@ from drillbook.project.project import Project
 
 def load(project: Project, name: str, inventory: str | Inventory) -> Drill | Suite:
     """Load the drill or suite ``name``. Raises UnknownName when there is none, and SpecError when its file has
-    mistakes. The error then also contains what the readable parts of the drill ask for and the inventory does not have,
-    such as an unknown service."""
+    mistakes. Then the readable parts of the drill are compared with ``inventory``, and the error also contains mistakes
+    such as a service that the inventory does not have."""
     try:
         return project.drill(name)
     except SpecError as error:

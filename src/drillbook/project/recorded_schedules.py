@@ -1,4 +1,6 @@
-"""Schedules in the record of a project: those of the runs, and those that ``schedule.jsonl`` notes when a file was changed."""
+"""Schedules in the record of a project. The first event of a run contains the schedule of its drill. When the schedule in a
+file is changed, a line of ``schedule.jsonl`` notes the new schedule.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,8 @@ def _of_run(folder: Path, environment: str) -> Term | None:
 
 
 def term(at: str, schedule: object) -> Term | None:
-    """Return a schedule of the record as it holds from the time ``at``. Returns None when it cannot be read, as when a newer
-    version wrote it.
+    """Return a recorded schedule with the time ``at`` from which it holds. Returns None when the schedule cannot be read, for
+    example because a newer version of Drillbook wrote it.
     """
     since = moment(at)
     try:
@@ -52,7 +54,8 @@ def term(at: str, schedule: object) -> Term | None:
 
 
 def note(project: Project, now: datetime | None = None) -> None:
-    """Note changed schedules of all files of ``project``; see ``note_changes``. ``now``: by default, the present time."""
+    """Note in ``schedule.jsonl`` the changed schedules of all drills and suites; see ``note_changes``. ``now``: by default, the
+    present time."""
     if project.reports.is_dir():
         runs = [folder for folder in project.runs() if not damaged.lost(folder)]
         known = standings.read(runs, project)
@@ -60,12 +63,13 @@ def note(project: Project, now: datetime | None = None) -> None:
 
 
 def note_changes(reports: Path, scheduled: Iterable[Scheduled], known: standings.Standings, now: datetime) -> None:
-    """Note in ``schedule.jsonl`` each schedule of a file that differs from the record, so that it is known from when it holds.
+    """Compare the schedules in the files with the newest schedules in the record. Note each changed schedule in
+    ``schedule.jsonl``, with the time from which it holds.
 
-    Only drills and suites that ran are noted: a run tells the schedule of its own time. When the record cannot be written,
-    nothing is noted, and the rule of ``plan.schedule_terms`` for a change that is not recorded applies. The newest schedule of
-    the record may be of a later time than the present, as when the clock was set back. Then a change holds from that time: it
-    would otherwise come before that schedule, and be noted again by each call.
+    Only drills and suites that have run are compared, because a first run records the schedule itself. When the record cannot
+    be written, nothing is noted, and the rule of ``plan.schedule_terms`` for unrecorded changes applies. A changed schedule
+    holds from ``now``. If the newest schedule in the record has a later time, for example because the clock was set back, the
+    changed schedule holds from that later time. Otherwise each call would note it again.
     """
     if not reports.is_dir():
         return
@@ -92,8 +96,8 @@ def _newest(standing: standings.Standing) -> Iterator[Term]:
 
 
 def present(scheduled: Scheduled | None, environment: str) -> Schedule | None:
-    """Return the schedule in the file of a drill or suite. Returns None when there is no file, and when it may not run in
-    ``environment``.
+    """Return the schedule in the file of a drill or suite. Returns None when the file does not exist or has no schedule, and
+    when the drill or suite may not run in ``environment``.
     """
     return scheduled.schedule if scheduled and may_run(scheduled, environment) else None
 

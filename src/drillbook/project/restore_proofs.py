@@ -1,6 +1,7 @@
 """Finds the newest run of each drill that proved a restore, by the rules of ``report.proven_restore``.
 
-Most results are not parsed: only the start of a file tells its verdict, and a search tells that it cannot hold a proof.
+Most result files are not parsed. The start of a file contains the verdict. The text of a passed result is searched for a
+pattern, and only a result with the pattern can contain a proof.
 """
 
 from __future__ import annotations

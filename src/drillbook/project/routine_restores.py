@@ -20,11 +20,12 @@ def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
     """Return the names of other drills that restore a routine backup. Only drills with the same service as ``plan`` count,
     and only if they may run in the plan's environment.
 
-    A drill that always changes something in its phase `backup` does not count: the change may be the backup that it then
-    restores, also for a step that runs the team's own job. A step with `when` counts as one for a store without a backup.
+    A drill does not count if its phase `backup` has a step that changes something in every run: this step may take the
+    backup that the drill then restores. A step with `when` is allowed, because it probably takes a backup only if the store
+    has none.
 
-    Drills that change the least in their phase `backup` come first. Returns None when ``plan`` itself takes no backup. The
-    files are read without a check, and a file that cannot be read is left out.
+    Drills with the fewest changing steps in the phase `backup` come first. Returns None when ``plan`` itself takes no backup.
+    The files are not validated, and a file that cannot be read is left out.
     """
     if all(step.effect is Effect.READ for step in plan.phase("backup")):
         return None
@@ -62,7 +63,8 @@ def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Step as written. ``save``: name under which its facts are saved. ``conditional``: True when it has `when`."""
+    """Step as it is written in the file of a drill. ``save``: name under which its facts are saved. ``conditional``: True when
+    the step has `when`."""
 
     save: str
     action: str
@@ -91,7 +93,8 @@ def _found(backup: Sequence[_Step]) -> set[str]:
 
 
 def _names(text: object) -> set[str]:
-    """Return the names to which the expressions in ``text`` refer. Empty for other values, and for wrong syntax."""
+    """Return the names to which the expressions in ``text`` refer. The result is empty if ``text`` is no text, or if an
+    expression has wrong syntax."""
     try:
         return {name for name, *_ in template.references(text)} if isinstance(text, str) else set()
     except ValueError:

@@ -40,13 +40,14 @@ class Entry:
     due: str
     """Time from which the run was due. It is empty when the drill had never passed."""
     message: str
-    """Reason why the run could not begin, or of a retirement, or a text that tells how long the run has been overdue."""
+    """Text that depends on ``kind``. ``not begun``: reason why the run could not begin. ``missed``: for how long the drill has
+    been overdue. ``retired``: reason of the retirement."""
     prev: str | None = None
     hash: str = ""
     schedule: dict[str, Any] | None = None
     """Schedule that holds from the time ``at``, for an entry of the kind ``schedule``. None if there is no schedule any more."""
     by: str = ""
-    """Person who retired the drill or environment. It is absent in other lines."""
+    """Person who retired the drill or environment. Only lines about retirements have this key."""
 
     @property
     def subject(self) -> tuple[str, str]:
@@ -61,8 +62,8 @@ class Record(NamedTuple):
     damage: str = ""
     """Reason why the record is damaged or cannot be read. Empty when all complete lines are intact."""
     torn: str = ""
-    """Text that tells that the last line is incomplete and left out. Empty when it is complete. No entry is lost by this:
-    ``append`` returns only after the complete line is on disk.
+    """Text which says that the last line is incomplete and ignored. It is empty when the line is complete. No recorded entry is
+    lost, because ``append`` returns only after the complete line is on disk.
     """
 
 
@@ -135,8 +136,8 @@ def read(reports: Path) -> Record:
 
 
 def _whole_lines(data: bytes) -> int:
-    """Return the size of the complete lines in ``data``. A last line without an end is complete if it is a JSON object: the
-    beginning of such a line never is.
+    """Return the size of the complete lines in ``data``. A last line that does not end with a newline is complete if it is a
+    JSON object, because an incomplete part of a line is never a JSON object.
     """
     whole = data.rfind(b"\n") + 1
     return len(data) if json_object(data[whole:]) else whole
@@ -162,7 +163,8 @@ def _whole(value: Mapping[str, Any], before: str | None) -> bool:
 
 
 def _wrong(value: Mapping[str, Any]) -> str:
-    """Return the reason why a value in a line has the wrong type, or an empty text."""
+    """Return a text about the first wrong value in a line: it has the wrong type, or `at` is not a time. The text is empty if
+    all values are right."""
     kinds: dict[str, Any] = {**dict.fromkeys(_TEXTS, str), "prev": str | None, "schedule": dict | None}
     bad = next((key for key, kind in kinds.items() if key in value and not isinstance(value[key], kind)), "")
     if bad:

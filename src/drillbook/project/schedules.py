@@ -23,7 +23,7 @@ from drillbook.values import Duration
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _EXPRESSION = re.compile(r"\bservices\.(\w+)")
 _RESTORE = re.compile(r"^\s*-?\s*\w+\.(?:\w*restore\w*|recover|extract)\s*:", re.MULTILINE)
-"""Line of a step that restores data, such as ``- backup.restore:``."""
+"""Pattern of the line that begins a step which restores data, such as ``- backup.restore:``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Scheduled:
     windows: tuple[tuple[Window, ...], ...] = ()
     drills: tuple[str, ...] = ()
     uses: frozenset[str] = frozenset()
-    """Names of the services that the drill uses, with those in its expressions. For a suite, these are the services of its drills."""
+    """Names of all services that the drill uses, including services that only its expressions name. For a suite, these are the
+    services of its drills."""
     restores: bool = False
     """True when the drill restores data, or, for a suite, when one of its drills does."""
     broken: str = ""

@@ -50,9 +50,10 @@ class Ended:
     """False when the measured RTO does not count: the run did not pass, or the objective could not be verified. An RTO
     that missed its target always counts."""
     beside: str = ""
-    """Number of open findings of medium severity or higher of a run that passed, as text. Empty when it has none."""
+    """Text with the number of open findings of medium severity or higher of a run that passed. Empty when it has none."""
     recovered: str = ""
-    """Text that `drill.recover` undid the changes of the run after its end, with time and operator. Otherwise empty."""
+    """Text which says that `drill.recover` undid the changes of the run after its end, with time and operator. It is empty if
+    there was no such recovery."""
 
     @property
     def passed(self) -> bool:

@@ -148,7 +148,7 @@ class Lock:
             raise Fenced(
                 f"{self.host.name}: this run lost the lock on {self.title}: the lock was not renewed in time, and "
                 "another run took it",
-                hint="`invoke drill.list` shows which run uses the host now",
+                hint="`invoke drill.list` shows the other run only if it belongs to this project",
             )
         return next((line.removeprefix("stop ") for line in lines if line.startswith("stop ")), "")
 
