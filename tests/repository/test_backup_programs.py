@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.reference.backup_methods import NEEDS
 from drillbook.sdk import isolation
 from drillbook.sdk.host_needs import BASE
 from drillbook.systems.mariadb.dump_source import MariadbDump
@@ -133,6 +132,6 @@ def test_the_programs_of_every_sandbox_are_looked_for_before_a_drill():
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)
 def test_the_page_names_the_programs_of_a_source(source):
-    _, needs = NEEDS[source.model_fields["kind"].default]
+    _, needs = source.METHOD
     declared = {*source.PROGRAMS, *source.LIST_PROGRAMS, *source.RESTORE_PROGRAMS, *isolation.PROGRAMS}
     assert {name for name in declared - set(BASE) if f"`{name}`" not in needs} == set()

@@ -12,9 +12,6 @@ from drillbook.sdk.action import Effect, find, known_names
 from drillbook.sdk.probe import Availability, Probe
 from drillbook.sdk.service import kind_of
 
-_GENERAL = ("http.available", "tcp.open")
-"""Availability probes for services of every kind: one that asks the application, and one that opens a connection."""
-
 
 def check(
     drill: Drill, inventory: Inventory, steps: Sequence[PlannedStep], probes: Sequence[PlannedProbe], fail: Fail
@@ -37,6 +34,7 @@ def check(
 
 def _fitting(name: str, inventory: Inventory) -> list[str]:
     """Return the names of availability probes that fit the kind of the service ``name``, and of those for every kind."""
-    kind = kind_of(inventory.services[name])
-    own = [probe for probe in known_names(Probe) if probe == f"{kind}.available"]
-    return list(dict.fromkeys((*own, *_GENERAL)))
+    own = f"{kind_of(inventory.services[name])}.available"
+    probes = {probe: find(probe, Probe) for probe in known_names(Probe)}
+    general = [probe for probe, cls in probes.items() if issubclass(cls, Availability) and cls.ANY_SERVICE]
+    return list(dict.fromkeys((*([own] if own in probes else []), *general)))

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from drillbook.errors import UsageError
+from drillbook.errors import UnknownName, UsageError
 from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.journal import read
@@ -24,6 +24,8 @@ from drillbook.plan import spec
 from drillbook.project.project import Project
 from drillbook.reference.handbook.results import ended_runs
 from drillbook.report import figures
+from drillbook.sdk import discovery
+from drillbook.sdk.backup_source import BackupSource
 
 SUITES = ("rehearsal-all", "rehearsal-docker")
 PAGE, FILE = "backup-methods.md", "backup-methods-results.json"
@@ -32,21 +34,6 @@ RUNGS = ("Artefact", "Restore", "Structure", "Volume", "Content", "Cluster", "In
 """Levels at which a drill can verify a backup. The name of a step begins with its level.
 
 The level `Artefact` checks the stored backup, `Restore` restores it, and the other levels check the restored data.
-"""
-NEEDS: Mapping[str, tuple[str, str]] = {
-    "pg_dump": ("pg_dump", "`postgresql` (client and server); a user other than root"),
-    "pgbackrest": ("pgBackRest", "`pgbackrest`, `postgresql` of the same major version; reads the repository"),
-    "mariadb_dump": ("mariadb-dump", "`mariadb-server`; on production SELECT, SHOW VIEW, TRIGGER, EVENT"),
-    "mariabackup": ("mariadb-backup", "`mariadb-server` of the same series, `mariadb-backup`"),
-    "sqlite": ("SQLite", "`python3`"),
-    "redis_rdb": ("Redis RDB", "`redis-server` or `valkey-server`"),
-    "redis_aof": ("Redis AOF", "`redis-server` or `valkey-server`"),
-    "restic": ("restic", "`restic`; the key of the repository, never a write to it"),
-    "tar": ("tar", "`tar`, `gzip`; root, to restore owners"),
-}
-"""For each kind of backup: its title, and what its hosts need in addition to `util-linux` (Debian packages and rights).
-
-The key is the name of the kind in an inventory.
 """
 COLUMNS = ("method", "hosts need", "restored in", "lost since the newest backup", "carried out", "not seen in the backup")
 
@@ -185,7 +172,7 @@ def table(project: Project) -> str:
 def _cells(name: str, rehearsed: Rehearsed | None) -> tuple[str, ...]:
     if rehearsed is None:
         return (f"`{name}`", "", "not run", "", "", "")
-    title, needs = NEEDS.get(rehearsed.kind, (rehearsed.kind, ""))
+    title, needs = method(rehearsed.kind)
     verdict = "" if rehearsed.verdict is Verdict.PASSED else f"**{rehearsed.verdict}**<br>"
     return (
         f"**{title}**<br>`{name}`, {rehearsed.inventory}, {rehearsed.started[:10]}",
@@ -195,6 +182,18 @@ def _cells(name: str, rehearsed: Rehearsed | None) -> tuple[str, ...]:
         ", ".join(rung.lower() for rung in rehearsed.rungs) or "nothing",
         "<br>".join(rehearsed.not_seen) or "nothing named",
     )
+
+
+def method(kind: str) -> tuple[str, str]:
+    """Return the name of the backup tool of a kind of backup, and what its hosts need. For a kind that declares no method, and for
+    one that is not known here, return its name and an empty text.
+    """
+    try:
+        source = discovery.service_class(kind)
+    except UnknownName:
+        return kind, ""
+    title, needs = source.METHOD if issubclass(source, BackupSource) else ("", "")
+    return title or kind, needs
 
 
 def _lost(rehearsed: Rehearsed) -> str:

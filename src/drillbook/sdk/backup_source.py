@@ -97,6 +97,8 @@ class Checked:
 class BackupSource(Service):
     """Base of all kinds of backup sources. ``name`` is the key of the source under `backups` in the inventory."""
 
+    METHOD: ClassVar[tuple[str, str]] = ("", "")
+    """Name of the backup tool, and what its hosts need besides `util-linux` (Debian packages and rights), as Markdown."""
     RUNS: ClassVar[bool] = False
     SECTION: ClassVar[str] = "backups"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ()
@@ -106,11 +108,8 @@ class BackupSource(Service):
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that are started on the host of the source to list and check backups."""
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Part of ``PROGRAMS``: the programs that are started to list backups.
-
-    A class based on ``FileBackups`` declares this list when listing needs no other programs. The list may be empty; see
-    ``FileBackups.ready_to_list``.
-    """
+    """Part of ``PROGRAMS``: the programs that are started to list backups. A class based on ``FileBackups`` declares this list
+    when listing needs no other programs. The list may be empty; see ``FileBackups.ready_to_list``."""
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a restore starts on the host of the sandbox or service, except those that ``ready_sandbox`` looks for."""
 

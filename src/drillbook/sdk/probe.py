@@ -72,6 +72,10 @@ class Availability(Probe):
     """Base of probes that test if a service works for its clients."""
 
     KIND = "availability"
+    ANY_SERVICE: ClassVar[bool] = False
+    """True for a probe that can measure services of every kind, as far as they have an address. A drill without a probe is told
+    such probes besides those of the service's own kind.
+    """
 
     @abstractmethod
     def check(self, ctx: Context) -> str | None:

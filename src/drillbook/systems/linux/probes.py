@@ -15,6 +15,8 @@ from drillbook.systems.linux.actions.tcp import Address
 class Open(Availability):
     """Connect to a port. A hanging server may still accept connections, so a probe that requests real work is better."""
 
+    ANY_SERVICE = True
+
     address: Address
     port: Annotated[int, Field(ge=1, le=65535, description="TCP port to check.")]
 

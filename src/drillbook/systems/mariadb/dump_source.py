@@ -48,6 +48,7 @@ class MariadbDump(FileBackups):
 
     TAKEN: ClassVar[str] = "the dump"
     kind: Literal["mariadb_dump"] = "mariadb_dump"
+    METHOD: ClassVar[tuple[str, str]] = ("mariadb-dump", "`mariadb-server`; on production SELECT, SHOW VIEW, TRIGGER, EVENT")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "sed", "uniq")

@@ -80,6 +80,7 @@ class Mariabackup(FileBackups):
         *("cat", "cp", "cut", "date", "dirname", "du", "find", "head", "id", "mkdir"),
         *("od", "rm", "sed", "sleep", "sort", "stat", "tail", "tr"),
     )
+    METHOD: ClassVar[tuple[str, str]] = ("mariadb-backup", "`mariadb-server` of the same series, `mariadb-backup`")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
 

@@ -61,6 +61,10 @@ class PgBackRest(BackupSource):
     """
 
     kind: Literal["pgbackrest"] = "pgbackrest"
+    METHOD: ClassVar[tuple[str, str]] = (
+        "pgBackRest",
+        "`pgbackrest`, `postgresql` of the same major version; reads the repository",
+    )
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("postgres",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("pgbackrest", "rm", "sed", "tail")

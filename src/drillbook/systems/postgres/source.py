@@ -48,6 +48,7 @@ class PgDumpSource(FileBackups):
 
     TAKEN: ClassVar[str] = "the dump"
     kind: Literal["pg_dump"] = "pg_dump"
+    METHOD: ClassVar[tuple[str, str]] = ("pg_dump", "`postgresql` (client and server); a user other than root")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("postgres",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "date", "grep", "head", "mkdir", "od", "rm", "sed", "tail", "tr")

@@ -44,6 +44,7 @@ class AofSource(FileBackups):
     PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "chmod", "cp", "head", "ln", "mkdir", "mv", "rm", "stat", "tr")
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (*PROGRAMS, "tail")
+    METHOD: ClassVar[tuple[str, str]] = ("Redis AOF", "`redis-server` or `valkey-server`")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
 
     program: Program = ""

@@ -41,6 +41,7 @@ class RdbSource(FileBackups):
     PROGRAMS: ClassVar[tuple[str, ...]] = ("head", "ln", "stat", "tr")
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "cp", "head", "ln", "mkdir", "stat", "tail", "tr")
+    METHOD: ClassVar[tuple[str, str]] = ("Redis RDB", "`redis-server` or `valkey-server`")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("redis",)
 

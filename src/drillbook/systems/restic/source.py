@@ -43,6 +43,7 @@ class ResticSource(BackupSource):
     """Snapshots of one backup job in a restic repository."""
 
     kind: Literal["restic"] = "restic"
+    METHOD: ClassVar[tuple[str, str]] = ("restic", "`restic`; the key of the repository, never a write to it")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("grep", "restic")

@@ -40,6 +40,7 @@ class SqliteSource(FileBackups):
     """Backup source of SQLite copies. Each backup is one database file, with its `-wal` file if there is one."""
 
     kind: Literal["sqlite"] = "sqlite"
+    METHOD: ClassVar[tuple[str, str]] = ("SQLite", "`python3`")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("cp", "mv", "python3")
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()

@@ -102,6 +102,7 @@ class TarSource(FileBackups):
     """Backup source of tar archives. Each file is one backup, and its suffix shows the compression."""
 
     kind: Literal["tar"] = "tar"
+    METHOD: ClassVar[tuple[str, str]] = ("tar", "`tar`, `gzip`; root, to restore owners")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "tar")

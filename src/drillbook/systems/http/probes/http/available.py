@@ -15,6 +15,8 @@ from drillbook.sdk.web import ask
 class Available(Availability):
     """Request a URL and compare the status. Choose a URL for which the service must do real work, and not a static page."""
 
+    ANY_SERVICE = True
+
     url: Annotated[str, Field(pattern=r"^https?://", description="URL, as seen from the controller.")]
     status: Annotated[int, Field(ge=100, le=599, description="Status that counts as available.")] = 200
 
