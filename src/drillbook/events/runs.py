@@ -107,8 +107,8 @@ class RunStarted(Begun):
         Field(
             description=(
                 "Other drills of the project that restore a routine backup of the same service, the most suitable first. "
-                "Reports suggest them after a run that restored its own backup. Null when the drill takes no backup itself. "
-                "Absent in older journals."
+                "A routine backup is one that the usual schedule makes, not a drill. Reports suggest these drills after "
+                "a run that restored its own backup. Null when the drill takes no backup itself. Absent in older journals."
             )
         ),
     ] = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 OPEN = frozenset({"lab", "dev", "test", "staging"})
-"""Names of the environments that are not protected unless the inventory sets `protected`."""
+"""Names of the environments that are protected only if the inventory sets `protected: yes`."""
 
 
 def is_production(environment: str) -> bool:
@@ -21,7 +21,8 @@ def is_production(environment: str) -> bool:
 def is_protected(environment: str, said: bool | None) -> bool:
     """Return True when ``environment`` is protected. ``said``: value of the inventory's key `protected`.
 
-    Production is always protected. If the key is missing, an environment is protected unless its name is in ``OPEN``.
+    Production is always protected. If the key is missing, every other environment is protected, too, except those in
+    ``OPEN``.
     """
     return is_production(environment) or (environment not in OPEN if said is None else said)
 

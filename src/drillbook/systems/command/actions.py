@@ -35,7 +35,7 @@ class Check(Read):
         return needed.programs(None, ctx.service(self.service, Command).check)
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the health command."""
+        """Return the health command. If the service has a `run_as`, return nothing, because `ready` checks the command."""
         service = ctx.service(self.service, Command)
         return () if service.run_as else (service.check,)
 
@@ -174,7 +174,7 @@ class Run(Free, Fault):
         """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last
         4,000 characters, in printable form).
 
-        When `keep` is on, there is also the fact ``evidence``: the name of the file with the whole output.
+        When `keep` is on, there is also the fact ``evidence``: the file with the whole standard output.
         """
         said = handed(self.stdin, ctx.services)
         options: dict[str, Any] = {
@@ -200,7 +200,7 @@ class Run(Free, Fault):
     def _ended(self, ctx: Context, options: dict[str, Any]) -> tuple[Output, Facts]:
         """Run the command and return its output.
 
-        When `keep` is on, also return the fact `evidence`, which is the name of the file with the whole output.
+        When `keep` is on, also return the fact `evidence`: the file with the whole standard output.
         """
         if not self.keep:
             return ctx.run(*self.argv, **options), {}

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from drillbook.sdk.host import printable
 
 MARK = re.compile(rb"^::stage (\S.{0,99}?)\r?$", re.MULTILINE)
-"""Line that begins a stage, such as ``::stage restore the dump``."""
+"""Pattern of a line that begins a stage, such as ``::stage restore the dump``."""
 MOST = 50
 """Maximum number of stages that are measured."""
 KEPT = 4000

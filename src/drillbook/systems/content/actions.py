@@ -50,8 +50,9 @@ class Take(Read):
         Field(
             min_length=1,
             description=(
-                "What is read. Each key is the name of a reading. A reading has either `command` or `url`, and may have "
-                "`format` (`lines` or `json`), `ordered`, `ignore`, `tolerance` and `headers`."
+                "Content to read, as a mapping of readings. Each key is the name of a reading. A reading has either "
+                "`command` or `url`, and may have `format` (`lines` or `json`), `ordered`, `ignore`, `tolerance` and "
+                "`headers`."
             ),
         ),
     ]

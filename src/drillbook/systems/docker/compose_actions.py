@@ -37,7 +37,8 @@ def _can_ask(ctx: Context, name: str, only: tuple[str, ...]) -> Project:
 
 
 class Ps(Read):
-    """Check that the services of a project run. A service that has a health check must also be healthy."""
+    """Check that the services of a project run. A service fails this check, too, if its health check reports
+    `unhealthy`."""
 
     service: ServiceName
     only: Only = ()
@@ -78,7 +79,8 @@ def _measured(state: Facts) -> str:
 
 
 class Up(Write):
-    """Start every stopped service of a project in the order of their dependencies, and wait until each of them runs.
+    """Start every stopped service of a project in the order of their dependencies, resume paused ones, and wait until
+    each service runs.
 
     A service with a health check must also become healthy. The containers must exist, because this action creates no
     containers.

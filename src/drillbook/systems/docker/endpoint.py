@@ -40,7 +40,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, container: Any, network: str, made_with: str = "") -> Endpoint:
-        """Return the connection of ``container`` to ``network``.
+        """Return the settings of the connection of ``container`` to ``network``.
 
         ``made_with``: MAC address that was set when the container was created.
         """

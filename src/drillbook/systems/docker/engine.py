@@ -82,7 +82,7 @@ class Engine:
 
 @contextmanager
 def engine(ctx: Context, where: Place) -> Iterator[Engine]:
-    """Open the engine of a service.
+    """Open a connection to the Docker engine of a service's container, until the ``with`` block ends.
 
     Raises CouldNotVerify when the engine does not answer in time, and StepFailed when it refuses a request.
     """

@@ -259,7 +259,8 @@ class Volume:
         self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "the old content could not be removed")
 
     def kept(self) -> bool:
-        """Return True while the volume contains old content that must still be put back.
+        """Return True while the volume contains files of a restore that this run has not finished, such as old content
+        that must still be put back.
 
         Raises CouldNotVerify when the volume cannot be examined.
         """

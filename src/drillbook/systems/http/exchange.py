@@ -62,7 +62,7 @@ class FlowRequest(BaseModel):
 
 
 class Unexpected(Exception):
-    """Error raised when an answer differs from the expected one."""
+    """Error raised when an answer differs from the expected one, or when there is no answer."""
 
     def __init__(
         self, wanted: str, measured: str, *, status: int | None = None, refused: bool = False, body: str = ""

@@ -33,7 +33,8 @@ class Entry(StoredFile):
 
 
 class Kept(Part):
-    """Manifest entry of a version or delete marker that the bucket had at the time of a copy. Its content is not copied."""
+    """Manifest entry of one version or delete marker that the bucket had at the time of a copy. Contents of older
+    versions are not copied."""
 
     id: str
     etag: str = ""
@@ -99,8 +100,8 @@ def is_copy(data: bytes) -> bool:
 
 
 def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
-    """Return the manifest entries of the objects whose keys begin with ``prefix``, with these keys. Raises StepFailed when
-    there is no such object.
+    """Return the manifest entries of the objects whose keys begin with ``prefix``. The key of each entry is the key of
+    its object. Raises StepFailed when there is no such object.
     """
     entries = {key: entry for key, entry in sorted(manifest.objects.items()) if key.startswith(prefix)}
     if not entries:

@@ -88,9 +88,9 @@ class Archive(Write):
     ) -> tuple[dict[str, Entry], StoredFile]:
         """Archive the files and send the archive. Return the manifest's entries for the files, and its entry for the archive.
 
-        The files are read a second time to find changes. The first attempt does this while the archive is sent. Later attempts,
-        and all attempts with encryption, do this before. If a file has changed, the archive is removed, and the next attempt
-        begins. There are at most ``ROUNDS`` attempts.
+        The files are read a second time to find changes. The first attempt does this while it sends the archive. Later
+        attempts, and all attempts with encryption, do this before they send it. If a file has changed, the archive is
+        removed, and the next attempt begins. There are at most ``ROUNDS`` attempts.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
         if all(entry.type == "folder" for entry in before.values()):
@@ -324,7 +324,7 @@ class Extract(Write):
                 ctx.host.run(("sh", "-c", nofollow.DELETE, "sh", place), deadline=Deadline.after(60))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has GNU tar and a transfer program, and that a destination in `path` is writable."""
+        """Check that the host has GNU tar and a transfer program, and that the user may replace `path` if it is set."""
         archives.need_tar(ctx)
         need_transfer(ctx, self.from_ if self.known("from_") else "")
         if self.known("path") and self.path is not None:
@@ -357,14 +357,14 @@ class Matches(Read):
     manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `files.archive`.")]
     path: Annotated[HostPath | None, Field(description="Folder of the files. Default: the original path.")] = None
     unexpected: Annotated[
-        Literal["fail", "allow"], Field(description="What to do with a file that is not in the manifest.")
+        Literal["fail", "allow"],
+        Field(description="`fail`: a file that is not in the manifest fails the step. `allow`: it is only counted."),
     ] = "fail"
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``entries`` (number), ``bytes``, ``unexpected``, ``sockets``, ``seconds``.
 
-        ``unexpected`` is the number of entries that are not in the archive. ``sockets`` is the number of sockets. Sockets are
-        never archived.
+        ``unexpected`` counts entries that are not in the archive. ``sockets`` counts sockets, which are never archived.
         """
         begun = ctx.deadline.remaining()
         manifest = archives.read(ctx, self.manifest)

@@ -109,7 +109,8 @@ class Lose(Fault):
             )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path exists, that a drill may remove it, and that the user may delete and restore it."""
+        """Check that the path exists, that a drill may remove it, and that the user may delete and restore it. Check
+        also that the step names an archive, or that the drill verifies a backup source."""
         path = archives.resolve(ctx, self.path)
         need_harmless(path)
         host_programs.need_python(ctx)
@@ -146,8 +147,8 @@ class Lose(Fault):
         return state == "gone"
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the fault deleted nothing, because all files equal the archive, or because the deletion was
-        refused.
+        """Return True when the fault deleted nothing: the deletion was refused, or all files of the archive are still
+        at the path. Without an archive, the path must still exist.
         """
         if ctx.kept_evidence(_KEPT) and not ctx.kept_evidence(_BEGUN):
             return True

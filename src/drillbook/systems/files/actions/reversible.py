@@ -246,8 +246,8 @@ _REMOVE = _IT + 'enter "${1%/*}" || exit 0; rm -f -- "./$it"'
 class FillDisk(Fault):
     """Fill a file system with one file, as a log without rotation does.
 
-    The file has the size `size`, or it fills all free space except `leave`. On the root file system, 200 MiB always stay
-    free.
+    The file has the size `size`, or it fills all free space except `leave`. On the root file system, the step is
+    refused if less than 200 MiB would stay free.
     """
 
     PLACE = Place.HOSTS

@@ -74,8 +74,8 @@ class Health(Read):
     Set either `service` or `url`. In the inventory, the field `health` of a service describes the request and the healthy
     answer. Two forms of reports are supported. In the first form, the mapping `failing` has the name of each failing
     dependency as the key, and a message as the value. In the second form, one of the mappings `dependencies`, `checks`,
-    `components`, `services` and `details` has the name of each dependency as the key, and its state as the value. A state is
-    a text, or a mapping with `status`.
+    `components`, `services` and `details` has the name of each dependency as the key, and its state as the value. A
+    state is a text, or a mapping with `status` or `state`.
     """
 
     PLACE = Place.CONTROLLER

@@ -81,7 +81,8 @@ class Snapshot(Write):
         }
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server answers and has the collection, and that the store is reachable."""
+        """Check that the server answers and has the collection, that the API key may write, and that the store is
+        reachable."""
         need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
         if self.known("to"):
             need_clear(ctx.bucket(self.to))

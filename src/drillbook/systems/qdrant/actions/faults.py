@@ -97,7 +97,7 @@ class DeletePoints(Fault):
             return None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server answers and has the collection."""
+        """Check that the server answers and has the collection, and that the API key may write."""
         need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
 
     def undo(self, ctx: Context) -> Undo:
@@ -209,7 +209,7 @@ class AddStrays(Fault):
         return [int(hashlib.sha256(f"{begin}/{number}".encode()).hexdigest()[:13], 16) for number in range(self.count)]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server answers and has the collection."""
+        """Check that the server answers and has the collection, and that the API key may write."""
         need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
 
     def undo(self, ctx: Context) -> Undo:

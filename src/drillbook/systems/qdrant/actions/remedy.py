@@ -24,7 +24,7 @@ from drillbook.systems.qdrant.service import Qdrant
 class Reconcile(Write):
     """Repair a collection so that it agrees with its source rows.
 
-    Missing points are indexed, and points without a row are deleted.
+    Missing points are written, and points without a row are deleted.
 
     The vector of a missing point comes from a backup, or else from the query `source`. Existing vectors are never
     overwritten. Right before a point without a row is deleted, the action checks again that the database has no row for this
@@ -75,8 +75,9 @@ class Reconcile(Write):
         """Facts before the repair: ``missing`` (number of source rows without a point), ``strays`` (number of points without
         a source row).
 
-        Facts about the repair: ``from_backup`` (number of points indexed from the backup), ``from_source`` (number of points
-        indexed from `source`), ``deleted`` (number of deleted points), ``evidence`` (copy of the deleted points), ``left``
+        Facts about the repair: ``from_backup`` (number of points written from the backup), ``from_source`` (number of
+        points written from `source`)
+        , ``deleted`` (number of deleted points), ``evidence`` (copy of the deleted points), ``left``
         (number of remaining differences), ``points`` (number of points after the repair), ``seconds`` (duration).
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
@@ -122,7 +123,7 @@ class Reconcile(Write):
             )
 
     def _from_backup(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Index those missing points that the backup contains. Return their ids."""
+        """Write those missing points that the backup contains to the collection. Return the ids of the written points."""
         if self.from_ is None or not missing:
             return set()
         store, folder = store_of(ctx, self.from_), stored_backup.split(self.from_)
@@ -137,7 +138,8 @@ class Reconcile(Write):
         return written
 
     def _from_source(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Index those missing points that the query ``source`` returns from the database. Return their ids."""
+        """Write those missing points to the collection that the query ``source`` returns from the database. Return the
+        ids of the written points."""
         written: set[Id] = set()
         if self.source is not None and missing:
             for points in pieces(truth.points(ctx, self.database, self.source, missing), PAGE):
@@ -165,7 +167,8 @@ class Reconcile(Write):
         return {"deleted": len(gone), "deleted_ids": sample(gone), "evidence": kept}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server, the database and the backup's store answer, and that the collection exists."""
+        """Check that the server, the database and the backup's store answer, that the collection exists, and that the
+        API key may write."""
         need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
         truth.need_database(ctx, self.database)
         if self.known("from_") and self.from_ is not None:

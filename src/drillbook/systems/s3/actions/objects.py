@@ -147,9 +147,10 @@ class Matches(Read):
     versions: Annotated[
         bool | None,
         Field(
-            description="When `service` is set: the versions that must still exist. `true`: the copied version "
-            "of every object. `null`: also every older version and delete marker in the manifest. `false`: "
-            "no version, for example because a lifecycle rule removes old versions."
+            description="When `service` is set: the versions that must still exist in the bucket. `null`: every version "
+            "and delete marker that the manifest lists. `true`: the same; if a manifest of an older Drillbook lists no "
+            "versions, the copied version of every object. `false`: none, for example because a lifecycle rule removes old "
+            "versions."
         ),
     ] = None
 

@@ -101,15 +101,16 @@ class Status(Read):
 
 
 class Answers(Read):
-    """Check that a service answers at its port, or at the host and port of its URL. Meant for services without a unit."""
+    """Check that a service answers at its port, at its Unix socket, or at the host and port of its URL. Meant for
+    services without a unit."""
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 15.0
 
-    service: Annotated[str, Field(description="Name of a service in the inventory that has a port or a URL.")]
+    service: Annotated[str, Field(description="Name of a service in the inventory that has a port, a Unix socket or a URL.")]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the inventory names a port or a URL."""
+        """Check that the inventory names a port, a Unix socket or a URL of the service."""
         _address(ctx.service(self.service, Service))
 
     def run(self, ctx: Context) -> Facts:
@@ -177,7 +178,7 @@ def _url(service: Service) -> str:
 def _address(service: Service) -> tuple[str, int | None]:
     """Return the address and the port of ``service``. For a Unix socket, return its path and None.
 
-    Raises NotReady when the inventory names neither a port nor a URL.
+    Raises NotReady when the inventory names no port, no Unix socket and no URL.
     """
     if service.socket:
         return service.socket, None

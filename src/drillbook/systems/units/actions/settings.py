@@ -273,7 +273,7 @@ class _Settings(Action):
         )
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the changed env file or the kept original exists."""
+        """Return True while the folder exists in which this run keeps the original env file."""
         path = _file(ctx, self.service)
         return ctx.run(*as_root(ctx), "sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
 
