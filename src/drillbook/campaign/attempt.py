@@ -113,12 +113,12 @@ class Ending:
     message: str = ""
 
     def as_data(self) -> dict[str, Any]:
-        """Return the ending as JSON data, so that a worker can send it to the campaign."""
+        """Return this result as JSON data, so that a worker can send it to the campaign."""
         return asdict(self)
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
-        """Make an ending from its JSON data."""
+        """Make a result from its JSON data."""
         return cls(**{**data, "state": SiteState(data["state"])})
 
 
@@ -355,10 +355,10 @@ def _tail(job: Job) -> str:
 
 
 def unknown(job: Job, message: str) -> Ending:
-    """Return the ending of a site with the state `unknown`. ``message``: reason why nothing is known."""
+    """Return a result with the state `unknown` for a site. ``message``: reason why nothing is known."""
     return Ending(job.site, SiteState.UNKNOWN, run=job.run, message=message)
 
 
 def stopped(job: Job) -> Ending:
-    """Return the ending of a site whose drill had not started when the operator stopped the campaign."""
+    """Return the result of a site whose drill had not started when the operator stopped the campaign."""
     return Ending(job.site, SiteState.REFUSED, message="not started: the operator stopped the campaign")

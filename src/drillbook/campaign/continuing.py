@@ -10,7 +10,7 @@ from drillbook.errors import UsageError
 
 def command(state: CampaignState, own: str) -> str:
     """Return the command that continues the campaign. The command chooses the executor that the last process of the campaign
-    used. ``own``: name of this project as a place.
+    used. ``own``: name of this project folder on this machine, made by ``place.name_of``.
     """
     executor = state.controllers[-1][0] if state.controllers else ""
     on = "local" if executor == LOCAL_CLUSTER else ""
@@ -22,7 +22,9 @@ def command(state: CampaignState, own: str) -> str:
 
 
 def next_step(state: CampaignState, own: str) -> str:
-    """Return the next step for an unfinished campaign. ``own``: name of this project as a place."""
+    """Return the next step for an unfinished campaign. ``own``: name of this project folder on this machine, made by
+    ``place.name_of``.
+    """
     wanted = command(state, own)
     if begun := begun_elsewhere(state, own, wanted.partition(" --on ")[2]):
         return (
@@ -35,15 +37,16 @@ def next_step(state: CampaignState, own: str) -> str:
 
 def away(state: CampaignState, own: str) -> list[str]:
     """Return the other places at which drills of this campaign were started, and whose drills are not known to have ended.
-    ``own``: name of this project as a place.
+    ``own``: name of this project folder on this machine, made by ``place.name_of``.
     """
     return sorted({intent.place for intent in state.open.values() if not place.is_here(intent.place, own)})
 
 
 def begun_elsewhere(state: CampaignState, own: str, on: str) -> str:
-    """Return the name of another project as a place, if that project could continue the campaign at the same time as this
-    project. Return an empty text if there is no such project. ``own``: name of this project as a place. ``on``: value of the
-    option ``--on`` with which this project would continue the campaign.
+    """Return the name of another project folder and its machine, if that project could continue the campaign at the same
+    time as this project. Return an empty text if there is no such project. ``own``: name of this project folder on this
+    machine, made by ``place.name_of``. ``on``: value of the option ``--on`` with which this project would continue the
+    campaign.
     """
     for executor, begun in state.controllers:
         if (executor in ON_THIS_MACHINE or on in ("", "local")) and not place.is_here(begun, own):
@@ -52,7 +55,8 @@ def begun_elsewhere(state: CampaignState, own: str, on: str) -> str:
 
 
 def refuse(state: CampaignState, own: str, on: str) -> None:
-    """Raise UsageError when this project must not continue the campaign. ``own``: name of this project as a place.
+    """Raise UsageError when this project must not continue the campaign. ``own``: name of this project folder on this
+    machine, made by ``place.name_of``.
 
     There are three such cases. First, another project ran drills of this campaign on its own machine, and could continue the
     campaign at the same time. Second, another project began or resumed the campaign, and this project would run the drills

@@ -14,7 +14,7 @@ ON_THIS_MACHINE = ("processes", LOCAL_CLUSTER)
 
 
 class Executor(Protocol):
-    """Carries out jobs. ``wait`` returns the ending of each job exactly once. An ending holds the result of a job."""
+    """Carries out jobs. ``wait`` returns the result of each job exactly once."""
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class Executor(Protocol):
         """
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Wait until at least one job has ended. Return the endings of the jobs that have ended, or an empty list after
+        """Wait until at least one job has ended. Return the results of the jobs that have ended, or an empty list after
         ``timeout_s`` seconds.
         """
 

@@ -70,7 +70,7 @@ class Fleet:
             trusted: function that returns False for an address on which a worker must not listen.
             patience_s: time, in seconds, for which a place may be without a worker before its sites end as unknown.
             release: function that is called when the executor is closed, for example to close a cluster.
-            carry_out: function that workers call with a job. It returns the JSON data of an ending.
+            carry_out: function that workers call with a job. It returns the result of the job as JSON data.
         """
         self.name = name
         self._connect, self._patience_s, self._release, self._carry_out = connect, patience_s, release, carry_out
@@ -116,7 +116,9 @@ class Fleet:
             self._submit_waiting()
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Wait until a job has ended. Return the endings, or an empty list after ``timeout_s`` seconds."""
+        """Wait until a job has ended. Return the results of the jobs that have ended, or an empty list after ``timeout_s``
+        seconds.
+        """
         limit = time.monotonic() + timeout_s
         while True:
             self._give_up()

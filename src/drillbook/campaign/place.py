@@ -70,10 +70,10 @@ def number_of(name: str) -> str:
 
 def is_here(name: str, own: str) -> bool:
     """Return True when the place ``name`` is this project on this machine. ``name``: name from the journal of a campaign; an
-    empty name means this machine. ``own``: name of this project as a place.
+    empty name means this machine. ``own``: name of this project folder on this machine, made by ``name_of``.
 
-    Up to version 1.0.0, the number of a place had only the random part. If ``name`` contains such an old number, ``name``
-    matches when its random part, host name and path are the same as in ``own``.
+    Up to version 1.0.0, the number of a place had only the random part. If ``name`` contains such an old number, it matches
+    when its random part, host name and path are the same as in ``own``.
     """
     number, _, where = own.partition("@")
     return number_of(name) in ("", number) or name == f"{number.partition('-')[0]}@{where}"
@@ -88,8 +88,8 @@ def is_copy(name: str, other: str) -> bool:
 
 
 def here(root: Path) -> Place:
-    """Return the project folder ``root`` on this machine as a place. Raises UsageError when ``root`` is not a project, and
-    OSError when the random number that identifies the place cannot be read or stored.
+    """Return the ``Place`` object for the project folder ``root`` on this machine. Raises UsageError when ``root`` is not a
+    project, and OSError when the random number that identifies the place cannot be read or stored.
     """
     if not (root / "drills").is_dir():
         raise UsageError(
@@ -103,8 +103,8 @@ def here(root: Path) -> Place:
 
 
 def name_of(root: Path) -> str:
-    """Return the name of the project folder ``root`` on this machine as a place. Raises UsageError when ``root`` is not a
-    project, or when the random number that identifies the place cannot be read or stored.
+    """Return the name ``NUMBER@MACHINE:FOLDER`` of the project folder ``root`` on this machine. Raises UsageError when
+    ``root`` is not a project, or when the random number that identifies the place cannot be read or stored.
     """
     try:
         return here(root).name

@@ -35,7 +35,9 @@ class Processes:
         threading.Thread(target=self._carry_out, args=(job,), name=f"site {job.site}", daemon=True).start()
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Wait until a job has ended. Return the endings, or an empty list after ``timeout_s`` seconds."""
+        """Wait until a job has ended. Return the results of the jobs that have ended, or an empty list after ``timeout_s``
+        seconds.
+        """
         return drained(self._ended, timeout_s)
 
     def cancel(self, job: Job) -> bool:

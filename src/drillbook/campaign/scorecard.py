@@ -60,7 +60,7 @@ def result(state: CampaignState, before: Comparison | None = None) -> dict[str, 
 
 
 def ranked(state: CampaignState) -> list[Ending]:
-    """Return the endings of all sites from the worst to the best. Sites with changes that could not be undone come first.
+    """Return the results of all sites from the worst to the best. Sites with changes that could not be undone come first.
     Then the order depends on the state, and then on the largest ratio of a measurement to its objective.
     """
     return sorted(state.ends.values(), key=lambda end: (-end.residue, ENDS.index(end.state), -_share(end), end.site))

@@ -42,22 +42,23 @@ def _all(client: Client) -> list[str]:
 
 
 def tables(client: Client) -> set[str]:
-    """Return the names of all tables and views of the service, each with its database. The tables of canaries are left out,
-    because they exist only during a drill. Raises the errors of ``Client.results``.
+    """Return the names of all tables and views of the service, each with its database. The tables to which the canaries of a
+    drill write are left out, because they exist only during the drill. Raises the errors of ``Client.results``.
     """
     own = {f"{row['s']}.{row['t']}" for row in client.rows(CANARIES.format(where=of_database(client.service)))}
     return _everything(client) - own
 
 
 def _everything(client: Client) -> set[str]:
-    """Return the names of all tables and views of the service, also those of canaries. Raises the errors of
-    ``Client.results``.
+    """Return the names of all tables and views of the service, also the tables to which the canaries of a drill write.
+    Raises the errors of ``Client.results``.
     """
     return {f"{row['s']}.{row['t']}" for row in listed(client)}
 
 
 def canaries(client: Client) -> list[str]:
-    """Return the statements that create the tables of canaries again. Raises the errors of ``Client.results``.
+    """Return the SQL statements that create again the tables to which the canaries of the drill write. Raises the errors of
+    ``Client.results``.
 
     A backup that is older than the drill lacks these tables, and without them no canary can write after the restore.
     """

@@ -178,7 +178,8 @@ class ClusterInPlace(InPlace):
         return ""
 
     def _canaries(self) -> list[tuple[str, str, str]]:
-        """Return the tables of canaries in the service's database. A backup made before the drill lacks these tables.
+        """Return the tables in the service's database to which the canaries of the drill write their rows. A backup made
+        before the drill lacks these tables.
 
         Raises psycopg.Error.
         """
@@ -186,7 +187,8 @@ class ClusterInPlace(InPlace):
             return canary_table.listed(session)
 
     def _create_canaries(self, box: Sandbox) -> None:
-        """Create the missing tables of canaries in the restored database, while its server runs in the private folder.
+        """Create the missing tables of the drill's canaries in the restored database, while its server runs in the private
+        folder. A canary writes test rows during the drill.
 
         Raises StepFailed when this fails.
         """

@@ -367,10 +367,10 @@ class SingleRestore(TableRestore):
             raise StepFailed(f"the backup contains the database {backup.database.name}, not {self.service.database}")
 
     def _there_already(self, backup: Manifest) -> bool:
-        """Return True when the table exists and equals the backup, for example because a run was killed after its
-        restore.
+        """Return True when the table exists and equals the backup, for example because a run was killed after its restore.
 
-        Raises StepFailed when the table exists and differs from the backup.
+        Raises StepFailed when the table exists and differs from the backup, or admits writers although the step must refuse
+        them.
         """
         with connected(self.ctx, self.service) as session:
             if not tables.exists(session, self.table):

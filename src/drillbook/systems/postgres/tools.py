@@ -168,8 +168,8 @@ class Tools:
         return bool(self.service.admin.socket and self.service.run_as)
 
     def _through_relay(self, program: str, *arguments: str, database: str | None, stdin: bytes, **options: Any) -> Output:
-        """Run a client program as the SSH user, who then owns the files of the program. A relay connects the program to
-        the server as the user `run_as`.
+        """Run a client program as the SSH user, who then owns the files of the program. A relay, which is a small program on
+        the host, passes the connection on to the server as the user `run_as`.
         """
         folder = self.make_relay_folder()
         argv = self.relayed(folder, self.asking(program, *arguments, database=database, folder=folder))
@@ -198,7 +198,8 @@ class Tools:
         return folder
 
     def relayed(self, folder: str, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command that runs ``argv`` with a relay. The socket of the relay is in ``folder``.
+        """Return the command that runs ``argv`` together with a relay. The relay is a program that listens on a Unix socket
+        in ``folder``.
 
         For each connection to this socket, the user `run_as` makes a connection to the server.
         """

@@ -29,7 +29,8 @@ def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
 
 
 def need_mark(ctx: Context, service: Redis) -> None:
-    """Raise NotReady when the user may not write, read and remove the mark of the run, or when the server is a replica.
+    """Raise NotReady when the user may not write, read and remove the mark of the run (a key), or when the server is a
+    replica.
 
     The commands are tried on the server while the mark does not exist. They then change nothing: ``SET`` with ``XX`` writes
     only keys that exist. Nothing is checked in the cases that the description of ``need`` lists.

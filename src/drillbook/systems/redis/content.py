@@ -21,7 +21,7 @@ OWN = "drillbook:"
 compared.
 """
 MARK_S = 7 * 86400
-"""Lifetime, in seconds, of the mark that a save leaves in the keyspace. It is long enough for any recovery."""
+"""Lifetime, in seconds, of the mark, a key that a save leaves in the keyspace. It is long enough for any recovery."""
 BATCH = 200
 MOST_KEYS = 2_000_000
 """Maximum number of keys in one database. A manifest of more keys would be too large to read."""

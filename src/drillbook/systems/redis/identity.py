@@ -29,8 +29,8 @@ def mark(session: Session, run_id: str) -> str:
 
 
 def measured(ctx: Context, name: str) -> Identity:
-    """Measure the identity of the keyspace of the service ``name``. The identity is unknown when the keyspace contains no
-    mark.
+    """Measure the identity of the keyspace of the service ``name``. The identity is unknown when the keyspace does not
+    contain the mark, a key that a drill writes.
 
     Raises CouldNotVerify when the server does not answer.
     """
@@ -47,7 +47,7 @@ def marked(ctx: Context, name: str) -> bool:
 
 
 def of(ctx: Context, service: str, said: str) -> Identity:
-    """Return the identity of the keyspace of the service named ``service``. ``said`` is the text of the mark in this
+    """Return the identity of the keyspace of the service named ``service``. ``said`` is the value of the mark, a key in this
     keyspace.
     """
     known = {"at": place_of(ctx.services, ctx.hosts, service), "mark": said}

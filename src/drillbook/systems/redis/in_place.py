@@ -21,8 +21,8 @@ from drillbook.systems.redis.restore import Replacement
 from drillbook.systems.redis.service import Redis
 
 MARKED = "marked.txt"
-"""Evidence file of `redis.mark`. It shows that this run must write its mark again after the restore, because the team's
-backup contains no mark.
+"""Evidence file of `redis.mark`. It shows that this run must write its mark, a key in the keyspace, again after the restore,
+because the team's backup does not contain this key.
 """
 
 
@@ -59,8 +59,8 @@ class RedisInPlace(InPlace):
         self.source.need_format(self.ctx, program)
 
     def _program(self) -> str:
-        """Return the path of the server's program. The program can also check files. The path is empty when the server does
-        not report it. In this case the program is searched on PATH.
+        """Return the path of the server's program. The program can also check files. The path is read from the inventory, or
+        else from the running server. If neither tells it, the path is empty, and the program is searched on PATH.
         """
         if self.redis.program:
             return self.redis.program
@@ -110,7 +110,7 @@ class RedisInPlace(InPlace):
         return {"keys": keys, "append_only": appends, "bytes": backup.bytes, "seconds": replacement.seconds}
 
     def _mark(self) -> None:
-        """Write this run's mark to the restored keyspace if `redis.mark` marked the lost keyspace."""
+        """Write the mark of this run, a key, to the restored keyspace if `redis.mark` wrote this key to the lost keyspace."""
         if evidence_of_run(self.ctx, MARKED):
             with connected(self.ctx, self.redis) as session:
                 identity.mark(session, self.ctx.run_id)

@@ -50,7 +50,7 @@ class Manifest(FilesManifest):
     loaded: Annotated[int, Field(ge=0)]
     keys: dict[str, dict[str, Entry]]
     mark: str = ""
-    """Text of the mark that the save wrote into the keyspace. Empty in manifests that older versions wrote."""
+    """Value of the mark, a key that the save wrote into the keyspace. Empty in manifests that older versions wrote."""
     fields: dict[str, dict[str, FieldTimes]] | None = None
     """Expiry times of hash fields. None in manifests that older versions wrote."""
     properties: Properties | None = None

@@ -105,7 +105,8 @@ class Replacement:
     def present(self) -> Place:
         """Ask the server for the folder and the names of its files. Return the answer.
 
-        Raises CouldNotVerify when the server does not answer, or is not run by the service's unit on this host.
+        Raises CouldNotVerify when the server does not answer, is a replica, or is not run by the service's unit on this
+        host.
         """
         with connected(self.ctx, self.service) as session:
             server.must_be_master(session, self.service)

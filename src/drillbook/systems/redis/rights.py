@@ -20,8 +20,8 @@ _UNTRIED = ("BGSAVE", "FLUSHALL")
 
 
 def marking(key: str, *, only_existing: bool = False) -> tuple[Command, ...]:
-    """Return the Redis commands that write, read and remove the mark ``key`` of a run. ``only_existing``: write the mark
-    only if it exists.
+    """Return the Redis commands that write, read and remove ``key``, the key that marks the keyspace of a run.
+    ``only_existing``: write the key only if it exists.
     """
     return (
         ("GET", key),
@@ -39,7 +39,9 @@ def reading(run_id: str) -> tuple[Command, ...]:
 
 
 def saving(run_id: str) -> tuple[Command, ...]:
-    """Return the Redis commands that a save uses, including the commands that write and remove the mark of the run."""
+    """Return the Redis commands that a save uses, including the commands that write and remove the key that marks the
+    keyspace of the run.
+    """
     return (("BGSAVE", "SCHEDULE"), *reading(run_id), *marking(mark_of(run_id)))
 
 

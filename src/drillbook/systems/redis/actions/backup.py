@@ -93,7 +93,7 @@ class Save(Write):
         return Undo.by_action("redis.unmark", service=self.service)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the mark of this run is in the keyspace."""
+        """Return True while the keyspace contains the mark of this run, a key that `redis.save` wrote."""
         return identity.marked(ctx, self.service)
 
 

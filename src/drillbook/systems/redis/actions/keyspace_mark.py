@@ -35,15 +35,17 @@ class Mark(Write):
         return {"key": content.mark_of(ctx.run_id)}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server is a master, and that the user may write, read and remove the mark."""
+        """Check that the server is a master, and that the user may write, read and remove the mark of this run, a key in the
+        keyspace.
+        """
         asked.need_mark(ctx, ctx.service(self.service, Redis))
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that removes the mark from the keyspace."""
+        """Return an undo that removes the mark of this run, a key, from the keyspace."""
         return Undo.by_action("redis.unmark", service=self.service)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the mark of this run is in the keyspace."""
+        """Return True while the keyspace contains the mark of this run, a key that this action wrote."""
         return identity.marked(ctx, self.service)
 
 
