@@ -26,6 +26,7 @@ from drillbook.audit.problem_groups import grouped
 from drillbook.audit.proven import ProvenRow
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
+from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
@@ -37,7 +38,6 @@ from drillbook.report.terminal.prose import Cell, Prose
 from drillbook.report.terminal.summary import COLOURS
 from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, PROBE_DETECTION, SHORT, STATES
 
-EXIT_NOT_WHOLE = 3
 MOST_LINES, MOST_NAMES = 10, 2
 STATE = 13
 """Greatest width of the column with the states of objectives on a narrow terminal, so that the figures have more space."""
@@ -72,7 +72,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     if folder.parent.resolve() == project.reports.resolve():
         run_index.link_audit(project)
     _print(made, folder)
-    return 0 if made.vouched else EXIT_NOT_WHOLE
+    return Exit.OK if made.vouched else Exit.UNVERIFIED
 
 
 def _read(project: Project, period: Period, places: Sequence[Place], today: date | None) -> Audit:

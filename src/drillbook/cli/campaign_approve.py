@@ -10,6 +10,7 @@ from pathlib import Path
 from drillbook.campaign.sites import SitesFile
 from drillbook.cli import dry_run, show_plan, site_plans
 from drillbook.cli.console import console
+from drillbook.exits import Exit
 from drillbook.plan import campaign_approval
 from drillbook.plan.plan import Plan
 from drillbook.plan.spec import Suite
@@ -40,7 +41,7 @@ def approve(project: Project, drill: str, file: SitesFile, until: str, key: str)
         out.print(shown(f"  key {given.fingerprint}"), soft_wrap=True)
         place = files.text.relative_to(project.root)
         out.print(shown(f"  {place} and its .sig: give both files to the operator, or commit them"), soft_wrap=True)
-    return 0
+    return Exit.OK
 
 
 def tell(project: Project, drill: str, file: SitesFile) -> int:

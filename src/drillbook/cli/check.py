@@ -51,7 +51,7 @@ class Check:
 
     message: str
     findings: tuple[dict[str, Any], ...]
-    exit: int = 0
+    exit: int = Exit.OK
     """Exit status that a run would have now. The status is at least 3 when the check left out untrusted commands or
     secrets, or when it could not verify something.
     """
@@ -302,7 +302,7 @@ def _with(result: Check, unusable: Sequence[Finding]) -> Check:
 def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverified: tuple[str, ...]) -> Check:
     """Return the result of a check from its journal at ``path``."""
     events = read(path).events
-    least = Exit.UNVERIFIED if left_out or unverified else 0
+    least = Exit.UNVERIFIED if left_out or unverified else Exit.OK
     ended = contents(events, RunEndedEarly)
     if not ended:
         return Check("", (), least, beside, unverified)

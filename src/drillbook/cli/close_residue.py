@@ -120,7 +120,7 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
         out.print(
             Text(f"  {files.text.relative_to(project.root)} and its .sig: give both files to the operator"), soft_wrap=True
         )
-    return 0
+    return Exit.OK
 
 
 def _closable(state: RunState, doubt: str) -> History:

@@ -13,6 +13,7 @@ from invoke.context import Context
 from drillbook.cli.place import here
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, told
+from drillbook.exits import Exit
 
 CHECKS = ("ruff check .", "ruff format --check .", "mypy", "codespell_lib", "bench.unused")
 """Commands of `invoke check`: each is the name of a Python module with its arguments."""
@@ -67,7 +68,7 @@ def docs(_: Context, results: bool = False) -> int:
     changed += backup_methods.write(project, renew=results)
     changed += durations.renew(project) if results else []
     sys.stdout.write(f"written: {', '.join(changed)}\n" if changed else "every page is current\n")
-    return 0
+    return Exit.OK
 
 
 TASKS: tuple[Any, ...] = (check, docs, test)

@@ -256,7 +256,7 @@ def _apply(project: Project, diagnosis: Diagnosis, inventory: Inventory, confirm
         return EXIT.get(diagnosis.found, Exit.FAILED)
     if not _agreed(step):
         out.print(Text("no remedy was applied"))
-        return 1
+        return Exit.FAILED
     with tempfile.TemporaryDirectory(prefix="drillbook-remedy-") as folder:
         path = Path(folder) / f"remedy-{diagnosis.ranked[0].cause}.yml"
         path.write_text(_written(path.stem, diagnosis.ranked[0], step, inventory), encoding="utf-8")

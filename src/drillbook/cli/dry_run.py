@@ -14,6 +14,7 @@ from drillbook.cli.console import console
 from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import DrillbookError
 from drillbook.events.first_event import opening
+from drillbook.exits import Exit
 from drillbook.journal.intents import Intent, intents
 from drillbook.journal.journal import alive
 from drillbook.journal.run_state import RunState
@@ -29,7 +30,7 @@ def tell(*lines: str) -> int:
     for line in lines:
         out.print(Text(line), soft_wrap=True)
     out.print(Text(NOTHING, style="bold"))
-    return 0
+    return Exit.OK
 
 
 def drill(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:

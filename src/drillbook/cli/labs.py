@@ -13,6 +13,7 @@ from drillbook.catalog import shipped_files
 from drillbook.cli import tables
 from drillbook.cli.console import console
 from drillbook.errors import SecretError, UsageError
+from drillbook.exits import Exit
 from drillbook.installation import extras
 from drillbook.project.project import Project
 
@@ -103,7 +104,7 @@ def up(project: Project, kind: str, *, build_only: bool = False) -> int:
             raise UsageError("only the Docker lab has images to build", hint="invoke lab.up --kind docker --build-only")
         docker = _docker()
         progress(f"the images of the lab are built, with the tag {docker.build(files(project), progress=progress)}")
-        return 0
+        return Exit.OK
     started(project, kind, progress, as_it_is=False)
     return status(project, kind)
 
@@ -120,7 +121,7 @@ def down(project: Project, kind: str, *, images: bool = False) -> int:
         control.down(project.lab)
     stays = " except its images" if kind == "docker" and not images else ""
     console().print(f"the lab is down; everything that it created was removed{stays}")
-    return 0
+    return Exit.OK
 
 
 def status(project: Project, kind: str, *, as_json: bool = False) -> int:

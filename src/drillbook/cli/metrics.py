@@ -10,6 +10,7 @@ from pathlib import Path
 
 from drillbook.cli.console import stdout
 from drillbook.errors import DrillbookError, UsageError, escaped
+from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called
 from drillbook.project import due, settings
 from drillbook.project.project import Project
@@ -42,7 +43,7 @@ def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> 
         stdout().write(content.decode())
     else:
         metrics.write(path, content)
-    return 0
+    return Exit.OK
 
 
 def refresh(project: Project) -> None:

@@ -12,6 +12,7 @@ from drillbook.cli.place import here
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError
+from drillbook.exits import Exit
 
 
 @task(
@@ -47,4 +48,4 @@ def files(context: Context, folder: str | None = None) -> int:
     if not folder:
         raise UsageError("no folder for the files is named", hint="invoke metrics.files FOLDER")
     console.stdout().write("".join(f"written: {path}\n" for path in metrics.files(Path(folder))))
-    return 0
+    return Exit.OK

@@ -21,6 +21,7 @@ from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
 from drillbook.cli.console import console
 from drillbook.cli.short_list import Entry
 from drillbook.cli.tables import print_json
+from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
@@ -69,7 +70,7 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
     if as_json:
         listed = [_drill(schedule, newest.get(schedule.name), due_rows.get(schedule.name)) for schedule in wanted]
         print_json({"drills": listed, "open": [asdict(run) for run in unsettled]})
-        return 0
+        return Exit.OK
     if wanted:
         places = {name: number for number, name in enumerate(reversed(due_rows))}
         ordered = sorted(wanted, key=lambda drill: (places.get(drill.name, len(places)), not drill.suite, drill.services))
@@ -82,7 +83,7 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
     else:
         out.print(f"no drill in drills/; to see the drills to copy: {program()} catalog")
     open_runs.show(unsettled, out)
-    return 0
+    return Exit.OK
 
 
 def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_rows: Mapping[str, DueRow]) -> str:
@@ -226,7 +227,7 @@ def _left(ended: Ended) -> str:
     """Return a text to append to the verdict if the run left changes that were not undone. Otherwise the result is
     empty.
     """
-    return "" if ended.exit != 5 else " + residue, closed" if ended.settled else " + residue"
+    return "" if ended.exit != Exit.RESIDUE else " + residue, closed" if ended.settled else " + residue"
 
 
 def until(row: DueRow | None) -> Text:
@@ -272,15 +273,15 @@ def runs(project: Project, *, everything: bool = False, as_json: bool = False) -
         print_json(
             [_run(folder) for top in shown for folder in (top, *(path for path in run_folders if path.parent == top))]
         )
-        return 0
+        return Exit.OK
     if not listed:
         out.print(f"no drill has run yet; to see the drills: {program()} drill.list")
-        return 0
+        return Exit.OK
     inner = {top: [folder for folder in run_folders if folder.parent == top] for top in shown}
     _print_runs([(folder, folder is not top) for top in shown for folder in (top, *inner[top])], out)
     if len(listed) > len(shown):
         out.print(f"\n{count(len(listed) - len(shown), 'older run')}: {program()} report.list --all")
-    return 0
+    return Exit.OK
 
 
 def _run(folder: Path) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
             if recorded
             else f"there are no runs in {project.reports}; if runs were moved or deleted, restore their folders"
         )
-    return max(statuses, default=0)
+    return max(statuses, default=Exit.OK)
 
 
 def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
@@ -140,7 +140,7 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
         lab_gone.settle(folder, gone, run_identity.header(run_identity.operator()), Progress(out), written)
         out.print(Prose(Text(f"{gone}; nothing is left to undo, and the journal now records this"), 2))
         told_render(project, folder, before, written, out)
-        return 0
+        return Exit.OK
     recovery = recovery_of(project, folder, out, from_backup=from_backup)
     with patient():
         residue = recovery.run(run_identity.header(run_identity.operator()))
@@ -154,7 +154,7 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
     result = finished_runs.judged(folder).result
     style = "bold red" if result.open_residue else "green"
     out.print(Prose(Text(recovered(result), style=style), 2, above=1))
-    return Exit.RESIDUE if residue else 0
+    return Exit.RESIDUE if residue else Exit.OK
 
 
 def recovered(result: Result) -> str:

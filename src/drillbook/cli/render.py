@@ -17,6 +17,7 @@ from drillbook.cli import metrics, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.errors import JournalError, UnknownName
+from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal.collection import last_work
 from drillbook.journal.own_writes import Written
@@ -42,7 +43,7 @@ def report(project: Project, run: str) -> int:
         view, unsigned = render(project, folder, before, "report")
         Teller(Manner.FULL, view.inventory).end(view, shown_path(folder / PAGE))
         _tell_unsigned(folder, before, unsigned, console())
-    return 0
+    return Exit.OK
 
 
 def render(
@@ -89,7 +90,7 @@ def open_report(project: Project, run: str) -> int:
     if not opened:
         console(aside=True).print(Text("no browser can be started from here; open this file in one:"), soft_wrap=True)
     console().print(Text(f"opened {shown_path(report)}" if opened else str(report.resolve())), soft_wrap=True)
-    return 0
+    return Exit.OK
 
 
 def told_render(

@@ -9,6 +9,7 @@ from rich.text import Text
 from drillbook.cli import run_identity
 from drillbook.cli.console import console
 from drillbook.errors import UnknownName, UsageError, escaped
+from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.language.strict import did_you_mean
 from drillbook.project import estate, retirements, schedule_record, schedules, standings
@@ -40,7 +41,7 @@ def retire(project: Project, drill: str, environment: str, reason: str, *, dry: 
             raise UsageError(f"{schedule_record.FILE} cannot be written: {error.strerror}") from None
     said = f"{'would record: ' if dry else ''}{made.subject}: {made.said}. A later run ends the retirement."
     console().print(Text(one_line(said)), soft_wrap=True)
-    return 0
+    return Exit.OK
 
 
 EXAMPLE = 'invoke schedule.retire --environment staging --reason "staging was removed, ticket 4711"'

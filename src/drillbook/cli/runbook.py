@@ -13,6 +13,7 @@ from drillbook.cli.console import stdout
 from drillbook.cli.runbook_values import Values
 from drillbook.cli.show_plan import undo_of
 from drillbook.errors import UsageError
+from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.inventory.inventory import CONTROLLER as THIS_MACHINE
 from drillbook.plan import guard
@@ -57,12 +58,12 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
     text = "\n".join(page(plan, inventory) for plan in plans)
     if not out:
         stdout().write(text)
-        return 0
+        return Exit.OK
     try:
         Path(out).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"the runbook cannot be written to {out}: {error.strerror}", hint="name another file") from None
-    return 0
+    return Exit.OK
 
 
 def page(plan: Plan, inventory: str) -> str:

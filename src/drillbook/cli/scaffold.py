@@ -17,6 +17,7 @@ from drillbook.cli.console import console
 from drillbook.cli.looked_project import Looked
 from drillbook.cli.rehearsal_project import Answers, blanks
 from drillbook.errors import UsageError
+from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.language.lists import listed
 from drillbook.plan import schema
@@ -82,7 +83,7 @@ def init(
     _tell(folder, list(content), [*_copied(names), *after], missing, head)
     for line in later:
         console().print(Prose(Text(line), 4))
-    return 0
+    return Exit.OK
 
 
 def _blanks(answers: Answers | None) -> list[str]:

@@ -10,6 +10,7 @@ from drillbook.cli.place import here
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError
+from drillbook.exits import Exit
 
 INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab, or the only inventory)"}
 KINDS = {"systemd": "a user timer of systemd", "cron": "an entry in your crontab"}
@@ -102,4 +103,4 @@ def retire(context: Context, drill: str | None = None, environment: str = "", re
 
 def _say(lines: list[str]) -> int:
     stdout().write("".join(f"{line}\n" for line in lines))
-    return 0
+    return Exit.OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drillbook.cli.console import stdout
 from drillbook.errors import UnknownName
+from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called
 from drillbook.language.strict import did_you_mean
 from drillbook.plan.schema import KINDS, text
@@ -17,4 +18,4 @@ def show(kind: str) -> int:
             hint=f"{did_you_mean(kind, KINDS)}schemas: {', '.join(KINDS)}",
         )
     stdout().write(as_called(text(kind)))
-    return 0
+    return Exit.OK

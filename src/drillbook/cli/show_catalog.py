@@ -14,6 +14,7 @@ from drillbook.catalog.entries import Entry
 from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
 from drillbook.errors import DrillbookError
+from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.project import standings
 from drillbook.project.project import Project
@@ -39,7 +40,7 @@ def catalog(kind: str, *, as_json: bool, faults: bool = False) -> int:
     selected = entries.selected(kind, faults=faults)
     if as_json:
         print_json([asdict(entry) for entry in selected])
-        return 0
+        return Exit.OK
     out, known = console(), last_runs()
     for sort, head in HEADS.items():
         if some := [entry for entry in selected if entry.sort == sort]:
@@ -61,7 +62,7 @@ def catalog(kind: str, *, as_json: bool, faults: bool = False) -> int:
     steps += [("copy one into a project", f"{program()} init --with {example}")] if example else []
     if steps:
         out.print(shown_steps(steps))
-    return 0
+    return Exit.OK
 
 
 def _own_drills() -> Collection[str]:

@@ -104,7 +104,7 @@ def _print(plan: Plan, checked: Check, items: Sequence[Item], doubt: str, out: C
     lacking = next((word for word in (NEEDED, UNFIT) if any(word in line for line in checked.unverified)), "")
     refused = checked.exit == Exit.REFUSED
     if checked.unusable:
-        text = "✗ the drill would end with exit 2 before it begins: an extra or a secret is missing"
+        text = f"✗ the drill would end with exit {Exit.USAGE} before it begins: an extra or a secret is missing"
         out.print(Prose(Text(text, style="bold red"), 2))
         return
     said = _unready(refused=refused, left=bool(items), alone=not checked.message, lacking=lacking)

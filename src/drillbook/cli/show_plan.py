@@ -19,6 +19,7 @@ from drillbook.cli.console import console, stdout
 from drillbook.cli.earlier_durations import Earlier, earlier, median
 from drillbook.cli.undo_words import undo_words
 from drillbook.errors import UsageError
+from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import program
 from drillbook.judge.result import EXIT, Verdict
@@ -70,7 +71,7 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
         confirm = next((plan.inventory.environment for plan in made if guard.needs_approval(plan)), "")
         refused = any(view.exit for view in views)
         out.print(shown_steps(before_run(program(), name, inventory, confirm=confirm, refused=refused)))
-    return max((view.exit for view in views), default=0)
+    return max((view.exit for view in views), default=Exit.OK)
 
 
 def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, list[Plan]]:
@@ -98,7 +99,7 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
             out.print(Text(f"  key {given.fingerprint}"), soft_wrap=True)
             text = files.text.relative_to(project.root)
             out.print(Text(f"  {text} and its .sig: give both files to the operator, or commit them"), soft_wrap=True)
-    return 0
+    return Exit.OK
 
 
 def span_of(until: str) -> timedelta:

@@ -136,7 +136,7 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
         return _nothing(project, run, out, silent=bool(silent))
     if not left and not alive_yet:
         out.print(Text("✓ stopped", style="green"))
-    return Exit.RESIDUE if left or alive_yet else 0
+    return Exit.RESIDUE if left or alive_yet else Exit.OK
 
 
 def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
@@ -155,7 +155,7 @@ def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
             + (f"runs in progress: {', '.join(going)}" if going else "no run of this project is in progress"),
         )
     out.print(Text("no run was found" + (" on the targets that answered" if silent else "")))
-    return Exit.REFUSED if silent else 0
+    return Exit.REFUSED if silent else Exit.OK
 
 
 def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
@@ -170,7 +170,7 @@ def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
         return Exit.RESIDUE
     verdict = folders.verdict(folder)
     out.print(Text(f"{run} has ended already{f': {verdict}' if verdict else ''}; nothing was stopped"), soft_wrap=True)
-    return 0
+    return Exit.OK
 
 
 def _await_end(folders: Sequence[Path], seconds: float) -> list[Path]:

@@ -15,6 +15,7 @@ from drillbook.events.event import Event, each
 from drillbook.events.first_event import opening
 from drillbook.events.holds import PrivilegeUsed
 from drillbook.events.steps import IntentRecorded
+from drillbook.exits import Exit
 from drillbook.hosts.sudoers import PATH, certificate, pattern, rule
 from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
@@ -73,7 +74,7 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
     stdout().write(
         as_called(HEAD).format(drill=name, host=chosen, runs=", ".join(runs)) + "".join(f"{line}\n" for line in lines)
     )
-    return 0
+    return Exit.OK
 
 
 def _host(plan: planner.Plan, name: str) -> str:

@@ -18,6 +18,7 @@ from drillbook.cli.console import console, stdout
 from drillbook.cli.narrow_yaml import narrowed
 from drillbook.cli.undo_words import effect_line
 from drillbook.errors import UnknownName
+from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.language.strict import did_you_mean
 from drillbook.report.terminal.prose import Cell, Prose
@@ -41,17 +42,17 @@ def actions(name: str, *, as_json: bool = False) -> int:
         first, *others = _named(name, kinds)
         if as_json:
             print_json(_described(first) | ({"probe": _described(others[0])} if others else {}))
-            return 0
+            return Exit.OK
         for shown in (first, *others):
             if others:
                 out.print(Text(f"As {'an action' if issubclass(shown, Action) else 'a probe'}:"))
             _action(shown, out)
             if shown is first and others:
                 out.print()
-        return 0
+        return Exit.OK
     if as_json:
         print_json([_described(find(known, kind)) for kind in kinds for known in known_names(kind)])
-        return 0
+        return Exit.OK
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("name", "kind", "what it does"):
         table.add_column(column, no_wrap=column != "what it does")
@@ -61,7 +62,7 @@ def actions(name: str, *, as_json: bool = False) -> int:
             effect = shown.EFFECT if kind is Action else "probe"
             table.add_row(known, effect, Text((shown.__doc__ or "").strip().splitlines()[0]))
     out.print(table)
-    return 0
+    return Exit.OK
 
 
 def _named(name: str, kinds: Sequence[type[Any]]) -> list[type[Any]]:
@@ -140,11 +141,11 @@ def lab(status: Any, out: Console, *, as_json: bool = False) -> int:
     if as_json:
         keys = ("host", "name", "up", "port", "pid")
         print_json([{key: getattr(part, key, None) for key in keys} for part in status.components])
-        return 0
+        return Exit.OK
     kind = " --kind docker" if status.folder.name.endswith("-docker") else ""
     if not status.components:
         out.print(Text(f"the lab in {status.folder} is down; start it with `{program()} lab.up{kind}`"), soft_wrap=True)
-        return 0
+        return Exit.OK
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("host", "part", "state", "port", "pid"):
         table.add_column(column)
@@ -153,4 +154,4 @@ def lab(status: Any, out: Console, *, as_json: bool = False) -> int:
         state = ("up", "green") if part.up else ("off: a drill starts it", "dim") if spare else ("down", "red")
         table.add_row(part.host, part.name, Text(*state), str(part.port or "-"), str(part.pid or "-"))
     out.print(table)
-    return 0
+    return Exit.OK

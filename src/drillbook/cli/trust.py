@@ -53,14 +53,14 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
     else:
         _show(code_trust, console())
     if not ask or not code_trust.scan.items or (not code_trust.doubt and not yes):
-        return 0
+        return Exit.OK
     if not yes and not _agreed("may read-only tasks execute these commands until one of the commands changes?"):
         stdout().write("nothing further was trusted\n" if brought.names else "nothing was trusted\n")
         return Exit.REFUSED
     path = record.write(project.root, _record(code_trust), code_trust.outside)
     if not as_json:
         console().print(Text(f"✓ trusted; recorded in {path}", style="green"), soft_wrap=True)
-    return 0
+    return Exit.OK
 
 
 def revoke(project: Project, inventory: str = "") -> int:
@@ -68,7 +68,7 @@ def revoke(project: Project, inventory: str = "") -> int:
     gone = record.remove(project.root, Trust(project, inventory).outside)
     gone = (not inventory and record.remove(project.root, plugins.FOLDER)) or gone
     console().print("the trust in this project was removed" if gone else "this project was not trusted")
-    return 0
+    return Exit.OK
 
 
 def left_out(items: Sequence[Item], why: str, out: Console) -> None:

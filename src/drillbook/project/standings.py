@@ -58,7 +58,7 @@ class Ended:
     @property
     def passed(self) -> bool:
         """True when the run passed and has undone all its changes."""
-        return self.verdict == Verdict.PASSED and self.exit == 0
+        return self.verdict == Verdict.PASSED and self.exit == Exit.OK
 
     @property
     def failed(self) -> bool:

@@ -364,8 +364,9 @@ def _errors() -> str:
     for error in _every(errors.DrillbookError):
         said.setdefault((f"`{error.code}`", str(error.exit_status)), []).append(_said(error).partition("\n")[0])
     rows = [(code, status, " Or: ".join(texts)) for (code, status), texts in said.items()]
-    verdicts = [(f"`{verdict}`", str(status)) for verdict, status in result.EXIT.items()]
-    verdicts += [("a usage error: nothing was touched", "2"), ("residue, whatever the verdict", str(Exit.RESIDUE))]
+    others = {"a usage error: nothing was touched": Exit.USAGE, "residue, whatever the verdict": Exit.RESIDUE}
+    statuses = {f"`{verdict}`": status for verdict, status in result.EXIT.items()} | others
+    verdicts = [(verdict, str(status)) for verdict, status in statuses.items()]
     return f"# Errors and exit statuses\n\n{_table(('verdict', 'exit'), verdicts)}\n{ERRORS}\n\n" + _table(
         ("code", "exit", "what"), rows
     )
