@@ -15,7 +15,12 @@ from bench import release
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from drillbook.audit import formats as audit_formats
+from drillbook.campaign import scorecard
 from drillbook.cli import developer_tasks
+from drillbook.journal import run_files
+from drillbook.report import formats as report_formats
+from drillbook.report import index_age
 from tests.cli.ci_schema import assert_fits
 
 ROOT = Path(__file__).parents[2]
@@ -302,17 +307,41 @@ def test_tests_assert_order_and_events_and_no_tight_time():
     assert not bad, "\n".join(["assert events or their order:", *bad])
 
 
-def test_files_of_a_run_are_named_in_one_place():
-    place = ROOT / "src" / "drillbook" / "journal" / "run_files.py"
-    names = re.findall(r'^[A-Z]+ = ("[\w.]+")$', place.read_text(), re.MULTILINE)
-    assert '"result.json"' in names
-    bad = [
-        f"{path.relative_to(ROOT)}: {name}"
-        for path in sorted((ROOT / "src").rglob("*.py"))
-        for name in names
-        if path != place and name in path.read_text()
-    ]
-    assert not bad, bad
+FORMAT_LISTS = (
+    "journal/run_files.py",
+    "report/formats.py",
+    "report/audit_pages.py",
+    "report/index_age.py",
+    "audit/formats.py",
+)
+"""Modules that name the files of runs, suites, campaigns, audits and the index. `campaign/scorecard.py` needs no other name."""
+
+
+def _paths(path):
+    """Constant texts of a module without a blank, also parts of f-texts: what may be, or end with, the name of a file."""
+    if path.suffix == ".j2":
+        return re.findall(r"[\w./-]+", path.read_text())
+    constants = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    return [text for text in constants if isinstance(text, str) and not re.search(r"\s", text)]
+
+
+def test_files_of_reports_are_named_in_one_place():
+    source = ROOT / "src" / "drillbook"
+    rendered = [*report_formats.FORMATS, *audit_formats.FORMATS, *scorecard.FORMATS]
+    names = {entry.file for entry in rendered} | {run_files.ATTESTATION, index_age.PAGE}
+    assert len(names) == 11
+    ending = re.compile(rf"(?:^|/)(?:{'|'.join(map(re.escape, names))})(?:\.sig)?$")
+    places = [path for end in ("py", "j2") for path in source.rglob(f"*.{end}")]
+    found = {
+        (str(path.relative_to(source)), text)
+        for path in places
+        if str(path.relative_to(source)) not in FORMAT_LISTS
+        for text in _paths(path)
+        if ending.search(text) and "systems" not in path.parts  # evidence of a step
+    }
+    assert not found, found
+    named = [text for place in FORMAT_LISTS for text in set(_paths(source / place)) if ending.search(text)]
+    assert sorted(named) == sorted(names), "each in one of the lists"
 
 
 def test_no_text_leaves_the_plural_to_its_reader():

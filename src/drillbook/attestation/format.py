@@ -14,7 +14,7 @@ from drillbook.report import formats
 
 SCHEMA = "drillbook/attestation/1"
 FILE = ATTESTATION
-SIGNATURE = "attestation.json.sig"
+SIGNATURE = f"{ATTESTATION}.sig"
 BEGIN, INJECT = "begin", "inject"
 CHECKPOINTS = (BEGIN, INJECT)
 """Moments at which the journal of a run is signed before the run ends. Each signature covers all events that the

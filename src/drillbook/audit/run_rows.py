@@ -9,6 +9,7 @@ from urllib.parse import quote
 from drillbook.audit.coverage import row_of
 from drillbook.audit.records import Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
+from drillbook.journal.run_files import PAGE
 from drillbook.report import open_findings
 from drillbook.report.figures import link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
@@ -113,7 +114,7 @@ def _owner_address(record: Record) -> str:
 def hrefs(rows: Iterable[RunRow], reports_path: str) -> dict[str, str]:
     """Return a link to the report of each run that ended. The key is the name of the run."""
     base = quote(reports_path)
-    return {row.run: f"{base}/{folder}/report.html" for row in rows if row.finished and (folder := link(row.folder))}
+    return {row.run: f"{base}/{folder}/{PAGE}" for row in rows if row.finished and (folder := link(row.folder))}
 
 
 def _closed(record: Record) -> str:

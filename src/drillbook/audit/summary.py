@@ -36,11 +36,11 @@ from drillbook.audit.summary_layout import (
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import open_findings, pages, remarks
+from drillbook.report.audit_pages import AUDIT
 from drillbook.report.figures import count, one_line, took
 from drillbook.report.shortened import shortened
 from drillbook.report.wording import CLOCKS, OBJECTIVES, badness
 
-FILE = "summary.html"
 MOST_LETTERS, MOST_NAME = 165, 26
 NEVER = "never drilled"
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
@@ -190,6 +190,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             alerts=shown,
             hrefs=run_rows.hrefs(audit.runs, reports_path),
             more_alerts=len(warnings) - len(shown),
+            audit_page=AUDIT,
         )
     )
 

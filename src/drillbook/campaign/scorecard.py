@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as Tree
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import ChoiceLoader, PackageLoader
 
@@ -19,7 +19,7 @@ from drillbook.exits import Exit
 from drillbook.journal.run_files import JUNIT, PAGE, RESULT
 from drillbook.report import pages, publish, remarks, wording
 from drillbook.report.figures import seconds, shown
-from drillbook.report.formats import as_json
+from drillbook.report.formats import Rendering, as_json
 from drillbook.report.objective_figures import recorded_figure
 from drillbook.report.remarks import Remark
 from drillbook.report.wording import SHORT
@@ -28,14 +28,16 @@ SCHEMA = "drillbook/campaign/1"
 OUTCOMES = {SiteState.FAILED: "failure", SiteState.UNKNOWN: "error", SiteState.REFUSED: "skipped"}
 
 
+class Compared(NamedTuple):
+    """A campaign, and its comparison with an earlier one. The comparison is None when there is no earlier campaign."""
+
+    state: CampaignState
+    before: Comparison | None
+
+
 def write(folder: Path, state: CampaignState) -> None:
-    """Write ``result.json``, ``junit.xml`` and ``report.html`` of a campaign into the campaign's folder. Raises OSError
-    when a file cannot be written.
-    """
-    before = earlier.compared(folder.parents[1], state)
-    texts = ((RESULT, as_json(result(state, before))), (JUNIT, junit(state)), (PAGE, html(state, before)))
-    for name, text in texts:
-        publish.write(folder / name, text)
+    """Write every file of ``FORMATS`` into the campaign's folder. Raises OSError when a file cannot be written."""
+    publish.write_all(folder, FORMATS, Compared(state, earlier.compared(folder.parents[1], state)))
 
 
 def result(state: CampaignState, before: Comparison | None = None) -> dict[str, Any]:
@@ -151,4 +153,13 @@ def html(state: CampaignState, before: Comparison | None = None) -> str:
         plots=list(distribution.plots(state.ends.values())),
         size=(distribution.WIDTH, distribution.HEIGHT),
         before=before,
+        run_page=PAGE,
     )
+
+
+FORMATS = (
+    Rendering[Compared](RESULT, lambda made: as_json(result(*made))),
+    Rendering[Compared](JUNIT, lambda made: junit(made.state)),
+    Rendering[Compared](PAGE, lambda made: html(*made)),
+)
+"""Report formats of a campaign."""

@@ -18,7 +18,7 @@ from drillbook.atomic_file import private_folder
 from drillbook.attestation import anchor_places, anchors
 from drillbook.attestation.anchor import Place
 from drillbook.attestation.anchor_places import AnchorFile
-from drillbook.audit import campaigns, content, html, markdown, records, rehearsed, suites, summary, wording
+from drillbook.audit import campaigns, content, formats, records, rehearsed, suites, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
@@ -32,7 +32,8 @@ from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
 from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules
 from drillbook.project.project import Project
-from drillbook.report import formats, publish, remarks
+from drillbook.report import publish, remarks
+from drillbook.report.audit_pages import AUDIT, SUMMARY
 from drillbook.report.figures import one_line
 from drillbook.report.terminal.prose import Cell, Prose
 from drillbook.report.terminal.summary import COLOURS
@@ -63,10 +64,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     try:
         private_folder(folder)
         path = os.path.relpath(project.reports, folder)
-        publish.write(folder / "audit.html", html.render(made, path))
-        publish.write(folder / summary.FILE, summary.render(made, path))
-        publish.write(folder / "audit.md", markdown.render(made))
-        publish.write(folder / "audit.json", formats.as_json(content.as_data(made)))
+        publish.write_all(folder, formats.FORMATS, formats.Located(made, path))
     except OSError as error:
         raise UsageError(f"the audit cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
     if folder.parent.resolve() == project.reports.resolve():
@@ -127,7 +125,7 @@ def _print(made: Audit, folder: Path) -> None:
     _print_proven(out, made)
     _print_uncounted(out, made)
     _rehearsed(out, made)
-    for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
+    for name, file in (("report", AUDIT), ("summary, one page", SUMMARY)):
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
     out.print()
     _print_record(out, made)

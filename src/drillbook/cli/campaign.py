@@ -36,6 +36,7 @@ from drillbook.exits import Exit
 from drillbook.installation import extras
 from drillbook.installation.program_name import as_called
 from drillbook.journal.journal import Journal
+from drillbook.journal.run_files import PAGE
 from drillbook.plan.spec import Suite
 from drillbook.project import run_index, settings
 from drillbook.project.project import Project
@@ -249,7 +250,7 @@ def _reported(project: Project, folder: Path, state: CampaignState, journal: Jou
         return Exit.REFUSED
     told = ", ".join(f"{number} {name}" for name, number in sorted(finished.sites.items()))
     out.print(shown(f"{state.stopped}\n{told}" if state.stopped else told), style="bold")
-    out.print(shown(f"report: {shown_path(folder / 'report.html')}"), soft_wrap=True)
+    out.print(shown(f"report: {shown_path(folder / PAGE)}"), soft_wrap=True)
     return finished.exit
 
 

@@ -17,6 +17,7 @@ from drillbook.events.first_event import opening
 from drillbook.exits import Exit
 from drillbook.journal.intents import Intent, intents
 from drillbook.journal.journal import alive
+from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunState
 from drillbook.plan.planner import checked
 from drillbook.project.project import Project
@@ -127,6 +128,11 @@ def init(
     content = scaffold.free(folder, answers, names, source)
     lines = [f"would examine {', '.join(hosts)} without changing anything, and write {look.NAME}"] if hosts else []
     return tell(*lines, f"would write into {folder.resolve()}:", *(f"  {name}" for name in content))
+
+
+def open_report(project: Project, run: str) -> int:
+    """Tell which report `report.open` would open."""
+    return tell(f"would open {project.run(run, suites=True) / PAGE}")
 
 
 def lab(folder: Path, kind: str, what: str) -> int:

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from drillbook.journal.run_files import RESULT
 from drillbook.judge.result import Verdict
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.project.project import Project
@@ -70,7 +71,7 @@ def phases_of_last(project: Project, drill: str) -> dict[str, float]:
 
 def _results(project: Project, drill: str) -> Iterator[dict[str, Any]]:
     """Yield the results of the runs of ``drill``, the newest first. Results that cannot be read are left out."""
-    paths = [*project.reports.glob(f"*-{drill}-*/result.json"), *project.reports.glob(f"*/*-{drill}-*/result.json")]
+    paths = [*project.reports.glob(f"*-{drill}-*/{RESULT}"), *project.reports.glob(f"*/*-{drill}-*/{RESULT}")]
     known = [path for path in paths if "latest" not in path.parts]
     for path in sorted(known, key=lambda path: path.parent.name, reverse=True):
         try:

@@ -282,7 +282,7 @@ def open_(context: Context, run: str | None = None) -> int:
     if is_dry(context):
         from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
 
-        return dry_run.tell(f"would open {of_runs().run(run or '', suites=True) / 'report.html'}")
+        return dry_run.open_report(of_runs(), run or "")
     return render.open_report(of_runs(), run or "")
 
 

@@ -1,19 +1,29 @@
-"""List of the report formats.
+"""List of the report formats of runs and suites, and what all lists of formats have in common.
 
 Each format is a module of the same name in this package, and an entry in FORMATS. The code that writes reports, signs
-reports, and renders reports again uses this list.
+reports, and renders reports again uses this list. The lists of other records are ``drillbook.audit.formats`` and
+``drillbook.campaign.scorecard``. They have the same form, and ``publish.write_all`` writes their files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from drillbook.journal.collection import paused
 from drillbook.journal.run_files import JUNIT, PAGE, RESULT
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import html, junit, markdown
 from drillbook.report.indented_json import of_json
+
+Subject = TypeVar("Subject")
+
+
+class Rendering(NamedTuple, Generic[Subject]):
+    """A file that is rendered for a ``Subject``, such as an audit."""
+
+    file: str
+    render: Callable[[Subject], str]
 
 
 class Format(NamedTuple):
@@ -44,10 +54,15 @@ FILES = tuple(report.file for report in FORMATS)
 """Names of the report files that are rendered from the journal alone."""
 
 
+def rendered(renderings: Sequence[Rendering[Subject]], subject: Subject) -> dict[str, str]:
+    """Render each file of ``renderings``. Return the text of each file, with the name of the file as the key."""
+    with paused():
+        return {rendering.file: rendering.render(subject) for rendering in renderings}
+
+
 def of_run(view: RunView) -> dict[str, str]:
     """Render each report file of a run. Return the text of each file, with the name of the file as the key."""
-    with paused():
-        return {report.file: report.run(view) for report in FORMATS}
+    return rendered([Rendering(report.file, report.run) for report in FORMATS], view)
 
 
 def of_suite(suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called, program
+from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import open_findings, pages, rehearsal, remarks, rows, tolerated, wording
 from drillbook.report.audit_pages import AuditPages
@@ -204,7 +205,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         started=str(result["started"]),
         seconds=lasted(str(result["started"]), result.get("finished")),
         objectives=objectives,
-        href=f"{folder}/report.html",
+        href=f"{folder}/{PAGE}",
         children=children,
         closed=str((result.get("settled") or {}).get("by", "")),
         remarks=remarks.of_run(remarks.steps_of(result.get("steps", ())), str(result["started"]), objectives.get("rpo")),

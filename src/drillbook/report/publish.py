@@ -12,10 +12,17 @@ from typing import Any
 
 from drillbook.atomic_file import replace_file
 from drillbook.journal.journal import FILE
-from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_files import PAGE, RESULT
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import audit_pages, folders, formats, index, index_age
+from drillbook.report.formats import Rendering, Subject
 from drillbook.report.index import IndexEntry, Known
+
+
+def write_all(folder: Path, renderings: Sequence[Rendering[Subject]], subject: Subject) -> None:
+    """Write every file of ``renderings`` for ``subject``; see ``formats``. Raises OSError when a file cannot be written."""
+    for name, text in formats.rendered(renderings, subject).items():
+        write(folder / name, text)
 
 
 def write_run(folder: Path, view: RunView) -> None:
@@ -69,7 +76,7 @@ def _listed(folder: Path) -> IndexEntry | None:
         return None
     results = {run: _finished(run) for run in runs}
     children = tuple(
-        _unfinished(run) if child is None else replace(child, href=f"{folder.name}/{run.name}/report.html")
+        _unfinished(run) if child is None else replace(child, href=f"{folder.name}/{run.name}/{PAGE}")
         for run, child in results.items()
     )
     return index.unfinished(

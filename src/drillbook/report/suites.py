@@ -8,6 +8,7 @@ from typing import Any
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
+from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report import headlines, open_findings, rehearsal, residue_state, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
@@ -54,7 +55,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         run=str(run.get("run", "unknown")),
         verdict=_verdict(said, view),
         exit=str(view.result.exit if view else run.get("exit", "unknown")),
-        href=f"{folder}/report.html" if folder else None,
+        href=f"{folder}/{PAGE}" if folder else None,
         view=view,
         objectives=rows.rows_of(view.result) if view else [],
         sentence=headlines.sentence(view)
