@@ -126,9 +126,9 @@ def _quotes(count: int) -> Part:
 def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
     """Return the parts for the characters of ``run``, a piece of the secret without quotes and backslashes.
 
-    ``slashes``: True when quotes or backslashes precede ``run``. The part for them may match one backslash too many: the
-    backslash that begins an escape of the first character of ``run``. Therefore the part for this first character also
-    matches an escape without its backslash.
+    ``slashes``: True when quotes or backslashes come before ``run``. Their part may then also match the backslash that begins
+    an escape of the first character of ``run``. In this case, the part for the first character must match the remaining
+    escape, which has no backslash.
     """
     for char, same in groupby(run):
         count = len(list(same))

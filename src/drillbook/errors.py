@@ -141,7 +141,7 @@ class SourceError(UsageError):
 
     @property
     def later(self) -> str:
-        """Sentence that further checks follow. Empty for a mistake that the last check of a file found."""
+        """Sentence which says that the file will be checked further after the correction. It is empty if no check remains."""
         if self.where is None or not self.CHECKS_FOLLOW:
             return ""
         return f"Further checks follow when {'these mistakes are' if self.others else 'this mistake is'} corrected."
@@ -184,7 +184,7 @@ class PlanError(SourceError):
 
 
 class UnknownName(UsageError):
-    """A drill, suite, run or action that does not exist."""
+    """The user named a drill, suite, run or action that does not exist."""
 
     code = "unknown-name"
 

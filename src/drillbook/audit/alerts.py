@@ -54,13 +54,13 @@ class Alert:
 
     text: str
     step: str
-    """Next step."""
+    """Next step that the alert asks for."""
     who: str = ""
     """Contact of the drill's owner, who takes the next step. It is empty when the next step is to plan or change drills."""
     when: str = ""
     """Time limit of the next step, such as ``at once``."""
     run: str = ""
-    """Run whose report tells more. It is empty when there is no such run."""
+    """Name of the run whose report tells more about the alert. It is empty when there is no such run."""
 
     def __str__(self) -> str:
         return f"{self.text} {self.action}"
@@ -160,8 +160,8 @@ def _was_stopped(run: RunRow) -> bool:
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
-    """Yield more facts about a drill whose newest run did not pass: open findings, the day since which the drill is overdue,
-    and the days on which objectives were last proven.
+    """Yield more facts about a drill whose newest run did not pass: its open findings of medium severity or higher, the day
+    since which it is overdue, and the days on which its objectives were last proven.
     """
     if rows := [row for row in audit.findings if (row.environment, row.drill) == key and _open(row)]:
         since = min(row.first_seen for row in rows)[:10]
@@ -182,8 +182,8 @@ def _open(row: FindingRow) -> bool:
 
 
 def _first_step(rows: Iterable[FindingRow]) -> str:
-    """Return the first instruction of the first open finding in ``rows`` whose remedy has one. The result is empty if
-    there is none."""
+    """Return the first instruction in the remedies of ``rows``. Only open findings of medium severity or higher count. The
+    result is empty if no remedy contains an instruction."""
     return next((step for row in rows if _open(row) and (step := row.first_step)), "")
 
 

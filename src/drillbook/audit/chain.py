@@ -117,8 +117,8 @@ def _campaigns(
 ) -> Iterator[Problem]:
     """Return the problems of campaigns. A campaign records the hash of the last event of each of its runs.
 
-    ``vouched``: number of events of each run that a recorded hash confirms, and the name of the run or campaign that
-    recorded the hash. The key is the folder of the run. This function adds what the campaigns confirm.
+    ``vouched``: for each folder of a run, the number of its events that a later record confirms by their hash, and the name of
+    the run or campaign with this record. The function adds the runs that campaigns confirm.
     """
     for campaign in campaigns:
         at = campaign.started

@@ -38,18 +38,18 @@ class Control:
     id: str
     title: str
     evidence: str
-    """Key of the evidence in ``EVIDENCE``."""
+    """Kind of evidence that the control asks for. It is a key of ``EVIDENCE``."""
     sections: tuple[str, ...]
     """Ids of the sections that contain evidence."""
     not_shown: str
     shows: str = ""
-    """Number of runs with the evidence, and their drills."""
+    """Text with the number of runs that contain this evidence, and the drills of these runs."""
     lacks: str = ""
-    """Drills that have a run without the evidence. The text is empty when every run has the evidence."""
+    """Text with the drills that have a run without this evidence. It is empty when every run contains the evidence."""
     runs: tuple[str, ...] = ()
-    """Runs with the evidence."""
+    """Names of the runs that contain the evidence for the control."""
     without: tuple[str, ...] = ()
-    """Runs without the evidence."""
+    """Names of the runs that do not contain the evidence for the control."""
 
 
 EVIDENCE = {

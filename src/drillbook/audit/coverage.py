@@ -206,8 +206,8 @@ def _written(newest: Record | None, service: str) -> dict[str, Any]:
 
 
 def _restored(row: tuple[str, str], runs: Sequence[Record]) -> tuple[str, str]:
-    """Return the start of the newest run that restored the backup ``row`` and passed, and words for a backup that was taken
-    during that run.
+    """Return two texts about the newest run that restored the backup ``row`` and passed: the start of this run, and, if the
+    run itself took the backup, words which say this.
 
     Both are empty when there is no such run, or when a later run failed that should have restored the backup.
     """
@@ -332,8 +332,8 @@ def objectives_of(record: Record) -> dict[str, Objective]:
 
 
 def targets_of(record: Record) -> dict[str, float]:
-    """Return the objectives in the run's plan, in seconds. Objectives that were not measured are included, and malformed
-    ones are not.
+    """Return the objectives in the run's plan, in seconds. Objectives that were not measured are included.
+    Malformed objectives are left out.
     """
     objectives = record.plan.get("objectives")
     written = objectives.items() if isinstance(objectives, dict) else ()

@@ -29,8 +29,8 @@ class Exempt:
 
     @property
     def sentence(self) -> str:
-        """Sentence with the services in ``listed``, their reasons, and the number of the others. It is empty if no
-        service is exempt."""
+        """Sentence with the services in ``listed``, their reasons, and the number of further exempt services. It is empty
+        if no service is exempt."""
         listed = ", ".join(f"{names} ({reason})" for names, reason in self.listed)
         return f"{LEAD} {listed}, and {self.more} more in the audit" if listed else ""
 

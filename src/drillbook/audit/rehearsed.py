@@ -1,7 +1,7 @@
 """Figures that the rehearsals of a period measured.
 
 A rehearsal restores a backup into a sandbox or to a spare service, and injects no fault. So it measures neither RTO nor RPO,
-and proves no objective. Its figures are shown apart from those of drills.
+and proves no objective. Its figures are shown separately from those of drills.
 """
 
 from __future__ import annotations

@@ -55,9 +55,10 @@ def sources_restored(record: Record) -> frozenset[str]:
 
 
 def taken_by_run(record: Record, source: str = "") -> str:
-    """Return words for the restored backup if all backups that the run restored were taken during the run.
+    """Return a text which says that the run itself took all backups that it restored. The result is empty for a run that
+    restored an older backup, or no backup.
 
-    ``source``: name of the only backup to consider. The result is empty for a run that restored an older backup, or none.
+    ``source``: name of the only backup to consider. An empty name means all backups.
     """
     names = _sources(record)
     others = {step.id for step in _restores(record) if source and names.get(step.id) != source}

@@ -69,7 +69,7 @@ def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tu
 
 
 def evidence_of(row: CoverageRow) -> str:
-    """Return a text that tells if the runs confirm the exemption of a backup from drills. The result is empty for other
+    """Return a text which says if runs confirm the exemption of a backup from drills. The result is empty for other
     services, and for a backup that is not exempt or that was itself drilled."""
     if not row.left_out or not row.backup_of or row.runs:
         return ""

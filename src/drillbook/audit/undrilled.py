@@ -13,7 +13,7 @@ from drillbook.report import next_steps, open_findings
 from drillbook.report.figures import one_line
 
 MOST_COMMANDS = 4
-"""Largest number of commands in one text. The task ``drill.due`` lists the others."""
+"""Largest number of commands in one text. If there are more, the text refers to the task ``drill.due``."""
 
 
 def step(audit: Audit, environment: str, services: Sequence[str]) -> str:

@@ -141,7 +141,7 @@ MORE_RUNS = "There may have been more runs than the record shows."
 """Sentence to add when the record is not complete."""
 OWN_ONLY = "The only trusted signature of the record is that of this machine's own key"
 NOBODY_ELSE = ", and nobody else vouches for the record"
-"""Words that follow ``OWN_ONLY`` if the record was compared with no anchor."""
+"""End of the sentence that ``OWN_ONLY`` begins, if the record was compared with no anchor."""
 SIGN_BY_OTHERS = (
     "Next, for a proof towards outsiders: another person compares this machine's public key and adds it to "
     "inventory/allowed_signers, or coming runs are signed with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY); "
@@ -185,7 +185,7 @@ def _named(rows: Sequence[AbsentRow]) -> Iterator[str]:
 def proven_counts(goals: Sequence[ProvenRow]) -> str:
     """Return sentences with the number of objectives in each state: proven, met with a reservation, missed, not proven.
 
-    Detections by the drill's own probe are counted apart.
+    Detections by the drill's own probe are counted separately.
     """
     counted, probed = ([row for row in goals if row.by_probe is known] for known in (False, True))
     states = Counter(row.state for row in counted)

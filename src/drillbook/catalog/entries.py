@@ -21,7 +21,7 @@ from drillbook.language.strict import did_you_mean
 
 DURATIONS = "durations.json"
 """Name of the file with the measured durations of lab runs. It contains the duration of each drill and suite, in
-seconds. `invoke docs --results` writes it anew.
+seconds. `invoke docs --results` rewrites it.
 """
 TREES, RULES, LAB = "drills/diagnosis", "drills/handbook/rules", "lab"
 DOCKER = "drills/docker"

@@ -82,7 +82,7 @@ def settle(project: Project, run: str, reason: str) -> int:
 
 
 def _tell_closed(folder: Path, out: Console) -> int:
-    """Print that the run is closed and the command has succeeded. Returns its exit status."""
+    """Print that the run is closed and the command has succeeded. Returns the exit status 0."""
     left = count(len(finished_runs.judged(folder).result.residue), "change")
     text = f"✓ closed: the journal records why {left} of the run needs no undo; exit {Exit.OK}{recover.OF_RUN}"
     out.print(Prose(Text(text, style="green"), 2, above=1))

@@ -171,7 +171,7 @@ def _again(row: DueRow) -> str:
 
 
 def _first(row: DueRow) -> str:
-    """Return words that describe the command suggested for ``row``, such as "run the drill that is overdue longest".
+    """Describe the command that is suggested for ``row``, such as "run the drill that is overdue longest".
 
     ``row``: the most urgent drill or suite.
     """

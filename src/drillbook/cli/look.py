@@ -219,8 +219,8 @@ def _unit(group: str) -> str:
 
 
 def _add(seen: Seen, new: Listener) -> None:
-    """Add the listener ``new`` to ``seen``. If the same program already listens on this port, the two are merged. The
-    merged listener counts as loopback only if both listeners use a loopback address.
+    """Add the listener ``new`` to ``seen``. If the same program already listens on this port, both listeners are merged.
+    The result counts as loopback only if both use a loopback address.
     """
     for index, listener in enumerate(seen.listeners):
         if (listener.port, listener.program, listener.unit) == (new.port, new.program, new.unit):

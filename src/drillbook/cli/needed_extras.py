@@ -19,7 +19,7 @@ from drillbook.sdk.service import S3
 from drillbook.telemetry import export
 
 Need = tuple[str, str]
-"""Name of an extra, and the part of the program that needs it, as words for a message."""
+"""Pair of the name of an extra, and a text for messages which names the part of the program that needs the extra."""
 
 
 def require(plans: Sequence[Plan] = (), root: Path | None = None) -> None:

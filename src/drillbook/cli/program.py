@@ -41,7 +41,7 @@ class Drillbook(Program):
     """
 
     _all = False
-    """True while the options that have no effect are read, too."""
+    """True while the program also reads options of Invoke that have no effect here, so that it can refuse them."""
 
     def core_args(self) -> list[Argument]:
         """Return the options of Invoke itself. The help text of ``--dry`` describes the meaning of this option in

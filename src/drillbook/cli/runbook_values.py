@@ -79,8 +79,8 @@ class Values:
         return [(".".join((name, *path)), str(Later(self._steps[name], path))) for path in parts]
 
     def of(self, value: Any) -> Any:
-        """Return ``value`` with each expression in its texts replaced by its value, or by words for a value that only a
-        run knows."""
+        """Return ``value`` with each expression in its texts replaced. An expression is replaced by its value, or by a
+        description if the value is known only during a run."""
         if isinstance(value, Mapping):
             return {key: self.of(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
@@ -92,7 +92,7 @@ class Values:
         return _EXPRESSION.sub(lambda match: str(self._value(match[1])), value)
 
     def _value(self, expression: str) -> Any:
-        """Return the value of an expression, or words for it when only a run knows it."""
+        """Return the value of an expression. If the value is known only during a run, return a description of it instead."""
         try:
             value = template.expression(expression, self._names)
         except (ValueError, NotKnown):

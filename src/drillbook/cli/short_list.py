@@ -1,5 +1,5 @@
 """The short form of the lists of ``drill.due`` and ``drill.list``. A list that is longer than a small terminal shows the
-most urgent entries, and counts the others.
+most urgent entries, and the number of entries that are left out.
 """
 
 from __future__ import annotations

@@ -63,7 +63,8 @@ class ShortFlags(Task[Any]):
 
 
 def numbers(arguments: Iterable[Argument]) -> list[Argument]:
-    """Return ``arguments``, in which each option whose value is a number refuses other values with a message."""
+    """Return ``arguments``. Each option whose value is a number is replaced by an option that refuses other values with a
+    message."""
     return [
         _number(argument) if argument.kind in NUMBERS and not argument.incrementable else argument for argument in arguments
     ]

@@ -38,7 +38,7 @@ from drillbook.sdk.web import traced
 PROOF_S = 10.0
 """Seconds within which a check must show that an injected fault is active, or that an undone fault is gone."""
 _ANSWERED = re.compile(r"status [1-4]\d\d\b")
-"""Regular expression for the answer of a service that has no error of its own."""
+"""Regular expression for an HTTP status below 500: the service answered, and the answer is not an error of the server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,8 @@ class Due:
     """Reason why ``schedule.jsonl`` is damaged or cannot be read, so that earlier schedules and retirements may be
     unknown. It is empty when the file is intact, and when only its last line is incomplete; see ``torn``."""
     torn: str = ""
-    """Text that tells that the last line of ``schedule.jsonl`` was incomplete and is ignored. No earlier schedule or
-    retirement is lost by this. It is empty for a complete last line."""
+    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. No earlier schedule or retirement is
+    lost by this. It is empty if the last line is complete."""
     unproven: int = 0
     """Number of services that need a proof of a restore and have none. It includes services without a row of their own, because
     rows of their drills, which have never passed, already raise the alarm."""

@@ -26,7 +26,7 @@ class Retirement:
 
     @property
     def said(self) -> str:
-        """Words about the retirement: date, person and reason."""
+        """Text with the date of the retirement, the person who recorded it, and the reason."""
         return f"retired on {self.at[:10]} by {self.by}: {self.reason}"
 
     @property
