@@ -101,9 +101,7 @@ def test_a_detection_by_the_drills_probe_is_shown_and_counted_apart(book, capsys
     audit = audited(stories.quiet(book))
     assert [row.by_probe for row in audit.proven] == [False, False, True]
     assert [row["by_probe"] for row in content.as_data(audit)["proven"]] == [False, False, True]
-    said = (
-        "2 of 2 objectives proven. Detection by the drill's probe: 1 of 1 met. It measures the probe and proves no alerting"
-    )
+    said = "2 of 2 objectives proven. Detection by the drill's probe: 1 of 1 met. Such a detection measures the probe "
     desk._print(audit, Path("out"))
     screen = capsys.readouterr().out
     assert "  Detection by the drill's probe:\n" in screen

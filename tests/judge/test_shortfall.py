@@ -63,7 +63,7 @@ def test_a_loss_is_exact_only_when_nothing_came_back():
     (none,), (some,) = (findings([finished(*removed(5)), finished(*restored(number))]) for number in (0, 2))
     assert none.measured == f"5 {CHUNKS} were removed, and none came back in restore.1"
     assert (
-        "were removed, 2 came back in restore.1: 3 or more are missing (more, if some of the data that came back"
+        "were removed, 2 came back in restore.1: 3 or more are missing (more are missing if the restore also"
         in some.measured
     )
     replaced = {"replaced_data": {CHUNKS: 10}, "restored_data": {CHUNKS: 0}}
@@ -151,7 +151,7 @@ def test_an_rpo_without_the_lost_rows_is_neither_compared_nor_drawn(tmp_path):
         line = lossy.timeline.model_copy(update={"marks": {**lossy.timeline.marks, "recovery_point": 9.9}})
         drawing = timeline.draw(lossy.model_copy(update={"timeline": line}))
         (rpo,) = [one.label.text for one in drawing.dimensions if one.key == "rpo"]
-        assert rpo.count(", without what did not come back §") == count
+        assert rpo.count(", without the missing data §") == count
 
 
 def test_the_next_steps_of_a_run_with_lost_rows_begin_with_the_remedy(tmp_path):

@@ -182,7 +182,7 @@ def test_what_only_a_restore_mends_has_a_backup_that_lies_elsewhere_and_is_read_
         ),
         (
             good.replace('  - s3.backup_intact: {service: originals, from: "{{ copy.location }}"}\n', ""),
-            "no step verifies a backup of this run",
+            "no step verifies a backup that this run makes",
         ),
         (
             good.replace('from: "{{ copy.location }}"}\nverify', 'from: "{{ copy.location }}"}\n    when: 1 > 2\nverify'),
@@ -237,7 +237,7 @@ def test_what_is_destroyed_is_what_the_backup_is_of(tmp_path):
     for text, message, hint in (
         (
             CLUSTER.replace(proof, ""),
-            "no step verifies a backup of this run",
+            "no step verifies a backup that this run makes",
             "`postgres.backup_intact` or `postgres.base_intact`",
         ),
         (
@@ -268,7 +268,7 @@ def test_a_fault_that_names_its_backup_loses_only_what_that_very_backup_is_prove
         'files.backup_intact: {service: database, from: "{{ archive',
         'files.backup_intact: {service: database, from: "{{ other',
     )
-    with pytest.raises(PlanError, match="no step verifies a backup of this run"):
+    with pytest.raises(PlanError, match="no step verifies a backup that this run makes"):
         made(tmp_path, other, WITH_DATABASE)
 
 

@@ -219,7 +219,7 @@ def test_what_a_command_restores_is_compared(tmp_path, verify, accepted):
 )
 def test_a_proof_that_is_none_is_told_at_its_line(tmp_path, old, new, message):
     text = changed(PROOF, PROOF.replace(old, new))
-    refused(tmp_path, text, "postgres.backup_intact", f"no step verifies a backup of this run: {message}")
+    refused(tmp_path, text, "postgres.backup_intact", f"or a backup of a backup source: {message}")
 
 
 @pytest.mark.parametrize(

@@ -142,23 +142,23 @@ def test_an_aborted_run_that_undid_its_fault(tmp_path: Path) -> None:
             (TAKEN, OTHER, RELEASED, LockReleased(name="y", token=1)),
             "the run's 2 locks (database on a and cache, queue on a) were released.",
         ),
-        ((TAKEN,), "no release of the run's lock on database on a was recorded, and without renewals it expires."),
+        ((TAKEN,), "no release of the run's lock on database on a was recorded, and the lock expires unless it is renewed."),
         (
             (TAKEN, RELEASED, TAKEN),
-            "no release of the run's lock on database on a was recorded, and without renewals it expires.",
+            "no release of the run's lock on database on a was recorded, and the lock expires unless it is renewed.",
         ),
         (
             (TAKEN, OTHER, LockLost(message="lost", names=("x",)), RELEASED),
             (
                 "another run took over the run's lock on database on a; no release of the run's lock on cache, queue on a was "
-                "recorded, and without renewals it expires."
+                "recorded, and the lock expires unless it is renewed."
             ),
         ),
         ((TAKEN, LockLost(message="lost")), "another run took over the run's lock on database on a."),
         (
             (TAKEN, RECOVERY, LockTaken(name="x", token=2, services=("database",)), LockReleased(name="x", token=2)),
             (
-                "no release of the run's lock on database on a was recorded, and without renewals it expires. Later, the run's lock "
+                "no release of the run's lock on database on a was recorded, and the lock expires unless it is renewed. Later, the run's lock "
                 "on database on a was released."
             ),
         ),

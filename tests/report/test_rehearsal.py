@@ -77,7 +77,7 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
             ("tried 2 addresses of the inventory from inside the sandbox, and reached none of them",),
         ),
         "Checked before the restore": ("every byte was read; the end is there", ()),
-        "Not seen by this check alone": ("<a file> that is missing", ()),
+        "Problems that this check cannot detect": ("<a file> that is missing", ()),
     }
     assert [row.clock.key for row in rows.clock_rows(view().result)] == ["restore", "waiting"]
     for text in (html.render(view()), markdown.render(view())):

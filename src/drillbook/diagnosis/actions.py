@@ -1,4 +1,6 @@
-"""Diagnosis as a step of a drill. It compares the diagnosed cause with the injected one."""
+"""Action that diagnoses a service as a step of a drill, and compares the cause that the diagnosis finds with the cause that
+the drill expects.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ AGAIN_S = 0.5
 
 
 class Finds(Read):
-    """Diagnose a service and all its dependencies, as `invoke diagnose` does, and compare the cause with the expected one.
+    """Diagnose a service and all its dependencies, as `invoke diagnose` does, and compare the cause found with the expected
+    `cause`.
 
     The step uses the trees of `drills/diagnosis/`, and they are part of the drill's plan; see diagnosis.md. If the result is
     `unknown`, for example because a check timed out on a busy machine, the diagnosis is repeated while time remains. After a
@@ -47,10 +50,10 @@ class Finds(Read):
     def run(self, ctx: Context) -> Facts:
         """Return the facts of the diagnosis.
 
-        ``expected`` and ``found``: the two causes; ``correct``: true when they are equal. ``seconds``: duration of the
-        diagnosis; ``error_s``: its measurement error in seconds. ``ranked``: the 10 likeliest causes. ``why``: reasons why
-        the result is not `healthy`. ``evidence``: the file with the whole diagnosis. The step fails when the two causes
-        differ.
+        ``expected``: the cause that the drill expects; ``found``: the cause that the diagnosis found; ``correct``: true when
+        both are equal. ``seconds``: duration of the diagnosis; ``error_s``: its measurement error in seconds. ``ranked``:
+        the 10 likeliest causes. ``why``: reasons why the result is not `healthy`. ``evidence``: the file with the whole
+        diagnosis. The step fails when the two causes differ.
         """
         if not isinstance(ctx.book, Book):
             raise PlanError(f"{ctx.step}: no diagnosis trees are available")

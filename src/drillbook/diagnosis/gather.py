@@ -40,7 +40,7 @@ Status = Literal["made", "left out", "not made"]
 class Made:
     """Outcome of one check for one service.
 
-    ``facts``: facts that its action returned; ``seconds``: duration of the action.
+    ``facts``: facts that the action of the check returned; ``seconds``: duration of the action.
     """
 
     case: Case
@@ -123,7 +123,7 @@ class Gathering:
         self.made[case, check.id] = Made(case, check, status, message=why)
 
     def _begin(self) -> None:
-        """Start or skip every check whose inputs are known.
+        """Start or skip every check whose inputs are known. The inputs of a check are the results of other checks.
 
         A skipped check may be the last missing input of another check. Therefore, the search is repeated until it finds no
         further checks.

@@ -32,7 +32,7 @@ CLOCK_ERROR_S = 0.001
 The duration is the difference of two times of one monotonic clock. Only its rounding to 1 ms causes an error.
 """
 UNSEEN = "could not be examined"
-"""Phrase in every message about something that was not examined. Such a message is shown even when a cause was found."""
+"""Phrase in every message about a check that did not run. Such a message is shown even when another check found a cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,9 @@ class Book:
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     """Checks that must not run. Each key is a pair, the tree and the name of the check, and each value is the reason."""
     as_service: Callable[[str, str], Host] | None = None
-    """Function that takes the names of a service and of a host. It returns a host object whose commands run as the account
-    of the service. When no function is given, commands run as the account of the step.
+    """Function that takes the names of a service and of a host. It returns a host object whose commands run as the operating
+    system account that `become` sets for the service. Without this function, commands run as the account of the diagnosing
+    step.
     """
     disrupted_at: float | None = None
     """Time of the drill's disruption on the controller's monotonic clock. None outside a drill, and before its first fault."""
@@ -126,9 +127,9 @@ def _result(made: Made) -> CheckResult:
 
 
 def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
-    """Return ``suspect`` without the contacts that this inventory lacks.
+    """Return ``suspect`` without the contacts that are not in this inventory.
 
-    Several inventories share the trees, so a tree may name such contacts.
+    Several inventories share the diagnosis trees, so a tree may name contacts that only another inventory has.
     """
     return suspect.model_copy(
         update={"contacts": tuple(contact for contact in suspect.contacts if contact in inventory.contacts)}

@@ -65,8 +65,9 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
 
 
 def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
-    """Return all services that should be running. A standby is included only if another service needs it. Folders and
-    backup sources are left out because they have no processes, and sandboxes because they run only in rehearsals.
+    """Return the names of all services that should be running. A standby (a service that is normally stopped) is included
+    only if another service needs it. Folders and backup sources are left out because they have no processes, and sandboxes
+    because they run only in rehearsals.
     """
     running = {name: service for name, service in services.items() if service.RUNS and not is_sandbox(service)}
     wanted = {other for name, service in running.items() if not service.standby for other in needed(services, name)}

@@ -33,17 +33,18 @@ FINDINGS: dict[str, Kind] = {
         CRITICAL,
         "The backup belongs to another service or database",
         (
-            "Name the service of the backup in the step. If the service was created again after the backup, take a "
-            "new backup. The new database is a different one, even if it has the same name."
+            "Write into the step the name of the service that was backed up. If the service was created again after the "
+            "backup, take a new backup: the new database is a different one, even if it has the same name."
         ),
     ),
     "backup-unproven": Kind(
         CRITICAL,
         "A step destroys or restores data, but no backup of this data was verified",
         (
-            "The steps for backup, verification, fault and restore must name the same service. They must also use the "
-            "same backup: the drill's backup step saves the `location` of this backup. A backup that an older version of "
-            "Drillbook made does not contain the identity of its data. In this case, take a new backup."
+            "The steps for backup, verification, fault and restore must name the same service. The steps for verification "
+            "and restore must also read the same backup: its `location` is a fact of the drill's backup step. A backup "
+            "that an older version of Drillbook made does not contain the identity of its data. In this case, take a new "
+            "backup."
         ),
     ),
     "thing-replaced": Kind(
@@ -85,9 +86,9 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "The time of a backup is in the future",
         (
-            "Compare the clocks of the server, of the host that takes the backups, and of this machine. If a clock "
-            "was wrong, the recorded time of a backup may be too late. Such a backup counts as the newest, "
-            "although other backups are newer."
+            "Compare the clocks of the server, of the host that takes the backups, and of the machine that runs "
+            "Drillbook. If a clock was wrong, the recorded time of a backup may be too late. Such a backup counts as the "
+            "newest, although other backups are newer."
         ),
     ),
     "backup-damaged": Kind(

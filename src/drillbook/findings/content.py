@@ -29,7 +29,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "references-broken": Kind(
         CRITICAL,
-        "Rows refer to rows that did not come back",
+        "Rows refer to rows that the restore did not bring back",
         (
             "The backup is older than rows of the other table. Enter the missing rows again, or remove the rows without a "
             "partner; then run `ALTER TABLE ... VALIDATE CONSTRAINT` for each of these foreign keys. To avoid this, take "
@@ -46,7 +46,7 @@ FINDINGS: dict[str, Kind] = {
         "The restored copy differs from production in rows that should be equal",
         (
             "Compare these rows in the copy and in production. If production changes rows after it has written "
-            "them, choose another key, or leave the table out of the comparison."
+            "them, set another `key` for the table, or leave the table out of the comparison."
         ),
     ),
     "copy-volume": Kind(

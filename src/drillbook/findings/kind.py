@@ -14,7 +14,7 @@ class Severity(StrEnum):
     MEDIUM = "medium"
     LOW = "low"
     INFORMATION = "information"
-    """Severity of a loss of writes when the objective of the run allows this loss. Only reports use this severity."""
+    """Severity of a finding about lost writes when the drill's RPO allows this loss. Only reports use this severity."""
 
 
 @dataclass(frozen=True, slots=True)

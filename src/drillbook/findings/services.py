@@ -32,8 +32,8 @@ FINDINGS: dict[str, Kind] = {
     "redis-unhealthy": Kind(
         HIGH,
         "Redis is not healthy",
-        "Read the log of the server, and the output of INFO. This finding shows the role, the loading, the "
-        "persistence and the memory of the server.",
+        "Read the log of the server, and the output of INFO. This finding shows the role of the server, whether it is "
+        "still loading its data, the state of its persistence, and its memory.",
     ),
     "diagnosis-wrong": Kind(
         HIGH,

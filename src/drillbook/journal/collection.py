@@ -1,6 +1,7 @@
-"""Pause of Python's garbage collector while a long journal is read, judged or rendered.
+"""Pauses Python's garbage collector while a long journal is read, judged or rendered.
 
-No object that is made in that time is garbage, but the collector would search all of them again and again.
+Almost no object that is made in that time is garbage, but without a pause the collector would examine all of these objects
+again and again.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def paused() -> Iterator[None]:
 def last_work() -> Iterator[None]:
     """Pause the collector for the last work of the process.
 
-    Objects that this work leaves in memory are never searched: not at the end of the pause, and not when the process
-    exits.
+    The collector never examines the objects that this work leaves in memory, neither at the end of the pause nor when the
+    process exits.
     """
     with paused():
         try:

@@ -1,4 +1,6 @@
-"""Intents: changes that a journal announces before they are made. Each intent has the undo of its change."""
+"""Intents: announcements of changes. The journal announces each change before it is made, together with the undo of the
+change.
+"""
 
 from __future__ import annotations
 

@@ -111,7 +111,8 @@ class Journal:
         return journal
 
     def decisive(self) -> tuple[Event, ...]:
-        """Return the events that the undo needs, oldest first. Events that still wait for disk space are included."""
+        """Return the events that an undo of the changes needs, oldest first. Events that wait for disk space are included.
+        """
         with self._lock:
             return tuple(self._decisive)
 
@@ -155,7 +156,7 @@ class Journal:
         return Event(hash=known, **first, data=clean, **rest), front + b',"hash":"' + known.encode() + b'",' + back + b"\n"
 
     def _flush(self, event: Event, *, lenient: bool) -> None:
-        """Return once ``event`` is on the disk. One flush serves all threads that wait for their events.
+        """Flush the journal, so that ``event`` is on the disk. One flush serves all threads that wait for their events.
 
         Raises JournalError when the flush fails. When ``lenient`` is true, the event waits in memory instead.
         """
@@ -171,7 +172,7 @@ class Journal:
                 self._unflushed(event, self._lines.problem(error), lenient=lenient)
 
     def _synced(self, lines: int) -> None:
-        """Flush the first ``lines`` lines, and all that other threads write meanwhile. Raises OSError when the flush fails."""
+        """Flush the file, and record that its first ``lines`` lines are on the disk. Raises OSError when the flush fails."""
         try:
             self._lines.sync()
         except OSError:

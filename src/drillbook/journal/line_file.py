@@ -69,11 +69,10 @@ class LineFile:
         self._size = os.lseek(self._file, 0, os.SEEK_END)
 
     def add(self, line: bytes, *, lenient: bool, bulk: bool, displaced: str) -> tuple[str, bool]:
-        """Write the waiting lines and ``line``. If the disk is full, ``line`` waits, too.
+        """Write the waiting lines and then ``line`` to the file. If the disk is full, ``line`` waits in memory, too.
 
-        ``displaced``: reason why the file is no longer in its place, or empty. Return two values: the problem or an
-        empty text, and False if ``line`` was dropped. Raises JournalError when there is a problem and ``lenient`` is
-        false.
+        ``displaced``: reason why the file is no longer in its place, or empty. Return two values: the problem (or an empty
+        text), and False if ``line`` was dropped. Raises JournalError when there is a problem and ``lenient`` is false.
         """
         why = displaced
         self._waiting.append(line)
@@ -124,7 +123,7 @@ class LineFile:
         return number < self._sure
 
     def flushed(self, lines: int) -> None:
-        """Note that the first ``lines`` lines are on the disk.
+        """Record that the first ``lines`` lines of the file are on the disk.
 
         Called after a flush that began when these lines were already written.
         """
@@ -134,7 +133,8 @@ class LineFile:
             self._sure = lines
 
     def unflushed(self) -> None:
-        """Take back the lines that a failed flush may have lost. They wait again, and are written again later.
+        """Remove from the file the lines that a failed flush may have lost. They wait in memory again, and are written again
+        later.
 
         Raises OSError when the file cannot be shortened.
         """
@@ -144,9 +144,10 @@ class LineFile:
         self._loose, self._loose_bytes = [], 0
 
     def withdraw(self, number: int) -> bool:
-        """Forget the waiting line with this number.
+        """Remove the line with this number from the lines that wait to be written.
 
-        Return False when the line does not wait, or when it is not the last line.
+        Return True when the line was removed. Return False, and remove nothing, when no lines wait or when it is not the
+        last line.
         """
         if not self._waiting or number != self.lines - 1:
             return False

@@ -22,7 +22,7 @@ one.
 WRONG = (ValueError, ValidationError, RecursionError, AttributeError, KeyError, TypeError)
 """Errors that are raised when a line does not have the form of a journal line."""
 _latest: list[tuple[str, Walk]] = []
-"""Digest of the bytes that ``walk`` read last, and the result.
+"""Digest of the bytes that ``walk`` read last, and the result of this reading.
 
 Both are kept because judging, signing and verifying a run read the same bytes.
 """
@@ -49,7 +49,7 @@ class Walk:
 def walk(data: bytes) -> Walk:
     """Read the lines of ``data`` up to the first line that is damaged or does not continue the chain of hashes.
 
-    The bytes of the previous call are not read again.
+    When ``data`` equals that of the previous call, the earlier result is returned.
     """
     known = digest(data)
     for name, walked in _latest:
@@ -82,7 +82,8 @@ def _walk(data: bytes, at_once: int = AT_ONCE) -> Walk:
 
 
 def _intact(lines: Sequence[bytes], before: Sequence[Event]) -> list[Event]:
-    """Read ``lines`` together, which is faster than one by one. ``before``: events that precede these lines.
+    """Parse ``lines`` together, which is faster than one by one, and return their events. ``before``: events of the lines
+    before these.
 
     Returns an empty list when a line is wrong, or when the lines must be read one by one.
     """

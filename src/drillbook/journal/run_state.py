@@ -1,4 +1,6 @@
-"""State of a run, derived from its folder and its journal. Each of the two is read and verified once."""
+"""State of a run, derived from the files in its folder, above all from its journal. The journal is read and verified only
+once.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def needs_recovery(history: History) -> bool:
 class RunState:
     """State of the run in ``folder``.
 
-    Each part is read at its first use and then cached. So make a new object after the run has changed.
+    Each property is computed at its first use and then cached. So make a new object after the run has changed.
     """
 
     folder: Path
@@ -96,6 +98,7 @@ class RunState:
     def open(self) -> bool:
         """True when a recovery is due.
 
-        If the journal is damaged, the result file decides, because the end of the run is unknown.
+        If the journal is damaged, it does not show how the run ended. Then the value is True unless the result file says
+        that no changes remain, or that a person closed them.
         """
         return not self.settled if self.damage else self.needs_recovery

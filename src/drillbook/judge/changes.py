@@ -47,7 +47,7 @@ class StepChange(_Value):
 
 
 class FindingChange(_Value):
-    """A finding that is new since the last run, or that is gone since then."""
+    """A finding that this run has and the last run had not, or that the last run had and this run has not."""
 
     code: str
     title: str
@@ -71,4 +71,4 @@ class Comparison(_Value):
     targets: tuple[TargetChange, ...] = ()
     """Objectives whose target differs. It is empty if the last run's targets are not recorded, as in older journals."""
     older: tuple[str, ...] = ()
-    """Runs before the last run with which the durations of the steps are compared, too, newest first."""
+    """Runs before the last run, newest first. The durations of this run's steps are compared with them, too."""

@@ -1,5 +1,5 @@
-"""Detection of the fault by an expected alert. Only steps of the phase `detect` detect the fault. The
-objective counts as missed when an event of any phase says that the alert was not cleared.
+"""Detection of the fault by an expected alert. Only alerts that a step of the phase `detect` awaits count as a detection.
+The objective for the detection counts as missed also when a step of any phase finds that the alert did not clear.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def expected(plan: Plan) -> list[PlannedStep]:
 
 
 def by_alert(events: Sequence[Event], plan: Plan, disruption: float) -> Detected | None:
-    """Measure how long the expected alert took to detect the fault. Of several expected alerts, the last one counts.
+    """Measure how long the expected alert took to detect the fault. If the drill expects several alerts, the alert that
+    fired last counts. If one of them did not fire, or its time is unknown, the result says this instead.
 
     Return None when the drill expects no alert.
     """

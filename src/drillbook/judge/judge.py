@@ -30,7 +30,7 @@ from drillbook.plan.planner import Plan, checked
 
 
 def judge(history: History) -> RunView:
-    """Judge a run, and return everything known about it.
+    """Judge a run: compute its clocks, losses, findings and verdict from its journal.
 
     Raises JournalError when the journal does not belong to a run.
     """
@@ -75,7 +75,8 @@ def _view(history: History) -> RunView:
 
 
 def _zero(first: Event) -> str:
-    """Return the time of day at which the run's clock showed 0 s. ``first``: the first event, which is written later.
+    """Return the time of day at which the run's clock showed 0 s. It is computed from the first event, which was written a
+    little later.
 
     The result is empty when this time cannot be computed.
     """
@@ -87,7 +88,8 @@ def _zero(first: Event) -> str:
 
 
 def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[str, Any]:
-    """Return the state in which the run itself left its changes and its locks. A later recovery does not change it.
+    """Return the state of the changes and the locks of a run at the end of the run itself. What a later recovery undid
+    counts as not undone here.
 
     ``own``: the events before the first recovery.
     """

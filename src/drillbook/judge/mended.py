@@ -1,8 +1,10 @@
-"""Words of a finding whose service was recovered later. Lists of runs read them without loading the judge."""
+"""Words by which the title of a finding shows that a recovery after the run undid the changes. Lists of runs look for these
+words without loading the judge.
+"""
 
 from __future__ import annotations
 
 RECOVERED = "recovered later"
-"""Text in the title of a finding about a service that was not good again, if `drill.recover` undid the changes later. After it
-follow the time and the operator.
+"""Text that is added to the title of a finding about a service that was not good again, when `drill.recover` undid the
+changes after the run. The time and the operator of the recovery follow this text.
 """

@@ -31,7 +31,7 @@ MARK_OF: dict[type[Content], str] = {
     StopRequested: "stop_requested",
     LeaseLapsed: "lease_lapsed",
 }
-"""Name of the timeline mark for each kind of event that has a mark."""
+"""Kinds of events whose time is marked in the timeline, each with the name of its mark."""
 NOTED: tuple[type[Content], ...] = (
     LockTaken,
     LockLost,
@@ -53,7 +53,9 @@ NOTED: tuple[type[Content], ...] = (
 """Kinds of events that can have a note. Only a few events of a journal are of these kinds, even when the journal is long."""
 MOST = 300
 MOST_OF_TRACE = 2000
-"""Limit for a note about a trace. It may end with the command that adds a missing package, which would be of no use when cut."""
+"""Largest length, in characters, of a note about a trace (telemetry that could not be sent). Such a note may end with the
+command that installs a missing package, and a shortened command would be of no use.
+"""
 
 
 def told(event: Event) -> str:
@@ -128,8 +130,8 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
 
 
 def lease_logs(events: Sequence[Event]) -> tuple[StoredLog, ...]:
-    """Return the copies of the leases' logs in the folder of the run. A lease is an undo that a target runs by itself when
-    the controller no longer renews it. The target writes a log of each lease.
+    """Return the leases' logs that were copied into the folder of the run. A lease is an undo that a target runs by itself
+    when the controller no longer renews the lease. The target writes a log of each lease.
     """
     return tuple(
         StoredLog(host=event.host or "", file=what.file, sha256=what.sha256, bytes=what.bytes)
@@ -139,9 +141,8 @@ def lease_logs(events: Sequence[Event]) -> tuple[StoredLog, ...]:
 
 
 def marks(events: Sequence[Event]) -> dict[str, float]:
-    """Return the time of the first event of each kind that the timeline marks.
-
-    The key of each time is the name of the mark.
+    """Return the times to mark in the timeline: for each kind of event in ``MARK_OF``, the time of its first event. The key
+    of each time is the name of the mark.
     """
     time_by_mark: dict[str, float] = {}
     for event in of_kinds(events, *MARK_OF):
@@ -151,9 +152,11 @@ def marks(events: Sequence[Event]) -> dict[str, float]:
 
 
 def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]:
-    """Return findings from the events that have notes.
+    """Make findings about events: a guard that stopped the run, a lease that was not renewed, a lock taken over from another
+    run, and a contact that could not be notified.
 
-    Findings whose code is in ``known`` already are left out.
+    ``known``: the findings made so far. The first three kinds of findings are left out if ``known`` has a finding with the
+    same code.
     """
     codes = {problem.code for problem in known}
     problems = []

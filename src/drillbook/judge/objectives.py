@@ -24,8 +24,8 @@ BAD = ("failed", "unverified", "error", "unknown", "cancelled")
 
 
 def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
-    """Return the reason why the verify phase did not pass, such as a failed or skipped step. Returns None when it
-    passed.
+    """Return the reason why the RTO and the RPO cannot be verified: the verify phase is missing or did not pass, one of its
+    steps was skipped, or a step used a backup without a trusted signature. Returns None when there is no such reason.
     """
     checks = [view for view in steps if view.phase == "verify"]
     if not checks:

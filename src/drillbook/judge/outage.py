@@ -1,6 +1,5 @@
-"""The outage that one probe saw.
-
-It lasts from the first bad sample to the good sample that began the lasting recovery.
+"""The outage that one probe measured. It lasts from the first bad sample to the first good sample after which the service
+stayed good.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ class Outage:
 class Look:
     """Evaluates the samples of one probe.
 
-    The fields are the settings of the probe, two times after which samples do not count (in seconds on the run's clock),
-    and the samples that are ignored.
+    The fields are the settings of the probe, two points in time after which a sample cannot end the outage (in seconds on
+    the run's clock), and the samples that are ignored.
     """
 
     probe: str
@@ -127,8 +126,9 @@ class Look:
         """Return the first good sample after the last long gap between two samples in ``good``. Without a long gap, return
         the first sample.
 
-        The service may have been bad during a long gap, so samples before it do not prove a recovery. After samples that
-        last long enough to prove a recovery, only a longer gap counts as long.
+        The service may have been bad during a long gap, so samples before the gap do not prove a recovery. A gap counts as
+        long when it exceeds ``hole_s``. If the good samples before the gap already lasted long enough to prove a recovery,
+        it counts as long only when it exceeds ``silent_s``.
         """
         begin = good[0]
         for sample, following in pairwise(good):
@@ -139,16 +139,15 @@ class Look:
         return min((sample for sample in good if sample.start >= begin.start), key=lambda sample: sample.end)
 
     def _unwatched(self, last: Sample) -> str:
-        """Return the reason why the state after the last bad sample is unknown. The result is empty when samples show
-        that state.
+        """Return the reason why it is unknown whether the service recovered after the last bad sample: the controller
+        stalled and missed samples. The result is empty when no sample was missed.
         """
         missed = [sample for sample in self.unheard if last.start < sample.start < self.limit]
         return f"was not measured from {missed[0].start:.3f} s on, because the controller itself stalled" if missed else ""
 
     def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:
-        """Return a reason to doubt that the fault caused the outage. The result is empty if there is none.
-
-        A bad sample right before the fault is such a reason.
+        """Return a reason to doubt that the fault caused the outage: the probe was bad right before the fault, or took no
+        samples right before it. The result is empty if there is no such reason.
         """
         good = max((s for s in samples if s.ok and s.start < first.start), key=lambda s: s.start, default=None)
         bad = [s for s in samples if not s.ok and s.end < disruption and (good is None or s.start > good.start)]

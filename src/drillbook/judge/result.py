@@ -160,7 +160,7 @@ class DiagnosisResult(_Value):
     error_s: float | None
     ranked: tuple[dict[str, Any], ...] = ()
     why: tuple[str, ...] = ()
-    """Open questions of the diagnosis, and reasons why it did not report that the service is `healthy`."""
+    """Reasons why the diagnosis did not report that the service is `healthy`, such as checks that could not run."""
 
 
 class Result(_Value):
@@ -301,8 +301,9 @@ class Note(_Value):
 
 
 class StoredLog(_Value):
-    """Copy, in the folder of the run, of the log that a host wrote about its lease. With a lease, a host undoes changes
-    by itself when the controller stops renewing the lease."""
+    """Log that a host wrote about its lease, copied into the folder of the run. With a lease, a host undoes changes by
+    itself when the controller stops renewing the lease.
+    """
 
     host: str
     file: str
@@ -311,13 +312,15 @@ class StoredLog(_Value):
 
 
 class EarlyEnd(_Value):
-    """The early end of a run, and what ran before it. The phases in ``later`` ran after it, to undo changes."""
+    """The early end of a run: its time, and the phases and steps that ran before it. The phases in ``later`` ran after the
+    early end, in order to undo changes.
+    """
 
     at: float
     phases: tuple[PhaseResult, ...]
     spans: tuple[Span, ...]
     steps: tuple[StepView, ...]
-    """Steps, before the end, of the phases that ran again after it."""
+    """Steps that ran before the early end, in phases that ran again after the early end."""
     later: tuple[str, ...]
 
 

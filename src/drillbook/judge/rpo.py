@@ -18,7 +18,7 @@ from drillbook.judge.samples import CanaryRecord, canaries, ranges
 from drillbook.plan.planner import Plan
 
 OF_BACKUP = "newest moment of the restored backup"
-"""Clock of an RPO that is the age of a restored backup. No canary measured such an RPO."""
+"""Text that describes how an RPO was measured, if it is the age of a restored backup and was not measured by a canary."""
 
 
 def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
@@ -84,9 +84,9 @@ def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRe
 
 
 def _before_all(record: CanaryRecord, disruption: float) -> bool:
-    """Return True when the canary wrote before the fault, and all these writes are lost.
+    """Return True when the canary wrote before the fault, and all writes from before the fault are lost.
 
-    The restored state is then older than all writes.
+    The restored data is then older than the first of these writes.
     """
     before = [write for write in record.acknowledged if write.acknowledged <= disruption]
     survivors = record.survivors
@@ -97,8 +97,8 @@ def _before_all(record: CanaryRecord, disruption: float) -> bool:
 class _Loss:
     """Lost writes of one canary.
 
-    ``figure``: RPO. ``since`` and ``until``: start and end of the time whose writes were lost. It starts when the last write
-    before the first lost write was acknowledged.
+    ``figure``: the RPO of this canary. ``since``: time at which the last write before the first lost write was acknowledged.
+    ``until``: end of the period from which writes were lost.
     """
 
     figure: Figure
@@ -144,9 +144,9 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
 
 
 def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
-    """Return events of a recovery that read back the rows of canaries.
+    """Return the events in which a recovery after the run read back the rows of canaries.
 
-    The result is empty if the run itself had already read them back.
+    A canary whose rows the run itself read back is left out.
     """
     seen = {what.probe for what in contents(own, CanarySurvivors)}
     later = {what.probe: event for event, what in each(events[len(own) :], CanarySurvivors) if what.probe not in seen}

@@ -22,7 +22,8 @@ from drillbook.judge.samples import Sample, Stalls, canaries, samples_of, unhear
 def availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
     """Measure RTO, outage and detection.
 
-    The availability probe that recovered last decides. If writes of a canary failed for longer, the canary decides.
+    The RTO and the outage end when the last of the availability probes has recovered. If writes of a canary failed for
+    longer, they end when the writes succeed again.
     """
     probes = samples_of(events)
     why = "no fault was injected" if disruption is None else "the drill has no availability probe" if not probes else None
@@ -59,7 +60,7 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 def _measured(
     result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """Combine the outages of availability probes (``bad``) and of canaries (``lasting``) into one measurement."""
+    """Store RTO, outage and detection, from the outages of availability probes (``bad``) and of canaries (``lasting``)."""
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]
@@ -99,7 +100,8 @@ def _measured(
 
 
 def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, Look]) -> list[Outage]:
-    """Return the outages of canaries that had worked before the fault. Add a finding for each canary that did not recover.
+    """Return the outages that canaries measured, for canaries that had worked before the fault. Add a finding about the
+    first canary that did not recover.
 
     The result is empty if the run has no finished verification, because such a run did not wait for the canaries to recover.
     """
@@ -159,7 +161,7 @@ def _not_recovered(outage: Outage, events: Sequence[Event]) -> Finding:
 
 
 def _after_undo(back: float, last: Sample, verified: float | None) -> str:
-    """Return the remedy for a service that had not recovered although all faults were undone.
+    """Return the remedy for a service that did not recover in time, although the run undid all its faults.
 
     ``back``: time of the last undo. ``last``: the last bad sample. ``verified``: time at which the verification ended.
     """
@@ -226,7 +228,9 @@ def _cut_off(events: Sequence[Event]) -> bool:
 
 
 def _put_back(events: Sequence[Event]) -> float | None:
-    """Return the time at which the run had undone all its faults. Returns None when a fault was not undone."""
+    """Return the time at which the run had undone the last of its faults. Returns None when a fault was not undone, or when
+    there was no fault.
+    """
     faults = {event.seq for event, what in each(events, IntentRecorded) if what.effect == "fault"}
     undone = {what.intent: event.clock for event, what in each(events, Undone)}
     return max(undone[seq] for seq in faults) if faults and faults <= undone.keys() else None
@@ -262,7 +266,7 @@ def _verification(events: Sequence[Event]) -> float | None:
 def _cleaned(events: Sequence[Event]) -> float:
     """Return the time at which the cleanup, or an undo after a successful verification, began to change something.
 
-    From then on the drill itself causes interruptions. The time is infinite when nothing was changed.
+    From this time on, the drill itself may interrupt the service. The time is infinite when nothing was changed.
     """
     verified = False
     for event in session(events).of((PhaseEnded, UndoStarted, StepStarted)):
@@ -306,7 +310,8 @@ def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Fi
 
 
 def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, Look]) -> None:
-    """Make a finding which says that the fault caused no bad sample.
+    """Add a finding which says that the fault caused no bad sample, and store that the RTO, the outage and the detection
+    could not be measured.
 
     The finding names the length of the longest outage that could have been missed between two samples.
     """

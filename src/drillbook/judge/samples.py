@@ -208,7 +208,7 @@ def last_written(events: Iterable[Event], probe: str) -> int:
 
 
 def last_reasons(events: Sequence[Event], probe: str) -> str:
-    """Return a sentence about the last failures of a probe, with counts.
+    """Return a text with the reasons for the last bad samples of a probe, and with the number of bad samples.
 
     Example: ``40 of 40 samples bad, the last: answered 404``.
     """

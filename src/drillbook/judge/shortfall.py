@@ -15,13 +15,15 @@ from drillbook.sdk.action import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
 
 REPLACING = "the restore replaced a table that had more rows"
 """Text in the title of a finding about data that the restore itself removed."""
-OLDER = "more, if some of the data that came back was deleted already before the fault"
-"""Reason why the number of missing data is only a lower bound when a part of the data came back."""
+OLDER = "more are missing if the restore also brought back data that was deleted before the fault"
+"""Clause about restored data of which a part is missing. It explains why more may be missing than the difference of the two
+counted numbers.
+"""
 
 
 class Outcome(Protocol):
-    """Last outcome of a step, as in a ``result.json``. The finding, the headline and the mark of the RPO use it, so they
-    agree.
+    """Protocol of the outcome of a step, as a ``result.json`` stores it. The finding about missing data, the headline of the
+    report and the mark beside the RPO are all derived from it, so that they agree.
     """
 
     @property
@@ -39,7 +41,9 @@ class Outcome(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Kind of data that came back only in part, with the removed and the restored number, and the step that restored it."""
+    """Data of one kind of which a restore brought back less than was removed: the number of removed items, the number of
+    restored items, and the step that restored them.
+    """
 
     what: str
     removed: int
@@ -50,8 +54,8 @@ class Shortfall:
 
     @property
     def text(self) -> str:
-        """Clause about the loss, with the numbers. More may be lost unless nothing was restored, because the restored data may
-        include older data that was not removed.
+        """Clause about the missing data, with the numbers. If a part was restored, the clause says `at least`: the restored
+        rows may include rows that the fault did not remove, so more of the removed rows may be missing.
         """
         missing = self.removed - self.restored
         if self.replaced:
@@ -67,7 +71,7 @@ class Shortfall:
 
     @property
     def counts(self) -> str:
-        """Sentence with both numbers and their difference, for the finding."""
+        """Text for the finding: the number of removed items, the number of restored items, and how many are missing."""
         if self.replaced:
             return f"{self.restored} came back: {self.text}"
         removed = f"{self.removed} {self.what} were removed"
@@ -123,8 +127,8 @@ def findings(steps: Iterable[Outcome]) -> list[Finding]:
     broken = [
         finding(
             "references-broken",
-            wanted="a partner for each row that refers to another",
-            measured=f"restored without a check of the present rows (NOT VALID): {', '.join(map(str, names))}",
+            wanted="every row to which another row refers",
+            measured=f"foreign keys that were restored without a check of existing rows (NOT VALID): {', '.join(map(str, names))}",
             step=step.id,
         )
         for step in steps

@@ -16,9 +16,13 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
 ONLY_BY_RESTORE, NOTHING = "only by a restore: ", "nothing: "
-"""Beginnings of the text about a change that neither commands nor an action undo: only a restore does, or no undo is needed."""
+"""Beginnings of the text that describes the undo of a change: for a change that only a restore can undo, and for a change
+that needs no undo.
+"""
 BY_ACTION = re.compile(r"\w+\.\w+ \{")
-"""Regular expression that matches the text about an undo by an action: the action's name, and the start of its parameters."""
+"""Regular expression that matches the beginning of the text that describes an undo by an action: the name of the action, and
+the start of its parameters.
+"""
 
 
 def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:

@@ -13,7 +13,7 @@ from drillbook.judge.steps import phases, steps
 from drillbook.plan.planner import Plan
 
 ABORTED = "aborted"
-"""Kind of an early end: a person, a signal or an abort condition stopped the run."""
+"""Value of the field ``why`` of an early end, when a person, a signal or an abort condition stopped the run."""
 
 
 def early_end(own: Sequence[Event], plan: Plan) -> EarlyEnd | None:

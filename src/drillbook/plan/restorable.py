@@ -143,7 +143,10 @@ class Restorable:
         return f"{saved}, and that {fault.id} reads too" if meant else saved
 
     def _unproven(self, fault: PlannedStep, wrong: Sequence[tuple[PlannedStep, str]]) -> SourceError:
-        message = f"{fault.action} can only be undone by a restore, but no step verifies a backup of this run"
+        message = (
+            f"{fault.action} can only be undone by a restore, but no step verifies a backup that this run makes, or a backup "
+            "of a backup source"
+        )
         if is_free(fault) and not wrong:
             such = [step for step in self.steps if step.phase == "backup" and step.proves_backup]
             return self.fail(
@@ -153,8 +156,8 @@ class Restorable:
             )
         proofs = " or ".join(f"`{name}`" for name in find(fault.action).PROVEN_BY)
         hint = (
-            f"add {proofs or 'a step'} without `when` and `allow_failure`; it must verify a backup of the fault's "
-            "service that a step of this drill saved"
+            f"add {proofs or 'a step'} without `when` and `allow_failure`; it must verify a backup of the service that "
+            "the fault names: a backup that an earlier step of this drill makes, or a backup of a backup source"
         )
         if not wrong:
             return self.fail(("backup",), message, hint, key=True)

@@ -1,8 +1,9 @@
-"""Schedules that held for a drill or suite over time, and the spans in which it was overdue by them.
+"""Schedules that were in force for a drill or suite at different times, and the spans in which the drill or suite was
+overdue.
 
-A schedule holds from the moment at which the record first has it until the record has another one. Each run records its
-schedule, and so does ``schedule.jsonl`` when a file was changed. At the present moment, the schedule in the file holds.
-`drill.due`, the metrics, the alerts and the audit all use this rule.
+A schedule is recorded in the journal of each run, and in ``schedule.jsonl`` when the file of the drill was changed. A
+recorded schedule is in force from the moment of its first record until another schedule is recorded. At the present moment,
+the schedule in the drill's file is in force. `drill.due`, the metrics, the alerts and the audit all use this rule.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from drillbook.plan.schedule import Schedule
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One schedule in the record, and the moment from which it holds. ``schedule`` is None if there was none."""
+    """One recorded schedule, and the moment from which it is in force. ``schedule`` is None if the drill or suite had no
+    schedule from that moment on.
+    """
 
     since: datetime
     schedule: Schedule | None
@@ -30,20 +33,26 @@ class Terms:
     """All schedules of one drill or suite in one environment."""
 
     recorded: tuple[Term, ...] = ()
-    """Schedules in the record, oldest first. The oldest one also holds for the time before it."""
+    """Recorded schedules, oldest first. The oldest recorded schedule also counts for the time before its first record."""
     today: Schedule | None = None
-    """Schedule in the file, or None if it has none. If nothing is recorded, it holds at all times."""
+    """Schedule in the file of the drill or suite. None if the file sets no schedule. If no schedule is recorded, the
+    schedule in the file counts for all times.
+    """
     now: datetime | None = None
-    """Moment at which the file was read. None if only the record counts, as for a past period."""
+    """Moment at which the file was read. None if only the recorded schedules count, as in an audit of a past period."""
 
     @property
     def unrecorded(self) -> bool:
-        """True when the file has another schedule than the record, so that nobody knows when the file was changed."""
+        """True when the schedule in the file differs from the newest recorded schedule, so that nobody knows when the file
+        was changed.
+        """
         return self.now is not None and bool(self.recorded) and self.recorded[-1].schedule != self.today
 
     def at(self, moment: datetime) -> tuple[Schedule, ...]:
-        """Return the schedules that may have held at ``moment``. There is one at most, except for a change that is not recorded:
-        from the newest schedule of the record until now, both count.
+        """Return the schedules that may have been in force at ``moment``.
+
+        The result has at most one schedule, with one exception. If the file was changed and the change is not recorded, then
+        the newest recorded schedule and the schedule in the file both count, from the moment of the newest record until now.
         """
         if not self.recorded or (self.now is not None and moment >= self.now):
             return (self.today,) if self.today else ()
@@ -54,12 +63,12 @@ class Terms:
 
     @property
     def moments(self) -> list[datetime]:
-        """Moments at which another schedule may begin to hold."""
+        """Moments at which another schedule may come into force."""
         return [*(term.since for term in self.recorded), *([self.now] if self.now else [])]
 
     @property
     def all(self) -> set[Schedule]:
-        """Each schedule that ever held."""
+        """All schedules that were in force at any time."""
         return {schedule for schedule in (self.today, *(term.schedule for term in self.recorded)) if schedule}
 
 
@@ -72,8 +81,10 @@ class Span:
 
 
 def spans(points: Iterable[datetime], holds: Callable[[datetime], bool], end: datetime) -> list[Span]:
-    """Return the spans in which ``holds`` is true. ``points``: moments at which it may change. ``end``: the last moment of all:
-    a span that includes it has not ended.
+    """Return the spans of time in which ``holds`` returns True.
+
+    ``points``: moments at which the result of ``holds`` may change. ``end``: the last moment that is examined. If ``holds``
+    returns True at ``end``, the last span has no end.
     """
     ended, since = [], None
     for moment in sorted({point for point in points if point < end} | {end}):
@@ -87,8 +98,8 @@ def spans(points: Iterable[datetime], holds: Callable[[datetime], bool], end: da
 
 
 def overdue(passes: Sequence[datetime], terms: Terms, end: datetime) -> list[Span]:
-    """Return the spans in which the newest pass was older than the schedule permits. ``passes``: starts of the runs that
-    passed, oldest first.
+    """Return the spans of time in which a drill or suite was overdue: its newest passed run was older than the schedule in
+    force permits. ``passes``: starts of the passed runs, oldest first.
     """
 
     def holds(moment: datetime) -> bool:
@@ -105,8 +116,8 @@ def overdue(passes: Sequence[datetime], terms: Terms, end: datetime) -> list[Spa
 
 
 def never(first: datetime, passed: datetime | None, terms: Terms, end: datetime) -> list[Span]:
-    """Return the spans in which a schedule asked for a run, and none had passed yet. ``first``: start of the first run.
-    ``passed``: start of the first run that passed.
+    """Return the spans of time in which a schedule was in force, a run had begun, and no run had passed yet. ``first``:
+    start of the first run. ``passed``: start of the first run that passed, or None.
     """
 
     def holds(moment: datetime) -> bool:
@@ -130,30 +141,35 @@ class Subject:
 
     name: str
     passes: tuple[datetime, ...]
-    """Starts of its runs that passed, oldest first."""
+    """Starts of the passed runs of this drill or suite, oldest first."""
     terms: Terms
     drills: frozenset[str] = frozenset()
     """Names of the drills of a suite. Empty for a drill."""
     gone: datetime | None = None
-    """Moment at which its file was removed. None if it exists."""
+    """Moment at which the file of the drill or suite was removed. None if the file exists."""
 
     @property
     def names(self) -> frozenset[str]:
-        """Its own name, and the names of the drills of a suite."""
+        """Name of the drill or suite. For a suite, also the names of its drills."""
         return self.drills | {self.name}
 
     def passed(self, moment: datetime) -> datetime | None:
-        """Return the start of the newest run that had begun by ``moment`` and passed, or None if there is none."""
+        """Return the start of the newest run that began at or before ``moment`` and passed. Returns None if there is no such
+        run.
+        """
         number = bisect_right(self.passes, moment)
         return self.passes[number - 1] if number else None
 
 
 def asked(proving: frozenset[str], subjects: Sequence[Subject], moment: datetime) -> list[Subject]:
-    """Return the drills and suites whose schedules ask for a proof of their service at ``moment``: those that have a
-    schedule, have passed, and have proved a restore of the service. If no drill or suite that proved it exists any
-    more, these are all that have a schedule and have passed.
+    """Return the drills and suites whose schedules require, at ``moment``, that a restore of their service is proven again.
 
-    ``proving``: names of the drills and suites whose runs proved a restore of the service.
+    A drill or suite is in the result if its file exists, a schedule is in force for it, one of its runs passed, and one of
+    its runs proved a restore of the service. If no drill or suite that proved a restore of the service exists any more, the
+    last condition is dropped.
+
+    ``proving``: names of the drills and suites whose runs proved a restore of the service. ``subjects``: all drills and
+    suites of the service.
     """
     there = [subject for subject in subjects if subject.gone is None or moment < subject.gone]
     passed = [subject for subject in there if subject.terms.at(moment) and subject.passed(moment)]
@@ -164,17 +180,22 @@ def asked(proving: frozenset[str], subjects: Sequence[Subject], moment: datetime
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Proofs of one service in one environment, oldest first, and its drills and suites."""
+    """One service in one environment: the runs that proved a restore of the service, oldest first, and the drills and suites
+    of the service.
+    """
 
     proofs: tuple[Proof, ...]
     subjects: tuple[Subject, ...]
     proving: tuple[frozenset[str], ...]
-    """For each proof, the names of the drills and suites that had proved a restore of the service by then. Of each
-    drill, only the newest proof counts."""
+    """For each proof, the names of the drills and suites that had proved a restore of the service up to this proof. For each
+    drill, only the suite of its newest proof counts.
+    """
 
     @classmethod
     def of(cls, proofs: Sequence[Proof], subjects: Sequence[Subject]) -> Self:
-        """Make the service of its proofs, oldest first, and its drills and suites."""
+        """Make the object from the runs that proved a restore of the service (``proofs``, oldest first), and from the drills
+        and suites of the service (``subjects``).
+        """
         known: dict[str, frozenset[str]] = {}
         proving = []
         for proof in proofs:
@@ -183,11 +204,11 @@ class Service:
         return cls(tuple(proofs), tuple(subjects), tuple(proving))
 
     def deciding(self, moment: datetime) -> tuple[Proof, Schedule] | None:
-        """Return the newest proof at ``moment``, and of the schedules that ask for a new one, the schedule by which
-        this proof becomes overdue last.
+        """Return the newest proof at ``moment``, and the schedule that decides when a new proof is overdue. Of all schedules
+        that require a new proof, it is the schedule by which the proof is overdue last.
 
-        Returns None when there is no proof. Also returns None when a drill or suite that must renew the proof has not
-        passed since: then this drill or suite is itself reported as overdue.
+        Returns None when there is no proof. Also returns None when a drill or suite that must renew the proof has not passed
+        since the proof, because this drill or suite is then itself reported as overdue.
         """
         number = bisect_right(self.proofs, moment, key=lambda proof: proof.at)
         if not number:
@@ -200,10 +221,11 @@ class Service:
         return newest, max(terms, key=lambda known: ends(known, newest.at))
 
     def overdue(self, end: datetime, listed: Callable[[datetime], bool], changes: Iterable[datetime] = ()) -> list[Span]:
-        """Return the spans in which the newest proof was older than all schedules permit, although all drills and suites passed
-        since then.
+        """Return the spans of time in which the newest proof was older than every schedule permits, although all drills and
+        suites that must renew the proof have passed since the proof.
 
-        ``listed``: tells if the service needs a proof at a moment. ``changes``: moments at which this may change.
+        ``listed``: function that tells whether the service needs a proof at a given moment. ``changes``: moments at which
+        the result of ``listed`` may change.
         """
 
         def holds(moment: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Entries of a drill (steps, probes and conditions) that have mistakes, as far as they could be read."""
+"""Entries of a drill (steps, probes and conditions) that have mistakes: their parts that could be read nevertheless."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class Unread:
 
     @property
     def may_save(self) -> frozenset[str]:
-        """Texts that may be the name under which the entry saves its result, because they stand at an unknown key."""
+        """Texts that may be the name under which the entry saves its result: the values of its unknown keys, and a value at
+        a key `save` among its parameters.
+        """
         return frozenset(map(_text, (*self.odd.values(), self.params.get("save")))) - {""}
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -67,8 +69,10 @@ def _text(value: Any) -> str:
 
 
 def names_in(unread: Iterable[Unread], own: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names under which entries with mistakes save their results, and texts that may be such names. ``own``: names
-    that other steps save.
+    """Return two sets: the names under which the entries in ``unread`` save their results, and texts in these entries that
+    may be such names.
+
+    ``own``: names under which other steps save their results. These names are in neither set.
     """
     listed = list(unread)
     saved = frozenset(entry.saves for entry in listed) - {"", *own}
@@ -78,7 +82,9 @@ def names_in(unread: Iterable[Unread], own: Collection[str]) -> tuple[frozenset[
 def known_part(
     document: Document, item: Any, place: Place, keywords: tuple[str, ...], mistakes: Mistakes
 ) -> tuple[Any, Unread]:
-    """Return the entry ``item`` without its unknown keywords, which are added to ``mistakes``, and what is known of it."""
+    """Return two values: the entry ``item`` without its unknown keywords, and an ``Unread`` with the keywords of the entry.
+    An error for each unknown keyword is added to ``mistakes``.
+    """
     unknown = entries.unknown_keywords(document, item, place, keywords)
     mistakes.errors += list[SourceError](unknown.values())
     right = {key: value for key, value in item.items() if key not in unknown} if isinstance(item, dict) else item

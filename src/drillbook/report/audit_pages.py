@@ -1,6 +1,6 @@
-"""Pages of the newest audit in the folder of runs, to which the index links.
+"""Finds the pages of the newest audit in the folder of all runs. The index of runs links to these pages.
 
-Lives elsewhere: the audit itself, in the package ``audit``. Here, only the names of its files are known.
+Lives elsewhere: making an audit (package ``audit``). This module knows only the names of the files of an audit.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ SCHEMA = "drillbook/audit/"
 
 @dataclass(frozen=True, slots=True)
 class AuditPages:
-    """Pages of one audit. Links are relative to the folder of all runs."""
+    """Links to the pages of one audit, relative to the folder of all runs."""
 
     period: str
-    """Dates of the period, and the date of the audit if the period had not ended."""
+    """First and last day of the audited period as text. If the audit was made before the period ended, also the day of the
+    audit.
+    """
     audit: str
-    """Link to the audit."""
+    """Link to the page with the whole audit."""
     summary: str
     """Link to the summary for management. It is empty when this file is missing."""
 
 
 def newest(reports: Path) -> AuditPages | None:
-    """Return the pages of the newest readable audit in the folder ``reports``. The newest is the one whose file was
-    written last. Returns None when there is none."""
+    """Return the links to the newest readable audit in the folder ``reports``: the audit whose page was written last.
+    Returns None when the folder contains no readable audit.
+    """
     written = [(path.stat().st_mtime_ns, path) for path in reports.glob(f"[!.]*/{AUDIT}") if not path.parent.is_symlink()]
     for _, path in sorted(written, reverse=True):
         folder = path.parent.name

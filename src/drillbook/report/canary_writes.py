@@ -1,4 +1,6 @@
-"""Text about the numbers of a canary's writes. The numbers add up, and they agree with the numbers of the RPO."""
+"""Text about the number of writes of a canary: how many were acknowledged and count for the RPO, were acknowledged later,
+were not acknowledged, or were not measured. The numbers add up to the number of all writes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from drillbook.report.figures import count, seconds
 
 
 def parts(view: RunView, track: ProbeTrack) -> str:
-    """Return text with the number of writes of the canary ``track``, divided by what happened to the writes.
+    """Return a text with the number of writes of the canary ``track``, and with the number of acknowledged and other writes.
 
     The text divides the acknowledged writes into writes that count for the RPO, and later writes. It does not do this when
     the RPO has no number of writes, or when the run has several canaries.
@@ -25,10 +27,11 @@ def parts(view: RunView, track: ProbeTrack) -> str:
 
 
 def _until(view: RunView, track: ProbeTrack) -> str:
-    """Return words for the time until which acknowledged writes count for the RPO.
+    """Return words that tell which acknowledged writes count for the RPO.
 
-    Writes after the disruption count only if they were lost. Usually every write from the disruption to the last lost write
-    was lost.
+    All acknowledged writes before the disruption count. Acknowledged writes after the disruption count only if they were
+    lost. If every acknowledged write from the disruption to the last lost write was lost, the words are ``up to`` and the
+    time of the last lost write.
     """
     disruption, last = view.timeline.marks.get("disruption"), view.timeline.marks.get("last_acknowledged")
     if disruption is None or last is None or last <= disruption:

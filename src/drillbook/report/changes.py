@@ -150,16 +150,17 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
 
 
 def _names(view: RunView) -> dict[str, str]:
-    """Return the names of the compared figures. The name of the detection tells if only the drill's probe detected the
-    fault.
+    """Return the names of the compared figures. The name of the figure for the detection shows when the fault was detected
+    only by the drill's own probe.
     """
     by_probe = remarks.observer(view.result.steps) == remarks.PROBE
     return {**SHORT, "detection": PROBE_DETECTION if by_probe else SHORT["detect"]}
 
 
 def _is_expected(view: RunView, change: FindingChange) -> bool:
-    """Return True for a new finding that needs no attention: it is about lost writes that the RPO allows, or it says
-    that the run was stopped, as the verdict already does."""
+    """Return True for a new finding that needs no attention. This is a finding about lost writes that the RPO allows, or the
+    finding that the run was stopped, because the verdict says the same.
+    """
     return change.code == STOPPED or open_findings.allowed(change.code, view.result.objectives)
 
 
@@ -168,8 +169,9 @@ def _passed(view: RunView) -> bool:
 
 
 def _gone(view: RunView) -> tuple[str, str]:
-    """Return two texts about a finding that an earlier run had and this run does not have: its state, and the change.
-    Only a run that passed proves that a finding is gone."""
+    """Return two texts about a finding that the last run had and this run does not have: the state of the finding in this
+    run, and the change. Only a run that passed proves that the problem is gone.
+    """
     if _passed(view):
         return "absent", "gone"
     if rows.untouched(view.result):
@@ -186,9 +188,12 @@ def _target(value: float | None) -> str:
 
 
 def _unverified(view: RunView, change: FigureChange) -> str:
-    """Return the reason why a figure is not compared: it could not be verified, or it does not count. No met objective of a
-    run that did not pass counts; the figure of a failed run is still compared with a later one, but that of an aborted run
-    is not. The result is empty if the figures can be compared.
+    """Return the reason why a figure of this run is not compared with that of the last run. The result is empty if they can
+    be compared.
+
+    A figure is not compared if its objective could not be verified. A figure of this run is also not compared if its
+    objective was met but the run did not pass, because the figure then does not count. A figure of the last run is also not
+    compared if its objective was met but the run was aborted. If the last run failed, its figure is compared.
     """
     objective = view.result.objectives.get(FIGURES[change.key])
     now, before = "", "" if change.before_verified or change.before_s is None else UNVERIFIED
@@ -210,8 +215,11 @@ def _target_before(known: Comparison, key: str, now_s: float | None) -> float | 
 
 
 def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
-    """Return the figure of the last run, and that of this run. An RPO that may not include data which did not come back is
-    said to be the canary's alone: the journal does not record how much data the last run lost."""
+    """Return two texts: the figure in the last run, and the figure in this run.
+
+    After a run in which less data came back than the fault removed, the RPO may not include this loss. The text then says
+    that the RPO was measured `by the canary alone`.
+    """
     latest = ends_with_sample(view.result, change.key)
     before, now = _incomplete(view, change)
     old, new = (
@@ -229,8 +237,9 @@ def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
 
 
 def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
-    """Return True for the figure of the last run, and for that of this run, if it is an RPO that may not include data which
-    did not come back."""
+    """Return two truth values, for the last run and for this run. A value is True when the figure is an RPO, and less data
+    came back in that run than the fault removed, so that the RPO may not include this loss.
+    """
     known = view.comparison
     if change.key != "rpo" or known is None:
         return False, False
@@ -240,8 +249,9 @@ def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
 
 
 def _change(view: RunView, change: FigureChange) -> str:
-    """Return the change of a figure in words. The figure counts as changed only if the printed figures, too, differ by
-    more than their errors."""
+    """Return the change of a figure in words. The figure counts as changed only if the rounded figures that the report
+    prints also differ by more than their errors.
+    """
     if told := _unverified(view, change) or (SHORT_RPO if any(_incomplete(view, change)) else ""):
         return told
     if change.before_s is None or change.now_s is None or change.change in WORDS:
@@ -268,7 +278,7 @@ def _most_changed(steps: list[StepChange], most: int) -> str:
 
 
 def _paced(known: Comparison) -> list[StepChange]:
-    """Return the steps that were slower, or faster, also by their printed durations."""
+    """Return the steps that became slower or faster, if this is also true for the rounded durations that the report prints."""
     return [
         change
         for change in known.paced
@@ -277,8 +287,9 @@ def _paced(known: Comparison) -> list[StepChange]:
 
 
 def _by(change: StepChange) -> float:
-    """Return the seconds by which a step took longer than in every earlier run, or was faster than in every earlier
-    run. It is the difference of the printed durations."""
+    """Return the seconds by which a step was slower than in the slowest earlier run, or faster than in the fastest earlier
+    run. It is the difference of the rounded durations that the report prints.
+    """
     now, past = rounded(change.now_s), rounded(change.high_s if change.slower else change.low_s)
     return round(now - past if change.slower else past - now, 2)
 

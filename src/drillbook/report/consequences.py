@@ -1,4 +1,6 @@
-"""Findings that only follow from another one: an objective is not verified because a verification failed."""
+"""Merges findings about unverified objectives into the finding about their cause. An objective is not verified when a step
+of the verification failed, so a finding about this objective says nothing new beside the finding about the step.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,22 @@ from drillbook.judge.result import Objective
 
 UNVERIFIED = "objective-not-verified"
 NOT_PASSED = re.compile(r"the verification did not pass \((.+)\)")
-"""Regular expression that matches the reason why an objective is not verified, with the steps that failed."""
+"""Regular expression that matches the reason of an objective that is not verified because steps of the verification did not
+pass. Its group contains the ids of these steps.
+"""
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")
-"""Severities of a finding that may name unverified objectives as its consequence. The finding about an unverified
-objective has the severity `high`, so a finding of lower severity cannot replace it."""
+"""Severities of findings into which a finding about an unverified objective can be merged. The finding about an unverified
+objective has the severity `high`, so a finding of lower severity cannot replace it.
+"""
 
 
 def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
-    """Return the findings without those about unverified objectives, if a verification failed and another finding is
-    about it. That finding then names these objectives as its consequence.
+    """Return the findings. A finding that an objective is not verified is left out if another finding tells the cause, which
+    is a failed step of the verification. The finding about this step then also names the objective that is therefore not
+    verified.
 
-    The finding about an unverified objective stays if no other finding tells why the objective is unverified.
+    The finding about the objective stays if no other finding tells the cause.
     """
     known = list(findings)
     names: dict[int, list[str]] = {}
@@ -57,7 +63,7 @@ def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
 
 
 def _with(finding: Finding, names: Sequence[str]) -> Finding:
-    """Add the objectives ``names`` to a finding as its consequence."""
+    """Add to the text of a finding that the objectives ``names`` are therefore not verified."""
     if not names:
         return finding
     what = f"therefore the {' and the '.join(names)} {'is' if len(names) == 1 else 'are'} not verified"

@@ -12,15 +12,19 @@ from drillbook.report.figures import count, one_line
 from drillbook.report.wording import STEP_WORDS
 
 LEFT = {"open": "is not reported as undone", "residue": "could not be undone", "closed": "could not be undone"}
-"""Words for a fault that was not undone, by its outcome."""
+"""Words for a fault that was not undone. The key is the outcome of its undo."""
 UNDONE = {
     "put back: undone": "undone",
     "put back: gone already": "gone before an undo began",
     "put back: restored": "undone by a restore",
 }
-"""Words for a fault that was undone, by its outcome. Other outcomes are shown as recorded."""
+"""Words for a fault that was undone. The key is the outcome of its undo. An outcome that is not a key is shown as it is
+recorded.
+"""
 RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to its end; the recovery is not verified"
-"""Outcome of a fault that a restore undid, and the words to show for it when a verification did not pass."""
+"""Outcome of the undo of a fault that a restore undid, and the words to show for this outcome when a verification did not
+pass.
+"""
 KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
@@ -94,8 +98,7 @@ def of_step(step: StepView) -> str:
 
 
 def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
-    """Return a clause for each outcome of the faults that were undone. The clause has the number of faults with this
-    outcome.
+    """Return one clause for each way in which faults were undone, with the number of faults that were undone in this way.
 
     ``doubt``: True when a verification did not pass. A restore is then not said to have undone a fault.
     """
@@ -120,8 +123,8 @@ def _locks(states: Iterable[LockState]) -> list[str]:
     if lost := by.get("lost"):
         parts.append(f"another run took over {_named(lost)}")
     if kept := by.get("unreleased"):
-        expires = "it expires" if len(kept) == 1 else "they expire"
-        parts.append(f"no release of {_named(kept)} was recorded, and without renewals {expires}")
+        expires = "the lock expires unless it is" if len(kept) == 1 else "the locks expire unless they are"
+        parts.append(f"no release of {_named(kept)} was recorded, and {expires} renewed")
     return parts
 
 

@@ -240,8 +240,10 @@ def size(count: int) -> str:
 
 
 def readable(text: str) -> str:
-    """Give long numbers of bytes and seconds in ``text`` a unit that people read, such as ``128 MiB (134217728 bytes)`` and
-    ``1 d 2 h`` for ``93600 s``, and write ``30d`` as ``30 d``. No digit is lost, and parts in backticks stay as they are.
+    """Rewrite sizes and durations in ``text`` so that people can read them. Parts of the text in backticks are not changed.
+
+    A large number of bytes gets a larger unit, such as ``128 MiB (134217728 bytes)``. A long duration in seconds is written
+    in larger units, such as ``1 d 2 h`` for ``93600 s``. A blank is added before the unit of a duration such as ``30d``.
     """
     parts = text.split("`")
     return "`".join(part if number % 2 else _readable(part) for number, part in enumerate(parts))
@@ -267,7 +269,9 @@ def count(number: int, noun: str, many: str = "") -> str:
 
 
 def tight(text: str) -> str:
-    """Replace spaces inside figures by no-break spaces, so that a figure stays on one line, with the mark after it."""
+    """Replace the spaces inside each figure, and the space before a mark such as ``†``, by no-break spaces. The figure and
+    its mark then stay on one line.
+    """
     return re.sub(r" (?=[†‡§¶])", "\N{NO-BREAK SPACE}", inside(text))
 
 

@@ -1,7 +1,7 @@
 """Section about phases and steps in the HTML report.
 
-A run may have ten thousand steps, and a template would be too slow for so many. So this section is made by functions. Each
-value is escaped as in a template, because it becomes text only by ``_text``, or by a function that uses ``_text``.
+A run may have ten thousand steps, and a template would be too slow for so many. So functions make this section. They escape
+each value as a template does, because they put values into the page only by ``_text``, or by a function that uses ``_text``.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from drillbook.report.phases import PhaseRow
 from drillbook.sdk.answers import told_once
 
 Where = tuple[str | None, str | None]
-"""Id of a step, and host."""
+"""Key for a step on one host: the id of the step, and the name of the host."""
 REMEMBERED = 4096
 """Number of texts and commands whose HTML is remembered. The steps on many hosts have the same texts and commands."""
 LONGEST = 500
 """The HTML of a text is remembered only if the text has at most this many characters."""
 LONG_LINES, LONG_TEXT = 20, 800
-"""Largest text that is shown complete: number of lines, and number of characters. Of a longer text the page shows the first
-part, and the whole text is folded below it. Paper has the first part only.
+"""Largest text that is shown complete: number of lines, and number of characters. Of a longer text, the page shows the first
+part, and the whole text is folded below it. When the page is printed on paper, only the first part is printed.
 """
 FIRST_LINES, FIRST_TEXT = 12, 500
 """Largest first part of a long text: number of lines, and number of characters."""
 CUT = "Cut on paper; the page itself and the journal have the whole text."
 LAST_COMMANDS, LAST_FAILURES = 3, 2
-"""Numbers of commands of a step that are shown on paper: its last commands, and before them the last commands that
-failed. A step that waits may run hundreds."""
+"""Numbers of commands of a step that are printed on paper: the last commands of the step, and the last failed commands
+before these. The number is limited because a step that waits for a condition may run hundreds of commands.
+"""
 HEAD = (
     '<section aria-labelledby="steps">\n<h2 id="steps">Phases and steps</h2>\n'
     '<p class="lead paper">On paper, steps that succeeded have one line each; the page itself and the journal have their '
@@ -148,8 +149,8 @@ def _summary(step: StepView) -> str:
 
 
 def _course(step: StepView) -> Iterator[str]:
-    """Yield the attempts of the step, the reason why its failure was allowed, and its message. What the step lacks is left
-    out.
+    """Yield the HTML of the number of attempts of a step, of the reason why its failure was allowed, and of its message. A
+    part that the step does not have is left out.
     """
     if step.attempts > 1:
         yield f"<dt>Attempts</dt><dd>{step.attempts:d}{_pace(step)}</dd>"

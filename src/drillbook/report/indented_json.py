@@ -17,10 +17,10 @@ from pydantic_core import to_json
 
 STEP = "  "
 _EXPONENT = re.compile(rb"e[-+]?[0-9]+,?(?:\n|\Z)")
-"""End of a line with a number that has an exponent. Encoders write such a number in different ways."""
+"""Pattern of a number with an exponent at the end of a line. Different encoders write such a number in different ways."""
 _TINY = b"0.0000"
-"""Beginning of a small number that encoders write in different ways, with or without an exponent. If only a text contains
-these characters, the value is encoded twice without need, and the result is still right.
+"""First characters of a small number that some encoders write with an exponent, and others without one. If these characters
+are found only inside a text, the value is needlessly encoded a second time, and the result is still right.
 """
 _CONSTANTS = {True: "true", False: "false", None: "null"}
 

@@ -55,7 +55,9 @@ class IndexEntry:
     closed: str = ""
     """Name of the person who closed the run's remaining changes. It is empty when nobody closed them."""
     note: str = ""
-    """Note about a run that has not ended. It is shown in place of an exit status."""
+    """Note about a run that has not ended, such as the command that undoes its changes. It is shown in place of an exit
+    status.
+    """
     tolerated: str = ""
     """Text about allowed failures, shown beside the verdict. It is empty when no failure was allowed."""
     remarks: Mapping[str, Remark] = field(default_factory=dict)
@@ -106,8 +108,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in a trend. A run without a figure is a cross on the base line, and one whose figure does not count a hollow
-    point."""
+    """A run in the drawing of a trend. A run without a figure is drawn as a cross on the base line. A run whose figure does
+    not count is drawn as a hollow point.
+    """
 
     x: float
     y: float
@@ -142,7 +145,7 @@ class DrillTrends:
     environment: str
     runs: int
     last: Row
-    """The newest run."""
+    """The newest run of the drill in this environment."""
     passed: str
     """Start of the newest run that passed and undid all its changes. It is empty when there is no such run."""
     rto: Trend | None
@@ -366,7 +369,7 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
 
 
 def _step(total: int) -> float:
-    """Return the distance of two runs in the drawing of ``total`` runs."""
+    """Return the horizontal distance, in pixels, between neighbouring runs in a drawing of ``total`` runs."""
     return min(STEP, (WIDTH - 2 * EDGE) / max(total - 1, 1))
 
 

@@ -36,9 +36,9 @@ def next_steps(
 ) -> list[tuple[str, str]]:
     """Return suggestions of what to do after a run, most urgent first. Each is a pair of a description and a command.
 
-    ``newest``: True for the newest run, whose report the command opens without its name. ``residue``: True if changes
-    remain that could not be undone. ``other``: inventory that has the services which this machine lacks, or an empty
-    text.
+    ``newest``: True for the newest run; the command that opens its report then does not name the run. ``residue``: True if
+    changes remain that could not be undone. ``other``: name of another inventory that has the services which do not exist on
+    this machine, or an empty text.
     """
     option = on(inventory)
     steps: list[tuple[str, str]] = []
@@ -64,9 +64,11 @@ def next_steps(
 
 
 def other_inventory(view: RunView) -> str:
-    """Return the name of the inventory that has the services which this machine lacks. The inventory of the plan
-    suggests it in the key `missing` of these services, and so does the finding that the drill was not run here. The
-    result is empty when neither or only one of them names it."""
+    """Return the name of another inventory that has the services which do not exist on this machine.
+
+    It is the inventory that two texts name: the key `missing` of a service in the inventory of the plan, and the finding
+    that the drill was not run here. The result is empty unless both texts name the same inventory.
+    """
     texts = (str(fields.get("missing") or "") for fields in (view.plan.get("inventory") or {}).get("services", {}).values())
     named = dict.fromkeys(match[1] for text in texts if (match := _OTHER.search(text)))
     lacking = " ".join(finding.measured for finding in view.result.findings if finding.code == "not-run-here")
@@ -82,10 +84,12 @@ def named_inventory(reason: str) -> str:
 def age_of_routine(view: RunView) -> tuple[str, str] | None:
     """Return a suggestion of how to see the age of a routine backup of the service.
 
-    The suggestion is for a passed run whose RPO was met only with a reservation, because the restored backup was taken
-    during the run. It names a drill that restores a routine backup. Without one, it says to write one, and names the
-    command that shows how the restoring action is written. If this drill is a rehearsal, it shows the age but does not remove the
-    reservation. Returns None for other runs, and for journals that do not record which drills restore routine backups.
+    The suggestion is made for a passed run whose RPO was met only with a reservation, because the restored backup was taken
+    during the run. It is to run a drill that restores a routine backup. If the project has no such drill, the suggestion is
+    to write one, with the command that describes the restoring action. A suggested drill that is a rehearsal shows the age
+    of the backup, but does not remove the reservation.
+
+    Returns None for any other run, and for a journal that does not record which drills restore routine backups.
     """
     row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
@@ -120,9 +124,9 @@ def before_run(
 def in_report(view: RunView) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a run's report.
 
-    After a run that passed and left no changes, one suggestion is to repeat the drill. If it has a finding of medium
-    severity or higher, this suggestion comes first and begins with the remedy. The last suggestion is always to verify
-    the run's record.
+    After a run that passed and left no changes, one suggestion is to repeat the drill. If this run has a finding of medium
+    severity or higher, the suggestion comes first and begins with the remedy of the finding. The last suggestion is always
+    to verify the run's record.
     """
     result = view.result
     suggestions = next_steps(
@@ -157,8 +161,8 @@ def _remedy(view: RunView) -> str:
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a suite's report. The list is empty if the suite ran no drill.
 
-    They are those of the terminal, without the report to read. The last one is to verify the record, and the one before
-    it, after a suite that passed, is to repeat the suite.
+    The suggestions are those of ``after_suite`` for the terminal, without the suggestion to read the report. After a suite
+    that passed, the next suggestion is to repeat the suite. The last suggestion is always to verify the record of the suite.
     """
     if not views:
         return []
@@ -188,8 +192,10 @@ def _to_do(program: str, suite: SuiteResult, views: Sequence[RunView], option: s
 
 
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return suggestions of how to see the age of routine backups: those of ``age_of_routine`` for all runs, at most
-    ``MOST_DRILLS`` of them. Of several with the same words, the first stays: one drill is enough for a service."""
+    """Return suggestions of how to see the age of routine backups: the suggestions of ``age_of_routine`` for all runs, at
+    most ``MOST_DRILLS`` of them. Of several suggestions with the same description, only the first is returned, because one
+    drill is enough for a service.
+    """
     steps: dict[str, tuple[str, str]] = {}
     for step in filter(None, map(age_of_routine, views)):
         steps.setdefault(step[0], step)
@@ -197,9 +203,11 @@ def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
 
 
 def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
-    """Return the remedies of passed drills with findings of medium severity or higher, each with the owner of the drill and
-    the command that repeats it. Without an instruction in the remedy, the command opens the report that has the remedy. At
-    most ``MOST_DRILLS`` drills are named.
+    """Return a suggestion for each passed drill with a finding of medium severity or higher, for at most ``MOST_DRILLS``
+    drills.
+
+    The suggestion names the drill, its owner and the remedy of the finding, and its command repeats the drill. If the remedy
+    contains no instruction, the command opens the report instead, which shows the remedy.
     """
     passed = [view for view in views if view.result.verdict is Verdict.PASSED and not view.result.open_residue]
     grave = [view for view in passed if open_findings.grave(findings_of(view.result))][:MOST_DRILLS]

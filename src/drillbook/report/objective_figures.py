@@ -1,7 +1,8 @@
-"""Figures of objectives as text. The error of a figure may point to one side only.
+"""Formats the measured figures of objectives. The true value of some figures may be smaller than the figure, but never
+larger.
 
-The clocks of the RTO, and of a detection by a probe, end with the sample that showed the change. So the true value is never
-larger than the figure. Yet a comparison with the target adds the whole error.
+These are the RTO, and a detection by a probe. Their clocks end with the sample that showed the change, and the change itself
+cannot be later than this sample. Nevertheless, the whole error is added to every figure when it is compared with its target.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def objective_figure(objective: Objective) -> str:
 
 
 def alone(objective: Objective) -> str:
-    """Return the figure of an RPO that may leave out a known loss. The text begins with what the figure was measured
-    by: the age of the backup, or the canary."""
+    """Format an RPO that may not include a known loss. The text begins with the source of the figure, such as ``by the
+    canary alone``. The source is the age of the backup, or the canary.
+    """
     return (
         f"by {'the age of the backup' if objective.clock == OF_BACKUP else 'the canary'} alone {objective_figure(objective)}"
     )

@@ -17,14 +17,16 @@ GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""
 MOST_NAMES = 4
 ALLOWED = "allowed because"
-"""Name of what a finding wanted, for a failure that the drill allows: its field holds the drill's reason."""
+"""Label of the field ``wanted`` in a finding about a failure that the drill allows. In such a finding, the field contains
+the reason that the drill gives for allowing the failure.
+"""
 LOST_WRITES = "acknowledged-writes-lost"
 WITHIN = "within the objective"
-"""Text that is added to a finding about lost writes when the measured RPO meets its objective."""
+"""Text that is added to the title of a finding about lost writes when the measured RPO meets its objective."""
 NOT_COUNTED = "the figure does not count"
 """Text that replaces ``WITHIN`` for a run that did not pass."""
 NOT_VERIFIED = "it is not verified whether the loss is within the objective"
-"""Text that is added to a finding about lost writes when the RPO was measured, but does not count."""
+"""Text that is added to the title of a finding about lost writes when the RPO was measured, but could not be verified."""
 
 
 class Grade(Protocol):
@@ -68,12 +70,14 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
 
 
 def wanted_name(code: str) -> str:
-    """Return the name of the field `wanted` of a finding with ``code``."""
+    """Return the label under which reports show the field ``wanted`` of a finding with the code ``code``."""
     return ALLOWED if code == "allowed-failure" else "wanted"
 
 
 def told(finding: Finding) -> list[tuple[str, str]]:
-    """Return what a finding tells, each with its name: what was wanted and measured, and the remedy."""
+    """Return the labelled texts of a finding: what was wanted, what was measured, and the remedy. Each text comes with its
+    label, and empty texts are left out.
+    """
     lines = [
         (wanted_name(finding.code), finding.wanted),
         ("measured", finding.measured),
@@ -125,8 +129,9 @@ def _information(finding: Finding) -> Finding:
 
 
 def counting(title: str, verdict: str) -> str:
-    """Return the title of a finding about lost writes as a report shows it. No loss of a run that did not pass is called
-    within the objective, because the figures of such a run do not count."""
+    """Return the title of a finding about lost writes as a report shows it. If the run did not pass, its figures do not
+    count, so the title says this instead of calling the loss `within the objective`.
+    """
     within = f", {WITHIN}"
     return f"{title.removesuffix(within)}; {NOT_COUNTED}" if verdict != Verdict.PASSED and title.endswith(within) else title
 

@@ -1,7 +1,8 @@
-"""RPO of a canary in a run whose fault or restore was a command or a statement of the team.
+"""Decides whether the RPO that a canary measured is doubtful, because the fault or the restore was a command or a statement
+that the team wrote.
 
-Nobody knows which data such a command removes and restores. When the canary lost no write, perhaps the command touched none
-of the canary's records. Then the RPO of the canary tells nothing about the data that was lost.
+Nobody knows which data such a command removes and restores. If the canary lost no write, the command perhaps changed none of
+the canary's records. The RPO of the canary then tells nothing about the data that was lost.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ READ = "read"
 
 
 def doubtful(steps: Sequence[Told], rpo: Objective | None) -> bool:
-    """Return True when the RPO is that of a canary, and nothing shows that the lost and restored data contained its records.
+    """Return True when a canary measured the RPO, a command of the team caused the fault or restored the data, and nothing
+    shows that the lost and restored data contained the canary's records.
 
-    Any of these shows it: the canary lost writes; only the fault was a command, and an action restored all data; a step
-    compared the content before the fault with the content after the restore. Restores and comparisons of services that
-    neither the drill nor its probes test show nothing.
+    Each of three facts shows this. The canary lost writes. Only the fault was a command, and an action restored all data. A
+    step compared the content before the fault with the content after the restore. Restores and comparisons do not count if
+    neither the drill nor its probes test the service.
     """
     if rpo is None or rpo.measured_s is None or rpo.lost_writes or rpo.clock == OF_BACKUP:
         return False
@@ -35,10 +37,11 @@ def doubtful(steps: Sequence[Told], rpo: Objective | None) -> bool:
 
 
 def _commanded(step: Told) -> bool:
-    """Return True when a command of the team may have changed any data.
+    """Return True when the step ran a command of the team that may have changed any data.
 
-    The fact ``effect`` of the step tells this. If the fact is missing, the command may have changed data (results of older
-    versions). But an action that only reads by default, such as `postgres.sql`, then changed nothing.
+    The fact ``effect`` of the step tells whether the command changed data. Older versions did not record this fact. Without
+    it, an action that only reads by default, such as `postgres.sql`, counts as having changed nothing, and any other command
+    counts as having changed data.
     """
     kind = _action(step.action)
     if kind is None or not kind.ANY_DATA:

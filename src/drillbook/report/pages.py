@@ -57,8 +57,9 @@ def _marked(text: object, form: Markup) -> Markup:
 
 
 def dated_commands(text: object) -> Markup:
-    """Mark the parts of ``text`` in backticks as commands, as ``commands`` does, and the dates outside of them, so that no line
-    breaks inside a date."""
+    """Mark the parts of ``text`` in backticks as commands, as ``commands`` does. In the other parts, mark the dates so that
+    no line breaks inside a date.
+    """
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
     form = Markup('<code class="command">{}</code>')
     return Markup("").join(form.format(part) if number % 2 else whole_dates(part) for number, part in enumerate(parts))

@@ -1,4 +1,6 @@
-"""Report rows about the phases of a run, with those that ran after its early end to undo changes."""
+"""Report rows about the phases of a run, including the phases that ran after the early end of the run in order to undo
+changes.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ EXPRESSION = re.compile(r"""\bservices(?:\.|\[['"])([\w-]+)""")
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """An evidence file, and its origin: the step that stored it, or the lease whose log it is."""
+    """An evidence file, and its origin: the step that stored the file, or the lease whose log the file is."""
 
     file: str
     sha256: str

@@ -1,7 +1,7 @@
-"""Results of a rehearsal.
+"""Results of a rehearsal, which is a run that restores a backup and injects no fault.
 
-The results are: the restored backup, the duration of the restore, the data that a restore would lose, and the checks that
-were not made.
+The results are: the restored backup, the duration of the restore, the data that a restore would lose, and the problems that
+the check of the backup cannot detect.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from drillbook.report.markdown_syntax import prose, table
 from drillbook.report.restore_steps import AnyStep, Told, restores
 
 TIMED = "timed inside the restore step; the clock Restore counts the whole phase, so it is longer"
-"""Text that explains why this duration of the restore is shorter than the duration of the clock named Restore in the same
-report."""
+"""Text beside the duration of the restore in the section about a rehearsal. It explains why this duration is shorter than
+that of the clock named Restore in the same report.
+"""
 STORED_BASIS = "time of the backup's snapshot, by the clock of the server; until a step found the backup in the store"
 NOT_MEASURED = "not measured"
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
@@ -38,11 +39,12 @@ def injects_nothing(plan: Mapping[str, Any]) -> bool:
 
 
 def facts(result: Result) -> dict[str, Mapping[str, Any]]:
-    """Return the facts of each successful step of a rehearsal. The key is the action of the step.
+    """Return the facts of each successful step of a rehearsal, which is a run that restores a backup and injects no fault.
+    The key is the action of the step.
 
-    A rehearsal restores a backup and injects no fault. If its backup is one that Drillbook itself stored, its steps
-    have other actions; the result then has only the keys ``RESTORE`` and ``MEASURE``, with the facts that the steps
-    recorded. The result is empty for any other run.
+    A rehearsal with a backup that Drillbook itself stored uses other actions. In this case, the result has only the keys
+    ``RESTORE`` and ``MEASURE``, with the facts about the restore and about the age of the backup. The result is empty for a
+    run that is not a rehearsal.
     """
     return {} if result.faults else _facts(result.steps)
 
@@ -78,7 +80,9 @@ def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: b
 
 
 def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
-    """Return the facts of a run that restored a backup which Drillbook stored, and injected nothing."""
+    """Return the facts of a run that restored a backup which Drillbook stored, under the keys ``RESTORE`` and ``MEASURE``.
+    The result is empty for a run that injected a fault.
+    """
     if any(step.id.startswith("inject.") for step in steps):
         return {}
     return next((known for _, known in stored(steps)), {})
@@ -117,8 +121,10 @@ def sentence(result: Result) -> str:
 
 
 def _taken_by_drill(restored: Mapping[str, Any]) -> str:
-    """Return words for a backup whose address has the id of an earlier run in it. Its age tells how long ago that drill ran,
-    and nothing of a nightly backup. The result is empty for any other backup."""
+    """Return words which say that an earlier run of a drill took the restored backup. The address of such a backup contains
+    the id of that run. The age of such a backup tells nothing about the age of a nightly backup. The result is empty for any
+    other backup.
+    """
     parts = str(restored.get("backup", {}).get("id", "")).split("/")
     drills = [match[8] for part in parts if (match := RUN_ID.fullmatch(part))]
     return f"a backup that the drill {one_line(drills[0])} took" if drills else ""
@@ -152,7 +158,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
         ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), _own(result))),
         ("Sandbox", *_sandbox(restored)),
         ("Checked before the restore", "; ".join(map(str, checked.get("covered", ()))), ()),
-        ("Not seen by this check alone", "; ".join(_unseen(restored, checked)), ()),
+        ("Problems that this check cannot detect", "; ".join(_unseen(restored, checked)), ()),
     ]
     return [(name, one_line(text), tuple(one_line(more) for more in lines if more)) for name, text, lines in texts if text]
 
@@ -166,7 +172,9 @@ def _sandbox(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _unseen(restored: Mapping[str, Any], checked: Mapping[str, Any]) -> list[str]:
-    """Return what the check before the restore could not see. What the restore of the same backup showed is left out."""
+    """Return the problems that the check before the restore cannot detect. Problems that a restore of the same backup would
+    have shown are left out.
+    """
     same = not checked.get("backup") or checked["backup"].get("id") == restored.get("backup", {}).get("id")
     return [text for text in map(str, checked.get("not_covered", ())) if not (same and f"`{RESTORE}`" in text)]
 
@@ -183,9 +191,9 @@ def markdown(result: Result) -> list[str]:
 
 
 def _own(result: Result) -> str:
-    """Return the remark that the loss of data was measured with a backup that was taken during the run.
+    """Return a remark which says that the restored backup was taken during the run.
 
-    The result is empty for an older backup. The text mentions no fault, because a rehearsal injects no fault.
+    The result is empty for an older backup. The remark mentions no fault, because a rehearsal injects no fault.
     """
     told = remarks.of_backup(result.steps, result.started)
     return "" if told is None else remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text

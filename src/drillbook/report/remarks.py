@@ -1,4 +1,5 @@
-"""Remarks on figures. They tell why an RPO has a reservation, and who or what made a detection.
+"""Remarks on the figures of a run. A remark tells why a measured RPO does not prove its objective (a reservation), or
+whether an alert or the drill's own probe detected the fault.
 
 The remarks are derived from the steps of the run, so they can be made for every journal, old or new.
 """
@@ -46,18 +47,19 @@ LEGENDS = {
     RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}",
 }
 WHY = {
-    OWN_ROWS_MARK: "it is known for the canary's own rows only",
+    OWN_ROWS_MARK: "the figure covers the canary's own rows only",
     SHORT_MARK: "less data came back than the fault removed",
     MARK: "the drill itself took the restored backup",
     RECENT_MARK: "the restored backup was taken during the run",
 }
-"""Reservation in a few words, for each mark."""
+"""Reason for the reservation in a few words. The key is the mark beside the figure."""
 SECOND = 1.0
-"""Measurement error of the time of a base backup, in seconds. It is used for a base backup with archived log, whose own
-``error_s`` is the error of the time of its newest data."""
+"""Largest assumed error, in seconds, of the time at which a base backup with an archived log was taken. The field
+``error_s`` of such a backup is the error of another time: the time of its newest data.
+"""
 FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
-"""Reason of the reservation for each mark. Each reason has its own words and next step in the audit."""
+"""Kind of reservation for each mark. For each kind, the audit has its own words and suggests its own next step."""
 RESERVED = "met with a reservation"
 """State of an objective that was met, but whose figure has one of the marks above. The objective does not count as proven.
 """
@@ -66,10 +68,10 @@ REMOVED_BY = "only a drill that restores in place a backup older than its run re
 """Clause that tells what removes the reservation of an RPO with the mark ``MARK`` or ``RECENT_MARK``."""
 PROBE = "by the drill's probe"
 BY_PROBE = "probe"
-"""Short form of the words in ``PROBE``, for the field ``by`` of a remark."""
+"""Short form of the words in ``PROBE``. The field ``by`` of a remark contains it."""
 NO_ALERT = "The drill awaited no alert, so this figure proves no alerting."
-APART = "It measures the probe and proves no alerting, so it is not counted among the objectives proven."
-"""Sentence about a detection by the drill's probe, where objectives are counted. ``by_probe`` finds these detections."""
+APART = "Such a detection measures the probe and proves no alerting, so it is not counted among the objectives proven."
+"""Sentence that follows the number of detections by the drill's own probe, in a text that counts the proven objectives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Remark:
     by: str = ""
     """Name of the observer, shown beside the name of the figure."""
     lost: str = ""
-    """Known loss that the figure may not count. It is shown before the figure."""
+    """Text about a known loss that the figure may not include. It is shown before the figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
 
 
 def reasons(marks: str) -> frozenset[str]:
-    """Return the reasons for the reservation, as the marks in the text ``marks`` tell them."""
+    """Return the kinds of reservation for which marks are in the text ``marks``."""
     return frozenset(REASONS[mark] for mark in marks if mark in REASONS)
 
 
@@ -153,7 +155,9 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
-    """Return the remark ``told``. Add a remark if the team's own commands perhaps touched none of the canary's records."""
+    """Return the remark ``told``. If the team's own commands perhaps changed none of the canary's records, this is added to
+    the remark, with its mark.
+    """
     if not own_commands.doubtful(steps, rpo):
         return told
     return Remark(
@@ -162,7 +166,7 @@ def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told
 
 
 def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:
-    """Return the remark ``told``. If data did not come back, a remark on this data is added."""
+    """Return the remark ``told``. If less data came back than was removed, this is added to the remark, with its mark."""
     clauses = shortfalls(steps)
     if not clauses:
         return told

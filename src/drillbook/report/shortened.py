@@ -18,9 +18,9 @@ _COMMAND = re.compile(rf"`([^`\n]{{{MOST_COMMAND}}})[^`\n]+`")
 def shortened(text: str, most: int) -> str:
     """Return ``text`` in one line with at most ``most`` characters.
 
-    In a text that is too long, the last part of a URL's path stands for the URL. If this is not enough, long commands in
-    backticks are cut. At last the end of the text is cut, or the part before its last clause, if this clause is short: it often tells
-    what to do.
+    A text that is too long is shortened in three stages, until it fits. First, each URL is replaced by the last part of its
+    path. Then long commands in backticks are cut. Then the end of the text is cut. If the last clause of the text is short,
+    it is kept, and the text before it is cut instead, because the last clause often tells what to do.
     """
     line = one_line(text)
     for pattern, form in ((_URL, _last_part), (_COMMAND, _cut_command)):

@@ -1,4 +1,4 @@
-"""Texts of a step in plain words: its undo, and the message of a step that was stopped."""
+"""Texts of a step for reports: the description of its undo, and the message of a step that was stopped."""
 
 from __future__ import annotations
 

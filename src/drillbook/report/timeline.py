@@ -326,7 +326,7 @@ def _merged(pieces: Sequence[Piece]) -> list[Piece]:
     return merged
 
 
-SHORT = f", without what did not come back {remarks.SHORT_MARK}"
+SHORT = f", without the missing data {remarks.SHORT_MARK}"
 """Words after the RPO of a run in which less data came back than the fault removed."""
 SPANS = (
     ("outage", "first_bad", "recovered", "outage"),

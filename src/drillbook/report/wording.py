@@ -320,8 +320,9 @@ def _why_failed(result: Result) -> str:
 
 
 def _reserved(result: Result) -> str:
-    """Return clauses about the objectives that were met, and about those that were met with a reservation, with the
-    reservation. The result is empty when there are no reservations."""
+    """Return two clauses: one names the objectives that were met, and the other names the objectives that were met with a
+    reservation, and gives the reason for the reservation. The result is empty when no objective was met with a reservation.
+    """
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     objectives = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
     states = {key: state_of(objective.met, objective.measured_s, told.get(key)) for key, objective in objectives}

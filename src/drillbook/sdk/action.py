@@ -41,7 +41,9 @@ Its keys are those of ``restored_data``. If the number of restored data is small
 a finding.
 """
 BROKEN = "broken_references"
-"""Name of a fact: the references of a restored table that other data violates, as a list. The drill then fails."""
+"""Name of a fact: a list of the foreign keys that rows violate after the restore of one table. If the list is not empty, the
+drill fails.
+"""
 OTHER_SERVICE = "other_service"
 """Name of a fact: the service that a step restored, recorded or compared, if neither the drill nor its probes use it."""
 NARROWED = " where "
@@ -113,7 +115,7 @@ class Action(BaseModel):
     TIMEOUT: ClassVar[float] = 60.0
     """Default timeout of a step with this action, in seconds."""
     LEASED: ClassVar[bool] = False
-    """True for a change that has a lease although it is not a fault.
+    """True for an action whose change has a lease although the action is not a fault.
 
     When the run stops renewing the lease, the target undoes the change by itself.
     """
@@ -122,7 +124,7 @@ class Action(BaseModel):
     UNDO_ACTIONS: ClassVar[tuple[str, ...]] = ()
     """Names of the actions by which ``undo`` may undo the change, if ``UNDO`` contains ``action``."""
     UNDO_BY: ClassVar[str] = ""
-    """Name of a parameter. A step that does not set it has no undo, and the plan of the drill says so."""
+    """Name of a parameter. A step that does not set this parameter has no undo, and the plan of the drill says so."""
     NEEDS: ClassVar[HostNeeds | None] = None
     """Commands, rights and ports that the action needs on its hosts. By default, the ``host_needs`` of its system apply."""
     EXAMPLE: ClassVar[str] = ""

@@ -203,9 +203,9 @@ class BackupSource(Service):
             return []
 
     def foresee(self, ctx: Context, problems: Iterable[Finding]) -> None:
-        """Record in a check before a drill that the drill cannot pass with its backup, which has ``problems``.
+        """Record in a check before a drill that the drill cannot pass with its backup, because this has ``problems``.
 
-        Nothing is recorded in a run, when an earlier step may make the backup, and when an earlier step selects the backup.
+        Nothing is recorded in a run, nor if an earlier step of the drill may make the backup, or selects the backup.
         """
         if self._selection is None or ctx.changed:
             return
@@ -222,9 +222,9 @@ class BackupSource(Service):
         """
 
     def manual_move(self, manual: ManualRestore) -> list[Block] | str:
-        """Return commands, or instructions as sentences, that move the copy of ``manual_restore`` into its service.
+        """Return instructions for moving a copy that a person has restored into its service: commands, or a text.
 
-        Override this method when commands can move the copy.
+        By default, the result is a general text. Override this method when commands can move the copy.
         """
         return manual_move.in_general(manual)
 
@@ -237,7 +237,7 @@ class BackupSource(Service):
         """
 
     def explained(self, backup: Backup, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-        """Return findings about ``backup`` with remedies that fit the fields of this source. The default changes nothing."""
+        """Return ``findings`` about ``backup``, with remedies that fit the fields of this source; by default unchanged."""
         return tuple(findings)
 
     @contextmanager

@@ -167,7 +167,7 @@ def _receive(path: Path, wanted: dict[str, Any]) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the mode that the first of ``arguments`` names, and print its result as JSON."""
+    """Run the command that the first of ``arguments`` names (survey, send or fetch), and print its result as JSON."""
     os.umask(0o077)
     if arguments[0] == "survey":
         result = survey(arguments[1], int(arguments[2]))

@@ -45,9 +45,10 @@ class Context:
     proofs: frozenset[str] = frozenset()
     """Names of the actions in the backup phase of this drill that verify a backup of the step's service."""
     spares: bool = False
-    """True after a fault was injected.
+    """True for a step that is not a fault and begins after the first fault of the drill.
 
-    From then on, evidence that cannot be written is left out and noted, and no error is raised.
+    When this is True and an evidence file cannot be written, the file is left out, its facts contain the reason, and no
+    error is raised.
     """
     hosts: Mapping[str, Target] = field(default_factory=dict)
     """The hosts of the inventory by name."""
@@ -170,7 +171,7 @@ class Context:
     def lacking(self, refusal: NotReady) -> None:
         """Raise ``refusal`` about something that a step needs, unless an earlier step of the drill may still supply it.
 
-        In that case, record in a check before a drill that it was not verified.
+        If an earlier step may still supply it, raise nothing. A check before a drill then records that it was not verified.
         """
         if not (self.changed or self.disturbed):
             raise refusal

@@ -22,10 +22,7 @@ _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def under(deadline: Deadline) -> Iterator[None]:
-    """Within the ``with`` block, use this deadline for connections that this thread opens.
-
-    ``current`` returns this deadline.
-    """
+    """Within the ``with`` block, use ``deadline`` for the connections that this thread opens: ``current`` returns it."""
     token = _CURRENT.set(deadline)
     try:
         yield
@@ -46,7 +43,9 @@ class Lines:
     """
 
     def __init__(self, deadline: Deadline) -> None:
-        """Start with no connections. The method ``add`` adds a connection. It is watched until ``close`` is called."""
+        """Start with no connections. The method ``add`` adds a connection, and the connection is watched until ``close`` is
+        called.
+        """
         self.deadline = deadline
         self._ends: list[Callable[[], object]] = []
         self._lock = threading.Lock()

@@ -72,8 +72,10 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
 
 
 def unknown_keywords(document: Document, item: Any, place: Place, keywords: tuple[str, ...]) -> dict[str, SourceError]:
-    """Return an error for each key of ``item`` that is neither in ``keywords`` nor the name of an action. The result is empty
-    unless the entry also names an action, so that the rest of the entry can be read without these keys.
+    """Return an error for each key of the entry ``item`` that is neither in ``keywords`` nor the name of an action.
+
+    The result is empty if the entry names no action, or is a group `parallel`, because the rest of such an entry could not
+    be read without the unknown keys.
     """
     names = [key for key in item if key not in keywords] if isinstance(item, dict) else []
     odd = [key for key in names if "." not in key]
@@ -119,8 +121,8 @@ def check_params(
 ) -> None:
     """Validate ``params`` with the class ``model``. Raises an error with the place in ``document`` for an invalid value.
 
-    The parameters in ``dynamic`` contain expressions. What depends on the value of an expression is validated later, once it
-    has a value. When ``missing`` is false, missing keys are not reported.
+    The parameters in ``dynamic`` contain expressions. A value that contains an expression is validated later, when the value
+    of the expression is known. When ``missing`` is false, missing keys are not reported.
     """
     try:
         model.model_validate(params)
@@ -137,10 +139,12 @@ def check_params(
 
 
 def _certain(details: Sequence[Any], params: dict[str, Any], dynamic: frozenset[str]) -> list[Any]:
-    """Return the errors that remain whatever the values of the expressions are. An unknown or missing key is such an error.
+    """Return those errors in ``details`` that do not depend on the values of expressions, such as an unknown or a missing
+    key.
 
-    If a value may be of one of several types, and it fits one of them with other values of its expressions, its errors in all
-    types are left out.
+    A field may accept values of several types. Then Pydantic reports errors for each of these types. If, for one of the
+    types, all errors depend on the values of expressions, the value may later fit this type. The errors for all types of the
+    field are then left out.
     """
     known: list[tuple[Any, list[tuple[Place, Any]], bool]] = []
     for detail in details:
@@ -153,8 +157,10 @@ def _certain(details: Sequence[Any], params: dict[str, Any], dynamic: frozenset[
 
 
 def _found(location: tuple[Any, ...], params: Any) -> tuple[Any, list[tuple[Place, Any]]]:
-    """Return the value at ``location`` in ``params``, and the types on the path. Pydantic adds the name of a type to the location
-    where a value may be of one of several types. Each type comes with the path to its value.
+    """Return the value at ``location`` in ``params``, and the names of types in ``location``.
+
+    ``location`` is the location of an error as Pydantic reports it. For a field that accepts several types, it contains the
+    name of the type to which the error belongs. Each returned type comes with the path to the value of its field.
     """
     value, held, types = params, list[str | int](), list[tuple[Place, Any]]()
     for part in location:

@@ -48,7 +48,8 @@ class RestoresSource(Write):
     def unlike(self, place: InPlace, backup: Backup, checked: Facts) -> str:
         """Return the reason why ``backup`` cannot restore the data that a fault is going to destroy, or an empty text.
 
-        By default, the whole service is compared by ``place``. An action that restores a part compares this part.
+        By default, ``place`` compares the whole service with the backup. An action that restores only a part of the service
+        overrides this method, and compares only this part.
         """
         return place.unlike(backup, checked)
 
@@ -87,7 +88,9 @@ class InPlace(ABC):
 
     @abstractmethod
     def undo(self) -> Undo:
-        """Return the undo of the restore. It keeps a complete restore, and removes or reverts an unfinished restore."""
+        """Return the undo of the restore. This undo changes nothing after a complete restore, and removes or reverts an
+        unfinished restore.
+        """
 
     @abstractmethod
     def active(self) -> bool | None:
@@ -99,7 +102,8 @@ class InPlace(ABC):
 
 
 def beside(folder: str) -> SandboxConfig:
-    """Return the settings of the folder in which a restore in place prepares the data. It is beside the service's data.
+    """Return the settings of the folder in which a restore in place prepares the data. The folder is next to the folder with
+    the service's data.
 
     The settings contain no limits for memory and disk, because the folder needs as much space as the data of the service.
     Only the free space of the file system limits the folder.

@@ -120,7 +120,7 @@ class Reader(Protocol):
         """
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
-        """Return two numbers of rows: rows with keys above ``high``, and rows without a key."""
+        """Return two numbers: the number of rows with keys above ``high``, and the number of rows whose key is NULL."""
 
 
 @dataclass(slots=True)

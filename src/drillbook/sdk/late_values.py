@@ -18,7 +18,9 @@ class NotKnownYet(LookupError):
 
 
 def validated_field(cls: type[BaseModel], name: str, value: Any) -> Any:
-    """Return ``value`` as the field ``name`` of the model ``cls`` holds it. Raises ValidationError with the path from ``cls``."""
+    """Validate ``value`` for the field ``name`` of the model ``cls``, and return the value that the field would have. Raises
+    ValidationError when ``value`` is invalid. The location in the error begins with the key of the field.
+    """
     try:
         return _validator(cls, name).validate_python(value)
     except ValidationError as error:

@@ -93,9 +93,9 @@ def _started(manual: ManualRestore) -> list[Block]:
 def found_folder(manual: ManualRestore) -> Sequence[str]:
     """Return the commands that set ``restored`` to the folder in the copy that holds the content of the service's folder.
 
-    An archive names its files from the folder above this folder, or from the root of the file system. If it names them from
-    the folder itself, it looks like an archive of something else. Then nothing is moved until a person has looked at the copy,
-    and has set the variable ``content``.
+    The paths in an archive usually begin at the root of the file system, or at the folder above the service's folder. If
+    they begin inside the service's folder, the commands cannot tell the archive from one of another folder. Then nothing is
+    moved until a person has looked at the copy, and has set the variable ``content``.
     """
     path, copy = manual.target.data, f"{manual.folder}/data"
     whole, last = shlex.quote(path.lstrip("/")), shlex.quote(path.rstrip("/").rpartition("/")[2])

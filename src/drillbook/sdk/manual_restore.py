@@ -21,16 +21,20 @@ from drillbook.sdk.service import Service
 from drillbook.values import Secret
 
 CONTROLLER = ""
-"""Name that a block has instead of a host when its commands are typed on the machine that runs Drillbook."""
+"""Value of ``Block.host`` when the commands are typed on the machine that runs Drillbook."""
 _LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")
 """Pattern of an address that contains a password."""
 _NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 70
 """Largest length of the names in the folder's name. The path of a Unix socket in the folder may have 107 characters."""
 STOP = "unset folder   # no command below does anything:"
-"""Command that stops all later commands, and the beginning of a comment."""
+"""Shell command that makes all later commands fail before they do anything, because they need the variable ``folder``. The
+reason is appended to it as a comment.
+"""
 DONE = ': > "${folder:?}/restored"'
-"""Command that follows a complete restore of the data. It makes a file, without which nothing is moved into a service later."""
+"""Shell command that follows a complete restore of the data. It creates a file which shows that the restore is complete.
+Later commands move nothing into a service if this file is missing.
+"""
 _FOUND = f'test -e "$backup" || {STOP} there is no such backup'
 _FILE = '"${folder:?}/backup"'
 _SHOWN = 'ls -ld -- "$backup" ${second:+"$second"}'
@@ -40,12 +44,12 @@ _OWN = f'test -O "${{folder:?}}.backup" && test ! -L "$folder.backup" || {STOP} 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Commands that are typed into one shell (bash)."""
+    """Commands that a person types into one shell (bash)."""
 
     host: str
-    """Name of the host in the inventory, or ``CONTROLLER``."""
+    """Host on which the person types the commands: its name in the inventory, or ``CONTROLLER``."""
     run_as: str
-    """User whose shell it is. Empty: the SSH user."""
+    """User as whom the person runs the shell. Empty: the SSH user."""
     lines: tuple[str, ...]
 
 
@@ -120,7 +124,9 @@ def secret(variable: str, value: Secret | str, *, exported: bool = True) -> str:
 
 
 def path_of(*folders: str) -> str:
-    """Return the command that puts the first given folder of programs, or the usual folders, before PATH."""
+    """Return the command that sets PATH so that programs are found. If ``folders`` names a folder, the first such folder is
+    searched before all others. Otherwise, only the usual folders for system programs are added.
+    """
     named = [shlex.quote(folder) for folder in folders if folder]
     return f"PATH={named[0]}:$PATH:/usr/sbin" if named else 'PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"'
 
@@ -168,7 +174,9 @@ class Files:
     whole: str = ""
     """Shell command that changes ``backup`` from the file that was found to the folder of the backup."""
     second: str = ""
-    """Pattern of another file beside the backup that a restore needs. The newest one is the shell variable ``second``."""
+    """Shell pattern for the names of further files that are in the same place as the backup, and that a restore also needs.
+    The path of the newest matching file is stored in the shell variable ``second``. Empty: no further file is needed.
+    """
 
     @property
     def in_folder(self) -> bool:
@@ -180,8 +188,8 @@ def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str
     """Return the commands that fetch the selected backup: blocks for other hosts, and the first commands on the
     target's host.
 
-    After these commands, the variable ``folder`` of the shell is the path of the new folder, and ``backup`` that of the
-    backup.
+    After these commands, the shell variable ``folder`` contains the path of the new folder, and ``backup`` contains the path
+    of the backup.
     """
     at = files.at
     if isinstance(at, str) and at.startswith("s3://"):

@@ -47,6 +47,8 @@ class Located(BaseModel):
         self._written = WrittenAt(file, line, dict(fields))
 
     def setting(self, key: str) -> str:
-        """Return the path of the field ``key`` in the inventory, with the file and the line where it is or belongs, for a hint."""
+        """Return the path of the field ``key`` in the inventory, for a hint. The text also names the file and the line of
+        the field. If the entry does not set the field, it is the line of the entry.
+        """
         name = getattr(self, "name", "")
         return f"`{self.SECTION}.{name}.{key}`{self._written.line_of(key)}"

@@ -58,7 +58,7 @@ def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S, *, s
     thread.start()
     thread.join(deadline_s)
     if thread.is_alive() or not result:
-        raise NotExported(f"the collector did not answer within {deadline_s:g} s")
+        raise NotExported(f"the spans were not sent within {deadline_s:g} s, including the time to load OpenTelemetry")
     if result[0]:
         raise NotExported(result[0])
 

@@ -208,7 +208,7 @@ class Board:
         self.probes.clear()
 
     def _on_stop(self, what: Content) -> None:
-        """Note that the run is stopped, or that it ended early and undoes its changes."""
+        """Update the state after a request to stop the run, or after the early end of the run."""
         if isinstance(what, RunEndedEarly):
             self._undoes = True
         elif self.phase and not self._undoes:

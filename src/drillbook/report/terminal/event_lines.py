@@ -223,7 +223,7 @@ class Progress:
         return True
 
     def _begin_phase(self, phase: str) -> None:
-        """Note the start of a phase. The first phase after the early end of the run gets a heading."""
+        """Store the name of the phase that begins. Print a heading before the first phase after the early end of the run."""
         self._phase, self._broken = phase, False
         if self._over:
             self._line(self._over, "bold cyan")

@@ -31,8 +31,8 @@ _AFTER = re.compile(r"(?<=[^\s.:;]) (?=[†‡§¶]+(?:$|[\s.,;:)\N{NO-BREAK SPA
 class Prose:
     """Text with the indentation ``indent``, and with ``above`` and ``below`` empty lines around it.
 
-    ``label``: text before the first line; the other lines begin below the text after it. ``verbatim``: True for lines of
-    commands, which are printed as they are.
+    ``label``: text before the first line. The other lines are indented so that they begin in the same column as the first
+    line after the label. ``verbatim``: True for lines of commands, which are printed as they are.
     """
 
     text: Text
