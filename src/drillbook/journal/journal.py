@@ -111,8 +111,7 @@ class Journal:
         return journal
 
     def decisive(self) -> tuple[Event, ...]:
-        """Return the events that an undo of the changes needs, oldest first. Events that wait for disk space are included.
-        """
+        """Return the events that an undo of the changes needs, oldest first. Events that wait for disk space are included."""
         with self._lock:
             return tuple(self._decisive)
 
