@@ -13,7 +13,7 @@ from typing import Any
 from bench.detection.tools import COUNTS, LIST, RESTORE, VERIFY, Case, Tool, fails
 from tests.systems.pgbackrest.team import STANZA
 
-from drillbook.systems.postgres.sandbox import SAFE
+from drillbook.systems.postgres.disposable_server import SAFE
 
 
 def asked(case: Case, *words: object) -> bool:

@@ -15,8 +15,8 @@ from pathlib import Path
 from tests.systems.mariadb import site
 from tests.systems.pgbackrest.team import STANZA, Team
 
-from drillbook.systems.mariadb import server as mariadb_server
-from drillbook.systems.postgres.sandbox import EMPTY, SAFE
+from drillbook.systems.mariadb import disposable_server as mariadb_server
+from drillbook.systems.postgres.disposable_server import EMPTY, SAFE
 
 MB = 1 << 20
 ROW_BYTES = 190

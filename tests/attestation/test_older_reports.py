@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.attestation import older_reports, verifying
+from drillbook.attestation import older_reports, run_verification
 from drillbook.journal.run_files import RESULT
 from drillbook.project import finished_runs
 from drillbook.report import formats
@@ -24,7 +24,7 @@ def old(tmp_path):
 
 
 def reports_of(folder, root):
-    return next(check for check in verifying.verify(folder, root).checks if check.what == "reports")
+    return next(check for check in run_verification.verify(folder, root).checks if check.what == "reports")
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -39,7 +39,7 @@ def test_the_journal_of_an_older_version_gives_the_same_result_in_other_words(na
 def test_everything_that_an_older_version_signed_is_verified(old):
     need("ssh-keygen")
     for run in (old / "reports").iterdir():
-        assert verifying.verify(run, old).mark is verifying.Mark.GOOD
+        assert run_verification.verify(run, old).mark is run_verification.Mark.GOOD
 
 
 @pytest.mark.parametrize("name", ["report.html", "result.json", "junit.xml"])
@@ -48,9 +48,9 @@ def test_a_changed_report_of_an_older_version_is_not_verified(old, name):
     with (run / name).open("a") as file:
         file.write(" ")
     said = reports_of(run, old)
-    assert said.mark is verifying.Mark.UNKNOWN
+    assert said.mark is run_verification.Mark.UNKNOWN
     assert f"not as attested: {name}" in said.said
-    assert verifying.verify(run, old).mark is verifying.Mark.WRONG
+    assert run_verification.verify(run, old).mark is run_verification.Mark.WRONG
 
 
 def test_a_figure_that_the_journal_does_not_give_is_not_verified_although_it_is_attested(old):
@@ -63,7 +63,7 @@ def test_a_figure_that_the_journal_does_not_give_is_not_verified_although_it_is_
     (run / ATTESTATION).write_text(json.dumps(attested))
     said = reports_of(run, old)
     assert (said.mark, said.said.rpartition("; ")[2]) == (
-        verifying.Mark.UNKNOWN,
+        run_verification.Mark.UNKNOWN,
         "result.json differs from the journal in: exit",
     )
 

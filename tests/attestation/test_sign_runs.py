@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.attestation import sign_runs, verifying
+from drillbook.attestation import run_verification, sign_runs
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.cli import recover, render
 from drillbook.cli.orchestration import Orchestrator
@@ -64,8 +64,8 @@ def attestation(run):
 
 def checked(run):
     """Result of `report.verify`: its exit status and its output."""
-    found = verifying.verify(run, run.parent.parent)
-    return verifying.EXIT[found.mark], "\n".join(f"{one.mark.name} {one.what}: {one.said}" for one in found.checks)
+    found = run_verification.verify(run, run.parent.parent)
+    return run_verification.EXIT[found.mark], "\n".join(f"{one.mark.name} {one.what}: {one.said}" for one in found.checks)
 
 
 @needs_keygen
@@ -443,7 +443,7 @@ def test_attestations_of_older_versions_are_verified_as_before(tmp_path):
     """A run, a recovered run, and a suite, signed by an older version without checkpoints."""
     old = Path(shutil.copytree(Path(__file__).parents[1] / "golden" / "attested", tmp_path / "attested"))
     for run in sorted((old / "reports").iterdir()):
-        found = verifying.verify(run, old)
+        found = run_verification.verify(run, old)
         for part in (found, *found.inner):
             marks = {one.what: one.mark.name for one in part.checks}
             assert set(marks.values()) == {"GOOD"}, part
@@ -453,4 +453,4 @@ def test_attestations_of_older_versions_are_verified_as_before(tmp_path):
     (old / "drills").mkdir()
     for run in sorted((old / "reports").iterdir()):
         render.report(Project(old), run.name)
-        assert verifying.verify(run, old).mark is not verifying.Mark.WRONG
+        assert run_verification.verify(run, old).mark is not run_verification.Mark.WRONG

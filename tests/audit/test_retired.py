@@ -7,7 +7,7 @@ from drillbook.audit.alerts import alerts
 from drillbook.project import schedule_record
 from drillbook.project.schedule_record import RETIRED, Entry
 from tests.audit.stories import HOSTS, LEFT, SAMPLES
-from tests.audit.test_missed import WEEKLY, missed, spans
+from tests.audit.test_missed_drills import WEEKLY, missed, spans
 from tests.report.test_agreement import plain
 
 STAGING = HOSTS.replace("environment: lab", "environment: staging")

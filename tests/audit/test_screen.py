@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from drillbook.audit import content, html, markdown, summary
-from drillbook.audit.proven import UncountedFigure
+from drillbook.audit.objective_states import UncountedFigure
 from drillbook.cli import audit as desk
 from drillbook.report import remarks
 from tests.audit import stories

@@ -11,7 +11,7 @@ import pytest
 from drillbook.audit import exempt_list, html, markdown, summary, summary_layout
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
-from drillbook.audit.missed import MissedRow
+from drillbook.audit.missed_drills import MissedRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.cli import audit as desk
 from drillbook.report import remarks

@@ -11,7 +11,7 @@ import pytest
 from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import findings
-from drillbook.audit.missed import MissedRow
+from drillbook.audit.missed_drills import MissedRow
 from drillbook.audit.service_groups import Group
 from drillbook.findings import finding
 from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, REMOVED_BY, SHORT_MARK

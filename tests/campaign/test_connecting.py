@@ -12,7 +12,7 @@ import pytest
 
 from drillbook import __version__
 from drillbook.campaign.attempt import Ending, Job
-from drillbook.campaign.expected import Expected
+from drillbook.campaign.expected_plans import Expected
 from drillbook.campaign.scheduler import SiteState
 from drillbook.errors import UsageError
 from drillbook.inventory import inventory
@@ -24,7 +24,7 @@ from tests.plan.test_spec import GOOD
 
 library("distributed")
 
-from drillbook.campaign import asking, connecting, fleet, roster, worker  # noqa: E402  need the library
+from drillbook.campaign import connecting, fleet, roster, worker, worker_requests  # noqa: E402  need the library
 
 JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="")
 
@@ -381,10 +381,10 @@ def test_a_full_disk_at_one_place_fails_its_sites_alone(one_place, root, monkeyp
 
 def test_a_question_tells_an_error_of_the_function_from_one_of_the_connection():
     assert worker.answer(full, None, None) == worker.Answer(error="OSError: [Errno 28] No space left on device")
-    with pytest.raises(asking.Lost, match="refused"):
-        asking.ask(Tells({"a": ConnectionError("refused")}), "a", worker.identify, within_s=1)
-    with pytest.raises(asking.Lost, match=r"no answer in 0 s"):
-        asking.ask(Tells({"a": None}), "a", worker.identify, within_s=0.01)
+    with pytest.raises(worker_requests.Lost, match="refused"):
+        worker_requests.ask(Tells({"a": ConnectionError("refused")}), "a", worker.identify, within_s=1)
+    with pytest.raises(worker_requests.Lost, match=r"no answer in 0 s"):
+        worker_requests.ask(Tells({"a": None}), "a", worker.identify, within_s=0.01)
 
 
 def test_a_scheduler_without_drillbook_is_refused():

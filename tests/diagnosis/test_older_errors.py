@@ -150,7 +150,7 @@ def test_no_error_whose_zone_is_unknown_is_hidden(bench, zone):
 def test_a_suspension_of_the_controller_makes_no_new_error_old(bench, monkeypatch):
     """No test can suspend the machine. So the controller believes that it slept for an hour after the disruption."""
     slept = suspended() + 3600
-    monkeypatch.setattr("drillbook.engine.stage.suspended", lambda: slept)
+    monkeypatch.setattr("drillbook.engine.step_context.suspended", lambda: slept)
     with _answering(bench, "UTC"):
         bench.run(DRILL)
     (file,) = (bench.folder / "evidence").glob("*diagnosis.json")

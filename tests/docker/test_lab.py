@@ -18,7 +18,7 @@ from drillbook.lab.containers.layout import SERVICES, DockerLab
 from drillbook.redact import Redactor
 from drillbook.systems.docker.actions.change import Exec
 from drillbook.systems.docker.actions.faults import Pause
-from drillbook.systems.docker.actions.look import Logs, Running
+from drillbook.systems.docker.actions.reading import Logs, Running
 from drillbook.systems.docker.compose_actions import Ps, Restart, Up
 from drillbook.systems.docker.compose_actions import Stop as StopServices
 from tests.docker.conftest import FILES, context

@@ -11,7 +11,7 @@ import pytest
 
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
-from drillbook.systems.files import archives
+from drillbook.systems.files.manifest import ZSTD, archive_name
 from tests.examples import replaced
 from tests.needs import need
 
@@ -65,7 +65,7 @@ def runbook(bench, tmp_path, monkeypatch):
     access = {name: bench.value(name) for name in ("user", "identity", "known_hosts")}
     given = {
         "store": bench.value("s3.endpoint"),
-        "archive": archives.archive_name(archives.ZSTD if shutil.which("zstd") else None),
+        "archive": archive_name(ZSTD if shutil.which("zstd") else None),
         "home": bench.value("home.app-1"),
         "manager": bench.value("manager.app-1"),
     }

@@ -12,7 +12,7 @@ import pytest
 from drillbook.cli import access
 from drillbook.engine.abort_conditions import Watch
 from drillbook.engine.open_hosts import Hosts
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.inventory import inventory
 from drillbook.journal.journal import Journal, read
 from drillbook.judge.result import Verdict

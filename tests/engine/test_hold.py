@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from drillbook.engine.grip import leases
 from drillbook.engine.hold import Hold
+from drillbook.engine.host_hold import leases
 from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
 from drillbook.engine.liveness import controller
 from drillbook.engine.stop_requests import Stop

@@ -8,7 +8,7 @@ import pytest
 
 from drillbook.engine import hold as holding
 from drillbook.engine import unreachable
-from drillbook.engine.grip import Grip, renewal_pause
+from drillbook.engine.host_hold import Grip, renewal_pause
 from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
 from drillbook.engine.liveness import controller
 from drillbook.errors import Fenced, HostUnreachable, Locked

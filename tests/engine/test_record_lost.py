@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.engine.runner import Runner
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, Journal, read
 from drillbook.redact import Redactor

@@ -15,9 +15,9 @@ from drillbook.hosts.shell import Order
 from drillbook.hosts.ssh import opening, reading_shell
 from drillbook.hosts.ssh.reading_shell import calls_function, only_reads, reads_by_script
 from drillbook.sdk import target_folders
-from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import LeaseConfig
 from drillbook.sdk.programs import Programs
+from drillbook.sdk.shell_functions import Functions
 from tests.hosts.servers import OpenSsh, descendants
 from tests.hosts.suite import soon
 from tests.needs import need

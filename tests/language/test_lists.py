@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.attestation import standing
+from drillbook.attestation import trusted_content
 from drillbook.findings import finding
 from drillbook.language.lists import leading, listed
 from drillbook.notify import wording
@@ -32,7 +32,7 @@ def test_the_others_are_counted_after_the_separator():
 def test_no_list_says_and_1_more(number):
     names = [f"file-{each}" for each in range(number)]
     damaged = stored_backup.summary([finding("backup-damaged", title=name) for name in names])
-    for text in (standing.names(names), damaged, *wording._few(names)):
+    for text in (trusted_content.names(names), damaged, *wording._few(names)):
         assert "1 more" not in re.sub(r"\d{2,} more", "", text)
 
 

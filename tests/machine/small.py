@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from drillbook.engine.runner import Runner
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.stop_requests import Stop
 from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.inventory import inventory

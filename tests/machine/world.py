@@ -11,7 +11,7 @@ from typing import Any
 from drillbook.engine.leases.lock import FENCE
 from drillbook.engine.recovery import Recovery
 from drillbook.engine.runner import Runner
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.hosts.fake import Call, FakeHost, Reply
 from drillbook.journal.journal import FILE, Event, Journal, read
 from drillbook.judge.result import Residue

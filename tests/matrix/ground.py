@@ -13,7 +13,7 @@ from drillbook.cli.access import connect, redactor_for
 from drillbook.cli.program import main
 from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.recovery import Recovery
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.errors import DrillbookError
 from drillbook.journal.intents import intents
 from drillbook.journal.journal import FILE, History, Journal, read

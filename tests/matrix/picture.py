@@ -20,11 +20,11 @@ from drillbook.lab import control, processes
 from drillbook.lab.layout import ADDRESS, BUCKETS, COLLECTION, DATABASE, HOSTS, PORTS, REGION, Lab
 from drillbook.lab.schema import DOCUMENTS
 from drillbook.sdk.web import ask
-from drillbook.systems.postgres import recovering
+from drillbook.systems.postgres import cluster_recovery
 
 BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager", "pgbackrest", "shop")
 """Folders in a host's home that belong to a server; their data is compared through the server."""
-KEPT = (recovering.MARKER,)
+KEPT = (cluster_recovery.MARKER,)
 """Files of Drillbook that a restored cluster keeps; see docs/safety.md."""
 LISTENS = "0A"
 """State of a listening socket in /proc/net/tcp."""

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from drillbook.attestation import verifying
+from drillbook.attestation import run_verification
 from drillbook.cli import recover
 from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, read
@@ -178,8 +178,8 @@ def test_what_stands_behind_the_end_of_a_run_is_signed_and_verified_with_it(tmp_
         bench = Told(tmp_path, monkeypatch, [url(server.server_port)])
         bench.run("")
     assert read(bench.folder / FILE).events[-1].kind == "contact.told"
-    found = verifying.verify(bench.folder, bench.root)
-    assert verifying.EXIT[found.mark] == 0, found.checks
+    found = run_verification.verify(bench.folder, bench.root)
+    assert run_verification.EXIT[found.mark] == 0, found.checks
 
 
 def test_a_service_url_that_a_command_prints_is_hidden(tmp_path, monkeypatch):

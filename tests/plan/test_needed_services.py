@@ -6,7 +6,7 @@ import pytest
 
 from drillbook.diagnosis import trees
 from drillbook.inventory import inventory
-from drillbook.plan import needed
+from drillbook.plan import needed_services
 from drillbook.plan.planner import make
 from drillbook.plan.spec import load
 from drillbook.sdk import discovery
@@ -83,7 +83,7 @@ def tree(folder, check):
     ids=range(11),
 )
 def test_services_that_a_plan_works_with(tmp_path, site, steps, found):
-    assert needed.of_plan(planned(tmp_path, site, steps)) == found
+    assert needed_services.of_plan(planned(tmp_path, site, steps)) == found
 
 
 @pytest.mark.parametrize(
@@ -99,17 +99,21 @@ def test_services_that_a_plan_works_with(tmp_path, site, steps, found):
 )
 def test_a_diagnosis_uses_the_services_that_the_checks_of_its_trees_name(tmp_path, site, check, found):
     one = tree(tmp_path, check)
-    assert needed.of_trees([one], site, ["app"]) == {"app"} | found
-    assert needed.of_trees([one], site, ["web", "nowhere"]) == {"web", "db"} | found, "with the services that it needs"
+    assert needed_services.of_trees([one], site, ["app"]) == {"app"} | found
+    assert needed_services.of_trees([one], site, ["web", "nowhere"]) == {"web", "db"} | found, (
+        "with the services that it needs"
+    )
 
 
 def test_the_drill_of_a_diagnosis_uses_the_services_around_the_examined_one(tmp_path, site):
     steps = "verify:\n  - http.slowest: {service: web}\n"
     plan = planned(tmp_path, site, steps)
-    assert needed.of_plan(plan) == {"app", "web", "db"}
+    assert needed_services.of_plan(plan) == {"app", "web", "db"}
     one = tree(tmp_path, "more: {redis.healthy: {service: cache}}")
     examined = plan.model_copy(update={"diagnosis": (one,)})
-    assert needed.of_plan(examined) == {"app", "web", "db", "way", "cache"}, "the relay on the host of web leads to db"
+    assert needed_services.of_plan(examined) == {"app", "web", "db", "way", "cache"}, (
+        "the relay on the host of web leads to db"
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_plugins_of_a_plan_are_those_of_its_steps_probes_and_conditions(tmp_path
     ]
     plan = planned(tmp_path, site, steps)
     monkeypatch.setattr(discovery, "systems", lambda: shown)
-    assert needed.plugins(plan.steps, plan.probes, plan.guard, plan.inventory) == (
+    assert needed_services.plugins(plan.steps, plan.probes, plan.guard, plan.inventory) == (
         {"drillbook-redis": "1.2"} if found else {}
     )
 
@@ -140,4 +144,4 @@ def test_the_plugin_of_a_kind_of_service_belongs_to_each_plan_on_the_inventory(t
     ]
     plan = planned(tmp_path, site, "verify:\n  - tcp.open: {address: x, port: 1}\n")
     monkeypatch.setattr(discovery, "systems", lambda: shown)
-    assert needed.plugins(plan.steps, plan.probes, plan.guard, plan.inventory) == {"drillbook-redis": "1.2"}
+    assert needed_services.plugins(plan.steps, plan.probes, plan.guard, plan.inventory) == {"drillbook-redis": "1.2"}

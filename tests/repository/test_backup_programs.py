@@ -20,12 +20,12 @@ from drillbook.systems.tar.source import TarSource
 
 PACKAGE = Path(__file__).parents[2] / "src" / "drillbook"
 SOURCES = {
-    PgDumpSource: "postgres: source dump_reading dump_restoring dump_start sandbox",
-    PgBackRest: "pgbackrest: source archive program recovery repository verification; postgres: sandbox",
-    MariadbDump: "mariadb: dump_source dump_reading server",
-    Mariabackup: "mariadb: mariabackup_source copied_files stored_pages server",
-    RdbSource: "redis: rdb_source checker disposable",
-    AofSource: "redis: aof_source checker disposable",
+    PgDumpSource: "postgres: source dump_reading dump_restoring dump_start disposable_server",
+    PgBackRest: "pgbackrest: source archive programs recovery repository verification; postgres: disposable_server",
+    MariadbDump: "mariadb: dump_source dump_reading disposable_server",
+    Mariabackup: "mariadb: mariabackup_source copied_files stored_pages disposable_server",
+    RdbSource: "redis: rdb_source checker disposable_server",
+    AofSource: "redis: aof_source checker disposable_server",
     ResticSource: "restic: source repository",
     SqliteSource: "sqlite: source",
     TarSource: "tar: source",

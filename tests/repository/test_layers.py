@@ -247,12 +247,22 @@ def test_files_that_all_systems_may_have_bear_the_same_names():
             assert getattr(system, part).removeprefix(".") in ("", part), f"{name}: {part}"
 
 
+def names_in_several(folders):
+    """Names of files and packages that lie in more than one of the folders."""
+    used = Counter(
+        stem
+        for folder in folders
+        for stem in {path.stem for path in folder.iterdir() if not path.stem.startswith((".", "_"))}
+    )
+    return {stem for stem, number in used.items() if number > 1}
+
+
 def test_a_name_that_several_systems_use_is_one_of_the_common_names():
     record = (PACKAGE.parents[1] / "docs" / "decisions" / "0009-systems-are-found-not-named.md").read_text()
-    table = set(re.findall(r"^\| `(\w+)(?:\.py)?`", record, re.MULTILINE))
-    files = {name: {path.stem for path in (PACKAGE / "systems" / name).iterdir()} for name in SYSTEMS if name != "diagnosis"}
-    used = Counter(stem for stems in files.values() for stem in stems if not stem.startswith("_"))
-    several = {stem for stem, number in used.items() if number > 1}
-    assert several == table | {"archive", "exchange"}, "name it in the record, or rename the file"
+    first, _, second = record.partition("| file in `actions` |")
+    table, actions = (set(re.findall(r"^\| `(\w+)(?:\.py)?`", part, re.MULTILINE)) for part in (first, second))
+    systems = [PACKAGE / "systems" / name for name in SYSTEMS if name != "diagnosis"]
+    assert names_in_several(systems) == table | {"archive", "exchange"}, "name it in the record, or rename the file"
+    assert names_in_several([path / "actions" for path in systems if (path / "actions").is_dir()]) == actions
     assert "`archive.py`" in record
     assert "`exchange.py`" in record

@@ -169,7 +169,7 @@ def redis(port, ctx):
 
 
 def qdrant(port, ctx):
-    from drillbook.systems.qdrant.collection import connected
+    from drillbook.systems.qdrant.client import connected
     from drillbook.systems.qdrant.service import Qdrant
 
     service = Qdrant.model_validate(
@@ -188,7 +188,7 @@ def docker_ssh(port, ctx):
 
 
 def _engine(url, ctx):
-    from drillbook.systems.docker.engine import Place, engine
+    from drillbook.systems.docker.client import Place, engine
 
     service = Container.model_validate({"kind": "container", "host": "far", "container": "c", "name": "worker"})
     with engine(ctx, Place(service=service, engine=url, container="c")) as one:

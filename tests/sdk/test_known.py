@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 import drillbook
 from drillbook.sdk.action import Effect, Fault, find, known_names
-from drillbook.sdk.free import Free
+from drillbook.sdk.custom_step import Free
 from drillbook.sdk.late_values import NotKnownYet
 from drillbook.values import Duration
 

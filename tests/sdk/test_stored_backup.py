@@ -9,23 +9,22 @@ from drillbook.errors import StepFailed
 from drillbook.sdk.action import Action, known_names
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.stored_backup import BackupManifest, FilesManifest, sha256
-from drillbook.systems.docker import volumes
-from drillbook.systems.files import archives
-from drillbook.systems.postgres import basebackup
+from drillbook.systems.docker import manifest as docker
+from drillbook.systems.files import manifest as files
 from drillbook.systems.postgres import manifest as postgres
 from drillbook.systems.qdrant import manifest as qdrant
 from drillbook.systems.redis import manifest as redis
-from drillbook.systems.s3 import copies
+from drillbook.systems.s3 import manifest as s3
 
 RECORDED = Path(__file__).parent.parent / "golden" / "manifests"
 KINDS = {
-    "files-archive": archives.Manifest,
-    "objects-backup": copies.Manifest,
+    "files-archive": files.Manifest,
+    "objects-backup": s3.Manifest,
     "postgres-backup": postgres.Manifest,
-    "postgres-base": basebackup.BaseManifest,
+    "postgres-base": postgres.BaseManifest,
     "qdrant-backup": qdrant.Manifest,
     "redis-backup": redis.Manifest,
-    "volume-backup": volumes.Manifest,
+    "volume-backup": docker.Manifest,
 }
 LATER = {"files-archive": "machine", "redis-backup": "mark", "volume-backup": "root"}
 """Fields that were added to a kind later; older manifests lack them."""

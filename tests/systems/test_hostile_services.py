@@ -119,7 +119,7 @@ def endless(unit, begin=b""):
 
 
 QDRANT = """
-from drillbook.systems.qdrant.collection import connected
+from drillbook.systems.qdrant.client import connected
 service = discovery.service_class("qdrant")(name="vectors", host="db-1", unit="", url=f"http://127.0.0.1:{port}", collection="chunks")
 ctx = context(service, seconds=40)
 with connected(ctx, service):
@@ -182,7 +182,7 @@ def test_points_too_large_for_one_answer_are_asked_for_in_smaller_parts():
 
 
 DOCKER = """
-from drillbook.systems.docker.engine import container_of
+from drillbook.systems.docker.client import container_of
 service = discovery.service_class("container")(name="api", host="db-1", unit="", container="api", engine=f"unix://{sys.argv[2]}/engine")
 ctx = context(service)
 import docker, requests

@@ -13,7 +13,7 @@ import pytest
 from drillbook.errors import DrillbookError, NotReady, StepFailed
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk.host import Target
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.units.service import Process
 from tests.needs import need
 from tests.systems.ground import is_root

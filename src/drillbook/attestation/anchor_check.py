@@ -12,7 +12,7 @@ from pathlib import Path
 from drillbook.attestation import anchors, timestamps
 from drillbook.attestation.anchor import Place
 from drillbook.attestation.anchors import Anchor, Known
-from drillbook.attestation.verifying import Check, Mark, Verified
+from drillbook.attestation.run_verification import Check, Mark, Verified
 from drillbook.journal.journal import FILE
 from drillbook.journal.lines import walk
 from drillbook.report.figures import count

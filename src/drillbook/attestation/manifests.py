@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from drillbook.attestation import vouching
-from drillbook.attestation.vouching import State
+from drillbook.attestation import signature_check
+from drillbook.attestation.signature_check import State
 from drillbook.signing import keys
 from drillbook.signing.keys import KeyProblem
 
@@ -45,7 +45,7 @@ class ManifestKeys:
                 if not made_by:
                     return "the signature of the manifest does not match: the manifest was changed after it was signed"
                 now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                state, said = vouching.who(manifest, Path(file.name), self.root, made_by, now)
+                state, said = signature_check.who(manifest, Path(file.name), self.root, made_by, now)
             except KeyProblem as problem:
                 return f"the signature of the manifest could not be checked: {problem}"
         return "" if state is State.VOUCHED else said

@@ -28,7 +28,7 @@ from drillbook.attestation.format import (
     kept_names,
     load,
 )
-from drillbook.attestation.standing import Standing, members
+from drillbook.attestation.trusted_content import Standing, members
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.lines import Walk, walk
 from drillbook.journal.own_writes import Written

@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from drillbook.audit import retired, undrilled, wording
+from drillbook.audit import retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
 from drillbook.audit.findings import FindingRow, each_open
-from drillbook.audit.missed import NEVER, NEVER_RAN, MissedRow
-from drillbook.audit.proven import ProvenRow
+from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
@@ -307,7 +307,7 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     for (gaps, environment, drilled), known in _gaps(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
-        step = again if drilled else undrilled.step(audit, environment, known)
+        step = again if drilled else undrilled_services.step(audit, environment, known)
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:

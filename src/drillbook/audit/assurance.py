@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drillbook.attestation import anchors, standing, timestamps
+from drillbook.attestation import anchors, timestamps, trusted_content
 from drillbook.attestation.anchors import Known
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
@@ -70,7 +70,7 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / RESULT).exists()}
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
-        known_by = list(pool.map(lambda folder: standing.vouched_by(folder, root), folders))
+        known_by = list(pool.map(lambda folder: trusted_content.vouched_by(folder, root), folders))
     unvouched = [f"{folder.name}: {said}" for folder, (said, _) in zip(folders, known_by, strict=True) if said]
     unvouched += [f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker)]
     compared = (

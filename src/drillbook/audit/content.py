@@ -15,9 +15,9 @@ from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, PlanRow
 from drillbook.audit.evidence_rows import EvidenceRow, evidence_row
 from drillbook.audit.findings import FindingRow, findings
-from drillbook.audit.missed import NEVER, MissedRow, Ran, missed, moment_of, never_ran
+from drillbook.audit.missed_drills import NEVER, MissedRow, Ran, missed, moment_of, never_ran
+from drillbook.audit.objective_states import ProvenRow, proven
 from drillbook.audit.period import Period
-from drillbook.audit.proven import ProvenRow, proven
 from drillbook.audit.records import Record, Stray
 from drillbook.audit.rehearsed import RehearsedRow, rehearsed
 from drillbook.audit.run_rows import RunRow, run_row

@@ -9,12 +9,12 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import alerts, rehearsed, retired, run_rows, services, signs, summary, trend, wording
+from drillbook.audit import alerts, coverage_signs, rehearsed, retired, run_rows, services, summary, trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
-from drillbook.audit.missed import NEVER_RAN, MissedRow
+from drillbook.audit.missed_drills import NEVER_RAN, MissedRow
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.problem_groups import grouped
-from drillbook.audit.proven import ProvenRow
 from drillbook.installation.program_name import program
 from drillbook.report import growth, pages, remarks
 from drillbook.report.wording import SHORT
@@ -29,7 +29,7 @@ _SIZES = {
 """Sizes of the charts, in pixels."""
 _FIXED = {
     "words": wording,
-    "signs": signs,
+    "signs": coverage_signs,
     "rehearsals": rehearsed,
     "retired": retired,
     "legend_of": remarks.legend,

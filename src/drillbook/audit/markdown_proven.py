@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from drillbook.audit import rehearsed, wording
 from drillbook.audit.content import Audit
-from drillbook.audit.proven import ProvenRow
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.report import remarks
 from drillbook.report.markdown_syntax import code, escape, table
 from drillbook.report.wording import PROBE_DETECTION

@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import chain
 
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
-from drillbook.audit.missed import NEVER_RAN, MissedRow
+from drillbook.audit.missed_drills import NEVER_RAN, MissedRow
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.period import Period
-from drillbook.audit.proven import ProvenRow
 from drillbook.audit.records import Record
 from drillbook.project import retirements
 from drillbook.project.retirements import Retirement

@@ -13,7 +13,7 @@ from drillbook.audit.alerts import Alert, alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, deciding
 from drillbook.audit.findings import each_open
-from drillbook.audit.proven import ProvenRow
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
 from drillbook.audit.summary_layout import (

@@ -7,8 +7,8 @@ from collections.abc import Container, Iterator, Sequence
 
 from drillbook.audit.absences import MISSING, AbsentRow
 from drillbook.audit.content import Audit
-from drillbook.audit.missed import NEVER_RAN, OVERDUE, MissedRow
-from drillbook.audit.proven import NOT_PROVEN, ProvenRow
+from drillbook.audit.missed_drills import NEVER_RAN, OVERDUE, MissedRow
+from drillbook.audit.objective_states import NOT_PROVEN, ProvenRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.proofs import RULE
 from drillbook.judge.result import Verdict

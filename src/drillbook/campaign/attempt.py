@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from drillbook.atomic_file import private_folder
-from drillbook.campaign.expected import SITE_VARIABLE, Expected
+from drillbook.campaign.expected_plans import SITE_VARIABLE, Expected
 from drillbook.campaign.scheduler import SiteState
 from drillbook.errors import NOTHING_RUN, DrillbookError
 from drillbook.exits import Exit

@@ -20,13 +20,13 @@ from typing import Any
 from distributed import CancelledError, Client, Future, KilledWorker
 
 from drillbook.campaign import attempt, place, transfer, worker
-from drillbook.campaign.asking import ASK_S, READ_S, JobFailed, Lanes, Lost, ask, workers_of
 from drillbook.campaign.attempt import Ending, Job
-from drillbook.campaign.pending import Pending
+from drillbook.campaign.job import Pending
 from drillbook.campaign.processes import Processes, drained
 from drillbook.campaign.roster import Roster, Worker
 from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.transfer import TransferError
+from drillbook.campaign.worker_requests import ASK_S, READ_S, JobFailed, Lanes, Lost, ask, workers_of
 
 LOOK_S = 0.5
 """Interval, in seconds, between two searches for workers."""

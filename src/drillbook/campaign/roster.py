@@ -14,8 +14,8 @@ from distributed import Client
 
 from drillbook import __version__
 from drillbook.campaign import place, worker
-from drillbook.campaign.asking import ASK_S, JobFailed, Lanes, Lost, ask
 from drillbook.campaign.attempt import Job
+from drillbook.campaign.worker_requests import ASK_S, JobFailed, Lanes, Lost, ask
 
 RETRY_S = 20.0
 """Time, in seconds, after which Drillbook asks a worker again whether it can be used, if the last answer was no."""

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from jinja2 import ChoiceLoader, PackageLoader
 
-from drillbook.campaign import distribution, earlier
+from drillbook.campaign import comparison, distribution
 from drillbook.campaign.attempt import Ending
-from drillbook.campaign.earlier import Comparison
+from drillbook.campaign.comparison import Comparison
 from drillbook.campaign.record import CampaignState
 from drillbook.campaign.scheduler import ENDS, SiteState, worst
 from drillbook.exits import Exit
@@ -37,7 +37,7 @@ class Compared(NamedTuple):
 
 def write(folder: Path, state: CampaignState) -> None:
     """Write every file of ``FORMATS`` into the campaign's folder. Raises OSError when a file cannot be written."""
-    publish.write_all(folder, FORMATS, Compared(state, earlier.compared(folder.parents[1], state)))
+    publish.write_all(folder, FORMATS, Compared(state, comparison.compared(folder.parents[1], state)))
 
 
 def result(state: CampaignState, before: Comparison | None = None) -> dict[str, Any]:

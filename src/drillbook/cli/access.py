@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from drillbook.errors import SecretError, UsageError
 from drillbook.hosts.open import open_host
 from drillbook.inventory.inventory import Inventory
-from drillbook.plan import needed
+from drillbook.plan import needed_services
 from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
 from drillbook.sdk.host import Host
@@ -38,7 +38,7 @@ def redactor_for(plan: Plan, unread: list[SecretError] | None = None) -> Redacto
     plan. If the list ``unread`` is given, the errors of unreadable secrets are added to it instead.
     """
     redactor = Redactor(())
-    redactor.learn(*plan.inventory.revealed(needed.of_plan(plan), redactor.learn, unread))
+    redactor.learn(*plan.inventory.revealed(needed_services.of_plan(plan), redactor.learn, unread))
     plain = plan.model_dump(mode="json")
     if redactor.value(plain) != plain:
         raise UsageError(

@@ -21,9 +21,9 @@ from drillbook.attestation.anchor_places import AnchorFile
 from drillbook.audit import campaigns, content, formats, records, rehearsed, suites, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.period import Period
 from drillbook.audit.problem_groups import grouped
-from drillbook.audit.proven import ProvenRow
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.exits import Exit

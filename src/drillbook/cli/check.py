@@ -22,7 +22,7 @@ from drillbook.engine.liveness import controller
 from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.preparation import UNREACHED as NO_CONNECTION
 from drillbook.engine.preparation import EndedEarly, Preparation
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import carry_out, groups
 from drillbook.engine.stop_requests import Stop, by_signals
 from drillbook.errors import DrillbookError, MissingExtra, SecretError

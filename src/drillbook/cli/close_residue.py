@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.attestation import standing
+from drillbook.attestation import trusted_content
 from drillbook.cli import recover, render, run_identity
 from drillbook.cli.console import console
 from drillbook.engine import lab_gone, manual_cleanup
@@ -52,7 +52,7 @@ def settle(project: Project, run: str, reason: str) -> int:
         )
     state = recover.single(project, run, "--settled")
     folder = state.folder
-    before = standing.of_run(folder, project.root)
+    before = trusted_content.of_run(folder, project.root)
     history = _closable(state, before.doubt)
     out = console()
     out.print(f"{folder.name}", style="bold")
@@ -99,7 +99,7 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
         raise UsageError(f"--until: {error}", hint="such as --until 24h") from None
     state = recover.single(project, run, "--reason")
     folder = state.folder
-    history = _closable(state, standing.of_run(folder, project.root).doubt)
+    history = _closable(state, trusted_content.of_run(folder, project.root).doubt)
     plan, out = checked(opening(history.events).plan), console()
     out.print(summary.short_summary(finished_runs.judged(folder)))
     _show_proofs(history, out)

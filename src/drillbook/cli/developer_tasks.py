@@ -10,7 +10,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from drillbook.cli.place import here
+from drillbook.cli.current_project import here
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, told
 from drillbook.exits import Exit

@@ -32,14 +32,14 @@ from drillbook.hosts.privileged import privileged
 from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER, Inventory, read_secret
 from drillbook.journal.run_files import PAGE
-from drillbook.plan import needed, privilege, spec
+from drillbook.plan import needed_services, privilege, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import one_line
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Host
 from drillbook.trust.items import SILENCING, Item
-from drillbook.trust.standing import Trust
+from drillbook.trust.trust_state import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
 
 EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
@@ -75,7 +75,7 @@ def diagnose(
     book = Book(trees(project), inventory)
     names = _names(inventory, service, inventory_name)
     applied = {case.tree.tree: case.tree for case in scope.cases(book.trees, inventory.services, names)}
-    used = needed.of_trees(applied.values(), inventory, names)
+    used = needed_services.of_trees(applied.values(), inventory, names)
     trust = Trust(project, inventory_name)
     left = trust.of_diagnosis(inventory, applied.values(), used)
     barred = [item.where for item in left if item.kind in SILENCING]

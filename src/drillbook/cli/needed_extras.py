@@ -10,7 +10,7 @@ from drillbook.attestation import timestamps
 from drillbook.errors import MissingExtra
 from drillbook.installation import extras
 from drillbook.inventory.inventory import Inventory
-from drillbook.plan import needed
+from drillbook.plan import needed_services
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.project import settings
@@ -58,7 +58,7 @@ def _of_plan(plan: Plan) -> Iterator[Need]:
         return  # the drill is not run on this machine
     looking = [used for condition in plan.guard.conditions if (used := condition.step or condition.probe)]
     yield from _of_uses([*plan.steps, *plan.probes, *looking], plan.inventory)
-    for name in sorted(needed.of_plan(plan)):
+    for name in sorted(needed_services.of_plan(plan)):
         store = services.get(name)
         if isinstance(store, S3) and (store.encrypt or store.identity):
             yield "age", f"the store {name}, whose backups are encrypted,"

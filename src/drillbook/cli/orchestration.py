@@ -16,7 +16,7 @@ from typing import Any
 from drillbook.attestation import anchor_places, anchors, sign_runs
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.attestation.sign_runs import Sealer
-from drillbook.campaign.expected import expected
+from drillbook.campaign.expected_plans import expected
 from drillbook.cli import run_trace, sudoers
 from drillbook.cli.access import connect, redactor_for
 from drillbook.cli.lost_record import unrecorded, unreported
@@ -28,7 +28,7 @@ from drillbook.engine.liveness import controller
 from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.recovery import in_the_way
 from drillbook.engine.runner import Runner
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.stop_requests import Held, Stop, by_signals, watching
 from drillbook.errors import JournalError, PlanError
 from drillbook.events.session import RunSession
@@ -50,7 +50,7 @@ from drillbook.project import planning, routine_restores, run_index
 from drillbook.project.finished_runs import rejudged
 from drillbook.project.project import Project
 from drillbook.report import publish
-from drillbook.sdk.earlier import EarlierStep
+from drillbook.sdk.earlier_results import EarlierStep
 from drillbook.sdk.run_folder import RunFolder
 from drillbook.signing import keys
 from drillbook.signing.texts import Files, Look

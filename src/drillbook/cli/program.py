@@ -20,9 +20,9 @@ from invoke.program import Program
 
 from drillbook import __version__
 from drillbook.cli import start_screen
+from drillbook.cli.current_project import here
 from drillbook.cli.mistakes import UNKNOWN, VALUELESS, contexts, explained, split_name, wrong_list, wrong_value
 from drillbook.cli.optional_names import names_first, reading
-from drillbook.cli.place import here
 from drillbook.cli.task_class import numbers
 from drillbook.cli.tasks import namespace
 from drillbook.errors import DrillbookError, UsageError

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.attestation import anchors, standing
+from drillbook.attestation import anchors, trusted_content
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.campaign import continuing, place
 from drillbook.campaign import record as campaigns
@@ -134,7 +134,7 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
         for line in manual_cleanup.steps(state):
             out.print(Text(shown(f"  {as_called(line)}")), soft_wrap=True)
         return Exit.RESIDUE
-    before, written = standing.of_run(folder, project.root), Written()
+    before, written = trusted_content.of_run(folder, project.root), Written()
     gone = lab_gone.lab_gone(state.first)
     if gone and state.needs_recovery:
         lab_gone.settle(folder, gone, run_identity.header(run_identity.operator()), Progress(out), written)

@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.attestation import sign_runs, standing
+from drillbook.attestation import sign_runs, trusted_content
 from drillbook.attestation.sign_runs import Sealer
-from drillbook.attestation.standing import Standing
+from drillbook.attestation.trusted_content import Standing
 from drillbook.cli import metrics, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.views import Manner, Teller, tell_missed
@@ -37,7 +37,7 @@ def report(project: Project, run: str) -> int:
     differs from the journal that was signed.
     """
     for folder in project.runs_of(run):
-        before = standing.of_run(folder, project.root)
+        before = trusted_content.of_run(folder, project.root)
         if before.doubt:
             raise JournalError(f"{folder.name} is not rendered: {before.doubt}", hint=f"invoke report.verify {folder.name}")
         view, unsigned = render(project, folder, before, "report")
@@ -54,7 +54,7 @@ def render(
 
     Returns the judged run, and the reason why the run was not signed. The reason is empty when the run was signed.
     """
-    suite, whole = finished_runs.suite_of(folder), standing.of_suite(folder.parent, project.root)
+    suite, whole = finished_runs.suite_of(folder), trusted_content.of_suite(folder.parent, project.root)
     view = finished_runs.judged(folder)
     publish.write_run(folder, view)
     sealer = Sealer(project.root, run_identity.operator(), occasion)

@@ -18,7 +18,7 @@ from drillbook.cli.tables import print_json
 from drillbook.cli.trust import left_out, told
 from drillbook.cli.views import ignore
 from drillbook.exits import Exit
-from drillbook.plan import needed
+from drillbook.plan import needed_services
 from drillbook.plan.planner import Plan
 from drillbook.project import planning, settings
 from drillbook.project.project import Project
@@ -27,9 +27,9 @@ from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.prose import Prose
 from drillbook.sdk.action import find
 from drillbook.sdk.backup_source import NEEDED, UNFIT
-from drillbook.sdk.free import Free
+from drillbook.sdk.custom_step import Free
 from drillbook.trust.items import Item
-from drillbook.trust.standing import Trust
+from drillbook.trust.trust_state import Trust
 
 NO_LAB = "the Docker lab was not started: its files are not trusted"
 
@@ -136,7 +136,7 @@ def _told_commands(plan: Plan) -> str:
     """
     looked = [*plan.phase("ready"), *(condition.step for condition in plan.guard.conditions if condition.step)]
     ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]
-    used = needed.of_plan(plan)
+    used = needed_services.of_plan(plan)
     ran += [f"backups.{key}.at" for key in sorted(used) if getattr(plan.inventory.services.get(key), "only_reads", None)]
     secrets = {**plan.inventory.secrets_of(used), **plan.inventory.secrets_of_hosts()}
     ran += [secret.of for secret in secrets.values() if secret.source == "command"]

@@ -15,9 +15,9 @@ from drillbook.cli.campaign_task import approve as approve_campaign
 from drillbook.cli.campaign_task import campaign, collect
 from drillbook.cli.catalog_task import catalog
 from drillbook.cli.console import end_quietly
+from drillbook.cli.current_project import anywhere, here, of_runs
 from drillbook.cli.init_task import init
 from drillbook.cli.optional_names import OptionalNameTask
-from drillbook.cli.place import anywhere, here, of_runs
 from drillbook.cli.runbook_task import runbook
 from drillbook.cli.task_class import task, with_examples
 from drillbook.cli.task_exit import Dry, is_dry, told

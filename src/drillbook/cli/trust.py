@@ -24,7 +24,7 @@ from drillbook.trust import plugins, record
 from drillbook.trust.items import Item
 from drillbook.trust.plugins import Plugins
 from drillbook.trust.record import VARIABLE, Record, Unusable
-from drillbook.trust.standing import Trust
+from drillbook.trust.trust_state import Trust
 
 
 def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool = True, as_json: bool = False) -> int:

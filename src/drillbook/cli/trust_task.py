@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from drillbook.cli.place import here
+from drillbook.cli.current_project import here
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.attestation import anchor_check, anchor_places, verifying
-from drillbook.attestation.verifying import Check, Mark, Verified
+from drillbook.attestation import anchor_check, anchor_places, run_verification
+from drillbook.attestation.run_verification import Check, Mark, Verified
 from drillbook.campaign import record
 from drillbook.campaign.attempt import RECORD
 from drillbook.cli.console import console
@@ -35,10 +35,14 @@ def verify(project: Project, run: str, *, as_json: bool = False) -> int:
     """
     campaign = record.folder_of(project.reports, run) if run else None
     if campaign and (campaign / RECORD).is_dir():
-        return _told(verifying.verify_campaign(campaign, campaign / RECORD, project.root), as_json=as_json)
+        return _told(run_verification.verify_campaign(campaign, campaign / RECORD, project.root), as_json=as_json)
     folder = project.run(run, suites=True, lost=True)
     verified = anchor_check.compared(
-        verifying.verify(folder, project.root), folder, project.reports, anchor_places.places(project.reports), asked=run
+        run_verification.verify(folder, project.root),
+        folder,
+        project.reports,
+        anchor_places.places(project.reports),
+        asked=run,
     )
     return _told(verified, as_json=as_json)
 
@@ -48,7 +52,7 @@ def _told(verified: Verified, *, as_json: bool) -> int:
         print_json(as_data(verified))
     else:
         show(verified, console())
-    return verifying.EXIT[verified.mark]
+    return run_verification.EXIT[verified.mark]
 
 
 def as_data(verified: Verified) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def as_data(verified: Verified) -> dict[str, Any]:
     return {
         "name": verified.name,
         "outcome": verified.mark.name.lower(),
-        "exit": int(verifying.EXIT[verified.mark]),
+        "exit": int(run_verification.EXIT[verified.mark]),
         "checks": [
             {"check": check.what, "outcome": check.mark.name.lower(), "message": as_called(check.said)}
             for check in verified.checks

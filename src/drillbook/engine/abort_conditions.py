@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import build
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.events.holds import GuardCondition, GuardTripped, OfCondition

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from drillbook.engine.provenance import Proven, ProvenSource, measured, points_to, service_of, source
 from drillbook.engine.source_gate import Refused, SourceGate, VerifiedSource
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import build
 from drillbook.errors import PlanError
 from drillbook.events.event import Event, each

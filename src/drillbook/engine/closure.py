@@ -14,7 +14,7 @@ from typing import Literal
 
 from drillbook.engine.recovery import Recovery
 from drillbook.engine.revert import never_happened
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import fault_gone
 from drillbook.engine.teardown import release
 from drillbook.events.event import each

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.findings import Finding, finding
 from drillbook.hosts.privileged import PrivilegedHost
 from drillbook.installation.program_name import program

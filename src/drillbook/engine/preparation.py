@@ -14,7 +14,7 @@ from functools import partial
 from drillbook.engine import readiness
 from drillbook.engine.abort_conditions import Watch
 from drillbook.engine.probing import Probes, Track
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import carry_out, groups
 from drillbook.engine.stop_requests import Stop
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, JournalError, Locked, message_of

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from drillbook.engine.recorded_backups import Recorded, Records, read
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.errors import Cancelled, DrillbookError, JournalError, message_of
 from drillbook.events.content import Json
 from drillbook.events.runs import PruningFinished, PruningStarted

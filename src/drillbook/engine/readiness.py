@@ -13,7 +13,7 @@ from typing import Any
 
 from drillbook.engine import later_commands, unlisted_commands
 from drillbook.engine.parallel import on_each
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import for_ready
 from drillbook.engine.verify_logins import Logins
 from drillbook.errors import DrillbookError, message_of

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from drillbook.engine import backup_restore
-from drillbook.engine.grip import of_lease
 from drillbook.engine.hold import Hold
+from drillbook.engine.host_hold import of_lease
 from drillbook.engine.lab_gone import lab_gone
 from drillbook.engine.leases import Owner
 from drillbook.engine.liveness import controller
@@ -34,7 +34,7 @@ from drillbook.engine.revert import (
     settle,
     uncompared,
 )
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import fault_gone, saved_facts
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.teardown import ANSWER_S, release
@@ -63,9 +63,9 @@ from drillbook.redact import Redactor
 from drillbook.sdk.action import find
 from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.identity import LockName
+from drillbook.sdk.manifest_signatures import Vouchers
 from drillbook.sdk.probe import find_probe
 from drillbook.sdk.target_folders import is_former
-from drillbook.sdk.vouchers import Vouchers
 
 LATE_S = 10.0
 READ_BACK_S = 30.0

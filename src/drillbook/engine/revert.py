@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from drillbook.engine.parallel import on_each
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import PROOF_S, fault_gone
 from drillbook.engine.undo_order import Turn, in_turns
 from drillbook.engine.unreachable import AGAIN_S, LOST, patiently

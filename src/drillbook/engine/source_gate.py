@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from drillbook.engine.provenance import measured
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import build
 from drillbook.errors import Cancelled, DrillbookError
 from drillbook.events.steps import SourceProven

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from drillbook.engine.parallel import AT_ONCE
 from drillbook.engine.provenance import elsewhere
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.unreachable import LOST
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
 from drillbook.events.event import Event, each
@@ -28,9 +28,9 @@ from drillbook.journal.suspension import suspended
 from drillbook.language import explaining, template
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
-from drillbook.sdk import vouchers
+from drillbook.sdk import manifest_signatures
 from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, find
-from drillbook.sdk.answers import told_once
+from drillbook.sdk.answer_limits import told_once
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, excerpt, once_more, printable
 from drillbook.sdk.web import traced
@@ -213,7 +213,7 @@ def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fa
     Raises CouldNotVerify when the signature is not trusted. After a fault was announced, a restore uses the backup even so.
     The fact ``unvouched`` then contains the reason why the signature is not trusted.
     """
-    action, doubt = vouchers.pinned(action, context)
+    action, doubt = manifest_signatures.pinned(action, context)
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):
         raise CouldNotVerify(
             f"{action.name()}: {doubt}; the backup was not used",

@@ -9,7 +9,7 @@ from functools import partial
 
 from drillbook.engine.probing import Probes
 from drillbook.engine.revert import awaits_restore, clean_canary, put_back, remove_scratch
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.unreachable import patiently
 from drillbook.errors import DrillbookError

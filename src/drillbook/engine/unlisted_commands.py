@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drillbook.engine.later_commands import SUDO, Argv, allows_all, refusal, refused_command
-from drillbook.engine.stage import Stage
+from drillbook.engine.step_context import Stage
 from drillbook.findings import Finding
 from drillbook.hosts.privileged import PrivilegedHost
 from drillbook.hosts.sudoers import certificate

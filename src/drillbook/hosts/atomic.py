@@ -8,7 +8,7 @@ import posixpath
 import secrets
 
 from drillbook.errors import HostError
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.deadline import current
 from drillbook.sdk.host import Deadline, Host, Output, printable
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from drillbook.events.event import Event, contents
 from drillbook.events.runs import EarlierRuns
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange, TargetChange
-from drillbook.judge.mended import RECOVERED
+from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.result import Result, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}

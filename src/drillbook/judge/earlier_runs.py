@@ -15,7 +15,7 @@ from drillbook.judge.judge import judge
 from drillbook.judge.result import Result, RunView, Verdict
 from drillbook.judge.size_points import ACTION, Point
 from drillbook.plan.planner import Plan
-from drillbook.sdk.earlier import EarlierStep
+from drillbook.sdk.earlier_results import EarlierStep
 
 MOST_RUNS = 100
 """Largest number of journals that are read for sizes, newest first."""

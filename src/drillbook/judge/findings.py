@@ -13,7 +13,7 @@ from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
 from drillbook.judge import notes, residue, shortfall
 from drillbook.judge.figures import Figures
-from drillbook.judge.mended import RECOVERED
+from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.result import FaultResult, Injection, Objective, Residue, StepView
 from drillbook.judge.samples import last_reasons
 from drillbook.plan.planner import Plan

@@ -18,7 +18,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.collection import paused
 from drillbook.journal.journal import History
-from drillbook.judge import capacity, clocks, comparison, diagnosis, faultstate, locks, notes, residue, stop
+from drillbook.judge import capacity, clocks, comparison, diagnosis, early_end, faultstate, locks, notes, residue
 from drillbook.judge.figures import Figures, session
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
@@ -45,8 +45,8 @@ def _view(history: History) -> RunView:
     own = session(events)  # a later recovery changes the residue, but not the other findings of the run
     views = steps(own, events, plan)
     figures = clocks.figures(events, plan, faultstate.faults(own, events, plan, residue.residue(events, plan)))
-    marks = {**figures.marks, **stop.marks(own), **notes.marks(own)}
-    end = stop.early_end(own, plan)
+    marks = {**figures.marks, **early_end.marks(own), **notes.marks(own)}
+    end = early_end.early_end(own, plan)
     result = _result(events, own, plan, figures, views)
     return RunView(
         result=result,
@@ -54,7 +54,7 @@ def _view(history: History) -> RunView:
         contacts=_contacts(plan.inventory),
         owner=plan.owner,
         timeline=Timeline(
-            seconds=figures.end, phases=stop.spans(own, end), probes=figures.tracks, marks=marks, zero=_zero(events[0])
+            seconds=figures.end, phases=early_end.spans(own, end), probes=figures.tracks, marks=marks, zero=_zero(events[0])
         ),
         steps=tuple(_step_as_called(view, first.program) for view in views),
         journal_events=len(events),

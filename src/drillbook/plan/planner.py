@@ -15,7 +15,8 @@ from drillbook.language import template
 from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
-from drillbook.plan import fault_limits, needed, objective_rules, step_rules
+from drillbook.plan import fault_limits, needed_services, objective_rules, step_rules
+from drillbook.plan.broken_entries import Unread, names_in
 from drillbook.plan.keywords import Keywords
 from drillbook.plan.limits import PlannedCondition, PlannedGuard
 from drillbook.plan.plan import Plan, checked
@@ -25,7 +26,6 @@ from drillbook.plan.restorable import RUN_NAMES, Restorable
 from drillbook.plan.secret_references import secretive
 from drillbook.plan.source_rules import SourceRules
 from drillbook.plan.spec import DIAGNOSIS, Condition, Drill, Partial, ProbeUse, Step
-from drillbook.plan.unread import Unread, names_in
 from drillbook.sdk.action import Action, Effect, Fault, Place
 from drillbook.sdk.service import kind_of
 from drillbook.values import Duration
@@ -120,7 +120,7 @@ class _Planner:
             probes=probes,
             steps=steps,
             diagnosis=self._trees(steps),
-            plugins=needed.plugins(steps, probes, guard, self.inventory),
+            plugins=needed_services.plugins(steps, probes, guard, self.inventory),
         )
 
     def _owner(self, name: str) -> None:

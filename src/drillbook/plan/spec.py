@@ -17,11 +17,11 @@ from drillbook.errors import SpecError
 from drillbook.language import strict, template
 from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Document, Place
+from drillbook.plan.broken_entries import Unread, known_part
 from drillbook.plan.condition_class import condition_class
 from drillbook.plan.keywords import ConditionWords, Keywords
 from drillbook.plan.limits import Guard
 from drillbook.plan.schedule import Every, Grace
-from drillbook.plan.unread import Unread, known_part
 from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action
 from drillbook.sdk.probe import Probe

@@ -18,7 +18,7 @@ from drillbook.judge.result import CommandView, StepView
 from drillbook.report import end_state, pages, record, step_texts, wording
 from drillbook.report.figures import count, pretty, readable, seconds, took, utc_time
 from drillbook.report.phases import PhaseRow
-from drillbook.sdk.answers import told_once
+from drillbook.sdk.answer_limits import told_once
 
 Where = tuple[str | None, str | None]
 """Key for a step on one host: the id of the step, and the name of the host."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from drillbook.findings import Finding, Severity
 from drillbook.installation.program_name import as_called
-from drillbook.judge.mended import RECOVERED
+from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.result import Objective, Verdict
 from drillbook.language.lists import leading
 from drillbook.report import consequences

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.backup_source import PRINTED_BASIS
 from drillbook.sdk.download import HEADERS, WHOLE
 from drillbook.sdk.host import Host, printable

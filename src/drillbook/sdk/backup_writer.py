@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from drillbook.errors import DrillbookError, NotReady, StepFailed
-from drillbook.sdk import host_encryption, vouchers
+from drillbook.sdk import host_encryption, manifest_signatures
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.service import S3
@@ -120,7 +120,7 @@ class BackupSet:
         """
         digest = sha256(self.manifest)
         self.upload.small.append(self.folder.below(SIGNATURE).key)
-        signed = vouchers.signed(ctx, self.store, self.folder, self.manifest)
+        signed = manifest_signatures.signed(ctx, self.store, self.folder, self.manifest)
         return {
             "location": str(Reference(self.folder.bucket, self.folder.key, digest)),
             "manifest": str(self.folder.below(FILE, digest)),

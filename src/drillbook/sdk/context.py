@@ -13,7 +13,7 @@ from drillbook.errors import HostError, NotReady, PlanError
 from drillbook.events.content import Content
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.sdk import target_folders
-from drillbook.sdk.earlier import EarlierStep
+from drillbook.sdk.earlier_results import EarlierStep
 from drillbook.sdk.evidence_file import EvidenceFile
 from drillbook.sdk.host import Deadline, Host, Output, Target
 from drillbook.sdk.identity import same_thing

@@ -16,7 +16,7 @@ from drillbook.language.explaining import Misplaced
 from drillbook.language.strict import Document, Place
 from drillbook.sdk import discovery
 from drillbook.sdk.action import find, known_names
-from drillbook.sdk.free import Free
+from drillbook.sdk.custom_step import Free
 
 
 def named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:

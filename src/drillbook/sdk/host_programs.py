@@ -8,7 +8,7 @@ from typing import Any
 from drillbook.errors import NotReady
 from drillbook.sdk import random_names, sent_program
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.nofollow import inside, refuse
 
 _MAKE = 'rm -rf -- "$1" && mkdir -m 700 -- "$1" && stat -c %d:%i -- "$1"'

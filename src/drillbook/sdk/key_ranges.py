@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drillbook.errors import CouldNotVerify, PlanError, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context
-from drillbook.sdk.earlier import EarlierStep
+from drillbook.sdk.earlier_results import EarlierStep
 
 STILL = "whole table"
 

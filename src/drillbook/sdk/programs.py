@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import Deadline, Host, once_more
+from drillbook.sdk.shell_functions import Functions
 
 MANY = 200
 """Maximum number of programs for which one command looks."""

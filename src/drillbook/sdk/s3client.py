@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
-from drillbook.sdk.answers import Budget
+from drillbook.sdk.answer_limits import Budget
 from drillbook.sdk.deadline import Lines
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.service import S3

@@ -17,7 +17,7 @@ from typing import Any
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk import s3client
-from drillbook.sdk.answers import Budget
+from drillbook.sdk.answer_limits import Budget
 from drillbook.sdk.deadline import current, under
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.s3errors import CHANGED, MISSING, NO_RANGE, asking, place_of, unless

@@ -11,8 +11,8 @@ import re
 from importlib.resources import files
 
 from drillbook.errors import NotReady
-from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import Deadline, Host, Output, Target, printable
+from drillbook.sdk.shell_functions import Functions
 
 FOREIGN = 91
 """Exit status of the scripts when a folder is not private. The scripts also print a message."""

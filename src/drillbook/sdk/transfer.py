@@ -17,7 +17,7 @@ from typing import Any, Literal
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady, StepFailed
 from drillbook.events.steps import TransferProgress
 from drillbook.sdk import sent_program
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import Deadline, Host, Notes
 from drillbook.sdk.store import Store
 

@@ -12,10 +12,10 @@ from drillbook.sdk.host_needs import BASE
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.sdk.service import Http
 from drillbook.systems.files.service import Folder
-from drillbook.systems.mariadb import server
+from drillbook.systems.mariadb import disposable_server
 from drillbook.systems.mariadb.dump_source import MariadbDump
 from drillbook.systems.mariadb.service import Mariadb
-from drillbook.systems.postgres import sandbox as postgres_sandbox
+from drillbook.systems.postgres import disposable_server as postgres_sandbox
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.source import PgDumpSource
 from drillbook.systems.redis.rdb_source import RdbSource
@@ -148,7 +148,7 @@ def test_a_restore_in_place_needs_a_service_of_its_kind(ground, source, look, se
 @pytest.mark.parametrize(
     ("look", "fields"),
     [
-        (server.place, {"kind": "mariadb"}),
+        (disposable_server.place, {"kind": "mariadb"}),
         (
             postgres_sandbox.tools_of,
             {"kind": "postgres", "database": "shop", "user": "clerk", "admin": {"user": "postgres"}},
@@ -178,8 +178,8 @@ def test_a_restore_runs_on_the_host_of_its_sandbox(tmp_path):
 @pytest.mark.parametrize(
     ("check", "before", "said"),
     [
-        (lambda ctx, service: server.need(ctx, service, ("mariadb",)), None, "has no .*/bin/mariadb"),
-        (server.need_safe_client, "exit 7", "has no option --sandbox"),
+        (lambda ctx, service: disposable_server.need(ctx, service, ("mariadb",)), None, "has no .*/bin/mariadb"),
+        (disposable_server.need_safe_client, "exit 7", "has no option --sandbox"),
     ],
     ids=["missing", "old"],
 )

@@ -14,7 +14,7 @@ import pytest
 
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.sdk.service import Http
-from drillbook.systems.files.actions.basics import Remove
+from drillbook.systems.files.actions.digest_and_delete import Remove
 from drillbook.systems.files.actions.faults import Corrupt
 from drillbook.systems.files.actions.reversible import Chmod, FillDisk, Replace
 from drillbook.systems.units.actions.settings import Change, Keep, PutBack

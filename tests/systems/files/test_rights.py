@@ -12,7 +12,7 @@ import pytest
 from drillbook.cli.program import main
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.systems.files.actions.backup import Archive, Extract
-from drillbook.systems.files.actions.basics import Remove
+from drillbook.systems.files.actions.digest_and_delete import Remove
 from drillbook.systems.files.actions.faults import Corrupt, Lose
 from drillbook.systems.units.service import Process
 from tests.needs import need

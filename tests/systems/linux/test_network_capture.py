@@ -14,7 +14,7 @@ import pytest
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk.service import Http
-from drillbook.systems.linux.actions.network.looks import Capture
+from drillbook.systems.linux.actions.network.reading import Capture
 from drillbook.systems.linux.packets import Capture as Packets
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.units.service import Process

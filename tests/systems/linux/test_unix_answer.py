@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from drillbook.errors import NotReady, PlanError, StepFailed
 from drillbook.systems.linux.actions.net import Filters, Route
-from drillbook.systems.linux.actions.network.looks import Capture
+from drillbook.systems.linux.actions.network.reading import Capture
 from drillbook.systems.linux.actions.port import Occupy, Owner
 from drillbook.systems.linux.actions.tcp import Open
 from drillbook.systems.linux.probes import Open as OpenProbe

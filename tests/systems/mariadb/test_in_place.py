@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from drillbook.errors import HostError, StepFailed
-from drillbook.systems.mariadb import lost
+from drillbook.systems.mariadb import fault_record
 from drillbook.systems.mariadb.client import connected
 from drillbook.systems.mariadb.exchange import Exchange
 from tests.systems.estate import codes
@@ -112,7 +112,7 @@ def test_a_run_of_an_older_version_that_recorded_the_table_of_a_canary_ends(shop
     try:
         former = {"service": "database", "databases": ["shop"], "tables": ["shop.seen"]}
         ctx = place.ctx("inject.1")
-        ctx.evidence(lost.RECORD, json.dumps(former), sync=True)
+        ctx.evidence(fault_record.RECORD, json.dumps(former), sync=True)
         assert fault(place).active(ctx) is False
     finally:
         shop.sql("DROP TABLE shop.seen")
@@ -253,7 +253,7 @@ def test_a_backup_that_lacks_a_part_of_the_service_is_refused(shop, tmp_path):
             "the backup lacks 2 of the 13 tables of the server: shop.failed, shop.failures"
         )
         with connected(place.ctx(), place.inventory.services["database"]) as client:
-            assert lost.canaries(client) == []
+            assert fault_record.canaries(client) == []
     finally:
         shop.sql("DROP VIEW shop.failed; DROP TABLE shop.failures")
     shop.save(options=("--single-transaction", "shop"))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from drillbook.errors import StepFailed
-from drillbook.systems.postgres.recovering import MARKER
+from drillbook.systems.postgres.cluster_recovery import MARKER
 from tests.systems.estate import codes
 from tests.systems.pgbackrest.team import estate, team
 

@@ -12,7 +12,7 @@ import pytest
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.systems.pgbackrest.program import message
+from drillbook.systems.pgbackrest.programs import message
 from tests.systems.estate import codes
 from tests.systems.pgbackrest.team import PORT, digest, estate, team
 from tests.systems.postgres.site import secret

@@ -17,7 +17,7 @@ from drillbook.hosts.local import LocalHost
 from drillbook.sdk.action import Context, find
 from drillbook.sdk.host import Deadline
 from drillbook.systems.postgres import connection
-from drillbook.systems.postgres.bounded import Bounded
+from drillbook.systems.postgres.bounded_connection import Bounded
 
 CHANGES = ("CREATE", "ALTER", "DROP", "CHECKPOINT")
 

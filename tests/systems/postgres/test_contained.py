@@ -20,9 +20,9 @@ from drillbook.hosts.local import LocalHost
 from drillbook.lab.containers import control
 from drillbook.sdk.host import Target
 from drillbook.systems.postgres.connection import connected
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Admin
 from drillbook.systems.postgres.source import PgDumpSource
-from drillbook.systems.postgres.tools import Tools
 from tests.needs import docker_engine, missing, need
 from tests.systems.backup.test_killed import drillbook, until
 from tests.systems.estate import codes

@@ -3,7 +3,7 @@
 import pytest
 
 from drillbook.sdk import stored_backup
-from drillbook.systems.postgres import compare, content, manifest, rows, schema
+from drillbook.systems.postgres import compare, content, manifest, row_values, schema
 from drillbook.systems.postgres.manifest import Sequence_, Table
 from tests.systems.postgres import fixtures
 
@@ -186,7 +186,7 @@ def test_names_that_lead_elsewhere(name):
 
 
 def test_values_that_json_cannot_hold():
-    assert rows.plain([float("nan"), 2**60, b"\x01", (1, None), {1: True}]) == [
+    assert row_values.plain([float("nan"), 2**60, b"\x01", (1, None), {1: True}]) == [
         "nan",
         str(2**60),
         "01",

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Admin
 from drillbook.systems.postgres.source import PgDumpSource
-from drillbook.systems.postgres.tools import Tools
 from tests.needs import missing, need
 from tests.systems.postgres import dumps, fixtures, majors
 from tests.systems.postgres.site import BUCKET

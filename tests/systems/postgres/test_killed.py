@@ -21,8 +21,8 @@ from drillbook.sdk.action import find
 from drillbook.sdk.host import Output
 from drillbook.systems.postgres import cluster, removal
 from drillbook.systems.postgres.access import provisional_name
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.restore import Restoring
-from drillbook.systems.postgres.tools import Tools
 from tests.systems.postgres import fixtures
 
 place, primary, backup, restored, target = (

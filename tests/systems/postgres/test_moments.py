@@ -7,11 +7,11 @@ import pytest
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.systems.postgres import sandbox
+from drillbook.systems.postgres import disposable_server
 from drillbook.systems.postgres.service import Admin
 from tests.needs import need
 from tests.systems.postgres import fixtures
-from tests.systems.postgres.test_sandbox import base_backup
+from tests.systems.postgres.test_disposable_server import base_backup
 
 place = fixtures.place
 
@@ -73,7 +73,7 @@ def test_the_commits_of_a_copy_are_those_of_its_original(place, primary):
     box.make()
     try:
         base_backup(primary, Path(service.data))
-        sandbox.start_existing(box, service.data)
+        disposable_server.start_existing(box, service.data)
         facts = place.run("postgres.newest_moment", service="copy", tables={"nothing": "at"})
         assert "track_commit_timestamp" in facts["basis"]
         assert abs(datetime.fromisoformat(facts["newest_moment"]) - last) < timedelta(milliseconds=1)

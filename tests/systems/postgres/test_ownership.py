@@ -12,7 +12,7 @@ import pytest
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.systems.postgres import cluster as clusters
 from drillbook.systems.postgres.actions.fields import need_start
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 from tests.systems.postgres import fixtures
 from tests.systems.refusals import refused_until
 

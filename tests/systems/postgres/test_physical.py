@@ -23,7 +23,7 @@ from drillbook.sdk.stored_backup import BackupManifest
 from drillbook.sdk.transfer import PART_LEAST
 from drillbook.systems.postgres import timelines
 from drillbook.systems.postgres.connection import connected
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 from tests.processes import entries
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET, secret

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.errors import CouldNotVerify, PlanError, StepFailed
-from drillbook.sdk.earlier import EarlierStep
+from drillbook.sdk.earlier_results import EarlierStep
 from tests.systems.estate import codes
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import Site

@@ -17,7 +17,7 @@ from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.probe import find_probe
 from drillbook.systems.postgres.actions.sessions import REFUSAL
 from drillbook.systems.postgres.connection import connected
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 from tests.ports import free_port
 from tests.systems.ground import PLAIN, marked
 from tests.systems.postgres import fixtures

@@ -191,14 +191,14 @@ def test_what_is_there_is_not_overwritten_unless_asked(place, primary, backup):
 
 def test_content_that_differs_is_never_seen(place, primary, backup, monkeypatch):
     """Manifest and archive of the backup disagree: the transaction is rolled back completely."""
-    from drillbook.systems.postgres import single
+    from drillbook.systems.postgres import single_table
 
-    honest = single.SingleRestore._after
+    honest = single_table.SingleRestore._after
 
     def other(self, restored, names):
         return honest(self, [one.model_copy(update={"digest": "0" * 16}) for one in restored], names)
 
-    monkeypatch.setattr(single.SingleRestore, "_after", other)
+    monkeypatch.setattr(single_table.SingleRestore, "_after", other)
     place.run("postgres.drop_table", service="primary", table="lines")
     with pytest.raises(StepFailed) as failure:
         restore(place, backup, "lines")

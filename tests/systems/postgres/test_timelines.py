@@ -5,8 +5,8 @@ import re
 import pytest
 
 from drillbook.errors import StepFailed
-from drillbook.systems.postgres import recovering, timelines, wal
-from drillbook.systems.postgres.recovering import Least
+from drillbook.systems.postgres import cluster_recovery, timelines, wal
+from drillbook.systems.postgres.cluster_recovery import Least
 from drillbook.systems.postgres.timelines import Switch
 
 SIZE = 16 << 20
@@ -135,7 +135,7 @@ def test_a_recovery_must_reach_what_was_asked_for_and_the_last_record_of_the_log
 
 def test_the_history_is_read_as_every_supported_server_can():
     """`pg_read_file(name, missing_ok)` exists since PostgreSQL 16; the form with offset and length since 9.5."""
-    assert re.search(r"\.history', 0, 1048576, true\)", recovering._RECOVERED)
+    assert re.search(r"\.history', 0, 1048576, true\)", cluster_recovery._RECOVERED)
 
 
 def test_a_server_keeps_the_whole_name_of_a_receiver():

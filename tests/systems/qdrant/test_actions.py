@@ -272,7 +272,7 @@ def test_a_snapshot_that_the_server_refuses_is_told_and_the_points_bring_it_back
 
 
 def test_a_snapshot_is_left_out_when_it_is_not_wanted_or_when_clients_write(world, monkeypatch):
-    from drillbook.systems.qdrant.collection import Session
+    from drillbook.systems.qdrant.client import Session
 
     plain = world.run("qdrant.snapshot", to=f"s3://{BUCKET}/plain/{world.service.collection}", server_snapshot=False)
     assert plain["snapshot_left_out"] == "not wanted"
@@ -493,17 +493,17 @@ def test_what_nothing_gives_stays_missing_and_is_told(world):
 
 
 def test_a_stray_whose_row_comes_at_the_last_moment_is_kept(world, monkeypatch):
-    from drillbook.systems.qdrant.actions import truth
+    from drillbook.systems.qdrant.actions import source_rows
 
     world.put(point(70), point(71))
-    compare = truth.difference
+    compare = source_rows.difference
 
     def slow(*args):
         found = compare(*args)
         world.rows.sql("INSERT INTO chunks VALUES (70, 'late') ON CONFLICT DO NOTHING")
         return found
 
-    monkeypatch.setattr(truth, "difference", slow)
+    monkeypatch.setattr(source_rows, "difference", slow)
     facts = world.against("qdrant.reconcile")
     assert (facts["strays"], facts["deleted"], facts["left"]) == (2, 1, 0)
     assert world.get(70)

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from drillbook.engine.leases import backends
 from drillbook.errors import CommandFailed, CouldNotVerify, NotReady
-from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import Deadline, Host, Output, Target, excerpt, printable
+from drillbook.sdk.shell_functions import Functions
 from drillbook.sdk.target_folders import refuse, root_of, shell
 
 MISSING, LATE = 90, 93

@@ -23,8 +23,8 @@ from drillbook.hosts.ssh.connecting import Link
 from drillbook.hosts.ssh.connection import expired
 from drillbook.hosts.ssh.reading_commands import command_reads, script_reads
 from drillbook.hosts.ssh.transport import close_channel, send_all, steady
-from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import Deadline
+from drillbook.sdk.shell_functions import Functions
 
 MOST_WORDS = 8 << 10
 """Maximum length in characters of a command for the shell."""

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 
-from drillbook.lab.app import allocations, documents, promptly
+from drillbook.lab.app import allocations, documents, time_limit
 from drillbook.lab.app.access import Access
 from drillbook.lab.app.backends import Backends
 from drillbook.lab.app.metrics import Metrics
@@ -79,7 +79,7 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
         total: int | None
         try:
             # Limited to the time of a health check, since a client that scrapes every second waits no longer.
-            total = await promptly.within(backends.settings.health_within, documents.count(backends.pool))
+            total = await time_limit.within(backends.settings.health_within, documents.count(backends.pool))
         except (psycopg.Error, PoolTimeout, TimeoutError):
             total = None
         stats = backends.pool.get_stats()

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
-from drillbook.lab.app import promptly
+from drillbook.lab.app import time_limit
 
 Row = dict[str, Any]
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Row]]
@@ -50,7 +50,7 @@ async def check(url: str, within: float) -> str | None:
             await connection.execute("SELECT id FROM documents ORDER BY id LIMIT 1")
 
     try:
-        await promptly.within(within, ask())
+        await time_limit.within(within, ask())
         return None
     except TimeoutError:
         return f"no answer within {within:g} s"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context, Facts, Place, Undo, Write
-from drillbook.sdk.free import Free, declared_undo, ended_wrongly
+from drillbook.sdk.custom_step import Free, declared_undo, ended_wrongly
 from drillbook.sdk.service import handed
 from drillbook.systems.ansible import task_results
 from drillbook.values import Handed, Secret

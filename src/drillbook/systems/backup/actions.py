@@ -30,7 +30,7 @@ from drillbook.sdk.in_place import InPlace, RestoresSource, VerifiesSource
 from drillbook.sdk.programs import Programs
 from drillbook.sdk.sandbox import Sandbox, Sandboxed, removal
 from drillbook.sdk.service import is_sandbox, kind_of
-from drillbook.systems.backup.foresight import look_for_backups, schedule_problems
+from drillbook.systems.backup.list_problems import look_for_backups, schedule_problems
 from drillbook.systems.backup.separation import separation
 
 MOST_LISTED = 1000

@@ -11,11 +11,11 @@ from pydantic import Field
 from drillbook.errors import PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Effect, Facts, Fault, Place, Read, Undo
-from drillbook.sdk.free import RESTORE, Free, declared_undo, ended_wrongly
+from drillbook.sdk.custom_step import RESTORE, Free, declared_undo, ended_wrongly
 from drillbook.sdk.host import Deadline, Output, as_user, printable, shown
 from drillbook.sdk.service import handed
 from drillbook.sdk.sudo_question import need_account
-from drillbook.systems.command import needed
+from drillbook.systems.command import preflight
 from drillbook.systems.command.service import Command
 from drillbook.systems.command.stages import Stages
 from drillbook.values import SECRET_MARK, Handed, Secret
@@ -32,7 +32,7 @@ class Check(Read):
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the program of the health command."""
-        return needed.programs(None, ctx.service(self.service, Command).check)
+        return preflight.programs(None, ctx.service(self.service, Command).check)
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
         """Return the health command. If the service has a `run_as`, return nothing, because `ready` checks the command."""
@@ -42,7 +42,7 @@ class Check(Read):
     def ready(self, ctx: Context) -> None:
         """Check that the host has the program, and lets this account run the program as the service's user `run_as`."""
         service = ctx.service(self.service, Command)
-        needed.need(ctx, {"`check` of the service in the inventory": self.programs(ctx)})
+        preflight.need(ctx, {"`check` of the service in the inventory": self.programs(ctx)})
         need_account(ctx, service.run_as, service.check)
 
     def run(self, ctx: Context) -> Facts:
@@ -143,7 +143,7 @@ class Run(Free, Fault):
         commands = {"argv": self.if_known("argv"), "undo": self.if_known("undo_"), "proof": self.if_known("proof")}
         folder, path = self.if_known("cwd"), "PATH" in self.if_known("env", {})
         return {
-            field: needed.programs(folder, argv[:1] if path else argv, anywhere=self.known("cwd"))
+            field: preflight.programs(folder, argv[:1] if path else argv, anywhere=self.known("cwd"))
             for field, argv in commands.items()
             if isinstance(argv, tuple)
         }
@@ -167,8 +167,8 @@ class Run(Free, Fault):
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has the working directory, and the programs of the command, of its undo and of its proof."""
-        needed.need(ctx, self._started())
-        needed.need_folder(ctx, self.if_known("cwd"))
+        preflight.need(ctx, self._started())
+        preflight.need_folder(ctx, self.if_known("cwd"))
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last
@@ -300,7 +300,7 @@ class Script(Free):
         program that is not known yet is left out.
         """
         commands = {"interpreter": self.if_known("interpreter"), "undo": self.if_known("undo_")}
-        return {field: needed.programs(None, argv) for field, argv in commands.items() if argv}
+        return {field: preflight.programs(None, argv) for field, argv in commands.items() if argv}
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
@@ -319,12 +319,12 @@ class Script(Free):
         """Check that the script can be read, that it can be executed or has an interpreter, that the host has the programs
         that its first line names, and that the working directory exists.
         """
-        needed.need(ctx, self._started())
+        preflight.need(ctx, self._started())
         if self.known("path"):
-            needed.need_script(ctx, self.path)
+            preflight.need_script(ctx, self.path)
         if self.known("path") and self.known("interpreter") and not self.interpreter:
-            needed.need_executable(ctx, self.path)
-        needed.need_folder(ctx, self.if_known("cwd"))
+            preflight.need_executable(ctx, self.path)
+        preflight.need_folder(ctx, self.if_known("cwd"))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``sha256`` of the script, ``stages`` (name

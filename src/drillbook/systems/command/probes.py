@@ -11,7 +11,7 @@ from drillbook.errors import CommandLost, CommandTimedOut, CouldNotVerify, HostE
 from drillbook.language import placeholders
 from drillbook.sdk import record_canary
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import Deadline, Output, as_user, excerpt, printable, shown
 from drillbook.sdk.probe import CanaryWriter, Lost
 from drillbook.sdk.record_canary import Every, RecordCanary, Timeout

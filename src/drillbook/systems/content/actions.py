@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts, Read
-from drillbook.sdk.answers import parsed
+from drillbook.sdk.answer_limits import parsed
 from drillbook.sdk.host import excerpt
 from drillbook.sdk.masked_text import shown
 from drillbook.systems.content import compare

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drillbook.errors import CouldNotVerify, HostError
-from drillbook.sdk import answers
+from drillbook.sdk import answer_limits
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import excerpt, shown
 from drillbook.sdk.service import handed
@@ -120,7 +120,7 @@ class Reading(BaseModel):
         return lines if self.ordered else sorted(lines)
 
     def _json(self, text: str) -> Any:
-        value = answers.parsed(text.encode("utf-8", "surrogateescape"), f"the JSON of {self.called}")
+        value = answer_limits.parsed(text.encode("utf-8", "surrogateescape"), f"the JSON of {self.called}")
         for path in self.ignore:
             value = _without(value, path.split("."))
         if value in (None, [], {}, ""):
@@ -131,7 +131,7 @@ class Reading(BaseModel):
         return self._output(ctx) if self.command else self._answer(ctx)
 
     def _output(self, ctx: Context) -> str:
-        said = answers.Answer(f"the output of {self.called}", MOST_BYTES)
+        said = answer_limits.Answer(f"the output of {self.called}", MOST_BYTES)
         try:
             output = ctx.run(*self.command, sink=said)
         except HostError as error:

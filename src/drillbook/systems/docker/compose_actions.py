@@ -9,7 +9,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Read, Undo, Write
-from drillbook.systems.docker.engine import Engine, Place, engine, grace, passing, place, status_of
+from drillbook.systems.docker.client import Engine, Place, engine, grace, passing, place, status_of
 from drillbook.systems.docker.project import Project
 from drillbook.systems.docker.undo import put_back
 

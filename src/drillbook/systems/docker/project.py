@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.errors import CouldNotVerify
-from drillbook.systems.docker.engine import NEEDS, OF_PROJECT, ONE_OFF, PROJECT, Engine, status_of
+from drillbook.systems.docker.client import NEEDS, OF_PROJECT, ONE_OFF, PROJECT, Engine, status_of
 
 
 @dataclass(frozen=True, slots=True)

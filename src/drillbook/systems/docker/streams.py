@@ -12,7 +12,7 @@ from typing import Any
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
-from drillbook.systems.docker.engine import pieces
+from drillbook.systems.docker.client import pieces
 
 TICK_S = 0.2
 KEPT = 16_000

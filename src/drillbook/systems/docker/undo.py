@@ -6,7 +6,7 @@ Either the host runs ``docker`` without the controller, or the controller runs a
 from __future__ import annotations
 
 from drillbook.sdk.action import Context, Undo
-from drillbook.systems.docker.engine import Place, engine
+from drillbook.systems.docker.client import Place, engine
 
 Argv = tuple[str, ...]
 

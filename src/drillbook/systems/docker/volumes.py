@@ -11,22 +11,17 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Undo
 from drillbook.sdk.host import Output
-from drillbook.sdk.stored_backup import FilesManifest, Part, Sha256, StoredFile
-from drillbook.systems.docker.engine import PROJECT, Place, engine, passing, place, status_of
+from drillbook.systems.docker.client import PROJECT, Place, engine, passing, place, status_of
+from drillbook.systems.docker.manifest import Root
 from drillbook.systems.docker.undo import tool
 
-FORMAT: Literal["drillbook/volume-backup/1"] = "drillbook/volume-backup/1"
-ARCHIVE = "volume.tar"
 # Print the number of entries; a digest of their names, kinds, modes, owners and contents (without files that a restore
 # kept); and mode and owner of the volume's top folder. Without `pipefail`, a shell sees only the status of the last program
 # of a pipe; so the other programs end the script by a signal when they fail.
@@ -105,27 +100,6 @@ done
 """
 _INTO = 'umask 077; to=$1; shift; exec "$@" > "$to"'
 _FROM = 'from=$1; shift; exec "$@" < "$from"'
-
-
-class Root(Part):
-    """Mode (octal), owner id and group id of the top folder of a volume."""
-
-    mode: Annotated[str, Field(pattern=r"^[0-7]{1,4}$")]
-    uid: Annotated[int, Field(ge=0)]
-    gid: Annotated[int, Field(ge=0)]
-
-
-class Manifest(FilesManifest):
-    """Manifest that describes one backup of a Docker volume."""
-
-    format: Literal["drillbook/volume-backup/1"] = FORMAT
-    volume: str
-    image: str
-    entries: Annotated[int, Field(ge=0)]
-    content: Sha256
-    root: Root | None = None
-    """Mode and owner of the top folder of the volume. None in backups that older versions made."""
-    files: Mapping[Annotated[str, Field(pattern=r"^volume\.tar$")], StoredFile]
 
 
 @dataclass(frozen=True, slots=True)

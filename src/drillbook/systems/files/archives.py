@@ -1,4 +1,4 @@
-"""Archives of files: their manifest, the survey of the files on a host, comparisons, and the use of GNU tar on the host."""
+"""Archives of files: the survey of the files on a host, comparisons, and the use of GNU tar on the host."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from typing import Literal
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
-from drillbook.sdk import host_programs, nofollow, stored_backup
+from drillbook.sdk import host_programs, nofollow
 from drillbook.sdk.action import Context
 from drillbook.sdk.identity import ANY, Identity, host_place
 from drillbook.sdk.object_reference import Reference
-from drillbook.sdk.store import Store
-from drillbook.sdk.stored_backup import BackupManifest, Part, StoredFile
-from drillbook.sdk.transfer import File
-from drillbook.values import canonical
+from drillbook.systems.files.manifest import ZSTD, Entry, Manifest
 
-FORMAT: Literal["drillbook/files-archive/1"] = "drillbook/files-archive/1"
-ARCHIVE, ZSTD_ARCHIVE = "archive.tar.gz", "archive.tar.zst"
-ZSTD: Literal["zstd"] = "zstd"
 PACKERS = {None: "gzip -1", ZSTD: "zstd -q -1 -T0"}
 """Commands that compress an archive with zstd or gzip, at compression level 1. At this level, zstd compresses about as well
 as gzip, and uses all cores.
@@ -34,64 +28,6 @@ tar --help | grep -q -e --xattrs-include || exit 5
 command -v gzip >/dev/null || exit 6
 """
 _KEPT = ("--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner")
-
-
-class Entry(Part):
-    """One file, folder, link, pipe or device in an archive.
-
-    If a file has several hard links, ``same_as`` of each further link is the name of the first link.
-    """
-
-    type: Literal["file", "folder", "link", "pipe", "device"]
-    mode: str
-    uid: int
-    gid: int
-    mtime: int
-    xattrs: dict[str, str]
-    target: str | None = None
-    size: int | None = None
-    sha256: str | None = None
-    same_as: str | None = None
-
-
-class Manifest(BackupManifest):
-    """Manifest of an archive of files."""
-
-    ADDED = BackupManifest.ADDED | {"compression"}
-
-    format: Literal["drillbook/files-archive/1"] = FORMAT
-    compression: Literal["zstd"] | None = None
-    """Name of the program that compressed the archive. None means gzip, the only program that older versions used."""
-    host: str
-    path: str
-    machine: str = ""
-    """Id of the machine on which the archive was made. The id is empty in archives that older versions made."""
-    archive: StoredFile
-    entries: dict[str, Entry]
-
-    def encoded(self) -> bytes:
-        """Return the manifest as canonical JSON. Fields that do not apply to an entry's type are left out."""
-        return canonical(self.model_dump(mode="json", exclude_none=True))
-
-    @property
-    def bytes(self) -> int:
-        """Size of all files, in bytes."""
-        return sum(entry.size or 0 for entry in self.entries.values())
-
-    def stored(self) -> Mapping[str, int]:
-        """Return a mapping with one item. The key is the name of the archive's object in the store, and the value is
-        its size in bytes.
-        """
-        return {self.archive.stored_as(self.name): self.archive.size}
-
-    @property
-    def name(self) -> str:
-        """Name of the archive file."""
-        return archive_name(self.compression)
-
-    def listed(self) -> list[File]:
-        """Return a list with one item: the compressed archive, as a ``File`` that can be transferred."""
-        return [self.archive.file(self.name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +96,7 @@ def survey(ctx: Context, path: str, prefix: tuple[str, ...] = (), *, changes: bo
     Raises CouldNotVerify when an entry cannot be read.
     """
     arguments = (path, own_mark(ctx), *(("changes",) if changes else ()))
-    answer = host_programs.call(ctx, "drillbook.systems.files.tree", *arguments, prefix=prefix)
+    answer = host_programs.call(ctx, "drillbook.systems.files.survey_program", *arguments, prefix=prefix)
     if answer["problems"]:
         raise CouldNotVerify(
             f"{ctx.host.name}: {len(answer['problems'])} entries of {path} cannot be read: "
@@ -183,11 +119,6 @@ def need_tar(ctx: Context) -> None:
             6: "has no gzip",
         }.get(status or 0, "has no working tar")
         raise NotReady(f"{ctx.host.name} {said}", hint="install GNU tar 1.27 or later, and gzip")
-
-
-def archive_name(compression: Literal["zstd"] | None) -> str:
-    """Return the name of an archive file that the program ``compression`` compressed. None means gzip."""
-    return ZSTD_ARCHIVE if compression else ARCHIVE
 
 
 def compression_of(ctx: Context) -> Literal["zstd"] | None:
@@ -243,14 +174,6 @@ def unpack(ctx: Context, archive: str, prefix: tuple[str, ...], compression: Lit
     )
     nofollow.refuse(ctx, output)
     output.check()
-
-
-def read(ctx: Context, text: str) -> Manifest:
-    """Read the manifest of the archive that ``text`` refers to.
-
-    Raises StepFailed when the manifest is missing or damaged, and CouldNotVerify when the store fails.
-    """
-    return Manifest.read(Store(ctx.bucket(text)), stored_backup.split(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import printable
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Http

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import printable
 from drillbook.sdk.target_folders import root_of
 from drillbook.systems.linux.allocations import MOST_FRAMES, MOST_STACKS

@@ -8,7 +8,7 @@ import re
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.answers import Limited
+from drillbook.sdk.answer_limits import Limited
 from drillbook.sdk.host import printable
 from drillbook.systems.linux.packets import Capture
 from drillbook.systems.linux.process_selection import as_root

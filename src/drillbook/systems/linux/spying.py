@@ -9,7 +9,7 @@ import re
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import printable
 from drillbook.systems.linux.process_selection import ANOTHER, PID, START
 from drillbook.systems.linux.target import Found

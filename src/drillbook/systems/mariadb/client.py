@@ -16,7 +16,7 @@ from typing import Any
 
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import as_user, printable
 from drillbook.systems.mariadb.service import Mariadb
 

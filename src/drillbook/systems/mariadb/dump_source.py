@@ -18,7 +18,7 @@ from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.mariadb import manual_restore, server
+from drillbook.systems.mariadb import disposable_server, manual_restore
 from drillbook.systems.mariadb.client import name, said, verifying
 from drillbook.systems.mariadb.copied_files import MOST_NAMED
 from drillbook.systems.mariadb.dump_reading import BEGIN, CHECK, LOAD, SECTIONS, Reading
@@ -75,8 +75,8 @@ class MariadbDump(FileBackups):
         error.
         """
         begun = time.monotonic()
-        server.install(box)
-        server.start(box)
+        disposable_server.install(box)
+        disposable_server.start(box)
         started = time.monotonic()
         facts = self.loaded(ctx, backup, box)
         return {**facts, "seconds": {"server": round(started - begun, 3), **facts.pop("seconds")}}
@@ -95,9 +95,9 @@ class MariadbDump(FileBackups):
             raise StepFailed(f"{box.host.name}: {backup.id} was not restored completely", findings=problems)
         if reading.client != 0:
             raise _refused(box, backup, reading)
-        service, client = server.place(box)
+        service, client = disposable_server.place(box)
         with verifying(service):
-            followed = server.quiet(client)
+            followed = disposable_server.quiet(client)
         created = [] if "mysql" in reading.databases else _definers(box)
         stages = ("fetch", "load")
         seconds = {stage: round(moments[n + 1] - moments[n], 3) for n, stage in enumerate(stages)}
@@ -108,14 +108,14 @@ class MariadbDump(FileBackups):
         return DumpInPlace(ctx, service, self)
 
     def _load(self, ctx: Context, box: Sandbox, path: str) -> Reading:
-        service, client = server.place(box)
+        service, client = disposable_server.place(box)
         database = service.database or self._database(ctx)
         if database:
             created = f"CREATE DATABASE IF NOT EXISTS {name(database)}"
             with verifying(service):
                 client.results(created)
         words = client.argv("--sandbox", "--max-allowed-packet=1G", database=database)
-        after = f"{box.folder}/{server.ACCOUNT_FILE}"
+        after = f"{box.folder}/{disposable_server.ACCOUNT_FILE}"
         output = box.run(
             "sh", "-c", LOAD, "sh", path, f"{box.folder}/statuses", SECTIONS, _unpacker(path), after, *words
         ).check()
@@ -144,8 +144,8 @@ class MariadbDump(FileBackups):
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB and the decompression program."""
         if isinstance(service, Mariadb):
-            server.need(ctx, service, ("mariadbd", "mariadb", "mariadb-install-db"))
-            server.need_safe_client(ctx, service)
+            disposable_server.need(ctx, service, ("mariadbd", "mariadb", "mariadb-install-db"))
+            disposable_server.need_safe_client(ctx, service)
         need_unpacker(ctx, self)
         self.need_here(ctx)
         if isinstance(service, Mariadb):
@@ -169,7 +169,7 @@ class MariadbDump(FileBackups):
             if not reading.header:
                 self.unlike(ctx, backup.id, "a dump of mariadb-dump or mysqldump")
             known = sorted(reading.collations), sorted(reading.character_sets)
-            server.need_collations(ctx, service, *known, backup.id)
+            disposable_server.need_collations(ctx, service, *known, backup.id)
             unread = len(begun) >= LIMIT and not self._need_later(ctx, service, reading, backup.id)
             self._compare(ctx, service, reading, backup.id, unread=unread)
 
@@ -182,7 +182,7 @@ class MariadbDump(FileBackups):
         text, whole = self.lines(ctx, name, SECTIONS)
         reading = Reading.of(text, "")
         later = sorted(reading.collations - begun.collations), sorted(reading.character_sets - begun.character_sets)
-        server.need_collations(ctx, service, *later, name)
+        disposable_server.need_collations(ctx, service, *later, name)
         return whole
 
     def _compare(self, ctx: Context, service: Mariadb, reading: Reading, name: str, *, unread: bool) -> None:
@@ -192,9 +192,9 @@ class MariadbDump(FileBackups):
         For other dumps nothing is recorded, because a MariaDB server knows every collation of its own series and of older
         series.
         """
-        there = server.version(ctx, service)
+        there = disposable_server.version(ctx, service)
         of = "" if "MariaDB" in reading.server else f"MySQL {reading.server}".strip()
-        of = f"the newer server {reading.server}" if server.is_newer(reading.server, there) else of
+        of = f"the newer server {reading.server}" if disposable_server.is_newer(reading.server, there) else of
         if not reading.header or not of:
             return
         rest = f"; collations after the first {LIMIT >> 10} KiB were not read" if unread else ""
@@ -242,7 +242,7 @@ def _definers(box: Sandbox) -> list[str]:
     missing. Without them, MariaDB refuses to run the views and programs. Nobody can log in to the new accounts, because they
     are locked. Return the names of the new accounts.
     """
-    service, client = server.place(box)
+    service, client = disposable_server.place(box)
     with verifying(service):
         names = [str(row["d"]) for row in client.rows(DEFINERS)]
         for definer in names:

@@ -25,7 +25,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, beside, lies_in
 from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.sandbox import Sandbox, removal
-from drillbook.systems.mariadb import exchange, identity, lost, ownership, server
+from drillbook.systems.mariadb import disposable_server, exchange, fault_record, identity, ownership
 from drillbook.systems.mariadb.client import Client, connected, name, text, verifying
 from drillbook.systems.mariadb.content import CANARIES
 from drillbook.systems.mariadb.exchange import Exchange
@@ -166,7 +166,7 @@ class ServerInPlace(InPlace):
         """
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
             ownership.must_own(self.ctx, self.mariadb, client)
-            if names := lost.databases(client):
+            if names := fault_record.databases(client):
                 if self._made_here():
                     return None
                 raise exchange.not_empty(self.mariadb, self.ctx.host.name, backup, names)
@@ -197,18 +197,18 @@ class ServerInPlace(InPlace):
 
         Raises CouldNotVerify when the server cannot be used, and HostError when the host cannot be used.
         """
-        _, client = server.place(box)
+        _, client = disposable_server.place(box)
         with verifying(box.service):  # type: ignore[arg-type]  # the sandbox is of the kind mariadb
-            if made := lost.recorded(self.ctx, self.mariadb).get("canaries"):
+            if made := fault_record.recorded(self.ctx, self.mariadb).get("canaries"):
                 client.results("; ".join(made))
-            return lost.tables(client)
+            return fault_record.tables(client)
 
     def _end(self, box: Sandbox) -> None:
         """Remove the account of this run, shut the server down, and write the id of the run into the restored data directory.
 
         Raises StepFailed when the account cannot be removed or the shutdown fails, and HostError when the host cannot be used.
         """
-        service, client = server.place(box)
+        service, client = disposable_server.place(box)
         asked = f"SELECT COUNT(*) AS n FROM mysql.global_priv WHERE User = {text(service.user)}"  # noqa: S608  quoted
         with verifying(service):
             (left,) = client.rows(f"DROP USER {name(service.user)}@localhost; {asked}; SHUTDOWN")
@@ -226,7 +226,7 @@ class ServerInPlace(InPlace):
         """
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
             ownership.must_own(self.ctx, self.mariadb, client)
-            lacking = sorted(wanted - lost.tables(client))
+            lacking = sorted(wanted - fault_record.tables(client))
         if not lacking:
             return
         measured = f"{lacking[0]} is missing"
@@ -264,10 +264,10 @@ class DumpInPlace(ServerInPlace):
         """
         try:  # a check before the drill reads only the beginning of the dump
             named = checked.get("collations", ()), checked.get("character_sets", ())
-            server.need_collations(self.ctx, self.mariadb, *named, backup.id)
+            disposable_server.need_collations(self.ctx, self.mariadb, *named, backup.id)
         except NotReady as error:
             return error.message
-        names, held = lost.databases(client), lost.tables(client)
+        names, held = fault_record.databases(client), fault_record.tables(client)
         there = set(checked.get("names", ()))
         if len(there) < int(checked.get("named", 0)):
             return (
@@ -291,10 +291,10 @@ class DumpInPlace(ServerInPlace):
         size = self.ctx.run("du", "-sb", "--", self.mariadb.data).check().text.split()[0]
         box.need_space(int(size) + (backup.bytes or 0))
         box.files.run(("cp", "-a", "--", self.mariadb.data, f"{box.folder}/data"), deadline=self.ctx.deadline).check()
-        server.start(box, needed)
+        disposable_server.start(box, needed)
         copied = time.monotonic()
         facts: Facts = self.source.loaded(self.ctx, backup, box)
-        server.must_open(box)
+        disposable_server.must_open(box)
         return {**facts, "seconds": {"copy": round(copied - begun, 3), **facts.pop("seconds", {})}}
 
 
@@ -306,18 +306,19 @@ class PhysicalInPlace(ServerInPlace):
         """Return the reason why the backup must not be restored: it would change other databases, or lacks tables of the
         server. Return an empty text when the backup can be restored.
         """
-        if more := lost.others(client):
+        if more := fault_record.others(client):
             return (
                 f"the server also contains {', '.join(more[:5])}, and a physical backup would also restore "
                 "these databases to an older state; remove the field `database` from the service to drill the whole server"
             )
         (version,) = (str(row["v"]) for row in client.rows("SELECT VERSION() AS v"))
-        if (copied := str(checked.get("server_version", ""))) and server.series(copied) != server.series(version):
+        copied, series = str(checked.get("server_version", "")), disposable_server.series
+        if copied and series(copied) != series(version):
             return (
                 f"the backup is from MariaDB {copied}, and only a server of the same series can open it, but this "
                 f"server has the version {version}"
             )
-        quoted = ", ".join(text(each) for each in lost.databases(client))
+        quoted = ", ".join(text(each) for each in fault_record.databases(client))
         held = {str(row["file"]): str(row["t"]) for row in client.rows(_FILES.format(names=quoted))}
         there = set(checked.get("names", ()))
         if len(there) < int(checked.get("named", 0)):

@@ -21,7 +21,7 @@ from pydantic import Field
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_places import HostFolder
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs
@@ -31,7 +31,7 @@ from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.mariadb import manual_restore, server
+from drillbook.systems.mariadb import disposable_server, manual_restore
 from drillbook.systems.mariadb.client import program
 from drillbook.systems.mariadb.copied_files import BROKEN, LIST, CopiedFiles, parsed, settings, version_at_end
 from drillbook.systems.mariadb.in_place import PhysicalInPlace
@@ -174,20 +174,20 @@ class Mariabackup(FileBackups):
         """Copy the backup and its base backups into the sandbox, apply the redo log to the copy, and start a server on this
         copy.
         """
-        service, _ = server.place(box)
+        service, _ = disposable_server.place(box)
         moments = [time.monotonic()]
         with ThreadPoolExecutor(1, thread_name_prefix="version") as pool:
-            version = pool.submit(server.version, ctx, service)
+            version = pool.submit(disposable_server.version, ctx, service)
             names, files = self._copy(ctx, backup, box, service.data)
         _same_series(box, version.result(), files.version)
         moments.append(time.monotonic())
-        needed = settings(server.copied_settings(box))
+        needed = settings(disposable_server.copied_settings(box))
         for position in range(len(names)):
             _prepare(box, service, names[position], f"{box.folder}/part{position}" if position else "")
         moments.append(time.monotonic())
-        tables = server.start(box, needed)
+        tables = disposable_server.start(box, needed)
         moments.append(time.monotonic())
-        server.must_open(box, tables)
+        disposable_server.must_open(box, tables)
         seconds = {
             stage: round(moments[step + 1] - moments[step], 3) for step, stage in enumerate(("copy", "prepare", "server"))
         }
@@ -205,7 +205,7 @@ class Mariabackup(FileBackups):
         """
         if self.form == "stream":
             with self.brought(ctx, backup, box.files, box.folder) as path:
-                program = server.program_path(server.place(box)[0], "mbstream")
+                program = disposable_server.program_path(disposable_server.place(box)[0], "mbstream")
                 output = box.run("sh", "-c", UNPACK, "sh", path, data, _words(path), program)
             if problems := _unpacking(output, backup):
                 raise StepFailed(f"{box.host.name}: {backup.id} was not extracted completely", findings=problems)
@@ -262,10 +262,10 @@ class Mariabackup(FileBackups):
                 hint="use a sandbox on the same host, or take backups with --stream=mbstream and set `form: stream`",
             )
         if isinstance(service, Mariadb):
-            server.need(ctx, service, ("mariadbd", "mariadb", "mariadb-backup"))
+            disposable_server.need(ctx, service, ("mariadbd", "mariadb", "mariadb-backup"))
             self.need_here(ctx)
             if self.form == "stream":
-                server.need(ctx, service, ("mbstream",))
+                disposable_server.need(ctx, service, ("mbstream",))
                 need_unpacker(ctx, self)
             self._need_series(ctx, service)
 
@@ -273,7 +273,7 @@ class Mariabackup(FileBackups):
         """Check that MariaDB on the step's host is of the same series as the backup, if the version of the backup is
         known before the drill.
         """
-        there = server.version(ctx, service)
+        there = disposable_server.version(ctx, service)
 
         def check(backup: Backup) -> None:
             copied = backup.facts.get("server_version", "") or self._version_at_end(ctx, backup)
@@ -285,10 +285,11 @@ class Mariabackup(FileBackups):
                     f"the version of the backup {backup.id} of {self.name}, because the version is at the end of "
                     "the backup's stream"
                 )
-            if copied and server.series(copied) != server.series(there):
+            series = disposable_server.series
+            if copied and series(copied) != series(there):
                 raise NotReady(
                     f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}",
-                    hint=f"install MariaDB {server.series(copied)} on that host, or set {service.setting('bin')} to the folder of "
+                    hint=f"install MariaDB {series(copied)} on that host, or set {service.setting('bin')} to the folder of "
                     "its programs",
                 )
 
@@ -370,7 +371,7 @@ def _must_be_finished(box: Sandbox, name: str, files: CopiedFiles) -> None:
 
 def _same_series(box: Sandbox, there: str, copied: str) -> None:
     """Raise StepFailed when the release series of MariaDB on the sandbox's host and of the backup differ."""
-    if server.series(there) != server.series(copied):
+    if disposable_server.series(there) != disposable_server.series(copied):
         raise StepFailed(
             f"{box.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}: only a server of "
             f"the same series can open the backup",
@@ -383,7 +384,7 @@ def _prepare(box: Sandbox, service: Mariadb, name: str, increment: str) -> None:
     """
     words = (*program(service, "mariadb-backup"), "--no-defaults", "--prepare", f"--target-dir={service.data}")
     output = box.run(
-        *words, f"--tmpdir={server.temporary(box)}", *((f"--incremental-dir={increment}",) if increment else ())
+        *words, f"--tmpdir={disposable_server.temporary(box)}", *((f"--incremental-dir={increment}",) if increment else ())
     )
     if output.ok and b"completed OK!" in output.stderr[-400:]:
         return

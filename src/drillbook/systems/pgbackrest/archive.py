@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
-from drillbook.systems.pgbackrest.program import Program
+from drillbook.systems.pgbackrest.programs import Program
 from drillbook.systems.postgres.timelines import Log, Switch, Way, history, position, segment
 
 _ENTRY = re.compile(r'"([^"]+)":\{"[^}]*"time":(\d+)[^}]*\}')

@@ -8,7 +8,7 @@ from drillbook.sdk.action import Facts
 from drillbook.sdk.backup_source import Backup
 from drillbook.systems.postgres.connection import Connection, first_row
 from drillbook.systems.postgres.in_place import ClusterInPlace
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 
 SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from drillbook.sdk import manual_move
 from drillbook.sdk.manual_restore import Block, ManualRestore, secret
-from drillbook.systems.pgbackrest.program import variable
+from drillbook.systems.pgbackrest.programs import variable
 from drillbook.systems.pgbackrest.recovery import RESET, SAFE
 from drillbook.systems.postgres import manual_restore
 from drillbook.systems.postgres.service import Postgres

@@ -20,11 +20,18 @@ from drillbook.sdk.backup_source import END, Backup, stamp
 from drillbook.sdk.host import printable
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.pgbackrest.archive import READING, Archive, cut, gap, lacking
-from drillbook.systems.pgbackrest.program import Program
+from drillbook.systems.pgbackrest.programs import Program
 from drillbook.systems.postgres.connection import connected, first_row
-from drillbook.systems.postgres.sandbox import TEMPLATE, Version, lacking_extensions, libraries, start_existing, tools_of
+from drillbook.systems.postgres.disposable_server import (
+    TEMPLATE,
+    Version,
+    lacking_extensions,
+    libraries,
+    start_existing,
+    tools_of,
+)
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.timelines import Way, lsn, number, position
-from drillbook.systems.postgres.tools import Tools
 
 SAFE = {"delta": "n", "force": "n", "link-all": "n", "archive-async": "n"}
 """Options with safe values for a restore into a sandbox. They override the values in the team's pgbackrest.conf."""

@@ -13,11 +13,11 @@ from typing import Any
 
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
-from drillbook.sdk.answers import parsed
+from drillbook.sdk.answer_limits import parsed
 from drillbook.sdk.backup_source import Backup
 from drillbook.systems.pgbackrest import archive as archives
 from drillbook.systems.pgbackrest.archive import Archive, Newest, Reader
-from drillbook.systems.pgbackrest.program import Program
+from drillbook.systems.pgbackrest.programs import Program
 
 BASIS = "end of the backup, by the clock of the host on which pgbackrest ran"
 _ABSENT = {1: "the stanza is not in the repository", 3: "backup.info and its copy are missing"}

@@ -23,9 +23,9 @@ from drillbook.sdk.service import KeptIn, Service
 from drillbook.systems.pgbackrest import archive as archives
 from drillbook.systems.pgbackrest import manual_restore, recovery, verification
 from drillbook.systems.pgbackrest.in_place import SYSTEM, RepositoryInPlace
-from drillbook.systems.pgbackrest.program import Program
+from drillbook.systems.pgbackrest.programs import Program
 from drillbook.systems.pgbackrest.repository import Repository, cluster
-from drillbook.systems.postgres import sandbox
+from drillbook.systems.postgres import disposable_server
 from drillbook.systems.postgres.connection import connected, first_row
 from drillbook.systems.postgres.service import Postgres
 from drillbook.values import Secret
@@ -241,12 +241,14 @@ class PgBackRest(BackupSource):
         """Check that the sandbox's host has pgbackrest, and can read the repository. Also check that this host has PostgreSQL
         in the version of the backup that the step will restore.
         """
-        sandbox.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
+        disposable_server.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
         box = Sandbox.of(ctx, service)
         stanza = _can_be_read(Repository(self._in_sandbox(ctx, box), self.stanza))
         majors = [backup.facts["version"] for backup in self.candidates(ctx)]
         majors = majors or [cluster(stanza, row)[0] for row in reversed(stanza.get("backup", ()))]
-        need_one(ctx, dict.fromkeys(majors), lambda major: recovery.need_major(sandbox.tools_of(box, box.trial), major))
+        need_one(
+            ctx, dict.fromkeys(majors), lambda major: recovery.need_major(disposable_server.tools_of(box, box.trial), major)
+        )
 
 
 def _can_be_read(repository: Repository) -> dict[str, Any]:

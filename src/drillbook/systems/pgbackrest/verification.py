@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from drillbook.errors import CouldNotVerify
 from drillbook.findings import Finding, finding
-from drillbook.sdk.answers import Answer, parsed
-from drillbook.systems.pgbackrest.program import Program, message
+from drillbook.sdk.answer_limits import Answer, parsed
+from drillbook.systems.pgbackrest.programs import Program, message
 
 _BACKUP = re.compile(r"^ +backup: (\S+), status: ([\w -]+), total files checked: (\d+), total valid files: (\d+)$", re.M)
 _COUNTS = re.compile(r"missing: (\d+), checksum invalid: (\d+), size invalid: (\d+), other: (\d+)")

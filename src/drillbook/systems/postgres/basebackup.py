@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
 
-from drillbook.errors import StepFailed
+from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_writer import BackupSet, taking
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
-from drillbook.sdk.stored_backup import FilesManifest, carry, now
+from drillbook.sdk.stored_backup import carry, now
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.postgres.connection import Connection, connected, first_row
 from drillbook.systems.postgres.dump import failing
+from drillbook.systems.postgres.manifest import BaseManifest
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
-from drillbook.systems.postgres.tools import Tools
 
-FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
 FILES = ("base.tar.gz", "pg_wal.tar.gz", "backup_manifest")
 """Files that pg_basebackup writes in tar format, with streamed WAL, when the cluster has no additional tablespaces."""
 _SERVER = """
@@ -40,21 +39,6 @@ folder=$1 data=$2 waldata=$3; shift 3
 "$@" tar --no-same-owner -xzf - -C "$data" < "$folder/base.tar.gz" || exit 4
 "$@" tar --no-same-owner -xzf - -C "$waldata" < "$folder/pg_wal.tar.gz"
 """
-
-
-class BaseManifest(FilesManifest):
-    """Manifest of a physical backup. ``cluster_bytes``: size of all databases at the time of the backup."""
-
-    format: Literal["drillbook/postgres-base/1"] = FORMAT
-    host: str
-    system_identifier: str
-    timeline: int
-    server_version_num: int
-    wal_segment_size: str
-    start_lsn: str
-    end_lsn: str
-    cluster_bytes: int
-    tool: str
 
 
 def other_tablespaces(session: Connection) -> list[str]:
@@ -160,6 +144,14 @@ class Base:
             "taken_at": manifest.taken_at,
             "seconds": self.stages.seconds,
         }
+
+
+def need_room(tools: Tools, manifest: BaseManifest) -> None:
+    """Raise StepFailed when the disk lacks space for the backup's files and for the cluster extracted from them."""
+    try:
+        tools.need_space(tools.scratch, manifest.cluster_bytes + manifest.bytes)
+    except NotReady as error:
+        raise StepFailed(f"{error.message}: {error.hint}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from drillbook.systems.postgres import ownership
 from drillbook.systems.postgres.connection import connected, first_row, reason
 from drillbook.systems.postgres.manifest import Cluster as LikeCluster
 from drillbook.systems.postgres.manifest import Manifest
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
 
 CLEAR_S = 60.0
 LOG_LIMIT = 1500

@@ -14,8 +14,8 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.stored_backup import Part
 from drillbook.systems.postgres.connection import Connection, connected, first_row
 from drillbook.systems.postgres.differences import Difference, Objects
+from drillbook.systems.postgres.keyed_digests import Sealing
 from drillbook.systems.postgres.privileges import grants
-from drillbook.systems.postgres.sealed import Sealing
 from drillbook.systems.postgres.service import Postgres
 from drillbook.values import canonical
 

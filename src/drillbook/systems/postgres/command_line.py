@@ -11,7 +11,7 @@ from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import once_more
 from drillbook.systems.postgres.connection import answers, connected, reason
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 
 # A setting that has the same value in the last line of the files is not lost. The view shows a value in the unit of the server,
 # current_setting as a text with its unit, and the files as they are written. The server itself sets the paths of its

@@ -17,7 +17,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.deadline import Lines, bounded
 from drillbook.sdk.host import Deadline, once_more, printable
 from drillbook.systems.postgres import login_errors
-from drillbook.systems.postgres.bounded import Bounded
+from drillbook.systems.postgres.bounded_connection import Bounded
 from drillbook.systems.postgres.service import Postgres
 
 CONNECT_S = 5

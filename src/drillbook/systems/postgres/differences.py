@@ -11,7 +11,7 @@ from typing import Any
 from drillbook.findings import Finding, finding
 from drillbook.language.lists import leading
 from drillbook.sdk import masked_text
-from drillbook.systems.postgres.sealed import is_sealed
+from drillbook.systems.postgres.keyed_digests import is_sealed
 
 Objects = dict[str, dict[str, dict[str, Any]]]
 """Properties of objects. The first key is the kind of an object, the second key is its name, and the third key is the

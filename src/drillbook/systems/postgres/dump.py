@@ -25,9 +25,9 @@ from drillbook.systems.postgres import cluster_state, content, properties, schem
 from drillbook.systems.postgres.connection import reason
 from drillbook.systems.postgres.early_upload import EarlyUpload
 from drillbook.systems.postgres.manifest import ALGORITHM, Manifest
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
-from drillbook.systems.postgres.tools import Tools
 
 COMPRESSION = (
     "1"  # level of gzip, the only method that puts a checksum into its files; versions before 16 do not know `gzip:1`

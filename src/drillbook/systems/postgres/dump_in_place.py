@@ -16,10 +16,10 @@ from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.postgres import reader_version
 from drillbook.systems.postgres.canary_table import LIKE_CANARY
 from drillbook.systems.postgres.connection import Connection, connected, first_row
+from drillbook.systems.postgres.disposable_server import TEMPLATE, C, tools_of
 from drillbook.systems.postgres.in_place import ClusterInPlace, write_configuration
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
-from drillbook.systems.postgres.sandbox import TEMPLATE, C, tools_of
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 
 _DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
 _UNSET = "SELECT rolpassword IS NULL FROM pg_catalog.pg_authid WHERE rolname = current_user"

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import Deadline, Host, printable
 from drillbook.systems.postgres import dump_start
-from drillbook.systems.postgres.tools import AS_CLIENT
+from drillbook.systems.postgres.programs import AS_CLIENT
 
 UNPACKERS = {
     "none": ("cat",),

@@ -15,13 +15,13 @@ from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import Output, printable
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.systems.postgres import dump_reading, foreign_views, reader_version, sandbox
+from drillbook.systems.postgres import disposable_server, dump_reading, foreign_views, reader_version
 from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.dump_judgement import Judgement
 from drillbook.systems.postgres.dump_outline import Made, Outline, outline_of
 from drillbook.systems.postgres.dump_reading import Form
+from drillbook.systems.postgres.programs import AS_CLIENT, ENVIRONMENT
 from drillbook.systems.postgres.stages import Stages
-from drillbook.systems.postgres.tools import AS_CLIENT, ENVIRONMENT
 
 BUILT_IN = ("postgres", "template0", "template1")
 """Databases that initdb creates in every cluster."""
@@ -59,7 +59,7 @@ class Restoring:
         ``jobs``: number of parallel jobs of pg_restore.
         """
         self.ctx, self.box, self.name, self.expected, self.jobs = ctx, box, name, expected, jobs
-        self.tools = sandbox.tools_of(box)
+        self.tools = disposable_server.tools_of(box)
         self.service = self.tools.service
         self.stages = Stages()
         self.not_filled: dict[str, str] = {}
@@ -81,8 +81,8 @@ class Restoring:
             raise self._refused(problems)
         made = self._made(outline)
         with self.stages.time("server"):
-            sandbox.start_empty(self.box, settings=self._settings(outline))
-        with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
+            disposable_server.start_empty(self.box, settings=self._settings(outline))
+        with connected(self.ctx, self.service, database=disposable_server.TEMPLATE) as session:
             self._must_have(session, outline)
         with self.stages.time("roles"):
             facts = self._roles(outline, roles)
@@ -200,8 +200,8 @@ class Restoring:
         """
         if path:
             form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
-            self._psql(form, path, sandbox.TEMPLATE, self._filter())
-        with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
+            self._psql(form, path, disposable_server.TEMPLATE, self._filter())
+        with connected(self.ctx, self.service, database=disposable_server.TEMPLATE) as session:
             roles = self._missing(session, outline.roles, "SELECT rolname FROM pg_catalog.pg_roles")
             for role in roles:
                 session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
@@ -227,7 +227,7 @@ class Restoring:
 
     def _data(self, form: Form, path: str, outline: Outline, made: Made | None) -> None:
         """Restore the dump, and rename its database to the name in the sandbox's service."""
-        wanted, first = self.service.database, sandbox.TEMPLATE
+        wanted, first = self.service.database, disposable_server.TEMPLATE
         if (form.archive and made and made.name in BUILT_IN) or (not made and not outline.of_cluster):
             self._create(made, outline)
             first = wanted
@@ -240,7 +240,7 @@ class Restoring:
         else:
             self._psql(form, path, first, "\n".join(filter(None, (self._filter() if outline.of_cluster else "", tolerant))))
         if made and wanted not in (made.name, first):
-            with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
+            with connected(self.ctx, self.service, database=disposable_server.TEMPLATE) as session:
                 names = (sql.Identifier(made.name), sql.Identifier(wanted))
                 session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*names))
 
@@ -261,7 +261,7 @@ class Restoring:
             return
         options = made.options if made else f"WITH TEMPLATE = template0 ENCODING = '{outline.encoding}' LOCALE = 'C'"
         statement = sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(wanted)).as_string(None) + options
-        with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
+        with connected(self.ctx, self.service, database=disposable_server.TEMPLATE) as session:
             session.execute(statement.encode())
 
     def _asking(self, program: str, database: str) -> tuple[str, ...]:

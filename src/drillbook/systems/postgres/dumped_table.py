@@ -22,11 +22,11 @@ from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.dump_judgement import MOST_NAMED
 from drillbook.systems.postgres.dump_reading import Form
 from drillbook.systems.postgres.manifest import Table
-from drillbook.systems.postgres.proof import must_be_right
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.single import TableRestore
+from drillbook.systems.postgres.single_table import TableRestore
 from drillbook.systems.postgres.source import PgDumpSource
 from drillbook.systems.postgres.tables import Name
+from drillbook.systems.postgres.verification import must_be_right
 
 SCRIPT = Form("none", "plain", False)
 HOW_TO_DUMP = "`pg_dump --format=custom`"

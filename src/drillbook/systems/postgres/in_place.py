@@ -27,13 +27,13 @@ from drillbook.sdk.host import Deadline, printable
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, beside, evidence_of_run, lies_in
 from drillbook.sdk.sandbox import Sandbox, removal
-from drillbook.systems.postgres import canary_table, cluster, identity, ownership, properties, sandbox
+from drillbook.systems.postgres import canary_table, cluster, disposable_server, identity, ownership, properties
 from drillbook.systems.postgres.actions.fields import need_place
 from drillbook.systems.postgres.basebackup import other_tablespaces
+from drillbook.systems.postgres.cluster_recovery import MARKER
 from drillbook.systems.postgres.connection import Connection, connected, reason
-from drillbook.systems.postgres.recovering import MARKER
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
 
 KEPT = "configuration.json"
 """Name of the evidence file with a copy of the configuration files in the data directory. The file is written right
@@ -194,7 +194,7 @@ class ClusterInPlace(InPlace):
         """
         if not (tables := self.kept().get("canaries")):
             return
-        service = sandbox.tools_of(box).service
+        service = disposable_server.tools_of(box).service
         try:
             with connected(self.ctx, service, database=self.postgres.database) as session:
                 canary_table.create(session, tables, self.postgres.user)
@@ -244,7 +244,7 @@ class ClusterInPlace(InPlace):
             self.settle(box)
             self._create_canaries(box)
             begun = time.monotonic()
-            made = sandbox.tools_of(box)
+            made = disposable_server.tools_of(box)
             self._finish(box, made)
             cluster.put_in_place(made, self.tools)
         finally:
@@ -259,7 +259,7 @@ class ClusterInPlace(InPlace):
         """
         data = made.service.data_directory
         stopped = box.run(
-            made.path("pg_ctl"), "--pgdata", data, "--mode", "fast", "--wait", "--silent", "stop", env=sandbox.C
+            made.path("pg_ctl"), "--pgdata", data, "--mode", "fast", "--wait", "--silent", "stop", env=disposable_server.C
         )
         if not stopped.ok:
             said = printable(stopped.stderr or stopped.stdout, limit=400).strip()
@@ -267,7 +267,7 @@ class ClusterInPlace(InPlace):
         self.configure(made, self.kept())
         cluster.write(made, MARKER, f"{self.ctx.run_id} {self.ctx.step}".encode())
         box.run("sh", "-c", _FINISH, "sh", data, made.path("pg_controldata")).check()
-        box.run(made.path("initdb"), "--sync-only", "--pgdata", data, env=sandbox.C).check()
+        box.run(made.path("initdb"), "--sync-only", "--pgdata", data, env=disposable_server.C).check()
 
     def _made_here(self) -> bool:
         """Return True when an earlier controller of this run, which has died, has restored the present data directory."""

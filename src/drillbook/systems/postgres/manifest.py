@@ -1,6 +1,4 @@
-"""Manifest of a dump. The manifest records the content of the database, and every copy and every restore is compared with
-this record.
-"""
+"""Manifests of backups: of a dump, with the content of the database, and of a physical backup of a cluster."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from drillbook.sdk.stored_backup import FilesManifest, Part, Sha256
 
 FORMAT: Literal["drillbook/postgres-backup/1"] = "drillbook/postgres-backup/1"
+BASE_FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
 ALGORITHM = "sum of hashtextextended(row::text, 0) mod 2^64, and count"
 OWN_SCHEMA = "drillbook"
 """Name of the canary's schema. Backups contain this schema, because the recovery point is measured with it. Comparisons
@@ -110,3 +109,18 @@ class Manifest(FilesManifest):
     """Properties of the cluster, or None in backups made by older versions of Drillbook."""
     configured_in: tuple[str, ...] = ()
     """Paths of configuration files outside the data directory, such as Debian's below /etc. The backup lacks these files."""
+
+
+class BaseManifest(FilesManifest):
+    """Manifest of a physical backup. ``cluster_bytes``: size of all databases at the time of the backup."""
+
+    format: Literal["drillbook/postgres-base/1"] = BASE_FORMAT
+    host: str
+    system_identifier: str
+    timeline: int
+    server_version_num: int
+    wal_segment_size: str
+    start_lsn: str
+    end_lsn: str
+    cluster_bytes: int
+    tool: str

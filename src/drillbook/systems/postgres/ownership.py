@@ -21,7 +21,7 @@ from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.lineage import SCRIPT, Lineage
 from drillbook.sdk.manager.unit import UnitState
 from drillbook.systems.postgres.connection import Connection, answers, connected, first_row, reason
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 
 # FOLDER: a server uses the folder if the working directory of its process is this folder. The lock file contains the pid
 # as the server sees it, which in a container differs from the pid on the host.

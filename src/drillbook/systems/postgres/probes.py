@@ -19,10 +19,10 @@ from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.probe import Availability, CanaryWriter, ConnectedWriter, Lost
 from drillbook.sdk.probe import Canary as BaseCanary
-from drillbook.systems.postgres.bounded import Bounded
+from drillbook.systems.postgres.bounded_connection import Bounded
 from drillbook.systems.postgres.canary_table import GRANTS, PREPARE, TABLE
 from drillbook.systems.postgres.connection import Connection, connected, first_row, parameters, reason
-from drillbook.systems.postgres.explained import explain, indexes_of, scanned_by
+from drillbook.systems.postgres.explain_output import explain, indexes_of, scanned_by
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name

@@ -15,8 +15,8 @@ from drillbook.sdk.host import Host, printable
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres.connection import connected, reason
 from drillbook.systems.postgres.manifest import Manifest
+from drillbook.systems.postgres.programs import AS_CLIENT, Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import AS_CLIENT, Tools
 
 MISSING = 127
 """Exit status of a shell for a program that does not exist (POSIX, 2.8.2)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from drillbook.errors import StepFailed
 from drillbook.sdk.host import once_more
 from drillbook.sdk.random_names import fresh
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 
 # The process in postmaster.pid is the postmaster only if its working directory is this folder. It is killed first: if its
 # children died first, it would start them again.

@@ -14,18 +14,18 @@ from psycopg import sql
 from drillbook.errors import HostError, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
-from drillbook.systems.postgres import access, cluster, ownership, removal, temporary
+from drillbook.systems.postgres import access, cluster, cluster_mark, ownership, removal
 from drillbook.systems.postgres.connection import Connection, connected
 from drillbook.systems.postgres.dump import ARCHIVE, CONFIG, GLOBALS, failing
 from drillbook.systems.postgres.manifest import Database, Manifest
-from drillbook.systems.postgres.proof import Proof, must_be_right
+from drillbook.systems.postgres.programs import AS_CLIENT, Tools
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
-from drillbook.systems.postgres.tools import AS_CLIENT, Tools
+from drillbook.systems.postgres.verification import Proof, must_be_right
 
 CONFIG_LIMIT = 16 << 20
 _WHOLE = "whole.json"
@@ -150,8 +150,8 @@ class Restoring:
         state = cluster.state(self.tools)
         if state == "other":
             raise self._not_clean(f"{self.service.data_directory} contains files that are not a cluster")
-        if state == "cluster" and self.temporary and temporary.owner(self.tools) == self.ctx.run_id:
-            temporary.stop(self.ctx, self.tools)  # an incomplete attempt of this run is stopped and removed
+        if state == "cluster" and self.temporary and cluster_mark.owner(self.tools) == self.ctx.run_id:
+            cluster_mark.stop(self.ctx, self.tools)  # an incomplete attempt of this run is stopped and removed
             removal.remove(self.tools)
             state = "absent"
         if state == "cluster" and self.temporary:
@@ -164,7 +164,7 @@ class Restoring:
             with cluster.made_aside(self.tools, self.ctx.run_id) as made:
                 cluster.create(made, cluster.initdb_options(made, backup))
                 if self.temporary:
-                    temporary.mark(made, self.ctx.run_id)
+                    cluster_mark.mark(made, self.ctx.run_id)
                 self._configure(made, backup, folder)
         return fresh
 

@@ -11,10 +11,10 @@ import re
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk import masked_text
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.systems.postgres import masking
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.programs import Tools
 
 _PINNED = "|".join(
     (

@@ -10,19 +10,19 @@ from psycopg import sql
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import RESTORED, Context, Facts
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.connection import connected
 from drillbook.systems.postgres.dump import ARCHIVE, failing
 from drillbook.systems.postgres.manifest import Table
-from drillbook.systems.postgres.proof import Proof, must_be_right
+from drillbook.systems.postgres.programs import AS_CLIENT, Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.single import COMPARE, DIFFERS, LOCK_TIMEOUT
+from drillbook.systems.postgres.single_table import COMPARE, DIFFERS, LOCK_TIMEOUT
 from drillbook.systems.postgres.stages import Stages
 from drillbook.systems.postgres.tables import Name, chosen, counted
-from drillbook.systems.postgres.tools import AS_CLIENT, Tools
+from drillbook.systems.postgres.verification import Proof, must_be_right
 
 TEMPORARY = "drillbook_rows"
 # All columns that can be written, each with a flag that is true for columns of the primary key.

@@ -27,13 +27,13 @@ from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.programs import Programs
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.postgres import dump_reading, dump_start, manual_restore, reader_version, sandbox
+from drillbook.systems.postgres import disposable_server, dump_reading, dump_start, manual_restore, reader_version
 from drillbook.systems.postgres.dump_in_place import DumpInPlace
 from drillbook.systems.postgres.dump_judgement import MAKE_GLOBALS, Judgement, another
 from drillbook.systems.postgres.dump_outline import roles_made
 from drillbook.systems.postgres.dump_restoring import Restoring
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
 from drillbook.systems.tar.source import unpacker
 
 _OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\.zst|\.lz4)?")
@@ -350,10 +350,10 @@ class PgDumpSource(FileBackups):
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has the PostgreSQL server and client programs that a restore needs."""
-        sandbox.ready(ctx, service, ("initdb", "pg_ctl", "psql", "pg_restore"))
+        disposable_server.ready(ctx, service, ("initdb", "pg_ctl", "psql", "pg_restore"))
         if isinstance(service, Postgres) and service.sandbox and service.sandbox.isolation == "container":
             box = Sandbox.of(ctx, service)
-            tools, inside = sandbox.tools_of(box, box.trial), replace(ctx, host=box.trial, programs=Programs())
+            tools, inside = disposable_server.tools_of(box, box.trial), replace(ctx, host=box.trial, programs=Programs())
             self._need_reader(ctx, inside, tools.path("pg_restore"), tools)
         elif isinstance(service, Postgres) and service.sandbox:
             tools = Tools.of(ctx, service, ctx.host)

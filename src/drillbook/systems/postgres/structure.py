@@ -14,13 +14,13 @@ from psycopg import sql
 from pydantic import Field
 
 from drillbook.sdk.stored_backup import Part
-from drillbook.systems.postgres import materialized
+from drillbook.systems.postgres import materialized_views
 from drillbook.systems.postgres.connection import Connection, first_row
 from drillbook.systems.postgres.content import DIGEST, Relation, Snapshot
 from drillbook.systems.postgres.differences import Difference, Objects
-from drillbook.systems.postgres.materialized import View
+from drillbook.systems.postgres.keyed_digests import Sealing
+from drillbook.systems.postgres.materialized_views import View
 from drillbook.systems.postgres.privileges import MEMBERS, grants
-from drillbook.systems.postgres.sealed import Sealing
 from drillbook.systems.postgres.structure_queries import QUERIES
 from drillbook.values import canonical
 
@@ -87,7 +87,9 @@ class Structure(Part):
 def recorded(snap: Snapshot, relations: list[Relation]) -> Structure:
     """Read the structure of the database and the content of its materialized views. Raises psycopg.Error."""
     sealing = Sealing.fresh()
-    return Structure(salt=sealing.salt, objects=objects(snap.owner, sealing), views=materialized.measured(snap, relations))
+    return Structure(
+        salt=sealing.salt, objects=objects(snap.owner, sealing), views=materialized_views.measured(snap, relations)
+    )
 
 
 def objects(session: Connection, sealing: Sealing) -> Objects:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from drillbook.errors import HostError, StepFailed
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.stored_backup import sha256
-from drillbook.systems.postgres.tools import Tools, passfile
+from drillbook.systems.postgres.programs import Tools, passfile
 
 FOLDER = "wal"
 """First part of the name of the folder for received WAL. This folder is in the run's folder on the host."""

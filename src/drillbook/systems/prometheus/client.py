@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from drillbook.errors import CouldNotVerify
-from drillbook.sdk.answers import Budget
+from drillbook.sdk.answer_limits import Budget
 from drillbook.sdk.host import Deadline, excerpt
 from drillbook.sdk.web import Answer, ask
 from drillbook.systems.prometheus.service import Alertmanager, Prometheus

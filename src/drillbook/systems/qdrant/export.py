@@ -21,7 +21,7 @@ from drillbook.sdk.host import excerpt
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import now, sha256
-from drillbook.systems.qdrant.collection import Session
+from drillbook.systems.qdrant.client import Session
 from drillbook.systems.qdrant.manifest import Manifest, PointsFile
 from drillbook.systems.qdrant.points import Point, Tally
 from drillbook.systems.qdrant.service import Qdrant

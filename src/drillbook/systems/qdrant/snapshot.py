@@ -22,7 +22,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.backup_writer import BackupSet
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
-from drillbook.systems.qdrant.collection import ANSWER_S, Session, Snapshot
+from drillbook.systems.qdrant.client import ANSWER_S, Session, Snapshot
 from drillbook.systems.qdrant.manifest import SNAPSHOT, Manifest, ServerSnapshot
 from drillbook.systems.qdrant.points import Tally
 from drillbook.systems.qdrant.service import Qdrant

@@ -12,7 +12,7 @@ from typing import Any
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Budget
+from drillbook.sdk.answer_limits import Budget
 from drillbook.sdk.deadline import Lines
 from drillbook.sdk.host import Deadline, printable
 from drillbook.systems.redis.service import Redis

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes
 
 from drillbook.errors import CouldNotVerify
-from drillbook.sdk.answers import Budget
+from drillbook.sdk.answer_limits import Budget
 from drillbook.sdk.stored_backup import Part, Sha256
 from drillbook.systems.redis.connection import Command, Session
 

@@ -16,7 +16,7 @@ from drillbook.systems.redis.service import Redis
 
 FLUSH: tuple[Command, ...] = (("FLUSHALL",),)
 _UNTRIED = ("BGSAVE", "FLUSHALL")
-"""Commands that `drillbook.systems.redis.asked` cannot try, because they always change something."""
+"""Commands that `drillbook.systems.redis.preflight` cannot try, because they always change something."""
 
 
 def marking(key: str, *, only_existing: bool = False) -> tuple[Command, ...]:

@@ -15,7 +15,7 @@ from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import utc
 from drillbook.sdk.transfer import Carrier
-from drillbook.systems.redis import content, fields, identity, properties, server, trial
+from drillbook.systems.redis import content, fields, identity, properties, running_server, trial_server
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.manifest import RDB, Manifest, Place
 from drillbook.systems.redis.service import Redis
@@ -64,18 +64,18 @@ class Backup:
         """Copy the RDB into ``folder``/files on the host, and build the manifest from a trial server that loads this file."""
         begun = time.monotonic()
         with connected(self.ctx, self.service) as session:
-            server.must_be_master(session, self.service)
-            place = server.place(session, self.service)
-            name, version = server.version(session)
+            running_server.must_be_master(session, self.service)
+            place = running_server.place(session, self.service)
+            name, version = running_server.version(session)
             mark = identity.mark(session, self.ctx.run_id)
             known = properties.read(session)
             moment = session.clock()  # read before the server forks, so that the file is not older than this time
-            server.save(session, self.service)
+            running_server.save(session, self.service)
         self._copy(place, f"{folder}/files/{RDB}")
         self._timed("save", begun)
         begun = time.monotonic()
-        with trial.loading(self.ctx, place.program, f"{folder}/files") as session:
-            loaded = server.in_file(session)
+        with trial_server.loading(self.ctx, place.program, f"{folder}/files") as session:
+            loaded = running_server.in_file(session)
             keys, times = content.read(session), fields.read(session)
             known = known.model_copy(update={"functions": properties.functions(session)})
         self._timed("digest", begun)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from drillbook.errors import StepFailed
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.service import Service
 from drillbook.systems.files.in_place import FolderInPlace

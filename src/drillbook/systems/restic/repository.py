@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from drillbook.errors import CommandFailed, CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
-from drillbook.sdk.answers import Answer, parsed
+from drillbook.sdk.answer_limits import Answer, parsed
 from drillbook.sdk.host import Output, printable
 
 NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12

@@ -10,11 +10,11 @@ from pydantic import Field
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Undo, Write
-from drillbook.sdk.free import Free
+from drillbook.sdk.custom_step import Free
 from drillbook.sdk.host import printable
 from drillbook.systems.docker.actions.fields import ServiceName, examined, running, seen, wait
+from drillbook.systems.docker.client import container_of, place, status_of
 from drillbook.systems.docker.endpoint import Endpoint
-from drillbook.systems.docker.engine import container_of, place, status_of
 from drillbook.systems.docker.streams import command
 from drillbook.systems.docker.undo import put_back
 

@@ -10,8 +10,8 @@ from pydantic import Field
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo
 from drillbook.systems.docker.actions.fields import ServiceName, examined, lasting, running, wait
+from drillbook.systems.docker.client import PROJECT, container_of, grace, place, status_of
 from drillbook.systems.docker.endpoint import Endpoint, lost, made_with
-from drillbook.systems.docker.engine import PROJECT, container_of, grace, place, status_of
 from drillbook.systems.docker.undo import put_back
 from drillbook.values import Duration, Size
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import Context
-from drillbook.systems.docker.engine import Place, engine, passing, place, status_of
+from drillbook.systems.docker.client import Place, engine, passing, place, status_of
 
 ServiceName = Annotated[
     str,

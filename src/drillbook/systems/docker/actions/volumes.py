@@ -22,8 +22,9 @@ from drillbook.sdk.store import Store
 from drillbook.sdk.store_rights import need_target
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.docker.actions.fields import ServiceName
+from drillbook.systems.docker.manifest import ARCHIVE, Manifest
 from drillbook.systems.docker.undo import tool
-from drillbook.systems.docker.volumes import ARCHIVE, Digest, Manifest, Volume
+from drillbook.systems.docker.volumes import Digest, Volume
 
 VolumeName = Annotated[
     str, Field(min_length=1, description=("Name of the volume, or the path at which it is mounted in the container."))

@@ -23,7 +23,7 @@ from drillbook.sdk.stored_backup import StoredFile
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, Location, ServiceName, refuse_dangerous
-from drillbook.systems.files.archives import Entry, Manifest
+from drillbook.systems.files.manifest import Entry, Manifest, archive_name, read_manifest
 
 ROUNDS = 3
 """Maximum number of attempts to archive files that change during archiving."""
@@ -92,7 +92,7 @@ class Archive(Write):
         attempts, and all attempts with encryption, do this before they send it. If a file has changed, the archive is
         removed, and the next attempt begins. There are at most ``ROUNDS`` attempts.
         """
-        before, name = _there(ctx, path), archives.archive_name(compression)
+        before, name = _there(ctx, path), archive_name(compression)
         if all(entry.type == "folder" for entry in before.values()):
             raise StepFailed(f"{ctx.host.name}: {path} contains no files, so there is nothing to archive")
         for attempt in range(ROUNDS):
@@ -332,13 +332,13 @@ class Extract(Write):
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the extracted files. It consists of the host, the machine id and the path."""
-        manifest = archives.read(ctx, self.from_)
+        manifest = read_manifest(ctx, self.from_)
         return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that removes an unfinished extraction next to the destination. A finished extraction stays."""
         if self.path is None:
-            manifest = archives.read(ctx, self.from_)
+            manifest = read_manifest(ctx, self.from_)
         path = archives.resolve(ctx, self.path or manifest.path)
         return Undo.by_commands(("sh", "-c", nofollow.DELETE, "sh", _place(ctx, path)))
 
@@ -367,7 +367,7 @@ class Matches(Read):
         ``unexpected`` counts entries that are not in the archive. ``sockets`` counts sockets, which are never archived.
         """
         begun = ctx.deadline.remaining()
-        manifest = archives.read(ctx, self.manifest)
+        manifest = read_manifest(ctx, self.manifest)
         path = archives.resolve(ctx, self.path or manifest.path)
         survey = archives.survey(ctx, path)
         entries = survey.entries or {}
@@ -390,7 +390,7 @@ class Matches(Read):
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the compared files on the host. It consists of the host, the machine id and the path."""
-        manifest = archives.read(ctx, self.manifest)
+        manifest = read_manifest(ctx, self.manifest)
         return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 
     def ready(self, ctx: Context) -> None:

@@ -14,12 +14,12 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk import host_programs, stored_backup
 from drillbook.sdk.action import Context, Facts, Read
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.backup_source import parsed_moment
 from drillbook.sdk.host import as_user
 from drillbook.sdk.service import is_sandbox
 from drillbook.systems.files import archives
-from drillbook.systems.files.archives import Entry
+from drillbook.systems.files.manifest import Entry
 from drillbook.systems.files.service import Folder
 
 GRAIN_S = 1.0

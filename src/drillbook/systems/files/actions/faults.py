@@ -14,6 +14,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Uri
 from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, ServiceName, need_harmless, refuse_dangerous
+from drillbook.systems.files.manifest import read_manifest
 
 _BEGUN, _KEPT = "losing.txt", "kept.txt"
 """Names of evidence files. The first is written right before a deletion begins, and the second when a deletion is refused.
@@ -60,7 +61,7 @@ class Lose(Fault):
         refuse_dangerous(path)
         if self.from_ is None:
             return self._lose_saved(ctx, path)
-        manifest = archives.read(ctx, self.from_)
+        manifest = read_manifest(ctx, self.from_)
         if (manifest.host, manifest.path) != (ctx.host.name, path):
             raise StepFailed(f"the archive contains {manifest.path} of {manifest.host}, not {path} of {ctx.host.name}")
         survey = archives.survey(ctx, path)
@@ -98,7 +99,7 @@ class Lose(Fault):
         folder, _, name = path.rpartition("/")
         lost = archives.lost(ctx, name)
         inside = nofollow.inside(folder or "/")
-        answer = host_programs.call(ctx, "drillbook.systems.files.lose", f"./{name}", f"./{lost}", prefix=inside)
+        answer = host_programs.call(ctx, "drillbook.systems.files.deletion_program", f"./{name}", f"./{lost}", prefix=inside)
         if answer["refused"]:
             raise StepFailed(f"{ctx.host.name}: {path} is not deleted: {answer['refused']}")
         if answer["left"]:
@@ -157,7 +158,7 @@ class Lose(Fault):
             return False
         if self.from_ is None:
             return True  # before anything is deleted, the folder is moved away in one step
-        manifest = archives.read(ctx, self.from_)
+        manifest = read_manifest(ctx, self.from_)
         entries = archives.survey(ctx, path).entries
         return entries is not None and not archives.differences(path, manifest.entries, entries, unexpected=False)
 

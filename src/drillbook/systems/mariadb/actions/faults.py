@@ -7,10 +7,10 @@ import re
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo
 from drillbook.sdk.identity import Identity
-from drillbook.systems.mariadb import identity, lost, ownership
+from drillbook.systems.mariadb import fault_record, identity, ownership
 from drillbook.systems.mariadb.actions.fields import ServiceName
 from drillbook.systems.mariadb.client import Client, SqlError, connected, name, verifying
-from drillbook.systems.mariadb.server import need
+from drillbook.systems.mariadb.disposable_server import need
 from drillbook.systems.mariadb.service import Mariadb
 
 _MAY_DROP = re.compile(r"^GRANT [^`']*\b(ALL PRIVILEGES|DROP)\b", re.MULTILINE)
@@ -39,12 +39,12 @@ class LoseData(Fault):
         with connected(ctx, service) as client:
             try:
                 ownership.must_own(ctx, service, client)
-                names, held = lost.must_have_data(client)
+                names, held = fault_record.must_have_data(client)
                 with verifying(service):
-                    canaries = lost.canaries(client)
+                    canaries = fault_record.canaries(client)
             except CouldNotVerify as error:
                 raise StepFailed(f"{error.message}; nothing was lost") from error
-            lost.record(ctx, service, names, held, canaries)
+            fault_record.record(ctx, service, names, held, canaries)
             try:
                 client.results("; ".join(f"DROP DATABASE {name(each)}" for each in names))
             except SqlError as error:
@@ -63,7 +63,7 @@ class LoseData(Fault):
         ownership.ready(ctx, service)
         try:
             with connected(ctx, service) as client:
-                lost.must_have_data(client)
+                fault_record.must_have_data(client)
                 self._must_permit(client)
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from error
@@ -87,10 +87,10 @@ class LoseData(Fault):
 
     def active(self, ctx: Context) -> bool:
         """Return True while a database or a table that existed before the fault is missing."""
-        return bool(lost.missing(ctx, self._service(ctx)))
+        return bool(fault_record.missing(ctx, self._service(ctx)))
 
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when every table that existed before the fault still exists, or when the fault has not begun to drop
         tables.
         """
-        return not lost.missing(ctx, self._service(ctx))
+        return not fault_record.missing(ctx, self._service(ctx))

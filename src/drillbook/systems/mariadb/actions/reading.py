@@ -19,8 +19,8 @@ from drillbook.sdk.key_ranges import History, Tables, Tolerance
 from drillbook.systems.mariadb import compare, content
 from drillbook.systems.mariadb.actions.fields import ServiceName
 from drillbook.systems.mariadb.client import SqlError, connected, plain, text, verifying
+from drillbook.systems.mariadb.disposable_server import need
 from drillbook.systems.mariadb.key_reader import KeyReader
-from drillbook.systems.mariadb.server import need
 from drillbook.systems.mariadb.service import Mariadb
 
 ROWS_LIMIT = 1000

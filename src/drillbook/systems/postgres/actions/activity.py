@@ -17,11 +17,11 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.host import excerpt, printable
-from drillbook.systems.postgres import asked, cluster, session_rights
+from drillbook.systems.postgres import cluster, preflight, session_rights
 from drillbook.systems.postgres.actions.fields import ServiceName, examined
 from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
 from drillbook.values import Duration
 
 MOST_ROWS = 50
@@ -52,7 +52,7 @@ class _Looking(Read):
 
     def ready(self, ctx: Context) -> None:
         """Check that the superuser can log in, and may see what the action reads."""
-        asked.ask(ctx, ctx.service(self.service, Postgres), lambda session: self._need(ctx, session))
+        preflight.ask(ctx, ctx.service(self.service, Postgres), lambda session: self._need(ctx, session))
 
     def _need(self, ctx: Context, session: Connection) -> None:
         """Raise NotReady or CouldNotVerify when the server or the role of ``session`` does not permit the action."""

@@ -21,11 +21,11 @@ from drillbook.systems.postgres.actions.fields import Location, ServiceName, nee
 from drillbook.systems.postgres.connection import connected, first_row, reason
 from drillbook.systems.postgres.dump import Backup, failing
 from drillbook.systems.postgres.manifest import Manifest
-from drillbook.systems.postgres.proof import Proof
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.reader_version import need_reader
 from drillbook.systems.postgres.restore import Restoring
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.verification import Proof
 
 Jobs = Annotated[int, Field(ge=1, le=64, description="Number of tables that are processed in parallel.")]
 

@@ -20,11 +20,11 @@ from drillbook.sdk.store import Store
 from drillbook.systems.postgres import compare, content, identity
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import reason
-from drillbook.systems.postgres.ladder import Judged, Rungs
+from drillbook.systems.postgres.definition_compare import Judged, Rungs
 from drillbook.systems.postgres.manifest import Manifest, Sequence_, Table
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import chosen
-from drillbook.systems.postgres.tools import Tools
 
 Named = TypeVar("Named", Table, content.Relation)
 

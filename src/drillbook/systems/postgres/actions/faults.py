@@ -15,8 +15,8 @@ from drillbook.sdk.manager.right import need_right
 from drillbook.systems.postgres import access, cluster, command_line, identity, ownership, removal
 from drillbook.systems.postgres.actions.fields import ServiceName, examined, need_ownership, need_start, need_unit
 from drillbook.systems.postgres.connection import answers, connected, reason
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
 
 _WHOLE = "postgres.base_intact"
 """Name of the action that verifies a backup of the whole cluster. A dump of one database is not such a backup."""

@@ -12,9 +12,9 @@ from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.object_reference import Uri
 from drillbook.systems.postgres import cluster, command_line, ownership
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name
-from drillbook.systems.postgres.tools import Tools
 
 ServiceName = Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
 Location = Annotated[

@@ -10,7 +10,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read
-from drillbook.systems.postgres import amcheck, asked
+from drillbook.systems.postgres import amcheck, preflight
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.service import Postgres
@@ -53,7 +53,7 @@ class Intact(Read):
             if installed is None and not first_row(session, _SUPERUSER)[0]:
                 ctx.unsure("that this role, which is no superuser, may create the extension amcheck")
 
-        asked.ask(ctx, ctx.service(self.service, Postgres), question)
+        preflight.ask(ctx, ctx.service(self.service, Postgres), question)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``indexes`` and ``tables``: numbers of checked indexes and tables; ``seconds``: duration of the check.

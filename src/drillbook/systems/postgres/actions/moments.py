@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Place
 from drillbook.sdk.moments import SAMPLE, MeasuresLoss, Moment, measured, newest
-from drillbook.systems.postgres import asked, explained
+from drillbook.systems.postgres import explain_output, preflight
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
@@ -77,7 +77,7 @@ class NewestMoment(MeasuresLoss):
 
     def ready(self, ctx: Context) -> None:
         """Check that the columns in `tables` exist and hold times, and that the role may read them and the canary."""
-        asked.ask(ctx, ctx.service(self.service, Postgres), self._readable)
+        preflight.ask(ctx, ctx.service(self.service, Postgres), self._readable)
 
     def _readable(self, session: Connection) -> None:
         tables = dict(self.if_known("tables", {}))
@@ -85,7 +85,7 @@ class NewestMoment(MeasuresLoss):
             tables[CANARY] = "at"
         for table, column in tables.items():
             query, _ = self._query(session, Name.parse(table), column)
-            explained.explain(session, query.as_string(session))
+            explain_output.explain(session, query.as_string(session))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``: time of the newest data, by the clock of the backed-up server.

@@ -20,11 +20,12 @@ from drillbook.sdk.store import Store
 from drillbook.systems.linux.target import need
 from drillbook.systems.postgres import basebackup, cluster, identity, wal
 from drillbook.systems.postgres.actions.fields import BaseLocation, ServiceName, need_place
+from drillbook.systems.postgres.cluster_recovery import Recovery
 from drillbook.systems.postgres.connection import connected, first_row, reason
 from drillbook.systems.postgres.dump import failing
-from drillbook.systems.postgres.recovering import Recovery
+from drillbook.systems.postgres.manifest import BaseManifest
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
 from drillbook.values import Duration
 
 
@@ -111,21 +112,13 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
 
 
-def _same(ctx: Context, manifest: basebackup.BaseManifest, service: str) -> None:
+def _same(ctx: Context, manifest: BaseManifest, service: str) -> None:
     """Raise StepFailed when the backup described by ``manifest`` is not a backup of ``service``."""
     if not ctx.same_service(manifest.service, service):
         raise StepFailed(
             f"the backup is a backup of the service {manifest.service!r}, not of {service!r}",
             findings=[finding("expectation", title="service", wanted=service, measured=manifest.service)],
         )
-
-
-def _room(tools: Tools, manifest: basebackup.BaseManifest) -> None:
-    """Raise StepFailed when the disk lacks space for the backup's files and for the cluster extracted from them."""
-    try:
-        tools.need_space(tools.scratch, manifest.cluster_bytes + manifest.bytes)
-    except NotReady as error:
-        raise StepFailed(f"{error.message}: {error.hint}") from error
 
 
 class BaseIntact(Read):
@@ -149,9 +142,9 @@ class BaseIntact(Read):
         begun = ctx.deadline.remaining()
         with failing("the base backup could not be verified"):
             backup = basebackup.Extracted(ctx, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_))
-            manifest = basebackup.BaseManifest.read_whole(backup.store, backup.origin)
+            manifest = BaseManifest.read_whole(backup.store, backup.origin)
             _same(ctx, manifest, self.service)
-            _room(tools, manifest)
+            basebackup.need_room(tools, manifest)
             mine = Tools(tools.service.model_copy(update={"run_as": ""}), tools.host, tools.deadline, tools.scratch)
             with ctx.temporary("intact") as scratch:
                 folder = backup.fetch(manifest, scratch)
@@ -168,7 +161,7 @@ class BaseIntact(Read):
             "said": said,
         }
 
-    def _identity(self, ctx: Context, manifest: basebackup.BaseManifest) -> Identity:
+    def _identity(self, ctx: Context, manifest: BaseManifest) -> Identity:
         unsaved = identity.of(ctx, manifest.service, manifest.system_identifier)
         return unsaved.saved(manifest.digest_at(stored_backup.split(self.from_)))
 

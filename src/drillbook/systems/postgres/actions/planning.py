@@ -14,10 +14,10 @@ from pydantic import AfterValidator, Field
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
-from drillbook.systems.postgres import asked
+from drillbook.systems.postgres import preflight
 from drillbook.systems.postgres.actions.fields import ServiceName, TableName
 from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
-from drillbook.systems.postgres.explained import explain, indexes_of, scanned_by
+from drillbook.systems.postgres.explain_output import explain, indexes_of, scanned_by
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name
 
@@ -198,12 +198,12 @@ class CreateIndex(Write):
         index of this name exists already.
         """
         if self.known("definition"):
-            asked.ask(ctx, ctx.service(self.service, Postgres), self._creatable)
+            preflight.ask(ctx, ctx.service(self.service, Postgres), self._creatable)
 
     def _creatable(self, session: Connection) -> None:
         wanted = Definition.parse(self.definition)
         if not (state := _state(session, wanted.name)) or not state[0]:
-            asked.indexable(wanted.table)(session)
+            preflight.indexable(wanted.table)(session)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``index``: name of the index; ``already``: true when a valid index of this name existed before the step.
@@ -264,7 +264,7 @@ class Analyze(Write):
     def ready(self, ctx: Context) -> None:
         """Check that the table exists, and that the role may analyze it."""
         if self.known("table"):
-            asked.ask(ctx, ctx.service(self.service, Postgres), asked.analyzable(Name.parse(self.table)))
+            preflight.ask(ctx, ctx.service(self.service, Postgres), preflight.analyzable(Name.parse(self.table)))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of its rows as estimated by the server."""
@@ -299,7 +299,7 @@ class Explain(Read):
     def ready(self, ctx: Context) -> None:
         """Check that the server can plan the statement: its tables exist, and the role may use them."""
         if self.known("query"):
-            asked.ask(ctx, ctx.service(self.service, Postgres), asked.plannable(self.query))
+            preflight.ask(ctx, ctx.service(self.service, Postgres), preflight.plannable(self.query))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``indexes``: indexes that the plan uses; ``scanned``: tables that it reads by a sequential scan.

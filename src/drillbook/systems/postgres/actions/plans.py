@@ -11,11 +11,11 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.host import printable
-from drillbook.systems.postgres import asked
+from drillbook.systems.postgres import preflight
 from drillbook.systems.postgres.actions.activity import is_upkeep, said
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
-from drillbook.systems.postgres.explained import nodes_of, reads_of
+from drillbook.systems.postgres.explain_output import nodes_of, reads_of
 from drillbook.systems.postgres.service import Postgres
 from drillbook.values import Duration
 
@@ -92,7 +92,7 @@ class Plans(Read):
 
     def ready(self, ctx: Context) -> None:
         """Check that the application's role can log in."""
-        asked.ask(ctx, ctx.service(self.service, Postgres), lambda session: None, as_user=True)
+        preflight.ask(ctx, ctx.service(self.service, Postgres), lambda session: None, as_user=True)
 
     def _running(self, ctx: Context, session: Connection) -> list[tuple[Any, ...]]:
         """Return the running statements, sorted by running time with the longest first, and at most as many as the

@@ -9,17 +9,17 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk import vouchers
+from drillbook.sdk import manifest_signatures
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.sdk.backup_source import AHEAD_S
 from drillbook.sdk.service import S3
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import FILE, sha256
-from drillbook.systems.postgres import cluster, newest, removal, temporary
+from drillbook.systems.postgres import cluster, cluster_mark, newest_backup, removal
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.newest import Found, Search
+from drillbook.systems.postgres.newest_backup import Found, Search
+from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
 from drillbook.values import Duration
 
 
@@ -98,8 +98,8 @@ class NewestBackup(Read):
         backup is an error.
         """
         if self.required:
-            return newest.of(store, self.prefix, service, ctx.deadline)
-        searched = newest.search(store, self.prefix, service, ctx.deadline)
+            return newest_backup.of(store, self.prefix, service, ctx.deadline)
+        searched = newest_backup.search(store, self.prefix, service, ctx.deadline)
         return searched.newest, searched
 
     def _facts(self, best: Found, searched: Search, age: float, doubt: str) -> Facts:
@@ -126,10 +126,10 @@ class NewestBackup(Read):
         Raises CouldNotVerify when the step requires a trusted signature but the backup has no such signature.
         """
         if ctx.vouchers is None:
-            return vouchers.UNKNOWN_RUN
+            return manifest_signatures.UNKNOWN_RUN
         data = store.get(best.folder.below(FILE).key) or b""
         doubt = (
-            vouchers.doubt(ctx, store, best.folder, data)
+            manifest_signatures.doubt(ctx, store, best.folder, data)
             if sha256(data) == best.folder.sha256
             else ("the manifest was changed while it was being read")
         )
@@ -163,7 +163,7 @@ class RemoveCluster(Write):
         cluster.clear_aside(tools)
         if cluster.state(tools) in ("absent", "empty"):
             return {"removed": False, "files": 0, "bytes": 0}
-        owner = temporary.owner(tools)
+        owner = cluster_mark.owner(tools)
         if owner != ctx.run_id:
             whose = (
                 (f"the cluster in this folder belongs to the other run {owner}")
@@ -185,7 +185,7 @@ class RemoveCluster(Write):
                     )
                 ],
             )
-        temporary.stop(ctx, tools)
+        cluster_mark.stop(ctx, tools)
         removed = removal.remove(tools)
         return {"removed": True, "files": removed.files, "bytes": removed.bytes}
 

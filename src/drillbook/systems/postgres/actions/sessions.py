@@ -14,9 +14,9 @@ from drillbook.systems.linux.helper import LONGEST, Helper
 from drillbook.systems.linux.target import need
 from drillbook.systems.postgres.actions.fields import ServiceName, TableName
 from drillbook.systems.postgres.connection import connected, conninfo, first_row, reason
+from drillbook.systems.postgres.programs import Tools, passfile
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name, exists
-from drillbook.systems.postgres.tools import Tools, passfile
 from drillbook.values import Duration
 
 For = Annotated[

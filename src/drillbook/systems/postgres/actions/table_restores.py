@@ -18,8 +18,8 @@ from drillbook.systems.postgres.actions.fields import Location, ServiceName, Tab
 from drillbook.systems.postgres.connection import connected, reason
 from drillbook.systems.postgres.reader_version import need_reader
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.single import SingleRestore
 from drillbook.systems.postgres.single_rows import RowsRestore
+from drillbook.systems.postgres.single_table import SingleRestore
 from drillbook.systems.postgres.tables import Name
 
 

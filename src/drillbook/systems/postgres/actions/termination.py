@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Undo, Write
-from drillbook.systems.postgres import asked, session_rights
+from drillbook.systems.postgres import preflight, session_rights
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import Connection, connected, reason
 from drillbook.systems.postgres.service import Postgres
@@ -84,7 +84,7 @@ class Terminate(Write):
     def ready(self, ctx: Context) -> None:
         """Check that the role may see and end those sessions of other roles that the step would terminate now."""
         service = ctx.service(self.service, Postgres)
-        asked.ask(ctx, service, lambda session: self._need_rights(ctx, session, service))
+        preflight.ask(ctx, service, lambda session: self._need_rights(ctx, session, service))
 
     def _need_rights(self, ctx: Context, session: Connection, service: Postgres) -> None:
         mine, roles = session_rights.own(session), []

@@ -17,7 +17,7 @@ from drillbook.sdk.store import Store
 from drillbook.sdk.store_rights import need_target
 from drillbook.systems.qdrant import compare, export, snapshot
 from drillbook.systems.qdrant.actions.fields import Location, ServiceName, store_of
-from drillbook.systems.qdrant.collection import Session, connected, need_collection
+from drillbook.systems.qdrant.client import Session, connected, need_collection
 from drillbook.systems.qdrant.manifest import Manifest
 from drillbook.systems.qdrant.points import Id, Point, Tally, ordered
 from drillbook.systems.qdrant.service import Qdrant

@@ -13,9 +13,9 @@ from pydantic import Field
 from drillbook.errors import StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo, Write
 from drillbook.sdk.stored_backup import sha256
-from drillbook.systems.qdrant import record
+from drillbook.systems.qdrant import fault_record
 from drillbook.systems.qdrant.actions.fields import Chosen, ServiceName
-from drillbook.systems.qdrant.collection import Session, connected, need_collection
+from drillbook.systems.qdrant.client import Session, connected, need_collection
 from drillbook.systems.qdrant.points import Id, Point, sample
 from drillbook.systems.qdrant.service import Qdrant
 
@@ -67,7 +67,7 @@ class DeletePoints(Fault):
             points = list(itertools.islice(itertools.chain.from_iterable(session.points()), self.count))
         if not points:
             raise StepFailed(f"the collection {session.collection} has no point that could be deleted")
-        data = record.encoded(points)
+        data = fault_record.encoded(points)
         if len(data) > RECORD_LIMIT:
             raise StepFailed(
                 f"{len(points)} points have {len(data)} bytes, more than the {RECORD_LIMIT} that a drill stores for the "
@@ -92,7 +92,7 @@ class DeletePoints(Fault):
     def _recorded(self, ctx: Context) -> list[Point] | None:
         """Return the points that an earlier call of this step chose, or None when no choice is recorded."""
         try:
-            return record.decoded((ctx.folder / "evidence" / self._file(ctx)).read_bytes())
+            return fault_record.decoded((ctx.folder / "evidence" / self._file(ctx)).read_bytes())
         except (OSError, ValueError):
             return None
 
@@ -106,7 +106,9 @@ class DeletePoints(Fault):
         if chosen is None:
             with connected(ctx, ctx.service(self.service, Qdrant)) as session:
                 chosen = self._choose(ctx, session)
-        return Undo.by_action("qdrant.put_back", service=self.service, record=self._file(ctx), digest=record.digest(chosen))
+        return Undo.by_action(
+            "qdrant.put_back", service=self.service, record=self._file(ctx), digest=fault_record.digest(chosen)
+        )
 
     def active(self, ctx: Context) -> bool | None:
         """Return True while one of the chosen points is missing, and None when no choice is recorded."""
@@ -151,12 +153,12 @@ class PutBack(Write):
         folder = ctx.folder.parent / self.of_run if self.of_run else ctx.folder
         path = folder / "evidence" / self.record
         try:
-            points = record.decoded(path.read_bytes())
+            points = fault_record.decoded(path.read_bytes())
         except (OSError, ValueError) as error:
             raise StepFailed(
                 f"the file {path} with the deleted points cannot be read: {error}; restore the collection from its backup"
             ) from error
-        if record.digest(points) != self.digest:
+        if fault_record.digest(points) != self.digest:
             raise StepFailed(
                 f"{path} contains other points than those that were deleted; restore the collection from its backup"
             )

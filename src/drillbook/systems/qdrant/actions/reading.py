@@ -15,9 +15,9 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.object_reference import Uri
 from drillbook.systems.qdrant import compare, export
-from drillbook.systems.qdrant.actions import truth
+from drillbook.systems.qdrant.actions import source_rows
 from drillbook.systems.qdrant.actions.fields import Database, Query, ServiceName, store_of
-from drillbook.systems.qdrant.collection import Session, connected, need_collection
+from drillbook.systems.qdrant.client import Session, connected, need_collection
 from drillbook.systems.qdrant.manifest import Manifest
 from drillbook.systems.qdrant.points import Tally, sample
 from drillbook.systems.qdrant.service import Qdrant
@@ -66,7 +66,7 @@ class Ids(Read):
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         with connected(ctx, service) as session:
-            difference = truth.difference(ctx, session, self.database, self.query)
+            difference = source_rows.difference(ctx, session, self.database, self.query)
         facts: Facts = {
             "rows": len(difference.wanted),
             "points": len(difference.present),
@@ -88,7 +88,7 @@ class Ids(Read):
     def ready(self, ctx: Context) -> None:
         """Check that the server and the database answer, and that the collection exists."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
-        truth.need_database(ctx, self.database)
+        source_rows.need_database(ctx, self.database)
 
 
 class Matches(Read):

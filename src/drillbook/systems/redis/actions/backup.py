@@ -20,7 +20,17 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.store import Store
 from drillbook.sdk.store_rights import need_target
-from drillbook.systems.redis import asked, content, fields, identity, ownership, properties, rights, server, trial
+from drillbook.systems.redis import (
+    content,
+    fields,
+    identity,
+    ownership,
+    preflight,
+    properties,
+    rights,
+    running_server,
+    trial_server,
+)
 from drillbook.systems.redis.actions.fields import Location, ServiceName
 from drillbook.systems.redis.compare import Times, compare
 from drillbook.systems.redis.connection import Session, connected
@@ -67,8 +77,8 @@ class Save(Write):
         """
         service = ctx.service(self.service, Redis)
         used = _can_be_saved(ctx, service)
-        asked.need(ctx, service, rights.reading(ctx.run_id))
-        asked.need_mark(ctx, service)
+        preflight.need(ctx, service, rights.reading(ctx.run_id))
+        preflight.need_mark(ctx, service)
         free = ctx.run("sed", "-n", "s/^MemAvailable: *\\([0-9]*\\) kB$/\\1/p", "/proc/meminfo").text
         if free.isdecimal() and int(free) * 1024 < used:
             raise NotReady(
@@ -101,9 +111,9 @@ def _can_be_saved(ctx: Context, service: Redis) -> int:
     """Return the server's memory use in bytes. Raises NotReady when the keyspace cannot be saved."""
     try:
         with connected(ctx, service) as session:
-            server.must_be_master(session, service)
+            running_server.must_be_master(session, service)
             rights.must_allow(ctx, session, service, rights.saving(ctx.run_id))
-            place = server.place(session, service)
+            place = running_server.place(session, service)
             used = int(session.info("memory")["used_memory"])
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from error
@@ -141,7 +151,7 @@ class BackupIntact(Read):
             backup = Manifest.read_whole(store, origin)
             with ctx.temporary("intact") as scratch:
                 folder = stored_backup.carry(ctx, store, origin, backup, scratch)
-                with trial.loading(ctx, service.program or backup.place.program, folder) as session:
+                with trial_server.loading(ctx, service.program or backup.place.program, folder) as session:
                     comparison = compare(backup.keys, content.read(session), session.clock(), {}, _times(backup, session))
                     wrong = _changed(backup, Properties(salt="", functions=properties.functions(session)), {})
         except CouldNotVerify as error:

@@ -12,7 +12,7 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context, Facts, Place
 from drillbook.sdk.backup_source import parsed_moment
 from drillbook.sdk.moments import SAMPLE, MeasuresLoss, Moment, measured, newest
-from drillbook.systems.redis import asked, content
+from drillbook.systems.redis import content, preflight
 from drillbook.systems.redis.actions.fields import ServiceName
 from drillbook.systems.redis.connection import Command, Session, connected
 from drillbook.systems.redis.service import Redis
@@ -59,7 +59,7 @@ class NewestMoment(MeasuresLoss):
         commands: list[Command] = [("SCAN", "0", "COUNT", 1)]
         commands += [("GET", pattern) for pattern in self.if_known("times", ())]
         commands += [("PEXPIRETIME", pattern) for pattern in self.if_known("lifetimes", ())]
-        asked.need(ctx, ctx.service(self.service, Redis), commands)
+        preflight.need(ctx, ctx.service(self.service, Redis), commands)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis`` (where the time was found), ``moments`` (each basis

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
-from drillbook.systems.redis import asked, content, server
+from drillbook.systems.redis import content, preflight, running_server
 from drillbook.systems.redis.actions.fields import ServiceName
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.service import Redis
@@ -24,7 +24,7 @@ class Healthy(Read):
 
     def ready(self, ctx: Context) -> None:
         """Check that the user may read the state of the server."""
-        asked.need(ctx, ctx.service(self.service, Redis), [("PING",), ("INFO", "server")])
+        preflight.need(ctx, ctx.service(self.service, Redis), [("PING",), ("INFO", "server")])
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``server`` (name of the program), ``version``, ``role``, ``loading`` (true while the server loads its data),
@@ -56,7 +56,7 @@ class Healthy(Read):
 
 
 def _health(session: Session) -> Facts:
-    name, version = server.version(session)
+    name, version = running_server.version(session)
     memory, disk = session.info("memory"), session.info("persistence")
     sizes = session.sizes()
     return {
@@ -126,7 +126,7 @@ class Usage(Read):
 
     def ready(self, ctx: Context) -> None:
         """Check that the user may run INFO and list the keys."""
-        asked.need(ctx, ctx.service(self.service, Redis), [("INFO", "server"), ("SCAN", "0", "COUNT", 1)])
+        preflight.need(ctx, ctx.service(self.service, Redis), [("INFO", "server"), ("SCAN", "0", "COUNT", 1)])
 
     def run(self, ctx: Context) -> Facts:
         """Facts about keys: ``keys`` (number of keys), ``lasting_keys`` (number of keys that never expire, without Drillbook's

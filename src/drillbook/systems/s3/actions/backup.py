@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
-from drillbook.sdk import stored_backup, vouchers
+from drillbook.sdk import manifest_signatures, stored_backup
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.backup_writer import need_clear
 from drillbook.sdk.identity import Identity
@@ -21,7 +21,8 @@ from drillbook.sdk.store_rights import need_target, need_writable
 from drillbook.sdk.stored_backup import FILE
 from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Location, Prefix, ServiceName, need_same_store
-from drillbook.systems.s3.copies import BODIES, WORKERS, Content, Entry, Manifest, Wanted
+from drillbook.systems.s3.copies import WORKERS, Content, Wanted
+from drillbook.systems.s3.manifest import BODIES, Entry, Manifest, below
 
 ROUNDS = 4
 """Maximum number of attempts to copy an object that changes during the copy."""
@@ -62,7 +63,7 @@ class Copy(Write):
             data = manifest.encoded()
             digest = stored_backup.sha256(data)
             target.put(folder.below(FILE).key, data, digest)
-            signed = vouchers.signed(ctx, target, folder, data)
+            signed = manifest_signatures.signed(ctx, target, folder, data)
         except BaseException as error:
             with suppress(DrillbookError):
                 target.delete([f"{folder.key}/{name}" for name in target.in_time().sizes(folder.key + "/")])
@@ -245,7 +246,7 @@ class Restore(Write):
         need_same_store(source.service, target.service)
         folder = stored_backup.split(self.from_)
         manifest = Manifest.read(source, folder)
-        wanted = copies.below(manifest, self.prefix)
+        wanted = below(manifest, self.prefix)
         there = sorted(target.live(self.prefix).keys() & wanted.keys())
         contents = copies.contents(ctx, target, [Wanted(key) for key in there])
         right = {

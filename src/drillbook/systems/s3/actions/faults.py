@@ -18,8 +18,8 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.service import S3, bucket_name
 from drillbook.sdk.store import Store, Version
 from drillbook.sdk.store_rights import need_deletable, need_writable
-from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Key, Location, Prefix, ServiceName, need_versions
+from drillbook.systems.s3.manifest import read_manifest
 
 OBJECT_LIMIT = 64 << 20
 """Maximum size, in bytes, of an object that the fault may overwrite."""
@@ -225,7 +225,7 @@ class LoseObjects(Fault):
         """Return the keys and ETags of the objects to delete. These are always the first objects of the copy whose keys
         begin with the prefix.
         """
-        manifest = copies.read(ctx, self.from_)
+        manifest = read_manifest(ctx, self.from_)
         if manifest.bucket != ctx.service(self.service, S3).bucket:
             raise StepFailed(f"{self.from_} is a copy of another bucket: {manifest.bucket}")
         keys = [key for key in sorted(manifest.objects) if key.startswith(self.prefix)][: self.count]

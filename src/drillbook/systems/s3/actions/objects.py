@@ -20,7 +20,8 @@ from drillbook.systems.postgres import manifest
 from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.backup import body_key
 from drillbook.systems.s3.actions.fields import Key
-from drillbook.systems.s3.copies import Entry, Manifest, Wanted
+from drillbook.systems.s3.copies import Wanted
+from drillbook.systems.s3.manifest import Entry, Manifest, below, is_copy
 from drillbook.values import Size
 
 READERS = 4
@@ -185,8 +186,8 @@ class Matches(Read):
             data = stored_backup.content(store, folder)
             if self.service is not None:
                 return self._live(ctx, Manifest.parsed(data, folder.below(stored_backup.FILE)))
-            if copies.is_copy(data):
-                kept = copies.below(Manifest.parsed(data, folder.below(stored_backup.FILE)), "")
+            if is_copy(data):
+                kept = below(Manifest.parsed(data, folder.below(stored_backup.FILE)), "")
                 return self._entries(ctx, store, {body_key(folder, key): entry for key, entry in kept.items()})
         store, references = self._wanted(ctx)
         with ThreadPoolExecutor(READERS) as pool:
@@ -211,7 +212,7 @@ class Matches(Read):
         store = Store(ctx.service(self.service or "", S3))
         if manifest.bucket != store.service.bucket:
             raise StepFailed(f"the manifest is of the bucket {manifest.bucket}, not of {store.service.bucket}")
-        wanted = copies.below(manifest, self.prefix)
+        wanted = below(manifest, self.prefix)
         facts, wrong = self._entries(ctx, store, wanted)
         extra = sorted(
             key

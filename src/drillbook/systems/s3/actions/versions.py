@@ -19,7 +19,8 @@ from drillbook.sdk.service import S3
 from drillbook.sdk.store import Store, Version
 from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Prefix, ServiceName, need_versions
-from drillbook.systems.s3.copies import WORKERS, Entry, Wanted
+from drillbook.systems.s3.copies import WORKERS, Wanted
+from drillbook.systems.s3.manifest import Entry, below, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,10 @@ class VersionsRestore(Write):
         return facts
 
     def _by_manifest(self, ctx: Context, store: Store, history: Mapping[str, list[Version]]) -> Choice:
-        manifest = copies.read(ctx, str(self.manifest))
+        manifest = read_manifest(ctx, str(self.manifest))
         if manifest.bucket != store.service.bucket:
             raise StepFailed(f"the manifest is of the bucket {manifest.bucket}, not of {store.service.bucket}")
-        wanted = copies.below(manifest, self.prefix)
+        wanted = below(manifest, self.prefix)
         latest = {key: next((version for version in history.get(key, ()) if version.latest), None) for key in wanted}
         odd = [key for key, newest in latest.items() if newest is None or newest.marker or newest.id != wanted[key].version]
         live = {key: [version] for key in odd if (version := latest[key]) is not None and not version.marker}

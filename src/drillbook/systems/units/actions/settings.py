@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk import nofollow
 from drillbook.sdk.action import Action, Context, Facts, Fault, Undo, Write
-from drillbook.sdk.answers import Answer
+from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.manager import UnitState, manager_of
 from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.service import Http

@@ -11,7 +11,7 @@ from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.language import placeholders
 from drillbook.sdk import record_canary
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import MOST_BYTES
+from drillbook.sdk.answer_limits import MOST_BYTES
 from drillbook.sdk.probe import CanaryWriter, Lost
 from drillbook.sdk.record_canary import Every, RecordCanary, Timeout
 from drillbook.sdk.service import handed

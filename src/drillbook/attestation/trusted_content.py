@@ -1,0 +1,175 @@
+"""Examination of a run's or suite's folder before this process changes it, to find the content that a trusted key signed.
+
+Only this signed content may be signed again. Anybody may have written the other content. So the reports show it, but it is
+not signed. A recovery signs only the events that it adds, and lists older unsigned content in the attestation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drillbook.attestation import signature_check
+from drillbook.attestation.format import (
+    CHECKPOINTS,
+    FILE,
+    RENDERED,
+    SIGNATURE,
+    Statement,
+    kept_names,
+    names_in,
+    same,
+    signed_names,
+)
+from drillbook.attestation.signature_check import State
+from drillbook.journal.journal import FILE as JOURNAL
+from drillbook.journal.lines import Walk, walk
+from drillbook.journal.run_files import RESULT
+from drillbook.language import lists
+from drillbook.report.figures import count
+
+MOST_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """State of a run's or suite's folder before this process changes it: the content signed by a trusted key, and doubts."""
+
+    doubt: str = ""
+    """Contradiction between the folder and the attestation. It is empty when there is no contradiction.
+
+    A folder with a contradiction is neither rendered nor signed.
+    """
+    unvouched: str = ""
+    """Reason why the signature does not cover the whole folder. The reason is empty when the signature covers everything."""
+    sealed: Statement | None = None
+    """Attestation that a trusted key signed. It is None when there is no such attestation."""
+    events: int = 0
+    """Number of events that the attestation covers."""
+    lines: int = 0
+    """Number of intact lines of the journal."""
+    files: frozenset[str] = field(default_factory=frozenset)
+    """Names of the files that exist in the folder."""
+    said: str = ""
+    """Sentence about the trusted key that signed. It is empty when no trusted key signed."""
+
+    @property
+    def gaps(self) -> list[list[int]]:
+        """Ranges of events that the attestation lists as unsigned, in its key ``unvouched``."""
+        ranges = self.sealed.get("unvouched") if self.sealed else None
+        return [list(gap) for gap in ranges] if isinstance(ranges, list) else []
+
+
+def of_run(folder: Path, root: Path) -> Standing:
+    """Examine the folder of a run, using the trusted keys of the project in ``root``."""
+    attested = signature_check.look(folder, root)
+    files = names_in(folder)
+    try:
+        journal = walk((folder / JOURNAL).read_bytes())
+    except OSError as error:
+        return Standing(doubt=f"{JOURNAL} cannot be read: {error.strerror}", files=files)
+    lines = len(journal.events)
+    if why := _contradicted(folder, attested) or _discontinued(folder, attested.statement, journal):
+        return Standing(doubt=why, lines=lines, files=files)
+    sealed = attested.vouched
+    if sealed is None:
+        return Standing(unvouched=attested.said, lines=lines, files=files)
+    events = int(sealed["events"])
+    why = _beyond(journal, events)
+    return Standing(unvouched=why, sealed=sealed, events=events, lines=lines, files=files, said=attested.said)
+
+
+def of_suite(folder: Path, root: Path) -> Standing:
+    """Examine the folder of a suite. The folder counts as signed only if the result and every drill match the attestation."""
+    attested = signature_check.look(folder, root)
+    files = names_in(folder)
+    sealed = attested.vouched
+    if sealed is None:
+        return Standing(unvouched=attested.said, files=files)
+    known = [(RESULT, dict(_reports(sealed)).get(RESULT, "")), *kept_names(sealed)]
+    known += [(f"{run.get('folder')}/{FILE}", str(run.get("attestation"))) for run in members(sealed)]
+    other = [name for name, wanted in known if not same(folder / name, wanted)]
+    why = f"{names(other)}: differs from the attestation" if other else ""
+    return Standing(unvouched=why, sealed=sealed, files=files, said=attested.said)
+
+
+def names(listed: Sequence[str]) -> str:
+    """Return a text with the first names in ``listed``, and the number of the other names."""
+    return lists.listed(listed, MOST_NAMES)
+
+
+def members(sealed: Statement) -> list[dict[str, Any]]:
+    """Return the entries for the drills in a suite's attestation."""
+    return [run for run in sealed.get("runs") or () if isinstance(run, dict)]
+
+
+def _reports(sealed: Statement) -> list[tuple[str, str]]:
+    return [(name, known) for name, known in signed_names(sealed) if name in RENDERED]
+
+
+def _contradicted(folder: Path, attested: signature_check.Attested) -> str:
+    """Return a sign of tampering with the attestation itself, such as a removed signature. The result is empty if there
+    is no such sign.
+    """
+    if attested.state is State.ABSENT:
+        return "the attestation was removed" if (folder / SIGNATURE).exists() else ""
+    if attested.state is State.UNREADABLE:
+        return f"{FILE} cannot be read"
+    if attested.state is State.UNFIT:
+        return "the signature of the attestation does not match"
+    sealed = attested.statement or {}
+    if attested.state is State.UNSIGNED and sealed.get("key") and sealed.get("occasion") not in CHECKPOINTS:
+        # If the writer died at a checkpoint, it perhaps died before it wrote the signature.
+        return "the signature of the attestation was removed"
+    return ""
+
+
+def _discontinued(folder: Path, sealed: Statement | None, journal: Walk) -> str:
+    """Return the reason why the journal or an evidence file contradicts an attestation. ``sealed``: content of the
+    attestation. The result is empty when there is no contradiction.
+    """
+    if sealed is None:
+        return ""
+    events, head = sealed.get("events"), sealed.get("head")
+    if not isinstance(events, int) or not 0 < events <= len(journal.hashes) or journal.hashes[events - 1] != head:
+        return "the journal does not continue the attested journal"
+    return next(
+        (f"{name} differs from the attested file" for name, known in kept_names(sealed) if not same(folder / name, known)),
+        "",
+    )
+
+
+def _beyond(journal: Walk, events: int) -> str:
+    """Describe the journal lines after the signed events. ``events``: number of signed events.
+
+    The description gives the number of these lines, or says that the last line is damaged. It is empty if the journal
+    ends with the last signed event.
+    """
+    if len(journal.events) > events:
+        return f"{count(len(journal.events) - events, 'event')} after the signed events, from event {events} on"
+    if journal.line or journal.torn:
+        return "the last line of the journal is torn or damaged"
+    return ""
+
+
+def vouched(folder: Path, root: Path) -> str:
+    """Return the reason why some content of a run's or suite's folder is not signed by a trusted key.
+
+    The result is empty if all content is signed.
+    """
+    return vouched_by(folder, root)[0]
+
+
+def vouched_by(folder: Path, root: Path) -> tuple[str, str]:
+    """Return the reason why some content of a folder is not signed by a trusted key, and a sentence about the key."""
+    standing = of_run(folder, root) if (folder / JOURNAL).exists() else of_suite(folder, root)
+    if why := standing.doubt or standing.unvouched:
+        return why, ""
+    if standing.gaps:
+        return "the controller of the run died, so some of the run's events have no trusted signature", ""
+    sealed = standing.sealed or {}
+    other = [name for name, wanted in _reports(sealed) if not same(folder / name, wanted)]
+    other += sorted(standing.files - {name for name, _ in signed_names(sealed)})
+    return (f"{names(other)}: differs from the attestation", "") if other else ("", standing.said)

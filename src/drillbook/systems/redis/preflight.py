@@ -1,0 +1,84 @@
+"""Checks, before a drill, that the user in the inventory may run the commands of a later step. The checks change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
+from drillbook.sdk import login_check
+from drillbook.sdk.context import Context
+from drillbook.sdk.service import is_sandbox
+from drillbook.systems.redis import rights, running_server
+from drillbook.systems.redis.connection import Command, Session, connected, reason
+from drillbook.systems.redis.content import mark_of
+from drillbook.systems.redis.login_check import refusal
+from drillbook.systems.redis.service import Redis
+
+_STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
+"""Commands that show if a server accepts writes."""
+
+
+def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
+    """Raise NotReady when the user may not run one of ``commands``, or when the server does not know a command.
+
+    Nothing is checked for a sandbox, which does not exist yet, or when no server answers, because the drill itself may start
+    it. When the server refuses the login, this is recorded as not verified.
+    """
+    _ask(ctx, service, lambda session: _refusal(service, commands, session.batch(commands)))
+
+
+def need_mark(ctx: Context, service: Redis) -> None:
+    """Raise NotReady when the user may not write, read and remove the mark of the run (a key), or when the server is a
+    replica.
+
+    The commands are tried on the server while the mark does not exist. They then change nothing: ``SET`` with ``XX`` writes
+    only keys that exist. Nothing is checked in the cases that the description of ``need`` lists.
+    """
+    key = mark_of(ctx.run_id)
+
+    def question(session: Session) -> NotReady | None:
+        commands = (*_STATE, ("EXISTS", key))
+        *_, existing = answers = session.batch(commands)
+        if lacking := _refusal(service, commands, answers):
+            return lacking
+        if existing != 0:
+            why = reason(existing) if isinstance(existing, Exception) else "it exists already"
+            ctx.unsure(f"that the user of {service.name} may write the mark {key}: {why}")
+        elif lacking := _refusal(service, rights.marking(key), session.batch(rights.marking(key, only_existing=True))):
+            return lacking
+        try:
+            running_server.must_be_master(session, service)
+        except CouldNotVerify as error:
+            return NotReady(error.message, hint=error.hint)
+        return None
+
+    _ask(ctx, service, question)
+
+
+def _ask(ctx: Context, service: Redis, question: Callable[[Session], NotReady | None]) -> None:
+    if is_sandbox(service) or (login := (service.name, "", False)) in ctx.unanswered:
+        return
+    try:
+        with connected(ctx, service) as session:
+            lacking = question(session)
+    except (DrillbookError, OSError) as error:
+        ctx.unanswered.add(login)
+        if said := login_check.told(ctx, service.name, refusal(error)):
+            ctx.unsure(said)
+        return
+    if lacking:
+        ctx.lacking(lacking)
+
+
+def _refusal(service: Redis, commands: Sequence[Command], answers: Sequence[Any]) -> NotReady | None:
+    """Return the refusal for the first command whose answer says that the user may not run it, or that it is unknown."""
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415  slow to load
+
+    for command, answer in zip(commands, answers, strict=True):
+        if isinstance(answer, NoPermissionError) or (isinstance(answer, Exception) and "unknown command" in str(answer)):
+            return NotReady(
+                f"{service.name}: this step could not run {command[0]!s}: {reason(answer)}",
+                hint=f"give the user this right (ACL SETUSER), or correct {service.setting('user')}",
+            )
+    return None
