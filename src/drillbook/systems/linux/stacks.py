@@ -57,7 +57,8 @@ def listing(listed: list[dict[str, Any]]) -> str:
 
 
 def shortened(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Shorten the threads for the facts. Active threads come first, and each thread has only its innermost frames."""
+    """Shorten the threads for the facts. The thread that holds the interpreter lock comes first, then the active
+    threads. Each thread has only its innermost frames."""
     order = sorted(listed, key=lambda thread: (not thread["owns_gil"], not thread["active"]))
     return [{**thread, "frames": thread["frames"][:MOST_FRAMES]} for thread in order[:MOST_THREADS]]
 

@@ -67,8 +67,8 @@ class Disk(Read):
         """Facts: ``filesystems``, ``fullest`` (mount point), ``used_percent`` and ``free_bytes`` of the fullest file system.
 
         Each of ``filesystems`` has ``mount``, ``device``, ``bytes``, ``free_bytes``, ``used_percent``, ``inodes_percent``
-        and ``read_only``. The separate fact ``inodes_percent`` belongs to the file system with the smallest share of free
-        inodes. File systems that are read-only, or below `/boot`, appear only in ``filesystems``.
+        and ``read_only``. The separate fact ``inodes_percent`` is the share of used inodes on the file system where
+        this share is largest. File systems that are read-only, or below `/boot`, appear only in ``filesystems``.
         """
         only = ("--", self.path) if self.path else ()
         blocks = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", *only)

@@ -201,8 +201,9 @@ class Route(_ToPeer):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``to``, ``behind``, ``address``, ``port``, ``addresses``, ``route``, ``reached``, ``how``, ``seconds``.
 
-        ``behind`` is the service behind a relay. ``addresses`` are the addresses of the peer's name. ``reached`` is true
-        when the peer answered. ``how`` is `answered`, `silence` (no answer in time), `refused`, `closed` (without an answer),
+        ``behind`` is the service behind a relay. ``addresses`` are the addresses of the peer's name. ``reached`` is
+        true when the peer answered. If Drillbook knows no request for the peer, an accepted connection counts as an
+        answer. ``how`` is `answered`, `silence` (no answer in time), `refused`, `closed` (without an answer),
         `unresolved` (the name has no address), or the system's error message. For a Unix socket ``address`` is its
         path, and ``port`` is null. A peer that does not answer does not fail the step. To require an answer, set the step's
         `expect`.

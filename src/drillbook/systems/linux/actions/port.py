@@ -103,7 +103,9 @@ class Occupy(Fault):
         str,
         Field(
             pattern=r"^\d{1,3}(\.\d{1,3}){3}$",
-            description=("IPv4 address to listen on. No service can then listen on this address, or on all addresses."),
+            description=(
+                "IPv4 address to listen on. Meanwhile no service can listen on the port at this address, or at all addresses."
+            ),
         ),
     ] = "127.0.0.1"
     service: Annotated[

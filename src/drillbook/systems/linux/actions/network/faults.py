@@ -46,7 +46,9 @@ class _Filtered(Fault):
     SHOWN: ClassVar[str]
     UNDO = ("commands",)
 
-    peer: Peer | None = Field(default=None, description="Address or network of the other side. Default: any address.")
+    peer: Peer | None = Field(
+        default=None, description="Address or network at the other end of the connections. Default: any address."
+    )
     peer_port: PeerPort = None
     own_port: OwnPort = None
     direction: Direction = "both"

@@ -29,10 +29,12 @@ def _network(text: str) -> str:
 Peer = Annotated[
     str,
     AfterValidator(_network),
-    Field(description="Address or network of the other side, such as 10.0.0.7. Names are not resolved."),
+    Field(description="Address or network at the other end of the connections, such as 10.0.0.7. Names are not resolved."),
 ]
-PeerPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the other side. Default: all ports.")]
-OwnPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the host itself. Default: all ports.")]
+PeerPort = Annotated[
+    int | None, Field(ge=1, le=65535, description="Port at the other end of the connections. Default: all ports.")
+]
+OwnPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the step's host. Default: all ports.")]
 
 # PATH of users other than root often lacks the sbin directories, and sudo may set yet another PATH.
 FIND = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH; "

@@ -1,7 +1,7 @@
 """Loads, finds and deletes the packet filter rules of a fault. Rules that others made are never touched.
 
-With iptables, each direction has a chain of its own, and one rule that jumps to this chain. With nft, the fault has a table
-of its own. Either all rules are loaded, or none.
+With iptables, each direction has a chain of its own, and one rule that jumps to this chain. With nft, the fault has a
+table of its own. A file of rules is loaded completely or not at all.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class Load:
 class Filter:
     """Rules of one fault, which drop or reset its traffic. The rules do not affect the controller and the SSH port.
 
-    Packets with the reset flag always pass, so that no rule drops the reset that another rule has sent.
+    If the fault resets connections, packets with the reset flag pass, so that no rule rejects the reset that another
+    rule has sent.
     """
 
     tool: str  # iptables or nft

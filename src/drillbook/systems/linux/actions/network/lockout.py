@@ -76,7 +76,7 @@ def refuse_lockout(ctx: Context, way: Way, traffic: Traffic) -> None:
     if peer is not None and way.controller in peer:
         raise NotReady(
             f"{ctx.host.name}: {peer} includes the controller ({way.controller}), which would be locked out",
-            hint="set `peer` to the address of the other side only",
+            hint="set `peer` to an address or a network that does not include the controller",
         )
     if traffic.own_port == way.port:
         raise NotReady(

@@ -32,7 +32,7 @@ class Open(Write):
 
     peer: Peer | None = Field(
         default=None,
-        description="Address of the other side. A trial connection to this address and `peer_port` must succeed.",
+        description="Address for a trial connection. A connection to this address and `peer_port` must succeed.",
     )
     peer_port: PeerPort = None
 
@@ -65,7 +65,7 @@ class Open(Write):
 def remove_rules(ctx: Context) -> list[str]:
     """Delete the packet filter rules of this run on the host, and return their names.
 
-    Raises StepFailed when this fails, and HostError when the host cannot be used.
+    Raises StepFailed when a rule cannot be deleted, and HostError when the rules cannot be listed.
     """
     removed = []
     for rules in of_run(root(ctx, HELD).check().text, ctx.run_id):

@@ -39,7 +39,12 @@ class Capture(Read):
         ),
     ] = None
     port: Annotated[
-        int | None, Field(ge=1, le=65535, description="TCP port of either side. Default: the port of the service.")
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description="TCP port to capture, as source port or as target port. Default: the port of the service.",
+        ),
     ] = None
     peer: Annotated[Peer | None, Field(description="Capture only packets from or to this address or network.")] = None
     interface: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,30}$", description="Network interface.")] = "any"

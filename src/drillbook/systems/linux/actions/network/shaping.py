@@ -193,7 +193,8 @@ class Delay(Fault):
     def active(self, ctx: Context) -> bool:
         """Return True when the queueing discipline exists and trial connections are delayed.
 
-        Return False when it does not exist and a trial connection is not delayed.
+        Return False when it does not exist and a trial connection is not delayed. If no connection can be tried, the
+        result depends only on the queueing discipline.
         """
         device, major = self._device(ctx), major_of(ctx)
         until = time.monotonic() + SETTLED_S
