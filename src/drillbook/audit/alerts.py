@@ -254,7 +254,7 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
     """Return True if a rehearsal of the period restored a backup of the service that is older than its run, and measured how
-    much data would be lost. Then the alert about the drill's fresh backup needs no further step, and is left out."""
+    much data would be lost. The alert about the drill's fresh backup is then left out."""
     place = (goal.environment, goal.service)
     rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
     return any(row.loss_s is not None and not row.taken for row in rows)

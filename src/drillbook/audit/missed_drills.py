@@ -3,8 +3,9 @@
 These are drills and suites that were overdue, services whose newest proof was overdue, scheduled runs that could not begin,
 and drills and suites that never ran.
 
-The first event of a run contains the schedule of the drill, and ``schedule.jsonl`` notes a changed one. Each past moment is
-judged by the schedule that held then. So later changes of the drill's file cannot hide that the drill was overdue.
+The first event of a run contains the schedule of the drill, and ``schedule.jsonl`` notes each change of
+a schedule. Each past moment is judged by the schedule that held at that moment. So a later change of the drill's file cannot
+hide that the drill was overdue.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ Clock = Callable[[], datetime]
 
 
 def line_of(ending: Ending, done: int, total: int) -> Text:
-    """Line of a site that ended."""
+    """Return the line to print about a site at which the drill has ended."""
     why = f": {one_line(ending.message)}" if ending.message else ""
     return Text(f"{SHAPES[ending.state]} {ending.site} {ending.state} ({done} of {total}){why}", style=COLOURS[ending.state])
 

@@ -122,8 +122,8 @@ class _Checker(Preparation):
             self._stopped()
 
     def _end(self, why: str, message: str, findings: Sequence[Finding] = ()) -> None:
-        """Record that a part of the check failed, unless its findings only repeat that hosts are unreachable, or secrets
-        unreadable. Raises EndedEarly when the check was stopped. Otherwise the check continues.
+        """Record that a part of the check failed. Findings that only repeat an earlier finding (see ``_repeats``) are left
+        out; if no other finding is left, nothing is recorded. Raises EndedEarly when the check was stopped.
         """
         known = [problem for problem in findings if not self._repeats(problem)]
         if known or not findings:
@@ -132,14 +132,14 @@ class _Checker(Preparation):
             raise EndedEarly
 
     def _repeats(self, problem: Finding) -> bool:
-        """Return True when ``problem`` repeats that a host is unreachable, or that a secret is unreadable."""
+        """Return True when ``problem`` only repeats an earlier finding: that a host is unreachable, or a secret unreadable."""
         if problem.measured in self.unreachable.values():
             return True
         return any(problem is not other and other.measured.endswith(f": {problem.measured}") for other in self.unusable)
 
     def _steps(self, steps: Sequence[PlannedStep]) -> bool:
-        """Run the steps of the phase ``ready``. After a failed step, go on with the steps that only read and use no result of a
-        failed step, so that one check reports all failures.
+        """Run the steps of the phase ``ready``. After a failed step, run only steps that are read-only and use no result of a
+        failed step. They are run so that one check reports as many failures as possible.
         """
         failed, lost = False, set[str | None]()
         for group in groups(steps):

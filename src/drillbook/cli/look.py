@@ -48,7 +48,7 @@ class Listener:
 
     port: int
     loopback: bool
-    """True when only the host itself can connect."""
+    """True when the process listens on a loopback address, so that only programs on the host can connect."""
     program: str
     unit: str
     folder: str

@@ -102,7 +102,8 @@ def split_name(words: Sequence[str], root: Collection) -> str:
     """Return the message about a task in ``words``, the command line, whose name was typed as two words, such as
     `drill list` for `drill.list`. The result is empty if there is none. ``root``: the namespace of the tasks.
 
-    Invoke takes the second word for the name of a drill or run. A drill of the project with such a name is left alone.
+    Invoke would use the second word as the name of a drill or run. If the project has a drill with this name, the words are
+    accepted, and the result is empty.
     """
     path_by_pair = {tuple(path.split(".")): path for path in root.task_names if path.count(".") == 1}
     before = ""
@@ -130,11 +131,12 @@ def no_value(context: ParserContext, argument: Argument) -> str:
 
 
 def wrong_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
-    """Return the message about the first option in ``words``, the command line, whose value is missing, or that is given
-    twice although it has one value. The result is empty if there is none. ``contexts``: the tasks, by their names.
+    """Return the message about the first mistake with the value of an option in ``words``, the command line. Either the value
+    is missing, or an option that takes one value is given twice. The result is empty if there is no such mistake.
+    ``contexts``: the tasks, by their names.
 
-    Invoke itself does not report the missing value of an option that may be repeated, and takes the second value of another
-    option for a name.
+    Invoke itself reports neither mistake in some cases. It ignores the missing value of an option that may be repeated. If an
+    option that takes one value is given twice, it uses the second value as the name of a drill or run.
     """
     task: ParserContext | None = None
     given: set[str] = set()

@@ -230,9 +230,9 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
 
 
 def _known_place(answers: Answers, kind: _Kind) -> None:
-    """Raise UsageError when the inventory cannot have the user's place of the backups: when it is a path where the name of a
-    stanza is needed, or a relative path, or when it begins with `~`. The user's shell has not replaced the `~` by a home
-    folder, and nothing on the host would replace it.
+    """Raise UsageError when the place of the backups that the user named cannot be written into the inventory. It is refused
+    if the name of a stanza is needed and it is a path, if it is a relative path, and if it begins with `~`. The user's shell
+    has not replaced this `~` by a home folder, and nothing on the host would replace it.
     """
     place = answers.at
     if place and kind.source == STANZA and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", place):

@@ -21,9 +21,9 @@ from drillbook.report.figures import one_line
 def retire(project: Project, drill: str, environment: str, reason: str, *, dry: bool = False) -> int:
     """Record the retirement of ``drill``, of ``environment``, or of the drill in this environment only.
 
-    With ``dry``, print only what would be recorded. Raises UsageError when neither a drill nor an environment is given, when it
-    still exists, when no reason is given, or when the record cannot be written. Raises UnknownName
-    when no run has the name.
+    With ``dry``, print only what would be recorded. Raises UsageError when neither a drill nor an environment is given, when the
+    drill or the environment still exists, when no reason is given, or when the record cannot be written. Raises UnknownName
+    when the record has no run of the drill in the environment.
     """
     if not (drill or environment):
         raise UsageError("name the drill, or the environment with --environment", hint=EXAMPLE)

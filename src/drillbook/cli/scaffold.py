@@ -42,7 +42,7 @@ FIRST = (
 )
 """Commands that are suggested in a new project, each with its purpose."""
 OWN_HOSTS = "then describe your own hosts in inventory/staging.yml"
-"""Advice after the commands ``FIRST``."""
+"""Advice that is printed below the commands ``FIRST``."""
 REHEARSAL = (
     ("drill.check rehearse --inventory rehearsal", "check if the rehearsal could begin now; changes nothing"),
     ("drill rehearse --inventory rehearsal", "restore the newest backup into the sandbox"),

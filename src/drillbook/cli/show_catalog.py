@@ -25,8 +25,8 @@ from drillbook.report.terminal.prose import Prose
 HEADS = {"suite": "Suites", "drill": "Drills", "tree": "Diagnosis trees", "rules": "Alert rules", "lab": "Lab files"}
 """Heading for each type of entry, in the order of the list."""
 ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
-"""Round durations in seconds. A duration that was measured on another machine is shown as the nearest of them, because here
-it is right only in its order of magnitude."""
+"""Round durations in seconds. A duration that was measured on another machine is shown as the nearest of these durations,
+because it is only approximately right for this machine."""
 SOURCE = (
     "“last run”: duration of the newest run here that passed. “about”: approximate duration, measured on a running "
     "lab with 2 cores. A restore of your own data may take longer or shorter."

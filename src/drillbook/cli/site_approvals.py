@@ -105,7 +105,7 @@ def _refusal(state: CampaignState, lapsed: Mapping[str, Finding], again: str) ->
     named = listed(list(lapsed), NAMED)
     return NotReady(
         f"{why.title}: {why.measured}; {count(len(lapsed), 'remaining site')} of the campaign need another approval: {named}",
-        hint=f"have the rest approved: invoke campaign.approve {state.start.drill} --sites FILE; then: {again}",
+        hint=f"have the remaining sites approved: invoke campaign.approve {state.start.drill} --sites FILE; then: {again}",
     )
 
 

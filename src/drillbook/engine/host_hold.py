@@ -79,11 +79,11 @@ class Grip:
         return bool(self.tokens) or (self.become is not None and bool(self.armed))
 
     def taken_over_now(self, fenced: Collection[str], titles: Mapping[str, str]) -> LockLost | None:
-        """Note the locks that other runs took over. Return an event that names the newly lost locks, which are the locks
-        that no earlier call has noted.
+        """Note the locks that other runs took over. Return an event with the names of these locks, but without the locks
+        that an earlier call has noted. The result is None if no name is left.
 
-        ``fenced``: names of the locks that the host refused to renew. ``titles``: what each lock protects. The result is
-        None when no lock was lost since the last call. A lock that this run has released meanwhile is not lost.
+        ``fenced``: names of the locks that the host refused to renew. A lock that this run has released in the meantime does
+        not count. ``titles``: text for each lock that names what it protects.
         """
         names = tuple(name for name in fenced if name in self.tokens and name not in self.taken_over)
         if not names:

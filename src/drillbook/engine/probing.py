@@ -364,8 +364,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``. The function returns True when all probes have become good, and have stayed good
-        until the samples that were in progress at that moment have ended.
+        """Return a function for ``wait``, which returns True when all probes are good at the same time. It first waits until the
+        samples that were in progress at that moment have ended, because one of them may turn out bad.
         """
         since: float | None = None
 

@@ -315,8 +315,8 @@ def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, pa
 
 
 def _of_step(problem: Finding, step: PlannedStep) -> Finding:
-    """Copy a finding of ``step``. When the service answered, and only the answer is not the expected one, the drill itself
-    may be wrong, so the remedy names the line of the step.
+    """Copy a finding of ``step``. If the service gave an answer that the drill did not expect, the mistake may be in the drill.
+    The remedy of the copy then also names the line of the step.
     """
     answered = problem.code == "expectation" or (problem.code == "http-unexpected" and _ANSWERED.match(problem.measured))
     remedy = f"{problem.remedy} If the answer is right, correct the expectation in `{step.line}`."

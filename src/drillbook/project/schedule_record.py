@@ -56,7 +56,7 @@ class Entry:
 
 
 class Record(NamedTuple):
-    """Content of the record."""
+    """Content of ``schedule.jsonl``: its entries, and texts about damage that was found while it was read."""
 
     entries: list[Entry]
     damage: str = ""

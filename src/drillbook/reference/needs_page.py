@@ -29,7 +29,7 @@ PLACES = {Place.SERVICE: "the service's host", Place.HOSTS: "the hosts of the st
 
 
 def page() -> str:
-    """Return the page as Markdown."""
+    """Return the page ``needs.md`` as Markdown."""
     return PAGE % ", ".join(f"`{name}`" for name in host_needs.BASE) + "".join(_rows())
 
 

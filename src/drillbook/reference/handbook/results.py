@@ -70,7 +70,7 @@ class Record(_Value):
 
 
 def path_of(project: Project) -> Path:
-    """Return the path of the record of ``project``."""
+    """Return the path of the file that records the newest results of the handbook's drills."""
     return project.root / "docs" / FILE
 
 
