@@ -164,8 +164,8 @@ class Check(_OfSource, VerifiesSource):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return None, because this action does not have to name the identity of its data: before a fault, the engine itself
-        measures the identities of the service and of the backup source.
+        """Return None. This action does not name the identity of its data, because before a fault the engine itself measures
+        the identities of the service and of the backup source.
         """
         return None
 
@@ -368,7 +368,8 @@ def _fits(source: BackupSource, service: Sandboxed) -> None:
 
 
 def _age(source: BackupSource, backup: Backup) -> float | None:
-    """Return the age of the backup in seconds, or None if it is unknown.
+    """Return the age of the data in the backup in seconds, or None if it is unknown. The age is counted from the newest
+    moment to which the backup can be restored.
 
     Raises CouldNotVerify when the backup is dated in the future.
     """

@@ -186,8 +186,8 @@ class MariadbDump(FileBackups):
         return whole
 
     def _compare(self, ctx: Context, service: Mariadb, reading: Reading, name: str, *, unread: bool) -> None:
-        """Record in a check before a drill that the dump is from a newer series of MariaDB or from MySQL, and whether a part
-        of this dump was not read.
+        """Record in a check before a drill that the restore of a dump from MySQL, or from a newer series of MariaDB, was not
+        verified. The record also says if a part of the dump was not read.
 
         For other dumps nothing is recorded, because a MariaDB server knows every collation of its own series and of older
         series.

@@ -258,9 +258,8 @@ class DumpInPlace(ServerInPlace):
     """Restore of a dump into a copy of the data directory. So accounts and other databases stay."""
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Return the reason why the dump cannot replace the databases: a collation or character set of the dump that
-        the server does not know, or tables, routines or events that the dump lacks. The reason is empty when nothing is
-        wrong.
+        """Return the reason why the dump cannot replace the databases, or an empty text when it can. The server may not know
+        a collation or a character set of the dump. Or the dump may lack tables, routines or events of the databases.
         """
         try:  # a check before the drill reads only the beginning of the dump
             named = checked.get("collations", ()), checked.get("character_sets", ())

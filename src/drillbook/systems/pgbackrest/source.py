@@ -135,8 +135,9 @@ class PgBackRest(BackupSource):
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Run `pgbackrest verify` on the backup, and check more than this command does.
 
-        The additional checks are: the two copies of backup.info, of archive.info and of the manifest are equal, no page has
-        a wrong checksum, no WAL is missing or damaged, and the backup belongs to the cluster of the service.
+        There are four additional checks. The two copies of backup.info, of archive.info and of the manifest must be equal.
+        No page may have a wrong checksum. No WAL may be missing or damaged. The backup must be a backup of the service's
+        cluster.
         """
         with self.opened(ctx) as repository:
             program = repository.program

@@ -85,8 +85,8 @@ def _before_dump(kinds: Mapping[str, bool | None]) -> Iterator[str]:
 
 
 def _is_globals_only(begun: bytes, size: int | None) -> bool | None:
-    """Return True for the beginning of a file that contains only roles and other global objects, False for any other
-    file, and None if more bytes must be read to know it.
+    """Return True if a file contains only roles and other global objects, and False for any other file. This is decided from
+    the first bytes of the file. Return None if more bytes must be read to decide it.
 
     ``size``: size of the file in bytes. A file above the limit is not read further, and counts as a dump.
     """

@@ -93,7 +93,8 @@ def must_answer(session: Connection, tools: Tools) -> None:
 
 
 def must_be_free(ctx: Context, tools: Tools) -> None:
-    """Raise StepFailed when a server answers at the port although the data directory is not in use.
+    """Raise StepFailed when a server answers at the port. Call this function when the data directory contains no cluster, so
+    that this server must use another directory.
 
     Raises HostError when the host cannot be used.
     """

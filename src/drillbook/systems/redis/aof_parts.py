@@ -90,8 +90,10 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
 
 
 def _unlike(copy: Copy, parts: list[Part]) -> Iterator[Finding]:
-    """Yield a finding for each part in the manifest whose file is missing, and for each file with content whose number
-    is higher than the numbers of all parts in the manifest."""
+    """Yield the findings of a comparison of the manifest with the files. There is a finding for each part in the manifest
+    whose file is missing. There is also a finding for each file that is not empty and has a higher number than all parts in
+    the manifest.
+    """
     for part in parts:
         if part.name not in copy.sizes:
             yield _missing(copy, part.name, "a file that the manifest names")
