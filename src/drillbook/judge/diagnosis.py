@@ -1,4 +1,6 @@
-"""Diagnosis of a run, read from its journal. The diagnosed cause is compared with the cause that the run injected."""
+"""Result of the diagnosis that a run made, read from its journal: the cause that the diagnosis found, and the cause that the
+drill expected.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from drillbook.plan.planner import Plan
 from drillbook.sdk.earlier_results import EarlierStep
 
 MOST_RUNS = 100
-"""Largest number of journals that are read for sizes, newest first."""
+"""Largest number of earlier runs that are judged in order to find sizes or a passed step, newest first."""
 MOST_COMPARED, MOST_BYTES = 5, 32 * 2**20
 """Largest number of earlier runs to compare with, and largest number of bytes in all their journals together."""
 
@@ -43,8 +43,9 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, History] | None = None) -> list[dict[str, Any]]:
     """Return the newest finished runs with the same drill and environment as ``plan``, as entries of the event `earlier.runs`.
 
-    The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped. Runs that never
-    began their first phase are skipped, too. Reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
+    The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped. Runs that were
+    refused, or that did not run because a service is not installed, are skipped, too. Reading stops after ``MOST_COMPARED``
+    runs or ``MOST_BYTES`` of journals.
 
     ``readings``: content of journals that were read already. The key is the folder of the run.
     """
@@ -79,7 +80,8 @@ def _size(folder: Path) -> int:
 def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) -> EarlierStep | None:
     """Return the newest passed step with ``action`` on ``service``, from a finished run in the environment of ``plan``.
 
-    ``folders``: folders of runs, oldest first. Unreadable journals are skipped. At most ``MOST_RUNS`` journals are read.
+    ``folders``: folders of runs, oldest first. Unreadable journals are skipped. At most ``MOST_RUNS`` runs are judged: the
+    newest runs whose journals contain the name of the action.
     """
     for folder in [folder for folder in folders if _contains(folder, action)][: -MOST_RUNS - 1 : -1]:
         view = _finished(folder, plan)

@@ -14,7 +14,8 @@ from drillbook.events.event import Event, Events
 def by_step(events: Sequence[Event]) -> dict[str, dict[str | None, list[Event]]]:
     """Return the events of each step on each host, in their order.
 
-    The key of each list is the id of the step and the name of the host.
+    The first key is the id of the step, and the second key is the name of the host. The second key is None for events that
+    belong to no host.
     """
     return (events if isinstance(events, Events) else Events(events)).by_step
 

@@ -29,13 +29,15 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Standing of an objective after several runs. Each field is the number of a run. The oldest run has the number 0."""
+    """State of an objective after several runs: which runs prove it, or speak against it. Each field is the number of a run.
+    The oldest run has the number 0.
+    """
 
     proof: int | None = None
     """The newest run that proved the objective, even if a later run missed the objective."""
     reserved: int | None = None
     """The newest run that met the objective with a reservation, so that its measurement does not prove the objective. It is
-    None if a later run proved or missed the objective.
+    None if a later run proved the objective, missed it, or failed without verifying it.
     """
     taken_back: int | None = None
     """The newest run that missed the objective, or failed without verifying it. It is None when a later
@@ -71,8 +73,8 @@ def answer(verdict: str, met: bool | None, *, marked: bool, held: bool = True) -
 
 
 def up_to_the_decision(newest_first: Iterable[Answer]) -> list[Answer]:
-    """Return the answers that decide whether an objective is proven, oldest first. Older answers cannot change the
-    decision, so they are left out.
+    """Return those results of runs that decide whether an objective is proven, oldest first. Results of older runs cannot
+    change the decision, so they are left out.
     """
     deciding = []
     for run_answer in newest_first:
@@ -83,7 +85,9 @@ def up_to_the_decision(newest_first: Iterable[Answer]) -> list[Answer]:
 
 
 def standing(answers: Iterable[Answer]) -> Standing:
-    """Return the standing of an objective by ``RULE``. ``answers``: answers of the drill's runs, oldest first."""
+    """Apply ``RULE`` to the results of a drill's runs for one objective, and return the state of the objective. ``answers``:
+    these results, oldest first.
+    """
     current = Standing()
     for number, run_answer in enumerate(answers):
         if run_answer is Answer.PROVED:

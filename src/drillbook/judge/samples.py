@@ -160,7 +160,9 @@ def _unheard(samples: Iterable[Sample], started: ProbeStarted, stalls: Stalls) -
 
 
 def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """Return all samples of every availability probe, in the order of their start."""
+    """Return all samples of every availability probe, in the order of their start. Samples that a stalled controller missed
+    are included.
+    """
     samples_by_probe: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
     for what in contents(events, ProbeSamples):
         samples_by_probe[what.probe] += [Sample(*sample) for sample in what.samples]

@@ -11,7 +11,7 @@ from drillbook.judge.objectives import BAD, unverified
 from drillbook.judge.result import Objective, StepView, Verdict
 
 _DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before", "recovery-not-awaited")
-"""Codes of findings that make a drill inconclusive."""
+"""Codes of findings that make a run inconclusive, unless it failed."""
 
 
 def verdict(

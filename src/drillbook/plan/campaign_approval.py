@@ -84,8 +84,9 @@ def files_of(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files:
 
 
 def newest(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files | None:
-    """Return the paths of the approval of exactly the sites and plans in ``lines``. If this approval does not exist, return
-    the paths of the newest approval of a campaign of ``drill``. Return None when ``drill`` has no approval of a campaign.
+    """Return the paths of the approval of exactly the sites and plans in ``lines``. If there is no such approval, return the
+    paths of the newest approval of a campaign of ``drill`` with other sites or plans. Return None when ``drill`` has no
+    approval of a campaign.
     """
     exact = files_of(root, drill, lines)
     if exact.text.exists():
@@ -105,8 +106,9 @@ def look_at_sites(
     """Verify the approval in ``files`` for many sites. Return, for each site, the reason why the site is not approved,
     or None when the site is approved.
 
-    The signature is verified once for each file of approvers. A missing line, or a line with another plan, is reported
-    before any other reason. Therefore the reason ``approval-expired`` means that nothing else is wrong.
+    The signature is verified once for each file of approvers. If it is valid, a missing line, or a line with another plan,
+    is reported first, and only then that the approval has expired. Therefore the reason ``approval-expired`` means that the
+    approval has the right line for each plan of the site.
     """
 
     @cache
@@ -131,7 +133,9 @@ def look_at_sites(
 
 
 def _fit_now(approval: Approval, fingerprint: str, now: datetime, operator: str, signing: str) -> None:
-    """Raise Refused when the approval is not valid now, or when its approver is the operator of the campaign."""
+    """Raise Refused when the approval is not valid now, when its approver is the operator of the campaign, or when it was
+    signed with the key ``signing``, which will sign the runs.
+    """
     texts.timely(approval, now)
     texts.other_person(approval, operator)
     texts.other_key(approval, fingerprint, signing)

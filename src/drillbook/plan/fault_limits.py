@@ -1,4 +1,6 @@
-"""Rule for `max_hosts` and `max_percent` of a guard: the faults must not affect more hosts than it allows."""
+"""Rule for the keys `max_hosts` and `max_percent` of a guard: the faults of a drill must not affect more hosts than the
+guard allows.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from drillbook.plan.step_rules import Fail
 
 
 def check(drill: Drill, inventory: Inventory, steps: Sequence[PlannedStep], fail: Fail) -> None:
-    """Raise the errors that ``fail`` makes when the faults affect more hosts than the guard allows, or when it names an unknown
-    group.
+    """Raise an error when the faults affect more hosts than the guard allows, or when the guard names an unknown group.
+    ``fail``: function that makes the error.
     """
     guard, hit, mistakes = drill.head.guard, faulted(steps, inventory), Mistakes()
     for kind, limits in (("max_hosts", guard.max_hosts), ("max_percent", guard.max_percent)):

@@ -64,7 +64,10 @@ class Guard(BaseModel):
         ),
     )
     max_percent: Shares = Field(
-        default_factory=dict, description=("For each group: the maximum percentage of its hosts that faults may affect.")
+        default_factory=dict,
+        description=(
+            "Maximum percentage of hosts that faults may affect: one number for all hosts, or a number for each group."
+        ),
     )
     abort_if: tuple[dict[str, Any], ...] = Field(
         default=(),

@@ -230,7 +230,9 @@ class _Planner:
         )
 
     def unread(self, entry: Unread) -> None:
-        """Check what is known of an entry with mistakes. Raises one error for all further mistakes in it."""
+        """Check those parts of ``entry`` that could be read, although the entry has mistakes. Raises one error for all
+        further mistakes in these parts.
+        """
         mistakes, place, kind = Mistakes(), (*entry.place, entry.name), entry.kind
         mistakes.of(self.references.expressions, entry.place, {key: entry.texts(key) for key in ("when", "expect")})
         if hosts := entry.texts("hosts"):

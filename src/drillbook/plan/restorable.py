@@ -1,5 +1,5 @@
-"""Rules for drills with faults that destroy data. Such a drill must back up the data, verify the backup, restore it,
-and compare the restored data.
+"""Rules for drills with faults that destroy data. Such a drill must verify a backup of the data, and restore the data from
+this backup. The backup is made by a step of the drill, or comes from a backup source.
 """
 
 from __future__ import annotations
@@ -53,9 +53,11 @@ class Restorable:
     fail: Callable[..., SourceError]
 
     def check(self) -> None:
-        """Raise PlanError unless steps are certain to back up, verify and restore all data that faults destroy.
+        """Raise PlanError unless steps are certain to verify a backup of all data that faults destroy, and to restore the
+        data from it.
 
-        If a custom command restores the data, another step must also compare the restored data with the backup.
+        If only custom commands restore the data, another step must also compare the restored data with the backup, or with
+        content that was recorded before the fault.
         """
         for fault in [step for step in self.steps if step.restore_only]:
             for phase in ("backup", "restore", "verify"):
@@ -197,7 +199,10 @@ class Restorable:
         )
 
     def _where_lost(self, fault: PlannedStep, good: Sequence[PlannedStep]) -> bool:
-        """Return True when the restore steps ``good`` restore the data on every host on which ``fault`` destroys it."""
+        """Return True when the restore steps ``good`` restore the data on every host on which ``fault`` destroys it. Hosts
+        are not compared for a custom fault, for a restore by a custom command, and for a restore that runs on the
+        controller.
+        """
         lost, restored = (
             {host_place(host, self.inventory.hosts) for host in hosts}
             for hosts in (set(fault.hosts) - {CONTROLLER}, {host for step in good for host in step.hosts})
@@ -266,8 +271,8 @@ class Restorable:
             )
 
     def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
-        """Raise PlanError when a custom step restores content, and no step of the drill compares this content with the
-        backup.
+        """Raise PlanError when only custom steps restore the data, and no step of `verify` is certain to compare the data
+        with the backup, or with content that was recorded before the fault.
         """
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)

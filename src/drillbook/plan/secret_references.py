@@ -27,7 +27,9 @@ def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterabl
 
 
 def _references(text: str) -> list[template.Reference]:
-    """Return the references in ``text``. The result is empty if its syntax is wrong, which the planner reports by itself."""
+    """Return the references in the expressions of ``text``. The result is empty if the syntax of ``text`` is wrong, because
+    the planner reports this mistake elsewhere.
+    """
     try:
         return list(template.references(text))
     except ValueError:

@@ -148,9 +148,9 @@ class Suite(_Part):
 def load(path: Path, trees: Path | None = None, known: Collection[str] | None = None) -> Drill | Suite:
     """Read a drill or a suite from its file.
 
-    ``trees``: folder of diagnosis trees. By default, it is the folder next to the drill. ``known``: names of all
-    drills. When it is given, a suite may name only drills in ``known``. Raises SpecError, with the position in the
-    file, when the file is invalid.
+    ``trees``: folder of diagnosis trees. By default, it is the nearest folder ``diagnosis``; see ``beside``. ``known``:
+    names of all drills. When it is given, a suite may name only drills in ``known``. Raises SpecError, with the position in
+    the file, when the file is invalid.
     """
     mistakes = Mistakes()
     document = strict.load(path, error_type=SpecError, mistakes=mistakes)

@@ -40,7 +40,7 @@ class Window(BaseModel):
     end: str = Field(
         alias="to",
         description=(
-            "Time of day at which the window closes. If it is earlier than `from`, the window closes on the next day."
+            "Time of day at which the window closes. If it is not later than `from`, the window closes on the next day."
         ),
     )
     zone: str = Field(description="IANA name of the time zone, such as Asia/Shanghai.")

@@ -1,6 +1,5 @@
-"""Diagnoses as table rows for all formats.
-
-The rows show the suspected causes of one drill, and compare injected with diagnosed causes.
+"""Diagnoses as table rows for all report formats. The rows show the suspected causes of one drill, and compare the causes
+that drills expected with the causes that were diagnosed.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class Confusion:
 
 
 def sentence(result: DiagnosisResult) -> str:
-    """Return a sentence about a diagnosis: the diagnosed cause, the injected cause, and the duration of the diagnosis."""
+    """Return a sentence about a diagnosis: the diagnosed cause, the expected cause, and the duration of the diagnosis."""
     if result.found is None or result.seconds is None:
         return f"The run ended before {result.service} was diagnosed; the expected cause was {result.expected}."
     took = f"in {figure(result.seconds, result.error_s or 0.0)}"
@@ -101,7 +100,8 @@ def _remedy(suspect: Mapping[str, Any]) -> str:
 
 
 def confusion(views: Sequence[RunView]) -> Confusion | None:
-    """Make the table of injected and diagnosed causes, from the drills that have both.
+    """Make the table of injected and diagnosed causes, from the drills that planned a diagnosis and may have injected their
+    fault.
 
     The result is None if there are no such drills.
     """

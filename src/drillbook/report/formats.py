@@ -1,8 +1,9 @@
 """List of the report formats of runs and suites, and what all lists of formats have in common.
 
-Each format is a module of the same name in this package, and an entry in FORMATS. The code that writes reports, signs
-reports, and renders reports again uses this list. The lists of other records are ``drillbook.audit.formats`` and
-``drillbook.campaign.scorecard``. They have the same form, and ``publish.write_all`` writes their files.
+Each file of a report is an entry in FORMATS. The modules ``html``, ``markdown`` and ``junit`` of this package each render
+one format. The code that writes reports, signs reports, and renders reports again uses this list. The lists of other records
+are ``drillbook.audit.formats`` and ``drillbook.campaign.scorecard``. They have the same form, and ``publish.write_all``
+writes their files.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Rendering(NamedTuple, Generic[Subject]):
 
 
 class Format(NamedTuple):
-    """A file that is rendered for a run. If ``suite`` is set, it is rendered for a suite, too."""
+    """A report file: its name, the function ``run`` that renders it for a run, and the function ``suite`` that renders it
+    for a suite. If ``suite`` is None, the file exists only for runs.
+    """
 
     file: str
     run: Callable[[RunView], str]

@@ -130,7 +130,7 @@ def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
 
 
 def _loss(result: Result) -> str:
-    """Return clauses about the loss of data: first the data that did not come back, then the loss that a canary measured."""
+    """Return clauses about the loss of data: first the data that did not come back, then the measured RPO."""
     missing = remarks.shortfalls(result.steps)
     doubtful = own_commands.doubtful(result.steps, result.objectives.get("rpo"))
     whose = "of the canary's" if doubtful or shortfall.counted(result.steps) else "of the"

@@ -224,8 +224,9 @@ def _size(text: str) -> str:
 
 
 def _commands(commands: Sequence[CommandView]) -> Iterator[str]:
-    """Yield the commands of a step as HTML. If there are many, the earlier ones are folded. On paper, they are left
-    out, and a note says so."""
+    """Yield the commands of a step as HTML. If a step has many commands, all but its last commands and its last failed
+    commands are folded. On paper, the folded commands are left out, and a note says so.
+    """
     early = range(len(commands) - LAST_COMMANDS)
     failures = [number for number in early if commands[number].exit != 0 or commands[number].error][-LAST_FAILURES:]
     hidden = {number for number in early if number not in failures}

@@ -336,7 +336,7 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
 def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     """Make the trend of the objective ``key`` over the newest runs that set this objective, oldest run first.
 
-    The line has a gap at a run without a figure.
+    The line has a gap at a run without a figure, and at a run whose figure does not count.
     """
     setting = [entry for entry in runs if key in entry.objectives][-MOST_POINTS:]
     kept = [entry.objectives[key] for entry in setting]

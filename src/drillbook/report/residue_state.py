@@ -65,10 +65,11 @@ def _leased(view: RunView, change: Residue) -> bool:
 
 
 def _remains(view: RunView, change: Residue) -> bool:
-    """Return True when a fault happened that only a restore undoes, and no step of the restore began.
+    """Return True when it is certain that the fault ``change`` is still in effect: the fault happened, neither commands nor
+    an action can undo it, and no step of the restore phase began.
 
-    The result is False for a fault that an action undoes, because the controller may have died after the action and before it
-    recorded the undo.
+    The result is False for a fault that commands or an action can undo, because the controller may have died after the undo
+    and before it recorded the undo.
     """
     own = [step for step in view.steps if (step.result.id, step.result.host) == (change.step, change.host)]
     if not any(step.undo.startswith((ONLY_BY_RESTORE, NOTHING)) for step in own):

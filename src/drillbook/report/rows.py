@@ -219,8 +219,9 @@ def objective_rows(
 
 
 def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
-    """Return the row. If its figure does not count, the reason is added. ``end``: words for the end of a run that did
-    not pass."""
+    """Return ``row``, and add the reason to it if its figure does not count. ``end``: words for the end of a run that did
+    not pass, and empty for a run that passed.
+    """
     if row.measured_s is None or row.state == MISSED or (row.met and not end):
         return row
     why = f"{DOES_NOT_COUNT}: {end or row.reason}"
@@ -316,9 +317,9 @@ def nothing_measured(view: RunView) -> str:
 
 
 def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
-    """Return rows about locks, leases, guards and stops.
+    """Return rows about locks, leases, abort conditions, requests to stop, alerts, contacts, pruned backups and traces.
 
-    Each row has a time, a text, and whether the note needs attention.
+    Each row has a time, a text, and True if the note needs attention.
     """
     return [
         (

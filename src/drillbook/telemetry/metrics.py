@@ -30,7 +30,7 @@ SUBJECT = ("service", "drill", "environment")
 FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "metrics_written_timestamp_seconds": ("Time at which these metrics were written.", ()),
     "last_run_timestamp_seconds": ("Start of the newest run that has ended.", SUBJECT),
-    "last_pass_timestamp_seconds": ("Start of the newest passed run, also of one that restored nothing.", SUBJECT),
+    "last_pass_timestamp_seconds": ("Start of the newest passed run, whether or not this run restored anything.", SUBJECT),
     "last_proof_timestamp_seconds": (
         "Start of the newest passed run that proved a restore: it recovered the service from a fault, or restored a backup.",
         SUBJECT,
@@ -55,8 +55,8 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "never_passed": (
         (
-            "1 when no run has passed of a drill that `drill.due` lists, or when no run has proven a restore of a service "
-            "(its `drill` is empty)."
+            "1 when a drill that `drill.due` lists has never passed. With an empty label `drill`: 1 when no run has proven a "
+            "restore of the service. Otherwise 0."
         ),
         SUBJECT,
     ),
@@ -67,8 +67,8 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "schedule_record_damaged": (
         (
-            "1 when `reports/schedule.jsonl` is damaged or cannot be read, so that earlier schedules, and what was retired, "
-            "may be unknown. Otherwise 0."
+            "1 when `reports/schedule.jsonl` is damaged or cannot be read, so that earlier schedules and retired drills may be "
+            "unknown. Otherwise 0."
         ),
         (),
     ),
@@ -92,9 +92,9 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "recovery_reservation": (
         (
             "1 when the newest run passed and met the objective with a reservation, so that it does not prove the objective. "
-            "Reasons for a reservation: the run measured the RPO with a backup that it made itself, less data came back than "
-            "the fault removed, or the team's commands may have removed data that the canary does not count. Otherwise 0. The metric "
-            "is absent when `recovery_met` is absent."
+            "Reasons for a reservation: the run measured the RPO with a backup that was taken during the run, less data came "
+            "back than the fault removed, or the team's commands may have removed data that the canary does not count. "
+            "Otherwise 0. The metric is absent when `recovery_met` is absent."
         ),
         (*SUBJECT, "objective"),
     ),

@@ -80,7 +80,9 @@ class RunFigures:
             return ""
 
     def answer(self, key: str, target_s: float) -> Answer:
-        """Return whether this run met the objective ``key``. ``target_s``: present target of the objective."""
+        """Return what this run says about the objective ``key``: proved, met with a reservation, missed, failed without
+        verifying it, or nothing. ``target_s``: present target of the objective.
+        """
         state = self.state(key)
         if not state:
             return Answer.NONE
@@ -91,8 +93,9 @@ class RunFigures:
 
     @property
     def restore(self) -> Mapping[str, float]:
-        """Return ``backup_age_s``, ``bytes`` and ``seconds`` of the last restore step that measured them. Values that
-        were not measured are left out. The result is empty when the steps are malformed.
+        """Return ``backup_age_s`` (age of the restored backup), ``bytes`` and ``seconds`` (size and duration of the
+        restore), each from the last step of the run that measured it. Values that were not measured are left out. The result
+        is empty when the steps are malformed.
         """
         try:
             return self._restore()
@@ -146,9 +149,9 @@ class DrillFigures:
     residue: int
     """Number of changes, over all runs, that were neither undone nor closed with `drill.recover --settled`."""
     last_pass: RunFigures | None
-    """The newest passed run. None when no run has passed."""
+    """The newest run that passed and undid all its changes. None when there is no such run."""
     last_proof: RunFigures | None = None
-    """The newest passed run that proved a restore. None when no run has proven one."""
+    """The newest run that passed, undid all its changes, and proved a restore. None when there is no such run."""
 
     @property
     def runs(self) -> tuple[RunFigures, ...]:
@@ -186,8 +189,8 @@ class DrillFigures:
         return proofs.standing(proofs.up_to_the_decision(figures.answer(key, target_s) for figures in self.every)).proven
 
     def trend(self, key: str) -> tuple[float, float] | None:
-        """Return the growth of a measured value over the passed runs, in seconds per day, and the error of the growth.
-        Returns None when there are too few runs.
+        """Return how fast the measured value of the objective ``key`` grows over the passed runs, in seconds per day, and
+        the error of this growth. Returns None when too few runs measured it.
         """
         points = [
             (run.started_s / 86400, float(run.objective(key)["measured_s"]))
@@ -198,8 +201,8 @@ class DrillFigures:
         return (fitted.slope, fitted.slope_error) if fitted else None
 
     def last_restore(self) -> Mapping[str, float]:
-        """Return the age of the backup, the size and the duration of the newest measured restore. The result is empty
-        when no restore was measured.
+        """Return the age of the backup, and the size and the duration of the restore, from the newest run that measured any
+        of them. The result is empty when no run did.
         """
         return next((run.restore for run in self.runs if run.restore), {})
 

@@ -186,8 +186,8 @@ class _Maker:
 
 
 def _attributes(data: dict[str, Any]) -> dict[str, Value]:
-    """Return the attributes of a span for the data of an event. Long values are shortened. A list, such as a command,
-    becomes one text.
+    """Return the data of an event as attributes for a trace. Keys in ``_LEFT_OUT`` and keys without a value are left out.
+    Long values are shortened. A list, such as a command, becomes one text.
     """
     attributes: dict[str, Value] = {}
     for key, value in data.items():

@@ -104,7 +104,7 @@ def details(view: RunView, report: str = "", *, brief: bool = False) -> Renderab
 
 
 def ending(view: RunView) -> RenderableType:
-    """Return the last lines of a run: contradictions in its record, the sentence about its result, and its verdict."""
+    """Return the last lines of a run: contradictions, retries, allowed failures, its result in sentences, and its verdict."""
     result = view.result
     return Group(
         *_contradictions(rows.contradictions(view)),
