@@ -213,7 +213,7 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
     """Return alerts about drills and suites that are overdue or have never passed, services whose proof is overdue,
-    drills and suites that never ran, and objectives that are not proven."""
+    drills and suites that never ran, objectives that are not proven, and objectives that are met with a reservation."""
     failing = audit.failing
     for missed in audit.missed:
         if _overdue(missed) and (missed.environment, missed.drill) not in failing:

@@ -234,7 +234,7 @@ def record_state(audit: Audit) -> str:
 
 
 def _unsigned(audit: Audit) -> bool:
-    """Return True if a run has no trusted signature, or if the signatures were not examined."""
+    """Return True if a run has no trusted signature or a weak anchor, or if the signatures were not examined."""
     return bool(set(audit.assurance.unvouched) - set(audit.assurance.unread)) or not audit.assurance.checked
 
 
@@ -264,9 +264,9 @@ def unconfirmed(audit: Audit) -> str:
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
-    """Return the reasons why runs of the audit are not signed by a trusted key, and the anchors that could not be read
-    or were not compared. The result is empty when all runs are signed and the journals were compared with anchors. Runs
-    with the same reason share a text. ``most``: largest number of runs named in a text; None for all."""
+    """Return texts about weak evidence for the journals: runs without a trusted signature or with a weak anchor, each with
+    the reason, anchors that could not be read, and the absence of anchors. The result is empty if nothing is weak. Runs
+    with the same reason share a text. ``most``: largest number of runs that a text names; None for all."""
     known = audit.assurance
     if not known.checked:
         return ["Signatures and anchors were not examined."]

@@ -52,9 +52,10 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
     Days after ``today`` count as the future. By default, ``today`` is the present day in UTC by the controller's clock.
     The journals are compared with their anchors, which are copies of their hashes. ``anchor``: the place of the anchors.
-    By default, the anchors are read from the places that the user configured. Returns 3 when a journal is missing or
-    changed, when a signature is not trusted, or when there is no anchor; otherwise 0. Raises UsageError for invalid
-    dates, anchors or folders.
+    By default, the anchors are read from the places that the user configured.
+
+    Returns 3 when a journal is missing or changed, when a run has no trusted signature, and when an anchor is missing, weak
+    or unreadable; otherwise 0. Raises UsageError for invalid dates, anchors or folders.
     """
     period = Period.parse(since, until) if since or until else Period.quarter(today or datetime.now(UTC).date())
     project.look_into_reports()

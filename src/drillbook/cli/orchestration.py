@@ -293,8 +293,8 @@ class Orchestrator:
     def _runs_of(
         self, plans: Sequence[Plan], folder: Path, between: Callable[[RunView], None]
     ) -> tuple[list[RunView], OSError | None]:
-        """Run the plans of a suite. Returns the runs, and the error that ``between`` raised, or None. Such an error
-        occurs, for example, when the terminal was closed.
+        """Run the plans of a suite, until a run is stopped or leaves changes in place. Returns the runs, and the error that
+        ``between`` raised, or None. Such an error occurs, for example, when the terminal was closed.
         """
         views: list[RunView] = []
         for plan in plans:

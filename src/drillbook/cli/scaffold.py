@@ -64,7 +64,8 @@ def init(
     ``looked``: result of an examination of hosts. A new project gets the inventory of these hosts, and a first drill of
     a service that was found. An existing project gets only the entries of the catalogue and this inventory.
 
-    Raises UsageError, before anything is written, when one of the files exists already, or when an answer is invalid.
+    Raises UsageError, before anything is written, when one of the files exists already, or when an answer is invalid. Raises
+    UsageError also when a file cannot be written; other files may have been written before.
     """
     grows = bool(names or looked) and (folder / "drills").is_dir()
     content = free(folder, answers, names, source, looked)

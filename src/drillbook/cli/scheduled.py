@@ -155,8 +155,9 @@ class Tick:
             _say(problem)
 
     def _beat(self, status: int) -> None:
-        """Send the heartbeat of the project if every started run passed, no drill is overdue, and no schedule is
-        unreadable.
+        """Send the heartbeat of the project if every started run passed, and if `drill.due` would exit with 0.
+
+        ``status``: worst exit status of the started runs.
         """
         if status or (url := settings.load(self.project.root).heartbeat) is None or due.read(self.project, self.now).status:
             return

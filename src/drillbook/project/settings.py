@@ -34,8 +34,8 @@ class Settings(BaseModel):
     heartbeat: Secret | None = Field(
         default=None,
         description=(
-            "Secret that contains a URL. `schedule.run` requests this URL if no drill is overdue, and if "
-            "every run that it started has passed."
+            "Secret that contains a URL. `schedule.run` requests this URL if every run that it started has passed, "
+            "and if `drill.due` would exit with 0."
         ),
     )
 

@@ -115,8 +115,8 @@ def read(runs: Sequence[Path], project: Project) -> Standings:
 
 
 def newest(standings: Standings) -> dict[str, Standing]:
-    """Merge the standings of all environments. The result holds the newest run and the newest passed run of each drill
-    and suite.
+    """Merge the standings of all environments. The result holds, for each drill and suite, its newest run, its newest passed
+    run, and the start of its oldest run.
     """
     merged: dict[str, Standing] = {}
     for (name, _), standing in standings.items():
