@@ -87,7 +87,7 @@ def test_an_archive_of_a_volume_is_rehearsed_and_nothing_is_left(site):
     assert result.residue == ()
     facts = {step.action: step.facts for step in result.steps}
     assert facts["backup.restore"]["unreachable"]
-    assert 0 <= facts["backup.measure"]["loss_s"] < 120
+    assert 0 <= facts["backup.measure"]["loss_s"] < 3600, "no hour of a time zone"
     assert state(site) == before
     left = ["docker", "exec", site.lab.container("app"), "test", "-e", "/home/drill/volumes"]
     assert subprocess.run(left, capture_output=True, check=False).returncode == 1

@@ -121,7 +121,8 @@ def test_the_deleted_folder_comes_back_from_the_nightly_archive(site, form):
     [proven] = kinds(folder, "source.proven")
     rpo = view.result.objectives["rpo"]
     assert (rpo.met, rpo.clock, rpo.error_s) == (True, "newest moment of the restored backup", 1.0)
-    assert 0 <= rpo.measured_s - proven.data["loss_s"] < 10
+    ended = read(folder / FILE).events[-1].clock
+    assert 0 <= rpo.measured_s - proven.data["loss_s"] <= ended, "it grew during the run alone"
     facts = {step.id: step.facts for step in view.result.steps}["restore.1"]
     assert facts["in_place"]
     assert facts["made"]["kind"] == "files"

@@ -51,7 +51,7 @@ def test_each_kind_of_backup_is_rehearsed_and_nothing_is_left(bench, name):
     facts = by_action(result)
     assert facts["backup.restore"]["seconds"]["total"] > 0
     assert facts["backup.restore"]["unreachable"]
-    assert 0 <= facts["backup.measure"]["loss_s"] < 120
+    assert 0 <= facts["backup.measure"]["loss_s"] < 3600, "no hour of a time zone"
     assert facts["backup.measure"]["basis"]
     nothing_left(bench)
     [shown] = backup_methods.renewed(bench.project).results[name]

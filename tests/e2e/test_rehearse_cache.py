@@ -16,7 +16,7 @@ def test_the_cache_is_rehearsed_in_a_sandbox_and_nothing_is_left(bench):
     assert any(address.startswith("127.0.0.1:") for address in restored["unreachable"])
     assert facts["verify.1"]["keys"] >= 800
     assert facts["verify.1"]["not_covered"] == ["settings", "users"]
-    assert 0 <= facts["verify.2"]["loss_s"] < 120
+    assert 0 <= facts["verify.2"]["loss_s"] < 3600, "no hour of a time zone"
     assert "header of the RDB" in facts["verify.2"]["basis"]
     assert not Path(bench.value("sandbox.cache")).exists()
 

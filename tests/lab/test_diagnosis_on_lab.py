@@ -451,7 +451,6 @@ def test_hosts_that_hang_hold_nobody(ward):
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        begun = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "invoke", "diagnose", "--within", "8s"],
             cwd=ROOT,
@@ -460,7 +459,6 @@ def test_hosts_that_hang_hold_nobody(ward):
             timeout=PATIENCE,
             check=False,
         )
-        took = time.monotonic() - begun
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
@@ -468,4 +466,3 @@ def test_hosts_that_hang_hold_nobody(ward):
     assert done.returncode == 3, done.stdout + done.stderr
     assert "unknown" in done.stdout
     assert "no answer within" in done.stdout
-    assert took < PATIENCE

@@ -288,23 +288,80 @@ def test_tests_wait_for_conditions_and_do_not_sleep():
     assert not bad, "\n".join(["await a condition, or say with tests/waiting.py what the time is for:", *bad])
 
 
+CLOCKS = ("time.monotonic()", "time.perf_counter()", "time.time()")
+"""Clocks that go on while a busy machine leaves the test alone. The CPU time of the process (`process_time`) does not."""
+SINCE = re.compile(r"\.clock(\(\))?$|\['(?:age_s|loss_s)'\]$")
+"""Figures of the product that go on with the clock."""
+WIDE_S = 300
+"""Only a limit of this length shows that something was not waited for, and no more."""
+
+
+def _timed(node, names):
+    """Return True for a reading of a clock, or for a difference of one, also by names."""
+    match node:
+        case ast.Call():
+            inner = [*node.args, node.func.value] if isinstance(node.func, ast.Attribute) else node.args
+            return ast.unparse(node) in CLOCKS or any(_timed(part, names) for part in inner)
+        case ast.BinOp(op=ast.Sub()):
+            return _timed(node.left, names) or _timed(node.right, names)
+        case ast.Name():
+            return node.id in names
+    return False
+
+
+def _tight(function, constants):
+    """Comparisons in assertions of a function of a time with a limit that a busy machine exceeds."""
+    names, nodes = set(), sorted(ast.walk(function), key=lambda node: getattr(node, "lineno", 0))
+    for node in nodes:
+        if isinstance(node, ast.Assign | ast.NamedExpr) and _timed(node.value, names):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    asserted = [part for node in nodes if isinstance(node, ast.Assert) for part in ast.walk(node.test)]
+    for node in (part for part in asserted if isinstance(part, ast.Compare)):
+        sides = [node.left, *node.comparators]
+        for left, operator, right in zip(sides, node.ops, node.comparators, strict=False):
+            small, large = (right, left) if isinstance(operator, ast.Gt | ast.GtE) else (left, right)
+            limit = large.value if isinstance(large, ast.Constant) else constants.get(ast.unparse(large))
+            tight = isinstance(limit, int | float) and limit < WIDE_S and not isinstance(operator, ast.Eq | ast.NotEq)
+            if tight and (_timed(small, names) or SINCE.search(ast.unparse(small))):
+                yield node
+
+
+def _tight_ones(tree):
+    """Tight comparisons of a module, each once."""
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return [node for function in functions for node in _tight(function, _constants(tree))]
+
+
 def test_tests_assert_order_and_events_and_no_tight_time():
     """An assertion on seconds fails on a busy machine; only a wide limit shows that something was not waited for."""
-    bad = []
-    for path in sorted((ROOT / "tests").rglob("*.py")):
-        asserted = [node.test for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
-        for node in (part for test in asserted for part in ast.walk(test)):
-            if (
-                isinstance(node, ast.Compare)
-                and isinstance(node.left, ast.BinOp)
-                and isinstance(node.left.op, ast.Sub)
-                and ast.unparse(node.left.left) in ("time.monotonic()", "time.perf_counter()")
-                and isinstance(node.ops[0], ast.Lt | ast.LtE)
-            ):
-                (limit,) = node.comparators
-                if not (isinstance(limit, ast.Constant) and limit.value >= 300):
-                    bad.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    bad = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in _tight_ones(ast.parse(path.read_text()))
+    ]
     assert not bad, "\n".join(["assert events or their order:", *bad])
+
+
+TIGHT = """
+LIMIT = 60
+def test_it():
+    begun = time.monotonic()
+    took = time.monotonic() - begun
+    assert time.monotonic() - begun < 5
+    assert took < LIMIT
+    assert 0 <= asked[-1] - begun <= 3.0
+    assert 3.0 > took
+    assert finished.clock < 60
+    assert facts["age_s"] < 60
+    assert abs(seen.timestamp() - time.time()) < 120
+"""
+
+
+def test_a_tight_time_is_seen_through_names_and_figures():
+    assert [node.lineno for node in _tight_ones(ast.parse(TIGHT))] == [6, 7, 8, 9, 10, 11, 12]
+    wide = TIGHT.replace("60", "600").replace("120", "300").replace("3.0", "found['seconds']").replace("< 5", "< 300")
+    assert _tight_ones(ast.parse(wide)) == []
 
 
 FORMAT_LISTS = (
