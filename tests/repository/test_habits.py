@@ -34,12 +34,12 @@ def test_every_hook_runs_what_is_installed_and_downloads_nothing():
     assert repo["repo"] == "local"
     hooks = {hook["id"]: hook for hook in repo["hooks"]}
     assert {hook["language"] for hook in hooks.values()} == {"system"}
-    assert set(hooks) == {"ruff-check", "ruff-format", "mypy", "shellcheck", "codespell", "fast-tests"}
-    assert hooks["fast-tests"]["stages"] == ["pre-push"]
+    assert set(hooks) == {"ruff-check", "ruff-format", "mypy", "shellcheck", "codespell", "commit-subject", "fast-tests"}
+    assert (hooks["fast-tests"]["stages"], hooks["commit-subject"]["stages"]) == (["pre-push"], ["commit-msg"])
     wanted = {re.match(r"[\w-]+", one)[0] for one in SETTINGS["project"]["optional-dependencies"]["dev"]}
     for name, hook in hooks.items():
         program = hook["entry"].split()[0]
-        assert program == "shellcheck" or program.removeprefix(".venv/bin/") in wanted, name
+        assert program in ("shellcheck", ".venv/bin/python") or program.removeprefix(".venv/bin/") in wanted, name
 
 
 def test_pages_install_the_wheel_and_no_registered_name():
