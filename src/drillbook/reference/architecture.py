@@ -27,18 +27,26 @@ flowchart BT
 The diagram is generated from the imports; arrows that follow from other arrows are omitted. `ground` stands for the modules
 outside any package: %s.
 """
+GROUND_TEXT = """\
+Modules outside any package, at most six. Each may be imported by every package, and imports only other modules of the ground.
+
+Lives here:
+
+{modules}
+
+Lives elsewhere: everything that only some packages need, such as findings (`findings`) and the console (`cli`).
+"""
 
 
 def page() -> str:
     """Return the architecture page as Markdown, with a graph and the packages in import order."""
     graph = imports()
     lines = [f"    {name} --> {other}" for name, others in graph.items() for other in sorted(_direct(name, graph) & others)]
-    modules = ", ".join(f"`{path.stem}`" for path in sorted(_root().glob("*.py")) if path.stem != "__init__")
+    modules = ", ".join(f"`{path.stem}`" for path in _modules())
     below = ", ".join(f"`{name}`" for name in graph if name in graph["systems"])
     text = INTRO % (below, "\n".join(lines), modules)
     for name in graph:
-        if name != GROUND:
-            text += f"\n## {name}\n\n{_said(_root() / name)}"
+        text += f"\n## {name}\n\n{_said(_root() / name) if name != GROUND else _said_of_ground()}"
         if name == "systems":
             text += "".join(
                 f"\n### systems/{path.name}\n\n{_said(path)}"
@@ -94,6 +102,20 @@ def _said(package: Path) -> str:
     """Return the docstring of a package as Markdown."""
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
     return text.replace("\nLives", "\n\nLives").replace("\n\n\n", "\n\n") + "\n"
+
+
+def _modules() -> list[Path]:
+    """Return the modules outside of any package."""
+    return [path for path in sorted(_root().glob("*.py")) if path.stem != "__init__"]
+
+
+def _said_of_ground() -> str:
+    """Return the texts about the modules outside of any package: the first sentence of each docstring."""
+    lines = []
+    for path in _modules():
+        said = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+        lines.append(f"- `{path.stem}`: {said.partition('. ')[0].removesuffix('.')}.")
+    return GROUND_TEXT.format(modules="\n".join(lines))
 
 
 @cache
