@@ -144,7 +144,7 @@ lease_write() { # SEQ WHAT, then all arguments of lease_arm
     number=$((number + 1))
     printf 'exec %s\n' "$line" > ".new/$number" || fail 92 "cannot write in $PWD"
   done
-  # What the first undo wrote to the disk needs no second time; `beat` is overwritten in place.
+  # The first undo flushed the watcher and its files to the disk, so later undos need not; `beat` is overwritten in place.
   if [ -e durable ]; then persist .new/* .new; else persist .new/* .new watch.sh place beat; fi
   [ ! -e "armed/$seq" ] || rm -rf "armed/$seq"
   mv .new "armed/$seq" || fail 92 "cannot write in $PWD"
