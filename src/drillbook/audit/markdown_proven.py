@@ -21,7 +21,7 @@ def section(audit: Audit) -> list[str]:
     shown = [
         (
             *_goal(row),
-            f"{escape(row.measured + row.mark)}: **{row.state}**",
+            f"{escape(row.measured + row.mark)}: **{row.said}**",
             row.at[:10],
             code(row.run),
             escape("; ".join(row.notes)),

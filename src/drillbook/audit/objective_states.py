@@ -80,6 +80,8 @@ class ProvenRow:
     """Newest measured figure of an objective that is not proven. None for other states, and when no run measured it."""
     by_probe: bool = False
     """True for a detection time of the drill's own probe. It is not counted with other objectives; see ``remarks.by_probe``."""
+    within: str = ""
+    """Words for an objective that was met only for other data than the lost one. It is empty for other objectives."""
     lost: str = ""
     """Text about lost data that the RPO perhaps does not include, such as a number of rows. It is empty for other figures."""
 
@@ -92,6 +94,11 @@ class ProvenRow:
     def state(self) -> str:
         """State of the objective in the words of the page, the screen and the Markdown file."""
         return MET if self.proven else remarks.RESERVED if self.reserved else MISSED if self.missed else NOT_PROVEN
+
+    @property
+    def said(self) -> str:
+        """State in words. Beside a known loss of data, they name the data that the figure is about."""
+        return self.within if self.reserved and self.within else self.state
 
     @property
     def named(self) -> str:
@@ -186,6 +193,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         (everything[whole.proof].started or "") if whole.proof is not None else "",
         None if counts else _uncounted(key, everything, wanted, len(earlier)),
         remarks.by_probe(key, figure.by if figure else _observer(newest)),
+        figure.within if figure else "",
         figure.lost if figure else "",
     )
 

@@ -288,9 +288,9 @@ def _marked(figure: str) -> str:
 
 def _state(item: ProvenRow) -> Text:
     """Return the state of an objective with its symbol. The state `met with a reservation` is shortened to `with a
-    reservation`."""
+    reservation`, and `met for the other tables only` to `for the other tables only`."""
     colour = MET if item.proven else MISSED if item.missed else NOT_VERIFIED
-    word = item.state.removeprefix(f"{MET} ")
+    word = item.said.removeprefix(f"{MET} ")
     return Text(f"{STATES.get(item.state, STATES[NOT_VERIFIED])} {word}", style=COLOURS[colour])
 
 

@@ -81,6 +81,11 @@ class Shortfall:
         return f"{removed}, {self.restored} came back in {self.step}: {missing} or more are missing ({OLDER})"
 
     @property
+    def others(self) -> str:
+        """Name of the data that the shortfall does not concern: ``the other tables``, or ``the other data``."""
+        return "the other tables" if self.what.partition(" ")[0] == "rows" else "the other data"
+
+    @property
     def lost(self) -> str:
         """Short clause about the loss, for the place of a figure, such as ``at least 6 rows lost``."""
         number = f"{self.removed - self.restored} {self.what.partition(' ')[0]}"

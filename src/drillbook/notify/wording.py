@@ -16,7 +16,7 @@ from drillbook.plan.planner import Plan
 from drillbook.report import remarks
 from drillbook.report.figures import seconds
 from drillbook.report.objective_figures import alone, objective_figure
-from drillbook.report.remarks import BY_PROBE, Remark
+from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.rows import findings_of
 from drillbook.report.wording import objective_name, state_of
 from drillbook.sdk.host import printable
@@ -155,6 +155,7 @@ def objective(key: str, goal: Objective, told: Remark | None = None) -> str:
     with the text of the remark. The text of a remark without a mark is not shown.
     """
     state = state_of(goal.met, goal.measured_s, told)
+    state = told.state if told and state == RESERVED else state
     figure = f"{told.lost}; {alone(goal)}" if told and told.lost and goal.measured_s is not None else objective_figure(goal)
     remark = f". {told.text}" if told and told.mark and goal.measured_s is not None else ""
     why = f" ({goal.reason})" if goal.reason else ""

@@ -48,7 +48,7 @@ LEGENDS = {
 }
 WHY = {
     OWN_ROWS_MARK: "the figure covers the canary's own rows only",
-    SHORT_MARK: "less data came back than the fault removed",
+    SHORT_MARK: "some data did not come back",
     MARK: "the drill itself took the restored backup",
     RECENT_MARK: "the restored backup was taken during the run",
 }
@@ -85,6 +85,14 @@ class Remark:
     """Name of the observer, shown beside the name of the figure."""
     lost: str = ""
     """Text about a known loss that the figure may not include. It is shown before the figure."""
+    others: str = ""
+    """Data that the figure is about if ``lost`` is set, such as ``the other tables``."""
+
+    @property
+    def state(self) -> str:
+        """State of an objective within its target whose figure has a mark. A figure beside a known loss is only that of other
+        data."""
+        return f"met for {self.others} only" if self.lost else RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +140,10 @@ def reasons(marks: str) -> frozenset[str]:
     return frozenset(REASONS[mark] for mark in marks if mark in REASONS)
 
 
-def why(mark: str) -> str:
-    """Return the reservations in a few words. ``mark``: text with the marks beside the figure."""
-    return ", and ".join(text for sign, text in WHY.items() if sign in mark)
+def why(remark: Remark) -> str:
+    """Return the reservations of a figure in a few words. A known loss of data comes first, with its number."""
+    reasons = [remark.lost if sign == SHORT_MARK else text for sign, text in WHY.items() if sign in remark.mark]
+    return ", and ".join(sorted(reasons, key=lambda reason: reason != remark.lost))
 
 
 def of_run(steps: Sequence[Step | StepResult], started: str, rpo: Objective | None) -> dict[str, Remark]:
@@ -154,6 +163,13 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
     return [one_line(short.text) for short in shortfall.shortfalls(steps)]
 
 
+def beside_loss(steps: Iterable[Step | StepResult]) -> str:
+    """Return words after the RPO of a run in which less data came back than the fault removed: the data that the RPO is
+    about. The result is empty for any other run."""
+    known = shortfall.shortfalls(steps)
+    return f", {known[0].others} only {SHORT_MARK}" if known else ""
+
+
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
     """Return the remark ``told``. If the team's own commands perhaps changed none of the canary's records, this is added to
     the remark, with its mark.
@@ -170,11 +186,12 @@ def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Re
     clauses = shortfalls(steps)
     if not clauses:
         return told
-    lost = " and ".join(one_line(short.lost) for short in shortfall.shortfalls(steps))
+    known = shortfall.shortfalls(steps)
+    lost = " and ".join(one_line(short.lost) for short in known)
     text = "; ".join(clauses)
     text = f"{text[:1].upper()}{text[1:]}; {MAY_NOT_COUNT}."
     more = told or Remark("")
-    return Remark(f"{text} {more.text}".strip(), f" {SHORT_MARK}{more.mark.strip()}", lost=lost)
+    return Remark(f"{text} {more.text}".strip(), f" {SHORT_MARK}{more.mark.strip()}", lost=lost, others=known[0].others)
 
 
 def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None:

@@ -70,6 +70,8 @@ class ObjectiveRow:
     """Observer that detected the fault, as shown in lists: `probe`, or the alert with its name."""
     lost: str = ""
     """Known loss of data that the figure may not count. ``measured`` begins with it. It is empty for other figures."""
+    within: str = ""
+    """Words for a met objective whose figure is only that of other data than the lost one. It is empty for others."""
     doubt: str = ""
     """Reason why a met objective does not count: the run did not pass. It is empty for other objectives."""
     uncounted: str = ""
@@ -84,8 +86,8 @@ class ObjectiveRow:
 
     @property
     def said(self) -> str:
-        """State in words. For a met objective of a run that did not pass, the words say that its figure does not count."""
-        return self.doubt or self.state
+        """State in words, with the reason why a met objective does not count, or with the data that the figure is about."""
+        return self.doubt or self.within or self.state
 
     @property
     def named(self) -> str:
@@ -97,7 +99,7 @@ class ObjectiveRow:
         """Figure without its mark, and the state, for lists of runs. A figure that does not count is in parentheses."""
         if self.measured_s is None:
             return "not measured"
-        return f"({self.measured}) {self.uncounted}" if self.uncounted else f"{self.measured}: {self.state}"
+        return f"({self.measured}) {self.uncounted}" if self.uncounted else f"{self.measured}: {self.said}"
 
     @property
     def by_probe(self) -> bool:
@@ -258,6 +260,7 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
         mark=told.mark if told else "",
         by=told.by if told else "",
         lost=told.lost if told else "",
+        within=told.state if told and told.lost and state == RESERVED else "",
     )
 
 

@@ -93,14 +93,16 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
         where = open_findings.named([row.drill for row, _ in found_in])
         text += f" Open findings: {', '.join(open_findings.counts([finding for _, finding in found_in]))}, in {where}."
     for key, name in wording.SHORT.items():
-        drills = [
-            row.drill
-            for row in members
-            if any((objective.key, objective.said) == (key, RESERVED) for objective in row.objectives)
-        ]
-        text += f" {name} {RESERVED}: {open_findings.named(drills)}." if drills else ""
+        reserved = [(row, goal) for row in members for goal in row.objectives if _reserved(goal, key)]
+        for said in dict.fromkeys(goal.said for _, goal in reserved):
+            drills = [row.drill + (f" ({goal.lost})" if goal.lost else "") for row, goal in reserved if goal.said == said]
+            text += f" {name} {said}: {open_findings.named(drills)}."
     names = [row.drill for row in members if probed and any(objective.by_probe for objective in row.objectives)]
     return text + (f" {wording.PROBE_DETECTION}, which proves no alerting: {open_findings.named(names)}." if names else "")
+
+
+def _reserved(goal: ObjectiveRow, key: str) -> bool:
+    return goal.key == key and goal.state == RESERVED and not goal.doubt
 
 
 def suite_findings(members: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:

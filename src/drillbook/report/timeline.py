@@ -326,8 +326,6 @@ def _merged(pieces: Sequence[Piece]) -> list[Piece]:
     return merged
 
 
-SHORT = f", without the missing data {remarks.SHORT_MARK}"
-"""Words after the RPO of a run in which less data came back than the fault removed."""
 SPANS = (
     ("outage", "first_bad", "recovered", "outage"),
     ("rto", "disruption", "recovered", "RTO"),
@@ -343,7 +341,7 @@ def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension,
         if not figure or begin not in marks or end not in marks:
             continue
         x1, x2 = scale.x(marks[begin]), scale.x(marks[end])
-        text = f"{word} {figure}" + (SHORT if clock == "rpo" and remarks.shortfalls(view.result.steps) else "")
+        text = f"{word} {figure}" + (remarks.beside_loss(view.result.steps) if clock == "rpo" else "")
         wanted = [label(text, (x1 + x2) / 2, y, anchor="middle", font=BOLD)]
         wanted = wanted if wanted[0].box.width + 24 <= x2 - x1 else []
         wanted += [label(text, x2 + 10, y, font=BOLD), label(text, x1 - 10, y, anchor="end", font=BOLD)]

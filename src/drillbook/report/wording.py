@@ -299,7 +299,7 @@ def explained(result: Result) -> str:
     if result.verdict is Verdict.ABORTED and result.reason:  # the sentence before says that and why it was stopped
         return "An aborted run is not a pass."
     if result.verdict is Verdict.PASSED and (reserved := _reserved(result)):
-        text = f"Every step succeeded, and every verification passed. Every objective was measured; {reserved}."
+        text = f"Every step succeeded, and every verification passed. {reserved}."
     if result.verdict is Verdict.PASSED and not result.objectives:
         text = "Every step succeeded, and every verification passed. The drill sets no objectives."
     if result.verdict is Verdict.PASSED and any(step.status == "allowed" for step in result.steps):
@@ -320,9 +320,8 @@ def _why_failed(result: Result) -> str:
 
 
 def _reserved(result: Result) -> str:
-    """Return two clauses: one names the objectives that were met, and the other names the objectives that were met with a
-    reservation, and gives the reason for the reservation. The result is empty when no objective was met with a reservation.
-    """
+    """Return a sentence, without its end, about the objectives that were met, and about those that were met with a
+    reservation, with the reservation. The result is empty when there are no reservations."""
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     objectives = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
     states = {key: state_of(objective.met, objective.measured_s, told.get(key)) for key, objective in objectives}
@@ -330,12 +329,15 @@ def _reserved(result: Result) -> str:
     names = {key: f"the {_inside(objective_name(key, probed.get(key, '')))}" for key in states}
     met = [names[key] for key, state in states.items() if state == MET]
     reserved = [
-        f"{names[key]} was {RESERVED}: {remarks.why(told[key].mark)}" for key, state in states.items() if state == RESERVED
+        f"{names[key]} was {told[key].state}: {remarks.why(told[key])}" for key, state in states.items() if state == RESERVED
     ]
     if not reserved:
         return ""
     listed = " and ".join(filter(None, (", ".join(met[:-1]), *met[-1:])))
-    return "; ".join([*([f"{listed} {'was' if len(met) == 1 else 'were'} met"] if met else []), *reserved])
+    text = "; ".join([*([f"{listed} {'was' if len(met) == 1 else 'were'} met"] if met else []), *reserved])
+    if any(told[key].lost for key in states if key in told):  # no figure measures the lost data
+        return f"{text[:1].upper()}{text[1:]}"
+    return f"Every objective was measured; {text}"
 
 
 def _inside(name: str) -> str:

@@ -275,9 +275,10 @@ def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> 
     )
 
 
-def _state(word: str) -> Text:
+def _state(word: str, said: str = "") -> Text:
+    """Return a state with its symbol. ``said``: words to show in place of the name of the state."""
     known = {**wording.STEP_SHAPES, **wording.STATES, **{str(key): value for key, value in wording.SHAPES.items()}}
-    return Text(f"{known.get(word, '?')} {one_line(word)}", style=COLOURS.get(word, "yellow"))
+    return Text(f"{known.get(word, '?')} {one_line(said or word)}", style=COLOURS.get(word, "yellow"))
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -314,7 +315,7 @@ def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
 
 def _objective_state(row: ObjectiveRow) -> Text:
     """Return the state of an objective. A met objective that does not count is not green."""
-    return Text(f"{DOUBTED} {row.said}", style="yellow") if row.doubt else _state(row.state)
+    return Text(f"{DOUBTED} {row.said}", style="yellow") if row.doubt else _state(row.state, row.said)
 
 
 def _clocks(view: RunView) -> RenderableType:

@@ -1,0 +1,71 @@
+"""A proven loss of rows is never called met: the objective is met for the other tables only, and has no bar."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from drillbook.judge.result import RunView
+from drillbook.notify.wording import objective
+from drillbook.report import html, index, remarks, rows, suites, timeline
+from drillbook.report.formats import as_json
+from drillbook.report.remarks import RESERVED, SHORT_MARK
+from drillbook.report.terminal import summary
+from drillbook.sdk.action import REMOVED, RESTORED
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
+
+OTHERS = "met for the other tables only"
+ROWS = "rows of public.chunks in database"
+
+
+@pytest.fixture(scope="module")
+def lossy() -> RunView:
+    """Run that passed, in which 3 of the removed rows did not come back."""
+    facts = {"inject.1": {REMOVED: {ROWS: 10}}, "restore.1": {RESTORED: {ROWS: 7}}}
+    known = samples.recorded("passed")
+    steps = tuple(step.model_copy(update={"facts": {**step.facts, **facts.get(step.id, {})}}) for step in known.result.steps)
+    assert {step.id for step in steps} >= set(facts)
+    return known.model_copy(update={"result": known.result.model_copy(update={"steps": steps})})
+
+
+def test_every_format_says_for_which_tables_the_objective_is_met(lossy: RunView) -> None:
+    (row,) = [row for row in rows.rows_of(lossy.result) if row.key == "rpo"]
+    assert (row.state, row.said, row.lost) == (RESERVED, OTHERS, "at least 3 rows lost")
+    for name, text in (renderings.formats(lossy) | {"txt": renderings.printed(summary.summary(lossy), 160)}).items():
+        words = " ".join(plain(text).split())
+        assert OTHERS in words, name
+        assert not re.search(r"RPO\)?[^.;]*met with a reservation", words), name
+
+
+def test_the_head_names_the_lost_rows_and_calls_no_objective_measured(lossy: RunView) -> None:
+    head = plain(html.render(lossy).split("</header>")[0])
+    assert f"the RPO was {OTHERS}: at least 3 rows lost, and the drill itself took the restored backup" in head
+    assert "Every objective was measured" not in head
+
+
+def test_a_figure_beside_lost_rows_has_no_bar_and_the_timeline_says_what_it_is(lossy: RunView) -> None:
+    bars = {row.key: html.bar(row) for row in rows.rows_of(lossy.result)}
+    assert bars["rpo"] is None
+    assert bars["rto"] is not None
+    (span,) = [span for span in timeline.draw(lossy).dimensions if span.key == "rpo"]
+    assert span.label.text.endswith(f", the other tables only {SHORT_MARK}")
+
+
+def test_a_suite_names_the_lost_rows_apart_from_the_other_reservations(lossy: RunView) -> None:
+    suite, views = samples.suite()
+    members = suites.suite_rows(suite, views)
+    (goal,) = [row for row in rows.rows_of(lossy.result) if row.key == "rpo"]
+    members[0] = replace(members[0], objectives=(goal,))
+    told = suites.suite_sentence(members)
+    assert f"RPO {OTHERS}: {members[0].drill} (at least 3 rows lost)." in told
+
+
+def test_notes_and_the_index_use_the_same_words(lossy: RunView) -> None:
+    told = remarks.of_run(lossy.result.steps, lossy.result.started, lossy.result.objectives["rpo"])["rpo"]
+    assert f": {OTHERS}" in objective("rpo", lossy.result.objectives["rpo"], told)
+    page = index.render([index.entry(json.loads(as_json(lossy.result)))])
+    assert f"~</span> {OTHERS}" in page
