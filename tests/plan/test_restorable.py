@@ -203,6 +203,21 @@ def test_what_a_command_restores_is_compared(tmp_path, verify, accepted):
         )
 
 
+def test_all_mistakes_around_a_fault_are_told_at_once(tmp_path):
+    text = ROWS.partition("backup:\n")[0] + "inject:" + ROWS.partition("inject:")[2].partition("restore:\n")[0]
+    with pytest.raises(PlanError) as caught:
+        made(tmp_path, text, SITE)
+    told = [caught.value.message, *(error.message for error in caught.value.others)]
+    assert [message.rpartition(" has ")[2] for message in told] == ["no backup phase", "no restore phase", "no verify phase"]
+    unsure = changed(PROOF, PROOF.replace("}\n", "}\n    when: 1 > 2\n"), ROWS)
+    unsure = changed('from: "{{ dump.location }}"}\nverify', 'from: "{{ dump.location }}"}\n    when: 1 > 2\nverify', unsure)
+    with pytest.raises(PlanError) as caught:
+        made(tmp_path, unsure, SITE)
+    told = [caught.value.message, *(error.message for error in caught.value.others)]
+    assert ["is certain to write" in message for message in told] == [True, False]
+    assert "postgres.backup_intact may be skipped" in told[1]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -55,6 +55,22 @@ def refused(tmp_path, text):
     return caught.value.message, caught.value.hint, text.splitlines()[where.line - 1][where.column - 1 :]
 
 
+def test_all_mistakes_of_restores_in_place_are_told_at_once(tmp_path):
+    text = DRILL.replace("objectives: {rpo: 1h}\n", "").replace("path: /var/www}", "path: /var/uploads}")
+    text = text.replace("  - backup.check: {service: nightly}", "  - backup.check: {service: weekly}")
+    text = text.replace("verify:\n", "  - backup.restore: {service: uploads, from: hourly}\nverify:\n")
+    with pytest.raises(PlanError) as caught:
+        made(tmp_path, text, SITE)
+    told = [caught.value.message, *(error.message for error in caught.value.others)]
+    parts = (
+        "no step of `backup` verifies nightly",
+        "destroys /var/uploads",
+        "no objective limits",
+        "no backup source 'hourly'",
+    )
+    assert [[part in message for message in told].count(True) for part in parts] == [1, 1, 1, 1], told
+
+
 def test_a_restore_from_the_verified_backup_is_planned(tmp_path):
     plan = made(tmp_path, DRILL, SITE)
     (step,) = plan.phase("restore")

@@ -13,6 +13,7 @@ from typing import Any
 from drillbook.errors import SourceError
 from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.language import template
+from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place as FilePlace
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.recorded_content import compares_recorded, sure
@@ -59,26 +60,44 @@ class Restorable:
         If only custom commands restore the data, another step must also compare the restored data with the backup, or with
         content that was recorded before the fault.
         """
+        mistakes = Mistakes()
         for fault in [step for step in self.steps if step.restore_only]:
-            for phase in ("backup", "restore", "verify"):
-                if not self.drill.phases[phase]:
-                    raise self.fail(
-                        (fault.phase,),
-                        f"{fault.action} can only be undone by a restore, and the drill has no {phase} phase",
-                        f"add `{phase}:` with its steps",
-                        key=True,
-                    )
-            if not self._writes():
-                message = (
-                    f"{fault.action} can only be undone by a restore, but no step of `restore` is certain to write: each "
-                    "may be skipped, may fail, or only reads"
-                )
-                raise self.fail(
-                    ("restore",), message, "add a restore step that writes, without `when` and `allow_failure`", key=True
-                )
-            proofs = self._proofs(fault)
-            self._kept_elsewhere(fault, proofs)
-            self._restored(fault, proofs)
+            mistakes.of(self._undone, fault)
+        mistakes.report()
+
+    def _undone(self, fault: PlannedStep) -> None:
+        """Check that steps are certain to restore the data that ``fault`` destroys. Raises one PlanError for all mistakes."""
+        mistakes = Mistakes()
+        for phase in [name for name in ("backup", "restore", "verify") if not self.drill.phases[name]]:
+            mistakes.of(self._no_phase, fault, phase)
+        mistakes.report()
+        mistakes.of(self._written, fault)
+        written = not mistakes.errors
+        if proofs := mistakes.of(self._proofs, fault):
+            mistakes.of(self._kept_elsewhere, fault, proofs)
+            if written:
+                mistakes.of(self._restored, fault, proofs)
+        mistakes.report()
+
+    def _no_phase(self, fault: PlannedStep, phase: str) -> None:
+        """Raise the PlanError for a drill without the phase ``phase``."""
+        raise self.fail(
+            (fault.phase,),
+            f"{fault.action} can only be undone by a restore, and the drill has no {phase} phase",
+            f"add `{phase}:` with its steps",
+            key=True,
+        )
+
+    def _written(self, fault: PlannedStep) -> None:
+        """Raise PlanError when no step of the phase `restore` is certain to write."""
+        if not self._writes():
+            message = (
+                f"{fault.action} can only be undone by a restore, but no step of `restore` is certain to write: each "
+                "may be skipped, may fail, or only reads"
+            )
+            raise self.fail(
+                ("restore",), message, "add a restore step that writes, without `when` and `allow_failure`", key=True
+            )
 
     def _writes(self) -> list[PlannedStep]:
         return [step for step in self._sure("restore") if step.effect is Effect.WRITE]

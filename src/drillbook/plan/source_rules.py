@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from drillbook.inventory.inventory import Inventory
+from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
 from drillbook.plan.planned_step import PlannedStep
@@ -55,14 +56,22 @@ class SourceRules:
 
         If a fault can only be undone by the restore, the restore must also use a verified backup.
         """
+        mistakes = Mistakes()
         for step in self.steps:
             if restores_in_place(self.inventory, step):
-                source = self._source(step)
-                self._fits(step, source)
-                for fault in self._mended(step):
-                    self._verified(step, fault)
-                    self._all_of_it(step, fault)
-                    self._bounded(step, source)
+                mistakes.of(self._step, step)
+        mistakes.report()
+
+    def _step(self, step: PlannedStep) -> None:
+        """Check one restore in place. Raises one PlanError for all mistakes."""
+        source, mistakes = self._source(step), Mistakes()
+        mistakes.of(self._fits, step, source)
+        mistakes.report()
+        for fault in self._mended(step):
+            mistakes.of(self._verified, step, fault)
+            mistakes.of(self._all_of_it, step, fault)
+            mistakes.of(self._bounded, step, source)
+        mistakes.report()
 
     def _source(self, step: PlannedStep) -> BackupSource:
         name, place = str(step.params.get("from")), (*self._place(step), "from")
