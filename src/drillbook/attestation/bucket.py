@@ -68,7 +68,9 @@ class AnchorBucket:
         try:
             keep_s = float(Duration.parse(options["keep"])) if "keep" in options else KEEP_S
         except ValueError as error:
-            raise UsageError(f"the anchor {text!r}: keep: {error}", hint="write a duration, as in ?keep=400d") from None
+            raise UsageError(
+                f"the place {text!r} for anchors: keep: {error}", hint="write a duration, as in ?keep=400d"
+            ) from None
         return cls(match[1], (match[2] or "").strip("/"), keep_s)
 
     @property
@@ -188,10 +190,10 @@ class AnchorBucket:
         except ClientError as error:
             said = error.response.get("Error", {})
             raise AnchorProblem(
-                f"the anchor {self.source} cannot be {what}: {said.get('Code', 'error')}: {said.get('Message', '')}"
+                f"the anchors in {self.source} cannot be {what}: {said.get('Code', 'error')}: {said.get('Message', '')}"
             ) from None
         except (BotoCoreError, OSError, ValueError, LookupError) as error:
-            raise AnchorProblem(f"the anchor {self.source} cannot be {what}: {type(error).__name__}: {error}") from None
+            raise AnchorProblem(f"the anchors in {self.source} cannot be {what}: {type(error).__name__}: {error}") from None
 
 
 def _pinned(version: str) -> dict[str, str]:

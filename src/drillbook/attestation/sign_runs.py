@@ -2,7 +2,7 @@
 
 A run signs its journal when it begins, right before it injects the fault, and when it has ended. When a recovery or a new
 rendering of the reports changes the folder later, it writes a new attestation. Such an attestation covers only content that
-a trusted key signed before (see ``standing``), or that this process itself wrote.
+a trusted key signed before (see ``trusted_content``), or that this process itself wrote.
 """
 
 from __future__ import annotations
@@ -267,9 +267,8 @@ def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, na
 
 
 def _previous(folder: Path, before: Standing) -> dict[str, Any] | None:
-    """Return the digest of the previous attestation, and the state of its signature.
-
-    Return None if there is no previous attestation.
+    """Describe the previous attestation: its digest, its time, the length and last hash of the journal that it covers,
+    and the state of its signature. Return None if there is no previous attestation.
     """
     old = before.sealed or load(folder)
     if old is None:
@@ -296,7 +295,8 @@ def sealed_at_end(statement: Statement) -> bool:
 def _write(folder: Path, content: Statement, root: Path) -> str:
     """Write and sign ``content``. Return the reason if it could not be signed, otherwise an empty text.
 
-    The old signature is removed first, so that it never stands beside the new text.
+    The old signature is removed before the new text is written, so that it never stands beside the new text. If signing
+    fails while an older signature exists, the older attestation and its signature stay.
     """
     why, signature = "", b""
     try:

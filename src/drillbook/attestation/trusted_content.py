@@ -82,7 +82,8 @@ def of_run(folder: Path, root: Path) -> Standing:
 
 
 def of_suite(folder: Path, root: Path) -> Standing:
-    """Examine the folder of a suite. The folder counts as signed only if the result and every drill match the attestation."""
+    """Examine the folder of a suite. The folder counts as signed only if its result, its evidence files and the
+    attestations of its drills match the suite's attestation."""
     attested = signature_check.look(folder, root)
     files = names_in(folder)
     sealed = attested.vouched
@@ -91,7 +92,7 @@ def of_suite(folder: Path, root: Path) -> Standing:
     known = [(RESULT, dict(_reports(sealed)).get(RESULT, "")), *kept_names(sealed)]
     known += [(f"{run.get('folder')}/{FILE}", str(run.get("attestation"))) for run in members(sealed)]
     other = [name for name, wanted in known if not same(folder / name, wanted)]
-    why = f"{names(other)}: differs from the attestation" if other else ""
+    why = f"differs from the attestation: {names(other)}" if other else ""
     return Standing(unvouched=why, sealed=sealed, files=files, said=attested.said)
 
 
@@ -172,4 +173,4 @@ def vouched_by(folder: Path, root: Path) -> tuple[str, str]:
     sealed = standing.sealed or {}
     other = [name for name, wanted in _reports(sealed) if not same(folder / name, wanted)]
     other += sorted(standing.files - {name for name, _ in signed_names(sealed)})
-    return (f"{names(other)}: differs from the attestation", "") if other else ("", standing.said)
+    return (f"differs from the attestation: {names(other)}", "") if other else ("", standing.said)

@@ -8,25 +8,32 @@ from collections.abc import Iterable
 from drillbook.sdk import random_names
 
 RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
-"""Pattern for the id of a run; see ``run_identity.new_run_id``."""
+"""Pattern that finds the id of a run in a command. A sudo rule allows the id of any run of the same drill there. See
+``run_identity.new_run_id``.
+"""
 TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
-"""Pattern for the token with which a command is found when it must be killed; see ``shell.new_token``."""
+"""Pattern that finds the token in a command by which its processes are found when they must be killed. The token is new
+for every command, so a sudo rule allows any token there. See ``shell.new_token``.
+"""
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
-"""Pattern for the end of the name of a temporary file; see ``atomic.beside``."""
+"""Pattern that finds the random end of the name of a temporary file in a command. A sudo rule allows any such end there.
+See ``atomic.beside``.
+"""
 FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9A-Za-z])")
-"""Pattern for the random part of a name; see ``random_names.fresh``. Identities of folders also have such a part; see
-``host_programs.made_in``.
+"""Pattern that finds the random part of a name in a command. A sudo rule allows any such part there. See
+``random_names.fresh``. Identities of folders also have such a part; see ``host_programs.made_in``.
 """
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
-"""Pattern for the digest of a run's id in a name such as ``drillbook-0a1b2c3d``. Packet filter rules and database
-sessions have such names. The pattern matches only if the name is a whole argument of the command.
+"""Pattern that finds the digest of a run's id in a name such as ``drillbook-0a1b2c3d``, in a command. A sudo rule allows any
+digest there. Packet filter rules and database sessions have such names. The pattern matches only if the name is a whole
+argument of the command.
 
 See ``network.fields.number_of`` and ``postgres.actions.sessions``. Similar digits in other names, such as the name of a
 folder or a container, are the same in every run, and are therefore not replaced.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
-"""Pattern for the digest of a run's id in the name of a folder. A run that restores the data of a service in place
-creates this folder next to the data.
+"""Pattern that finds the digest of a run's id in the name of a folder, in a command. A run that restores the data of a
+service in place creates this folder next to the data. A sudo rule allows any digest there.
 """
 SNAPSHOT = re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)")
 """Pattern that finds the name of an exported snapshot of PostgreSQL in a command, after ``--snapshot=``. A sudo rule allows

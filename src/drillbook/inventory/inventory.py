@@ -67,8 +67,8 @@ class Inventory(BaseModel):
     environment: str = Field(
         min_length=1,
         description=(
-            "Name of the environment: lab, dev, test, staging, production, or any other word. For any "
-            "other word, the key `protected` is required."
+            "Name of the environment: lab, dev, test, staging, production, or any other word. The key "
+            "`protected` is required unless the name is one of these five or contains the word production or prod."
         ),
     )
     protected: bool | None = Field(
@@ -76,8 +76,8 @@ class Inventory(BaseModel):
         json_schema_extra=YES_OR_NO,
         description=(
             "yes: drills need `--confirm ENVIRONMENT` and a signed approval. The default is no for lab, "
-            "dev, test and staging. The environment production is always protected. For any other "
-            "environment, this key is required."
+            "dev, test and staging. An environment whose name contains the word production or prod is "
+            "always protected. For any other environment, this key is required."
         ),
     )
     lab: str = Field(

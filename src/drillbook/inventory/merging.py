@@ -18,8 +18,8 @@ from drillbook.language.strict import Document
 MERGED = ("hosts", "contacts")
 """Sections whose entries are merged field by field.
 
-In all other sections, an entry completely replaces an earlier entry of the same name. A service may be described in
-only one file.
+In the other sections, an entry completely replaces an entry of the same name from a file with lower precedence. A
+service or a backup source may be described in only one file.
 """
 
 

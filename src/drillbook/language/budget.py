@@ -79,9 +79,9 @@ def _in_time() -> None:
 
 
 def size(value: object) -> int:
-    """Estimate the size of ``value`` as text. The estimate is never larger than the true size.
+    """Estimate the size of ``value``: the number of characters and items in it and in the values nested in it.
 
-    Counting stops as soon as the estimate is larger than ``MOST``.
+    Counting stops as soon as the number exceeds ``MOST``. The digits of an integer count as characters.
     """
     total, waiting = 0, [value]
     while waiting and total <= MOST:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Mistakes:
-    """Mistakes of one file, in the order in which they were found."""
+    """Mistakes of one file, or of several files that are read together, in the order in which they were found."""
 
     def __init__(self) -> None:
         """Start with an empty list of mistakes."""

@@ -232,8 +232,10 @@ class SshHost:
         return ""
 
     def _suspect(self, link: Link, deadline: Deadline | None = None) -> None:
-        """Close the connection ``link``, which does not answer. Leave the connection open if other commands may be using it,
-        or if the run was stopped before the ``deadline``.
+        """Close the connection ``link``, which does not answer.
+
+        The connection stays open if the run was stopped before the ``deadline``, or while other commands are running,
+        unless sending is blocked for all of them.
         """
         if deadline is not None and deadline.cancel.is_set():
             return

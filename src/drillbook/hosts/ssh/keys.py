@@ -117,8 +117,10 @@ class KeysInOrder(AuthStrategy):
 
 
 def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
-    """Return the paths of the known_hosts files. ``chosen``: the file that the inventory names. If the inventory names no
-    file, return the files that ssh uses.
+    """Return the paths of the known_hosts files: only ``chosen``, if the inventory names a file.
+
+    Otherwise they are the files of ssh's ``UserKnownHostsFile`` (``~/.ssh/known_hosts`` if it is not set) and
+    ``/etc/ssh/ssh_known_hosts``.
     """
     if chosen:
         return [str(Path(chosen).expanduser())]

@@ -87,9 +87,10 @@ class Graph:
         self.groups[group].priority = int(value.value)
 
     def close(self) -> None:
-        """Complete the graph after the last file was read.
+        """Complete the graph after a file was read.
 
-        Groups without a parent become children of ``all``. Hosts that are in no group join ``ungrouped``.
+        Groups without a parent become children of ``all``. The group ``ungrouped`` gets the hosts that are in no other
+        group except ``all``.
         """
         here = Where("", 1, 1)
         children = {child for group in self.groups.values() for child in group.children}

@@ -22,7 +22,7 @@ FIELDS = {
 }
 """For each field of a host: the names of the Ansible variables that set this field.
 
-When several of these variables are set, the last one in this list wins, as in Ansible's SSH connection.
+When several variables of a field are set, the last of them has precedence, as in Ansible's SSH connection.
 """
 
 SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
@@ -38,11 +38,12 @@ class AnsibleInventory:
     groups: dict[str, tuple[str, ...]]
 
     def hosts(self, ours: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Return the fields of a Target for each host. ``ours``: the fields that the inventory file itself sets; they
-        are left out.
+        """Return the fields of a Target for each host. ``ours``: the fields that Drillbook's own inventory files set
+        for each host; they are left out of the result.
 
-        A jump host that is not in the inventory is added to the result, with its address as its name. Raises
-        InventoryError when a variable has a value that Drillbook cannot use.
+        A jump host that is not in the inventory is added to the result. Its name is its address, or its user and its
+        address if another host has that name. Raises InventoryError when a variable has a value that Drillbook cannot
+        use.
         """
         targets = {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
         added: dict[str, dict[str, Any]] = {}
@@ -143,8 +144,9 @@ def _jumps(name: str, variables: Mapping[str, Variable]) -> list[Jump]:
 def _through(
     jumps: Sequence[Jump], known: Mapping[str, Any], ours: Mapping[str, Any], added: dict[str, dict[str, Any]]
 ) -> str:
-    """Return the name of the last jump host in ``jumps``, as in the inventory. A jump host that is not in the inventory is
-    put into ``added``. Its gateway is the previous jump host in ``jumps``.
+    """Return the name of the host in the inventory that is the last jump host of ``jumps``. The result is empty when
+    ``jumps`` is empty. A jump host that is not in the inventory is put into ``added``. Its gateway is the previous jump
+    host in ``jumps``.
     """
     through = ""
     for hop in jumps:

@@ -1,7 +1,7 @@
 """Registry of the inventory sources.
 
-To add a source, put a file with a subclass of `Source` into this folder, and add the class to SOURCES. If inventory files refer to
-the source by a key, also add this key as a field of `Inventory`.
+To add a source, put a file with a subclass of `Source` into this folder, and add the class to SOURCES. If inventory
+files refer to the source by a key, also add this key as a field of `Inventory`.
 """
 
 from drillbook.inventory.sources.ansible import Ansible

@@ -105,7 +105,7 @@ class Playbook(Free, Write):
         return (PROGRAM,)
 
     def ready(self, ctx: Context) -> None:
-        """Check that Ansible is installed on the host, and that it accepts the playbook's syntax."""
+        """Check that Ansible is installed on the host, and that the playbook can be read. The syntax is not checked."""
         if ctx.missing(PROGRAM):
             raise NotReady(
                 f"{ctx.host.name}: the program {PROGRAM!r} is not installed",
@@ -117,7 +117,7 @@ class Playbook(Free, Write):
             )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``effect`` (always `write`), ``exit`` (exit status), ``evidence`` (the whole output).
+        """Facts: ``effect`` (always `write`), ``exit`` (exit status), ``evidence`` (file with the whole output).
 
         Also ``hosts``, ``tasks``, ``slowest`` and ``failed``. The page of custom steps describes these facts about
         tasks. When the report of the tasks cannot be read, ``tasks`` is null, and ``unread`` is the reason.
@@ -140,8 +140,8 @@ class Playbook(Free, Write):
         return facts
 
     def _tasks(self, ctx: Context, folder: str) -> Facts:
-        """Return facts about the tasks. When their report is missing, for example after an error before the first task,
-        return only a note.
+        """Return facts about the tasks. When their report cannot be read, for example after an error before the first
+        task, the fact ``tasks`` is None, and ``unread`` is the reason.
         """
         report = ctx.run("sh", "-c", _REPORT, "sh", folder)
         if not report.complete:

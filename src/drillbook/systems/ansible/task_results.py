@@ -15,7 +15,7 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.host import printable
 
 MOST_TASKS = 20
-"""Number of tasks that the fact ``slowest`` contains."""
+"""Maximum number of tasks in each of the facts ``slowest`` and ``failed``."""
 _NAME = re.compile(r"\[(?P<host>[^\]]*)\] (?P<task>.*)", re.DOTALL)
 
 
@@ -50,7 +50,7 @@ def _results(root: ET.Element) -> Iterator[TaskResult]:
 
 def facts(results: Sequence[TaskResult]) -> dict[str, Any]:
     """Return these facts: ``hosts`` (for each host the number of tasks by outcome), ``tasks`` (number of tasks), ``slowest``
-    (the slowest tasks), and ``failed`` (the failed tasks).
+    (the slowest tasks), and ``failed`` (the first failed tasks).
     """
     hosts: dict[str, dict[str, int]] = {}
     for result in results:

@@ -1,6 +1,7 @@
 """Read content by a command or a request.
 
-The result is a list of sorted lines or a JSON value, for the record and the comparison.
+The result is a list of lines or a JSON value, for the record and the comparison. Lines are sorted, unless their order
+is compared.
 """
 
 from __future__ import annotations
