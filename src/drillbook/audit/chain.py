@@ -13,9 +13,9 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Longest time, in seconds, from the moment at which a new run reads the last hash of the previous run until it begins.
+"""Longest time, in seconds, between two moments of a new run: it reads the last hash of the previous run, and it begins.
 
-The previous run may write events in this time. Such events are no sign that its journal was changed.
+The previous run may still write events in this time. They are no sign that the journal of the previous run was changed.
 """
 
 
@@ -209,7 +209,7 @@ def _missing(before: Record | None, record: Record) -> Problem:
 
 
 def _plausible(later: Record, place: _Place) -> bool:
-    """Return True when it is normal that the journal has events after ``place``.
+    """Return True when it is normal that the journal in ``place`` has events after this place.
 
     It is normal when a recovery wrote these events, or when the events were written after the run ``later`` began.
     """

@@ -20,7 +20,7 @@ LEAD = "Exempt by a statement in the inventory; the audit tells which of them ru
 @dataclass(frozen=True, slots=True)
 class Exempt:
     """Services that are exempt from drills. ``listed``: names of services, with the reason that they share. ``more``: number
-    of the services that are not listed. ``all``: number of all services.
+    of exempt services that are not listed. ``all``: number of all exempt services.
     """
 
     listed: tuple[tuple[str, str], ...]

@@ -57,7 +57,7 @@ class FindingRow:
     """``in_newest`` without the findings that are only consequences of other findings."""
     own_texts: tuple[str, ...] = ()
     """``texts`` as the report of the run shows them. The report shows a consequence as a part of the finding that is its
-    cause, so consequences have no text here. It is empty when this makes no difference to ``texts``."""
+    cause, so consequences have no text here. It is empty when all entries of ``texts`` are shown."""
 
     @property
     def first_step(self) -> str:

@@ -45,7 +45,7 @@ class MissedRow:
     environment: str
     service: str
     drill: str
-    """Name of the drill or suite. It is empty for a service, whose newest proof was overdue."""
+    """Name of the drill or suite. It is empty if the row is about a service whose proof was overdue."""
     due: str
     since: str
     """Start of the span. It is empty for a drill that never ran."""

@@ -210,7 +210,8 @@ def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
 def _fit(
     audit: Audit, rows: Sequence[ServiceRow], warnings: Sequence[Alert], legend: str, exempt: str
 ) -> tuple[list[Alert], Layout]:
-    """Return the alerts that fit on the printed page, and the layout of the table. ``legend``, ``exempt``: texts below it."""
+    """Return the alerts that fit on the printed page, and the layout of the table. ``legend``, ``exempt``: texts
+    below the table."""
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     means = f"{wording.period(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
     means += f" {wording.record_sentences(audit)}"
@@ -278,7 +279,7 @@ def _environment_note(audit: Audit, rows: Sequence[ServiceRow]) -> str:
 
 
 def headline(rows: Sequence[ServiceRow]) -> str:
-    """Return a sentence with the number of services that are fully proven, and of those that are only partly."""
+    """Return a sentence with two numbers: the services that are fully proven, and those that are only partly proven."""
     good = sum(row.good for row in rows)
     if not rows:
         return "No service is known, so nothing is proven."

@@ -301,8 +301,8 @@ def _verdict(row: DueRow) -> Text:
 
 def _more(row: DueRow, shown: Container[str]) -> str:
     """Return the second line of a row. It contains the open findings of a run that passed. If the row is not ``ok``, it also
-    contains the services of a suite, and the cells of columns that the table left out. The result is empty when there is
-    nothing to add. ``shown``: heads of the columns in the table.
+    contains the services of a suite, the cells of columns that the table left out, and what is needed before the drill can
+    run. The result is empty when there is nothing to add. ``shown``: heads of the columns in the table.
     """
     left = f"! {row.last_findings} open: {program()} report.open {one_line(row.drill)}" if row.last_findings else ""
     if row.state is State.OK:

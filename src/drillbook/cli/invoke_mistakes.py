@@ -80,8 +80,8 @@ def _broken(error: Exception, trace: TracebackType | None) -> str:
 
 
 def checked(root: Collection) -> Callable[[], None]:
-    """Return a function that checks the command line of ``invoke`` once. Raises Invoke's ``Exit`` when it contains an
-    unknown task or option of ``root``. Later calls do nothing.
+    """Return a function that checks the command line of ``invoke``. The function raises Invoke's ``Exit`` when the command line
+    contains a task or an option that ``root`` does not have. Only its first call checks; later calls do nothing.
     """
     done = False
 
@@ -135,8 +135,8 @@ def _check_tasks(
 
 
 def _is_loaded(root: Collection, name: str | None) -> bool:
-    """Return True when Invoke uses exactly ``root``: the module that it loaded has this namespace, and no other loaded
-    module has another one. Otherwise, there may be tasks that ``root`` does not contain.
+    """Return True when Invoke uses exactly ``root``: the module that Invoke loaded contains this namespace, and no other
+    loaded module contains a different namespace. Otherwise, there may be tasks that ``root`` does not contain.
     """
     own = [namespace for module in list(sys.modules.values()) if (namespace := _namespace(module)) is not None]
     return all(namespace is root for namespace in own) and _namespace(sys.modules.get(name or "tasks")) is root

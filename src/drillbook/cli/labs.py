@@ -46,8 +46,8 @@ def _embedded() -> ModuleType:
 
 
 def files(project: Project) -> Path:
-    """Return the folder with the files of the Docker lab. This is the project's own folder `lab/` if it exists, and
-    otherwise the shipped folder. Raises UsageError when the installation of Drillbook is damaged.
+    """Return the folder with the files of the Docker lab. This is the project's own folder `lab/` if it contains a
+    Dockerfile, and otherwise the shipped folder. Raises UsageError when the installation of Drillbook is damaged.
     """
     own = project.root / FILES
     return own if (own / "Dockerfile").is_file() else shipped_files.root() / FILES

@@ -67,7 +67,7 @@ class Looked:
 
     def commands(self, *, new: bool) -> list[tuple[str, str]]:
         """Return the commands to suggest to the user, each with its purpose. ``new``: True for a new project. The drill
-        `first` is suggested only in a new project, because Drillbook writes its file only into new projects.
+        `first` is suggested only in a new project, because Drillbook writes the file of this drill only into new projects.
         """
         if not new or self.subject is None:
             return [

@@ -68,7 +68,7 @@ def _of_plan(plan: Plan) -> Iterator[Need]:
 
 
 def _of_uses(uses: Iterable[PlannedStep | PlannedProbe], inventory: Inventory) -> Iterator[Need]:
-    """Yield the extras of the systems of steps and probes, and of the database drivers that they name."""
+    """Yield the extras that the steps and probes ``uses`` need: extras of their systems, and of database drivers that they name."""
     families = {family: system.extra for system in discovery.systems() for family in (*system.actions, *system.probes)}
     for use in uses:
         name = use.action if isinstance(use, PlannedStep) else use.name

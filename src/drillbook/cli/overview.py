@@ -50,7 +50,7 @@ WORDS = {
 MOST_RUNS = 30
 LEAST_TITLE = 40
 """Smallest width, in columns of the terminal, of the titles in the list of drills. If all titles are shorter, the
-longest title is the smallest width."""
+width of the longest title is used instead."""
 UNCOUNTED = "() = does not count: the run did not pass, or the objective was not verified"
 """Meaning of the parentheses around a figure in the list of runs."""
 

@@ -176,7 +176,7 @@ def _alone(step: PlannedStep, plan: Plan) -> str:
 
 
 def _by_hand(step: PlannedStep, plan: Plan) -> Iterator[str]:
-    """Yield the commands with which a person restores a backup of the team without Drillbook, as Markdown below the step."""
+    """Yield Markdown to show below the step: the commands with which a person restores the team's backup without Drillbook."""
     services, hosts = {**plan.inventory.services, **plan.inventory.backups}, plan.inventory.hosts
     source = services.get(str(step.params.get("from")))
     target = services.get(str(step.params.get("service")))

@@ -163,8 +163,9 @@ class _View:
         return EXIT[Verdict.REFUSED if self.refusals else Verdict.NOT_RUN if self.lacking else Verdict.PASSED]
 
     def _without_controller(self) -> dict[str, str]:
-        """Return, for each host with changes to undo, what it undoes when the controller has died. A host undoes steps by
-        itself if it has a timer for them, the lease. The hosts are in the order of the inventory.
+        """Describe what each host undoes by itself when the controller has died. A host can undo a step if it has a lease,
+        which is a timer with the undo commands. Hosts without changes to undo are left out. The hosts are in the order of
+        the inventory.
         """
         undone = [(step, undo) for step in self.plan.steps if (undo := undo_of(step)).leased or step.effect is Effect.FAULT]
         told = {}

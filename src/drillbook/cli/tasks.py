@@ -330,7 +330,7 @@ def diagnose(
     assume: str = "",
     confirm: str = "",
 ) -> int:
-    """Find the cause of an incident. Exit 0 (healthy), 1 (a cause was found), 3 (unknown); with --apply, as the remedy's run."""
+    """Find the cause of an incident. Exit 0 (healthy), 1 (a cause was found), 3 (unknown). --apply: the remedy's exit status."""
     from drillbook.cli import diagnose  # noqa: PLC0415  keeps start-up fast
 
     if json and apply:

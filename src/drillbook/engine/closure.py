@@ -36,8 +36,8 @@ Approved = Callable[[str], Look]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of an attempt to close changes, which means to record that nothing of them is left to undo. The changes are
-    closed if there are no ``refusals``.
+    """Result of an attempt to close changes. To close a change means to record that nothing of it is left to undo. The changes
+    were closed if there are no ``refusals``.
     """
 
     refusals: tuple[Finding, ...] = ()

@@ -201,7 +201,7 @@ class Hold:
         return next((grip for grip in list(self._grips.values()) if grip.host == host and intent in grip.armed), None)
 
     def lease_on(self, host: str, become: Become | None = None) -> Lease:
-        """Return the run's lease on ``host`` for changes with this privilege. The lease has no undo before ``arm``."""
+        """Return the run's lease on ``host`` for changes with the privilege ``become``. It contains no undo until ``arm`` adds one."""
         return self._lease(self._grip(host, become))
 
     def _lease(self, grip: Grip) -> Lease:

@@ -25,7 +25,8 @@ from drillbook.sdk.action import Fault, find
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Another run that restored the data. ``run``: id of this run. ``source``: location of the backup that it used."""
+    """Another run that restored the data of the dead run. ``run``: id of the other run. ``source``: location of the backup that
+    it used."""
 
     run: str
     source: str

@@ -80,7 +80,7 @@ class Stage:
     that the run restored.
     """
     vouchers: Vouchers | None = None
-    """Signs manifests of backups and checks their signatures. ``None`` when the run does not use signatures."""
+    """Object that signs manifests of backups and checks such signatures. ``None`` when the run does not use signatures."""
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
     """Function that finds the newest passed step with a given action and service.
 

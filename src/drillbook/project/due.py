@@ -78,7 +78,7 @@ class DueRow:
     why: str = ""
     """Reason why the schedule is unknown. The text is empty when the schedule is known."""
     proven: str = ""
-    """Start of the newest passed run that proved a restore. A suite has none of its own."""
+    """Start of the newest passed run that proved a restore. It is always empty for a suite."""
     proven_run: str = ""
     last_findings: str = ""
     """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""

@@ -34,7 +34,7 @@ def judged(folder: Path) -> RunView:
 
 def suite_of(folder: Path) -> SuiteResult | None:
     """Return the result of the suite to which the run in ``folder`` belongs. Returns None when the run does not belong
-    to a suite.
+    to a suite, or when the suite has no result yet.
     """
     path = folder.parent / RESULT
     if not path.is_file():

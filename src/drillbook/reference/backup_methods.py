@@ -185,8 +185,8 @@ def _cells(name: str, rehearsed: Rehearsed | None) -> tuple[str, ...]:
 
 
 def method(kind: str) -> tuple[str, str]:
-    """Return the name of the backup tool of a kind of backup, and what its hosts need. For a kind that declares no method, and for
-    one that is not known here, return its name and an empty text.
+    """Return the name of the backup tool of a kind of backup, and what its hosts need. For a kind that declares no method, and
+    for an unknown kind, return the name of the kind and an empty text.
     """
     try:
         source = discovery.service_class(kind)
