@@ -85,3 +85,16 @@ def test_a_mistake_is_told_with_its_place(root, old, new, text):
         sites.load(root, str(path))
     assert text in f"{error.value}"
     assert "sites.yml" in f"{error.value}{getattr(error.value, 'where', '')}"
+
+
+def test_all_mistakes_of_a_file_are_reported_at_once(root):
+    path = root / "sites.yml"
+    path.write_text(TEXT.replace("canary: [shop-2]", "canary: [shop-8, shop-2, shop-9]\nat_most: 8\nwithn: 1h"))
+    with pytest.raises(UsageError) as caught:
+        sites.load(root, "north")
+    assert [error.message for error in (caught.value, *caught.value.others)] == [
+        "the key 'at_most' occurs twice, first in line 1",
+        "unknown key 'withn'",
+        "there is no site 'shop-8'",
+        "there is no site 'shop-9'",
+    ]

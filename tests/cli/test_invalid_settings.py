@@ -61,3 +61,17 @@ def test_a_timer_starts_nothing_and_tells_the_contacts_once(folder):
     entries = [json.loads(line) for line in (folder.root / "reports" / "schedule.jsonl").read_text().splitlines()]
     assert {entry["drill"] for entry in entries if entry["kind"] == "not begun"} == {"sample", "another"}
     assert folder.run("schedule.run").returncode == 2, "also while nothing is due"
+
+
+def test_all_mistakes_are_reported_at_once(folder):
+    (folder.root / "drillbook.yml").write_text("metrics: x\nmetrics: y\nheartbeat: http://127.0.0.1/\nmetricz: z\n")
+    told = [
+        "drillbook.yml:2:1: the key 'metrics' occurs twice",
+        "drillbook.yml:4:1: unknown key",
+        "drillbook.yml:3:12: heartbeat",
+    ]
+    done = folder.run("drill", "sample")
+    assert done.returncode == 2
+    assert [text for text in told if text not in done.stderr] == []
+    listed = " ".join(folder.run("drill.due").stdout.split())
+    assert [text for text in told if text not in listed] == []

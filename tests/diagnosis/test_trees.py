@@ -337,3 +337,28 @@ def test_a_stop_does_not_wait_for_what_hangs(tmp_path):
     finally:
         forever.set()
     assert time.monotonic() - begun < 600, "it ended while the check was still hanging"
+
+
+def test_all_mistakes_of_a_tree_are_reported_at_once(tmp_path):
+    text = TREE.replace("tree: unit", "tree: unti").replace("title: A unit", "title: A unit\ntitle: Another", 1)
+    text = text.replace("kind: process", "kind: proc", 1).replace("name: its unit", "nme: its unit, needs: [postgrs]")
+    text = text.replace("healthy: [unit.ok]", "healthy: [unt.ok]").replace("{{ unit.word }}", "{{ other.word }}")
+    text = text.replace("step: {service.start:", "step: {service.strt:")
+    with pytest.raises(SpecError) as caught:
+        tree(tmp_path, text)
+    assert [error.message for error in (caught.value, *caught.value.others)] == [
+        "the key 'title' occurs twice, first in line 3",
+        "unknown keyword 'nme'",
+        "there is no kind of service 'postgrs'",
+        "the tree is named 'unti', but its file is named 'unit.yml'",
+        "there is no kind of service 'proc'",
+        "there is no action 'service.strt'",
+        "the name 'unt' is not defined",
+        "the name 'other' is not defined",
+        "the name 'other' is not defined",
+    ]
+    with pytest.raises(SpecError) as caught:
+        tree(tmp_path, text.replace("kind: proc", "kin: process", 1))
+    told = [error.message for error in (caught.value, *caught.value.others)]
+    assert told[:2] == ["the key 'title' occurs twice, first in line 3", "unknown key 'kin'"]
+    assert "unknown keyword 'nme'" in told

@@ -58,3 +58,15 @@ def test_the_contacts_of_the_shipped_labs_can_be_read_in_english(name):
     assert len(contacts) == 4
     for words in contacts:
         assert all(re.search("[A-Za-z]{3}", one) for one in words), words
+
+
+@pytest.mark.parametrize("more", ["", "groups: {db: [db-9]}\n"])
+def test_a_key_that_occurs_twice_hides_no_other_mistake(tmp_path, more):
+    path = tmp_path / "twice.yml"
+    path.write_text("environment: own\nhosts:\n  db: {address: 127.0.0.1}\n  db: {address: 127.0.0.2}\n" + more)
+    with pytest.raises(InventoryError) as caught:
+        inventory.load(path)
+    told = [error.message for error in (caught.value, *caught.value.others)]
+    assert told[0] == "the key 'db' occurs twice, first in line 3"
+    assert "the name 'own' does not show whether drills in this environment need an approval" in told
+    assert any("'db-9'" in text for text in told) == bool(more)

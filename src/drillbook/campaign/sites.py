@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from drillbook.campaign.scheduler import Rules, Site
-from drillbook.errors import UsageError
+from drillbook.errors import SourceError, UsageError
 from drillbook.language import strict
+from drillbook.language.mistakes import Mistakes
+from drillbook.language.strict import Document
 from drillbook.plan.window import Window
 from drillbook.values import Duration
 
@@ -201,7 +204,7 @@ def share(text: str) -> float:
 
 def load(root: Path, name: str) -> SitesFile:
     """Read the sites file ``name``, or the group ``name`` of the project's sites file. Raises UsageError when the file
-    does not exist, or when there is no such group.
+    does not exist or is invalid, or when there is no such group. Of an invalid file, all mistakes are reported.
     """
     as_file = name.endswith((".yml", ".yaml"))
     path = Path(name) if as_file else root / FILE
@@ -210,13 +213,24 @@ def load(root: Path, name: str) -> SitesFile:
             f"the sites file {path} does not exist",
             hint="see `Campaigns` in the documentation; --sites FILE names another file",
         )
-    document = strict.load(path)
-    file = document.validate(SitesFile, document.value)
-    for index, site in enumerate(file.canary):
-        if site not in file.sites:
-            hint = f"{strict.did_you_mean(site, file.sites)}sites: {', '.join(file.sites)}"
-            raise document.error(("canary", index), f"there is no site {site!r}", hint=hint)
-    return file if as_file else file.only(name)
+    mistakes = Mistakes()
+    document = strict.load(path, mistakes=mistakes)
+    file = mistakes.of(document.validate, SitesFile, document.value)
+    mistakes.errors += _unknown_canaries(document)
+    mistakes.report()
+    made = cast("SitesFile", file)
+    return made if as_file else made.only(name)
+
+
+def _unknown_canaries(document: Document) -> Iterator[SourceError]:
+    """Yield an error for each entry of `canary` that is no site of the file."""
+    canary, known = document.value.get("canary"), document.value.get("sites")
+    if not isinstance(canary, list) or not isinstance(known, dict):
+        return
+    for index, site in enumerate(canary):
+        if isinstance(site, str) and site not in known:
+            hint = f"{strict.did_you_mean(site, known)}sites: {', '.join(known)}"
+            yield document.error(("canary", index), f"there is no site {site!r}", hint=hint)
 
 
 def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Path]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from drillbook.diagnosis.tree import Check, Head, Tree, Words
-from drillbook.errors import SpecError
+from drillbook.errors import SourceError, SpecError
 from drillbook.language import strict, template
 from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Document, Place
@@ -45,33 +45,33 @@ def load_all(folder: Path | None) -> tuple[Tree, ...]:
 
 
 def load(path: Path) -> Tree:
-    """Load one tree. Raises SpecError with file, line and column when the tree is invalid."""
-    document = strict.load(path, error_type=SpecError)
-    mistakes, written = Mistakes(), {key: value for key, value in document.value.items() if key != "checks"}
-    head = mistakes.of(document.validate, Head, written)
-    read = [mistakes.of(_check, document, name, item) for name, item in _mapping(document, "checks").items()]
-    checks = tuple(check for check in read if check)
-    mistakes.report()
-    return _tree(document, path, cast("Head", head), checks)
-
-
-def _tree(document: Document, path: Path, head: Head, checks: tuple[Check, ...]) -> Tree:
-    """Build the tree of the file ``path`` from its parsed parts, and check the names in its expressions."""
-    if head.tree != path.stem:
-        raise document.error(
-            ("tree",),
-            f"the tree is named {head.tree!r}, but its file is named {path.name!r}",
-            hint=f"rename the file to {head.tree}.yml, or the tree to {path.stem}",
-        )
-    _kinds(document, head.kinds, ("kind",))
-    tree = Tree(**head.model_dump(by_alias=False), checks=checks)
-    _References(document, tree).check()
+    """Load one tree. Raises SpecError with the position of each mistake when the tree is invalid."""
     mistakes = Mistakes()
-    for name, cause in tree.causes.items():
+    document = strict.load(path, error_type=SpecError, mistakes=mistakes)
+    head = mistakes.of(document.validate, Head, {key: value for key, value in document.value.items() if key != "checks"})
+    written = mistakes.of(_mapping, document, "checks") or {}
+    read = [mistakes.of(_check, document, name, item) for name, item in written.items()]
+    checks = tuple(check for check in read if check)
+    if head:
+        mistakes.errors += _of_head(document, path, head)
+    mistakes.errors += _References(document, head, checks, tuple(written)).wrong()
+    mistakes.report()
+    return Tree(**cast("Head", head).model_dump(by_alias=False), checks=checks)
+
+
+def _of_head(document: Document, path: Path, head: Head) -> list[SourceError]:
+    """Return the mistakes in the name of the tree, in its kinds of services, and in the steps of its remedies. ``path``: file
+    of the tree."""
+    mistakes = Mistakes()
+    if head.tree != path.stem:
+        text = f"the tree is named {head.tree!r}, but its file is named {path.name!r}"
+        hint = f"rename the file to {head.tree}.yml, or the tree to {path.stem}"
+        mistakes.errors.append(document.error(("tree",), text, hint=hint))
+    mistakes.errors += _kinds(document, head.kinds, ("kind",))
+    for name, cause in head.causes.items():
         if cause.remedy.step is not None:
             mistakes.of(_remedy, document, cause.remedy.step, ("causes", name, "remedy", "step"))
-    mistakes.report()
-    return tree
+    return mistakes.errors
 
 
 def _mapping(document: Document, key: str) -> dict[str, Any]:
@@ -81,14 +81,17 @@ def _mapping(document: Document, key: str) -> dict[str, Any]:
     return value
 
 
-def _kinds(document: Document, kinds: Iterable[str], place: Place) -> None:
-    for kind in kinds:
-        if kind not in service_kinds():
-            raise document.error(
-                place,
-                f"there is no kind of service {kind!r}",
-                hint=discovery.hint(f"{strict.did_you_mean(kind, service_kinds())}kinds: {', '.join(service_kinds())}"),
-            )
+def _kinds(document: Document, kinds: Iterable[str], place: Place) -> list[SourceError]:
+    """Return an error for each entry of ``kinds`` that is no kind of service."""
+    return [
+        document.error(
+            place,
+            f"there is no kind of service {kind!r}",
+            hint=discovery.hint(f"{strict.did_you_mean(kind, service_kinds())}kinds: {', '.join(service_kinds())}"),
+        )
+        for kind in kinds
+        if kind not in service_kinds()
+    ]
 
 
 def _check(document: Document, name: str, item: Any) -> Check:
@@ -100,7 +103,11 @@ def _check(document: Document, name: str, item: Any) -> Check:
             key=True,
             hint="choose an identifier that expressions can use and that is not already defined",
         )
-    action, params = entries.named(document, item, place, "a check", tuple(Words.model_fields))
+    mistakes, keywords = Mistakes(), tuple(Words.model_fields)
+    if odd := entries.unknown_keywords(document, item, place, keywords):
+        mistakes.errors += odd.values()
+        item = {key: value for key, value in item.items() if key not in odd}
+    action, params = entries.named(document, item, place, "a check", keywords)
     kind = entries.find_class(document, action, (*place, action), Action)
     changes = document.error(
         (*place, action),
@@ -110,12 +117,13 @@ def _check(document: Document, name: str, item: Any) -> Check:
     )
     if not issubclass(kind, Read):
         raise changes
-    words = document.validate(Words, {key: value for key, value in item.items() if key != action}, place)
-    _kinds(document, words.needs, (*place, "needs"))
-    entries.check_params(document, kind, params, _dynamic(params), (*place, action))
+    words = mistakes.of(document.validate, Words, {key: value for key, value in item.items() if key != action}, place)
+    mistakes.errors += _kinds(document, words.needs, (*place, "needs")) if words else []
+    mistakes.of(entries.check_params, document, kind, params, _dynamic(params), (*place, action))
+    mistakes.report()
     if _changes(kind, params):
         raise changes
-    return Check(id=name, action=action, params=params, words=words)
+    return Check(id=name, action=action, params=params, words=cast("Words", words))
 
 
 def _changes(kind: type[Action], params: Mapping[str, Any]) -> bool:
@@ -136,34 +144,38 @@ def _remedy(document: Document, step: dict[str, Any], place: Place) -> None:
 
 
 class _References:
-    """Checks every expression of a tree for unknown names."""
+    """Checks every expression of a tree for unknown names. ``head`` is None if it could not be read, and ``checks`` are those
+    that could be read. ``written``: names of all checks."""
 
-    def __init__(self, document: Document, tree: Tree) -> None:
-        self.document, self.tree, self.mistakes = document, tree, Mistakes()
-        self.static = (*NAMES, *(("peer",) if tree.peers else ()))
-        self.known = (*self.static, *(check.id for check in tree.checks))
+    def __init__(self, document: Document, head: Head | None, checks: tuple[Check, ...], written: tuple[str, ...]) -> None:
+        self.document, self.head, self.checks, self.written = document, head, checks, written
+        self.static = (*NAMES, *(("peer",) if head is None or head.peers else ()))
+        self.known = (*self.static, *written)
+        self.errors: list[SourceError] = []
 
-    def check(self) -> None:
-        """Raise SpecError if an expression has an unknown name. The error contains all unknown names."""
-        for number, check in enumerate(self.tree.checks):
+    def wrong(self) -> list[SourceError]:
+        """Return an error for each unknown name and for each text that is not an expression."""
+        for check in self.checks:
             place: Place = ("checks", check.id)
-            before = (*self.static, *(earlier.id for earlier in self.tree.checks[:number]))
+            before = (*self.static, *self.written[: self.written.index(check.id)])
             self._value(check.params, (*place, check.action), before)
             if check.words.when is not None:
-                self.mistakes.of(self._text, check.words.when, (*place, "when"), before, bare=True)
-        for number, text in enumerate(self.tree.healthy):
-            self.mistakes.of(self._text, text, ("healthy", number), self.known, bare=True)
-        for name, cause in self.tree.causes.items():
+                self._text(check.words.when, (*place, "when"), before, bare=True)
+        if self.head:
+            self._of_head(self.head)
+        return self.errors
+
+    def _of_head(self, head: Head) -> None:
+        for number, text in enumerate(head.healthy):
+            self._text(text, ("healthy", number), self.known, bare=True)
+        for name, cause in head.causes.items():
             self._value(cause.title, ("causes", name, "title"), self.known)
             self._value(cause.remedy.text, ("causes", name, "remedy", "text"), self.known)
             self._value(cause.remedy.step, ("causes", name, "remedy", "step"), self.known)
             for side, observations in (("for", cause.supports), ("against", cause.against)):
                 for number, observation in enumerate(observations):
-                    self.mistakes.of(
-                        self._text, observation.when, ("causes", name, side, number, "when"), self.known, bare=True
-                    )
+                    self._text(observation.when, ("causes", name, side, number, "when"), self.known, bare=True)
                     self._value(observation.says, ("causes", name, side, number, "says"), self.known)
-        self.mistakes.report()
 
     def _value(self, value: Any, place: Place, known: tuple[str, ...]) -> None:
         if isinstance(value, dict):
@@ -179,11 +191,9 @@ class _References:
         try:
             names = {reference[0] for reference in template.references(text, bare=bare)}
         except ValueError as error:
-            raise self.document.error(place, f"not an expression: {error}") from None
+            self.errors.append(self.document.error(place, f"not an expression: {error}"))
+            return
         for name in sorted(names - set(known)):
             later = " yet: a check can use only checks above it" if name in self.known else ""
-            raise self.document.error(
-                place,
-                f"the name {name!r} is not defined{later}",
-                hint=(f"{strict.did_you_mean(name, known)}names known here: {', '.join(known)}"),
-            )
+            hint = f"{strict.did_you_mean(name, known)}names known here: {', '.join(known)}"
+            self.errors.append(self.document.error(place, f"the name {name!r} is not defined{later}", hint=hint))

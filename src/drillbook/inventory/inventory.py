@@ -272,10 +272,11 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     mistakes = Mistakes()
     documents = merging.documents(path, lab, mistakes=mistakes)
     made = mistakes.of(_made, documents, mistakes)
+    if made is not None:
+        mistakes.of(_decided, made.environment, made.protected, documents)
     mistakes.report()
     if made is None:
         raise PlanError("the inventory cannot be read")
-    _decided(made, documents)
     _located(made, documents)
     if not made.approvers:
         return made
@@ -296,6 +297,8 @@ def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
         error.others = ()
         for wrong in cross_references.wrong(value, CONTROLLER):
             mistakes.errors.append(merged.error(wrong.place, str(wrong), hint=wrong.hint))
+        if isinstance(environment := value.get("environment"), str) and value.get("protected") is None:
+            mistakes.of(_decided, environment, None, documents)
         raise
 
 
@@ -314,7 +317,7 @@ def _located(made: Inventory, documents: Sequence[strict.Document]) -> None:
                 entry.written_at(document.file, fields.pop("", 1), fields)
 
 
-def _decided(made: Inventory, documents: Sequence[strict.Document]) -> None:
+def _decided(environment: str, protected: bool | None, documents: Sequence[strict.Document]) -> None:
     """Raise InventoryError when the value of `protected` is missing but required, or is not allowed for the
     environment.
 
@@ -325,8 +328,8 @@ def _decided(made: Inventory, documents: Sequence[strict.Document]) -> None:
         max((number for number, document in enumerate(documents) if document.value.get(key) is not None), default=-1)
         for key in ("environment", "protected")
     )
-    counts = made.protected if made.protected or said >= named else None
-    if why := protection.problem(made.environment, counts):
+    counts = protected if protected or said >= named else None
+    if why := protection.problem(environment, counts):
         key = "environment" if counts is None else "protected"
         raise documents[named if counts is None else said].error(
             (key,),

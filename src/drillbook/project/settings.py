@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +11,7 @@ from drillbook.errors import InventoryError
 from drillbook.inventory.sources.registry import SOURCES
 from drillbook.inventory.sources.source import Around
 from drillbook.language import strict
+from drillbook.language.mistakes import Mistakes
 from drillbook.values import Secret
 
 FILE = "drillbook.yml"
@@ -41,23 +43,27 @@ class Settings(BaseModel):
 
 
 def mistakes(root: Path) -> tuple[str, ...]:
-    """Return a line with the position of the first mistake in the settings of the project in ``root``. The result is empty
-    when there is none.
-    """
+    """Return a line with its position for each mistake in the settings of the project in ``root``."""
     try:
         load(root)
     except InventoryError as error:
-        return (f"{error.where or root / FILE}: {error.message}".removeprefix(f"{root}/"),)
+        return tuple(
+            f"{mistake.where or root / FILE}: {mistake.message}".removeprefix(f"{root}/")
+            for mistake in (error, *error.others)
+        )
     return ()
 
 
 def load(root: Path) -> Settings:
     """Load the settings of the project in ``root``. If the file is missing, return the default settings. Raises
-    InventoryError with the position when the file is invalid.
+    InventoryError with the position of each mistake when the file is invalid.
     """
     path = root / FILE
     if not path.is_file():
         return Settings()
     tags = {tag: read for source in SOURCES for tag, read in source.tags(Around(root, None)).items() if tag in _TAGS}
-    document = strict.load(path, tags=tags, error_type=InventoryError)
-    return document.validate(Settings, document.value)
+    collected = Mistakes()
+    document = strict.load(path, tags=tags, error_type=InventoryError, mistakes=collected)
+    made = collected.of(document.validate, Settings, document.value)
+    collected.report()
+    return cast("Settings", made)
