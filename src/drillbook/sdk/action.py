@@ -301,7 +301,7 @@ class Fault(Action):
     EFFECT = Effect.FAULT
     UNDO: ClassVar[tuple[str, ...]] = ()
     RESTORE_ONLY: ClassVar[bool] = False
-    """True when only a restore undoes the fault. The plan then requires a backup phase and a restore phase."""
+    """True when only a restore undoes the fault. The plan then requires a backup, a restore and a verify phase."""
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
     """For a fault that only a restore undoes: names of the actions that verify a backup of the destroyed data."""
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}

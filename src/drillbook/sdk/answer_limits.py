@@ -54,9 +54,8 @@ class Budget:
 
 
 def signs(data: bytes) -> int:
-    """Return an upper limit for the number of values in the JSON text ``data``.
-
-    It is computed from the punctuation in the text.
+    """Estimate the number of values in the JSON text ``data``, as the number of its commas, opening brackets and opening
+    braces.
     """
     return sum(data.count(sign) for sign in (b",", b"[", b"{"))
 

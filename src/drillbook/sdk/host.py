@@ -81,7 +81,7 @@ class LeaseConfig(BaseModel):
 
 
 class Target(Located):
-    """Description of a host in the inventory. For an empty field, the setting in ~/.ssh/config applies."""
+    """Description of a host in the inventory. Empty fields of the SSH connection are taken from ~/.ssh/config."""
 
     SECTION = "hosts"
 

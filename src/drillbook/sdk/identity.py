@@ -59,7 +59,9 @@ class Identity(BaseModel):
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Kind, machine and path of the data. No other data has the same three values."""
+        """Kind, machine and path of the data. A value that was not measured is empty. No other data has the same three
+        values if none is empty.
+        """
         return self.kind, self.of.get("at", ""), self.of.get("path", "")
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Compares a restored copy with the running database, and with the copy that an earlier run restored.
 
 A table without new writes is compared as a whole. A table that only grows is compared by ranges of a key whose values grow
-with each new row. For all tables, the numbers of rows are compared.
+with each new row. When the step sets ``tolerance`` or ``history``, the numbers of rows are also compared, for all tables.
 
 The running database has changed since the backup. The ranges therefore end at the newest row of the copy, minus a margin,
 because rows with lower keys may have been committed after the backup was taken.
@@ -71,7 +71,7 @@ Tolerance = Annotated[
         ge=0,
         description=(
             "Largest permitted difference, as a share such as 0.05, between the number of rows of a table in the copy and "
-            "the number in production. Empty: rows are not counted."
+            "the number in production. Empty: these numbers are not compared."
         ),
     ),
 ]

@@ -185,7 +185,7 @@ class Files:
 
 
 def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str, ...]]:
-    """Return the commands that fetch the selected backup: blocks for other hosts, and the first commands on the
+    """Return the commands that fetch the selected backup: blocks for the controller, if any, and the first commands on the
     target's host.
 
     After these commands, the shell variable ``folder`` contains the path of the new folder, and ``backup`` contains the path
@@ -253,7 +253,9 @@ def _remote(manual: ManualRestore, host: str, run_as: str, command: str) -> str:
 
 
 def _from_bucket(manual: ManualRestore, at: str, pattern: str) -> tuple[str, ...]:
-    """Return the commands of the AWS client that copy the newest object below a prefix."""
+    """Return the commands of the AWS client that copy the object whose id is selected, or otherwise the newest object below
+    a prefix.
+    """
     bucket, _, prefix = at.removeprefix("s3://").partition("/")
     store = next((service for service in manual.services.values() if getattr(service, "bucket", "") == bucket), None)
     lines = []

@@ -82,7 +82,9 @@ class RecordCanary(Canary):
     @property
     @abstractmethod
     def erases_each(self) -> bool:
-        """True when each removal removes a single record by its number. False when one removal removes all records."""
+        """True when each removal removes a single record by its number. False when one removal removes all records of the
+        run.
+        """
 
     @abstractmethod
     def look(self, ctx: Context, number: int | None) -> set[int]:
@@ -161,8 +163,8 @@ class RecordCanary(Canary):
     def clean(self, ctx: Context) -> None:
         """Remove the records of this run, and check that none of them is left. Raises CouldNotVerify when some remain.
 
-        A controller that crashed may have written more records than its journal shows. So this method also looks for the
-        records that may have been written after the journal's last one.
+        A controller that crashed may have written more records than its journal shows. So this method also finds records
+        that were written up to ``UNRECORDED_S`` seconds after the journal's last one.
         """
         possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
         if stored := self._stored(ctx, possible):

@@ -1,4 +1,5 @@
-"""Sandboxes for restores. A sandbox is a private folder on a host, with processes that have no network.
+"""Sandboxes for restores. A sandbox is a private folder on a host, with processes that have no network unless its isolation
+is `none`.
 
 A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read a
 sandbox. A restore creates the sandbox, and the run removes it at its end. The command that ``removal`` returns kills the
@@ -149,7 +150,7 @@ class Sandbox:
         return SandboxHost(self.host, lambda argv, env: self.isolation.trial(argv))
 
     def ready(self) -> None:
-        """Raise NotReady unless the host permits a sandbox and this sandbox is new. Raises HostError when the host cannot be used."""
+        """Raise NotReady unless the host can have this sandbox and no other run uses it, or HostError when it cannot be used."""
         self._must_be_permitted()
         if self.config.isolation == "container" and not self.service.CONTAINED:
             raise NotReady(

@@ -59,7 +59,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """File that was missing or damaged after a transfer. The code of its finding is `backup-` followed by ``kind``."""
+    """File that was missing or damaged after a transfer, or whose transfer failed (kind `error`).
+
+    Its finding has the code `backup-` followed by ``kind``. The kind `error` has no finding.
+    """
 
     name: str
     kind: Literal["missing", "size", "digest", "error"]
