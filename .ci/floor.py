@@ -25,7 +25,8 @@ diagnosis   trees
 plan        schedule privilege approval_cases campaign_approval guard needed_services planner planner_cases restorable
 plan        schema source_rules spec
 journal     damaged journal journal_cases
-judge       comparison earlier_runs event_index faultstate judge judge_stalls judge_views outlook
+judge       clocks comparison detection earlier_runs event_index faultstate findings judge judge_views notes objectives
+judge       outage outlook proofs residue rpo rto rto_stalls shortfall size_points steps verdict
 corpus      corpus
 report      agreement changes figures golden html index junit markdown event_lines next_steps rehearsal terminal timeline tolerated
 """

@@ -30,7 +30,8 @@ events            kinds
 diagnosis         shipped_trees trees
 plan              approval_cases guard planner planner_cases restorable spec
 journal           journal journal_cases other_versions
-judge             detection faultstate judge judge_stalls judge_views outlook
+judge             clocks detection faultstate findings judge judge_views notes objectives outage outlook residue rpo rto
+judge             rto_stalls size_points steps verdict
 report            agreement figures html junit markdown timeline
 attestation       verifying_cases
 engine            backup_gate hold mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases

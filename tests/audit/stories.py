@@ -18,7 +18,7 @@ from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import publish
 from tests.contents import content
-from tests.judge.test_judge import ACKS, DRILL, SAMPLES, Story, grid
+from tests.judge.story import ACKS, DRILL, SAMPLES, Story, grid
 from tests.plan.test_planner import HOSTS
 
 DOWN = DRILL.replace("drill: sample", "drill: api-down").replace("A sample", "The API is down").replace(", rpo: 1s", "")

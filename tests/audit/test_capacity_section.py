@@ -5,7 +5,7 @@ from __future__ import annotations
 from drillbook.audit import content, html, markdown
 from drillbook.judge import earlier_runs
 from tests.audit.test_chain import audited
-from tests.judge.test_judge import ACKS, DRILL, SAMPLES
+from tests.judge.story import ACKS, DRILL, SAMPLES
 
 SIZED = DRILL.replace("verify:\n", "verify:\n  - capacity.collect: {service: backups}\n")
 MIB = 1 << 20

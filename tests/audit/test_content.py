@@ -24,7 +24,7 @@ from drillbook.report import index
 from tests.audit import stories
 from tests.audit.stories import LEFT
 from tests.audit.test_chain import audited
-from tests.judge.test_judge import ACKS, DRILL, grid
+from tests.judge.story import ACKS, DRILL, grid
 from tests.plan.test_planner import HOSTS
 from tests.report.test_agreement import plain
 

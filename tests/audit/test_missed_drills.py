@@ -16,7 +16,7 @@ from drillbook.project.project import Project
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
 from drillbook.report import publish
 from tests.audit.stories import REHEARSE, SITE, Book
-from tests.judge.test_judge import DRILL
+from tests.judge.story import DRILL
 from tests.plan.test_planner import HOSTS
 from tests.report.test_agreement import plain
 

@@ -16,7 +16,7 @@ from drillbook.journal.run_state import RunState
 from drillbook.redact import Redactor
 from drillbook.values import canonical, digest
 from tests.contents import content
-from tests.judge.test_judge import Story
+from tests.judge.story import Story
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").rglob("*.jsonl"))
 

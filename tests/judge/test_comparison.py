@@ -6,7 +6,7 @@ import pytest
 
 from drillbook.judge.comparison import as_entries, reduced
 from drillbook.judge.result import StepResult
-from tests.judge.test_judge import ACKS, SAMPLES, Story, grid
+from tests.judge.story import ACKS, SAMPLES, Story, grid
 
 WORSE = [*grid(5.0, 10.1, True), *grid(10.1, 13.4, False), *grid(13.4, 16.0, True)]
 

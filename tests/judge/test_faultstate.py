@@ -4,7 +4,7 @@ from drillbook.journal.intents import GONE
 from drillbook.judge.faultstate import begun, ending
 from drillbook.judge.result import FaultResult, Injection
 from drillbook.report import headlines, markdown, rows
-from tests.judge.test_judge import ACKS, SAMPLES, Story, grid
+from tests.judge.story import ACKS, SAMPLES, Story, grid
 
 COMMANDS = {"kind": "commands", "commands": [["start"]], "action": "", "params": {}, "why": ""}
 RESTORE = {"kind": "restore", "commands": [], "action": "", "params": {}, "why": "it is gone"}

@@ -10,7 +10,7 @@ from drillbook.judge.changes import Comparison, FigureChange, FindingChange
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.judge.shortfall import OLDER, findings, shortfalls
 from drillbook.report import changes, headlines, html, index, next_steps, open_findings, remarks, rows, timeline
-from tests.judge.test_judge import Story
+from tests.judge.story import Story
 from tests.report import samples
 from tests.report.test_agreement import plain
 

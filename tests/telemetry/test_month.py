@@ -19,7 +19,7 @@ from drillbook.report.figures import moment
 from drillbook.report.formats import as_json
 from drillbook.telemetry import metrics, run_figures
 from tests.audit.stories import DOWN, LEFT, REHEARSE, SITE, Book
-from tests.judge.test_judge import DRILL, SAMPLES
+from tests.judge.story import DRILL, SAMPLES
 from tests.needs import need
 from tests.plan.test_planner import HOSTS
 from tests.report import samples

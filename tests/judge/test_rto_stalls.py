@@ -3,7 +3,7 @@
 import pytest
 
 from drillbook.judge.result import Verdict
-from tests.judge.test_judge import ACKS, SAMPLES, Story, grid
+from tests.judge.story import ACKS, SAMPLES, Story, grid
 
 SILENT = "no answer within 1s"
 BEFORE = [*grid(5.0, 10.1, True), *grid(10.1, 12.4, False)]
