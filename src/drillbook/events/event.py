@@ -65,8 +65,8 @@ class Events(tuple[Event, ...]):
 
     @cached_property
     def by_step(self) -> dict[str, dict[str | None, list[Event]]]:
-        """Events of each step on each host, in their order. Each key is a pair: the id of the step and the name of the
-        host.
+        """Events of each step on each host, in their order. The key of the outer dictionary is the id of the step, and
+        the key of each inner dictionary is the name of the host.
         """
         steps: dict[str, dict[str | None, list[Event]]] = {}
         for event in self:

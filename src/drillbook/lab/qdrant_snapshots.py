@@ -47,9 +47,8 @@ def _digest(path: Path) -> str:
 def unpack(location: str, checksum: str | None, target: Path) -> None:
     """Fetch the archive at ``location`` and unpack it to ``target``.
 
-    Raises ValueError when the location has neither http nor https, the checksum
-    differs, or the archive is not a snapshot, and
-    OSError when it cannot be fetched. In these cases nothing is written to ``target``.
+    Raises ValueError when the location is not an HTTP or HTTPS URL, when the checksum differs, or when the archive is not a
+    snapshot. Raises OSError when the archive cannot be fetched. In these cases nothing is written to ``target``.
     """
     if not location.startswith(("http://", "https://")):
         raise ValueError(

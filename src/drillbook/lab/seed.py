@@ -114,7 +114,7 @@ def _put(url: str, key: str, body: Any) -> None:
 
 
 def fill_store(lab: Lab) -> None:
-    """Create the buckets, and store the original files of the first documents."""
+    """Create the buckets, and store the original files of the first documents. The bucket of these files keeps old versions."""
     store = objects.connect(lab.s3, REGION, lab.secret("s3_key"), lab.secret("s3_secret"))
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[0]), *STORE_ERRORS)
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[1]), *STORE_ERRORS)

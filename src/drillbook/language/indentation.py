@@ -20,8 +20,8 @@ class _Level:
 
 
 def explained(problem: str, lines: Sequence[str], line: int, column: int) -> tuple[str, str] | None:
-    """Return a message and a hint for the error ``problem`` at a position that is counted from 0. None when neither the
-    indentation nor a tab causes the error.
+    """Return a message and a hint for the error ``problem`` at a position that is counted from 0. Return None when
+    neither the indentation nor a tab causes the error.
     """
     text = lines[line] if line < len(lines) else ""
     if "'\\t'" in problem:
@@ -40,8 +40,8 @@ def explained(problem: str, lines: Sequence[str], line: int, column: int) -> tup
 
 
 def swallowed(lines: Sequence[str], first: int, last: int) -> int | None:
-    """Return the number of a line that looks like an entry of a list, but continues the text in line ``first``. None when
-    there is no such line up to line ``last``. Lines are counted from 0.
+    """Return the number of a line that looks like an entry of a list, but continues the text in line ``first``. Return
+    None when there is no such line up to line ``last``. Lines are counted from 0.
     """
     return next(
         (number for number in range(first + 1, min(last + 1, len(lines))) if _DASH.match(lines[number].lstrip())), None
