@@ -167,8 +167,11 @@ class Secret(BaseModel):
     def at_hand(self) -> bool:
         """Return True when the secret can be read at once.
 
-        This is the case for a regular file and for an environment variable, but not for a command or a pipe.
+        This is the case for a regular file and for an environment variable, but not for a command or a pipe, unless the value
+        was read before.
         """
+        if self._value is not None:
+            return True
         if self.source == "file":
             return os.path.isfile(os.path.expanduser(str(self.name)))  # noqa: PTH111, PTH113  Path raises for ~nobody
         return self.source == "env"

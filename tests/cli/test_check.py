@@ -86,6 +86,31 @@ def test_a_file_that_matches_the_pattern_but_is_no_backup_is_named(folder):
     assert found["notes"][0].startswith(said)
 
 
+def test_unset_passwords_of_sudo_and_of_later_drills_are_told_before_anything_is_touched(folder):
+    path = folder.root / "inventory" / "lab.yml"
+    database = (
+        "database: {kind: postgres, host: controller, database: shop, user: shop, password: !env NOPE_ONE, "
+        "admin: {user: postgres, socket: /nowhere}, data_directory: /nowhere}"
+    )
+    text = path.read_text().replace("services: {", f"services: {{{database}, ")
+    path.write_text(text.replace("controller: {", "controller: {become: {user: root, password: !env NOPE_SUDO}, "))
+    folder.write("ready:\n  - postgres.healthy: {service: database}\n", "second")
+    folder.write("restore:\n" + step(["touch", "DIR/ran"], "become: false"), "first")
+    (folder.root / "drills" / "both.yml").write_text("suite: both\ntitle: Both drills\ndrills: [first, second]\n")
+    refused = folder.run("drill", "both")
+    assert refused.returncode == 2, refused.stdout
+    for name, place in (("NOPE_ONE", "services.database"), ("NOPE_SUDO", "hosts.controller.become")):
+        said = f"{place}.password of the inventory: the environment variable {name} is not set"
+        assert said in refused.stderr
+        assert f"export {name}=..." in refused.stderr
+        assert said in " ".join(folder.run("drill.check", "second").stdout.split())
+    assert refused.stderr.splitlines()[-1] == "No drill was run."
+    assert not (folder.root / "ran").exists()
+    (found,) = json.loads(folder.run("drill.check", "second", "--json").stdout)
+    assert found["exit"] == 2
+    assert sum("NOPE_SUDO" in one["measured"] for one in found["findings"]) == 1
+
+
 def test_all_unset_secrets_all_hosts_and_all_ready_steps_are_told_at_once(folder):
     path = folder.root / "inventory" / "lab.yml"
     database = (

@@ -54,8 +54,8 @@ def test_a_timer_starts_nothing_and_tells_the_contacts_once(folder):
         assert done.returncode == 2, done.stderr
         said = {one["title"]: one["message"] for one in server.wait(2)}
     assert done.stderr.count("drillbook.yml:1:1") == 1, done.stderr
-    assert "sample could not begin: the settings in drillbook.yml are invalid" in done.stderr
-    assert "another could not begin: the settings in drillbook.yml are invalid" in done.stderr
+    assert "sample could not begin: the settings in drillbook.yml cannot be used" in done.stderr
+    assert "another could not begin: the settings in drillbook.yml cannot be used" in done.stderr
     assert any("drillbook.yml:1:1" in text for text in said.values()), said
     assert untouched(folder)
     entries = [json.loads(line) for line in (folder.root / "reports" / "schedule.jsonl").read_text().splitlines()]

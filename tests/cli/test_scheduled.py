@@ -146,6 +146,21 @@ def test_a_heartbeat_that_was_not_delivered_is_said_without_its_address(folder):
     assert "secret" not in done.stderr
 
 
+def test_a_heartbeat_whose_secret_is_not_set_is_told_before_anything_is_started(folder):
+    folder.write("every: 7d\n" + GOOD)
+    (folder.root / "drillbook.yml").write_text("heartbeat: !env NO_BEAT\n")
+    said = "heartbeat of drillbook.yml: the environment variable NO_BEAT is not set"
+    assert folder.run("schedule.run", "--dry").returncode == 2
+    done = folder.run("schedule.run")
+    assert (done.returncode, started(folder)) == (2, [])
+    assert done.stderr.count(said) == 1, done.stderr
+    assert ("not begun", "sample") in record(folder)
+    checked = folder.run("drill.check", "sample")
+    assert checked.returncode == 0, "a person can run it"
+    assert f"a timer would start nothing: {said}" in " ".join(checked.stdout.split())
+    assert folder.run("drill", "sample").returncode == 0
+
+
 def test_settings_cannot_name_commands(folder):
     folder.write("every: 7d\n" + GOOD)
     (folder.root / "drillbook.yml").write_text("heartbeat: !command [touch, made]\n")

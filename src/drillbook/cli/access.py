@@ -4,15 +4,17 @@ everything that the run writes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from drillbook.errors import SecretError, UsageError
 from drillbook.hosts.open import open_host
-from drillbook.inventory.inventory import Inventory
-from drillbook.plan import needed_services
+from drillbook.inventory.inventory import Inventory, all_unread, unreadable
+from drillbook.plan import needed_services, privilege
 from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
 from drillbook.sdk.host import Host
+from drillbook.values import Secret
 
 
 @runtime_checkable
@@ -31,13 +33,27 @@ def connect(inventory: Inventory, name: str) -> Host:
     return host
 
 
+def require_secrets(plans: Sequence[Plan]) -> None:
+    """Read all secrets that runs of ``plans`` need: those of services, and the passwords that sudo asks for on hosts. Raises
+    SecretError, which names all that cannot be read.
+    """
+    secrets: dict[str, Secret] = {}
+    for plan in plans:
+        secrets |= plan.inventory.secrets_of(sorted(needed_services.of_plan(plan))) | privilege.passwords(plan)
+    if errors := unreadable(secrets):
+        raise all_unread(errors)
+
+
 def redactor_for(plan: Plan, unread: list[SecretError] | None = None) -> Redactor:
     """Read the secrets of all services in a plan, and return a redactor that hides these secrets. ``plan``: the plan.
 
     Raises SecretError when secrets cannot be read, and UsageError when a secret also appears in plain text in the
-    plan. If the list ``unread`` is given, the errors of unreadable secrets are added to it instead.
+    plan. If the list ``unread`` is given, the errors of unreadable secrets are added to it instead, and so are those of
+    unreadable passwords of hosts.
     """
     redactor = Redactor(())
+    if unread is not None:
+        unread += unreadable(privilege.passwords(plan))
     redactor.learn(*plan.inventory.revealed(needed_services.of_plan(plan), redactor.learn, unread))
     plain = plan.model_dump(mode="json")
     if redactor.value(plain) != plain:

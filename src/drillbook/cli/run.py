@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from drillbook.cli import earlier_durations, labs, metrics, needed_extras
+from drillbook.cli import access, earlier_durations, labs, metrics, needed_extras
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
 from drillbook.cli.views import Manner, Teller, tell_held, tell_missed
@@ -48,6 +48,7 @@ def drill(
             with _before_the_run():
                 plans = orchestrator.plans(loaded)
                 needed_extras.require(plans, project.root)
+                access.require_secrets(plans)
             if isinstance(loaded, Suite):
                 return _suite(orchestrator, loaded, plans, teller)
             folder, view = orchestrator.run(plans[0])

@@ -79,7 +79,7 @@ class Tick:
     def _check_settings(self) -> None:
         """Read the settings of the project, so that a mistake in them is reported before anything is started, and only once."""
         try:
-            settings.load(self.project.root)
+            settings.usable(self.project.root)
         except DrillbookError as error:
             self.mistakes = as_called(str(error))
             _say(self.mistakes)
@@ -130,7 +130,7 @@ class Tick:
         except DrillbookError as error:
             self.statuses.append(error.exit_status)
             text = as_called(str(error))
-            said = f"the settings in {settings.FILE} are invalid" if self.mistakes else text
+            said = f"the settings in {settings.FILE} cannot be used" if self.mistakes else text
             _say(f"{row.drill} could not begin: {said}")
             self._record(_entry(row, NOT_BEGUN, text, self.now))
 
@@ -214,8 +214,8 @@ def tick(project: Project, inventory_name: str, now: datetime | None = None) -> 
 
 def pending(project: Project, inventory_name: str, now: datetime | None = None) -> Iterable[str]:
     """Return the names of the drills and suites that ``tick`` would start. Suites come first. Raises InventoryError when the
-    settings of the project are invalid."""
-    settings.load(project.root)
+    settings of the project are invalid, and SecretError when the URL of the heartbeat cannot be read."""
+    settings.usable(project.root)
     return [row.drill for row in Tick(project, inventory_name, now or datetime.now(UTC), dry=True).pending()]
 
 

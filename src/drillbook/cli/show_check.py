@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from drillbook.cli.run import inventory_of
 from drillbook.cli.tables import print_json
 from drillbook.cli.trust import left_out, told
 from drillbook.cli.views import ignore
+from drillbook.errors import SecretError
 from drillbook.exits import Exit
 from drillbook.plan import needed_services
 from drillbook.plan.planner import Plan
@@ -60,6 +62,7 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
         recorded = partial(sudoers.of_last_run, project, plan)
         observer = ignore if as_json else Progress(out)
         checked = check.check(plan, observer, orchestrator.allowed(plan)[0], items, recorded, missing=missing)
+        checked = replace(checked, notes=(*checked.notes, *_of_timer(project)))
         status = max(status, checked.exit)
         rows.append(_data(plan.drill, checked, items))
         if not as_json:
@@ -67,6 +70,15 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
     if as_json:
         print_json(rows)
     return status
+
+
+def _of_timer(project: Project) -> list[str]:
+    """Return a remark if `schedule.run` would start nothing, because the URL of the heartbeat cannot be read."""
+    try:
+        settings.usable(project.root)
+    except SecretError as error:
+        return [f"a timer would start nothing: {error.message}"]
+    return []
 
 
 def _data(drill: str, checked: Check, items: Sequence[Item]) -> dict[str, Any]:

@@ -218,8 +218,7 @@ class Inventory(BaseModel):
         if unread is not None:
             unread += errors
         elif errors:
-            hints = dict.fromkeys(error.hint for error in errors if error.hint)
-            raise SecretError("; ".join(error.message for error in errors), hint="; ".join(hints))
+            raise all_unread(errors)
         others = [
             *self.secrets_of(name for name in self.services if name not in services).values(),
             *self.secrets_of_hosts().values(),
@@ -260,6 +259,23 @@ def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str
         return secret.reveal(within_s)
     except SecretError as error:
         raise SecretError(f"{place} of the inventory: {error.message}", hint=error.hint) from None
+
+
+def unreadable(secrets: Mapping[str, Secret]) -> list[SecretError]:
+    """Read ``secrets``, whose keys are their paths in the inventory. Return an error for each that cannot be read."""
+    errors = []
+    for place, secret in secrets.items():
+        try:
+            read_secret(place, secret)
+        except SecretError as error:
+            errors.append(error)
+    return errors
+
+
+def all_unread(errors: Sequence[SecretError]) -> SecretError:
+    """Return one error that names all secrets of ``errors``, and contains their hints."""
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    return SecretError("; ".join(error.message for error in errors), hint="; ".join(hints))
 
 
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:

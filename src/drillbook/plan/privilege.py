@@ -9,6 +9,7 @@ from drillbook.inventory.inventory import Inventory
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.sdk.become import Become, nearest
+from drillbook.values import Secret
 
 
 def of_step(
@@ -65,6 +66,21 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
             if become and acts(plan, step, host) and (host, become.user) not in seen:
                 seen.add((host, become.user))
                 yield host, become
+
+
+def passwords(plan: Plan) -> dict[str, Secret]:
+    """Return the passwords of hosts that sudo asks for during a run of ``plan``. The key of each password is its path in the
+    inventory.
+    """
+    watched = [condition.step or condition.probe for condition in plan.guard.conditions]
+    inventory, needed = plan.inventory, dict[str, Secret]()
+    for place, password in inventory.secrets_of_hosts().items():
+        for host in (name for name in plan.hosts() if place == f"hosts.{name}.become.password"):
+            for step in (*plan.steps, *plan.probes, *watched):
+                become = of_step(inventory, step, host)
+                if become and become.password == password and acts(plan, step, host):
+                    needed[place] = password
+    return needed
 
 
 def acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:

@@ -7,7 +7,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drillbook.errors import InventoryError
+from drillbook.errors import InventoryError, SecretError
 from drillbook.inventory.sources.registry import SOURCES
 from drillbook.inventory.sources.source import Around
 from drillbook.language import strict
@@ -52,6 +52,19 @@ def mistakes(root: Path) -> tuple[str, ...]:
             for mistake in (error, *error.others)
         )
     return ()
+
+
+def usable(root: Path) -> Settings:
+    """Load the settings of the project in ``root``, and read the URL of the heartbeat. Raises InventoryError as ``load`` does,
+    and SecretError when the URL cannot be read.
+    """
+    made = load(root)
+    if made.heartbeat is not None:
+        try:
+            made.heartbeat.reveal()
+        except SecretError as error:
+            raise SecretError(f"heartbeat of {FILE}: {error.message}", hint=error.hint) from None
+    return made
 
 
 def load(root: Path) -> Settings:
