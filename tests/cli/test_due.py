@@ -49,6 +49,25 @@ def test_the_table_and_the_exit_status(folder):
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
+def test_a_project_in_which_nothing_can_become_overdue_raises_the_alarm(folder):
+    said = "this project has no drill, so nothing would warn: `drillbook catalog` shows drills to copy"
+    for name in ("", "sample"):
+        if name:
+            folder.write(GOOD)
+            folder.run("drill", "sample", "--quiet")
+            said = "no drill or suite has a schedule, so nothing would warn: write `every: 7d` into one of their files"
+        done = folder.run("drill.due")
+        assert done.returncode == 1, done.stdout
+        assert said in " ".join(done.stdout.split())
+        done = folder.run("drill.due", "--json")
+        data = json.loads(done.stdout)
+        assert (done.returncode, data["exit"], data["scheduled"]) == (1, 1, False)
+    folder.write("every: 7d\n" + GOOD)
+    folder.run("drill", "sample", "--quiet")
+    data = json.loads(folder.run("drill.due", "--json").stdout)
+    assert (data["exit"], data["scheduled"]) == (0, True)
+
+
 def test_an_environment_that_nothing_names_is_refused_and_an_empty_one_is_told(folder):
     folder.write("every: 7d\nguard: {environments: [staging]}\n" + GOOD)
     for more in ((), ("--json",)):

@@ -56,8 +56,8 @@ def show(
 
     Raises UsageError when nothing in the project names ``environment``.
 
-    Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule or an
-    inventory cannot be read, or the record of schedules is damaged, and 0 when all is well.
+    Returns 1 when a drill, suite or service is overdue or has never passed, or when nothing has a schedule. Otherwise
+    returns 3 when a schedule or an inventory cannot be read, or the record of schedules is damaged, and 0 when all is well.
     """
     states = due.read(project, now, environment, noting=not dry)
     if as_json:
@@ -82,6 +82,8 @@ def _print(states: Due, out: Console, project: Project | None = None, *, everyth
             out.print(Prose(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), 2))
     for line in [*states.unread, *([_unsure(states.record)] if states.record else [])]:
         out.print(Prose(Text(f"✗ {one_line(line)}", style="bold red"), 2))
+    if not states.scheduled:
+        out.print(Prose(Text(_without_schedule(states), style="bold red"), 2))
     if states.torn:
         out.print(Prose(Text(f"! {one_line(states.torn)}", style="yellow"), 2))
     if states.unscheduled:
@@ -122,6 +124,16 @@ def _print_tables(rows: Sequence[DueRow], out: Console) -> None:
             out.print()
         out.print(Text("drills that need another inventory, or a service that is not installed:", style="bold"))
         _print_rows(elsewhere, out)
+
+
+def _without_schedule(states: Due) -> str:
+    """Return the line about a project in which nothing can become overdue, with the next step."""
+    if not states.unscheduled:
+        return f"✗ this project has no drill, so nothing would warn: `{program()} catalog` shows drills to copy"
+    return (
+        "✗ no drill or suite has a schedule, so nothing would warn: write `every: 7d` into one of their files "
+        "(see `Schedules and alarms` in the documentation)"
+    )
 
 
 def _unsure(damage: str) -> str:

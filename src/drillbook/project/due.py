@@ -70,26 +70,24 @@ class DueRow:
     until_due_s: float = 0.0
     """Seconds until the time ``due``. The number is negative after this time."""
     overdue_since: str = ""
-    """Time from which the drill is overdue. It may be in the future. If no run has passed, it is the start of the first
-    run.
-    """
+    """Time from which the drill is overdue. It may be in the future. Without a passed run, it is the start of the first run."""
     overdue_s: float = 0.0
     """Seconds since the time ``overdue_since``. The number is 0 before this time."""
     why: str = ""
-    """Reason why the schedule is unknown. The text is empty when the schedule is known."""
+    """Reason why the schedule is unknown."""
     proven: str = ""
     """Start of the newest passed run that proved a restore. It is always empty for a suite."""
     proven_run: str = ""
     last_findings: str = ""
     """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""
     last_recovered: str = ""
-    """Text about the recovery that undid the changes of the newest run after its end. It is empty without a recovery."""
+    """Text about the recovery that undid the changes of the newest run after its end."""
     restores: bool = False
     """True when the drill, or a drill of the suite, restores data. True for a service."""
     inventory: str = ""
     """Inventory with which the drill or suite can run next."""
     needs: str = ""
-    """Text about what is needed before the drill can run, such as another inventory. It is empty when nothing is needed."""
+    """Text about what is needed before the drill can run, such as another inventory."""
     drills: tuple[str, ...] = ()
     """For a service: the drills and suites of this service."""
 
@@ -113,28 +111,28 @@ class Due:
     unscheduled: tuple[str, ...] = field(default=())
     """Names of the drills and suites without a schedule, that is, without the key `every`."""
     unread: tuple[str, ...] = ()
-    """For each inventory that cannot be read, and for invalid settings of the project: the path and the reason. The services
-    of such an inventory are unknown."""
+    """Path and reason for each inventory that cannot be read, and for mistakes in the settings of the project."""
     environment: str = ""
     """The only environment that was considered. It is empty when all environments were considered."""
     elsewhere: bool = False
     """True when drills or suites have a schedule, but none of them may run in ``environment``."""
     record: str = ""
-    """Reason why ``schedule.jsonl`` is damaged or cannot be read, so that earlier schedules and retirements may be
-    unknown. It is empty when the file is intact, and when only its last line is incomplete; see ``torn``."""
+    """Reason why ``schedule.jsonl`` is damaged or cannot be read. Earlier schedules and retirements may then be unknown. If
+    only its last line is incomplete, this is no damage; see ``torn``."""
     torn: str = ""
-    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. No earlier schedule or retirement is
-    lost by this. It is empty if the last line is complete."""
+    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. Nothing earlier is lost by this."""
     unproven: int = 0
-    """Number of services that need a proof of a restore and have none. It includes services without a row of their own, because
-    rows of their drills, which have never passed, already raise the alarm."""
+    """Number of services that need a proof of a restore and have none, also of those without a row of their own."""
+    scheduled: bool = True
+    """False when no drill or suite has a schedule, so that nothing could ever become overdue."""
 
     @property
     def status(self) -> Exit:
-        """Exit status. It is 1 when a drill, suite or service is overdue or has never passed. Otherwise it is 3 when a
-        schedule is unknown, an inventory cannot be read, or the record of schedules is damaged, and 0 in all other cases.
+        """Exit status. It is 1 when something is overdue or has never passed, and when nothing has a schedule. Otherwise it is
+        3 when a schedule or an inventory cannot be read, or the record of schedules is damaged. In all other cases, it is 0.
         """
-        statuses = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
+        statuses = {Exit.OK if self.scheduled else Exit.FAILED}
+        statuses |= {_EXIT.get(row.state, Exit.OK) for row in self.rows}
         statuses |= {Exit.UNVERIFIED} if self.unread or self.record else set()
         return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in statuses), Exit.OK)
 
@@ -151,6 +149,7 @@ class Due:
             "record": self.record,
             "torn": self.torn,
             "unproven": self.unproven,
+            "scheduled": self.scheduled,
         }
 
 
@@ -190,8 +189,9 @@ def read(project: Project, now: datetime | None = None, environment: str = "", *
     rows.sort(key=_order)
     bare = tuple(scheduled.name for scheduled in wanted if scheduled.every is None and not scheduled.broken)
     unread = (*inventories.unread, *settings.mistakes(project.root))
-    elsewhere = any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
-    return Due(now, tuple(rows), bare, unread, environment, bool(environment) and elsewhere, record, torn, len(unproven))
+    elsewhere = bool(environment) and any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
+    more = (elsewhere, record, torn, len(unproven), schedules.any_of(wanted))
+    return Due(now, tuple(rows), bare, unread, environment, *more)
 
 
 def services(project: Project) -> dict[tuple[str, str], bool]:

@@ -157,3 +157,8 @@ def _of(name: str, value: dict[str, Any], path: Path) -> Scheduled:
         tuple(drill for drill in value.get("drills") or () if isinstance(drill, str)) if suite else (),
         broken=f"{path.name}: {' and '.join(wrong)} cannot be read; see {program()} drill.plan {name}" if wrong else "",
     )
+
+
+def any_of(wanted: Sequence[Scheduled]) -> bool:
+    """Return True when a drill or suite in ``wanted`` has a schedule, or cannot be read."""
+    return any(scheduled.every or scheduled.broken for scheduled in wanted)
