@@ -97,6 +97,23 @@ def test_the_summary_is_the_report_of_the_newest_run(tmp_path, report):
     assert (tmp_path / "summary").exists() == bool(report)
 
 
+@pytest.mark.parametrize("report", ["# Passed\n", None])
+def test_the_report_is_a_section_of_the_log_at_gitlab_and_a_link_in_a_merge_request(tmp_path, report):
+    """A section begins and ends with a line that GitLab documents: https://docs.gitlab.com/ci/jobs/job_logs/."""
+    job = yaml.safe_load(ci_files.contents(Job("s", "lab", lab=True))[GITLAB])["drills"]
+    if report:
+        (tmp_path / "reports" / "latest").mkdir(parents=True)
+        (tmp_path / "reports" / "latest" / "report.md").write_text(report)
+    (script,) = job["after_script"]
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, check=True)
+    section = rb"\x1b\[0Ksection_start:\d{10,}:drill_report\r\x1b\[0KReport of the drills\n# Passed\n\x1b\[0Ksection_end:\d{10,}:drill_report\r\x1b\[0K\n"
+    assert re.fullmatch(section if report else b"", done.stdout), done.stdout
+    artefacts = job["artifacts"]
+    assert artefacts["expose_as"] == "Drill reports"
+    assert artefacts["paths"] == ["reports/"], "GitLab exposes a folder only if its path ends with a slash"
+    assert artefacts["reports"]["junit"] == "reports/latest/junit.xml"
+
+
 def uploads_of_github(content):
     steps = yaml.safe_load(content[GITHUB])["jobs"]["drills"]["steps"]
     (upload,) = (step for step in steps if "upload-artifact" in step.get("uses", ""))

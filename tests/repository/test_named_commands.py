@@ -114,4 +114,18 @@ def test_no_message_points_to_a_page_as_a_file_of_the_repository():
         for text, line, _ in texts(ast.parse(path.read_text()))
         if re.search(r"docs/[a-z-]+\.md", text)
     ]
+    templates = (path for path in sorted(SOURCE.rglob("*")) if path.is_file() and not path.name.endswith((".py", ".pyc")))
+    said += [str(path) for path in templates if re.search(rb"docs/[a-z-]+\.md", path.read_bytes())]
     assert said == []
+
+
+def test_each_page_that_a_message_names_exists():
+    titles = {path.read_text().partition("\n")[0].removeprefix("# ") for path in (SOURCE.parents[1] / "docs").rglob("*.md")}
+    named = {
+        page
+        for path in SOURCE.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+        for page in re.findall(r"`([^`{}]+)` in the documentation", path.read_text(errors="replace"))
+    }
+    assert named
+    assert named - titles == set()
