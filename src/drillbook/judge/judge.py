@@ -75,7 +75,7 @@ def _view(history: History) -> RunView:
 
 
 def _zero(first: Event) -> str:
-    """Return the time of day at which the run's clock showed 0 s. It is computed from the first event, which was written a
+    """Return the date and time at which the run's clock showed 0 s. It is computed from the first event, which was written a
     little later.
 
     The result is empty when this time cannot be computed.

@@ -246,7 +246,7 @@ class Timeline(_Value):
     the newest surviving write, perhaps before the disruption), ``last_acknowledged``, and the names in ``notes.MARK_OF``.
     """
     zero: str = ""
-    """Time of day in UTC at 0 s. The first event of a run is written later than that."""
+    """Date and time in UTC at which the run's clock shows 0 s. The first event is written a little later."""
 
 
 class CommandView(_Value):
@@ -367,7 +367,7 @@ class RunView(_Value):
 
     @property
     def zero(self) -> str:
-        """Time of day in UTC from which the points of the timeline count."""
+        """Date and time in UTC from which the points of the timeline count."""
         return self.timeline.zero or self.result.started
 
 

@@ -27,7 +27,9 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class SiteLine(BaseModel):
-    """Line of one site. It contains the environment of the site and, for each drill, the digest of the drill's plan."""
+    """Line for one site in the approval of a campaign. It contains the environment of the site and, for each drill, the
+    digest of the drill's plan.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +38,7 @@ class SiteLine(BaseModel):
 
     @classmethod
     def of(cls, plans: Sequence[Plan]) -> SiteLine:
-        """Return the line of a site. ``plans``: plans of the drills on this site."""
+        """Make the line for a site. ``plans``: plans of the drills on this site."""
         return cls(environment=plans[0].inventory.environment, plans={plan.drill: plan.digest for plan in plans})
 
 

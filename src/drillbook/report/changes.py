@@ -278,7 +278,9 @@ def _most_changed(steps: list[StepChange], most: int) -> str:
 
 
 def _paced(known: Comparison) -> list[StepChange]:
-    """Return the steps that became slower or faster, if this is also true for the rounded durations that the report prints."""
+    """Return the steps that became slower or faster. A step is left out if the difference of its rounded durations, which
+    the report prints, is too small to count.
+    """
     return [
         change
         for change in known.paced

@@ -82,7 +82,7 @@ class Remark:
     mark: str = ""
     """Mark beside the figure."""
     by: str = ""
-    """Name of the observer, shown beside the name of the figure."""
+    """Name of the observer of a detection, shown beside the name of the figure."""
     lost: str = ""
     """Text about a known loss that the figure may not include. It is shown before the figure."""
     others: str = ""

@@ -221,9 +221,7 @@ def objective_rows(
 
 
 def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
-    """Return ``row``, and add the reason to it if its figure does not count. ``end``: words for the end of a run that did
-    not pass, and empty for a run that passed.
-    """
+    """Return ``row``, with a reason if its figure does not count. ``end``: how the run ended; empty if it passed."""
     if row.measured_s is None or row.state == MISSED or (row.met and not end):
         return row
     why = f"{DOES_NOT_COUNT}: {end or row.reason}"
@@ -301,9 +299,7 @@ def targets(goals: Sequence[ObjectiveRow]) -> str:
 
 
 def nothing_measured(view: RunView) -> str:
-    """Return a sentence that is shown in place of the tables when nothing was measured. The result is empty when there
-    are figures.
-    """
+    """Return a sentence to show instead of the tables when nothing was measured. Empty when there are figures."""
     why = untouched(view.result)
     if not why:
         return ""

@@ -320,7 +320,9 @@ class FileBackups(BackupSource):
 
 
 def _depth(kind: type, name: str) -> int:
-    """Return the number of classes from ``kind`` up to the class that defines ``name``."""
+    """Return how many classes above ``kind`` the class is that defines the attribute ``name``. The result is 0 for ``kind``
+    itself.
+    """
     return next(depth for depth, base in enumerate(kind.__mro__) if name in base.__dict__)
 
 

@@ -237,7 +237,7 @@ class BackupSource(Service):
         """
 
     def explained(self, backup: Backup, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-        """Return ``findings`` about ``backup``, with remedies that fit the fields of this source; by default unchanged."""
+        """Return ``findings`` about ``backup``, with remedies for the fields of this source. The default changes nothing."""
         return tuple(findings)
 
     @contextmanager

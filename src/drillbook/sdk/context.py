@@ -72,8 +72,10 @@ class Context:
     Only the `ready` check has this value.
     """
     disturbed: bool = False
-    """True when an earlier step of the drill is a fault that commands written in the drill cause. Such commands may for
-    example create a file that the `ready` check does not find yet. Only the `ready` check has this value."""
+    """True when an earlier step of the drill is a fault that runs commands or requests of the drill, or that a person
+    causes. Such a fault may for example create a file that the `ready` check does not find yet. Only in a `ready` check is
+    this ever True.
+    """
     doubt: Callable[[str], None] | None = None
     """Function that records something that a check before a drill cannot verify, such as ``the version of the backup``.
 

@@ -19,12 +19,13 @@ class LoginCheck(Protocol):
     """Function ``refused`` of a module that tries logins."""
 
     def __call__(self, ctx: Context, service: Service, *, database: str | None = None, as_user: bool = False) -> str:
-        """Log in to a service of one kind, and return the message of a server that refuses this. The arguments and the
-        result are those of the function ``refused`` of this module."""
+        """Log in to a service of one kind. Return the server's message if it refuses the login. The arguments and the result
+        are those of the function ``refused`` of this module.
+        """
 
 
 def refused(ctx: Context, service: Service, *, database: str | None = None, as_user: bool = False) -> str:
-    """Log in as a step would, and return the message of a server that refuses this. Nothing is changed.
+    """Log in as a step would. Return the server's message if it refuses the login. Nothing is changed.
 
     The result is empty if the login works, if the server does not answer, and for a kind of service without logins.
     ``database``: another database than that of the service. ``as_user``: True for the role of the application, where a
@@ -39,7 +40,7 @@ def refused(ctx: Context, service: Service, *, database: str | None = None, as_u
 
 def told(ctx: Context, service: str, said: str) -> str:
     """Return the text about a login at ``service`` that a check could not verify. ``said``: message of the server that
-    refuses the login.
+    refuses the login, or an empty text.
 
     The text is empty if nothing is refused. It is also empty if a role or database is absent that an earlier step of the
     drill may create.

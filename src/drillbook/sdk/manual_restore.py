@@ -82,7 +82,9 @@ class ManualRestore:
 
     @property
     def chosen(self) -> str:
-        """Id of the selected backup. Empty when the step does not name one, or an earlier step does."""
+        """Id of the selected backup. Empty when the step selects the newest backup or a time, or when an earlier step sets
+        the id.
+        """
         return "" if self.at in ("", "latest") or self.moment or "{{" in self.at else self.at
 
     def block(self, *lines: str) -> Block:

@@ -56,7 +56,9 @@ class StoredFile(Part):
 
     @model_serializer(mode="wrap")
     def _without_no_plain(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `plain` if the file is not encrypted, so that its entry looks the same as in older versions."""
+        """Leave the field `plain` out of the entry of a file that is not encrypted, so that the entry is the same as in
+        manifests of older versions.
+        """
         return {key: value for key, value in written(self).items() if (key, value) != ("plain", None)}
 
     def stored_as(self, name: str) -> str:
