@@ -1,10 +1,12 @@
 """Commands of a runbook that restore a backup by hand: on one machine, without secrets on the page, for each kind of place."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
+import jmespath
 import pytest
 
 from tests.cli import restores_by_hand
@@ -100,6 +102,29 @@ def test_backups_in_a_bucket(tmp_path):
     assert "export AWS_ENDPOINT_URL=http://127.0.0.1:9" in typed
     assert "--bucket saved --prefix site/" in typed
     assert "ends_with(Key, '\"'\"'.tgz'\"'\"')" in typed
+
+
+LISTED = [("d-old.tgz", "10:00:00"), ("d-new.tgz", "11:30:00"), ("note.txt", "11:00:00"), ("d-last.tgz", "12:00:00")]
+
+
+@pytest.mark.parametrize("form", ["{}.000Z", "{}+00:00"], ids=["as-sent", "as-of-version-2"])
+@pytest.mark.parametrize(
+    ("at", "key"),
+    [
+        ("latest", "d-last.tgz"),
+        ("2026-11-30T11:59:59.5Z", "d-new.tgz"),
+        ("2026-11-30T12:30:00+01:00", "d-new.tgz"),
+        ("2026-11-30T11:29:59Z", "d-old.tgz"),
+        ("2026-11-30T09:00:00Z", None),
+    ],
+)
+def test_the_object_of_the_selected_time_is_copied_from_a_bucket(tmp_path, at, key, form):
+    """The AWS client filters its list by JMESPath, where times are text in UTC."""
+    [typed] = commands(page(tmp_path, '{kind: tar, host: here, at: "s3://saved/", pattern: "*.tgz"}', at))
+    line = next(line for line in typed.splitlines() if line.startswith("key="))
+    words = shlex.split(line.removeprefix("key=$(").removesuffix(")"))
+    listing = {"Contents": [{"Key": name, "LastModified": form.format(f"2026-11-30T{time}")} for name, time in LISTED]}
+    assert jmespath.search(words[words.index("--query") + 1], listing) == key
 
 
 IN_PLACE = """\

@@ -13,7 +13,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Target
@@ -256,7 +256,7 @@ def _remote(manual: ManualRestore, host: str, run_as: str, command: str) -> str:
 
 def _from_bucket(manual: ManualRestore, at: str, pattern: str) -> tuple[str, ...]:
     """Return the commands of the AWS client that copy the object whose id is selected, or otherwise the newest object below
-    a prefix.
+    a prefix, or the newest one of the selected time.
     """
     bucket, _, prefix = at.removeprefix("s3://").partition("/")
     store = next((service for service in manual.services.values() if getattr(service, "bucket", "") == bucket), None)
@@ -269,8 +269,11 @@ def _from_bucket(manual: ManualRestore, at: str, pattern: str) -> tuple[str, ...
     lines += [f"export AWS_ENDPOINT_URL={shlex.quote(endpoint)}"] if endpoint else []
     lines += [f"export AWS_DEFAULT_REGION={shlex.quote(region)}"] if region else []
     ends = re.sub(r"^.*[*?\]]", "", pattern)
-    wanted = f"[?ends_with(Key, '{ends}')]" if ends and _NAMED.search(ends) else "[]"
-    query = f"sort_by(Contents{wanted}, &LastModified)[-1].Key"
+    rules = [f"ends_with(Key, '{ends}')"] if ends and _NAMED.search(ends) else []
+    if moment := manual.moment:  # the times of objects are text in UTC, with and without fractions of a second
+        after = moment.astimezone(UTC).replace(microsecond=0, tzinfo=None) + timedelta(seconds=1)
+        rules.append(f"LastModified < '{after.isoformat()}'")
+    query = f"sort_by(Contents[{'?' if rules else ''}{' && '.join(rules)}], &LastModified)[-1].Key"
     listed = shlex.join(["aws", "s3api", "list-objects-v2", "--bucket", bucket, "--prefix", prefix, "--query", query])
     key = shlex.quote(f"{prefix}{manual.chosen}") if manual.chosen else f"$({listed} --output text)"
     lines += [f"key={key}", f'aws s3 cp "s3://{bucket}/$key" "${{folder:?}}/" && backup=${{folder:?}}/${{key##*/}}']
