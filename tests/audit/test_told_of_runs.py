@@ -139,7 +139,7 @@ def test_the_summary_explains_each_mark_that_it_shows_and_no_other(passed):
     assert ("With a reservation", "Less data came back than the fault removed.") in summary.rules([lossy])
     assert "fresh backup" not in told([lossy])
     unknown = replace(row, service="unknown", marks=OWN_ROWS_MARK)
-    assert ("With a reservation", "The recovery point is that of the canary's own rows only.") in summary.rules([unknown])
+    assert ("With a reservation", "The recovery point covers the canary's own rows only.") in summary.rules([unknown])
     both = "not with a routine backup, or less data came back than the fault removed."
     for rows in ([row, lossy], [replace(row, marks=f"{SHORT_MARK}{MARK}")]):
         assert both in told(rows)

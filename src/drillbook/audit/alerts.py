@@ -41,7 +41,7 @@ RESERVATIONS = {
         "back up more often or archive the WAL, so that a run brings all removed data back",
     ),
     remarks.UNKNOWN: (
-        ": the recovery point is that of the canary's own rows only",
+        ": the recovery point covers the canary's own rows only",
         "compare the content before and after with `content.take` and `content.matches` to prove the recovery point",
     ),
 }

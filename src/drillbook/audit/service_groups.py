@@ -68,7 +68,7 @@ RULES = {
 REASONS = {
     remarks.FRESH: "the recovery point was measured with a fresh backup, not with a routine backup",
     remarks.MISSING: "less data came back than the fault removed",
-    remarks.UNKNOWN: "the recovery point is that of the canary's own rows only",
+    remarks.UNKNOWN: "the recovery point covers the canary's own rows only",
 }
 """Texts of the reasons for a reservation. The key is the reason."""
 

@@ -61,9 +61,9 @@ LEADS = {
     "missed": (
         "Times at which a drill or suite was overdue: no run passed until the grace was over. A service is overdue while its "
         "drills pass and prove no restore, until a run proves one. Each moment is judged by the schedule that held then: each "
-        "run records its schedule, and schedule.jsonl notes a changed one. Where the record has none, today's file counts, and "
-        "the row says so. This section also lists scheduled runs that could not begin, as recorded in schedule.jsonl, and "
-        "drills and suites that never ran, although their present files in drills/ have a schedule."
+        "run records its schedule, and schedule.jsonl notes each change of a schedule. Where the record has no schedule, today's "
+        "file counts, and the row says so. This section also lists scheduled runs that could not begin, as recorded in "
+        "schedule.jsonl, and drills and suites that never ran, although their present files in drills/ have a schedule."
     ),
     "proven": RULE,
     "trend": (

@@ -17,7 +17,8 @@ from drillbook.project.project import Project
 
 SECTIONS = ("services", "backups")
 NO_ENVIRONMENT = (
-    "the services have no environment: the text `environment` is missing, and no readable inventory includes this file"
+    "the services have no environment: `environment` is missing or is not a text, and no readable inventory includes "
+    "this file"
 )
 
 
