@@ -704,8 +704,8 @@ def test_the_name_of_a_run_is_on_one_line_on_paper(chrome, tmp_path):
     chrome.look(688, "print")
     chrome.open(page)
     lines = "(one) => Math.round(one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight))"
-    names = "[...document.querySelectorAll('#table-runs th .mono')].filter((one) => !one.textContent.includes('/'))"
-    assert chrome.run(f"{names}.map({lines}).join()") == ",".join(["1"] * 8)
+    names = "[...document.querySelectorAll('#table-runs .id .part')].filter((one) => !one.textContent.includes('/'))"
+    assert chrome.run(f"{names}.map({lines}).join()") == ",".join(["1"] * 10)
     assert chrome.run("document.querySelector('#table-runs').offsetWidth") <= 688
 
 

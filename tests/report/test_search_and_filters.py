@@ -117,10 +117,10 @@ def audit(chrome: Chrome, tmp_path: Path) -> Chrome:
     return chrome
 
 
-def rows_of(chrome: Chrome, table: str) -> list[dict[str, str]]:
-    """Filtered fields of the visible rows of a table."""
+def rows_of(chrome: Chrome, table: str, kind: str = ":not(.id)") -> list[dict[str, str]]:
+    """Filtered fields of the visible rows of a table, without the lines with the names of runs."""
     return chrome.run(
-        f"[...document.querySelectorAll('#{table} > tbody > tr')]"
+        f"[...document.querySelectorAll('#{table} > tbody > tr{kind}')]"
         ".filter((row) => row.getBoundingClientRect().height > 0).map((row) => ({...row.dataset}))"
     )
 
@@ -139,6 +139,7 @@ def test_an_audit_filters_its_runs_and_its_findings_apart(audit: Chrome) -> None
     assert 0 < len(passed) < len(runs)
     choose(audit, "table-runs", "verdict", "passed")
     assert rows_of(audit, "table-runs") == passed
+    assert rows_of(audit, "table-runs", ".id") == passed, "the name of each run is shown with it"
     assert rows_of(audit, "table-findings") == findings, "the other table is left as it is"
     seen = audit.run("document.querySelector('.filter[data-table=table-runs] output').value")
     assert seen == f"{len(passed)} of {len(runs)} shown"

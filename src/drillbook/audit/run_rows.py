@@ -10,7 +10,7 @@ from drillbook.audit.coverage import row_of
 from drillbook.audit.records import Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
-from drillbook.report import open_findings
+from drillbook.report import open_findings, rehearsal
 from drillbook.report.figures import link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED, without_body
@@ -44,6 +44,9 @@ class RunRow:
     """
     rpo_mark: str = ""
     """Mark beside an RPO with a reservation. The marks and their meanings are in ``report.remarks``."""
+    rto_state: str = ""
+    rpo_state: str = ""
+    """States of the objectives, for their symbols. A state is empty if the drill does not set the objective."""
     owner: str = ""
     """Contact of the drill's owner. It is empty when the drill has no owner."""
     owner_address: str = ""
@@ -94,6 +97,8 @@ def run_row(record: Record) -> RunRow:
         inventory=str((record.opening and record.opening.inventory) or ""),
         kind=_kind(record),
         routine=tuple((record.opening and record.opening.routine) or ()),
+        rto_state=_state(record, "rto"),
+        rpo_state=_state(record, "rpo"),
         **figures,
     )
 
@@ -127,7 +132,19 @@ def _closed(record: Record) -> str:
 
 
 def _figure(record: Record, key: str) -> str:
+    """Return the figure of an objective with its state. A rehearsal sets no objective, so its own figure is returned."""
     row = row_of(record, key)
-    if row is None:
-        return "not verified" if record.verdict == NOT_VERIFIED else "no objective"
-    return row.listed
+    if row is not None:
+        return row.listed
+    if record.verdict == NOT_VERIFIED:
+        return "not verified"
+    result = record.result
+    told = rehearsal.brief(result.steps, result.started, broken=bool(result.faults)) if result else None
+    return told.listed(key) if told else "no objective"
+
+
+def _state(record: Record, key: str) -> str:
+    """Return the state of an objective, for its symbol. A figure that does not count is not verified. The state is empty
+    without an objective."""
+    row = row_of(record, key)
+    return "" if row is None else NOT_VERIFIED if row.uncounted else row.state

@@ -67,6 +67,12 @@ class Brief:
     taken: str
     """Words that say that the backup was taken during the run. It is empty for an older backup."""
 
+    def listed(self, key: str) -> str:
+        """Return the figure that stands in the place of the objective ``key``, in a list of runs."""
+        if key == "rto":
+            return f"{self.restored} to restore; no objective"
+        return f"{self.lost} would be lost{f', with {self.taken}' if self.taken else ''}; no objective"
+
 
 def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: bool) -> Brief | None:
     """Return the figures of a rehearsal, which restores a backup and injects no fault. Returns None for any other run.

@@ -76,8 +76,7 @@ class ObjectiveRow:
     """Reason why a met objective does not count: the run did not pass. It is empty for other objectives."""
     uncounted: str = ""
     """Reason why a figure does not count, for lists of runs: the run did not pass, or did not verify the objective. It is empty
-    for a figure that counts, and without a figure.
-    """
+    for a figure that counts, and without a figure."""
 
     @property
     def met(self) -> bool:
