@@ -33,6 +33,7 @@ FOLLOWED = {
         "setup.py",
         "MANIFEST.in",
         "src/drillbook/cli/templates",
+        "src/drillbook/systems/postgres/rehearsal",
     ),
 }
 """Test files, each with the pages, packaging files and templates that its tests follow."""

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from drillbook.cli import rehearsal_project, scaffold
-from drillbook.cli.init_task import REHEARSE
 from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import UsageError
 from drillbook.lab import control, database
 from drillbook.plan import planner
 from drillbook.project.project import Project
-from tests.program import PROGRAM
+from drillbook.sdk import rehearsal
+from tests.program import PROGRAM, Folder
 
 
-@pytest.mark.parametrize("kind", rehearsal_project.kinds())
+@pytest.mark.parametrize("kind", rehearsal.names())
 def test_the_files_of_each_kind_are_right(tmp_path, kind, monkeypatch):
     monkeypatch.setenv("RESTIC_PASSWORD", "x")
     scaffold.init(
@@ -193,9 +193,10 @@ def test_a_place_cannot_become_a_part_of_the_inventory(tmp_path):
     assert Project(tmp_path).inventory("rehearsal").services["nightly"].at == '/x", kind: "pg_dump\n$host'
 
 
-def test_the_help_names_every_kind():
-    named = REHEARSE.partition(": ")[2].replace(" or ", ", ").split(", ")
-    assert sorted(named) == rehearsal_project.kinds()
+def test_the_help_names_every_kind(tmp_path):
+    said = " ".join(Folder(tmp_path).run("--help", "init").stdout.split())
+    named = said.partition("rehearse your own backups of: ")[2].partition(" --")[0]
+    assert named.replace(" or ", ", ").split(", ") == rehearsal.names()
 
 
 def test_options_of_a_rehearsal_need_one():
@@ -264,7 +265,7 @@ def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, la
     [
         ("pgbackrest", "/var/backups/x", "'/var/backups/x' is not the name of a stanza"),
         ("pgbackrest", "~/x", "is not the name of a stanza"),
-        *((kind, "relative/path", "is not an absolute path") for kind in rehearsal_project.kinds() if kind != "pgbackrest"),
+        *((kind, "relative/path", "is not an absolute path") for kind in rehearsal.names() if kind != "pgbackrest"),
     ],
 )
 def test_a_place_that_the_inventory_cannot_have_is_refused(tmp_path, kind, at, message):
@@ -275,7 +276,7 @@ def test_a_place_that_the_inventory_cannot_have_is_refused(tmp_path, kind, at, m
     assert not (tmp_path / "p" / "inventory").exists()
 
 
-@pytest.mark.parametrize("kind", rehearsal_project.kinds())
+@pytest.mark.parametrize("kind", rehearsal.names())
 def test_the_example_of_a_place_makes_an_inventory_that_can_be_read(tmp_path, kind):
     scaffold.init(tmp_path, Answers(kind, host="a", sandbox="b", at=rehearsal_project._kind(kind).at, database="shop"))
     assert "nightly" in Project(tmp_path).inventory("rehearsal").services

@@ -90,7 +90,7 @@ def test_tests_that_follow_a_page_or_a_template_run_after_its_change(clone):
     assert holds("repository/test_wheel.py")
     assert holds("repository/test_site.py")
     assert not holds("repository/test_tutorial.py")
-    assert held("src/drillbook/cli/templates/rehearsal/kinds/postgres.yml")("repository/test_wheel.py")
+    assert held("src/drillbook/systems/postgres/rehearsal/postgres.yml")("repository/test_wheel.py")
     for file, places in changed.FOLLOWED.items():
         assert all((changed.ROOT / name).exists() for name in (file, *places)), file
 

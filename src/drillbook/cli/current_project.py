@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from drillbook.errors import UsageError
 from drillbook.project.project import Project
 from drillbook.sdk import discovery
@@ -40,9 +42,16 @@ def anywhere() -> None:
     _with_plugins(project)
 
 
-def _with_plugins(project: Project) -> Project:
-    if (project.root / "plugins").is_dir():
+def load_plugins(root: Path) -> None:
+    """Load the trusted plugins in the folder `plugins/` of ``root``, which need not be a project yet. Raises PluginError when a
+    plugin cannot be used.
+    """
+    if (root / "plugins").is_dir():
         from drillbook.trust import plugins  # noqa: PLC0415  keeps start-up fast
 
-        plugins.use(project.root)
+        plugins.use(root)
+
+
+def _with_plugins(project: Project) -> Project:
+    load_plugins(project.root)
     return project

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
+from invoke.parser.argument import Argument
 
 from drillbook.cli.console import console
 from drillbook.cli.optional_names import OptionalNameTask
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
-from drillbook.errors import UsageError
+from drillbook.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
     from drillbook.cli.looked_project import Looked
 
-REHEARSE = "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, sqlite, files or restic"
-"""Help text of the option --rehearse. It lists the kinds of systems whose backups can be rehearsed."""
+REHEARSE = "rehearse your own backups of: "
+"""Help text of the option --rehearse, before the names of the kinds of systems whose backups can be rehearsed."""
+
+
+class InitTask(OptionalNameTask):
+    """The task ``init``. Its help lists what the systems bring, including those of plugins that are installed."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the options of the task. The kinds of backups are looked up only if help is asked for."""
+        arguments = super().get_arguments(ignore_unknown_help)
+        if {"--help", "-h"} & {*sys.argv}:
+            from drillbook.sdk import rehearsal  # noqa: PLC0415  keeps start-up fast
+
+            with suppress(PluginError):
+                names = rehearsal.names()
+                option = next(argument for argument in arguments if argument.name == "rehearse")
+                option.help = REHEARSE + " or ".join((", ".join(names[:-1]), names[-1]))
+        return arguments
 
 
 @task(
-    klass=OptionalNameTask,
+    klass=InitTask,
     positional=["folder"],
     iterable=["with_", "look"],
     help={
@@ -32,7 +51,7 @@ REHEARSE = "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, 
             "which this program was installed"
         ),
         "folder": "folder of the new project; default: the current folder",
-        "rehearse": REHEARSE,
+        "rehearse": REHEARSE + "postgres, files and others",
         "host": "with --rehearse: [USER@]ADDRESS[:PORT] of the host where the backups are",
         "at": "with --rehearse: place of the backups, such as /var/backups/postgresql or s3://bucket/prefix/; "
         "for pgbackrest: name of the stanza, such as main",
@@ -75,9 +94,11 @@ def init(
     --look writes an inventory of the services that run on your hosts, and a first drill of one of these services.
     --with copies shipped drills into the new project, or into an existing project; see `catalog`.
     """
-    from drillbook.cli import dry_run, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import dry_run, place, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
 
     flags = (with_, look, source, rehearse, host, at, sandbox, database, identity, known_hosts, gateway, environment)
+    if rehearse or look or not any(flags):
+        place.load_plugins(Path(folder or "."))
     if not any(flags) and not Path(folder or ".", "drills").exists():
         rehearse = rehearsal_project.kind_asked()
     answers = rehearsal_project.answered(rehearse, host=host, at=at, sandbox=sandbox, database=database)

@@ -1,9 +1,8 @@
 """Generates the files of a new project that rehearses a team's own backups. The inventory, the drill and the suite are
 made from a few answers of the user.
 
-The templates are in ``templates/rehearsal``. For each kind of system, there is a file in ``kinds``. It has four parts,
-which are separated by lines of three dashes: properties of the kind, fields of the sandbox, fields of the backup
-source, and steps that verify the restored copy.
+The general templates are in ``templates/rehearsal``. The templates for each kind of system are in the packages of the systems;
+see ``sdk.rehearsal``.
 """
 
 from __future__ import annotations
@@ -18,24 +17,15 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-import yaml
 from rich.text import Text
 
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.language.strict import did_you_mean
 from drillbook.report.terminal.prose import Prose
+from drillbook.sdk import discovery, rehearsal
+from drillbook.sdk.rehearsal import Rehearsal
 
-ALIASES = {
-    "mysql": "mariadb",
-    "postgresql": "postgres",
-    "pg": "postgres",
-    "valkey": "redis",
-    "sqlite3": "sqlite",
-    "file": "files",
-    "folder": "files",
-}
-"""Other names of some kinds of systems, or names of similar systems. The value is the kind that is suggested."""
 CONTROLLER = "controller"
 """Answer that stands for the machine on which Drillbook runs."""
 _HOST = re.compile(
@@ -46,14 +36,11 @@ _TEMPLATES = {
     "drills/rehearse.yml": "drill.txt",
     "drills/rehearsal.yml": "suite.txt",
 }
-STANZA, RESTIC = "pgbackrest", "restic"
-"""Kinds of backups whose place is the name of a stanza, or the address of a repository in restic's own form."""
 _SHARED = ("tasks.py", ".gitignore", ".drillbook/.gitignore")
 """Files that every new project has."""
 _QUESTIONS = {
     "host": "Host where the backups are ([USER@]ADDRESS[:PORT], or controller for this machine)",
     "at": "Place of the backups on this host",
-    "stanza": "Name of the stanza in pgbackrest.conf on this host",
     "sandbox": "Host where the backups are restored, in the same form; never use a production server",
     "database": "Name of the database",
 }
@@ -67,7 +54,7 @@ class Answers:
     """
 
     kind: str
-    """Kind of system, such as ``postgres``. It is one of the names that ``kinds()`` returns."""
+    """Kind of system, such as ``postgres``: the name of a template."""
     host: str = ""
     """[USER@]ADDRESS[:PORT] of the host where the backups are, or ``controller``."""
     at: str = ""
@@ -78,25 +65,6 @@ class Answers:
     """Host of the sandbox. Backups are restored on this host. It is written in the same form as ``host``."""
     database: str = ""
     """Name of the database. It is empty for kinds of systems without named databases."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    source: str
-    service: str
-    at: str
-    """Example of a place of backups. The example is shown to the user."""
-    database: bool
-    """True for kinds of systems that have named databases."""
-    copy: str
-    backups: str
-    verify: str
-
-
-def kinds() -> list[str]:
-    """Return the names of the kinds of systems whose backups can be rehearsed, sorted."""
-    parts = files("drillbook.cli").joinpath("templates", "rehearsal", "kinds").iterdir()
-    return sorted(part.name.removesuffix(".yml") for part in parts if part.name.endswith(".yml"))
 
 
 def answered(kind: str, **given: str) -> Answers | None:
@@ -110,7 +78,8 @@ def answered(kind: str, **given: str) -> Answers | None:
     useless = [f"--{name}" for name, value in given.items() if value]
     if useless:
         raise UsageError(
-            f"{useless[0]} can be used only together with --rehearse", hint=f"add --rehearse with {' or '.join(kinds())}"
+            f"{useless[0]} can be used only together with --rehearse",
+            hint=f"add --rehearse with {' or '.join(rehearsal.names())}",
         )
     return None
 
@@ -127,7 +96,7 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
     out = console()
     said = (
         "This makes a new project. Press Enter for a project with a first drill on the lab. For a project that "
-        f"rehearses your own backups, type the kind of the backups: {', '.join(kinds())}."
+        f"rehearses your own backups, type the kind of the backups: {', '.join(rehearsal.names())}."
     )
     out.print(Prose(Text(said)))
     while True:
@@ -136,7 +105,7 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
             kind = read("").strip()
         except EOFError:
             return ""
-        if kind in ("", *kinds()):
+        if kind in ("", *rehearsal.names()):
             return kind
         out.print(f"there is no kind of backup {kind!r}. {_suggested(kind)}", markup=False, soft_wrap=True)
 
@@ -182,33 +151,33 @@ def blanks(answers: Answers) -> list[str]:
     return [_blank(name) for name in _questions(kind) if not getattr(answers, name)]
 
 
-def _questions(kind: _Kind) -> dict[str, str]:
+def _questions(kind: Rehearsal) -> dict[str, str]:
     """Return the question for each answer that backups of ``kind`` need."""
     asked_for = {"host", "at", "sandbox", *(["database"] if kind.database else [])}
     questions = {name: text for name, text in _QUESTIONS.items() if name in asked_for}
-    return questions | ({"at": _QUESTIONS["stanza"]} if kind.source == STANZA else {})
+    return questions | ({"at": kind.question} if kind.question else {})
 
 
 def _blank(name: str) -> str:
     return {"host": "BACKUPS_HOST", "at": "PLACE", "sandbox": "SANDBOX_HOST", "database": "DATABASE"}[name]
 
 
-def _kind(name: str) -> _Kind:
-    if name not in kinds():
-        hint = f"{_suggested(name)}choose one of {', '.join(kinds())}"
-        raise UsageError(f"backups of the kind {name!r} cannot be rehearsed", hint=hint)
-    path = files("drillbook.cli").joinpath("templates", "rehearsal", "kinds", f"{name}.yml")
-    head, copy, backups, verify = re.split(r"^---\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return _Kind(**{"database": False} | yaml.safe_load(head), copy=copy, backups=backups, verify=verify)
+def _kind(name: str) -> Rehearsal:
+    if name not in rehearsal.names():
+        hint = f"{_suggested(name)}choose one of {', '.join(rehearsal.names())}"
+        raise UsageError(f"backups of the kind {name!r} cannot be rehearsed", hint=discovery.hint(hint))
+    return rehearsal.of(name)
 
 
 def _suggested(kind: str) -> str:
     """Return the question about the kind that was probably meant instead of ``kind``. The result is empty if none is similar."""
-    known = ALIASES.get(kind.lower(), kind)
-    return f"did you mean {known!r}? " if known in kinds() else did_you_mean(kind.lower(), kinds())
+    known = rehearsal.names()
+    aliases = {alias: name for name in known for alias in rehearsal.of(name).aliases}
+    meant = aliases.get(kind.lower(), kind)
+    return f"did you mean {meant!r}? " if meant in known else did_you_mean(kind.lower(), known)
 
 
-def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
+def _values(answers: Answers, kind: Rehearsal) -> dict[str, str]:
     _known_place(answers, kind)
     places = {"at": answers.at or _blank("at"), "database": answers.database or _blank("database")}
     quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in places.items()}
@@ -229,33 +198,21 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
     }
 
 
-def _known_place(answers: Answers, kind: _Kind) -> None:
-    """Raise UsageError when the place of the backups that the user named cannot be written into the inventory. It is refused
-    if the name of a stanza is needed and it is a path, if it is a relative path, and if it begins with `~`. The user's shell
-    has not replaced this `~` by a home folder, and nothing on the host would replace it.
+def _known_place(answers: Answers, kind: Rehearsal) -> None:
+    """Raise UsageError when the inventory cannot have the user's place of the backups: when it has another form than places of
+    this kind, or when it begins with `~`. The user's shell has not replaced the `~` by a home folder, and nothing on the host would
+    replace it.
     """
     place = answers.at
-    if place and kind.source == STANZA and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", place):
-        raise UsageError(
-            f"{place!r} is not the name of a stanza",
-            hint=f"write its name in pgbackrest.conf, such as {kind.at}; `pgbackrest info` lists the stanzas",
-        )
-    if place.startswith("~"):
+    if place.startswith("~") and kind.is_path:
         if answers.host == CONTROLLER:
             hint = f"write {json.dumps(os.path.expanduser(place))}, if that is the folder on this machine"  # noqa: PTH111
         else:
             hint = "write the whole path on that host, such as /home/backup/dumps; `echo ~` shows the home folder there"
         raise UsageError(f"the place of the backups {place!r} begins with `~`, which is not expanded on the host", hint=hint)
-    if place and kind.source not in (STANZA, RESTIC) and not re.match(r"/|s3://.|sftp://[^/]|https?://.", place):
-        raise UsageError(
-            f"the place of the backups {place!r} is not an absolute path",
-            hint=f"write the whole path on the host, such as {kind.at}, or s3://bucket/prefix/, sftp://HOST/path or https://...",
-        )
-    if place and kind.source == RESTIC and not re.match(r"/|[a-z0-9]+:.", place):
-        raise UsageError(
-            f"the repository {place!r} is not an absolute path",
-            hint=f"write the whole path on the host, such as {kind.at}, or sftp:user@host:/path or s3:https://host/bucket",
-        )
+    wrong, hint = kind.wrong_place(place) if place else ("", "")
+    if wrong:
+        raise UsageError(wrong, hint=hint)
 
 
 def _hosts(answers: Answers) -> dict[str, str]:

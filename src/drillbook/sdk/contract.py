@@ -19,10 +19,12 @@ from pydantic import BaseModel
 from drillbook.errors import DrillbookError
 from drillbook.findings import Kind
 from drillbook.language import strict, template
-from drillbook.sdk import discovery, entries, examples, plugin_check, plugin_loading
+from drillbook.sdk import discovery, entries, examples, plugin_check, plugin_loading, rehearsal
 from drillbook.sdk.action import Action
+from drillbook.sdk.backup_source import BackupSource
 from drillbook.sdk.discovery import System
 from drillbook.sdk.probe import Availability, Canary, Probe
+from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.source_contract import Artefact, source_problems
 
 __all__ = ["Artefact", "problems", "source_problems"]
@@ -49,6 +51,7 @@ def problems(system: System, drills: Path | None = None) -> list[str]:
                 *_services(system),
                 *_findings(system),
                 *_files(system),
+                *_rehearsals(system),
                 *_examples(system, drills),
             ]
     except (DrillbookError, TypeError) as error:
@@ -132,6 +135,18 @@ def _files(system: System) -> Iterator[str]:
                 strict.load(path)
             except DrillbookError as error:
                 yield str(error)
+
+
+def _rehearsals(system: System) -> Iterator[str]:
+    for path in system.files(rehearsal.FOLDER):
+        try:
+            template = rehearsal.read(path)
+        except DrillbookError as error:
+            yield error.message
+            continue
+        for kind, base in ((template.source, BackupSource), (template.service, Sandboxed)):
+            if kind not in discovery.service_kinds() or not issubclass(discovery.service_class(kind), base):
+                yield f"{path}: {kind!r} is not a kind of {'backup source' if base is BackupSource else 'service with a sandbox'}"
 
 
 def _examples(system: System, drills: Path | None) -> Iterator[str]:

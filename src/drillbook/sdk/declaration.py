@@ -39,6 +39,8 @@ class System:
     """Folder in the package that contains drills. Empty for a system without drills."""
     examples: str = ""
     """Folder in the package with drills that show how the system's actions are used. These drills belong to no project."""
+    rehearsal: str = ""
+    """Folder in the package with templates of `init --rehearse`; see ``sdk.rehearsal``. Empty for a system without them."""
     host_needs: str = ""
     """Module with ``HOST_NEEDS``: what the system's actions need on a host. Empty when they need nothing."""
     by_hand: str = ""
@@ -56,13 +58,13 @@ class System:
         return self.package.rpartition(".")[2]
 
     def folder(self, part: str) -> Path | None:
-        """Return the folder of the system's ``trees``, ``drills`` or ``examples``. None when the system has no such folder."""
+        """Return the path of a folder that the system declares in the field ``part``. None when it declares none."""
         declared: str = getattr(self, part)
         module = importlib.import_module(self.package)
         return Path(str(module.__file__)).parent / declared if declared else None
 
     def files(self, part: str) -> list[Path]:
-        """Return the YAML files in the system's ``trees``, ``drills`` or ``examples``, sorted.
+        """Return the YAML files in a folder of the system, such as ``trees``, sorted.
 
         Files that a plugin's loader does not know are left out: a link in a project's plugin, and a file that somebody added
         after the files were compared with the trusted digest.

@@ -275,7 +275,8 @@ def _of_plugin(module: str, load: Callable[[], T]) -> T:
 
 
 def shipped(part: str) -> Mapping[str, Path]:
-    """Return the paths of the files that systems contain. The key is the file's name. ``part``: ``trees`` or ``drills``.
+    """Return the paths of the files that systems contain. The key is the file's name. ``part``: ``trees``,
+    ``drills`` or ``rehearsal``.
 
     Raises PluginError when two plugins contain files of the same name.
     """

@@ -24,7 +24,7 @@ MAPPINGS = {"actions", "probes", "services", "logins"}
 """Fields of ``System`` that are mappings of names to modules."""
 MODULES = ("findings", "host_needs", "by_hand")
 """Fields of ``System`` that each name one module."""
-FOLDERS = ("trees", "drills", "examples")
+FOLDERS = ("trees", "drills", "examples", "rehearsal")
 """Fields of ``System`` that each name a folder in the package."""
 
 

@@ -16,4 +16,5 @@ SYSTEM = System(
     examples="examples",
     host_needs=".host_needs",
     by_hand=".by_hand",
+    rehearsal="rehearsal",
 )

@@ -7,4 +7,4 @@ Lives elsewhere: the server in a sandbox, and the code for WAL files and timelin
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(__name__, services={"pgbackrest": ".source"}, needs=("postgres",))
+SYSTEM = System(__name__, services={"pgbackrest": ".source"}, needs=("postgres",), rehearsal="rehearsal")

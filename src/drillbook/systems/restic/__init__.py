@@ -7,4 +7,4 @@ Lives elsewhere: the comparison of restored files with the original files (`syst
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(__name__, services={"restic": ".source"}, needs=("files",))
+SYSTEM = System(__name__, services={"restic": ".source"}, needs=("files",), rehearsal="rehearsal")

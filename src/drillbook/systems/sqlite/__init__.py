@@ -6,4 +6,4 @@ Lives elsewhere: the comparison of restored files with other files (`systems.fil
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(__name__, services={"sqlite": ".source"})
+SYSTEM = System(__name__, services={"sqlite": ".source"}, rehearsal="rehearsal")

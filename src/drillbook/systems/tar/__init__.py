@@ -7,4 +7,4 @@ Lives elsewhere: the archives that drills take themselves (`systems.files`).
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(__name__, services={"tar": ".source"}, needs=("files",))
+SYSTEM = System(__name__, services={"tar": ".source"}, needs=("files",), rehearsal="rehearsal")

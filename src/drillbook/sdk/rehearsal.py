@@ -1,0 +1,105 @@
+"""Templates of `init --rehearse`: how a new project rehearses the backups of one kind of system.
+
+A system declares the folder of its templates in ``rehearsal``. The name of a file is the value of `--rehearse`. A file has four
+parts, separated by lines of three dashes: the head (the fields of ``Rehearsal`` that are not parts), fields of the sandbox, fields of
+the backup source, and steps that verify the restored copy. In the second and third part, `$at` and `$database` stand for the user's
+answers, and `${unless_root}` comments a line out unless the sandbox is used as root.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from drillbook.errors import PluginError
+from drillbook.sdk import discovery
+
+FOLDER = "rehearsal"
+"""Field of a system that names the folder, and the name of this folder in the built-in systems."""
+PARTS = ("copy", "backups", "verify")
+ANSWERS = ("at", "database", "unless_root")
+PLACE = {
+    "pattern": r"/.*|s3://.+|sftp://[^/].*|https?://.+",
+    "wrong": "the place of the backups {place} is not an absolute path",
+    "hint": "write the whole path on the host, such as {at}, or s3://bucket/prefix/, sftp://HOST/path or https://...",
+}
+"""Form of a place of backups, and the error for another form. A head may replace each of the three texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Content of one template.
+
+    ``source`` and ``service``: kind of the backup source and of the sandbox. ``at``: example of a place of backups. ``database``:
+    True for a kind of system with named databases. ``question``: question about the place, if it is no path or URL. ``place``: form
+    of the place; see ``PLACE``. ``aliases``: other names, or names of similar systems, for which this kind is suggested.
+    """
+
+    source: str
+    service: str
+    at: str
+    copy: str
+    backups: str
+    verify: str
+    database: bool = False
+    question: str = ""
+    place: Mapping[str, str] | None = None
+    aliases: tuple[str, ...] = ()
+
+    def wrong_place(self, place: str) -> tuple[str, str]:
+        """Return the error and its hint for a place that has another form. Both are empty for a right place."""
+        form = PLACE | dict(self.place or {})
+        if re.fullmatch(form["pattern"], place, re.DOTALL):
+            return "", ""
+        return form["wrong"].replace("{place}", repr(place)), form["hint"].replace("{at}", self.at)
+
+    @property
+    def is_path(self) -> bool:
+        """True when the place of the backups may be a path on the host."""
+        return self.wrong_place("/backups") == ("", "")
+
+
+def names() -> list[str]:
+    """Return the names of all templates, sorted."""
+    return sorted(discovery.shipped(FOLDER))
+
+
+def of(name: str) -> Rehearsal:
+    """Return the template ``name``, which is one of ``names()``. Raises PluginError when its file cannot be used."""
+    return read(discovery.shipped(FOLDER)[name])
+
+
+def read(path: Path) -> Rehearsal:
+    """Read the template in ``path``. Raises PluginError when the file has not the form of a template."""
+    try:
+        head, *parts = re.split(r"^---\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        return _read(yaml.safe_load(head), parts)
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise PluginError(
+            f"the template {path} of `init --rehearse` cannot be used: {said}",
+            hint="see `A system of your own` in the documentation",
+        ) from None
+
+
+def _read(head: Any, parts: list[str]) -> Rehearsal:
+    """Return a template. Raises ValueError or KeyError for a head or parts of another form."""
+    known = {each.name for each in fields(Rehearsal)} - {*PARTS}
+    if not isinstance(head, dict) or len(parts) != len(PARTS):
+        raise ValueError("it needs a head and three parts, separated by lines of three dashes")
+    if odd := sorted(map(str, head.keys() - known)):
+        raise ValueError(f"unknown key {odd[0]!r}; keys: {', '.join(sorted(known))}")
+    for text in parts[:2]:
+        template = Template(text)
+        if not template.is_valid() or (odd := sorted({*template.get_identifiers()} - {*ANSWERS})):
+            raise ValueError(f"only ${', $'.join(ANSWERS)} can be filled in" + (f", not ${odd[0]}" if odd else ""))
+    if odd := [key for key in ("source", "service", "at") if not isinstance(head.get(key), str)]:
+        raise ValueError(f"`{odd[0]}` must be a text")
+    copy, backups, verify = parts
+    return Rehearsal(**{**head, "aliases": tuple(head.get("aliases", ()))}, copy=copy, backups=backups, verify=verify)
