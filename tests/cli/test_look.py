@@ -16,6 +16,9 @@ from drillbook.lab import database
 from drillbook.plan import planner
 from drillbook.project.project import Project
 from drillbook.sdk.host import Target
+from drillbook.sdk.looks import Entry
+from drillbook.systems.http.looks import HttpLook
+from drillbook.systems.postgres.looks import PostgresLook
 from tests.hosts.servers import OpenSsh
 from tests.ports import free_port
 from tests.program import Folder
@@ -60,8 +63,10 @@ TARGETS = {"db1": Target(name="db1", address="db1.example.org", user="ops")}
 @pytest.fixture(autouse=True)
 def unreachable(monkeypatch):
     """Hosts of these tests do not exist; no request leaves this machine."""
-    asked = look._asked
-    monkeypatch.setattr(look, "_asked", lambda url: asked(url) if "127.0.0.1" in url else None)
+    asked = HttpLook.asked
+    monkeypatch.setattr(
+        HttpLook, "asked", lambda self, service, address: asked(self, service, address) if address == "127.0.0.1" else None
+    )
 
 
 def written(folder, recorded, environment=""):
@@ -235,9 +240,7 @@ def test_a_host_is_looked_at_by_its_ipv6_address(tmp_path):
 def test_a_cluster_of_the_ssh_user_itself_is_found_with_its_databases(by):
     with tempfile.TemporaryDirectory(prefix="drillbook-look-", dir="/tmp") as folder:
         Path(folder).chmod(0o777)
-        (Path(folder) / "look.sh").write_bytes(
-            Path(look.__file__).with_name("templates").joinpath("look", "look.sh").read_bytes()
-        )
+        (Path(folder) / "look.sh").write_text(look.script())
         port, data, tools = free_port(), f"{folder}/data", database.binaries()
         initdb = [*OTHER, f"{tools}/initdb", "-D", data, "--no-sync", "--auth", "trust"]
         subprocess.run(initdb, check=True, capture_output=True)
@@ -254,9 +257,9 @@ def test_a_cluster_of_the_ssh_user_itself_is_found_with_its_databases(by):
             server.terminate()
             server.wait(30)
     seen = look.parse(done.stdout)
-    (cluster,) = [one for one in seen.clusters if one.data == data]
-    assert (seen.user, cluster.owner, cluster.port, cluster.databases) == (user, user, port, (("shop", user),))
-    text = "\n".join(look._postgres("database", "db1", cluster, seen.user))
+    (found,) = [one for one in PostgresLook().others(seen) if one.details.data == data]
+    assert (seen.user, found.details.owner, found.port, found.details.databases) == (user, user, port, (("shop", user),))
+    text = "\n".join(PostgresLook().fields(found, Entry("database", "db1", "db1.example.org", seen.user)))
     assert "run_as" not in text, "the SSH user needs no sudo for its own cluster"
     assert f"admin: {{user: {user}, socket: " in text
 

@@ -34,9 +34,10 @@ class Server:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "server.py"), str(file)], stdout=subprocess.PIPE, text=True
-        )
+        program = file.with_name("ledgerd")
+        program.symlink_to(Path(sys.executable).resolve())
+        argv = [str(program), str(HERE / "server.py"), str(file)]
+        self.process = subprocess.Popen(argv, cwd=file.parent, stdout=subprocess.PIPE, text=True)
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
 
     @property

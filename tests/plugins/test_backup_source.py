@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+from drillbook.trust import plugins
 from tests.needs import need
 from tests.plugins.conftest import MAIN, SOURCE, environment, install
 from tests.plugins.test_page import BLOCK, PAGE
@@ -71,7 +72,9 @@ def blocks() -> dict[str, str]:
     return {first.removeprefix("# "): rest for first, _, rest in found if first.startswith("# ")}
 
 
-CODE = {name.rpartition("/")[2]: text for name, text in blocks().items() if name.startswith("plugins/exports/")}
+CODE = {
+    name.removeprefix("plugins/exports/"): text for name, text in blocks().items() if name.startswith("plugins/exports/")
+}
 CONTRACT = blocks()["tests/test_exports.py"].replace("from exports ", "from drillbook_exports ")
 
 
@@ -82,6 +85,7 @@ def python(tmp_path_factory):
     package = folder / "source" / "drillbook_exports"
     package.mkdir(parents=True)
     for name, text in CODE.items():
+        (package / name).parent.mkdir(exist_ok=True)
         (package / name).write_text(text.replace('{"export": ".source"}', '{"export": ".source", "sealed": ".sealed"}'))
     (package / "sealed.py").write_text(SEALED)
     (package.parent / "pyproject.toml").write_text(PYPROJECT)
@@ -157,6 +161,46 @@ def test_a_rehearsal_of_a_whole_export_passes_and_names_the_plugin(user):
     assert facts["backup.restore"]["seconds"]["total"] > 0
     assert facts["backup.measure"]["loss_s"] < 3600
     assert not (user.root.parent / "copy").exists()
+
+
+def test_init_makes_a_project_that_rehearses_them(user):
+    user.export(500)
+    words = ("--rehearse", "export", "--host", "controller", "--sandbox", "controller", "--at", str(user.exports))
+    user.run("init", "new", *words)
+    user.root = user.root / "new"
+    path = user.root / "inventory" / "rehearsal.yml"
+    text = path.read_text().replace("COLLECTION", "orders")
+    path.write_text(text.replace("data_may_leave: true", f"data_may_leave: true, folder: {user.exports.parent}/copy"))
+    assert "needs the plugin of the distribution drillbook-exports" in user.run(
+        "drill.plan", "rehearse", "--inventory", "rehearsal"
+    )
+    path.write_text(path.read_text().replace("{local: true}", "{local: true, lease: {boot: none}}"))
+    user.run("drill", "rehearse", "--inventory", "rehearsal")
+    assert user.result()["verdict"] == "passed"
+
+
+def test_init_names_it_among_the_kinds_of_backups(user):
+    said = " ".join(user.run("--help", "init").split())
+    assert "rehearse your own backups of: export, files, mariadb," in said
+    said = user.run("init", "new", "--rehearse", "exports", status=2)
+    assert "did you mean 'export'?" in said, "its alias"
+    assert "not an absolute path" in user.run("init", "new", "--rehearse", "export", "--at", "here", status=2)
+
+
+def test_init_knows_a_plugin_in_the_folder_of_the_new_project(tmp_path):
+    for name, text in CODE.items():
+        place = tmp_path / "new" / "plugins" / "exports" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    caller = Folder(tmp_path)
+    caller.environment["XDG_STATE_HOME"] = str(tmp_path / "state")
+    done = caller.run("init", "new", "--rehearse", "export")
+    assert done.returncode == 2
+    assert "the plugins in plugins/ (exports) are not loaded" in done.stderr
+    caller.environment["DRILLBOOK_TRUST"] = plugins.read(tmp_path / "new").digest
+    done = caller.run("init", "new", "--rehearse", "export")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kind: export" in (tmp_path / "new" / "inventory" / "rehearsal.yml").read_text()
 
 
 def test_a_rehearsal_of_a_damaged_export_fails_with_its_finding(user):

@@ -170,6 +170,11 @@ UNSEEN = {
         ACTION,
         "`HOST_NEEDS` must be a mapping of names to HostNeeds, but it is not defined, in {folder}/actions.py",
     ),
+    "looks of a wrong type": (
+        "actions={'broken': '.actions'}, looks='.actions'",
+        ACTION + "\n\nLOOKS = {{'box': 5}}\n",
+        "`LOOKS` must be a mapping of names to Look, but 'box' is 5, in {folder}/actions.py",
+    ),
     "a login that is not tried": ("logins={'redis': '.actions'}", "", "in `logins` defines no function `refused`"),
 }
 """Plugins with a mistake that `drill.list` does not see, because it imports no module of them."""
@@ -293,6 +298,29 @@ def test_files_beside_the_plugins_are_no_plugins(trusted):
         (project.root / "plugins" / name).write_text("")
     project.environment["DRILLBOOK_TRUST"] = plugins.read(project.root).digest
     project.good("drill.list")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("source: tar\nservice: folder\nat: /b\n", "it needs a head and three parts, separated by lines of three dashes"),
+        ("source: tar\nservice: folder\nat: /b\nsorce: x\n---\n---\n---\n", "unknown key 'sorce'"),
+        ("source: tar\nservice: folder\n---\n---\n---\n", "`at` must be a text"),
+        ("source: tar\nservice: folder\nat: /b\n---\n---\nat: $where\n---\n", "not $where"),
+    ],
+)
+def test_a_template_of_init_that_cannot_be_used(trusted, text, said):
+    project = trusted("actions={'broken': '.actions'}, rehearsal='rehearsal'", ACTION)
+    folder = project.root / "plugins" / "broken" / "rehearsal"
+    folder.mkdir()
+    (folder / "boxes.yml").write_text(text)
+    project.environment["DRILLBOOK_TRUST"] = plugins.read(project.root).digest
+    project.good("drill.list")
+    for argv in (["init", ".", "--rehearse", "boxes"], ["trust", "--yes"]):
+        done = project.run(*argv)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert done.stderr.startswith(f"error: the plugin of plugins/broken: the template {folder}/boxes.yml of ")
+        assert said in done.stderr
 
 
 def test_a_linked_drill_or_folder_is_not_read(trusted, tmp_path):

@@ -15,6 +15,7 @@ import pytest
 from drillbook.journal.journal import read
 from drillbook.lab import control
 from drillbook.language import strict
+from tests.hosts.servers import OpenSsh
 from tests.plugins.conftest import DRILL, PACKAGE, SOURCE, InFolder, Installed
 
 PERIOD = ("--since", "2000-01-01", "--until", "2099-12-31", "--out", "audit")
@@ -162,6 +163,27 @@ def started(user, *argv):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_its_service_is_recognised_on_a_host(user, tmp_path):
+    (tmp_path / "sshd").mkdir()
+    sshd = OpenSsh(tmp_path / "sshd")
+    sshd.start()
+    try:
+        address = f"{sshd.user}@127.0.0.1:{sshd.port}"
+        keys = ("--identity", str(sshd.client_key), "--known-hosts", str(sshd.known_hosts))
+        said = user.good("init", ".", "--look", address, *keys, "--environment", "staging")
+    finally:
+        sshd.stop()
+    text = (user.root / "inventory" / "found.yml").read_text()
+    lines = (
+        "kind: ledger  # program ledgerd",
+        'host: "host-1"',
+        f"url: {user.server.url}  # listens on loopback only",
+        f"file: {user.server.file}",
+    )
+    assert "".join(f"    {line}\n" for line in lines) in text
+    assert f"a ledger keeps its lines in {user.server.file}" in " ".join(said.split())
 
 
 def test_mistakes_in_an_inventory_are_told_as_for_a_built_in_kind(user):

@@ -49,7 +49,7 @@ def load_plugins(root: Path) -> None:
     if (root / "plugins").is_dir():
         from drillbook.trust import plugins  # noqa: PLC0415  keeps start-up fast
 
-        plugins.use(root)
+        plugins.use(root.resolve())
 
 
 def _with_plugins(project: Project) -> Project:

@@ -94,11 +94,11 @@ def init(
     --look writes an inventory of the services that run on your hosts, and a first drill of one of these services.
     --with copies shipped drills into the new project, or into an existing project; see `catalog`.
     """
-    from drillbook.cli import dry_run, place, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import current_project, dry_run, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
 
     flags = (with_, look, source, rehearse, host, at, sandbox, database, identity, known_hosts, gateway, environment)
     if rehearse or look or not any(flags):
-        place.load_plugins(Path(folder or "."))
+        current_project.load_plugins(Path(folder or "."))
     if not any(flags) and not Path(folder or ".", "drills").exists():
         rehearse = rehearsal_project.kind_asked()
     answers = rehearsal_project.answered(rehearse, host=host, at=at, sandbox=sandbox, database=database)

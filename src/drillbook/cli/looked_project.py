@@ -14,10 +14,9 @@ from string import Template
 from drillbook.cli import ci_files, look
 from drillbook.errors import UsageError
 from drillbook.inventory.protection import OPEN, is_production
+from drillbook.sdk.looks import Seen
 
 DRILL, SUITE = "drills/first.yml", "drills/pre-release.yml"
-KINDS = ("http", "redis", "mariadb", "postgres")
-"""Kinds of services that the first drill may stop and start. The preferred kinds come first."""
 PROTECTED = "found"
 """Environment that the new inventory gets if the user did not name an environment."""
 
@@ -36,10 +35,11 @@ class Looked:
     @property
     def subject(self) -> look.Service | None:
         """Service that the first drill stops and starts. Only services with a systemd unit are suitable, and services
-        that answered the controller are preferred. None when no service is suitable.
+        that answered the controller are preferred, and among these the services with the lowest risk. None when no service is
+        suitable.
         """
-        known = [service for service in self.services if service.unit and service.kind in KINDS]
-        return min(known, key=lambda service: (service.status is None, KINDS.index(service.kind)), default=None)
+        known = [service for service in self.services if service.unit]
+        return min(known, key=lambda service: (service.status is None, service.risk), default=None)
 
     @property
     def job(self) -> ci_files.Job:
@@ -99,7 +99,7 @@ def at(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, envi
     return of(targets, seen_by_host, environment)
 
 
-def of(targets: look.Targets, seen_by_host: dict[str, look.Seen], environment: str = "") -> Looked:
+def of(targets: look.Targets, seen_by_host: dict[str, Seen], environment: str = "") -> Looked:
     """Make an inventory from observations. ``targets``: the observed hosts; ``seen_by_host``: the observations on each of
     them.
     """

@@ -23,6 +23,7 @@ from drillbook.sdk import discovery, entries, examples, plugin_check, plugin_loa
 from drillbook.sdk.action import Action
 from drillbook.sdk.backup_source import BackupSource
 from drillbook.sdk.discovery import System
+from drillbook.sdk.looks import Look
 from drillbook.sdk.probe import Availability, Canary, Probe
 from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.source_contract import Artefact, source_problems
@@ -52,6 +53,7 @@ def problems(system: System, drills: Path | None = None) -> list[str]:
                 *_findings(system),
                 *_files(system),
                 *_rehearsals(system),
+                *_looks(system),
                 *_examples(system, drills),
             ]
     except (DrillbookError, TypeError) as error:
@@ -135,6 +137,12 @@ def _files(system: System) -> Iterator[str]:
                 strict.load(path)
             except DrillbookError as error:
                 yield str(error)
+
+
+def _looks(system: System) -> Iterator[str]:
+    known = plugin_loading.table(system, "looks", "LOOKS", Look) if system.looks else {}
+    for kind in sorted(known.keys() - {*system.services}):
+        yield f"LOOKS: the system does not define the kind of service {kind!r}"
 
 
 def _rehearsals(system: System) -> Iterator[str]:

@@ -41,6 +41,8 @@ class System:
     """Folder in the package with drills that show how the system's actions are used. These drills belong to no project."""
     rehearsal: str = ""
     """Folder in the package with templates of `init --rehearse`; see ``sdk.rehearsal``. Empty for a system without them."""
+    looks: str = ""
+    """Module with ``LOOKS``: how services are recognised on a host; see ``sdk.looks``. Empty when none is recognised."""
     host_needs: str = ""
     """Module with ``HOST_NEEDS``: what the system's actions need on a host. Empty when they need nothing."""
     by_hand: str = ""

@@ -7,14 +7,16 @@ from typing import Any
 
 from drillbook.errors import PluginError
 from drillbook.findings import Kind
-from drillbook.sdk import discovery, plugin_loading
+from drillbook.sdk import discovery, plugin_loading, rehearsal
 from drillbook.sdk.action import Action
 from drillbook.sdk.declaration import System
 from drillbook.sdk.host_needs import HostNeeds
+from drillbook.sdk.looks import Look
 from drillbook.sdk.probe import Probe
 
 TABLES: dict[str, tuple[str, type[Any] | Callable[..., Any]]] = {
     "findings": ("FINDINGS", Kind),
+    "looks": ("LOOKS", Look),
     "host_needs": ("HOST_NEEDS", HostNeeds),
     "by_hand": ("BY_HAND", callable),
 }
@@ -34,6 +36,8 @@ def check(system: System) -> None:
     for service in system.services:
         discovery.service_class(service)
     check_tables(system)
+    for path in system.files(rehearsal.FOLDER):
+        rehearsal.read(path)
 
 
 def check_tables(system: System) -> None:

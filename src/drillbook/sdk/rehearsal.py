@@ -81,9 +81,10 @@ def read(path: Path) -> Rehearsal:
         head, *parts = re.split(r"^---\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         return _read(yaml.safe_load(head), parts)
     except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        said = " ".join(str(error).split())
+        owner = next((system for system in discovery.systems() if system.origin and path in system.files(FOLDER)), None)
         raise PluginError(
-            f"the template {path} of `init --rehearse` cannot be used: {said}",
+            f"{f'the plugin of {owner.origin}: ' if owner else ''}the template {path} of `init --rehearse` cannot be used: "
+            + " ".join(str(error).split()),
             hint="see `A system of your own` in the documentation",
         ) from None
 

@@ -14,5 +14,6 @@ SYSTEM = System(
     needs=("linux",),
     examples="examples",
     host_needs=".host_needs",
+    looks=".looks",
     by_hand=".by_hand",
 )

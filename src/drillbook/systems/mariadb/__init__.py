@@ -15,6 +15,7 @@ SYSTEM = System(
     needs=("tar",),
     examples="examples",
     host_needs=".host_needs",
+    looks=".looks",
     by_hand=".by_hand",
     rehearsal="rehearsal",
 )

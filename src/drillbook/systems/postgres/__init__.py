@@ -17,6 +17,7 @@ SYSTEM = System(
     needs=("linux", "tar"),
     examples="examples",
     host_needs=".host_needs",
+    looks=".looks",
     by_hand=".by_hand",
     rehearsal="rehearsal",
 )

@@ -8,6 +8,7 @@ SYSTEM = System(
     probes={"ledger": ".probes"},
     services={"ledger": ".service"},
     findings=".findings",
+    looks=".looks",
     trees="trees",
     drills="drills",
     examples="examples",

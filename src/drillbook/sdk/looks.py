@@ -1,0 +1,176 @@
+"""Recognises services on a host for `init --look`: which process is a service of which kind, and what the inventory says about it.
+
+A system declares the module ``looks``, whose mapping ``LOOKS`` has an instance of a class derived from ``Look`` for each kind of
+service that can be recognised. Only `init` imports these modules.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+from drillbook.errors import escaped
+from drillbook.sdk import discovery, plugin_loading
+
+Row = Sequence[str]
+"""Fields of one line that a script printed. Missing fields at its end are empty texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A process that listens on a TCP port."""
+
+    port: int
+    loopback: bool
+    """True when the process listens on a loopback address, so that only programs on the host can connect."""
+    program: str
+    unit: str
+    folder: str
+    """Working directory of the process. The text is empty if the directory could not be seen."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """Everything that the scripts reported about one host."""
+
+    system: str = ""
+    user: str = ""
+    """User that ran the scripts: the SSH user."""
+    root: str = "none"
+    """Means by which the scripts get the rights of root: ``self`` when they run as root, ``sudo``, or ``none``."""
+    listeners: list[Listener] = field(default_factory=list)
+    unseen: list[int] = field(default_factory=list)
+    """Ports whose listening process could not be seen."""
+    rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    """Lines of the scripts by their first word. Further words are the fields of a line."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Unit of systemd for each listening process, by its process id. The unit is empty for a process without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A service that was recognised on a host.
+
+    ``name``: its name in the inventory, if no other service has it. ``more``: text that is added to the name otherwise.
+    ``unit``: its unit of systemd, or an empty text. ``runs``: False for a service that does not run; the inventory has it as a
+    comment. ``details``: values that the fields need besides.
+    """
+
+    name: str
+    more: str
+    port: int
+    unit: str = ""
+    runs: bool = True
+    loopback: bool = False
+    program: str = ""
+    folder: str = ""
+    details: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Place of a recognised service in the inventory. ``address``: address of its host, as the controller reaches it.
+
+    ``user``: SSH user of the host. ``answered``: answer of ``Look.asked``.
+    """
+
+    name: str
+    host: str
+    address: str
+    user: str
+    answered: int | None = None
+
+    @property
+    def variable(self) -> str:
+        """Beginning of names of environment variables for secrets of the service, such as ``SHOP_DB``."""
+        return re.sub(r"[^A-Z0-9]", "_", self.name.upper())
+
+
+class Look(ABC):
+    """How services of one kind are recognised on a host, and which fields the inventory gets for them."""
+
+    PROGRAMS: ClassVar[tuple[str, ...]] = ()
+    """Names of the processes that listen for such a service, or patterns for them, such as ``gunicorn*``. Linux keeps 15 characters
+    of the name of a process.
+    """
+    RISK: ClassVar[int] = 5
+    """Risk of stopping such a service, from 0 (nothing is kept in it) to 9. The first drill stops a service with the lowest risk."""
+    SCRIPT: ClassVar[str] = ""
+    """Commands for `sh` that run on every host after the general script, and only read. Each line that they print begins with a word
+    of their own, and has its fields separated by tabs. They can use what the general script defines: `privileged` and `as_owner`
+    run a command as root and as another user, `$root` and `$user` are those of ``Seen``, `$tab` is a tab, and `$holders` has a line
+    with the process id and the inode of each listening socket.
+    """
+
+    def recognises(self, listener: Listener) -> bool:
+        """Return True when the process is one of such a service."""
+        return any(fnmatchcase(listener.program, pattern) for pattern in self.PROGRAMS)
+
+    def of_listener(self, listener: Listener) -> Recognised | None:
+        """Return the service of a process that ``recognises`` accepts. None when ``others`` returns the service."""
+        return of_listener(listener)
+
+    def others(self, seen: Seen) -> Iterator[Recognised]:
+        """Yield services that are recognised otherwise than by a listening process, such as by the lines of ``SCRIPT``."""
+        yield from ()
+
+    def asked(self, service: Recognised, address: str) -> int | None:
+        """Ask a service from the controller, and return the status of its answer. None when it does not answer, and for kinds of
+        services that are not asked.
+        """
+        return None
+
+    @abstractmethod
+    def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
+        """Yield the lines of the service in the inventory after ``kind`` and ``host``, without indentation."""
+
+    def kind_remark(self, service: Recognised) -> str:
+        """Return the comment after the kind of the service."""
+        return f"program {service.program}"
+
+    def remarks(self, seen: Seen) -> Iterator[str]:
+        """Yield sentences about what could not be seen of such services, or about services that do not run."""
+        yield from ()
+
+
+def known() -> dict[str, Look]:
+    """Return how the services of each kind are recognised. Raises PluginError when a plugin's module cannot be used."""
+    tables = (plugin_loading.table(system, "looks", "LOOKS", Look) for system in discovery.systems() if system.looks)
+    return {kind: look for table in tables for kind, look in table.items()}
+
+
+def of_listener(listener: Listener) -> Recognised:
+    """Return the service of a listening process. Its name is that of the unit, or else that of the program."""
+    name, more = listener.unit or listener.program, str(listener.port)
+    return Recognised(
+        name,
+        more,
+        listener.port,
+        listener.unit,
+        loopback=listener.loopback,
+        program=listener.program,
+        folder=listener.folder,
+    )
+
+
+def remark(words: str) -> str:
+    """Return a comment for the end of a line in the inventory. Empty when there are no ``words``."""
+    return f"  # {escaped(words)}" if words else ""
+
+
+def unit_line(unit: str) -> str:
+    """Return the line ``unit`` of a service, or a comment for a service without a unit of systemd."""
+    return f"unit: {json.dumps(unit)}" if unit else "# unit: no unit of systemd runs it"
+
+
+def server_fields(service: Recognised, entry: Entry) -> Iterator[str]:
+    """Yield the lines of a database server that keeps its data in its working directory and may ask for a password."""
+    yield f"port: {service.port}"
+    yield f"# password: !env {entry.variable}_PASSWORD   # secret, if the server asks for one"
+    yield f"data_directory: {json.dumps(service.folder)}" if service.folder else "# data_directory: not seen"
+    yield unit_line(service.unit)

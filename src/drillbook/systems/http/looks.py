@@ -1,0 +1,60 @@
+"""Recognises web servers and application servers on a host. Each is asked once for its page ``/``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from drillbook.sdk import web
+from drillbook.sdk.looks import Entry, Look, Recognised, remark, unit_line
+
+TRY_S = 3.0
+"""Time limit, in seconds, of the request to a web server that was found."""
+
+
+class HttpLook(Look):
+    """Servers of HTTP."""
+
+    PROGRAMS = (
+        "nginx",
+        "apache2",
+        "httpd",
+        "caddy",
+        "haproxy",
+        "gunicorn*",
+        "uvicorn*",
+        "hypercorn",
+        "node",
+        "puma",
+    )
+    RISK = 0
+
+    def asked(self, service: Recognised, address: str) -> int | None:
+        """Request the page ``/`` from the controller. Returns the HTTP status, or None when there is no answer."""
+        if service.loopback:
+            return None
+        try:
+            return web.ask(f"{_url(address, service.port)}/", timeout=TRY_S).status
+        except OSError:
+            return None
+
+    def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
+        """Yield the lines of a server with the status of its answer."""
+        status = entry.answered
+        note = (
+            f"answered {status} here"
+            if status
+            else "did not answer the controller; write a URL that the controller can reach"
+        )
+        note = "listens on loopback only: " * service.loopback + note
+        yield f"url: {json.dumps(_url(entry.address, service.port))}{remark(note)}"
+        yield f"health: {{path: /{'' if status in (None, 200) else f', status: {status}'}}}"
+        yield f"port: {service.port}"
+        yield unit_line(service.unit)
+
+
+def _url(address: str, port: int) -> str:
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
+
+
+LOOKS = {"http": HttpLook()}
