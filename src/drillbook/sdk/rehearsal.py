@@ -83,7 +83,7 @@ def read(path: Path) -> Rehearsal:
     except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         owner = next((system for system in discovery.systems() if system.origin and path in system.files(FOLDER)), None)
         raise PluginError(
-            f"{f'the plugin of {owner.origin}: ' if owner else ''}the template {path} of `init --rehearse` cannot be used: "
+            f"{f'the plugin of {owner.origin}: ' if owner else ''}the template {path} of `invoke init --rehearse` cannot be used: "
             + " ".join(str(error).split()),
             hint="see `A system of your own` in the documentation",
         ) from None
