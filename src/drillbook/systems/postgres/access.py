@@ -40,7 +40,7 @@ def exists(session: Connection, database: str) -> bool:
 
 
 def closed(session: Connection, database: str) -> bool:
-    """Return True while ``database`` exists and refuses clients because of a restore. Raises psycopg.Error."""
+    """Return True while ``database`` exists and a restore keeps it closed to clients. Raises psycopg.Error."""
     row = session.execute(_STATE, (database,)).fetchone()
     return row is not None and row[0] == 0 and row[1] is not None
 
@@ -55,13 +55,13 @@ def restored_by(session: Connection, database: str) -> str:
 
 
 def create_closed(session: Connection, database: str, by: str, limit: int, properties: sql.Composable) -> str:
-    """Create ``database`` under a provisional name, let it refuse clients, and return the name. Raises psycopg.Error.
+    """Create ``database`` under a provisional name. Clients cannot connect to it. Return the provisional name. Raises
+    psycopg.Error.
 
-    ``by``: the run and the step that create the database; ``limit``: the connection limit that ``open_up`` restores
-    later.
+    ``by``: the run and the step that create the database; ``limit``: the connection limit that ``open_up`` sets later.
 
-    Unfinished databases of this run are dropped first. If a controller died while it created ``database``, its session
-    may still be at work on the server, so this session is terminated.
+    Unfinished databases of this run are dropped first. An earlier controller may have died while it created ``database``.
+    Its session may still be active on the server, so this session is terminated.
     """
     _alone(session, int(sha256(database.encode()).hexdigest()[:7], 16))
     run = by.partition(" ")[0]
@@ -118,10 +118,10 @@ def _provisional(database: str, run: str) -> str:
 
 
 def open_up(session: Connection, database: str, limit: int | None = None) -> int:
-    """Admit clients to ``database`` and return its new connection limit. Raises psycopg.Error.
+    """Admit clients to ``database``, and return its new connection limit. Raises psycopg.Error.
 
-    The new limit is ``limit`` if it is given. Otherwise it is the stored original limit. If nothing is stored, the present
-    limit stays, except that 0 becomes -1 (no limit). It does no harm to call this function twice.
+    If ``limit`` is None, the stored original limit becomes the new limit. If no limit is stored either, the present limit
+    stays, but a present limit of 0 is replaced by -1 (no limit). A second call does no harm.
     """
     current, kept, _ = first_row(session, _STATE, database)
     name = sql.Identifier(database)

@@ -148,11 +148,11 @@ class Amcheck:
 
 @contextmanager
 def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
-    """Yield the extension for the ``with`` block.
+    """Yield the extension amcheck for the ``with`` block.
 
-    If the extension is not installed and ``borrow`` is true, create it in a transaction that is rolled back after the
-    block. Raises CouldNotVerify when the extension is neither installed nor created, and psycopg.Error when the server
-    reports an error.
+    If the extension is not installed and ``borrow`` is true, create the extension in a transaction, and roll the
+    transaction back after the block. Raises CouldNotVerify when the extension is not installed and cannot be created.
+    Raises psycopg.Error when the server reports an error.
     """
     session.execute("SET search_path TO ''")
     installed = need(session, borrow=borrow)
@@ -169,10 +169,10 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
 
 
 def need(session: Connection, *, borrow: bool) -> tuple[Any, ...] | None:
-    """Return the schema of the extension, or None when it is not installed and ``borrow`` permits to create it.
+    """Return the schema of the extension amcheck. Return None when the extension is not installed but can be created.
 
-    Raises CouldNotVerify when the extension is neither installed nor can be created, and psycopg.Error when the server
-    reports an error.
+    If ``borrow`` is false, the extension must be installed. Raises CouldNotVerify when the extension is missing and cannot
+    or must not be created, and psycopg.Error when the server reports an error.
     """
     installed = session.execute(_INSTALLED).fetchone()
     if installed is None and not borrow:

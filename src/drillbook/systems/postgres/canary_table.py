@@ -1,7 +1,7 @@
-"""Tables of canaries in a database: finds them before a restore, and creates them again after the restore.
+"""Tables of canaries in a database: finds these tables before a restore, and creates them again after the restore.
 
-A team's own backup is older than the drill, so it lacks the tables of the drill's canaries. Without its table, a canary
-could not write after the restore, and the service would not count as recovered.
+A drill creates such a table. A backup that the team took before the drill lacks it. Without its table, a canary could not
+write after the restore, and the service would not count as recovered.
 """
 
 from __future__ import annotations

@@ -68,7 +68,9 @@ NO_SERVER = 3
 CONFIGURATION = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
 """Files of the configuration that initdb writes to the data directory."""
 INSTRUCTED, CHECKSUMMED = 14, 18
-"""First major version whose initdb has `--no-instructions`, and first major version whose initdb makes checksums by default."""
+"""First major version of initdb with the option `--no-instructions`, and first major version of initdb that turns data
+checksums on by default.
+"""
 UNSYNCED = "drillbook.unsynced"
 # DATA MARK COMMAND...: if the file MARK exists in DATA, run COMMAND, which syncs the files, and then remove the mark.
 _SYNC = """
@@ -215,10 +217,10 @@ def _file_options(like: LikeCluster) -> tuple[str, ...]:
 
 
 def configure_outside(tools: Tools, paths: Sequence[str]) -> None:
-    """Remove the configuration files that initdb wrote but that the server does not read, because they would mislead people.
+    """Remove the unused configuration files that initdb wrote to the data directory, because they would mislead people.
 
-    ``paths``: configuration files outside the data directory. The server reads these files instead of initdb's files with
-    the same names. Raises HostError when the removal fails.
+    ``paths``: configuration files outside the data directory. The server reads these files. It does not read initdb's files
+    with the same names. Raises HostError when the removal fails.
     """
     names = {path.rpartition("/")[2] for path in paths} & set(CONFIGURATION)
     if names:
@@ -320,10 +322,9 @@ def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None
 
 @contextmanager
 def starting(ctx: Context, tools: Tools) -> Iterator[None]:
-    """Start the server, run the ``with`` block as soon as the server accepts a write, and then check that its unit runs.
+    """Start the server, and run the ``with`` block as soon as the server accepts a write. Then check that its unit runs.
 
-    The unit is checked last, because a service manager reports a unit as started only some seconds after the server accepts
-    writes.
+    The unit is checked last. A service manager may report it as started some seconds after the server accepts writes.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="start") as pool:
         started = pool.submit(start, ctx, tools)
@@ -335,9 +336,9 @@ def starting(ctx: Context, tools: Tools) -> Iterator[None]:
 def await_writable(ctx: Context, tools: Tools, started: Future[None]) -> None:
     """Wait until the server has left recovery and accepts a write.
 
-    If another server answers at the same port, nothing is written to that server. Raises StepFailed when the start fails,
-    when the server exits, when another server answers, and when the deadline passes. Raises HostError when the host cannot
-    be used, and Cancelled when the run is stopped.
+    Nothing is written when another server answers at the same port. Raises StepFailed when the start fails, when the server
+    exits, or when the server does not accept a write before the deadline. Raises HostError when the host cannot be used,
+    and Cancelled when the run is stopped.
     """
     last, service, looked = "", tools.service, time.monotonic()
     while True:

@@ -1,4 +1,4 @@
-"""Marks the temporary clusters of a run by a file in the data directory, so that the run removes no other cluster."""
+"""Marks the temporary clusters of a run by a file in the data directory. The run removes only clusters with its mark."""
 
 from __future__ import annotations
 

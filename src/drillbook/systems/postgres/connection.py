@@ -27,8 +27,8 @@ CANCEL_S = 2
 """Seconds that a server has to cancel a query after the deadline. If the query still runs then, the connection is closed.
 """
 FULL_S = 5.0
-"""Seconds for which a login is retried while all connections are in use, even the connections that
-`superuser_reserved_connections` reserves.
+"""Seconds for which a login is retried while all connections are in use, including the connections reserved for superusers
+(`superuser_reserved_connections`).
 """
 REPLAY_S = 20.0
 """Seconds for which a login is retried while a started server replays its WAL (SQLSTATE 57P03, `cannot_connect_now`)."""

@@ -66,10 +66,10 @@ class Rungs:
 
     @classmethod
     def of(cls, ctx: Context, service: Postgres, store: Store, folder: Reference, *, cluster: bool | None) -> Self:
-        """Read the backup's records of structure and cluster state.
+        """Read the records of the database's structure and of the cluster state from the backup.
 
-        When ``cluster`` is true, cluster states are compared. When ``cluster`` is None, they are compared only if the
-        server is the server that was backed up. Raises StepFailed when a record is damaged, and CouldNotVerify when
+        ``cluster``: true to compare the cluster states, false not to compare them. If it is None, they are compared only if
+        the server is the server that was backed up. Raises StepFailed when a record is damaged. Raises CouldNotVerify when
         ``cluster`` is true but the backup contains no cluster state.
         """
         backup = Manifest.read(store, folder)

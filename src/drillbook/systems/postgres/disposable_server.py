@@ -1,8 +1,8 @@
 """Runs disposable PostgreSQL servers in sandboxes. Such a server uses an empty cluster or a restored data directory.
 
-The server listens only on a Unix socket in the sandbox's folder, and needs no password. It does not archive WAL,
-replicate, or run subscriptions. It does not sync its files to disk, because these files are removed at the end of the
-run.
+The server listens only on a Unix socket in the sandbox's folder, and needs no password. The server archives no WAL,
+replicates nothing, and runs no subscriptions. It does not sync its files to disk, because the sandbox is removed at the end
+of the run.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ done
 LOOK_S = 0.2
 """Time between two looks at the process of a server that is starting, in seconds."""
 PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.2
-"""Pause before the second attempt to connect to a server that is starting, and the longest pause, in seconds."""
+"""First and longest pause between two attempts to connect to a server that is starting, in seconds."""
 Version = tuple[int, str]
 """Major version of a program, and the text that it prints about its version."""
 _LACKING = """
@@ -190,13 +190,13 @@ def start_existing(
     preload: Sequence[str] | None = None,
     version: Version | None = None,
 ) -> dict[str, str]:
-    """Start a server on the copied data directory ``data``, and wait until it has recovered and accepts writes.
+    """Start a server on ``data``, a copied data directory. Wait until the server has recovered and accepts writes.
 
-    The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but
-    `SAFE` and ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``.
-    ``preload`` holds the libraries that the server loads first. When ``preload`` is None, the server loads the libraries
-    in the copy's own settings, except libraries that the host lacks. ``version``: version of the program `postgres`, or
-    None when the version is unknown.
+    The server ignores postgresql.conf and pg_hba.conf of the copy. It reads postgresql.auto.conf of the copy, but `SAFE`
+    and ``settings`` override this file. For a recovery from an archive, ``settings`` must contain ``restore_command``.
+    ``preload``: libraries that the server loads first. If ``preload`` is None, the server loads the libraries that the
+    copy's own settings name and that exist on the host. ``version``: version of the program `postgres`, or None when the
+    version is unknown.
 
     Return all settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when
     the host cannot be used.
@@ -210,9 +210,9 @@ def start_existing(
 
 
 def libraries(box: Sandbox, data: str) -> tuple[list[str], list[str]]:
-    """Find the libraries that a server preloads according to the settings in the copied data directory ``data``.
+    """Find the libraries that the settings in ``data``, a copied data directory, tell a server to preload.
 
-    Return two lists: the libraries that are on the sandbox's host, and the libraries that this host lacks.
+    Return two lists: the libraries that exist on the sandbox's host, and the libraries that this host lacks.
     """
     tools = tools_of(box)
     folder = box.run(tools.path("pg_config"), "--pkglibdir", env=C)

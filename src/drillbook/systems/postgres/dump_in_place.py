@@ -41,11 +41,10 @@ class DumpInPlace(ClusterInPlace):
     """Restore of a dump into a new cluster that takes the place of a lost cluster."""
 
     def ready(self) -> None:
-        """Check what the base class checks, and that the backup source creates the application's role, unless this role
-        is the superuser.
+        """Make the base class's checks. Then check that the application's role will exist after the restore.
 
-        Without this role, the application could not log in after the restore. A dump of one database contains no roles,
-        so the source also needs a file of roles. A dump of pg_dumpall contains all roles.
+        Without its role, the application could not log in. A dump of one database contains no roles, so the source then
+        also needs a file of roles. A dump of pg_dumpall contains all roles. The role is not checked if it is the superuser.
         """
         super(DumpInPlace, self).ready()
         service, source = self.postgres, self.source
@@ -83,8 +82,8 @@ class DumpInPlace(ClusterInPlace):
         return ""
 
     def settle(self, box: Sandbox) -> None:
-        """Set the password of the superuser to the password in the inventory, unless the restored superuser already has a
-        password.
+        """Set the superuser's password to the password in the inventory. If the restored superuser already has a password,
+        change nothing.
         """
         password = self.postgres.admin.password
         if password is None:

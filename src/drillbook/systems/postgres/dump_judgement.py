@@ -1,5 +1,5 @@
-"""Pure functions that make findings about a dump that was read. They also list the parts that the check covered, and
-the parts that it did not cover.
+"""Pure functions that judge a dump after it was read. They return findings, the parts that the check covered, and the parts
+that the check did not cover.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Reads PostgreSQL dumps on a host: detects the format of a dump from its content, and reads every row.
 
-A dump of any format is converted to SQL, and awk reads this SQL in one pass. pg_restore alone is not enough. It accepts a
-dump in directory format that ends in the middle of a row, because this format does not record the length of its files.
+A dump of any format is converted to SQL, and awk reads this SQL in one pass. A run of pg_restore alone would not find all
+damage. A dump in directory format does not record the length of its files. If such a file ends in the middle of a row,
+pg_restore reports no error.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ class Reading:
     """Number of rows of each table. The names of the tables are in SQL syntax."""
     tables: int
     data: int
-    """Number of tables for which the dump has an entry for rows, even if the entry contains no rows."""
+    """Number of tables for which the dump has an entry with rows. An entry without rows counts too."""
     inserts: int
     objects: int
     """Number of entries of large objects."""

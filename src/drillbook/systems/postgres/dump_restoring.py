@@ -132,12 +132,12 @@ class Restoring:
         return reading.sql
 
     def _made(self, outline: Outline) -> Made | None:
-        """Return the database of the dump that becomes the sandbox's database.
+        """Return the dump's database that is restored as the sandbox's database.
 
-        If the dump creates only one database, its name may differ from the name of the sandbox's database. Return None when
-        the dump creates no database. Also return None for a dump of pg_dumpall when the sandbox expects `postgres`, because
-        pg_dumpall does not create this database. Raises StepFailed when the dump creates only databases that the sandbox
-        does not expect.
+        This is the database with the name that the sandbox expects. If the dump creates only one database, it is accepted
+        under any name, unless the sandbox expects a built-in database. Return None when the dump creates no database. Also
+        return None for a dump of pg_dumpall when the sandbox expects `postgres`, because pg_dumpall does not create
+        `postgres`. Raises StepFailed in all other cases.
         """
         wanted = self.service.database
         same = next((made for made in outline.databases if made.name == wanted), None)

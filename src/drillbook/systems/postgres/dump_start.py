@@ -66,11 +66,12 @@ def starts(host: Host, begun: Mapping[str, bytes], deadline: Deadline) -> dict[s
 
 
 def globals_only(ctx: Context, place: Place, files: Sequence[StoredFile], begun: Mapping[str, bytes]) -> set[str]:
-    """Return the names of the ``files`` that are whole output of `pg_dumpall --globals-only`, and therefore no dumps.
+    """Return the names of the ``files`` that contain only the output of `pg_dumpall --globals-only`. Such a file is no dump
+    of a database.
 
-    ``files``: the newest file first; ``begun``: first bytes of each file, which are enough for most files. More bytes are
-    read only of small files that begin like output of pg_dumpall, a few at a time, from the newest file down to the first
-    dump. Raises HostError when the host of the files cannot be used.
+    ``files``: files of the source, the newest first; ``begun``: first bytes of each file. These bytes are enough for most
+    files. More bytes are read of small files that begin like output of pg_dumpall. These files are read from the newest to
+    the oldest, a few at a time, until a dump is found. Raises HostError when the host of the files cannot be used.
     """
     kinds = {file.name: _is_globals_only(begun.get(file.name, b""), file.bytes) for file in files}
     while unknown := [name for name in _before_dump(kinds) if kinds[name] is None][:AT_ONCE]:
@@ -136,11 +137,11 @@ def started(head: bytes) -> str:
 
 
 def database(head: bytes) -> str:
-    """Return the name of the database that an archive creates, from the first bytes of the archive. Return an empty text if
-    the first bytes do not show this name.
+    """Return the name of the database that an archive creates. The name is read from ``head``, the first bytes of the
+    archive. Return an empty text if these bytes do not show the name.
 
-    The header names the database to which pg_dump connected. But only a dump of a whole database also creates this database,
-    and only then does the table of contents contain a CREATE DATABASE statement.
+    The header names the database to which pg_dump connected. This database is created only by a dump of a whole database.
+    Such a dump has a CREATE DATABASE statement in its table of contents, so this statement is searched too.
     """
     beginning = archive(head)
     if len(beginning) < _VERSION_AT + 6:
@@ -156,7 +157,9 @@ def database(head: bytes) -> str:
 
 
 def _time_at(data: bytes) -> int:
-    """Return the position of the time in a header, which follows one byte or one number that names the compression."""
+    """Return the position of the time in a header. The time follows the field for the compression, which is one byte or one
+    number.
+    """
     return 6 + (1 if (data[0], data[1]) >= COMPRESSION_BYTE else 1 + data[3])
 
 

@@ -45,10 +45,11 @@ def reads_of(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
 
 
 def _reads(node: dict[str, Any], times: int, limit: int, whole: str) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield ``node`` if it is a sequential scan, and all sequential scans below it. Part of ``reads_of``.
+    """Yield ``node`` if it is a sequential scan, and then all sequential scans below it. ``reads_of`` calls this function.
 
     ``times``: number of times that ``node`` is executed; ``limit``: number of rows after which ``node`` stops; ``whole``:
-    the whole plan as text. This text is searched for subplans that are `hashed`, because such a subplan runs only once.
+    text of the whole plan. This text is searched for subplans that are marked as `hashed`, because such a subplan runs only
+    once.
     """
     if node.get("Node Type") == "Seq Scan":
         yield node, times

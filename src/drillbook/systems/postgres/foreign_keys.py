@@ -1,6 +1,7 @@
-"""Foreign keys of a restored table. A key that present rows violate is restored without a check of these rows.
+"""Foreign keys of a restored table. A foreign key that present rows violate is restored, but the present rows are not
+checked.
 
-The rows of the other tables are newer than the backup, so some of them may refer to a row that the backup lacks. If all rows
+The rows of the other tables are newer than the backup. Some of them may refer to a row that the backup lacks. If all rows
 were checked, the first such row would abort the whole restore of the table.
 """
 
@@ -28,7 +29,7 @@ SELECT r.conrelid::pg_catalog.regclass::text FROM pg_catalog.pg_constraint r JOI
 WHERE r.contype = 'f' AND r.conparentid = 0 AND c.relkind = 'p' AND r.confrelid = pg_catalog.to_regclass(%s) ORDER BY 1
 """
 _NOT_VALID_OF_PARTITIONED = 180000
-"""First version of the server in which a key of a partitioned table can be added without a check of its rows."""
+"""First version of the server that can add a foreign key to a partitioned table without a check of the rows (NOT VALID)."""
 
 
 def split(lines: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -40,11 +41,11 @@ def split(lines: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def tolerant(script: str) -> str:
-    """Change the ``script`` of pg_restore, so that a foreign key is added even when present rows violate it, and return the
-    script.
+    """Change a ``script`` of pg_restore, and return the new script. The new script adds a foreign key even when present
+    rows violate it.
 
-    A foreign key that was added in this way still checks new rows. The setting ``drillbook.unchecked`` of the transaction
-    lists the names of these keys, one in each line.
+    The server checks new rows against such a key. The script lists the names of these keys in ``drillbook.unchecked``, a
+    setting of the transaction, with one name in each line.
     """
 
     def changed(match: re.Match[str]) -> str:

@@ -39,7 +39,9 @@ TOLERANT = (
     f"s/^REFRESH MATERIALIZED VIEW (.*);$/{' '.join(_TRY.split())}/;"
     "}"
 )
-"""Script of sed that edits a dump, so that a failed REFRESH of a view over a foreign table causes only a warning."""
+"""Script of sed that edits the REFRESH statements in a dump. A failed REFRESH of a view over a foreign table then causes a
+warning, and no error.
+"""
 _WARNING = re.compile(r"WARNING:  drillbook: not filled: (.*?): (.*)")
 
 

@@ -1,5 +1,5 @@
-"""Tests, before a drill, if the server accepts the login that a later step of the drill will use. The test changes nothing
-on the server.
+"""Tests the logins of a drill before the drill begins. The server must accept each login that a step will use. The test
+changes nothing on the server.
 """
 
 from __future__ import annotations

@@ -26,9 +26,7 @@ class Table(Part):
     bytes: int
     note: str = ""
     columns: tuple[str, ...] | None = None
-    """Columns in the order in which the digest reads them, or None if the digest reads all columns in the order of the
-    table.
-    """
+    """Columns in the order in which the digest reads them. None means all columns in the order of the table."""
 
     @model_serializer(mode="wrap")
     def _without_no_columns(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:

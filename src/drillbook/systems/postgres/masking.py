@@ -19,8 +19,8 @@ SECRET = re.compile(r"pass|pwd|secret|token|credential|private|(?:api|access|cli
 PLAIN = re.compile(
     r"password_(?:encryption|required)|passwordcheck\..*|user|username|user_name|use_.*|.*_method", re.IGNORECASE
 )
-"""Names of options whose values are never masked, although the names contain `password` or the options belong to a user
-mapping.
+"""Names of options whose values are never masked. Without this pattern, they would be masked, because their names contain
+`password` or they belong to a user mapping.
 """
 _USER_MAPPING = re.compile(rf"^CREATE USER MAPPING FOR (?:[^']|{LITERAL})*?;$", re.MULTILINE)
 _OPTIONS = re.compile(rf"\bOPTIONS\s*\((?:[^')]|{LITERAL})*\)")

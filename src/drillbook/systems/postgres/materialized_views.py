@@ -1,11 +1,11 @@
 """Compares the materialized views of a database with a backup.
 
-The restore of a dump recomputes these views from the restored tables. A view that differs from the backup is correct if
-it equals the present result of its query, because then only the view in the backup was out of date. Any other view that
-differs from the backup is stale.
+The restore of a dump computes these views again from the restored tables. If the query of a view now returns exactly the
+rows of the view, the view is correct, even if it differs from the backup. The view in the backup was then out of date. If a
+view differs both from the backup and from its query, the view is stale.
 
-Some queries depend on time, chance or the session, so their result is not always the same. The rows of a view with such a
-query are not compared. Such a view is stale only if it has no rows although its query returns rows.
+Some queries depend on time, chance or the session, so two results of such a query can differ. For a view with such a query,
+the rows are not compared. The view is stale only if it has no rows and its query returns rows.
 """
 
 from __future__ import annotations

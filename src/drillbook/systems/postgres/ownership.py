@@ -1,8 +1,8 @@
-"""Checks that a data directory, the server that uses it, its unit, and the server at the port belong together.
+"""Checks that a data directory, the server that uses it, the server's unit, and the server at the port belong together.
 
-An inventory may name the wrong host, port, folder or unit. Therefore the server is checked before anything is destroyed,
-and before a restore writes anything. Two things are compared: the system identifier of the cluster, and the lock file
-``postmaster.pid`` with process, folder, start time and port. Both are read through the server and also from the folder on
+An inventory may name the wrong host, port, folder or unit. Therefore a check precedes every fault that destroys data, and
+every restore that writes data. Two things are compared: the system identifier of the cluster, and the lock file
+``postmaster.pid`` with process, folder, start time and port. Both are read twice, through the server and from the folder on
 the host, and the values must be equal. A copy of a cluster may have the same identifier and even the same lock file, but
 the server of the copy is another process.
 """
@@ -93,8 +93,8 @@ def must_answer(session: Connection, tools: Tools) -> None:
 
 
 def must_be_free(ctx: Context, tools: Tools) -> None:
-    """Raise StepFailed when a server answers at the port. Call this function when the data directory contains no cluster, so
-    that this server must use another directory.
+    """Raise StepFailed when a server answers at the port. Call this function when the data directory contains no cluster. A
+    server at the port then uses another data directory.
 
     Raises HostError when the host cannot be used.
     """
@@ -151,7 +151,7 @@ _HINT = "check `host`, `unit`, `data_directory`, `address` and `port` of the ser
 
 
 def _hint_of_unit(unit: UnitState, lineage: Lineage) -> str:
-    """Return a hint that names the unit whose control group contains the server, if there is such a unit."""
+    """Return a hint for a wrong `unit`. If a unit runs the server of the data directory, the hint names this unit."""
     if not (real := lineage.unit):
         return _HINT
     alone = " (Debian's `postgresql` has no process: it only starts the unit of each cluster)" if unit.exited else ""

@@ -44,11 +44,11 @@ def ask(
     database: str | None = None,
     as_user: bool = False,
 ) -> None:
-    """Call ``question``, a check of the server of ``service``, with a read-only session. It raises NotReady when the check
-    fails.
+    """Open a read-only session at the server of ``service``, and call the check ``question`` with it. ``question`` raises
+    NotReady when its check fails.
 
-    ``question`` is not called for a sandbox, which does not exist yet, or when no server answers, because the drill itself
-    may start it. When the server refuses the login, this is recorded as not verified.
+    A sandbox does not exist before the drill, so ``question`` is not called for it. The drill itself may start the server,
+    so ``question`` is not called when no server answers. A login that the server refuses is recorded as not verified.
     """
     if is_sandbox(service) or (login := (service.name, database or "", as_user)) in ctx.unanswered:
         return

@@ -40,9 +40,9 @@ ServiceName = Annotated[str, Field(description="Name of the PostgreSQL service i
 class Available(Availability):
     """Log in as the application's role and run a query. The result must be exactly one row.
 
-    Without `query`, the probe only shows that the server answers, and not that any table exists. To notice a lost table,
-    read from it: `SELECT 1 FROM orders LIMIT 1`. Every error, and no answer within `timeout`, is a bad sample. The query runs
-    in a read-only transaction.
+    The default query shows that the server answers. It does not show that a table exists. To notice a lost table, read from
+    the table: `SELECT 1 FROM orders LIMIT 1`. An error, or no answer within `timeout`, is a bad sample. The query runs in a
+    read-only transaction.
     """
 
     CODE = "query"
@@ -114,9 +114,9 @@ def _prompt(service: Postgres, address: str, port: int, timeout: float) -> dict[
 
 @contextmanager
 def _cut_off(session: Connection, timeout: float, since: Callable[[], float]) -> Iterator[None]:
-    """Close the connection when an answer is overdue. Otherwise, a server that hangs would block the caller for ever.
+    """Close the connection when an answer is overdue. A server that hangs would otherwise block the caller for ever.
 
-    ``since``: function that returns the time at which the request was sent, or infinity while no answer is awaited.
+    ``since``: function that returns the time at which the request was sent. It returns infinity while no answer is awaited.
     """
     over = threading.Event()
     line = socket.socket(fileno=os.dup(session.fileno()))
@@ -202,8 +202,7 @@ class Canary(BaseCanary):
             raise CouldNotVerify(f"the canary's rows in {self.service} cannot be read: {reason(error)}") from error
 
     def clean(self, ctx: Context) -> None:
-        """Delete this run's rows. Then drop the table if it is empty, and the schema of the table if the schema is
-        empty.
+        """Delete this run's rows. Then drop an empty table of canaries, and drop its schema when the schema is empty.
 
         Raises CouldNotVerify when the rows cannot be deleted.
         """

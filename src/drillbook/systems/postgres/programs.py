@@ -44,10 +44,9 @@ export PGPASSFILE
 AS_CLIENT = {"LC_ALL": "C", "PGHOST": "/"}
 """Environment of a client program that connects to no server, such as pg_restore when it lists an archive.
 
-On Debian, a program on PATH is a wrapper that chooses a version. If a call names no server host, the wrapper chooses the
-version of the local default cluster. If a call names a server host, the wrapper chooses the newest version. The calls of
-``Tools.asking`` name a host. `PGHOST` has the same effect on all other calls, so that every call uses the same version of a
-program.
+On Debian, a program on PATH is a wrapper that chooses a version. Without the name of a server host, the wrapper chooses the
+version of the local default cluster. With the name of a server host, it chooses the newest version. ``Tools.asking`` passes
+the name of a host. `PGHOST` is set for all other calls, so that every call uses the same version of a program.
 """
 SOCKET_LIMIT = 107
 """Maximum length in bytes of the path of a Unix socket. Source: unix(7)."""
@@ -252,9 +251,9 @@ class Tools:
         return as_user(self.service.run_as, argv)
 
     def version(self, program: str) -> tuple[int, str]:
-        """Return the major version of a program, and the whole text that it prints about its version. If the host has
-        several versions, the result is for the version that also runs when the program connects to a server. Raises NotReady
-        when the host lacks the program.
+        """Return the major version of ``program``, and the whole text that the program prints about its version. If the
+        host has several versions, the result is for the version that runs when ``program`` connects to a server. Raises
+        NotReady when the host lacks ``program``.
         """
         argv = (self.path(program), "--version")
         output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env=AS_CLIENT))

@@ -1,4 +1,4 @@
-"""Checks before a drill that PostgreSQL's programs are new enough for the dump that they will read."""
+"""Checks before a drill that PostgreSQL's programs are new enough to read the drill's dump."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ for folder in "${initdb%/*}" /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
 done
 """
 _FORMAT_AT, _CUSTOM = 10, b"\1"
-"""Position of the byte for the format in the header of an archive, and the value of this byte for the format `custom`.
+"""Position of the format byte in the header of an archive, and the value of this byte for the format `custom`.
 
-The byte is replaced by this value, because pg_restore reads a table of contents from standard input only in this
-format, and not as a tar or a directory. Source: ReadHead in pg_backup_archiver.c.
+pg_restore can read a table of contents from standard input only in the format `custom`. Therefore the format byte of a tar
+or a directory is replaced by this value. Source: ReadHead in pg_backup_archiver.c.
 """
 _NO_COMPRESSION = b"this installation does not support compression"
-"""Warning that pg_restore prints when it was built without support for the compression of the archive. Such a pg_restore can list
-the archive, but cannot read its rows."""
+"""Warning that pg_restore prints when it was built without support for the archive's compression. It can then list the
+archive, but cannot read the rows.
+"""
 
 
 def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:
@@ -96,11 +97,11 @@ def _of_earlier_step(ctx: Context) -> int:
 
 
 def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str, *, setting: str) -> None:
-    """Check that the pg_restore ``program`` on ``host`` knows the format and the compression of a dump.
+    """Check that ``program``, a pg_restore on ``host``, knows the format and the compression of a dump.
 
-    ``beginning``: first bytes of the dump, or empty when these bytes cannot be read or when the dump is not for
-    pg_restore. ``setting``: field of the inventory that names the folder of the program. Raises NotReady when the program is
-    missing, too old for the dump, or built without this compression.
+    ``beginning``: first bytes of the dump. Nothing is checked when it is empty, because the bytes cannot be read or another
+    program than pg_restore reads the dump. ``setting``: field of the inventory that names the folder of ``program``. Raises
+    NotReady when ``program`` is missing, too old for the dump, or built without this compression.
     """
     if not beginning:
         return
@@ -123,11 +124,10 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
 
 
 def need_server(tools: Tools) -> None:
-    """Check that the server of the restore knows the settings that pg_restore of ``tools`` sets when it restores an
-    archive.
+    """Check that the server of the restore knows all settings that pg_restore of ``tools`` will set.
 
-    The versions of server and pg_restore can differ when the inventory names no folder of programs: on Debian,
-    pg_restore on PATH is a wrapper that chooses the newest version. Raises NotReady when the server is too old. An
+    The versions of server and pg_restore can differ when the inventory names no folder of programs. On Debian, pg_restore
+    on PATH is then a wrapper that chooses the newest version. Raises NotReady when the server is too old. A server of
     unknown version is accepted.
     """
     server = _major_of_server(tools)
@@ -146,8 +146,8 @@ def need_server(tools: Tools) -> None:
 
 
 def _unknown(server: float, client: int) -> list[str]:
-    """Return the settings that a pg_restore of the major version ``client`` sets, but that a server of the major version
-    ``server`` does not know.
+    """Return the settings that pg_restore of version ``client`` sets and that a server of version ``server`` does not know.
+    Both are major versions.
     """
     return [setting for setting, since in SINCE.items() if server < since <= client]
 
@@ -197,8 +197,8 @@ def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
 
 
 def _major_of_server(tools: Tools) -> float:
-    """Return the major version of the server, which is also the version of its initdb, or infinity when the version is
-    unknown.
+    """Return the major version of initdb, which is also the major version of the server. Return infinity when the version
+    is unknown.
     """
     with suppress(NotReady):
         return tools.version("initdb")[0]

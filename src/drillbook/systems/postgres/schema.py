@@ -109,8 +109,8 @@ def dumped(tools: Tools, *, snapshot: str = "") -> str:
 
 
 def normalised(dump: str) -> str:
-    """Return the dump without comments, session settings, passwords, and other lines that can differ between dumps of the
-    same schema.
+    """Return the dump without passwords, comments, session settings, and other lines in which two dumps of one schema can
+    differ.
     """
     kept = [line for line in masking.masked(dump).splitlines() if line.strip() and not _NOISE.fullmatch(line)]
     return "\n".join(kept) + "\n"

@@ -96,7 +96,7 @@ def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
 
 
 def need_end(mine: Own, service: Postgres, roles: list[Role]) -> None:
-    """Raise NotReady when the role ``mine`` may not end sessions of a role in ``roles``, or may not see them."""
+    """Raise NotReady when the role ``mine`` has no right to see or to end the sessions of a role in ``roles``."""
     for role in roles:
         end = mine.superuser or (not role.superuser and (mine.ends or role.usable))
         if end and role.seen_by(mine):

@@ -69,7 +69,9 @@ _COUNTED = re.compile(rb"drillbook restored=(\d+) differing=(\d+)(?: there=(\d+)
 
 @dataclass(frozen=True, slots=True)
 class RowsRestore:
-    """Restore of the rows of one table that match ``where`` in the backup and whose keys are missing in the table now."""
+    """Restore of lost rows of one table. A row is restored if it matches ``where`` in the backup and its key is missing in
+    the present table.
+    """
 
     ctx: Context
     service: Postgres

@@ -111,10 +111,12 @@ class TableRestore:
         return f"table-{self.ctx.step}"
 
     def _committed(self) -> re.Match[bytes] | None:
-        """Return the note of an earlier attempt of this step that committed its transaction although its controller died.
+        """Return the note of an earlier attempt of this step whose transaction was committed. Returns None when there is no
+        such attempt.
 
-        The note is a file on the host with the ID of that transaction and the number of restored rows. A second restore
-        would lose rows that clients have written since the first restore. Returns None when there was no such attempt.
+        The controller of an earlier attempt may have died after the commit. A second restore would then lose the rows that
+        clients have written since the first restore. The note is a file on the host with the ID of the transaction and the
+        number of restored rows.
         """
         try:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
@@ -220,9 +222,9 @@ class TableRestore:
     def _before(self, kept: str, back: int | None) -> str:
         """Return the first statements of the transaction.
 
-        These statements write the ID of the transaction and the number of replaced rows to a file on the host. ``kept``:
-        path of this file; ``back``: number of rows to restore. When a dependent table is not restored, ``back`` is None,
-        because the number of restored rows could then not be compared with the number of removed rows.
+        These statements write the ID of the transaction and the number of replaced rows to the file ``kept`` on the host.
+        ``back``: number of rows to restore. ``back`` is None when a dependent table is not restored. The number of restored
+        rows could then not be compared with the number of replaced rows.
         """
         lines = [
             "SET LOCAL statement_timeout = 0;",  # the script of pg_restore sets it later, after rows were counted
@@ -240,9 +242,10 @@ class TableRestore:
         return "\n".join(lines) + "\n"
 
     def _after(self, restored: Sequence[Table], names: Sequence[Name]) -> str:
-        """Return the last statements of the transaction. They fail unless every restored table for which the backup
-        records a digest equals the backup. They also compute planner statistics, and let the tables refuse writers if
-        the step asks for this."""
+        """Return the last statements of the transaction. They compare each restored table with its digest in the backup,
+        and fail when the two differ. A table without a digest is not compared. They also compute planner statistics. If the
+        step asks for it, they let the tables refuse writers.
+        """
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
             if body := self._comparison(table, name):

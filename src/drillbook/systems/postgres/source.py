@@ -74,9 +74,7 @@ class PgDumpSource(FileBackups):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that are needed to read the first bytes of the dumps, because these bytes contain the time at which a
-        dump began.
-        """
+        """Programs that read the first bytes of the dumps. These bytes contain the time at which a dump began."""
         return BEGINNINGS_NEED
 
     def expected(self, ctx: Context) -> str:
@@ -117,8 +115,8 @@ class PgDumpSource(FileBackups):
         )
 
     def _moment(self, file: StoredFile) -> tuple[datetime, str]:
-        """Return the key by which files are sorted: a time, and then the name of the file. The time is the time in the name
-        if the source is set to use it, and otherwise the modification time.
+        """Return the key by which files are sorted: a time and the name of the file. The time is the modification time. If
+        the source sorts by names, the time is the time in the file's name.
         """
         named = moment_in(file.name, self.time) if self.newest == "name" else None
         return named or file.modified, file.name
@@ -127,10 +125,9 @@ class PgDumpSource(FileBackups):
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
 
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
-        """Return the backup with a larger ``error_s`` (the possible error of its time), if the dump contains its start
-        time.
+        """Return the backup with the possible error of its time. If the dump contains its start time, ``error_s`` grows.
 
-        The time of a backup is the time at which the dump ended, but the data is from the time at which the dump began.
+        The time of a backup is the time at which its dump ended. But the data is from the time at which the dump began.
         Therefore the duration of the dump is added to the error.
         """
         apart = (backup.taken_at - start).total_seconds() if start else None
@@ -187,9 +184,10 @@ class PgDumpSource(FileBackups):
         return min(files, key=lambda file: abs(file.modified - backup.taken_at)).name if files else ""
 
     def creates_roles(self, ctx: Context, backup: Backup) -> bool | None:
-        """Return True when ``backup`` is a dump of pg_dumpall, because such a dump creates its roles itself, and False
-        for any other dump. Return None when the beginning of the dump cannot be read. A check before a drill then
-        records that it could not verify the roles."""
+        """Return True when ``backup`` is a dump of pg_dumpall, because such a dump creates its roles itself. Return False
+        for any other dump. Return None when the beginning of the dump cannot be read, and record that the roles could not
+        be verified.
+        """
         if backup.id in self._tables_of_contents(ctx):
             return False
         begun = self.beginning(ctx, (backup.id,)).data
@@ -306,9 +304,10 @@ class PgDumpSource(FileBackups):
         return f"no file{where} matches {self.globals!r} of {self.setting('globals')}"
 
     def _foresee_no_roles(self, ctx: Context, backup: Backup, beginning: bytes) -> None:
-        """In a check before a drill, record that no file of roles exists, although `globals` declares such files.
+        """Record in the check before a drill that `globals` of the source is set, but that no file of roles exists.
 
-        Nothing is recorded when an earlier step may make the file, and for a dump of pg_dumpall, which creates its roles.
+        Nothing is recorded when an earlier step may make the file. Nothing is recorded for a dump of pg_dumpall either,
+        because such a dump creates its roles.
         """
         needed = self.globals and not ctx.changed and b"database cluster dump" not in beginning
         if needed and not self._file_of_roles(ctx, backup):

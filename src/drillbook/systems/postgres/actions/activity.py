@@ -196,10 +196,11 @@ class Statements(_OfSessions):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``running``: list of the running statements; ``count``: length of this list.
 
-        ``working``: list of those statements that wait for no lock; ``longest_s``: time in seconds for which the oldest
-        statement has been running. Each statement has ``pid``, ``user``, ``application``, ``wait`` (the event that it waits
-        for), ``seconds`` (its running time), ``query``, ``blocked_by`` (pids of the sessions that block it) and ``upkeep``.
-        ``upkeep`` is true for COPY, VACUUM, ANALYZE, CREATE INDEX and other statements that normally take long.
+        ``working``: the running statements that are not blocked by another session; ``longest_s``: seconds since the oldest
+        running statement began. Each statement has ``pid``, ``user``, ``application``, ``wait`` (the event for which the
+        statement waits), ``seconds`` (time since it began), ``query``, ``blocked_by`` (pids of the sessions that block it)
+        and ``upkeep``. ``upkeep`` is true for COPY, VACUUM, ANALYZE, CREATE INDEX and other statements that normally take
+        long.
         """
         with self._session(ctx) as session:
             rows = session.execute(_STATEMENTS, (float(self.longer_than),)).fetchall()
@@ -249,11 +250,11 @@ class Blocked(_OfSessions):
 
         ``roots``: list of the sessions that block others and are not blocked themselves; ``idle_in_transaction``: list of
         the sessions that are idle in a transaction, even if they block nobody. Each session has ``pid``, ``user``,
-        ``application``, ``address``, ``state``, ``transaction_s`` (age of its transaction in seconds), ``idle_s``
-        (seconds since it became idle), ``query``, ``started`` and ``blocked_by`` (pids of the sessions that block it).
-        Each session in ``roots`` also has ``holds_up``: the number of sessions that wait for it directly or through other
-        sessions. ``state`` is empty for an autovacuum worker. It is `unknown` when the role of the action has no right to
-        see the session's state.
+        ``application``, ``address``, ``state``, ``transaction_s`` (age of its transaction in seconds), ``idle_s`` (seconds
+        since the session became idle), ``query``, ``started`` and ``blocked_by`` (pids of the sessions that block it).
+        ``state`` is empty for an autovacuum worker, and `unknown` when the role of the action has no right to see it. Each
+        session in ``roots`` also has ``holds_up``, the number of sessions that wait for it. Sessions that wait for it
+        through other sessions are included.
         """
         with self._session(ctx) as session:
             rows = session.execute(_SESSIONS.replace("%%", "%")).fetchall()
@@ -321,15 +322,15 @@ WHERE l.pid IS NOT NULL AND l.pid <> pg_catalog.pg_backend_pid()
 
 
 class Locks(_Looking):
-    """Count the locks that are held on a server by mode. List the exclusive locks and the locks that sessions wait for."""
+    """Count the locks that sessions hold, by lock mode. List the exclusive locks and the locks for which sessions wait."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``held``: number of held locks of each lock mode.
+        """Facts: ``held``: for each lock mode, the number of locks that sessions hold.
 
         ``exclusive``: list of the held locks of mode AccessExclusiveLock; ``waiting``: list of the locks that sessions wait
-        for. Each lock has ``pid`` (process ID of the session that holds the lock or waits for it), ``mode``, ``type``,
-        ``relation`` and ``seconds`` (time for which this session has waited, or 0). Raises CouldNotVerify when the server
-        is older than PostgreSQL 14.
+        for. Each lock has ``pid`` (process ID of its session), ``mode``, ``type``, ``relation`` and ``seconds``. In
+        ``waiting``, ``seconds`` is the time for which the session has waited for the lock. In ``exclusive``, it is 0.
+        Raises CouldNotVerify when the server is older than PostgreSQL 14.
         """
         with self._session(ctx) as session:
             self._need(ctx, session)
@@ -374,10 +375,10 @@ class DataDirectory(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``holds``: content of the data directory; ``path``: path of the data directory.
+        """Facts: ``holds``: kind of content of the data directory; ``path``: path of the data directory.
 
-        ``holds`` is ``cluster``, ``other`` (the directory contains files that are not a cluster), ``empty``, or ``absent``
-        (the directory does not exist).
+        ``holds`` is ``cluster`` (a database cluster), ``other`` (other files), ``empty``, or ``absent`` (the directory does
+        not exist).
         """
         service = ctx.service(self.service, Postgres)
         return {"holds": cluster.state(Tools.of(ctx, service, ctx.host)), "path": service.data_directory}

@@ -206,9 +206,9 @@ class Restore(Write):
     def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
         """Raise NotReady when the disk of the data directory lacks space for the database in the backup.
 
-        If the server still has the database, its space counts as free, because the drill removes this database before the
-        restore. Nothing is checked when the drill itself takes the backup later, because the restored database will then
-        be about as large as the database that was removed.
+        The drill removes the server's present database before the restore. Therefore the space of the present database
+        counts as free. If the drill itself will take the backup, no space is checked, because the restored database will be
+        about as large as the present database.
         """
         free = tools.free_space() if self.known("from_") else None
         if free is None:

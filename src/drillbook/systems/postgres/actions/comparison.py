@@ -72,13 +72,16 @@ class Matches(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``tables``, ``rows`` and ``sequences``: numbers of compared tables, rows and sequences.
 
-        ``seconds``: duration of the comparison; ``algorithm``: algorithm of the digests; ``not_compared``: parts that
-        were not compared, each with the reason; ``only``: names of the compared tables, if the step sets `tables`;
-        ``structure`` and ``cluster``: number of compared objects of each kind in the structure and in the state of the
-        cluster. Each of these two facts is absent if the backup does not contain such objects. ``cluster`` is also
-        absent if the state of the cluster is not compared. ``recomputed``: materialized views and extensions that are
-        newer than in the backup, because a restore installs the present versions and computes the views again;
-        ``accepted``: differences that the step's `accept` allows.
+        ``seconds``: duration of the comparison; ``algorithm``: algorithm of the digests; ``not_compared``: parts that were
+        not compared, each with the reason; ``only``: names of the compared tables, if the step sets `tables`; ``accepted``:
+        differences that the step's `accept` allows.
+
+        ``structure``: number of compared objects of each kind in the structure of the database; ``cluster``: number of
+        compared objects of each kind in the state of the cluster. A backup may lack the record of the structure or of the
+        cluster. The fact is then absent. ``cluster`` is also absent if the step does not compare the cluster.
+
+        ``recomputed``: materialized views and extensions that are newer than in the backup. A restore installs the present
+        version of an extension, and computes the views again.
         """
         service = ctx.service(self.service, Postgres)
         store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)

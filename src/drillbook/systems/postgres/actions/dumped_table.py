@@ -26,12 +26,13 @@ def _at(text: str) -> str:
 
 
 class RestoreTableFromDump(RestoresSource):
-    """Restore one table and everything that was dropped with it, from a dump that the team took itself.
+    """Restore one table, and everything that was dropped with it, from a dump that the team took itself.
 
-    The dumps are a backup source of the kind `pg_dump`, in one of the formats custom, directory and tar. The restore is one
-    transaction. It fails, and changes nothing, unless the table then has as many rows as in the dump. A dump has no digest
-    with which the content of the rows could be compared. Rows written to the table after the dump are lost. A table that
-    exists is never overwritten. A foreign key that present rows violate is restored as NOT VALID, and the drill then fails.
+    The dump comes from a backup source of the kind `pg_dump`, in the format custom, directory or tar. The restore is one
+    transaction. If the restored table has another number of rows than the dump, the restore fails and changes nothing. The
+    content of the rows is not compared, because a dump contains no digests. Rows written to the table after the dump are
+    lost. If the table exists, the step fails and does not overwrite it. If present rows violate a foreign key, the key is
+    restored as NOT VALID, and the drill fails.
     """
 
     SERVICE = Postgres
@@ -87,8 +88,8 @@ class RestoreTableFromDump(RestoresSource):
         return source.selecting(self.if_known("at"), self.if_known("backup"))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the tools, and that the dumps can be listed, can be copied to the host, and are archives
-        of pg_dump.
+        """Check that the host has the tools, and that the dumps can be listed and copied to the host. Check also that the
+        dumps are archives of pg_dump.
         """
         if self.known("from_"):
             source = self._source(ctx)

@@ -114,7 +114,9 @@ class DropIndex(Fault):
     index: IndexName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the index exists, that it is valid, that its table is ordinary, and that it can be created again."""
+        """Check that the index is valid and can be created again. Raises NotReady also for an index of a partitioned table,
+        and for an index that a constraint or a replica identity needs.
+        """
         if self.known("index"):
             self._definition(ctx)
 

@@ -44,12 +44,13 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 
 
 class Plans(Read):
-    """Get the plans of the statements that have been running longest, and list the tables that they scan sequentially.
+    """Get the plans of the statements that have been running longest, and list the tables that these plans scan
+    sequentially.
 
-    The action does not run the statements, but the planner may call the immutable and stable functions in a statement.
-    Such a function must not run with more rights than the application has. Therefore the action logs in with the
-    application's role, and examines only the statements of this role. The plan is generic, which means that it is made
-    without parameter values. Literals are removed from the output.
+    The action does not run the statements. But the planner may call the immutable and stable functions in a statement, and
+    such a function must not have more rights than the application has. Therefore the action logs in with the application's
+    role, and examines only the statements of this role. Each plan is made without parameter values (a generic plan).
+    Literals are removed from the output.
     """
 
     SERVICE = Postgres
@@ -71,12 +72,12 @@ class Plans(Read):
     ] = 3
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``count``: number of examined statements; ``plans``: list with the plan of each statement.
+        """Facts: ``count``: number of examined statements; ``plans``: list with one plan for each statement.
 
-        Keys of a plan: ``pid``, ``application``, ``seconds`` (running time of the statement), ``query``, ``cost``
-        (estimated cost), ``indexes`` (indexes that the plan uses), ``scanned``, and ``why`` (the reason when there is no
-        plan). ``scanned`` lists the tables that the plan reads by a sequential scan. Each item of this list has
-        ``table``, ``rows``, ``filter``, and ``reads`` (number of scans in one execution, as estimated by the planner).
+        Each plan has ``pid``, ``application``, ``seconds`` (running time of the statement), ``query``, ``cost`` (estimated
+        cost), ``indexes`` (indexes that the plan uses) and ``scanned``. If a statement has no plan, ``why`` is the reason.
+        ``scanned`` lists the tables that the plan reads by sequential scans. Each of these tables has ``table`` (its name),
+        ``rows``, ``filter``, and ``reads`` (the planner's estimate of the number of scans in one execution).
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres), as_user=True) as session:

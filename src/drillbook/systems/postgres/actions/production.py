@@ -67,10 +67,10 @@ class Compare(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``tables`` and ``rows``: numbers of tables and rows whose content was compared.
 
-        ``ranges``: for each table, the list of its key ranges. An item of this list has the number of rows in the range
-        and a flag that is true when copy and production are equal in this range. ``volume``: for each table, the row
-        counts in both databases; ``history``: the earlier run with whose row counts this run was compared, and the tables
-        that were added or removed since the earlier run; ``not_compared``: tables that were not compared, each with the
+        ``ranges``: for each table, the list of its key ranges. Each range has its number of rows, and a flag. The flag is
+        true if copy and production are equal in this range. ``volume``: for each table, the number of rows in the copy and
+        in production; ``history``: an earlier run whose numbers of rows were compared with the present numbers, and the
+        tables that were added or removed since that run; ``not_compared``: tables that were not compared, each with the
         reason; ``algorithm``: algorithm of the digests; ``seconds``: duration of the comparison.
         """
         parts = wanted(ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history)
@@ -138,7 +138,9 @@ class _Reader:
         return Rows(int(number), format(int(total) % 2**64, "016x"))
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
-        """Return the number of rows whose key is greater than ``high``, and the number of rows whose key is NULL."""
+        """Count the rows outside the key ranges. Return the number of rows with a key above ``high``, and the number of
+        rows with the key NULL.
+        """
         names = {"table": Name.parse(table).sql, "key": sql.Identifier(key), "high": sql.Literal(high)}
         above, without = first_row(self.session, sql.SQL(_OUTSIDE).format(**names))
         return int(above), int(without)

@@ -23,7 +23,9 @@ Declared = Literal["read", "write"]
 
 
 class Healthy(Read):
-    """Check that the superuser can log in to the server, that it is not in recovery, and that a write reaches the disk."""
+    """Check that the superuser can log in to the server, that the server is not in recovery, and that a write reaches the
+    disk.
+    """
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -69,7 +71,9 @@ class Healthy(Read):
 
 
 def _may_write(session: Connection) -> None:
-    """Raise NotReady when the role of ``session`` may not call the function by which the action proves that writes work."""
+    """Raise NotReady when the role of ``session`` has no right to call ``pg_logical_emit_message``. The action calls this
+    function to prove that a write reaches the disk.
+    """
     if not first_row(session, _MAY_WRITE)[0]:
         raise NotReady(
             "this role may not call the function pg_logical_emit_message, which shows that a write reaches the disk",

@@ -35,8 +35,8 @@ session by itself.
 PostgreSQL 14 and newer versions have all these options.
 """
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
-"""Error texts of a server that refuses a connection because the server, the role or the database has no free
-connection.
+"""Error texts with which a server refuses a connection because no connection is free. The limit may be that of the server,
+of the role or of the database.
 
 Source: the files proc.c and postinit.c of PostgreSQL.
 """
@@ -215,8 +215,8 @@ class HoldConnections(_Held):
             )
 
     def _room(self, ctx: Context) -> tuple[int, int, int, bool]:
-        """Return four facts: the server's major version, the maximum number of ordinary connections, the number of
-        ordinary connections in use, and True when `user` is a superuser.
+        """Return the server's major version, the maximum number of ordinary connections, the number of ordinary connections
+        in use, and a flag. The flag is True when the service's `user` is a superuser.
 
         Raises NotReady when the server cannot be queried.
         """

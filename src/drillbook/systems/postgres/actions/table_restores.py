@@ -91,12 +91,14 @@ class RestoreTable(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
-        ``digests``: digest of each restored relation; ``restored_data``: number of restored rows, absent when it is unknown
-        or a dependent table was not restored; ``entries``: number of restored archive entries; ``kept``: dependent tables
-        that were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true when
-        writers are refused; ``replaced``: value of the parameter `replace`; ``replaced_data``: number of rows in the table
-        that was dropped, absent when there was none or its rows could not be counted; ``broken_references``: foreign keys
-        that present rows violate, absent when there are none; ``seconds``: duration of each stage.
+        ``digests``: digest of each restored relation; ``entries``: number of restored archive entries; ``kept``: dependent
+        tables that were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true
+        when writers are refused; ``replaced``: value of the parameter `replace`; ``seconds``: duration of each stage.
+
+        Three facts can be absent. ``restored_data`` is the number of restored rows. It is absent if this number is unknown
+        or a dependent table was not restored. ``replaced_data`` is the number of rows in the table that the step dropped.
+        It is absent if the step dropped no table or its rows could not be counted. ``broken_references`` lists the foreign
+        keys that present rows violate. It is absent if there are none.
         """
         service, table = ctx.service(self.service, Postgres), Name.parse(self.table)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)

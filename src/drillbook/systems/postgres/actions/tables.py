@@ -212,16 +212,18 @@ class DeleteRows(Fault):
         return Undo.by_restore("the rows are deleted; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:
-        """Return True while no row matches the condition, and evidence shows that this step deleted such rows."""
+        """Return True while the deleted rows are missing: no row matches the condition, and a record on the host proves
+        that this step deleted matching rows.
+        """
         if not any(note["rows"] for note in _noted(ctx, _DELETED)):
             return False
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             return self._matching(session) == 0
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when no transaction of this step was committed.
+        """Return True when this step committed no transaction.
 
-        The existence of matching rows does not prove this, because clients may have inserted such rows after the deletion.
+        Matching rows in the table do not prove this. Clients may have inserted them after the deletion.
         """
         if not (noted := _noted(ctx, _DELETED)):
             return True

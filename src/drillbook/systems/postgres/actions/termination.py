@@ -82,7 +82,9 @@ class Terminate(Write):
         }
 
     def ready(self, ctx: Context) -> None:
-        """Check that the role may see and end those sessions of other roles that the step would terminate now."""
+        """Check that the step's role has the right to see and to end the sessions of other roles. The check covers the
+        sessions that the step would end at this moment.
+        """
         service = ctx.service(self.service, Postgres)
         preflight.ask(ctx, service, lambda session: self._need_rights(ctx, session, service))
 
