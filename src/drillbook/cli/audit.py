@@ -54,8 +54,9 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     The journals are compared with their anchors, which are copies of their hashes. ``anchor``: the place of the anchors.
     By default, the anchors are read from the places that the user configured.
 
-    Returns 3 when a journal is missing or changed, when a run has no trusted signature, and when an anchor is missing, weak
-    or unreadable; otherwise 0. Raises UsageError for invalid dates, anchors or folders.
+    Returns 3 when a journal is missing or changed. Also returns 3 when a run has no trusted signature, or when an
+    anchor is missing, unreadable or weak evidence. Otherwise returns 0. Raises UsageError for invalid dates, anchors or
+    folders.
     """
     period = Period.parse(since, until) if since or until else Period.quarter(today or datetime.now(UTC).date())
     project.look_into_reports()
@@ -204,8 +205,9 @@ def _width(table: Table) -> int:
 
 
 def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table:
-    """Return the table of objectives, or with ``probed`` that of detections by the drills' own probes. With ``narrow``, the error
-    of a figure is on a second line, so that no line breaks between a number and its unit.
+    """Return the table of objectives. With ``probed``, return the table of the detections by the drills' own probes
+    instead. With ``narrow``, the error of a figure stands on a second line, so that no line breaks between a number and
+    its unit.
     """
     places = len({item.environment for item in made.proven}) > 1
     head = ("environment",) if places else ()
@@ -287,8 +289,9 @@ def _marked(figure: str) -> str:
 
 
 def _state(item: ProvenRow) -> Text:
-    """Return the state of an objective with its symbol. The state `met with a reservation` is shortened to `with a
-    reservation`, and `met for the other tables only` to `for the other tables only`."""
+    """Return the state of an objective with its symbol. A state that begins with the word `met`, and has more words, is
+    printed without this first word. For example, `met with a reservation` becomes `with a reservation`.
+    """
     colour = MET if item.proven else MISSED if item.missed else NOT_VERIFIED
     word = item.said.removeprefix(f"{MET} ")
     return Text(f"{STATES.get(item.state, STATES[NOT_VERIFIED])} {word}", style=COLOURS[colour])

@@ -74,8 +74,10 @@ def start(project: Project, wish: Wish, on: str) -> int:
 
 
 def collect(project: Project, wish: Wish, folder: str) -> int:
-    """Make a campaign from the runs that CI jobs stored in ``folder``. Returns the exit status of the campaign. Raises
-    UsageError when ``folder`` is not a folder, when the pipeline has no name, or when the sites file is invalid.
+    """Make a campaign from the runs that CI jobs stored in ``folder``. Returns the exit status of the campaign.
+
+    Raises UsageError in three cases: ``folder`` is not a folder, the environment does not name the CI pipeline, or the
+    sites file is invalid.
     """
     if not Path(folder).is_dir():
         raise UsageError(
@@ -157,8 +159,8 @@ def _rules_and_sites(file: SitesFile, planned: Mapping[str, SitePlan]) -> dict[s
 def resume(project: Project, name: str, on: str) -> int:
     """Continue a campaign whose controller died or was stopped. Returns the exit status of the campaign.
 
-    First examines the sites where a run was started, but where it is unknown how the run ended. Raises NotReady when the
-    approval of the remaining sites has expired.
+    Before other sites, it examines each site where a run was started and the end of this run is unknown. Raises
+    NotReady, after this examination, when the approval of the remaining sites has expired.
     """
     folder = record.find(project.reports, name)
     journal = record.resume(folder)
@@ -279,8 +281,8 @@ def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journ
 
 
 def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job]:
-    """Return a function that makes the job of a site. The function has two arguments: the name of the site, and the
-    intent, which is the event that the campaign wrote before the site's run.
+    """Return a function that makes the job of a site. Its two arguments are the name of the site and the intent. The
+    intent is the event that the campaign wrote before it started the run at this site.
     """
     groups = {site.name: site.groups for site in state.file.scheduled()}
     file, paths, plans, start = state.file, state.inventories, state.plans, state.start

@@ -40,7 +40,9 @@ def line_of(ending: Ending, done: int, total: int) -> Text:
 
 
 class Lines:
-    """Output as lines: one line for each site that ended, and from time to time one line about the progress."""
+    """Output of a campaign as lines of text: one line for each site at which the drill ended, and from time to time one
+    line about the progress of the campaign.
+    """
 
     def __init__(self, out: Console, state: CampaignState, now: Clock) -> None:
         """Prepare the output to ``out``. ``state``: state of the campaign."""

@@ -94,9 +94,9 @@ class _Checker(Preparation):
         """Check the guard, the hosts, one sample of each probe, and the phase ``ready``. Write the results to the
         journal.
 
-        Canaries are skipped, because they write rows. When one part fails, the check continues with the next part, with
-        four exceptions. The check ends at once when this machine lacks the package of a service, when the guard forbids
-        the environment, when it is stopped, and when a secret cannot be hidden in the output.
+        Canaries are skipped, because they write rows. When one part fails, the check normally continues with the next
+        part. The check ends at once in four cases: this machine lacks the package of a service, the guard forbids the
+        environment, the check is stopped, or a secret cannot be hidden in the output.
         """
         with by_signals(self.stop, self.stage.journal):
             try:
@@ -122,8 +122,9 @@ class _Checker(Preparation):
             self._stopped()
 
     def _end(self, why: str, message: str, findings: Sequence[Finding] = ()) -> None:
-        """Record that a part of the check failed. Findings that only repeat an earlier finding (see ``_repeats``) are left
-        out; if no other finding is left, nothing is recorded. Raises EndedEarly when the check was stopped.
+        """Record that a part of the check failed, with its ``findings``. A finding that only repeats an earlier finding
+        is left out; see ``_repeats``. A part of which all findings are left out is not recorded. Raises EndedEarly when
+        the check was stopped.
         """
         known = [problem for problem in findings if not self._repeats(problem)]
         if known or not findings:
@@ -132,14 +133,17 @@ class _Checker(Preparation):
             raise EndedEarly
 
     def _repeats(self, problem: Finding) -> bool:
-        """Return True when ``problem`` only repeats an earlier finding: that a host is unreachable, or a secret unreadable."""
+        """Return True when an earlier finding already says that the host in ``problem`` is unreachable, or that the
+        secret in it is unreadable.
+        """
         if problem.measured in self.unreachable.values():
             return True
         return any(problem is not other and other.measured.endswith(f": {problem.measured}") for other in self.unusable)
 
     def _steps(self, steps: Sequence[PlannedStep]) -> bool:
-        """Run the steps of the phase ``ready``. After a failed step, run only steps that are read-only and use no result of a
-        failed step. They are run so that one check reports as many failures as possible.
+        """Run the steps of the phase ``ready``. After a step has failed, a later step is run only if it changes
+        nothing, and uses no result of a step that failed or was skipped. In this way, one check reports as many
+        failures as possible.
         """
         failed, lost = False, set[str | None]()
         for group in groups(steps):
@@ -295,7 +299,9 @@ def _stage(plan: Plan, journal: Journal, hosts: Hosts, redactor: Redactor, recor
 
 
 def _with(result: Check, unusable: Sequence[Finding]) -> Check:
-    """Return ``result``, changed if ``unusable`` has findings. They would end a run before it begins, so the exit status is 2."""
+    """Return ``result``. If ``unusable`` has findings, the exit status of the result is changed to 2, because these
+    findings would end a run before it begins.
+    """
     return replace(result, exit=Exit.USAGE, unusable=True) if unusable else result
 
 
@@ -313,10 +319,10 @@ def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverif
 
 
 def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
-    """Remove the steps, probes and conditions whose ids are in ``ids`` from a plan. Steps of the phase `ready` that use
-    results of these steps are removed too.
+    """Remove the steps, probes and conditions whose ids are in ``ids`` from a plan. Then also remove the steps of the
+    phase `ready` that use a result of a removed step.
 
-    Returns the remaining plan, and a list of the steps that were removed because of the results that they use. Each step
+    Returns the remaining plan, and a list of the steps that were removed only because they use such a result. Each step
     in the list is written as ``line: action``.
     """
     if not ids:

@@ -25,7 +25,7 @@ _INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The CI job of a project: the suite that it runs, and the inventory on which it runs."""
+    """Job of a project in the CI service. The job runs the suite ``suite`` on the inventory ``inventory``."""
 
     suite: str
     inventory: str
@@ -65,8 +65,8 @@ def _requirement(job: Job, source: str) -> str:
 
 
 def _places(job: Job) -> dict[str, str]:
-    """Return the texts that replace the placeholders ``@RUNNER@``, ``@IMAGE@`` and ``@RUN@`` in the templates of the CI
-    files. Each key is the name of a placeholder. The texts depend on ``job``.
+    """Return the text for each placeholder in the templates of the CI files. The placeholders are ``@RUNNER@``,
+    ``@IMAGE@`` and ``@RUN@``. The keys of the result are their names without ``@``. The texts depend on ``job``.
 
     When the job runs the embedded lab, its commands on GitLab do not run as root, because PostgreSQL refuses to run as
     root.

@@ -236,9 +236,10 @@ def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str],
 
 
 def _apply(project: Project, diagnosis: Diagnosis, inventory: Inventory, confirm: str) -> int:
-    """Execute the remedy of the likeliest cause as a separate run, after the user has agreed. Like every run, it has a
-    journal, takes locks, obeys a guard, and is verified. Nothing is executed when no cause was found, when a person
-    must carry out the remedy, or when the user does not agree."""
+    """Execute the remedy of the likeliest cause, after the user has agreed. The remedy is executed as a run of its own,
+    which has a journal, takes locks, obeys a guard, and is verified. Nothing is executed when no cause was found, when
+    a person must carry out the remedy, or when the user does not agree.
+    """
     out = console()
     show_diagnosis.show(diagnosis, inventory, out)
     step = diagnosis.ranked[0].step if diagnosis.ranked else None

@@ -26,7 +26,7 @@ NOTHING = "dry run: nothing was touched"
 
 
 def tell(*lines: str) -> int:
-    """Print ``lines``, and a last line which tells that this was a dry run that changed nothing. Returns 0."""
+    """Print ``lines``. Then print a last line, which says that this was a dry run and changed nothing. Returns 0."""
     out = console()
     for line in lines:
         out.print(Text(line), soft_wrap=True)

@@ -107,7 +107,9 @@ def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
 
 
 def _soonest(rows: Sequence[DueRow]) -> str:
-    """Return a text that names the row with the state ``ok`` that is due first, and the time until it is due."""
+    """Find the row that is due first among the rows with the state ``ok``. Return a text with the name of its drill or
+    suite, and the time until it is due.
+    """
     row = min((row for row in rows if row.state is State.OK), key=lambda row: row.until_due_s)
     return f"first due: {_drill(row).plain} {until(row).plain}"
 
@@ -145,9 +147,10 @@ def _unsure(damage: str) -> str:
 
 
 def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
-    """Return the commands to suggest for the most urgent drill or suite, each with a description. For a drill
-    that did not pass in its last run, the first command opens the report, and the second command runs the drill again.
-    The result is empty if no drill is overdue, has never passed, or did not pass in its last run."""
+    """Return the commands to suggest to the user, each with a description. They concern the drill or suite that
+    ``_most_urgent`` returns. If its last run did not pass, the first command opens the report of this run, and the
+    second command runs the drill again. The result is empty if no drill or suite is urgent.
+    """
     row = _most_urgent(rows)
     if row is None:
         return []
@@ -164,9 +167,11 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
 
 
 def _most_urgent(rows: Sequence[DueRow]) -> DueRow | None:
-    """Return the first drill or suite in ``rows`` that is overdue, has never passed, or did not pass in its last run. If its
-    last run did not pass, return instead the drill or suite in ``rows`` whose last run had the worst verdict. For example,
-    a failed drill is worse than an aborted drill. Returns None when there is no such drill."""
+    """Return the drill or suite that most needs attention. The candidates are overdue, have never passed, or are due
+    because their last run did not pass. Normally the first candidate in ``rows`` is returned. If the last run of this
+    candidate did not pass, the candidate whose last run has the worst verdict is returned. For example, `failed` is
+    worse than `aborted`. Returns None when there is no candidate.
+    """
     asked = (State.OVERDUE, State.NEVER)
     urgent = [row for row in rows if row.drill and (row.state in asked or (_unsuccessful(row) and row.state is State.DUE))]
     if not urgent or urgent[0].needs or not _unsuccessful(urgent[0]):
@@ -204,8 +209,10 @@ def _ended(verdict: str) -> str:
 
 
 def _gone(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
-    """Return the command that retires an environment, if a drill or service in it is overdue or has never passed, but
-    no inventory of the project names it any more. Return nothing otherwise."""
+    """Return the command that retires an environment, with a description. It is suggested for an environment that no
+    inventory of the project names any more, if a drill or service in this environment is overdue or has never passed.
+    Without such an environment, the result is empty.
+    """
     places = {row.environment for row in rows if row.environment and row.state in (State.OVERDUE, State.NEVER)}
     known = estate.read(project).environments if places else frozenset()
     options = (
@@ -215,8 +222,8 @@ def _gone(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
 
 
 def _open(row: DueRow, project: Project) -> str:
-    """Return the command that opens the report of the last run. The command contains the name of the drill if this name
-    selects the same run, because the name of a run is long.
+    """Return the command that opens the report of the drill's last run. If the name of the drill selects this run, the
+    command contains this name, because it is short. Otherwise the command contains the name of the run.
     """
     newest = project.run(row.drill, suites=True).name == row.last_run
     return f"{program()} report.open {one_line(row.drill if newest else row.last_run)}"
@@ -243,8 +250,7 @@ def summary(states: Due) -> str:
 
 
 def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
-    """Print one line for each row. Add a second line if there are more details, such as open findings, or columns that
-    the table left out of a row whose state is not ``ok``."""
+    """Print one line for each row. Below it, print a second line with further details if there are any; see ``_more``."""
     columns = _fitting(rows, out.width)
     shown = {column.head for column in columns}
     print_lines(columns, out, [Text(_more(row, shown), style="dim") for row in rows])
@@ -278,8 +284,10 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 
 def _style(row: DueRow) -> str:
-    """Return the style of a row's state. It is red if the row is overdue, if its schedule is unknown, or if its drill ran and has
-    never passed. A drill whose last run was aborted is treated like a drill that never ran."""
+    """Return the style in which the state of a row is printed. It is red if the row is overdue, or if its schedule is
+    unknown. A drill that has never passed is yellow if it never ran, or if its last run was aborted. Otherwise it is
+    red.
+    """
     return "yellow" if row.state is State.NEVER and row.last_verdict in ("", Verdict.ABORTED) else STYLES[row.state]
 
 
@@ -312,9 +320,10 @@ def _verdict(row: DueRow) -> Text:
 
 
 def _more(row: DueRow, shown: Container[str]) -> str:
-    """Return the second line of a row. It contains the open findings of a run that passed. If the row is not ``ok``, it also
-    contains the services of a suite, the cells of columns that the table left out, and what is needed before the drill can
-    run. The result is empty when there is nothing to add. ``shown``: heads of the columns in the table.
+    """Return the second line of a row, or an empty text when there is nothing to add. For a row with the state ``ok``,
+    the line contains only the number of open findings of the last run. For any other row, it also contains the services
+    of a suite, the cells of columns that the table left out, and what the drill needs before it can run. ``shown``:
+    heads of the columns in the table.
     """
     left = f"! {row.last_findings} open: {program()} report.open {one_line(row.drill)}" if row.last_findings else ""
     if row.state is State.OK:

@@ -135,8 +135,9 @@ def _check_tasks(
 
 
 def _is_loaded(root: Collection, name: str | None) -> bool:
-    """Return True when Invoke uses exactly ``root``: the module that Invoke loaded contains this namespace, and no other
-    loaded module contains a different namespace. Otherwise, there may be tasks that ``root`` does not contain.
+    """Return True when ``root`` is the only namespace of tasks: the module that Invoke loaded contains ``root``, and no
+    loaded module contains another namespace. When there is another namespace, Invoke may know tasks that ``root`` does
+    not contain. ``name``: name of the module that Invoke loaded; by default, `tasks`.
     """
     own = [namespace for module in list(sys.modules.values()) if (namespace := _namespace(module)) is not None]
     return all(namespace is root for namespace in own) and _namespace(sys.modules.get(name or "tasks")) is root

@@ -163,8 +163,8 @@ def _place(place: str) -> tuple[int, bool]:
 
 
 def _unit(group: str) -> str:
-    """Return the name of the systemd service in the path of a cgroup. The result is empty when the path names no service,
-    or when the service manager of a user runs the service.
+    """Return the name of the systemd service in ``group``, the path of a cgroup. The result is empty when the path
+    names no service, or when the service belongs to the service manager of a user.
     """
     units = re.findall(r"/([^/]+)\.service(?=/|$)", group)
     return "" if not units or any(unit.startswith("user@") for unit in units) else units[-1]

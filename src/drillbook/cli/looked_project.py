@@ -66,8 +66,9 @@ class Looked:
         return Template(template).substitute(values, probes=probes, verify=verify)
 
     def commands(self, *, new: bool) -> list[tuple[str, str]]:
-        """Return the commands to suggest to the user, each with its purpose. ``new``: True for a new project. The drill
-        `first` is suggested only in a new project, because Drillbook writes the file of this drill only into new projects.
+        """Return the commands to suggest to the user, each with its purpose. In a new project, the commands check and
+        run the drill `first`. An older project gets another command, because Drillbook writes the file of this drill
+        only into new projects. ``new``: True for a new project.
         """
         if not new or self.subject is None:
             return [

@@ -99,8 +99,9 @@ def _command(name: str, known: Sequence[str], words: Sequence[str]) -> str:
 
 
 def split_name(words: Sequence[str], root: Collection) -> str:
-    """Return the message about a task in ``words``, the command line, whose name was typed as two words, such as
-    `drill list` for `drill.list`. The result is empty if there is none. ``root``: the namespace of the tasks.
+    """Find a task in the command line ``words`` whose name was typed as two words, such as `drill list` for
+    `drill.list`. Return a message about this mistake, or an empty text if there is none. ``root``: the namespace of the
+    tasks.
 
     Invoke would use the second word as the name of a drill or run. If the project has a drill with this name, the words are
     accepted, and the result is empty.
@@ -131,12 +132,13 @@ def no_value(context: ParserContext, argument: Argument) -> str:
 
 
 def wrong_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
-    """Return the message about the first mistake with the value of an option in ``words``, the command line. Either the value
-    is missing, or an option that takes one value is given twice. The result is empty if there is no such mistake.
-    ``contexts``: the tasks, by their names.
+    """Find the first option in the command line ``words`` whose value is missing, or which is given twice although it
+    takes only one value. Return a message about this mistake, or an empty text if there is none. ``contexts``: the
+    tasks, by their names.
 
-    Invoke itself reports neither mistake in some cases. It ignores the missing value of an option that may be repeated. If an
-    option that takes one value is given twice, it uses the second value as the name of a drill or run.
+    Invoke itself does not report these mistakes in every case. It ignores the missing value of an option that may be
+    repeated. If an option that takes one value is given twice, Invoke uses the second value as the name of a drill or
+    run.
     """
     task: ParserContext | None = None
     given: set[str] = set()

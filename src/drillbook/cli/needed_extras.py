@@ -1,5 +1,6 @@
 """Extras (optional Python packages) that a drill needs on this machine. They are checked before the run, so that no run
-ends in the middle because one is missing."""
+ends in the middle because an extra is missing.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ from drillbook.sdk.service import S3
 from drillbook.telemetry import export
 
 Need = tuple[str, str]
-"""Pair of the name of an extra, and a text for messages which names the part of the program that needs the extra."""
+"""Pair of texts: the name of an extra, and the name of the part of the program that needs this extra. Messages contain
+both names.
+"""
 
 
 def require(plans: Sequence[Plan] = (), root: Path | None = None) -> None:

@@ -155,8 +155,8 @@ class Orchestrator:
     def _after(self, stage: Stage, messenger: Messenger, suite: str, stop: Stop) -> None:
         """Notify contacts, send the trace of the ended run, and remove old backups from stores with a retention rule.
 
-        A run that was asked to stop removes no backups, so that its report is written at once. ``stop``: request to stop,
-        which also ends a removal in progress.
+        A run that was asked to stop removes no backups, so that its report is written at once. ``stop``: request to
+        stop, which also interrupts a removal of backups.
         """
         result = cache(lambda: judge(read(stage.journal.path)).result)
         with by_signals(stop, stage.journal):

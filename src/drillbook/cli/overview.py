@@ -87,8 +87,8 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
 
 
 def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_rows: Mapping[str, DueRow]) -> str:
-    """Return a line that tells how many drills and suites passed in their newest run, how many are due now, and how many
-    have no schedule.
+    """Return a line of numbers about the drills and suites: how many passed in their newest run, how many cannot be
+    read, how many are due now, and how many have no schedule.
     """
     passed = sum(schedule.name in newest and newest[schedule.name].last.verdict == "passed" for schedule in wanted)
     now = sum(schedule.name in due_rows and due_rows[schedule.name].is_due for schedule in wanted)
@@ -191,8 +191,8 @@ def _services(names: Sequence[str]) -> str:
 
 
 def _print_drills(listed: Sequence[Listed], out: Console) -> None:
-    """Print one line for each drill. Titles are cut to the space that the other columns leave. On a terminal that leaves
-    less than ``LEAST_TITLE``, no titles are shown, and a line tells where to read them.
+    """Print one line for each drill. Each title is shortened to the room that the other columns leave. If this room is
+    narrower than ``LEAST_TITLE``, no titles are printed, and a last line tells where to read them.
     """
     least = min(LEAST_TITLE, max(Text(line.title).cell_len for line in listed))
     columns = _drill_columns(listed, out.width - least - GAP)
@@ -207,8 +207,8 @@ def _print_drills(listed: Sequence[Listed], out: Console) -> None:
 
 
 def _drill_columns(listed: Sequence[Listed], room: int, *, minutes: bool = True) -> list[Column]:
-    """Return the columns of the list of drills that fit into ``room``. When ``minutes`` is False, the time of the last run is
-    shown as a date, if its minutes do not fit.
+    """Return the columns of the list of drills that fit into ``room``, a width on the terminal. Normally the time of
+    the last run has hours and minutes. When ``minutes`` is False and the columns do not fit, only the date is shown.
     """
     last = [line.last for line in listed]
     columns = [
@@ -232,8 +232,8 @@ def _left(ended: Ended) -> str:
 
 def until(row: DueRow | None) -> Text:
     """Return a text that tells how soon the drill or suite is due, or for how long it has been overdue. The text is
-    ``-`` when ``row`` is None, or when the schedule is unknown. It is red if the drill or suite is overdue, or if it ran and
-    has never passed. A drill whose last run was aborted is treated like a drill that never ran.
+    ``-`` when ``row`` is None, or when the schedule is unknown. It is red if the drill or suite is overdue. A drill
+    that has never passed is yellow if it never ran, or if its last run was aborted. Otherwise it is red.
     """
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")

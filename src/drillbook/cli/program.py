@@ -41,7 +41,9 @@ class Drillbook(Program):
     """
 
     _all = False
-    """True while the program also reads options of Invoke that have no effect here, so that it can refuse them."""
+    """True while the program also parses those options of Invoke that have no effect in this program. It parses them so
+    that it can refuse them with a message.
+    """
 
     def core_args(self) -> list[Argument]:
         """Return the options of Invoke itself. The help text of ``--dry`` describes the meaning of this option in

@@ -68,10 +68,11 @@ class Answers:
 
 
 def answered(kind: str, **given: str) -> Answers | None:
-    """Return the user's answers. ``given``: answers from options on the command line. The user is asked for missing
-    answers. Returns None when there is no ``kind``.
+    """Return the user's answers about backups of ``kind``, or None when ``kind`` is empty. ``given``: answers from
+    options on the command line. The user is asked for missing answers.
 
-    Raises UsageError for an unknown kind, and when no kind is given but ``given`` has an answer that needs a kind.
+    Raises UsageError for an unknown kind. Also raises UsageError when ``kind`` is empty but ``given`` contains an
+    answer, because every answer needs a kind.
     """
     if kind:
         return asked(Answers(kind, **given))
@@ -199,9 +200,9 @@ def _values(answers: Answers, kind: Rehearsal) -> dict[str, str]:
 
 
 def _known_place(answers: Answers, kind: Rehearsal) -> None:
-    """Raise UsageError when the inventory cannot have the user's place of the backups: when it has another form than places of
-    this kind, or when it begins with `~`. The user's shell has not replaced the `~` by a home folder, and nothing on the host would
-    replace it.
+    """Raise UsageError when the place of the backups, as the user named it, cannot be written into the inventory. Two places
+    are refused. The first has another form than the places of backups of this kind. The second begins with `~`: the user's
+    shell did not replace the `~` by a home folder, and nothing on the host would replace it.
     """
     place = answers.at
     if place.startswith("~") and kind.is_path:

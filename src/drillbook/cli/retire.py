@@ -19,11 +19,12 @@ from drillbook.report.figures import one_line
 
 
 def retire(project: Project, drill: str, environment: str, reason: str, *, dry: bool = False) -> int:
-    """Record the retirement of ``drill``, of ``environment``, or of the drill in this environment only.
+    """Record that ``drill`` or ``environment`` is retired. When both are given, only the drill in this environment is
+    retired. When ``dry`` is true, print what would be recorded, and record nothing.
 
-    With ``dry``, print only what would be recorded. Raises UsageError when neither a drill nor an environment is given, when the
-    drill or the environment still exists, when no reason is given, or when the record cannot be written. Raises UnknownName
-    when the record has no run of the drill in the environment.
+    Raises UsageError in four cases: neither a drill nor an environment is given, no reason is given, the drill or the
+    environment still exists, or the record cannot be written. Raises UnknownName when no run of the drill in the
+    environment is recorded.
     """
     if not (drill or environment):
         raise UsageError("name the drill, or the environment with --environment", hint=EXAMPLE)

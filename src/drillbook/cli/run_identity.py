@@ -79,14 +79,14 @@ def header(who: str) -> Session:
 
 
 def previous_head(project: Project, run_id: str, readings: dict[Path, History] | None = None) -> str | None:
-    """Return the hash of the last event of the newest run before ``run_id``. Each run records this hash, so that a
-    deleted run is noticed.
+    """Return the hash of the last event in the journal of the newest run before ``run_id``. Each run records this hash,
+    so that a deleted run is noticed. The result is None when there is no earlier run with a readable journal.
 
     In a campaign, earlier runs may be on other machines. A run then records the hash of the event by which the campaign
     announced the run.
 
-    ``readings``: the content of the journal that was read is stored here, so that the journal need not be read again. The
-    key is the folder of the run.
+    ``readings``: this function adds the content of the journal that it read, so that nobody has to read this journal
+    again. The key is the folder of the run.
     """
     if given := _given_previous():
         return given

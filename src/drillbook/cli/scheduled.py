@@ -184,8 +184,8 @@ def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entr
     """Return True when the drill was tried recently, so that it must not be tried again yet. Attempts before the last
     passed run do not count.
 
-    An attempt counts as recent for the duration `grace` of the schedule, but at least for one hour. If the interval `every`
-    of the schedule is shorter than one hour, it counts as recent at least for this interval.
+    An attempt is recent for the duration `grace` of the schedule, but at least for one hour. If the drill is scheduled
+    more often than once an hour, an attempt is recent at least for the interval `every` of the schedule.
     """
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]
@@ -194,7 +194,7 @@ def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entr
 
 
 def _only_failed(row: DueRow, schedule: Schedule, now: datetime) -> bool:
-    """Return True when the drill would not be due yet by its schedule, and is due only because a run failed. The timer
+    """Return True when the drill is due only because a run failed, and would not be due yet by its schedule. The timer
     does not repeat such a drill early, so that a person can look at the failed run first.
     """
     passed = moment(row.passed)

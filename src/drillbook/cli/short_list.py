@@ -43,8 +43,8 @@ def by_urgency(items: Sequence[Item], entries: Sequence[Entry]) -> list[tuple[It
 def short(items: Sequence[Item], entries: Sequence[Entry], *, everything: bool = False) -> tuple[list[Item], list[Entry]]:
     """Return the items to show, the most urgent first, and the entries of the items that are left out.
 
-    All items are shown if they fit into ``MOST_LINES``, or if ``everything`` is true. Otherwise the items that need
-    no action (``fine``) are left out, and also the last items that do not fit.
+    All items are shown if they fit into ``MOST_LINES`` lines, or if ``everything`` is true. Otherwise two groups are
+    left out: the items that need no action (``fine``), and the least urgent items for which there is no room.
     """
     pairs = by_urgency(items, entries)
     if everything or sum(entry.lines for entry in entries) <= MOST_LINES:

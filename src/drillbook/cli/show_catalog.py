@@ -25,8 +25,9 @@ from drillbook.report.terminal.prose import Prose
 HEADS = {"suite": "Suites", "drill": "Drills", "tree": "Diagnosis trees", "rules": "Alert rules", "lab": "Lab files"}
 """Heading for each type of entry, in the order of the list."""
 ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
-"""Round durations in seconds. A duration that was measured on another machine is shown as the nearest of these durations,
-because it is only approximately right for this machine."""
+"""Round durations in seconds. A duration that was measured on another machine is only approximately right for this
+machine. Therefore it is shown as the nearest of these durations.
+"""
 SOURCE = (
     "“last run”: duration of the newest run here that passed. “about”: approximate duration, measured on a running "
     "lab with 2 cores. A restore of your own data may take longer or shorter."
@@ -90,8 +91,9 @@ def _short(entry: Entry, width: int, known: Mapping[str, float]) -> RenderableTy
 
 
 def _needs(entry: Entry) -> str:
-    """Return the services that ``entry`` needs, and its effect on these services. A drill breaks only its main service; the
-    other services that it uses are listed separately."""
+    """Return a text with the services that ``entry`` needs, and its effect on them. A drill breaks only its main
+    service, so the other services that it uses are listed separately.
+    """
     place = f" ({entry.lab} lab)" if entry.lab == "docker" else ""
     if not entry.breaks:
         return f"{', '.join(entry.kinds)}{place}"

@@ -119,8 +119,8 @@ def show_without_refusals(project: Project, plans: Sequence[Plan]) -> None:
 
 
 def undo_of(step: PlannedStep) -> Undo:
-    """Describe the undo of ``step``. If the undo of a fault consists of commands, the target can also run them without
-    the controller when the lease expires.
+    """Describe the undo of ``step``. Normally the controller runs the undo. If the undo of a fault consists of
+    commands, the target can also run them itself when the lease expires.
     """
     if step.effect is Effect.READ:
         return Undo(("nothing",), False, "nothing: the step is read-only")

@@ -41,8 +41,8 @@ def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder:
     """Copy the project's newest approval of the planned sites into the ``folder`` of the campaign. Returns the digest of
     this approval, or an empty text if no plan needs an approval or if there is no approval.
 
-    The approval is verified later, by the process that drills each site. A site that the approval does not list is
-    refused; the other sites are drilled.
+    The approval is verified later, by the process that runs the drill at a site. A site that the approval does not list
+    is refused, and the drill runs at the other sites.
     """
     if not _protected(planned):
         return ""
@@ -61,8 +61,9 @@ class Renewal:
 
 
 def renewed(project: Project, state: CampaignState, folder: Path, now: datetime) -> Renewal:
-    """Verify the approval of the sites that have not started, and return the result. If this approval is no longer
-    valid, look for a valid approval in the project, and store it in the ``folder`` of the campaign."""
+    """Verify the approval of the sites that have not started. If it is no longer valid, search the project for a valid
+    approval, and store this approval in the ``folder`` of the campaign. Return the result of the search.
+    """
     if not state.approval:
         return Renewal()
     paths = {site: path for site, path in state.inventories.items() if site not in state.intents and site not in state.ends}

@@ -107,8 +107,8 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
     """Stop ``run``, and wait until it has ended. If ``run`` is empty, stop every run of this project, and every run
     that holds a lock on a target of the inventory.
 
-    Returns 0 when all stopped runs have ended, and 5 when a run has not ended. Returns 4 when no run was found but a
-    target did not answer. Raises UnknownName when ``run`` is neither in the project nor on the targets.
+    Returns 0 when all stopped runs have ended, and 5 when at least one of them has not ended. Returns 4 when no run was
+    found, but a target did not answer. Raises UnknownName when ``run`` is neither in the project nor on the targets.
     """
     out = console()
     who = run_identity.operator()
@@ -159,8 +159,9 @@ def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
 
 
 def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
-    """Print that a run has ended already, or that its controller has died so that the run needs a recovery. Returns the
-    exit status.
+    """Print the reason why ``run`` is not running: it has ended already, or its controller has died. In the second
+    case, also print the command that recovers it. Returns the exit status. ``inside``: folders of the runs that ``run``
+    names.
     """
     dead = [path.name for path in inside if folders.last_word(path) is None]
     for name in dead:

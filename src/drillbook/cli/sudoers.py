@@ -53,9 +53,10 @@ HEAD = """\
 
 
 def show(project: Project, name: str, inventory_name: str, host: str = "") -> int:
-    """Print the sudoers file for one host of a drill. Raises UsageError for a suite or an unsuitable host, NotReady
-    when no run has recorded commands on the host or a program is missing there, and HostError when the host cannot
-    be reached.
+    """Print the sudoers file for one host of a drill.
+
+    Raises UsageError for a suite or an unsuitable host. Raises NotReady when no run has recorded commands on the host,
+    or when a program is missing there. Raises HostError when the host cannot be reached.
     """
     drill, inventory = project.drill(name), project.inventory(inventory_name)
     if not isinstance(drill, Drill):

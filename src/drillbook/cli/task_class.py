@@ -18,8 +18,9 @@ from invoke.tasks import task as invoke_task
 from drillbook.errors import UsageError
 
 SHORT = {"inventory": "i", "json": "j", "quiet": "q", "verbose": "v"}
-"""All short flags. The key of each flag is the option for which it stands. Without this list, Invoke would use the
-first letters of options, and a letter would have different meanings in different tasks.
+"""Short flags of options. The key of a flag is the name of its option. Options that are not listed have no short flag.
+Without this list, Invoke would use the first letters of options, and a letter would have different meanings in
+different tasks.
 """
 
 
@@ -63,8 +64,7 @@ class ShortFlags(Task[Any]):
 
 
 def numbers(arguments: Iterable[Argument]) -> list[Argument]:
-    """Return ``arguments``. Each option whose value is a number is replaced by an option that refuses other values with a
-    message."""
+    """Return ``arguments`` with a change: each option whose value is a number refuses any other value, with a message."""
     return [
         _number(argument) if argument.kind in NUMBERS and not argument.incrementable else argument for argument in arguments
     ]

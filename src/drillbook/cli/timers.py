@@ -18,8 +18,8 @@ from drillbook.atomic_file import replace_file
 from drillbook.errors import DrillbookError, UsageError
 
 EVERY_MIN = 15
-"""Time, in minutes, between two calls of ``schedule.run``. If the window in which a drill may begin is shorter, it may lie
-between two calls, and the drill does not start.
+"""Time, in minutes, between two calls of ``schedule.run``. A drill that may begin only in a shorter window may be
+missed, because the window may lie between two calls.
 """
 
 

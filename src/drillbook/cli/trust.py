@@ -30,11 +30,12 @@ from drillbook.trust.trust_state import Trust
 def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool = True, as_json: bool = False) -> int:
     """Show the project's code that read-only tasks execute, and record that it is trusted if the user confirms this.
 
-    The user is asked twice: first about the plugins, then about the commands. The commands in a plugin's drills are known only
-    after the plugin is imported, so the plugins come first. When ``yes`` is true, the user is not asked. When ``ask`` is false,
-    the code is only shown. Returns 0, or 4 when the user does not confirm. Raises
-    UsageError when nobody can be asked, Unusable when the record of trust cannot be used, and PluginError when a plugin
-    cannot be used.
+    The user is asked twice: first about the plugins, then about the commands. The commands in a plugin's drills are
+    known only after the plugin is imported, so the plugins come first. When ``yes`` is true, the user is not asked.
+    When ``ask`` is false, the code is only shown.
+
+    Returns 4 when the user does not confirm, and otherwise 0. Raises UsageError when nobody can be asked, Unusable when
+    the record of trust cannot be used, and PluginError when a plugin cannot be used.
     """
     brought = plugins.read(project.root)
     if not brought.doubt:

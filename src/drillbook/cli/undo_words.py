@@ -13,8 +13,8 @@ KINDS = {
     "nothing": "nothing",
 }
 PREAMBLE = re.compile(r"^Return (an undo that (changes nothing(: |, because ))?|the undo: it )")
-"""Pattern of the first words in the docstring of an action's method ``undo``. These words are removed, because users are
-shown only the words after them, which describe the effect of the undo.
+"""Pattern of the words with which the docstring of an action's method ``undo`` begins. These words are removed before
+the docstring is shown to users. The words after them describe the effect of the undo.
 """
 
 

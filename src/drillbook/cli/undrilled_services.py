@@ -24,8 +24,9 @@ def is_undrilled(row: DueRow) -> bool:
 
 
 def advice(rows: Sequence[DueRow], project: Project | None, *, everything: bool = False) -> str:
-    """Return the names of the services without a drill, and what to do, as lines. Shipped drills that restore such a service
-    have a line each, if the project does not contain them yet. The result is empty if each service has a drill.
+    """Return lines that name the services without a drill, and tell the user what to do. If a shipped drill restores
+    such a service, and the project does not contain this drill yet, a line tells how to copy it. The result is empty if
+    each service has a drill.
 
     ``rows``: all rows, also those that are not about such a service. Unless ``everything`` is true, at most ``MOST_COPIES``
     shipped drills are named.
