@@ -79,7 +79,7 @@ class Eye:
     def saw(self, reading: Reading, began: float, ended: float) -> str:
         """Record the result of a check.
 
-        Return the reason why this condition ends the run, or an empty text when the condition does not end the run.
+        Return the reason why the run must end, or an empty text when this result does not end the run.
         """
         self.state = reading.state
         if reading.state == "good":
@@ -233,7 +233,9 @@ class Watch:
 
 
 class _Asking:
-    """One check in progress. It has its own thread, so that a check that hangs delays no other check."""
+    """Check of an abort condition that is in progress. Each check has its own thread, so that a check that hangs delays
+    no other check.
+    """
 
     def __init__(self, eye: Eye, cancel: threading.Event) -> None:
         self.done = threading.Event()

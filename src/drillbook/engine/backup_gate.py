@@ -57,9 +57,10 @@ class Gate:
     events: Sequence[Event]
 
     def refusals(self, steps: Sequence[PlannedStep]) -> list[Finding]:
-        """Return a finding for each fault in ``steps`` that destroys data without a verified backup of that data.
+        """Return a finding for each fault in ``steps`` that must not be injected, because this run verified no backup
+        of the data that the fault destroys.
 
-        When there are no findings, journal the verified backups. Raises Cancelled when the run is stopped.
+        When no fault is refused, journal the verified backups. Raises Cancelled when the run is stopped.
         """
         wrong: list[Finding] = []
         proven: list[tuple[str, Proven, Identity]] = []
@@ -161,8 +162,8 @@ class Gate:
     def _of_thing(
         self, fault: Action, step: PlannedStep, host: str, proofs: Sequence[_Proof]
     ) -> tuple[Identity, list[_Proof]]:
-        """Return the identity of the data that ``fault`` would destroy, and the items of ``proofs`` whose step verified a
-        backup of this data.
+        """Return the identity of the data that ``fault`` would destroy, and those items of ``proofs`` whose step
+        verified a backup of this data. Raises Refused when there is no such item.
         """
         # a custom command cannot identify its data: ask the action that verified the backup of the data
         if type(fault).subject is Action.subject:
@@ -187,8 +188,8 @@ class Gate:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
 
     def _restored_from(self, fault: Action, fitting: Sequence[_Proof], proofs: Sequence[_Proof]) -> list[_Proof]:
-        """Return the verifications in ``fitting`` whose backups the phase `restore` uses. Raises Refused when the phase uses
-        none of these backups, or when it also uses an unverified backup.
+        """Return those verifications in ``fitting`` whose backup is used by the phase `restore`. Raises Refused when
+        this phase uses no backup in ``fitting``, or when it also uses a backup that this run did not verify.
         """
         service = service_of(fault) or service_of(fitting[0].action)
         used: list[_Proof] = []

@@ -123,10 +123,10 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 
 
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameter that keeps clients out during the restore, or ``{}`` if no step of the verify phase admits
-    clients again.
+    """Return the parameter that keeps clients out of the service during the restore. The result is ``{}`` if no step of
+    the verify phase would admit the clients again.
 
-    Clients stay out until the content was compared, because they could change it.
+    Clients stay out until a step has compared the content, because they could change it.
     """
     same = [
         step
@@ -145,9 +145,10 @@ def _host(stage: Stage, action: type[Action], intent: Intent) -> str:
 
 
 def restore(stage: Stage, todo: Sequence[PlannedStep]) -> None:
-    """Run the restore steps in ``todo``, and then the verify phase. Journal the restore as done only when both succeed.
+    """Run the restore steps in ``todo``, and then the verify phase. The journal records the restore as done when both
+    succeed, and otherwise as failed.
 
-    If the recovery dies before that, the restore counts as unfinished, and the next recovery repeats the restore.
+    If this process dies before that record, the restore counts as unfinished, and the next recovery repeats it.
     """
     journal = stage.journal
     journal.append(PhaseStarted(phase="restore"))

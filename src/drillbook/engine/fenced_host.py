@@ -64,8 +64,8 @@ class FencedHost(WrappedHost):
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
         """Start a command and return a channel to its standard streams.
 
-        Raises Fenced when the run has lost its lock or its lease, CouldNotVerify when the host has no such channel, and
-        HostError when the host fails.
+        Raises Fenced when the run has lost its lock or its lease. Raises CouldNotVerify when this kind of host has no
+        such channel, and HostError when the host fails.
         """
         inner = self._piped()
         self._look(deadline)

@@ -197,7 +197,7 @@ class Hold:
             return self._grips.setdefault(made.key, made)
 
     def _armed(self, intent: int, host: str) -> Grip | None:
-        """Return the ``Grip`` whose lease on ``host`` contains the undo of ``intent``; None when this undo is not armed."""
+        """Return the ``Grip`` whose lease on ``host`` contains the undo of ``intent``, or None if no lease contains it."""
         return next((grip for grip in list(self._grips.values()) if grip.host == host and intent in grip.armed), None)
 
     def lease_on(self, host: str, become: Become | None = None) -> Lease:
@@ -219,7 +219,7 @@ class Hold:
         return held
 
     def ready(self) -> None:
-        """Raise NotReady when a host that needs a lease lacks tools for leases, and HostError when a host fails."""
+        """Check that hosts that need a lease have the tools for it. Raises NotReady if not, HostError when a host fails."""
         places = leases(self.plan)
         made = [self.lease_on(host, become) for host, become in places]
         answers = on_each(lambda lease: lease.ready(deadline=Deadline.after(ANSWER_S)), made, name="lease")
@@ -229,9 +229,9 @@ class Hold:
     def arm(
         self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]], become: Become | None = None
     ) -> None:
-        """Arm the undo ``commands``: the target runs them with the privilege ``become`` when renewals stop.
-        Raises Lapsed when the target has already begun its undo, NotReady when the host cannot keep a lease, CouldNotVerify
-        when the host's answer cannot be parsed, and HostError when the host fails.
+        """Arm the undo ``commands`` of the change ``intent``. When renewals stop, ``host`` runs them with the privilege
+        ``become``. Raises Lapsed when the host has already begun its undo, NotReady when it cannot keep a lease,
+        CouldNotVerify when its answer cannot be parsed, and HostError when it fails.
         """
         grip = self._grip(host, become)
         sent = time.monotonic()
@@ -251,9 +251,9 @@ class Hold:
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
-        """Return a function that wraps a command. ``host`` starts the command only while this run holds the locks of the
-        host. ``fault``: true for a command that injects a fault. Such a command also does not start after the target has
-        begun its undo, because nothing would undo the fault then.
+        """Return a function that wraps a command. ``host`` starts the wrapped command only while this run holds the
+        locks of the host. ``fault``: true for a command that injects a fault. Such a command is also not started after
+        the target has begun its undo, because nothing would undo this fault.
         """
         if not ((grip := self._grips.get(host)) and grip.tokens):
             return None
@@ -269,7 +269,7 @@ class Hold:
         return self._grip(host, become).fenced_by_lease if of_lease(become) else None
 
     def promise(self, intent: int, host: str) -> str:
-        """Return a sentence which says that the undo of ``intent`` is armed on ``host``, or an empty text when it is not."""
+        """Return a sentence about the lease by which ``host`` undoes ``intent``, or an empty text if no undo is armed."""
         if self._armed(intent, host) is None:
             return ""
         return (
@@ -278,9 +278,9 @@ class Hold:
         )
 
     def check(self, host: str = "") -> None:
-        """Check that all locks and leases are still held. Renew each lock and lease whose last renewal was more than
-        half of the lease's duration ago. If ``host`` has a lock of its own, only that host is asked, so that another
-        host that hangs causes no delay. Raises Fenced when a lock or a lease is lost, and HostError when a host fails.
+        """Check that this run still holds all locks and leases. Each lock or lease is renewed if its last renewal is older
+        than half of the lease's duration. If ``host`` has a lock of its own, only that host is asked, so that another host
+        that hangs causes no delay. Raises Fenced when a lock or a lease is lost, and HostError when a host fails.
         """
         for grip in list(self._grips.values()):
             if grip.lost:

@@ -79,8 +79,8 @@ class Grip:
         return bool(self.tokens) or (self.become is not None and bool(self.armed))
 
     def taken_over_now(self, fenced: Collection[str], titles: Mapping[str, str]) -> LockLost | None:
-        """Note the locks that other runs took over. Return an event with the names of these locks, but without the locks
-        that an earlier call has noted. The result is None if no name is left.
+        """Note the locks of this run that other runs took over. Return an event with the names of these locks, or None
+        if there are none. A lock that an earlier call has noted is not named again.
 
         ``fenced``: names of the locks that the host refused to renew. A lock that this run has released in the meantime does
         not count. ``titles``: text for each lock that names what it protects.
@@ -162,11 +162,12 @@ def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> Non
 
 
 def renewal_pause(lease_s: float, times: int, hosts: int) -> float:
-    """Return the seconds between two renewals on one host. On few hosts, the pause is ``lease_s`` divided by ``times``, but
-    at most 5 seconds.
+    """Return the seconds between two renewals on one host. On few hosts, the pause is ``lease_s`` divided by ``times``,
+    but at most 5 seconds. ``hosts``: number of hosts.
 
-    ``hosts``: number of hosts. On several hundred hosts, the pause may be longer than 5 seconds, so that RENEWALS_PER_S is
-    kept. This longer pause is at most a quarter of the lease, so that the lease does not expire when a renewal fails.
+    On several hundred hosts, the pause may be longer than 5 seconds, so that all hosts together have at most
+    RENEWALS_PER_S renewals in a second. This longer pause is at most a quarter of the lease, so that the lease does not
+    expire when a renewal fails.
     """
     return max(0.3, min(5.0, lease_s / times), min(lease_s / 4, hosts / RENEWALS_PER_S))
 

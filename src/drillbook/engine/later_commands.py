@@ -44,9 +44,9 @@ def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -
 
 
 def _commands(action: Action, context: Context) -> Iterator[Argv]:
-    """Return the known commands of the action and of its undo.
+    """Return those commands of the action and of its undo that are known already.
 
-    A command is not known yet if it contains a result of a step that has not run.
+    A command that contains the result of a step is not known before this step has run.
     """
     with suppress(Exception):  # the `ready` check has told what is wrong
         yield from map(tuple, action.commands(context) or ())

@@ -52,7 +52,7 @@ def ended(other: str) -> bool:
 def _process(pid: int) -> _Process | None:
     """Return the state of the process ``pid``. Returns None when the system does not show that process.
 
-    A process whose main thread has exited looks like a zombie, but is alive while its other threads run.
+    A process whose main thread has exited looks like a zombie. It counts as alive while its other threads run.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

@@ -1,6 +1,6 @@
-"""Takes many locks at once, in an order in which two runs never wait for each other.
+"""Takes many locks in an order in which two runs never wait for each other.
 
-All runs sort their locks by the same rule. A run waits for a lock only while it holds no lock that comes later in this
+All runs sort their locks by the same rule. While a run waits for a lock, it holds no lock that comes later in this
 order.
 """
 
@@ -37,11 +37,11 @@ class Taker(Protocol):
 
 
 def take_all(locks: Sequence[LockName], taker: Taker) -> None:
-    """Take the first of ``locks`` alone, and then all other locks in parallel.
+    """Take all ``locks``: the first lock alone, and then the other locks in parallel.
 
-    When several runs want the same locks, the run that gets the first lock gets all locks. When another run holds one
-    of the later locks, the locks that come after it are given back, and are then taken one by one in their order.
-    Raises Locked when another run holds a lock, and HostError when a host fails.
+    When several runs want the same locks, the run that gets the first lock gets all locks. If another run holds some of
+    the later locks, this run gives back all locks that come after the first of them. It then takes them one by one in
+    their order. Raises Locked when another run holds a lock, and HostError when a host fails.
     """
     first, rest = locks[:1], locks[1:]
     for named in first:

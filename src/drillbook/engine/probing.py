@@ -342,12 +342,12 @@ class Probes:
         return True
 
     def settle(self, tracks: Sequence[Track], cancel: threading.Event, after: str, since: float = -math.inf) -> None:
-        """Wait until each probe in ``tracks`` was good for long enough, and then until all probes are good at the same
-        time.
+        """Wait until each probe in ``tracks`` was good for long enough. Then wait until all these probes are good at
+        the same time.
 
-        The second wait is needed because a probe that was good may fail again during the first wait. Samples in
-        progress must end as well, since a sample that hangs may turn out bad. The outcome is journalled. ``after``: the
-        part of the run before the wait, such as `verify`.
+        The second wait is needed because a probe may fail again during the first wait. It also waits for the samples in
+        progress, because a sample that hangs may turn out bad. The outcome is journalled. ``after``: the part of the
+        run before the waits, such as `verify`.
         """
         begun = self.journal.append(SettleStarted(after=after)).clock
         waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
@@ -364,8 +364,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``, which returns True when all probes are good at the same time. It first waits until the
-        samples that were in progress at that moment have ended, because one of them may turn out bad.
+        """Return a function for ``wait``. It returns True when all probes were good at the same time, and all samples
+        that had begun before that time have ended. It waits for these samples because one of them may turn out bad.
         """
         since: float | None = None
 

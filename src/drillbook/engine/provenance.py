@@ -95,9 +95,10 @@ class Provenance:
             self.made.append(made)
 
     def holds(self, backup: Identity, thing: Identity) -> bool | None:
-        """Return True when ``backup`` is a backup of the data ``thing``, or when this run restored ``thing`` from it.
+        """Return True when ``backup`` is a backup of the data ``thing``. Also return True when this run restored
+        ``thing`` from ``backup``.
 
-        Returns None when this is unknown.
+        Returns None when this is unknown, and otherwise False.
         """
         equal = backup.equals(thing)
         return (
@@ -107,11 +108,11 @@ class Provenance:
         )
 
     def pinned(self, action: Action, context: Context) -> Action:
-        """Return a restore action whose parameter `from` contains the digest of the verified backup, so that it restores
-        exactly this backup.
+        """Return ``action``. If it restores from a backup, add the digest of the verified backup to its parameter
+        `from`, so that it restores exactly this backup.
 
-        Other actions are returned unchanged. Raises StepFailed, before anything is written, when the restore would use a
-        backup that this run did not verify.
+        Raises StepFailed, before anything is written, when the action would restore from a backup that this run did not
+        verify.
         """
         if isinstance(action, RestoresSource):
             return self._pinned_source(action, context)
@@ -131,10 +132,10 @@ class Provenance:
         return action
 
     def _pinned_source(self, action: Action, context: Context) -> Action:
-        """Return a restore action with the id of the verified backup of its source, so that it restores exactly this
-        backup.
+        """Return ``action``, which restores from a backup source. Add the id of the backup that this run verified to
+        its parameters, so that it restores exactly this backup.
 
-        Raises StepFailed when this run did not verify that source.
+        Raises StepFailed when this run verified backups of the service, but no backup from this source.
         """
         name, said = service_of(action), str(getattr(action, "from_", ""))
         known = [backup for backup in self.sources if context.same_service(backup.service, name)]
@@ -148,9 +149,10 @@ class Provenance:
         return action.model_copy(update={"backup": fitting[0].backup}) if fitting else action
 
     def examine(self, action: Action, context: Context, facts: Facts) -> Facts:
-        """Return ``facts`` of a successful action, with the checked identity of the data that it read or wrote.
+        """Check the data that a successful action read or wrote. Return the ``facts`` of the action, together with the
+        identity of this data.
 
-        Raises StepFailed when the verified backup is a backup of other data than the service has now, or when the
+        Raises StepFailed in two cases: the verified backup is not a backup of the data that the service has now, or the
         compared data is not the data that this run restored.
         """
         if isinstance(action, VerifiesSource | RestoresSource):
@@ -197,7 +199,9 @@ class Provenance:
         return {}
 
     def _comparison(self, action: Action, context: Context) -> Facts:
-        """Raise StepFailed when the compared data is not the data that this run restored in the same place."""
+        """Check that the compared data is the data that this run restored in the same place. Raises StepFailed if it is
+        other data.
+        """
         now, _ = measured(action, context) if self.made else (None, "")
         before = [identity for identity in self.made if now and identity.place == now.place]
         if now and before and before[-1].equals(now) is False:
@@ -257,11 +261,11 @@ def points_to(origin: Reference, proven: Reference) -> bool:
 
 
 def elsewhere(action: Action, context: Context, plan: Plan, facts: Facts) -> Facts:
-    """Return a fact that names the service of ``action``, when this service is neither the service of the drill nor the
-    service of a probe.
+    """Return a fact with the name of the service that ``action`` works on. The result is empty when it is the service
+    of the drill or the service of a probe.
 
-    The fact is only made for restores, and for actions that compare content or record it for a comparison. ``facts``: facts
-    of the step.
+    The result is also empty unless the action restores data, compares content, or records content for a comparison.
+    ``facts``: facts of the step.
     """
     restores = "made" in facts or isinstance(action, RestoresSource)
     proves = restores or action.COMPARES or action.COMPARES_WITH or action.name() in _recorders()

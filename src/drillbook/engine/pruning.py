@@ -1,8 +1,9 @@
 """Pruning: after a passed run, remove older backups of the project from stores with a retention rule (`keep`).
 
-A backup is removed only under three conditions: a journal of the project records it, it lies in a folder named after
-the run that wrote it, and its manifest has the recorded digest. Only objects that are listed in the manifest are
-removed. If a run is alive or needs a recovery, the backups that it wrote or mentions are kept. See docs/safety.md.
+A backup is removed only if it meets three conditions: a journal of the project records it, it lies in a folder named
+after the run that wrote it, and its manifest has the recorded digest. Only objects that are listed in the manifest are
+removed. While a run is alive or needs a recovery, the backups that this run wrote or mentions are kept. See
+docs/safety.md.
 """
 
 from __future__ import annotations
@@ -152,9 +153,9 @@ class Pruning:
     """Number of backups whose manifest was removed. They no longer count as backups."""
 
     def doomed(self, there: Iterable[Recorded], keep: Keep) -> list[Recorded]:
-        """Return the backups to remove, oldest first.
+        """Return the backups that can be removed, oldest first.
 
-        These are the backups that the retention rule does not keep and that no unfinished run needs.
+        The retention rule does not keep these backups, and no unfinished run needs them.
         """
         known = {str(backup.location): backup for backup in there}
         aged = [

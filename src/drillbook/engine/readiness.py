@@ -223,7 +223,7 @@ def of_privileges(stage: Stage) -> list[Finding]:
 def _later(stage: Stage) -> list[Finding]:
     """Return findings about commands that sudo would refuse later in the run.
 
-    There is no finding for a host that does not answer, because other checks report such a host.
+    A host that does not answer gets no finding from this function, because other checks report such a host.
     """
     with suppress(DrillbookError, TimeoutError):
         return later_commands.recorded(stage) or unlisted_commands.refused(stage)

@@ -81,8 +81,8 @@ class Records:
 
 
 def read(folders: Iterable[Path]) -> Records:
-    """Read the journals of the runs in ``folders``, each once. Parse a journal only if it mentions a backup that may
-    still exist.
+    """Read the journal of each run in ``folders`` once, and return the facts about backups. A journal is parsed only if
+    its run wrote a backup that may still exist.
 
     The newest run is read first. A later run records the pruning of a backup, so most removed backups are known before the
     run that wrote them is read.
@@ -135,8 +135,8 @@ def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
 
 
 def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
-    """Return True when the journal mentions a backup that lies in a folder with the name of the run, and that may still
-    exist.
+    """Return True when the journal ``data`` mentions a backup that the run wrote, and that may still exist. Such a
+    backup lies in a folder with the name of the run.
 
     ``gone``: backups that are known to be removed.
     """

@@ -76,11 +76,11 @@ have the same value.
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
-    """Return a finding for each run that left changes on hosts of ``plan``. Such a run must be recovered first.
+    """Return a finding for each run that left changes on hosts of ``plan``. Such a run must normally be recovered first.
 
-    A drill that only restores can run nevertheless, because its restore may repair the data. It must not run when a journal
-    is damaged, because a run with a damaged journal may have left changes on every host of its plan. If even the first line
-    of the journal is unreadable, the plan is unknown, and the changes may be on any host.
+    A drill that only restores need not wait, because its restore may repair the data. It must wait, however, if the journal
+    of that run is damaged, because it is then unknown which changes are on the hosts of that run. If even the first line of
+    the journal is unreadable, these hosts are unknown too, and the changes may be on any host.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()
@@ -147,8 +147,8 @@ class Recovery:
     others: Sequence[Path] = ()
     """Folders of the project's other runs. One of these runs may have restored the data that this run lost."""
     from_backup: bool = False
-    """True to use the restore action that Drillbook has for the system, with the backup that the run verified, instead of
-    the drill's restore phase.
+    """True when lost data is restored by the restore action that Drillbook has for the system, from the backup that the
+    run verified. False when lost data is restored by the drill's restore phase.
     """
     vouchers: Vouchers | None = None
     written: Written = field(default_factory=Written)

@@ -47,12 +47,12 @@ class _Run:
 
 
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
-    """Return the newest run in ``folders`` that restored the data that the fault ``intent`` destroyed, and compared this
-    data.
+    """Search ``folders`` for a run that restored and compared the data that the fault ``intent`` of a dead run
+    destroyed. Return the newest such run, or None if there is none.
 
-    Returns None if there is no such run. ``plan`` and ``events`` belong to the dead run. The other run must have begun
-    after the dead run's last change, restored with an action meant for this fault, and compared the content with the
-    backup's manifest. The caller must also check that the fault is gone.
+    ``plan`` and ``events`` belong to the dead run. The other run must have begun after the dead run's last change. It
+    must have restored with an action meant for this fault, and compared the content with the backup's manifest. The
+    caller must also check that the fault is gone.
     """
     since = max(event.at for event in events if isinstance(event.what, IntentRecorded | StepStarted | UndoStarted))
     own = opening(events).run
@@ -64,8 +64,8 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
 
 
 def _whole(folder: Path, since: str) -> _Run | None:
-    """Return the run in ``folder`` if its drill only restores, and if the run began after the time ``since``, succeeded
-    and undid all its changes.
+    """Return the run in ``folder`` if it meets four conditions: its drill only restores, it began after the time
+    ``since``, it succeeded, and it undid all its changes.
 
     Returns None for any other run.
     """

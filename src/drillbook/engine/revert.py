@@ -40,8 +40,8 @@ UNDO_S = 60.0
 ACTION_S = 600.0
 """Longest timeout, in seconds, for an undo that is an action. Actions may take longer than commands."""
 TURN_S = 10.0
-"""Longest time, in seconds, between the ends of two undos. When no undo ends in this time, undos of older steps no longer
-wait for undos of newer steps.
+"""Longest time, in seconds, to wait until any further undo ends. After this time, undos of older steps no longer wait
+for undos of newer steps.
 """
 
 
@@ -50,10 +50,12 @@ def put_back(
 ) -> list[Residue]:
     """Undo every change in ``events`` that is not undone yet, newest first. Return the changes that could not be undone.
 
-    When ``restores`` is false, only faults that have an undo of their own are undone. They are undone first because they may
-    obstruct the restore that follows. A fault that only a restore repairs counts as undone when the restore phase succeeded
-    and a check shows that the fault is gone. The changes of one step are undone on all its hosts in parallel. A step waits
-    for the undos of newer steps, but not for a host that hangs. An unreachable host is retried until the deadline ``reach``.
+    Normally all changes are undone. When ``restores`` is false, only faults that have an undo of their own are undone,
+    because they may obstruct the restore that follows. A fault that only a restore repairs counts as undone when the
+    restore phase succeeded and a check shows that the fault is gone.
+
+    The changes of one step are undone on all its hosts in parallel. A step waits for the undos of newer steps, but not
+    for a host that hangs. An unreachable host is retried until the deadline ``reach``.
     """
     done, why = restored(events, stage.plan)
     todo = [
@@ -76,11 +78,11 @@ def _together(step: PlannedStep) -> tuple[str, int | str]:
 
 
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
-    """Return True when destroyed data must still be repaired by the drill's restore phase.
+    """Return True when the drill's restore phase must still repair destroyed data.
 
-    The journal records a fault as never happened under three conditions: its step did not succeed, no restore has begun, and
-    a check finds the data untouched. A check that the fault is inactive is not enough, because the fault may have destroyed
-    a part of the data.
+    A fault that destroyed nothing needs no restore, and the journal records that it never happened. Three conditions
+    must be met: its step did not succeed, no restore has begun, and a check finds the data untouched. A check that the
+    fault is inactive is not enough, because the fault may have destroyed a part of the data.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
     happened = {(event.step, event.host) for event, _ in each(events, Done)}
@@ -98,8 +100,8 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 
 
 def _started_again(stage: Stage, intent: Intent) -> bool:
-    """Restart the processes that a fault's injection stopped, when the injection was interrupted before it destroyed data.
-    Return False on failure.
+    """Restart the processes that the injection of a fault stopped, when the injection was interrupted before it
+    destroyed data. Return False when this fails, and otherwise True.
     """
     try:
         _interrupted(stage, intent)
@@ -151,10 +153,10 @@ def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
-    """Return a message about a custom step that restored data in the last restore phase, if no later step compared this
-    data.
+    """Find a custom step in the last restore phase that restored data which no later step compared. Return a message
+    about this step.
 
-    The result is empty when there is no such step.
+    The result is empty when all restored data was compared, and when no custom step restored data.
     """
     begun = max((event.seq for event, what in each(events, PhaseStarted) if what.phase == "restore"), default=0)
     done = {(event.step, event.host) for event, _ in each(events, Done) if event.seq > begun}
@@ -234,9 +236,9 @@ def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
 
 
 def _undone(stage: Stage, intent: Intent) -> bool:
-    """Run the undo of a change. After the undo of a fault, return True only when a check shows that the fault is gone.
+    """Run the undo of a change. If the change is a fault, return True only when a check shows that the fault is gone.
 
-    Other changes are not checked, and the result is True.
+    If the change is no fault, return True without a check.
     """
     carry_out_undo(stage, intent)
     return (

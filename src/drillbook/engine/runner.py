@@ -252,8 +252,8 @@ class Runner(Preparation):
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
         """Run the verification steps. Return True when all of them succeed.
 
-        After a failure, read-only steps still run, so that all problems are found. The next step that makes changes is
-        skipped, and so are all steps after that one.
+        After a failure, the next steps still run as long as they are read-only, so that one run finds all problems. The
+        first later step that makes changes is skipped, together with all steps after it.
         """
         good = True
         for number, group in enumerate(grouped := groups(steps)):

@@ -36,7 +36,7 @@ from drillbook.sdk.host import Deadline, excerpt, once_more, printable
 from drillbook.sdk.web import traced
 
 PROOF_S = 10.0
-"""Seconds within which a check must show that an injected fault is active, or that an undone fault is gone."""
+"""Longest time, in seconds, until a check must show that an injected fault is active, or that an undone fault is gone."""
 _ANSWERED = re.compile(r"status [1-4]\d\d\b")
 """Regular expression for an HTTP status below 500: the service answered, and the answer is not an error of the server."""
 
@@ -60,8 +60,9 @@ def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
 
 
 def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
-    """Build the action of ``step`` for its ``ready`` check, without the parameters that need results of earlier steps.
-    Raises PlanError when one of the remaining parameters is invalid."""
+    """Build the action of ``step`` for its ``ready`` check. Parameters that need results of earlier steps are left out.
+    Raises PlanError when another parameter is invalid.
+    """
     kind: type[Action] = find(step.action)
     known: dict[str, Any] = {}
     unknown: set[str] = set()
@@ -223,8 +224,8 @@ def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fa
 
 
 def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context) -> None:
-    """Announce a change: check the locks, and journal the change with its undo. If the host has a lease, also store the undo
-    on the target, which then runs it when the lease expires.
+    """Announce a change before it is made: check the locks, and write the change and its undo to the journal. If the
+    host has a lease, also store the undo commands on the target, which runs them when the lease expires.
     """
     if stage.hold:
         stage.hold.check()
@@ -275,11 +276,12 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
 def _prove(
     stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool, patience: float = PROOF_S
 ) -> tuple[bool | None, HostError | None]:
-    """Repeat a check until the fault is active, or until it is gone, for at most ``patience`` seconds. Journal the answer.
+    """Repeat a check of a fault for at most ``patience`` seconds, until the fault is in the wanted state. Journal the
+    last answer.
 
-    ``wanted``: true to wait until the fault is active, false to wait until it is gone. Return two values: the answer, or
-    None when the state is unknown; and the error of a host that did not answer, or None. A failed check is also repeated,
-    because an undo by a lease may have disturbed it.
+    ``wanted``: true when the fault should be active, false when it should be gone. Return two values. The first tells
+    if the fault is active; it is None when this is unknown. The second is the error of a host that did not answer, or
+    None. A check that fails is repeated too, because the undo by a lease may have disturbed it.
     """
     until = time.monotonic() + patience
     while True:

@@ -44,7 +44,8 @@ class Ending:
     """Function that waits until the service is good again. It is needed because an undo may have restarted the service."""
     early: bool = False
     """True when the run ended early after it announced a fault. The teardown then waits for the service even if no undo
-    ran, unless changes remain that could not be undone."""
+    ran. It does not wait if changes remain that could not be undone.
+    """
     residue: list[Residue] = field(default_factory=list)
     _reach: Deadline | None = field(default=None, init=False)
 
@@ -159,9 +160,11 @@ class Ending:
 
 
 def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
-    """End the leases, store their logs as evidence, and release the locks. Return the locks and leases that remain.
+    """End the leases, store their logs as evidence, and release the locks. Return the locks and leases that could not
+    be released.
 
-    When a change is not undone yet, its undo stays armed, so that the target runs the undo when the lease expires.
+    A change that is not undone yet keeps its lease with the armed undo. The target runs the undo when the lease
+    expires.
     """
     if stage.hold is None:
         return []

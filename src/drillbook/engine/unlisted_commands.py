@@ -25,7 +25,7 @@ from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Service
 
 ANY = "any-arguments-of-drillbook"
-"""Argument that no rule of sudo contains. Sudo allows a program with this argument only if it allows the program with
+"""Argument that no rule of sudo contains. If sudo allows a program with this argument, a rule allows the program with
 any arguments.
 """
 SHELL = (("sh", "-c", ANY),)
@@ -37,9 +37,9 @@ Choice = tuple[Argv, ...]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Account that commands of a step use on a host, and the commands that sudo must allow for this account.
+    """Account that the commands of a step use on a host. ``wanted``: commands that sudo must allow for this account.
 
-    ``become`` is None when the step runs as the SSH user and its commands contain the word `sudo`.
+    ``become`` is None when the step runs as the SSH user, and its commands themselves call sudo.
     """
 
     step: Step
@@ -166,8 +166,8 @@ def _asked(stage: Stage, way: Way, argv: Argv) -> str:
 
 
 def _certified(stage: Stage, way: Way) -> bool:
-    """Return True when the rules of sudo were made for this plan, or when a passed run of this plan recorded the
-    commands of the account.
+    """Return True in two cases: the rules of sudo were made for this plan, or a passed run of this plan recorded
+    commands of the account in ``way``.
     """
     if not refusal(stage, way.host, way.account, ("true", certificate(stage.plan.digest))):
         return True

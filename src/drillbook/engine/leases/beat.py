@@ -19,7 +19,9 @@ class Beat:
     fenced: tuple[str, ...]
     """Names of locks that another run has taken over."""
     lapsed: bool
-    """True when the target has begun or completed its undo, when it was rebooted, or when the lease is gone."""
+    """True in four cases: the target has begun its undo, it has completed its undo, it was rebooted, or the lease is
+    gone.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,10 +92,12 @@ class Lease:
         return kind, boot
 
     def arm(self, seq: int, what: str, commands: Sequence[Sequence[str]], *, deadline: Deadline) -> None:
-        """Arm an undo on the target. On return, the undo is on the target's disk, and the watcher of the lease is alive.
+        """Arm an undo on the target. When this method returns, the undo is on the target's disk, and the watcher of the
+        lease is alive.
 
-        ``commands`` run in order, each only if the previous one succeeded. Undos with a higher ``seq`` run first. Raises
-        Lapsed when the target has already begun its undo, NotReady when it cannot keep a lease, and HostError when it fails.
+        ``commands`` run in order; after a failed command, no further command runs. ``seq``: number of the change. The
+        undo of a change with a higher number runs first. Raises Lapsed when the target has already begun its undo,
+        NotReady when the target cannot keep a lease, and HostError when the target fails.
         """
         if seq < 0 or not commands or any(not argv for argv in commands):
             raise ValueError("an undo needs a number that is 0 or larger, and at least one command")

@@ -86,8 +86,8 @@ class LockState:
 
 
 def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -> tuple[str, ...]:
-    """Wrap ``argv`` in a program that starts ``argv`` only while the lock in ``folder`` has the token ``token``. Otherwise
-    the program exits with the status 97; see ``was_fenced``.
+    """Return a command that starts ``argv`` only while the lock in ``folder`` has the token ``token``. Otherwise the
+    command exits with the status 97; see ``was_fenced``.
 
     ``lease``: folder of a lease. When it is given, ``argv`` is also not started after the target has begun its undo. To
     check a lease and no lock, pass the lease's folder as ``folder``, and the text ``claim.open`` as ``token``.
@@ -121,9 +121,9 @@ class Lock:
     def take(self, owner: Owner, *, deadline: Deadline, over: str = "") -> Held:
         """Take the lock. Return the taken lock with its token.
 
-        ``over``: id of a run whose lock may be taken before it expires, because its controller is proven dead or is this
-        process. Raises Locked when another run holds the lock, NotReady when the host cannot keep locks, and HostError when
-        the host fails.
+        ``over``: id of a run whose lock may be taken before it expires. The controller of that run must be proven dead,
+        or be this process. Raises Locked when another run holds the lock, NotReady when the host cannot keep locks, and
+        HostError when the host fails.
         """
         words = (run_id_of(owner.run), str(self._lease), str(_seed()), over, owner.model_dump_json())
         lines = self._call("take", *words, deadline=deadline).text.split("\n")

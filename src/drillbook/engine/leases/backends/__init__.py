@@ -1,4 +1,5 @@
-"""Lease backends, one shell file each: watchers of a lease on its target, and boot hooks that undo after a reboot.
+"""Lease backends, each in a shell file. A backend is a watcher or a boot hook. A watcher runs on the target and
+observes the lease. A boot hook runs the undo after a reboot of the target.
 
 Lives here: the shell functions of each backend, and the list of all backends.
 Lives elsewhere: the lease itself and its watcher (`engine.leases`).
