@@ -8,16 +8,12 @@ from drillbook.attestation import run_verification
 from drillbook.cli import recover
 from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, read
-from drillbook.judge.result import Objective, Verdict
+from drillbook.judge.result import Verdict
 from drillbook.notify import messenger
-from drillbook.notify.wording import end, objective
-from drillbook.plan.plan import Plan
 from drillbook.project.project import Project
-from drillbook.report.remarks import MARK, NO_ALERT, OWN_BACKUP, Remark
 from tests.engine.test_runner import FAULT, HOSTS, Bench, step
 from tests.needs import need
 from tests.notify.listener import closed_port, hanging, listening
-from tests.report import samples
 
 TOKEN = "t0ken-that-nobody-sees"
 
@@ -62,28 +58,6 @@ def test_start_and_end_are_told_with_verdict_and_report(tmp_path, monkeypatch, c
     out, err = capfd.readouterr()
     assert TOKEN not in out + err
     assert TOKEN.encode() not in bench.kept()
-
-
-def test_objectives_are_told_with_their_errors():
-    told = objective("rto", Objective(target_s=10.0, measured_s=7.41, error_s=0.1, met=True))
-    assert told == "RTO: 7.4 s ± 0.1 s, objective 10 s: met"
-    assert "not measured" in objective(
-        "rpo", Objective(target_s=10.0, measured_s=None, error_s=None, met=None, reason="why")
-    )
-
-
-def test_an_rpo_with_a_reservation_is_told_with_the_reason():
-    view = samples.passed()
-    lines = end(Plan.model_validate(view.plan), view.result, "report.html").text.splitlines()
-    (rpo,) = [line for line in lines if line.startswith("RPO: ")]
-    assert rpo.endswith(f": met with a reservation. {OWN_BACKUP}")
-    (rto,) = [line for line in lines if line.startswith("RTO: ")]
-    assert rto.endswith(": met")
-    missed = Objective(target_s=1.0, measured_s=7.41, error_s=0.1, met=False)
-    assert objective("rpo", missed, Remark(OWN_BACKUP, f" {MARK}")).endswith(f": missed. {OWN_BACKUP}")
-    detected = objective("detect", missed, Remark(NO_ALERT, by="probe"))
-    assert detected.startswith("Detection by the drill's probe: 7.4 s")
-    assert detected.endswith(": missed")
 
 
 def test_residue_is_told_with_what_to_do(tmp_path, monkeypatch):

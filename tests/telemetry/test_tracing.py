@@ -6,10 +6,8 @@ import sys
 
 import pytest
 
-from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
-from drillbook.project.finished_runs import judged
-from drillbook.telemetry import export, spans
+from drillbook.telemetry import export
 from drillbook.telemetry.ids import traceparent
 from tests.engine.test_runner import Bench, step
 from tests.report.test_event_lines import printed
@@ -158,18 +156,3 @@ def test_a_collector_that_refuses_is_told(tmp_path, monkeypatch):
         assert bench.events("trace.missed")[0].data["message"] == "the collector did not accept the spans"
     finally:
         refusing.close()
-
-
-def test_a_run_that_failed_or_died_is_a_trace_with_errors(tmp_path):
-    bench = Bench(tmp_path)
-    view = bench.run("restore:\n" + step(["false"]))
-    events = read(bench.folder / FILE).events
-    found = {one.name: one for one in spans.of_run(events, str(view.result.verdict))}
-    assert found["drill sample"].error == "failed"
-    assert "the phase failed" in found["restore"].error
-    assert "status 1" in found["command.run on controller"].error
-    died = [event for event in events if event.kind not in ("done", "failed", "phase.ended", "run.finished")]
-    found = {one.name: one for one in spans.of_run(died)}
-    assert found["command.run on controller"].error == "unfinished at the end of the run"
-    assert found["drill sample"].end >= found["command.run on controller"].end
-    assert judged(bench.folder).result.verdict is Verdict.FAILED
