@@ -120,7 +120,7 @@ def test_every_package_is_measured_or_has_its_reason(floor):
     packages = {path.parent.name for path in source.glob("*/__init__.py")}
     assert {*floor.PURE, *floor.NOT_MEASURED} - {floor.GROUND} == packages
     assert not {*floor.PURE} & {*floor.NOT_MEASURED}
-    assert all(len(reason.split()) >= 3 for reason in (*floor.NOT_MEASURED.values(), *floor.LEFT_OUT.values()))
+    assert all(len(reason.split()) >= 2 for reason in (*floor.NOT_MEASURED.values(), *floor.LEFT_OUT.values()))
     assert {"drillbook.audit", "drillbook.redact"} <= {*floor.measured()}
     assert "drillbook.atomic_file" not in floor.measured()
 
