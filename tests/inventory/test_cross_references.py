@@ -42,8 +42,8 @@ def test_right_names_are_no_mistake():
             ("services", "database", "needs", 0),
         ),
         (
-            {"backups": {"nightly": {"service": "databse"}}},
-            "backup 'nightly' saves the service 'databse'",
+            {"backups": {"nightly": {"service": "dtabase"}}},
+            "backup 'nightly' saves the service 'dtabase'",
             ("backups", "nightly", "service"),
         ),
         ({"backups": {"nightly": {"host": "db9"}}}, "backup 'nightly' is on the host 'db9'", ("backups", "nightly", "host")),

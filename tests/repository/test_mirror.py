@@ -21,6 +21,23 @@ ELSEWHERE = {
     "systemd": "whatever needs a machine that a real systemd rules",
 }
 """Folders that match no package, each with its content."""
+WHOLE = {"installation", "judge", "notify", "signing", "statistics"}
+"""Packages of which every module has a file of tests with its name, or its reason in ``SHOWN``."""
+SHOWN = {
+    "judge/capacity.py": "test_size_points.py and test_outlook.py: points and predictions, which it only joins",
+    "judge/changes.py": "models alone",
+    "judge/diagnosis.py": "tests/report/test_diagnosis.py: it copies the facts of one step",
+    "judge/early_end.py": "test_findings.py and test_verdict.py: runs that ended early",
+    "judge/figures.py": "test_clocks.py: it holds the clocks with their errors",
+    "judge/lock_state.py": "one model alone",
+    "judge/locks.py": "test_notes.py: locks of a run and their release",
+    "judge/recovered_later.py": "words alone",
+    "judge/result.py": "models alone; tests/golden has their form",
+    "judge/samples.py": "test_rto.py and test_rpo.py: samples and writes are their input",
+}
+"""Modules of those packages without a file of their own: the files that show their behaviour, or why there is none."""
+LEAST = 0.40
+"""Share of all modules with a file of their name (352 of 866 on 2026-11-30); raise it with new files."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
@@ -73,3 +90,25 @@ def test_a_file_is_named_after_a_module_of_its_package_or_after_none(path):
         return
     others = ["/".join(where) for module, where in MODULES if module.rstrip("s") == name.rstrip("s")]
     assert others == [], f"{inside(path)} is named after a module of {others}: move it there, or rename it"
+
+
+OWN = {(room(path), path.stem.removeprefix("test_")) for path in FILES}
+
+
+def has_a_file(path):
+    """Return True if the tests of the module's package have a file with its name, or with its name and a part."""
+    where = (GROUND,) if path.parent == SOURCE else room(path)
+    return any(own == where and (name == path.stem or name.startswith(f"{path.stem}_")) for own, name in OWN)
+
+
+SINGLE = [path for path in sorted(SOURCE.rglob("*.py")) if path.name != "__init__.py"]
+
+
+def test_the_modules_of_these_packages_have_files_of_their_own():
+    without = {str(inside(path)) for path in SINGLE if room(path)[0] in WHOLE and not has_a_file(path)}
+    assert without == set(SHOWN), "write a file of tests, or say in SHOWN which one shows the module"
+
+
+def test_no_fewer_modules_have_files_of_their_own():
+    share = sum(map(has_a_file, SINGLE)) / len(SINGLE)
+    assert share >= LEAST, f"{share:.1%} of the modules have a file of tests with their name"
