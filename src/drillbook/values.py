@@ -184,7 +184,7 @@ class Secret(BaseModel):
     def __eq__(self, other: object) -> bool:
         """Return True when both secrets have the same source.
 
-        It does not matter whether they were read, or which files contain them.
+        It does not matter whether the secrets were read, or in which files their sources are written.
         """
         return isinstance(other, Secret) and (self.source, self.name) == (other.source, other.name)
 

@@ -18,9 +18,10 @@ def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str 
     """Create the host that ``target`` describes. The connection is opened when the host is first used.
 
     ``targets``: all hosts of the inventory, among them the gateway of ``target``. ``ssh_config``: file to read instead of
-    ~/.ssh/config. Hosts behind the same gateway share one connection to the gateway, which is closed together with the last
-    of these hosts. Raises UsageError when the gateway is unknown, when the gateway is this machine, or when the gateways
-    form a cycle.
+    ~/.ssh/config. Hosts behind the same gateway share one connection to this gateway. The connection is closed together with
+    the last of these hosts.
+
+    Raises UsageError in three cases: the gateway is unknown, the gateway is this machine, or the gateways form a cycle.
     """
     if target.local:
         return LocalHost(target=target)

@@ -18,9 +18,9 @@ The kernel limits one argument to 128 KiB, and sshd passes the whole line as one
 """
 
 FRONT = 8
-"""Number of first arguments of a command among which `sudo` is searched, because a shell or `env` may come before `sudo`.
+"""Number of words at the beginning of a command among which `sudo` is searched. A shell or `env` may come before `sudo`.
 
-The arguments of a fence are not counted. A fence is a wrapper that first checks a lock.
+The words of a fence are not counted. A fence is a wrapper that first checks a lock.
 """
 FENCE_MARK = "drillbook: fenced off, did not start"
 """Text that a fence prints when it refuses to start a command. A fence is a wrapper that first checks a lock."""
@@ -82,7 +82,8 @@ for n in 1 2 3 4 5; do
 done
 exit 1
 """
-"""Script that kills the session that ``$1`` leads, and all descendants of ``$1``. It first sends TERM, and 2 s later KILL.
+"""Script that kills the process ``$1``, the session that this process leads, and all its descendants. It first sends TERM,
+and KILL 2 s later.
 
 The exit status is 0 when all these processes are gone. Before the first signal, the script searches all processes of the
 host for children of the known processes, and for members of their groups and sessions. The kernel's lists of children are
@@ -227,8 +228,8 @@ def is_fenced(words: Sequence[str]) -> bool:
 
 
 def fence_inline(words: Sequence[str]) -> str:
-    """Return shell text that first checks, as the fence does, that the run still holds its lock, and then runs the rest of
-    the command. No second shell is started for the check.
+    """Return shell text for a command that begins with a fence. The text first checks that the run still holds its lock, as
+    the fence does, and then runs the rest of the command. The check does not start a second shell.
     """
     return f"set -- {shlex.join(words[4:])}\n{words[2]}"
 

@@ -12,8 +12,8 @@ RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
 ``run_identity.new_run_id``.
 """
 TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
-"""Pattern that finds the token in a command by which its processes are found when they must be killed. The token is new
-for every command, so a sudo rule allows any token there. See ``shell.new_token``.
+"""Pattern that finds the token in a command. Each command has a new token, by which its processes are found when they must
+be killed. A sudo rule therefore allows any token at this place. See ``shell.new_token``.
 """
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
 """Pattern that finds the random end of the name of a temporary file in a command. A sudo rule allows any such end there.

@@ -21,8 +21,8 @@ _TINY = ("0.0000", "-0.0000")
 _ASTRAL = re.compile(b"[\xf0-\xf4]")
 """Pattern of the first byte, in UTF-8, of a character above U+FFFF.
 
-Python may sort keys with such characters in another order than RFC 8785, because RFC 8785 sorts by UTF-16 units, and Python
-sorts by code points.
+Keys with such characters may have another order in Python than in RFC 8785, because Python sorts by code points, and RFC
+8785 sorts by UTF-16 units.
 """
 
 

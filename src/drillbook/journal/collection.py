@@ -1,6 +1,6 @@
 """Pauses Python's garbage collector while a long journal is read, judged or rendered.
 
-Almost no object that is made in that time is garbage, but without a pause the collector would examine all of these objects
+Almost no object that is made during this time is garbage. Without a pause, the collector would examine all these objects
 again and again.
 """
 

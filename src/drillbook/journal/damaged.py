@@ -44,8 +44,8 @@ def signed_events(folder: Path) -> int:
 
 
 def settled(folder: Path) -> bool:
-    """Return True when the run's result file says that no changes remain, or that a person declared that the remaining
-    changes need no undo.
+    """Return True when the run's result file says one of two things: no changes remain, or a person declared that the
+    remaining changes need no undo.
     """
     content = _object(folder / RESULT)
     return content.get("residue") == [] or bool(content.get("settled"))

@@ -144,10 +144,10 @@ class LineFile:
         self._loose, self._loose_bytes = [], 0
 
     def withdraw(self, number: int) -> bool:
-        """Remove the line with this number from the lines that wait to be written.
+        """Remove a line from the lines that wait to be written. Only the last line of the file can be removed. ``number``:
+        number of the line.
 
-        Return True when the line was removed. Return False, and remove nothing, when no lines wait or when it is not the
-        last line.
+        Return True when the line was removed. Return False when this line is not the last line, or when no line waits.
         """
         if not self._waiting or number != self.lines - 1:
             return False

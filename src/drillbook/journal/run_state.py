@@ -17,7 +17,7 @@ from drillbook.journal.journal import FILE, History
 
 
 def needs_recovery(history: History) -> bool:
-    """Return True for a run that did not end, or that ended with changes that were not undone."""
+    """Return True for a run that did not end, and for a run that ended with changes that were not undone."""
     from drillbook.events.runs import Ended  # noqa: PLC0415  slow to load
 
     end = last(history.events, Ended)
@@ -40,7 +40,9 @@ class RunState:
 
     @cached_property
     def settled(self) -> bool:
-        """True when the run's result file says that no changes remain, or that a person closed them."""
+        """True when the run's result file says one of two things: no changes remain, or a person declared that the remaining
+        changes need no undo.
+        """
         return damaged.settled(self.folder)
 
     @cached_property
@@ -96,9 +98,8 @@ class RunState:
 
     @property
     def open(self) -> bool:
-        """True when a recovery is due.
+        """True when the run needs a recovery. Normally the journal shows this; see ``needs_recovery``.
 
-        If the journal is damaged, it does not show how the run ended. Then the value is True unless the result file says
-        that no changes remain, or that a person closed them.
+        A damaged journal does not show how the run ended. The value is then True, unless ``settled`` is true.
         """
         return not self.settled if self.damage else self.needs_recovery

@@ -43,8 +43,8 @@ class Signed:
 def chosen(root: Path) -> Path:
     """Return the path of the signing key.
 
-    It is the key that the environment names, or else the project's key, or else the user's key. Raises KeyProblem when the
-    user has no home folder for a key.
+    Three keys are possible, in this order of preference: the key that the environment names, the project's key, and the
+    user's key. Raises KeyProblem when the user has no home folder for a key.
     """
     if named := os.environ.get(CHOICE):
         return Path(named).expanduser()

@@ -233,8 +233,8 @@ def _known(text: bytes, signature: bytes, principal: str, signers: Path, fingerp
 
 
 def timely(approval: Signed, now: datetime) -> None:
-    """Raise Refused when the approval has expired at the time ``now``, when its date is in the future, and when it is
-    valid for more than LONGEST.
+    """Check that the approval is valid at the time ``now``. Raises Refused in three cases: the approval has expired, its
+    date is in the future, or it is valid for longer than LONGEST.
     """
     if approval.made > now + CLOCKS:
         raise Refused(
@@ -268,7 +268,7 @@ def other_person(approval: Signed, *operators: str) -> None:
 
 
 def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
-    """Raise Refused when the key that signed the approval is also the key that signs the run.
+    """Check that the approval and the run are signed with different keys. Raises Refused when both have the same key.
 
     ``fingerprint``: key of the approval; ``signing``: key of the run.
     """

@@ -43,11 +43,11 @@ def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
 
 
 def _ranks(count: int, q: float) -> tuple[int, int]:
-    """Return the ranks (from 1) of the two sample values that bound the interval.
+    """Return the ranks of the two sample values that bound the interval of the ``q`` quantile. Ranks begin with 1.
 
-    The rank 0 or ``count`` + 1 means that no sample value bounds the interval on this side. If fewer than r sample values are
-    below the true quantile, the quantile is below the value of rank r. The number of values below the quantile has a
-    binomial distribution.
+    The rank 0 or ``count`` + 1 means that no sample value bounds the interval on this side. The ranks follow from the number
+    of sample values below the true quantile, which has a binomial distribution: if fewer than r sample values are below the
+    quantile, the quantile is at most the value of rank r.
     """
     tail = (1 - CONFIDENCE) / 2
     spread = 8 * math.sqrt(count * q * (1 - q)) + 10

@@ -90,8 +90,8 @@ def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str
 
 
 def _readable(run: str, trace: str, span: Span) -> ReadableSpan:
-    """Convert ``span`` to the format of the OpenTelemetry SDK. Its ids are the ids that the requests of the run have
-    already sent in the header ``traceparent``.
+    """Convert ``span`` to the format of the OpenTelemetry SDK. The converted span has the same ids as in the headers
+    ``traceparent`` that the requests of the run have already sent.
 
     If ``trace`` is the trace of a suite, the first span of the run becomes a child of the first span of the suite.
     """

@@ -65,11 +65,10 @@ class Wake(threading.Event):
 
 
 class _Wake(Wake):
-    """Event that is set when standard output and standard error have both ended, or when one of these streams has much
-    unread data.
+    """Event that is set in two cases: the output of the command has ended, or much output is unread.
 
-    A small amount of data does not set the event, and is read at the next tick. The reason is that waking the thread takes
-    as much time as the rest of a short command.
+    A small amount of output does not set the event, and is read at the next tick. Waking the thread for it would take as
+    much time as the rest of a short command.
     """
 
     def __init__(self, channel: Any, much: int = MUCH) -> None:
@@ -81,10 +80,10 @@ class _Wake(Wake):
         self._much = much
 
     def set(self) -> None:
-        """Wake the waiting thread, unless the streams are still open and have little data.
+        """Wake the waiting thread if the output has ended, or if much output is unread.
 
-        Paramiko calls this method before it adds data to one of the streams, while it holds the lock of that stream. So the
-        new data is not counted, and the sizes of the streams are read without their locks.
+        Paramiko calls this method while it holds the lock of one stream, and before it adds new data to this stream. So the
+        new data is not counted. The sizes of both streams are read without their locks.
         """
         channel = self._channel
         waiting = len(channel.in_buffer._buffer) + len(channel.in_stderr_buffer._buffer)

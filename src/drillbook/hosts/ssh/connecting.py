@@ -77,11 +77,11 @@ class Link:
 
 
 def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = None) -> Link:
-    """Connect to ``target``, and go through ``gateway`` if it is given.
+    """Connect to ``target``, through ``gateway`` if it is given.
 
-    Raises HostUnreachable when no connection is possible, HostKeyUnknown when the key of the host is not known,
-    HostKeyChanged when the key differs from the known key, AuthenticationFailed when the login fails, and HostError when the
-    private key of the login cannot be used.
+    Raises HostUnreachable when no connection is possible. Raises HostKeyUnknown when the key of the host is not known, and
+    HostKeyChanged when this key differs from the known key. Raises AuthenticationFailed when the login fails, and HostError
+    when the private key for the login cannot be used.
     """
     config = shared_config(ssh_config)
     connection = _Connection(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Gateway:
-    """A shared gateway host, and the hosts behind it.
+    """A gateway that several hosts share, and the hosts behind it.
 
     When one connection through a gateway is closed while other connections are in use, the sshd of the gateway may drop all
     of them. Therefore the hosts behind a gateway keep their connections until the last of these hosts is closed. Then the

@@ -82,9 +82,9 @@ class SshHost:
     def open(self) -> None:
         """Connect now, instead of at the first use of the host.
 
-        Raises HostUnreachable when the host does not answer, HostKeyUnknown or HostKeyChanged when its key is not the known
-        key, AuthenticationFailed when the host refuses every key, and HostError when the settings of the connection are
-        unusable.
+        Raises HostUnreachable when the host does not answer. Raises HostKeyUnknown or HostKeyChanged when its key is not the
+        known key. Raises AuthenticationFailed when the host refuses every key, and HostError when the settings of the
+        connection are unusable.
         """
         link = self.link(Deadline.after(6 * CONNECT_SECONDS))
         with suppress(paramiko.SSHException, EOFError, OSError):  # the first command then opens a channel itself
@@ -145,10 +145,11 @@ class SshHost:
             raise self._stopped(order.words, deadline, "the command had not started") from None
 
     def _within(self, process: InShell, words: Sequence[str], deadline: Deadline) -> End:
-        """Wait for a command in the shell that stays open. If the shell ends before the command, kill the command and raise
-        ShellEnded, so that the caller can run the command again.
+        """Wait for a command in the shell that stays open, and return the end of the command. If the shell ends before the
+        command, kill the command and raise an error.
 
-        When the command may run only once, LinkLost is raised instead of ShellEnded.
+        The error is ShellEnded, so that the caller runs the command again. If the command may run only once, the error is
+        LinkLost.
         """
         try:
             return self._finish(process, process.link, words, deadline)
@@ -232,10 +233,10 @@ class SshHost:
         return ""
 
     def _suspect(self, link: Link, deadline: Deadline | None = None) -> None:
-        """Close the connection ``link``, which does not answer.
+        """Close the connection ``link``, because it does not answer.
 
-        The connection stays open if the run was stopped before the ``deadline``, or while other commands are running,
-        unless sending is blocked for all of them.
+        The connection stays open in two cases. First, the run was stopped before the ``deadline``. Second, other commands
+        are running on it, and sending is not blocked.
         """
         if deadline is not None and deadline.cancel.is_set():
             return

@@ -117,10 +117,10 @@ class KeysInOrder(AuthStrategy):
 
 
 def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
-    """Return the paths of the known_hosts files: only ``chosen``, if the inventory names a file.
+    """Return the paths of the known_hosts files to use. If the inventory names a file (``chosen``), only this file is used.
 
-    Otherwise they are the files of ssh's ``UserKnownHostsFile`` (``~/.ssh/known_hosts`` if it is not set) and
-    ``/etc/ssh/ssh_known_hosts``.
+    Otherwise the files in ssh's setting ``UserKnownHostsFile`` are used, and ``/etc/ssh/ssh_known_hosts``. The default of
+    the setting is ``~/.ssh/known_hosts``.
     """
     if chosen:
         return [str(Path(chosen).expanduser())]

@@ -106,8 +106,9 @@ class OpeningTransport(paramiko.Transport):
         return None
 
     def _opening(self, window_size: int | None = None, max_packet_size: int | None = None) -> Opening:
-        """Make a channel that is not open yet, and the request that opens it. Return both, with the event that tells
-        that the server has answered."""
+        """Make a session channel that is not open yet. Return the channel, the request that opens it, and an event that is
+        set when the server has answered the request.
+        """
         transport: Any = self
         window = transport._sanitize_window_size(window_size)
         packet = transport._sanitize_packet_size(max_packet_size)

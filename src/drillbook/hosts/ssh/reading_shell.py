@@ -46,8 +46,8 @@ class ShellEnded(Exception):
 
 
 def only_reads(order: Order) -> bool:
-    """Return True when the command certainly only reads, and has no input, no environment variables and no folder of its
-    own.
+    """Return True when the command certainly changes nothing, and needs neither input nor environment variables nor a folder
+    of its own.
     """
     return command_reads(order.words) and _fits(order, order.words)
 
@@ -80,9 +80,9 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     """Return the shell text of a command. If the command calls functions that the shell does not know yet, the text also
     defines these functions.
 
-    ``names``: the texts of functions that the shell already knows. The key is the text, and the value is the name under
-    which the shell knows it. Braces enclose the result, so that the shell runs no part of it if the connection breaks
-    while the text is sent.
+    ``names``: functions that the shell already knows. The key is the text of the functions, and the value is the name by
+    which the shell calls them. Braces enclose the result. So the shell runs no part of it if the connection breaks while the
+    text is sent.
     """
     functions = _functions(words)
     if functions is None:
@@ -166,7 +166,7 @@ class _Shell:
         return bool(known or channel.closed or channel.eof_received or not self.link.alive)
 
     def run(self, words: tuple[str, ...], token: str, deadline: Deadline) -> None:
-        """Send a command, and the lines that write ``token`` at the end of both streams.
+        """Send a command to the shell, and commands that then write ``token`` to the end of both output streams.
 
         The command runs in a subshell with `exec`, so that the shell starts the program and not a builtin command of the
         same name. The commands that write ``token`` stand on a line of their own, because a shell that cannot start a
@@ -211,11 +211,10 @@ class _Shell:
             self.pid = int(self.err.last)
 
     def wait(self, seconds: float) -> None:
-        """Wait at most ``seconds`` for standard output. When standard output is complete, wait for standard error
-        instead.
+        """Wait at most ``seconds`` for standard output. Once standard output is complete, wait for standard error instead.
 
-        The two streams are waited for one after the other, because their ends usually arrive together, and a common event
-        for both streams would wake the thread twice for each command.
+        Usually both streams end at the same time. If this method waited for both streams by one event, the thread would be
+        woken twice for each command.
         """
         if (late := self.out.last is not None) is not self._late:
             self._late = late
@@ -235,8 +234,8 @@ class InShell:
     def __init__(self, shell: _Shell, order: Order, captures: tuple[Capture, Capture], deadline: Deadline) -> None:
         """Send the command to ``shell``. A command that may run only once is sent only after the shell has started.
 
-        Raises ShellEnded when the shell has ended, and TimeoutError after the deadline. When the sending of a command that
-        may run only once had already begun, LinkLost is raised instead of these two errors.
+        Raises ShellEnded when the shell has ended, and TimeoutError after the deadline. For a command that may run only
+        once, LinkLost is raised instead of these two errors as soon as the sending has begun.
         """
         self._shell, self._token, self._captures = shell, order.token, captures
         self.link, self.ended, self._expected = shell.link, False, False
@@ -328,11 +327,11 @@ class ReadingShell:
         opener: Callable[[], tuple[Link, paramiko.Channel]],
         deadline: Deadline,
     ) -> Iterator[InShell]:
-        """Within the ``with`` block, run the command of ``order``, and pass its output to ``captures``.
+        """Run the command of ``order`` during the ``with`` block, and pass its output to ``captures``.
 
-        ``link``: the present connection. ``opener`` opens a channel for the shell. Raises ShellEnded when the shell is
-        busy with another command, when this host does not support the shell, or when the server was silent and may
-        hang. Raises TimeoutError when the command could not be sent before the deadline.
+        ``link``: the present connection. ``opener`` opens a channel for the shell. Raises ShellEnded in three cases: the
+        shell is busy with another command, this host does not support the shell, or the server was silent and may hang.
+        Raises TimeoutError when the command could not be sent before the deadline.
         """
         if self._avoided or not link.transport.heard_lately or not self._lock.acquire(blocking=False):
             raise ShellEnded

@@ -56,9 +56,11 @@ class SteadyTransport(OpeningTransport):
 
     @contextmanager
     def sending(self) -> Iterator[bool]:
-        """Hold the lock ``gate`` and yield True. If another thread holds the lock for more than ``STUCK`` seconds, yield
-        False without the lock. This limit prevents a deadlock, because the other thread may hold the lock until a key
-        exchange ends, and the waiting thread may be the thread that performs this exchange.
+        """Hold the lock ``gate`` during the ``with`` block, and yield True. If the lock is not free within ``STUCK``
+        seconds, yield False, and do not hold the lock.
+
+        The time limit prevents a deadlock. Another thread may hold the lock until a key exchange ends. But the thread that
+        waits here may be the thread that must perform this exchange.
         """
         held = self.gate.acquire(timeout=STUCK)
         try:

@@ -1,4 +1,4 @@
-"""Backups made by the team's own tools, of every kind of backup source.
+"""Actions on backups that the team's own tools made. They work with every kind of backup source.
 
 Lives here: the actions `backup.*`, which list, check, measure and restore backups, and the action `loss.measure`.
 Lives elsewhere: the interfaces of a backup source and a sandbox (`sdk.backup_source`, `sdk.sandbox`), and the driver of each

@@ -164,8 +164,8 @@ class Check(_OfSource, VerifiesSource):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return None. This action does not name the identity of its data, because before a fault the engine itself measures
-        the identities of the service and of the backup source.
+        """Return None, because this action need not tell the identity of its data. Before a fault, the engine itself
+        measures the identities of the service and of the backup source.
         """
         return None
 
@@ -239,9 +239,9 @@ class Restore(RestoresSource):
         """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds, null if unknown; ``bytes``: restored
         bytes.
 
-        ``seconds``: duration of each stage and of all together, by the controller's monotonic clock. In the stage
+        ``seconds``: duration of each stage, and the total duration, by the controller's monotonic clock. In the stage
         ``sandbox``, the sandbox is made and its isolation is proven. ``in_place``: true when the service itself was
-        restored; ``recovered_to``: target of a point-in-time recovery. Only for a sandbox: ``folder``, ``isolation``,
+        restored. ``recovered_to``: target of a point-in-time recovery. Only for a sandbox: ``folder``, ``isolation``,
         ``budget`` (limits of memory and disk, with the mechanisms that enforce them), and ``unreachable`` (addresses of
         production that the sandbox could not reach). Other facts depend on the backup tool.
         """

@@ -93,7 +93,7 @@ def _size(content: Any) -> int:
 class Matches(Read):
     """Read the same content as `content.take`, by the same commands and requests, and compare it with the record.
 
-    Content that cannot be read, and content that is empty, counts as not verified, and never as equal.
+    Content that is empty or cannot be read never counts as equal. It counts as not verified.
     """
 
     TIMEOUT = 300.0

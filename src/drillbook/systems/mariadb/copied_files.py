@@ -121,15 +121,15 @@ class CopiedFiles:
         }
 
     def without_tables(self, name: str, host: str) -> list[Finding]:
-        """Return a finding if the backup contains no table and no view; otherwise an empty list."""
+        """Return a list with one finding if the backup contains no table and no view. Otherwise return an empty list."""
         if self.tables:
             return []
         wanted = "at least one table outside the server's system databases"
         return [finding("backup-empty", title=name, wanted=wanted, measured="none", host=host)]
 
     def unfinished(self, name: str, host: str) -> list[Finding]:
-        """Return a finding if the backup is unfinished, or if its redo log does not reach the end of the backup;
-        otherwise an empty list.
+        """Return a list with one finding if the backup is unfinished, or if its redo log does not reach the end of the
+        backup. Otherwise return an empty list.
         """
         missing = [what for what, fields in (("checkpoints", self.checkpoints), ("info", self.info)) if not fields]
         wanted = "the files that mariadb-backup writes last: mariadb_backup_checkpoints and mariadb_backup_info"

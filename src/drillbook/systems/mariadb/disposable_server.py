@@ -134,8 +134,9 @@ def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[st
 
 
 def must_open(box: Sandbox, known: Sequence[dict[str, str]] | None = None) -> None:
-    """Read one row of every table, to find missing files, because `mariadb-backup --prepare` succeeds even when the file of
-    a table is missing. ``known``: the tables and views of the server; None: list the tables first.
+    """Read one row of every table, to find tables that cannot be opened. `mariadb-backup --prepare` does not find them: it
+    succeeds even when the file of a table is missing. ``known``: the tables and views of the server. When it is None, the
+    function first lists them.
 
     Raises StepFailed when a table cannot be opened, CouldNotVerify when the server cannot be read, and HostError when the
     host cannot be used.

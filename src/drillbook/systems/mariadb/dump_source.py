@@ -154,9 +154,9 @@ class MariadbDump(FileBackups):
     def _need_collations(self, ctx: Context, service: Mariadb) -> None:
         """Find the dump that the step will use, and check that the server knows all collations in this dump.
 
-        A dump from a newer series of MariaDB, or from MySQL, can be loaded if this server knows everything in the dump. Only
-        the collations can be checked before a drill. So for such a dump, the check also records that the restore was not
-        verified.
+        A dump from a newer series of MariaDB, or from MySQL, can be loaded if this server knows everything in the dump.
+        Before a drill, only the collations can be checked. Therefore the check records for such a dump that the restore was
+        not verified.
         """
 
         def check(backup: Backup) -> None:

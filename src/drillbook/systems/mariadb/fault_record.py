@@ -57,10 +57,10 @@ def _everything(client: Client) -> set[str]:
 
 
 def canaries(client: Client) -> list[str]:
-    """Return the SQL statements that create again the tables to which the canaries of the drill write. Raises the errors of
-    ``Client.results``.
+    """Return the SQL statements that create the tables of the canaries again. The canaries of the drill write to these
+    tables. Raises the errors of ``Client.results``.
 
-    A backup that is older than the drill lacks these tables, and without them no canary can write after the restore.
+    A backup that is older than the drill lacks these tables. Without them, no canary can write after the restore.
     """
     made = []
     for row in client.rows(CANARIES.format(where=of_database(client.service))):

@@ -41,7 +41,7 @@ NEEDED = (
     "innodb_undo_tablespaces",
     "lower_case_table_names",
 )
-"""Settings that must have the same values in two servers if one server opens the files of the other server."""
+"""Settings that must be equal in two servers, so that one server can open the files of the other server."""
 OUTSIDE = ("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "aria_log_dir_path")
 """Settings that can place files of the server outside its data directory."""
 _SETTINGS = "SELECT VARIABLE_NAME AS name, VARIABLE_VALUE AS value FROM information_schema.GLOBAL_VARIABLES"
@@ -87,8 +87,8 @@ class ServerInPlace(InPlace):
 
     @property
     def box(self) -> Sandbox:
-        """Sandbox in a folder beside the data directory. It has its own server, and on this server an account that only this
-        run uses.
+        """Sandbox in a folder beside the data directory. It has a server of its own. Only this run uses the account with
+        which it logs in to this server.
         """
         service, folder = self.mariadb, f"{self.mariadb.data}.drillbook.{self._key}"
         fields = {**Mariadb.fields_in_sandbox(folder), "user": f"drillbook_{self._key}", "sandbox": beside(folder)}

@@ -13,8 +13,8 @@ from drillbook.systems.mariadb.client import SqlError, connected
 from drillbook.systems.mariadb.service import Mariadb
 
 _REFUSED = re.compile(r"ERROR (1044|1045|1049|1130|1698|4151) ")
-"""Numbers of the errors with which a server refuses an account, its host or its access to a database, and of the error for a
-database that does not exist.
+"""Pattern of the error messages for a refused login. The server sends them when it refuses an account, the host of the
+account or the access to a database, and when a database does not exist.
 """
 
 

@@ -270,8 +270,8 @@ class Mariabackup(FileBackups):
             self._need_series(ctx, service)
 
     def _need_series(self, ctx: Context, service: Mariadb) -> None:
-        """Check that MariaDB on the step's host is of the same series as the backup, if the version of the backup is
-        known before the drill.
+        """Check that MariaDB on the step's host is of the same release series as the backup. If the version of the backup
+        cannot be read before the drill, record that this was not verified.
         """
         there = disposable_server.version(ctx, service)
 

@@ -288,8 +288,8 @@ def _watch(lines: Lines, request: Any) -> None:
 
 
 def _over_budget(error: BaseException) -> CouldNotVerify | None:
-    """Return the CouldNotVerify error that qdrant-client has wrapped in ``error``, or None when there is no such error. The
-    error says that an answer exceeded the size limit.
+    """Return the CouldNotVerify error that is inside ``error``, or None if there is none. This error says that an answer
+    exceeded the size limit, and qdrant-client puts it inside an error of its own.
     """
     source = getattr(error, "source", None)
     return source if isinstance(source, CouldNotVerify) else None

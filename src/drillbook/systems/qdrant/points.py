@@ -2,8 +2,8 @@
 whole collection.
 
 The same point has the same digest on every server. When a vector is written for the first time, Qdrant rounds its numbers to
-32-bit floats, and normalises it if the collection uses the cosine distance. A vector that is read from Qdrant and written
-again does not change.
+32-bit floats. If the collection uses the cosine distance, Qdrant also normalises the vector. A vector that is read from
+Qdrant and written again does not change.
 """
 
 from __future__ import annotations

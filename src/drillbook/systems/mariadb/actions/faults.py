@@ -90,7 +90,7 @@ class LoseData(Fault):
         return bool(fault_record.missing(ctx, self._service(ctx)))
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when every table that existed before the fault still exists, or when the fault has not begun to drop
-        tables.
+        """Return True when the fault has dropped no table. Either the fault has not begun to drop tables, or every table
+        that existed before the fault still exists.
         """
         return not fault_record.missing(ctx, self._service(ctx))

@@ -180,8 +180,8 @@ class Intact(_OfServer):
         return problems
 
     def _silent(self, names: Collection[str], said: Collection[str], errors: str) -> list[Finding]:
-        """Return a finding about a table if the connection broke while the server checked this table, because the table may
-        have crashed the server.
+        """Return a finding about the table during whose check the connection broke, because this table may have crashed the
+        server. Raises CouldNotVerify when a table was not checked for another reason.
         """
         silent = [key for key in names if key not in said]
         if silent and not SqlError(errors).lost:
@@ -300,11 +300,11 @@ class Matches(_OfServer):
 class Compare(_OfServer):
     """Compare a restored copy with the server in production.
 
-    The numbers of rows are compared for all tables. The rows are compared only for the tables in the parameter `tables`, in
-    ranges of a key.
+    The action compares the number of rows in every table. It compares the content of the rows only in those tables that the
+    parameter `tables` names. Such a table is compared in ranges of a key.
 
-    Production has changed since the backup. So a table that only grows is compared up to the newest row of the copy, and a
-    table that never changes is compared as a whole. Rows that production changed after the backup are reported as different.
+    Production has changed since the backup. So a table that only grows is compared up to the newest row of the copy. A table
+    that never changes is compared as a whole. Rows that production changed after the backup are reported as different.
     """
 
     TIMEOUT = 1800.0

@@ -75,9 +75,8 @@ class Reconcile(Write):
         """Facts before the repair: ``missing`` (number of source rows without a point), ``strays`` (number of points without
         a source row).
 
-        Facts about the repair: ``from_backup`` (number of points written from the backup), ``from_source`` (number of
-        points written from `source`)
-        , ``deleted`` (number of deleted points), ``evidence`` (copy of the deleted points), ``left``
+        Facts about the repair: ``from_backup`` (number of points written from the backup), ``from_source`` (number of points
+        written from `source`), ``deleted`` (number of deleted points), ``evidence`` (copy of the deleted points), ``left``
         (number of remaining differences), ``points`` (number of points after the repair), ``seconds`` (duration).
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
