@@ -33,7 +33,7 @@ journal           journal journal_cases other_versions
 judge             clocks detection faultstate findings judge judge_views notes objectives outage outlook residue rpo rto
 judge             rto_stalls size_points steps verdict
 report            agreement figures html junit markdown timeline
-attestation       verifying_cases
+attestation       run_verification_cases
 engine            backup_gate hold mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases
 reference         results
 systems/linux     packetfilter

@@ -64,7 +64,7 @@ def test_a_run_that_was_killed_is_put_back_from_its_journal(bench):
         if event.kind == "fault.active":
             raise Killed
 
-    # The observer's error ends the run at once; whatever was undone by then, the recovery must restore everything.
+    # The error of the observer ends the run at once. The recovery must then restore everything that is not undone yet.
     try:
         folder, _ = bench.run(bench.plan("objects-deleted"), die)
     except Killed:

@@ -133,7 +133,7 @@ class Ground:
             return [f"the lab does not serve: {ill}"]
         try:
             return [*before.differences(self.camera.take(before.newest)), *self.camera.strays(run.name)]
-        except Exception as error:  # noqa: BLE001  whatever a driver raises, it is wrong
+        except Exception as error:  # noqa: BLE001  any error of a driver is a failure of the drill
             return [f"the lab cannot be read: {type(error).__name__}: {error}"]
 
 

@@ -220,7 +220,7 @@ def ended(work, deadline):
         with under(deadline):
             try:
                 work()
-            except Exception as error:  # noqa: BLE001  the test looks at whatever it is
+            except Exception as error:  # noqa: BLE001  the test examines the error
                 errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)

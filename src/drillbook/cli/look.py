@@ -226,16 +226,16 @@ def services(targets: Targets, seen_by_host: dict[str, Seen]) -> list[Service]:
 
 
 def _services(host: str, target: Target, seen: Seen, taken: set[str]) -> Iterator[Service]:
-    for kind, look, found in _recognised(seen):
-        name = _free(found.name, host, found.more, taken)
+    for kind, look, server in _recognised(seen):
+        name = _free(server.name, host, server.more, taken)
         address = target.address or host
         if look is None:
-            lines = [f"kind: {kind}{remark(f'program {found.program}')}", f"host: {json.dumps(host)}", *_unknown(found)]
-            yield Service(name, tuple(lines), True, kind, host, found.unit)
+            lines = [f"kind: {kind}{remark(f'program {server.program}')}", f"host: {json.dumps(host)}", *_unknown(server)]
+            yield Service(name, tuple(lines), True, kind, host, server.unit)
             continue
-        entry = Entry(name, host, address, seen.user, look.asked(found, address))
-        lines = [f"kind: {kind}{remark(look.kind_remark(found))}", f"host: {json.dumps(host)}", *look.fields(found, entry)]
-        yield Service(name, tuple(lines), not found.runs, kind, host, found.unit, entry.answered, look.RISK)
+        entry = Entry(name, host, address, seen.user, look.asked(server, address))
+        lines = [f"kind: {kind}{remark(look.kind_remark(server))}", f"host: {json.dumps(host)}", *look.fields(server, entry)]
+        yield Service(name, tuple(lines), not server.runs, kind, host, server.unit, entry.answered, look.RISK)
 
 
 def _recognised(seen: Seen) -> Iterator[tuple[str, Look | None, Recognised]]:
@@ -244,7 +244,7 @@ def _recognised(seen: Seen) -> Iterator[tuple[str, Look | None, Recognised]]:
     """
     known = looks.known()
     for kind, look in known.items():
-        yield from ((kind, look, found) for found in look.others(seen))
+        yield from ((kind, look, server) for server in look.others(seen))
     for listener in seen.listeners:
         if listener.program in IGNORED:
             continue

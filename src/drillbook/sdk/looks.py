@@ -92,7 +92,7 @@ class Entry:
 
 
 class Look(ABC):
-    """How services of one kind are recognised on a host, and which fields the inventory gets for them."""
+    """Recognition of services of one kind on a host, and the fields that the inventory gets for them."""
 
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Names of the processes that listen for such a service, or patterns for them, such as ``gunicorn*``. Linux keeps 15 characters

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Become systemd, as the boot of a machine does: with control groups of its own, and with another boot id each time.
 set -eu
-umount -R /sys/fs/cgroup # whatever the engine put there: systemd 257 does not take the older kind
+umount -R /sys/fs/cgroup # mounts of the container engine: systemd 257 refuses cgroup version 1
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 id=/proc/sys/kernel/random/boot_id
 ! mountpoint -q "$id" || umount "$id"
