@@ -48,7 +48,7 @@ class Link:
 
     before: str
     anchored_events: int
-    """Number of events in this run's journal up to the event whose hash the later run recorded."""
+    """Number of this run's events, up to the event of which the later run recorded the hash."""
     anchored_by: str
 
 

@@ -296,8 +296,10 @@ def _partly(rows: Sequence[ServiceRow]) -> str:
 
 
 def tone(audit: Audit, rows: Sequence[ServiceRow]) -> str:
-    """Return the verdict whose colour the headline has: `passed` if the recovery of each service is proven, `failed` if the
-    record is not complete, a service did not pass or no recovery is proven, and `inconclusive` otherwise.
+    """Return the verdict that determines the colour of the headline.
+
+    The verdict is `failed` if the record is not complete, a service did not pass, or no recovery is proven. It is `passed`
+    if the recovery of each service is proven. In all other cases it is `inconclusive`.
     """
     good = sum(row.good for row in rows)
     if not audit.whole or not good or any(row.rank is Group.FAILED and row.state != NEVER for row in rows):

@@ -303,7 +303,9 @@ def since(row: MissedRow) -> str:
 
 
 def never_passed(audit: Audit) -> str:
-    """Return a sentence about the drills that have never passed and whose failed runs are listed in another section."""
+    """Return a sentence about drills that have never passed. It names only drills with failed runs that are listed in
+    another section.
+    """
     shown = audit.missed_beside_failures
     drills: dict[bool, list[str]] = {}
     for row in (row for row in audit.missed if row not in shown):

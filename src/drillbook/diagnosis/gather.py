@@ -231,7 +231,7 @@ class Gathering:
 
 
 def _sees(check: Check) -> set[str]:
-    """Return the names of the checks whose facts ``check`` uses."""
+    """Return the names of the other checks that supply facts to ``check``."""
     texts = [(check.words.when, True)] if check.words.when is not None else []
     texts += [(text, False) for text in template.texts(check.params) if template.is_template(text)]
     names = {reference[0] for text, bare in texts for reference in template.references(text, bare=bare)}

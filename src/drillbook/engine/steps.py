@@ -211,8 +211,9 @@ def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fa
     """Check that the signature of the backup is trusted. Return ``action`` with the digest of the backup added to its
     parameters, and the facts of this check.
 
-    Raises CouldNotVerify when the signature is not trusted. After a fault was announced, a restore uses the backup even so.
-    The fact ``unvouched`` then contains the reason why the signature is not trusted.
+    Normally, raises CouldNotVerify when the signature is not trusted. There is one exception: when a fault was already
+    announced in this run, a restore uses the backup in spite of the untrusted signature. The fact ``unvouched`` then
+    contains the reason why the signature is not trusted.
     """
     action, doubt = manifest_signatures.pinned(action, context)
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):

@@ -18,7 +18,9 @@ from drillbook.plan.planner import Plan
 from drillbook.sdk.earlier_results import EarlierStep
 
 MOST_RUNS = 100
-"""Largest number of earlier runs that are judged in order to find sizes or a passed step, newest first."""
+"""Largest number of earlier runs that one search judges, newest first. A search looks for sizes of services that steps
+`capacity` measured, or for the newest passed step with a given action and service.
+"""
 MOST_COMPARED, MOST_BYTES = 5, 32 * 2**20
 """Largest number of earlier runs to compare with, and largest number of bytes in all their journals together."""
 

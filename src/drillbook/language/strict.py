@@ -64,8 +64,8 @@ class Document:
     error_type: type[SourceError] = field(default=SourceError)
     parts: tuple[Document, ...] = ()
     unread: Mapping[Place, SourceError] = field(default_factory=dict)
-    """Values that could not be read because of a mistake in their tag. The key is the place of the value, and the value
-    is the error. In ``value``, such a value is None."""
+    """Errors about values that could not be read because of a mistake in their tag. Each error is stored under the place of
+    the value in the file. The field ``value`` of the document contains None at this place."""
 
     def part(self, place: Place) -> Document:
         """Return the document in ``parts`` in which the path ``place`` can be followed the furthest.
@@ -92,8 +92,8 @@ class Document:
         return Where(self.file, 1, 1)
 
     def error(self, place: Place, message: str, *, hint: str = "", key: bool = False) -> SourceError:
-        """Return an error for the value at ``place``. The error contains an excerpt of the line. If the tag of this value has a
-        mistake, that mistake is returned, because any other message about the value follows from it.
+        """Return an error for the value at ``place``. The error contains an excerpt of the line. If the tag of this value
+        has a mistake, return the error about the tag instead, because any other message about the value follows from it.
         """
         if self.parts:
             return self.part(place).error(place, message, hint=hint, key=key)
@@ -130,11 +130,10 @@ class Document:
 
     def explain(self, error: ValidationError, model: type[BaseModel], place: Place = ()) -> SourceError:
         """Return one error for all problems in a validation error. It describes the first problem, and holds the errors
-        of the other problems.
+        about the other problems.
 
-        Unknown keys come first. If a mapping has an unknown key, its missing keys are not reported, because the unknown
-        key is often a misspelling of a missing key. If a list is too short only because its elements are wrong, this is
-        not reported either.
+        Unknown keys come first. Missing keys of a mapping with an unknown key are not reported, because the unknown key is
+        often a misspelling of a missing key. A list with wrong elements is not also reported as too short.
         """
         details = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
         deepest = [self._place(detail, place) for detail in details]
@@ -171,8 +170,8 @@ class Document:
         return self.error_type(mistake.message, where=mistake.where, hint=hint) if is_secret(problem) else mistake
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
-        """Return ``location`` without the parts that do not exist in the file, such as the `kind` that pydantic adds for a
-        union.
+        """Return those parts of ``location`` that exist in the file. For example, pydantic adds the `kind` for a union, and
+        this part does not exist in the file.
         """
         kept: list[str | int] = []
         for part in location:

@@ -291,7 +291,7 @@ def _nested(annotation: Any) -> Iterable[type[BaseModel]]:
 
 
 def _mappings(models: Iterable[type[BaseModel]]) -> dict[str, type[BaseModel]]:
-    """Find the keys of ``models`` that may contain a mapping. Return the model of each mapping, with the key's name as key."""
+    """Find the fields of ``models`` that contain a mapping with a model of its own. Return these models by field name."""
     by_key: dict[str, type[BaseModel]] = {}
     for model in models:
         for name, info in model.model_fields.items():

@@ -22,7 +22,9 @@ EXPRESSION = re.compile(r"""\bservices(?:\.|\[['"])([\w-]+)""")
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """An evidence file, and its origin: the step that stored the file, or the lease whose log the file is."""
+    """An evidence file, and its origin. The origin is the step that stored the file. For the log of a lease, it is the
+    lease.
+    """
 
     file: str
     sha256: str

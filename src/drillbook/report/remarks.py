@@ -61,8 +61,7 @@ FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
 """Kind of reservation for each mark. For each kind, the audit has its own words and suggests its own next step."""
 RESERVED = "met with a reservation"
-"""State of an objective that was met, but whose figure has one of the marks above. The objective does not count as proven.
-"""
+"""State of an objective that was met by a figure with one of the marks above. The objective does not count as proven."""
 RESERVATION = f"An objective within its target that has such a mark is {RESERVED}: it does not count as proven."
 REMOVED_BY = "only a drill that restores in place a backup older than its run removes {reservation}"
 """Clause that tells what removes the reservation of an RPO with the mark ``MARK`` or ``RECENT_MARK``."""
@@ -90,8 +89,8 @@ class Remark:
 
     @property
     def state(self) -> str:
-        """State of an objective within its target whose figure has a mark. A figure beside a known loss is only that of other
-        data."""
+        """State of an objective that is within its target, and has a figure with a mark. If a loss of data is known, the
+        figure describes only other data."""
         return f"met for {self.others} only" if self.lost else RESERVED
 
 
@@ -278,7 +277,7 @@ def _manifest(facts: Mapping[str, Any], key: str) -> str:
 
 
 def printed(facts: Mapping[str, Any]) -> bool:
-    """Return True when a command prints the backup with these ``facts``, so that the age of its data is unknown.
+    """Return True when ``facts`` describe a backup that a command prints, so that the age of its data is unknown.
 
     Earlier versions of Drillbook recorded a loss of data for such a backup, although they knew only when the command began.
     """

@@ -108,7 +108,8 @@ ENDED = {
 }
 _UNRECORDED = "no undo of the change was recorded"
 UNRECORDED = {"open": _UNRECORDED, "residue": _UNRECORDED, "closed": f"{_UNRECORDED}, and a person closed the change later"}
-"""Words that replace those of ``ENDED`` for a run whose journal has no end. It is then unknown if a lease undid the change.
+"""Words for a run without an end in its journal. They replace the words of ``ENDED``, because it is unknown if a lease undid
+the change.
 """
 LAB = "lab"
 """Name that inventories usually give a test environment."""

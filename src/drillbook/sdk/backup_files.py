@@ -60,8 +60,8 @@ class FileBackups(BackupSource):
             "Place of the backup files. It has one of five forms. The first form is the path of a folder or file on "
             "the host. The second form is s3://bucket/prefix/. Without the last slash, keys such as prefix-2/... belong to "
             "the place, too. The third form is sftp://HOST/path; HOST is the name of a host in the inventory. The fourth "
-            "form is an https:// URL, usually as a secret. The fifth form is a command that prints the newest backup. "
-            "The command is written as a list of its words. The age of what a command prints is unknown. Therefore it "
+            "form is an https:// URL, usually as a secret. The fifth form is a command that prints the content of the newest "
+            "backup. The command is written as a list of its words. The age of the printed data is unknown. Therefore it "
             "can be restored only into a sandbox, and `backup.measure`, `max_age` and `every` are refused."
         )
     )
@@ -122,7 +122,7 @@ class FileBackups(BackupSource):
 
     @property
     def tells_age(self) -> bool:
-        """False when a command prints the backup, because the age of the printed data is unknown."""
+        """False when a command prints the content of the backup, because the age of the printed data is unknown."""
         return not isinstance(self.at, tuple)
 
     @property

@@ -259,7 +259,7 @@ class Web(Place):
 
 @dataclass(frozen=True, slots=True)
 class Printed(Place):
-    """Output of a command on a host. The command prints the newest backup."""
+    """Backup that a command on a host writes to its standard output. This output is the whole content of the newest backup."""
 
     host: Host
     argv: tuple[str, ...]

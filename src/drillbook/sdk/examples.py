@@ -29,10 +29,11 @@ _ALIAS = re.compile(r"\s[&*][a-z]")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Example of an action or probe: a step of a drill with this action, and the earlier steps whose results this step uses;
-    or an item of the drill's ``probes``.
+    """Example of an action or probe.
 
-    ``drill``: name of the drill. Empty when the action or probe itself declares the example.
+    The example of an action is a step of a drill, together with the earlier steps that supply its parameters. The example of
+    a probe is an item of the drill's ``probes``. ``drill``: name of the drill. Empty when the action or probe itself
+    declares the example.
     """
 
     drill: str
@@ -126,7 +127,7 @@ def _of_phase(phase: str, nodes: Iterable[yaml.Node], lines: list[str]) -> Itera
 
 
 def _shown(steps: tuple[_Step, ...], step: _Step) -> str:
-    """Return ``step`` and the earlier steps whose saved results it uses, as YAML text with their phases."""
+    """Return ``step``, and the earlier steps that save results which ``step`` uses, as YAML text with their phases."""
     wanted, included = [step], {step}
     while wanted:
         text = wanted.pop().text

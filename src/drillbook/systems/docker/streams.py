@@ -76,9 +76,10 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
 
 @contextmanager
 def _ended(ctx: Context) -> Iterator[None]:
-    """Suppress a connection error after the step's deadline, or after the run was stopped, because it then only shows
-    that ``engine`` closed the connections. The caller raises an error about the timeout or the stop instead. Other
-    errors pass through."""
+    """At the step's deadline, and when the run is stopped, Drillbook itself closes its connections to the engine. Suppress
+    the connection errors that this causes. The caller then raises an error about the timeout or the stop.
+
+    Before the deadline, and while the run is not stopped, no error is suppressed."""
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
     try:

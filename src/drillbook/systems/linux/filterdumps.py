@@ -204,9 +204,10 @@ def _list(value: Any) -> list[Any]:
 
 
 def _field(left: Any) -> str:
-    """Return the kind and the name of the field that a match compares, such as ``ct state`` or ``payload saddr``.
+    """Return the kind and the name of the field that a match compares, as one text such as ``ct state`` or ``payload
+    saddr``.
 
-    Both are empty if the match compares no field.
+    The result is empty if the match compares no field.
     """
     kind, what = next(iter(left.items())) if isinstance(left, dict) else ("", None)
     return f"{kind} {what.get('field') or what.get('key') or ''}" if isinstance(what, dict) else ""

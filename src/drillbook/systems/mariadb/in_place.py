@@ -302,8 +302,10 @@ class PhysicalInPlace(ServerInPlace):
     """Restore of a physical backup. It brings back the whole server with its accounts, as it was at the time of the backup."""
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Return the reason why the backup must not be restored: it would change other databases, or lacks tables of the
-        server. Return an empty text when the backup can be restored.
+        """Return the reason why the backup must not be restored, or an empty text when it can be restored.
+
+        Possible reasons: the backup would change other databases, is of another series of MariaDB, or lacks tables of the
+        server; or its verification did not name all of its tables.
         """
         if more := fault_record.others(client):
             return (

@@ -92,8 +92,9 @@ _NO_WAL = (
 
 
 def need_major(tools: Tools, wanted: str) -> Version:
-    """Return the version of PostgreSQL whose programs ``tools`` runs. ``wanted`` is the major version of the backup. Raises
-    NotReady when the major versions differ.
+    """``tools`` runs the programs of one version of PostgreSQL. Return this version.
+
+    ``wanted``: major version of PostgreSQL in the backup. Raises NotReady when the major versions differ.
     """
     major, text = tools.version("postgres")
     if str(major) != wanted:

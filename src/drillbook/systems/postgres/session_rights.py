@@ -1,9 +1,9 @@
 """Finds out if a role has the rights to see and to end the sessions of other roles.
 
-A role may end the sessions of each role whose privileges it has. With the privileges of `pg_signal_backend`, it may also end
-the sessions of every role that is not a superuser. Without the privileges of `pg_read_all_stats`, the view pg_stat_activity
-hides the type and the state of other roles' sessions. Source: PostgreSQL's documentation, "Predefined Roles" and "The
-Cumulative Statistics System".
+A role that has the privileges of another role may end the sessions of that role. With the privileges of `pg_signal_backend`,
+it may also end the sessions of every role that is not a superuser. Without the privileges of `pg_read_all_stats`, the view
+pg_stat_activity hides the type and the state of other roles' sessions. Source: PostgreSQL's documentation, "Predefined
+Roles" and "The Cumulative Statistics System".
 """
 
 from __future__ import annotations

@@ -242,10 +242,9 @@ class TableRestore:
         return "\n".join(lines) + "\n"
 
     def _after(self, restored: Sequence[Table], names: Sequence[Name]) -> str:
-        """Return the last statements of the transaction. They compare each restored table with its digest in the backup,
-        and fail when the two differ. A table without a digest is not compared. They also compute planner statistics. If the
-        step asks for it, they let the tables refuse writers.
-        """
+        """Return the last statements of the transaction. They compare each restored table with the digest in the backup, and
+        fail when a table differs. A table without a digest in the backup is not compared. The statements also compute
+        planner statistics. If the step asks for it, they make the tables refuse writers."""
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
             if body := self._comparison(table, name):
@@ -256,7 +255,7 @@ class TableRestore:
         return "\n".join(parts) + "\n"
 
     def _comparison(self, table: Table, name: Name) -> sql.Composed | None:
-        """Return the body of an SQL block (DO) that raises an error unless the restored table equals the backup.
+        """Return the body of an SQL block (DO). The block raises an error when the restored table differs from the backup.
 
         Return None when the backup records no digest of the table.
         """

@@ -42,8 +42,8 @@ class Redis(Sandboxed):
 
     @classmethod
     def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
-        """Return the fields of a server whose sandbox has the folder ``folder``: ``address`` (path of its Unix socket) and
-        ``data_directory``.
+        """Return fields of a server in a sandbox. ``folder``: folder of the sandbox. The fields are ``address`` (path of the
+        server's Unix socket) and ``data_directory``.
         """
         return {"address": f"{folder}/redis.sock", "data_directory": f"{folder}/data"}
 
