@@ -307,3 +307,21 @@ def test_anchors_that_cannot_be_read_are_no_runs(book):
         == "The record is complete and has trusted signatures, but not every anchor could be read"
     )
     assert not signed.vouched
+
+
+def test_a_weak_anchor_is_no_missing_signature(book):
+    """The next step concerns the anchor. Adding keys would not help."""
+    stories.quiet(book)
+    read, strays = records.find(book.reports)
+    run = read[0].run
+    period = Period.parse("2026-01-01", "2026-12-31")
+    known = Known({}, {}, (), {run: ("the anchor in s3://anchors is not locked",)})
+    found = assurance.assure(read, period, book.reports, book.root, known)
+    assert found.weak == (f"{run}: the anchor in s3://anchors is not locked",)
+    assert set(found.weak) < set(found.unvouched)
+    audit = content.make(read, strays, period, found)
+    assert f"Weak anchor: {run}: the anchor in s3://anchors is not locked" in wording.assurance(audit)
+    signed = replace(audit, assurance=replace(found, unvouched=found.weak))
+    assert "trusted signatures, but not every run has an anchor that is strong evidence" in wording.record_state(signed)
+    assert wording.signing_step(signed) == wording.STRONGER
+    assert not signed.vouched

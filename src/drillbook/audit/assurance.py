@@ -41,6 +41,8 @@ class Assurance:
     """Contradictions between anchors and journals."""
     unread: tuple[str, ...] = ()
     """Places whose anchors could not be read, each with the reason. They are also in ``unvouched``."""
+    weak: tuple[str, ...] = ()
+    """Texts about runs of the period whose anchors are weak evidence, each with the reason. They are also in ``unvouched``."""
     signers: tuple[str, ...] = ()
     """Trusted keys that signed runs and suites of the period, each with the number of runs and suites that it signed."""
     own_only: bool = False
@@ -72,17 +74,18 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     with ThreadPoolExecutor(WORKERS) as pool:
         known_by = list(pool.map(lambda folder: trusted_content.vouched_by(folder, root), folders))
     unvouched = [f"{folder.name}: {said}" for folder, (said, _) in zip(folders, known_by, strict=True) if said]
-    unvouched += [f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker)]
+    weak = tuple(f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker))
     compared = (
         f"{source}: {runs_of(drills, suites)}; the newest is of {at}"
         for source, (drills, suites, at) in sorted(known.counts.items())
     )
     keys = Counter(_key(said) for _, said in known_by if said)
     return Assurance(
-        (*unvouched, *known.unread),
+        (*unvouched, *weak, *known.unread),
         tuple(compared),
         tuple(_problems(records, known, reports)),
         known.unread,
+        weak,
         tuple(f"{key}: {count(number, 'run or suite', 'runs and suites')}" for key, number in sorted(keys.items())),
         bool(keys) and all(key.startswith(OWN) for key in keys),
         _anchored(records, known),

@@ -153,6 +153,11 @@ SIGN_AT_ALL = (
     "repeated."
 )
 """Next step if a run has no trusted signature."""
+STRONGER = (
+    "Next: lock the place of these anchors, or let a time-stamp authority confirm them again; "
+    "see 'Anchors' in the documentation."
+)
+"""Next step if anchors are weak evidence."""
 NOT_EXAMINED = "not examined"
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
@@ -225,8 +230,9 @@ def record_state(audit: Audit) -> str:
     if _unsigned(audit):
         none = "has no trusted signature" if not audit.assurance.signers else "not every run has a trusted signature"
         return f"The record is complete, but {none}"
-    if audit.assurance.unread:
-        return "The record is complete and has trusted signatures, but not every anchor could be read"
+    if audit.assurance.weak or audit.assurance.unread:
+        but = "run has an anchor that is strong evidence" if audit.assurance.weak else "anchor could be read"
+        return f"The record is complete and has trusted signatures, but not every {but}"
     anchor = "" if audit.vouched else ", compared with no anchor"
     if audit.assurance.own_only:
         return f"The record is complete{anchor}. {OWN_ONLY}{'' if audit.vouched else NOBODY_ELSE}"
@@ -234,17 +240,20 @@ def record_state(audit: Audit) -> str:
 
 
 def _unsigned(audit: Audit) -> bool:
-    """Return True if a run has no trusted signature or a weak anchor, or if the signatures were not examined."""
-    return bool(set(audit.assurance.unvouched) - set(audit.assurance.unread)) or not audit.assurance.checked
+    """Return True if a run has no trusted signature, or if the signatures were not examined."""
+    known = audit.assurance
+    return bool(set(known.unvouched) - set(known.unread) - set(known.weak)) or not known.checked
 
 
 def signing_step(audit: Audit) -> str:
-    """Return the next step if runs have no trusted signature, or only that of this machine's own key. Otherwise the result is
-    empty. The audit and the summary show it after the state of the record.
+    """Return the next step if runs have no trusted signature, or only that of this machine's own key, or weak anchors.
+    Otherwise the result is empty. The audit and the summary show it after the state of the record.
     """
     if not audit.whole or not audit.runs or not audit.assurance.checked:
         return ""
-    return SIGN_AT_ALL if _unsigned(audit) else SIGN_BY_OTHERS if audit.assurance.own_only else ""
+    if _unsigned(audit):
+        return SIGN_AT_ALL
+    return STRONGER if audit.assurance.weak else SIGN_BY_OTHERS if audit.assurance.own_only else ""
 
 
 def record_sentences(audit: Audit) -> str:
@@ -270,12 +279,12 @@ def assurance(audit: Audit, most: int | None = None) -> list[str]:
     known = audit.assurance
     if not known.checked:
         return ["Signatures and anchors were not examined."]
-    runs: dict[str, list[str]] = {}
+    runs: dict[tuple[str, str], list[str]] = {}
     for unvouched in (text for text in known.unvouched if text not in known.unread):
         run, _, reason = unvouched.partition(": ")
-        runs.setdefault(reason, []).append(run)
+        runs.setdefault(("Weak anchor" if unvouched in known.weak else "No trusted signature", reason), []).append(run)
     suites = {folder.rpartition("/")[2] for folder in audit.suites}
-    reasons = [f"No trusted signature: {_names(names, suites, most)}: {reason}" for reason, names in runs.items()]
+    reasons = [f"{weakness}: {_names(names, suites, most)}: {reason}" for (weakness, reason), names in runs.items()]
     reasons += [f"Anchors that could not be read: {text}" for text in known.unread]
     return reasons if known.compared else [*reasons, NO_ANCHOR]
 
