@@ -8,6 +8,7 @@ import pytest
 
 from drillbook.attestation import older_reports, run_verification
 from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.project import finished_runs
 from drillbook.report import formats
 from drillbook.values import digest
@@ -24,12 +25,12 @@ def old(tmp_path):
 
 
 def reports_of(folder, root):
-    return next(check for check in run_verification.verify(folder, root).checks if check.what == "reports")
+    return next(check for check in run_verification.verify(folder, root, RunStates()).checks if check.what == "reports")
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_journal_of_an_older_version_gives_the_same_result_in_other_words(name):
-    now = json.loads(formats.of_run(finished_runs.judged(GOLDEN / name))[RESULT])
+    now = json.loads(formats.of_run(finished_runs.judged(RunState(GOLDEN / name)))[RESULT])
     stored = json.loads((GOLDEN / name / RESULT).read_text())
     assert [*older_reports.differences(stored, now)] == []
     assert stored.keys() == now.keys()
@@ -39,7 +40,7 @@ def test_the_journal_of_an_older_version_gives_the_same_result_in_other_words(na
 def test_everything_that_an_older_version_signed_is_verified(old):
     need("ssh-keygen")
     for run in (old / "reports").iterdir():
-        assert run_verification.verify(run, old).mark is run_verification.Mark.GOOD
+        assert run_verification.verify(run, old, RunStates()).mark is run_verification.Mark.GOOD
 
 
 @pytest.mark.parametrize("name", ["report.html", "result.json", "junit.xml"])
@@ -50,7 +51,7 @@ def test_a_changed_report_of_an_older_version_is_not_verified(old, name):
     said = reports_of(run, old)
     assert said.mark is run_verification.Mark.UNKNOWN
     assert f"not as attested: {name}" in said.said
-    assert run_verification.verify(run, old).mark is run_verification.Mark.WRONG
+    assert run_verification.verify(run, old, RunStates()).mark is run_verification.Mark.WRONG
 
 
 def test_a_figure_that_the_journal_does_not_give_is_not_verified_although_it_is_attested(old):

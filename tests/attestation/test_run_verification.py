@@ -14,6 +14,7 @@ from drillbook.cli import overview, recover, verify
 from drillbook.errors import UnknownName
 from drillbook.journal.journal import FILE, alive
 from drillbook.journal.lines import walk
+from drillbook.journal.run_state import RunStates
 from drillbook.project.project import Project
 from drillbook.signing import keys
 from drillbook.values import canonical, digest
@@ -48,7 +49,7 @@ def run(whole, tmp_path):
 
 def checked(run):
     """Return the exit status, and the message of each check."""
-    found = run_verification.verify(run, run.parent.parent)
+    found = run_verification.verify(run, run.parent.parent, RunStates())
     return run_verification.EXIT[found.mark], {one.what: f"{one.mark.name} {one.said}" for one in found.checks}
 
 
@@ -264,7 +265,7 @@ def test_a_run_of_a_suite_whose_journal_was_taken_away_is_wrong(run, capsys):
     (suite / run.name / FILE).unlink()
     assert project.lost() == [suite / run.name]
     assert project.run(suite.name, suites=True, lost=True) == suite
-    found = run_verification.verify(suite, project.root)
+    found = run_verification.verify(suite, project.root, RunStates())
     assert [one.name for one in found.inner] == [run.name]
     assert run_verification.EXIT[found.mark] == 1
     with pytest.raises(UnknownName, match=r"the journal of .* no longer exists"):
@@ -318,7 +319,7 @@ def test_a_killed_run_has_no_ending_until_it_is_recovered(tmp_path):
 def test_what_is_printed_fits_80_columns(run):
     (run / "evidence" / ("long-name-" * 12)).write_text("added")
     file = io.StringIO()
-    verify.show(run_verification.verify(run, run.parent.parent), Console(file=file, width=80))
+    verify.show(run_verification.verify(run, run.parent.parent, RunStates()), Console(file=file, width=80))
     lines = file.getvalue().splitlines()
     assert lines[0].strip() == run.name
     assert max(map(len, lines)) <= 80

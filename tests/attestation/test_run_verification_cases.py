@@ -13,6 +13,7 @@ from drillbook.attestation import run_verification
 from drillbook.cli import verify
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.journal.journal import FILE
+from drillbook.journal.run_state import RunStates
 from drillbook.plan import spec
 from drillbook.project.project import Project
 from drillbook.signing import keys
@@ -357,7 +358,7 @@ def test_a_journal_that_cannot_be_read_is_not_known(run):
 
 
 def test_an_untouched_suite_is_verified_with_its_drills(suite, made):
-    found = run_verification.verify(suite, made[1].parent.parent)
+    found = run_verification.verify(suite, made[1].parent.parent, RunStates())
     assert run_verification.EXIT[found.mark] == 0, found
     assert [(one.what, one.mark.name) for one in found.checks] == [
         (what, "GOOD") for what in ("signature", "drills", "files", "reports")
@@ -440,7 +441,7 @@ def inner_of(suite):
 def test_a_suite_that_was_changed_is_named(suite, made, change, what, told):
     run = inner_of(suite).name
     change(suite)
-    found = run_verification.verify(suite, made[1].parent.parent)
+    found = run_verification.verify(suite, made[1].parent.parent, RunStates())
     assert run_verification.EXIT[found.mark] != 0
     said = {one.what: f"{one.mark.name} {one.said}" for one in found.checks}
     assert said[what].startswith(told.format(run=run, suite=suite.name))
@@ -454,7 +455,7 @@ def edited(suite, **changes):
 
 def test_a_drill_of_a_suite_that_does_not_hold_is_told_with_what_is_wrong(suite, made):
     (inner_of(suite) / "report.md").write_text("x")
-    found = run_verification.verify(suite, made[1].parent.parent)
+    found = run_verification.verify(suite, made[1].parent.parent, RunStates())
     text = shown(found)
     assert f"✕ {inner_of(suite).name}" in text
     assert "changed: report.md" in text
@@ -466,5 +467,5 @@ def test_a_drill_of_a_suite_that_does_not_hold_is_told_with_what_is_wrong(suite,
 
 def test_a_suite_whose_drills_nobody_attested_is_not_known(suite, made):
     unsigned(suite)
-    found = run_verification.verify(suite, made[1].parent.parent)
+    found = run_verification.verify(suite, made[1].parent.parent, RunStates())
     assert [(one.what, one.mark.name) for one in found.checks] == [("signature", "UNKNOWN"), ("reports", "GOOD")]

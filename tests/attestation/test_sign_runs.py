@@ -22,6 +22,7 @@ from drillbook.cli.orchestration import Orchestrator
 from drillbook.errors import JournalError
 from drillbook.journal.journal import alive
 from drillbook.journal.own_writes import Written
+from drillbook.journal.run_state import RunStates
 from drillbook.plan import spec
 from drillbook.project.project import Project
 from drillbook.report import formats
@@ -64,7 +65,7 @@ def attestation(run):
 
 def checked(run):
     """Result of `report.verify`: its exit status and its output."""
-    found = run_verification.verify(run, run.parent.parent)
+    found = run_verification.verify(run, run.parent.parent, RunStates())
     return run_verification.EXIT[found.mark], "\n".join(f"{one.mark.name} {one.what}: {one.said}" for one in found.checks)
 
 
@@ -342,7 +343,7 @@ def test_the_projects_own_key_comes_before_the_persons(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_written_is_told_not_raised(tmp_path):
-    told = sign_runs.checkpoint(tmp_path / "gone", Written(), Sealer(tmp_path, "ann"), {})
+    told = sign_runs.checkpoint(tmp_path / "gone", Written(), Sealer(tmp_path, "ann"), {}, "")
     assert told.startswith("the attestation cannot be made, because a file cannot be read or written: ")
 
 
@@ -443,7 +444,7 @@ def test_attestations_of_older_versions_are_verified_as_before(tmp_path):
     """A run, a recovered run, and a suite, signed by an older version without checkpoints."""
     old = Path(shutil.copytree(Path(__file__).parents[1] / "golden" / "attested", tmp_path / "attested"))
     for run in sorted((old / "reports").iterdir()):
-        found = run_verification.verify(run, old)
+        found = run_verification.verify(run, old, RunStates())
         for part in (found, *found.inner):
             marks = {one.what: one.mark.name for one in part.checks}
             assert set(marks.values()) == {"GOOD"}, part
@@ -453,4 +454,4 @@ def test_attestations_of_older_versions_are_verified_as_before(tmp_path):
     (old / "drills").mkdir()
     for run in sorted((old / "reports").iterdir()):
         render.report(Project(old), run.name)
-        assert run_verification.verify(run, old).mark is not run_verification.Mark.WRONG
+        assert run_verification.verify(run, old, RunStates()).mark is not run_verification.Mark.WRONG

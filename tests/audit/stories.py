@@ -11,6 +11,7 @@ from drillbook.cli import run_identity
 from drillbook.inventory import inventory
 from drillbook.journal import journal, suspension
 from drillbook.journal.journal import Journal
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan import planner, spec
 from drillbook.plan.schedule import Schedule
 from drillbook.project import finished_runs
@@ -69,7 +70,7 @@ class Run(Story):
         self.plan = planner.make(read, inventory.load(book.root / "hosts.yml"))
         schedule = Schedule.of(read.head.every, read.head.grace, [read.head.guard.windows])
         with clock(self.at, 0.0):
-            before = prev or run_identity.previous_head(Project(book.root), self.id)
+            before = prev or run_identity.previous_head(Project(book.root), self.id, RunStates())
             self.journal = Journal(self.folder, Redactor([]), origin=0.0, prev=before)
         self.add(
             0.0,
@@ -212,4 +213,4 @@ def hostile(book):
 def render_all(book):
     """Write the reports of every run, as the end of a run does."""
     for run in book.runs:
-        publish.write_run(run.folder, finished_runs.judged(run.folder))
+        publish.write_run(run.folder, finished_runs.judged(RunState(run.folder)))

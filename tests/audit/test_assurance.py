@@ -15,6 +15,7 @@ from drillbook.audit import assurance, chain, content, html, markdown, problem_g
 from drillbook.audit.period import Period
 from drillbook.cli import recover, verify
 from drillbook.errors import UsageError
+from drillbook.journal.run_state import RunStates
 from drillbook.project.project import Project
 from drillbook.report import figures
 from tests.attestation.forging import attest, chained, journal, throw_away_key
@@ -37,8 +38,8 @@ def last(said):
 def test_a_run_that_ends_while_the_audit_reads_the_journals_is_not_missing(bench, audit, monkeypatch):
     find = records.find
 
-    def found(reports):
-        read = find(reports)
+    def found(reports, runs):
+        read = find(reports, runs)
         bench.run(SAMPLE)
         return read
 
@@ -237,7 +238,7 @@ def test_signatures_and_anchors_that_were_not_examined_are_not_called_missing(bo
     unchecked = content.make(read, strays, period)
     told = dict(wording.facts(unchecked))
     assert (told["Signed by"], told["Anchors"]) == ("not examined", "not examined")
-    checked = replace(unchecked, assurance=assurance.assure(read, period, book.reports, book.root, Known()))
+    checked = replace(unchecked, assurance=assurance.assure(read, period, Project(book.root), Known(), RunStates()))
     told = dict(wording.facts(checked))
     assert (told["Signed by"], told["Anchors"]) == ("nobody", "none")
 
@@ -268,7 +269,7 @@ def test_anchors_and_missing_anchors_of_suites_are_counted_apart(book):
     run = replace(suite, run="20260111T090000.000Z-sample-00aa", events=3)
     known = Known({one.run: one for one in (suite, run)}, {"the anchor": (8, 1, "2026-01-10")})
     read, _ = records.find(book.reports)
-    found = assurance.assure(read, Period.parse("2026-01-01", "2026-12-31"), book.reports, book.root, known)
+    found = assurance.assure(read, Period.parse("2026-01-01", "2026-12-31"), Project(book.root), known, RunStates())
     assert found.compared == ("the anchor: 8 runs of drills and 1 run of a suite; the newest is of 2026-01-10",)
     assert [(one.text[:9], one.lost) for one in found.problems] == [("the suite", False), ("the run 2", True)]
     (group,) = problem_groups.grouped(found.problems)
@@ -294,7 +295,7 @@ def test_anchors_that_cannot_be_read_are_no_runs(book):
     stories.quiet(book)
     read, strays = records.find(book.reports)
     period = Period.parse("2026-01-01", "2026-12-31")
-    found = assurance.assure(read, period, book.reports, book.root, known)
+    found = assurance.assure(read, period, Project(book.root), known, RunStates())
     assert set(known.unread) == set(found.unread) < set(found.unvouched)
     audit = content.make(read, strays, period, found)
     said = wording.assurance(audit)

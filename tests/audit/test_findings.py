@@ -10,6 +10,7 @@ from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.findings import CATALOGUE, finding
+from drillbook.journal.run_state import RunState
 from drillbook.project import finished_runs
 from drillbook.report import rows
 from tests.audit import stories
@@ -56,7 +57,7 @@ def test_what_only_follows_from_another_finding_is_counted_as_in_the_report(book
     run.add(13.0, "failed", "verify.1", "controller", findings=[cause], **how)
     run.add(14.0, "phase.ended", phase="verify", status="failed").end().close()
     audit = audited(book)
-    judged = finished_runs.judged(run.folder).result
+    judged = finished_runs.judged(RunState(run.folder)).result
     assert len([one for one in rows.findings_of(judged) if one.severity == "high"]) == 1, "the report counts one"
     assert [(one.code, one.in_newest) for one in audit.findings] == [("http-unexpected", 1), ("objective-not-verified", 2)]
     assert [one.code for one in audit.shown_findings] == ["http-unexpected"]

@@ -10,8 +10,9 @@ from drillbook.audit.alerts import alerts
 from drillbook.audit.missed_drills import MissedRow
 from drillbook.audit.period import Period
 from drillbook.cli import audit as desk
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan.schedule import State
-from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules
+from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules, standings
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
 from drillbook.report import publish
@@ -115,12 +116,12 @@ def audited(book, today=date(2026, 3, 24), until=date(2026, 3, 31)):
         today=today,
         scheduled=schedule_record.read(book.reports),
         wanted=schedules.read(project),
-        services=due.services(project),
+        services=due.services(project, standings.read(list(project.runs()), project, RunStates())),
     )
 
 
 def finished(run):
-    publish.write_run(run.close().folder, finished_runs.judged(run.folder))
+    publish.write_run(run.close().folder, finished_runs.judged(RunState(run.folder)))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 from drillbook.errors import Unreported
 from drillbook.journal.journal import FILE, read
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.project.finished_runs import judged
 from tests.e2e.field import Machine, Site, at, fill, small_disk, until
@@ -153,7 +154,7 @@ def recovered(site, folder):
     after = read(folder / FILE)
     assert after.events[: len(before.events)] == before.events
     assert after.events[-1].kind == "recovery.finished"
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()
     assert site.healthy()
     assert site.leftovers() == []
 

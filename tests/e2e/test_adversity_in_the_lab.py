@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from drillbook.journal.journal import FILE, History, read
+from drillbook.journal.run_state import RunState
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Verdict
 from drillbook.project.finished_runs import judged
@@ -59,7 +60,7 @@ def test_the_api_is_started_by_the_target_when_the_network_stays_away(bench, wir
     assert eventually_healthy(bench)
     wire.set("open")
     assert bench.recover(folder) == []
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()
     assert state_left(bench) == []
 
 
@@ -133,7 +134,7 @@ def test_an_undo_that_fails_is_told_and_recovered_later(bench):
     after = read(folder / FILE)
     assert after.events[: len(before.events)] == before.events, "the same journal goes on"
     assert after.events[-1].kind == "recovery.finished"
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()
     assert eventually_healthy(bench)
     assert eventually(lambda: state_left(bench) == [])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.project import finished_runs
 from drillbook.report import html, markdown
@@ -55,5 +56,5 @@ def test_growth_is_told_from_the_third_run_on_and_lasts(bench):
     for other in bench.project.runs():
         if other != folder:
             shutil.rmtree(other)
-    again = finished_runs.judged(folder)
+    again = finished_runs.judged(RunState(folder))
     assert (html.render(again), markdown.render(again)) == before

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.project.finished_runs import judged
 from tests.e2e.test_sabotage import began, codes, rewrite, store, when
@@ -51,7 +52,7 @@ def test_an_archive_that_is_damaged_later_is_never_extracted_and_recover_clears_
         store(bench).put_object(Bucket="dr-backups", Key=key, Body=body)
     assert bench.recover(folder) == []
     assert settings(bench).read_bytes() == before
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.project.finished_runs import judged
 from drillbook.sdk.web import ask
@@ -138,7 +139,7 @@ def test_a_controller_killed_in_the_middle_of_a_restore_is_recovered(bench, last
     assert eventually_healthy(bench)
     with bench.admin() as connection:
         assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
-    result = judged(journal.parent).result
+    result = judged(RunState(journal.parent)).result
     assert (result.verdict, result.residue) == (Verdict.ABORTED, ())
     loss = result.objectives["rpo"]
     assert loss.lost_writes is not None, "what the restore has lost is stated, although the run itself could not"

@@ -13,6 +13,7 @@ from drillbook.cli import close_residue
 from drillbook.cli.access import connect, redactor_for
 from drillbook.engine.recovery import Recovery
 from drillbook.journal.journal import FILE, read
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.project.finished_runs import judged
 from tests.e2e.controllers import start, wait_for
@@ -125,11 +126,11 @@ def test_a_command_that_brings_back_something_else_has_not_restored(own):
     (left,) = view.result.residue
     assert "no comparison has proven that restore.1 command.run restored the content of api" in left.why
     assert own.recover(folder), "the same command once more does not help"
-    assert judged(folder).result.exit == 5
+    assert judged(RunState(folder)).result.exit == 5
     own.file.unlink()
     assert own.recover(folder, from_backup=True) == []
     assert own.file.read_bytes() == own.before
-    assert judged(folder).result.exit == 1
+    assert judged(RunState(folder)).result.exit == 1
 
 
 def test_a_run_that_dies_before_the_comparison_is_compared_by_its_recovery(own):
@@ -176,7 +177,7 @@ def test_a_run_that_is_stopped_after_such_a_command_restores_first(own):
     controller.send_signal(signal.SIGINT)
     controller.communicate()
     assert controller.returncode == 4
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()
     assert carried_out(folder, "verify.2") == 1
     assert own.file.read_bytes() == own.before
 
@@ -203,4 +204,4 @@ def test_a_drill_that_only_restores_mends_what_such_a_command_lost(own):
     _, mended = own.bench.run(own.bench.made(path))
     assert mended.result.verdict is Verdict.PASSED, mended.result.reason
     assert own.recover(folder, others=[other for other in own.bench.project.runs() if other != folder]) == []
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()

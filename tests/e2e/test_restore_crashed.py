@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from drillbook.journal.run_state import RunState
 from drillbook.project.finished_runs import judged
 from tests.e2e.conftest import ROOT
 from tests.e2e.controllers import eventually_healthy
@@ -144,7 +145,7 @@ def test_a_server_that_crashes_while_it_is_restored_shows_nobody_an_empty_databa
             raise AssertionError("a database is there that was not restored whole")
         assert seen.counts <= {True}
         assert bench.recover(folder) == []
-        assert judged(folder).result.residue == ()
+        assert judged(RunState(folder)).result.residue == ()
         assert eventually_healthy(bench)
         looked = seen.looks
         until(lambda: seen.looks > looked + 1, "another look of the client")
@@ -191,7 +192,7 @@ def test_the_log_that_was_received_is_kept_until_the_cluster_is_recovered(bench)
     scratch = Path(bench.inventory.hosts["db-1"].scratch) / "drillbook" / "runs" / folder.name
     assert list(scratch.glob("wal-*/*")), "the log that was received"
     assert bench.recover(folder) == []
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()
     assert not scratch.exists()
     assert eventually_healthy(bench)
     bench.spoiled = False

@@ -6,6 +6,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.lab.database import binaries
 from drillbook.project.finished_runs import judged
@@ -99,7 +100,7 @@ def test_a_dump_damaged_later_is_never_restored_and_recover_clears_it(bench, cha
     assert bench.recover(folder) == []
     with bench.admin() as connection:
         assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()
 
 
 @pytest.mark.parametrize(

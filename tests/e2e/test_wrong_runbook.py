@@ -9,6 +9,7 @@ from drillbook.cli.access import connect, redactor_for
 from drillbook.engine.backup_gate import Gate
 from drillbook.engine.recovery import Recovery, in_the_way
 from drillbook.journal.journal import FILE, read
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.project.finished_runs import judged
 
@@ -79,7 +80,7 @@ def test_a_wrong_runbook_is_recovered_from_the_proven_backup(bench, argv):
     folder, view = bench.run(wrong(bench, argv))
     assert (view.result.verdict, view.result.exit) == (Verdict.FAILED, 5)
     assert recover(bench, folder), "the same runbook once more does not help"
-    assert judged(folder).result.exit == 5
+    assert judged(RunState(folder)).result.exit == 5
     assert [one.why for one in recover(bench, folder, from_backup=True)] == []
     assert next(
         event.data["params"]["closed"]
@@ -87,7 +88,7 @@ def test_a_wrong_runbook_is_recovered_from_the_proven_backup(bench, argv):
         if event.kind == "intent" and event.step == "recovery.1"
     ), "clients could write before it is compared"
     assert rows(bench) == before
-    after = judged(folder)
+    after = judged(RunState(folder))
     assert (after.result.residue, after.result.exit) == ((), 1)
     assert recover(bench, folder) == [], "there is nothing more to do"
     with bench.admin() as connection:
@@ -113,5 +114,5 @@ def test_a_drill_that_only_restores_mends_what_a_run_left(bench):
     assert recover(bench, folder) == []
     undone = [event.data["message"] for event in read(folder / FILE).events if event.kind == "undone"]
     assert f"the run {mend.name} restored the data from {dump['location']} and compared the content" in undone
-    assert judged(folder).result.residue == ()
+    assert judged(RunState(folder)).result.residue == ()
     assert in_the_way(breaking, list(bench.project.runs())) == []

@@ -10,13 +10,13 @@ from tests.engine.test_pruning import Bench, bench, place  # noqa: F401  fixture
 
 def test_each_journal_is_read_once(bench: Bench, monkeypatch):  # noqa: F811
     runs = [bench.passed() for _ in range(3)]
-    read, names = Path.read_bytes, []
+    start, names = Path.open, []
 
-    def counted(path):
+    def counted(path, *how):
         names.append(path)
-        return read(path)
+        return start(path, *how)
 
-    monkeypatch.setattr(Path, "read_bytes", counted)
+    monkeypatch.setattr(Path, "open", counted)
     found = recorded_backups.read(bench.folder.parent / run for run in reversed(runs))
     assert [one.run for one in found.backups.values()] == runs
     assert len(found.proven) == 3

@@ -17,6 +17,7 @@ from drillbook.engine import probing as probe_runs
 from drillbook.errors import PlanError, Unreported, UsageError
 from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, read
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
@@ -464,7 +465,7 @@ def test_rendering_again_gives_the_same_bytes(bench):
 
     bench.run("restore:\n" + step(["printf", "<script>alert(1)</script> {{ '{{' }} x }}"]))
     before = {path.name: path.read_bytes() for path in bench.folder.iterdir() if path.is_file()}
-    publish.write_run(bench.folder, judged(bench.folder))
+    publish.write_run(bench.folder, judged(RunState(bench.folder)))
     assert {path.name: path.read_bytes() for path in bench.folder.iterdir() if path.is_file()} == before
 
 

@@ -68,13 +68,13 @@ def test_a_journal_with_a_broken_line_is_damaged_and_not_lost(folder):
 )
 def test_only_a_result_that_says_so_leaves_nothing(folder, result, settled):
     (folder / "result.json").write_text(json.dumps(result))
-    assert damaged.settled(folder) is settled
+    assert RunState(folder).settled is settled
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\udcff"])
 def test_a_result_that_cannot_be_read_settles_nothing(folder, text):
     (folder / "result.json").write_bytes(text.encode(errors="surrogateescape"))
-    assert not damaged.settled(folder)
+    assert not RunState(folder).settled
     assert not damaged.is_suite(folder)
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from drillbook.errors import JournalError
 from drillbook.events.kinds import KINDS
-from drillbook.journal import line_file, lines
+from drillbook.journal import line_file
 from drillbook.journal.journal import FILE, Journal, alive, legible, read, salvage
 from drillbook.redact import Redactor
 from drillbook.values import canonical
@@ -453,20 +453,3 @@ def test_lines_are_the_canonical_form_of_their_content(journal, tmp_path):
     for line in (tmp_path / FILE).read_bytes().splitlines():
         assert line == canonical(json.loads(line))
     assert len(read(tmp_path / FILE).events) == 6
-
-
-def test_a_journal_that_was_read_is_read_again_only_when_its_bytes_changed(tmp_path, monkeypatch):
-    path = written(tmp_path)
-    walked = []
-    inner = lines._walk
-    monkeypatch.setattr(lines, "_walk", lambda data: walked.append(len(data)) or inner(data))
-    lines.walk(b"")
-    first = read(path)
-    assert lines.walk(path.read_bytes()).events is first.events
-    assert read(path) == first
-    assert len(walked) == 2
-    data = path.read_bytes()
-    path.write_bytes(data.replace(b'"n":1', b'"n":9'))
-    assert lines.walk(path.read_bytes()).line == 2
-    with pytest.raises(JournalError):
-        read(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drillbook.journal.journal import read
+from drillbook.journal.run_state import RunStates
 from drillbook.judge import earlier_runs
 from drillbook.judge.earlier_runs import last_step, same_drill
 from tests.audit.conftest import Book
@@ -47,12 +47,17 @@ def test_the_newest_runs_of_the_drill_are_compared(tmp_path, monkeypatch):
     book.run("2026-01-05T09:00:00").refused().close()
     book.run("2026-01-06T09:00:00").fault().close()
     plan, folders = book.runs[0].plan, [run.folder for run in book.runs]
-    assert [one["started"][:10] for one in same_drill(folders, plan)] == ["2026-01-03", "2026-01-02", "2026-01-01"]
-    path, readings = book.runs[1].path, {book.runs[1].folder: read(book.runs[1].path)}
+    assert [one["started"][:10] for one in same_drill(folders, plan, RunStates())] == [
+        "2026-01-03",
+        "2026-01-02",
+        "2026-01-01",
+    ]
+    path, states = book.runs[1].path, RunStates()
+    assert states.of(book.runs[1].folder).events
     path.write_bytes(path.read_bytes().replace(b"T09:00:12", b"T09:00:11", 1))
-    assert len(same_drill(folders, plan, readings)) == 3, "what was read before is not read again"
-    assert [one["started"][:10] for one in same_drill(folders, plan)] == ["2026-01-03", "2026-01-01"]
+    assert len(same_drill(folders, plan, states)) == 3, "what was read before is not read again"
+    assert [one["started"][:10] for one in same_drill(folders, plan, RunStates())] == ["2026-01-03", "2026-01-01"]
     monkeypatch.setattr(earlier_runs, "MOST_COMPARED", 1)
-    assert [one["started"][:10] for one in same_drill(folders, plan)] == ["2026-01-03"]
+    assert [one["started"][:10] for one in same_drill(folders, plan, RunStates())] == ["2026-01-03"]
     monkeypatch.setattr(earlier_runs, "MOST_BYTES", 10)
-    assert same_drill(folders, plan) == []
+    assert same_drill(folders, plan, RunStates()) == []

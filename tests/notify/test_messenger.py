@@ -8,6 +8,7 @@ from drillbook.attestation import run_verification
 from drillbook.cli import recover
 from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, read
+from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.notify import messenger
 from drillbook.project.project import Project
@@ -152,7 +153,7 @@ def test_what_stands_behind_the_end_of_a_run_is_signed_and_verified_with_it(tmp_
         bench = Told(tmp_path, monkeypatch, [url(server.server_port)])
         bench.run("")
     assert read(bench.folder / FILE).events[-1].kind == "contact.told"
-    found = run_verification.verify(bench.folder, bench.root)
+    found = run_verification.verify(bench.folder, bench.root, RunStates())
     assert run_verification.EXIT[found.mark] == 0, found.checks
 
 

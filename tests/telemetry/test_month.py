@@ -11,8 +11,9 @@ import yaml
 
 from drillbook.audit import content, records, suites
 from drillbook.audit.period import Period
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan.schedule import State
-from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules
+from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules, standings
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.figures import moment
@@ -132,7 +133,7 @@ def ended(book, begun, drill, how):
     else:
         getattr(run, how)()
     run.close()
-    publish.write_run(run.folder, finished_runs.judged(run.folder))
+    publish.write_run(run.folder, finished_runs.judged(RunState(run.folder)))
     if suite:
         told = {"schema": "drillbook/suite/1", "run": suite, "suite": "both", "environment": "lab", "verdict": "passed"}
         told |= {"started": run_began(suite), "exit": 0, "runs": [{"run": run.id, "folder": run.id}]}
@@ -155,7 +156,7 @@ def looked(project, now):
     recorded_schedules.note(project, now)
     found = due.read(project, now)
     bad = {(row.service, row.drill) for row in found.rows if row.overdue_since and row.environment and row.state in BAD}
-    samples = list(metrics.samples(found, run_figures.read(project)))
+    samples = list(metrics.samples(found, run_figures.read(project, RunStates())))
     moments = {one.labels[:2]: one.value for one in samples if one.name == "overdue_timestamp_seconds"}
     seconds = {one.labels[:2]: one.value for one in samples if one.name == "overdue_seconds" and one.labels[2]}
     assert bad == {subject for subject, at in moments.items() if now.timestamp() >= at}, now
@@ -198,10 +199,10 @@ def test_metrics_and_audit_agree_on_every_objective(tmp_path):
         folder = book.reports / samples.recorded(name).result.run
         folder.mkdir()
         shutil.copy(samples.JOURNALS / f"{name}.jsonl", folder / "journal.jsonl")
-        publish.write_run(folder, finished_runs.judged(folder))
+        publish.write_run(folder, finished_runs.judged(RunState(folder)))
         project = Project(tmp_path)
         now = datetime(2026, 12, 31, tzinfo=UTC)
-        found = metrics.samples(due.read(project, now), run_figures.read(project))
+        found = metrics.samples(due.read(project, now), run_figures.read(project, RunStates()))
         told = {(one.name, *one.labels): one.value for one in found}
         audit = content.make(*records.find(project.reports), Period(date(2026, 1, 1), date(2026, 12, 31)), today=now.date())
         for goal in audit.proven:
@@ -232,7 +233,7 @@ def made(project, until, today):
         scheduled=schedule_record.read(project.reports),
         suites=suites.find(project.reports, found, strays),
         wanted=schedules.read(project),
-        services=due.services(project),
+        services=due.services(project, standings.read(list(project.runs()), project, RunStates())),
     )
 
 
@@ -257,7 +258,7 @@ def _audit_agrees(project, answers):
     audit = made(project, date(2026, 3, 31), END.date())
     told = {
         (one.newest.subject[1], key): one.proven(key)
-        for one in run_figures.read(project)
+        for one in run_figures.read(project, RunStates())
         for key in one.newest.data.get("objectives") or ()
     }
     assert told == {(row.drill, row.key): row.proven for row in audit.proven}

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from drillbook.journal.run_state import RunStates
 from drillbook.project import due
 from drillbook.project.project import Project
 from drillbook.telemetry import metrics, run_figures
@@ -37,7 +38,7 @@ def figures(root, *results):
         folder.mkdir()
         (folder / "journal.jsonl").write_text("")
         (folder / "result.json").write_text(one if isinstance(one, str) else json.dumps(one))
-    return run_figures.read(Project(root))
+    return run_figures.read(Project(root), RunStates())
 
 
 def test_misses_in_a_row_skip_runs_that_could_not_verify(tmp_path):

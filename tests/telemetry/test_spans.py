@@ -1,6 +1,7 @@
 """Spans of a trace, from the events of a journal alone."""
 
 from drillbook.journal.journal import FILE, read
+from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Verdict
 from drillbook.project.finished_runs import judged
 from drillbook.telemetry import spans
@@ -65,4 +66,4 @@ def test_a_run_that_failed_or_died_is_a_trace_with_errors(tmp_path):
     found = {one.name: one for one in spans.of_run(died)}
     assert found["command.run on controller"].error == "unfinished at the end of the run"
     assert found["drill sample"].end >= found["command.run on controller"].end
-    assert judged(bench.folder).result.verdict is Verdict.FAILED
+    assert judged(RunState(bench.folder)).result.verdict is Verdict.FAILED

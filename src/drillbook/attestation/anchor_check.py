@@ -14,35 +14,38 @@ from drillbook.attestation.anchor import Place
 from drillbook.attestation.anchors import Anchor, Known
 from drillbook.attestation.run_verification import Check, Mark, Verified
 from drillbook.journal.journal import FILE
-from drillbook.journal.lines import walk
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.report.figures import count
 from drillbook.report.folders import drill_of
 
 WHAT = "anchor"
 
 
-def compared(verified: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
+def compared(
+    verified: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], runs: RunStates, *, asked: str
+) -> Verified:
     """Compare a run's or suite's folder with the anchors in the places ``kept_in``. Return the checks in ``verified``,
     followed by the checks of this comparison.
 
-    The journal is compared only if the run has an anchor. ``asked``: run that the user named on the command line. If
-    the user asked for the newest run, newer runs that have an anchor but no folder are reported as missing. Raises
-    UsageError when the root certificates of timestamps cannot be read.
+    The journal is compared only if the run has an anchor. It is the one in ``runs``, which was verified. ``asked``: run
+    that the user named on the command line. If the user asked for the newest run, newer runs that have an anchor but no
+    folder are reported as missing. Raises UsageError when the root certificates of timestamps cannot be read.
     """
     known = anchors.known(kept_in)
-    inner = tuple(replace(run, checks=(*run.checks, *_of_run(folder / run.name, known))) for run in verified.inner)
+    inner = tuple(replace(run, checks=(*run.checks, *_of_run(runs.of(folder / run.name), known))) for run in verified.inner)
     newer = _newer(folder, reports, known, asked)
     unread = [Check(WHAT, Mark.UNKNOWN, doubt) for doubt in known.unread]
-    return replace(verified, checks=(*verified.checks, *unread, *_of_run(folder, known), *newer), inner=inner)
+    return replace(verified, checks=(*verified.checks, *unread, *_of_run(runs.of(folder), known), *newer), inner=inner)
 
 
-def _of_run(folder: Path, known: Known) -> list[Check]:
-    anchor = known.runs.get(folder.name)
+def _of_run(state: RunState, known: Known) -> list[Check]:
+    run = state.folder.name
+    anchor = known.runs.get(run)
     if anchor is None:
         return []
     return [
-        *_of_journal(folder, anchor),
-        *(Check(WHAT, Mark.UNKNOWN, doubt) for doubt in known.doubts.get(folder.name, ())),
+        *_of_journal(state, anchor),
+        *(Check(WHAT, Mark.UNKNOWN, doubt) for doubt in known.doubts.get(run, ())),
         *_of_time(anchor),
     ]
 
@@ -61,14 +64,12 @@ def _of_time(anchor: Anchor) -> list[Check]:
     ]
 
 
-def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
+def _of_journal(state: RunState, anchor: Anchor) -> list[Check]:
     if not anchor.events:
         return []
-    try:
-        hashes = walk((folder / FILE).read_bytes()).hashes
-    except OSError as error:
+    if error := state.unreadable:
         return [Check(WHAT, Mark.UNKNOWN, f"{FILE} cannot be read: {error.strerror}")]
-    if wrong := anchors.differs(anchor, hashes):
+    if wrong := anchors.differs(anchor, state.chain.hashes):
         return [Check(WHAT, Mark.WRONG, wrong)]
     return [Check(WHAT, Mark.GOOD, f"the journal matches the anchor made at {anchor.at}, from {anchor.source}")]
 

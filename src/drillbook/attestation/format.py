@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.journal.journal import FILE as JOURNAL
-from drillbook.journal.run_files import ATTESTATION
+from drillbook.journal.run_files import ATTESTATION, RESULT
+from drillbook.journal.run_state import RunState
 from drillbook.report import formats
+from drillbook.values import digest
 
 SCHEMA = "drillbook/attestation/1"
 FILE = ATTESTATION
@@ -61,16 +63,13 @@ def names_in(folder: Path) -> frozenset[str]:
     return frozenset(path.relative_to(folder).as_posix() for path in files_in(folder))
 
 
-def approved_with(folder: Path) -> str:
-    """Return the fingerprint of the key that approved the run in ``folder``.
+def approved_with(state: RunState) -> str:
+    """Return the fingerprint of the key that approved a run.
 
     The result is empty for a run without an approval, and for a suite.
     """
-    try:
-        with (folder / JOURNAL).open("rb") as file:
-            approval = json.loads(file.readline())["data"]["approval"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return ""
+    data = state.first_line.get("data")
+    approval = data.get("approval") if isinstance(data, dict) else None
     return str(approval.get("key", "")) if isinstance(approval, dict) else ""
 
 
@@ -80,10 +79,23 @@ def file_digest(path: Path) -> str:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def same(path: Path, known: str) -> bool:
-    """Return True when ``path`` is a file with the digest ``known``. A link does not count as a file."""
+def digest_in(state: RunState, name: str) -> str:
+    """Return the digest of the file ``name`` in the folder of a run or suite. Raises OSError when the file cannot be read.
+
+    For the journal and the result file, it is the digest of the bytes that were read already and are shown. Only a result
+    file that was replaced since is read again.
+    """
+    if name == JOURNAL:
+        if state.unreadable:
+            raise state.unreadable
+        return state.digest
+    return digest(state.result.current().data) if name == RESULT else file_digest(state.folder / name)
+
+
+def same(state: RunState, name: str, known: str) -> bool:
+    """Return True when ``name`` is a file in the folder with the digest ``known``. A link does not count as a file."""
     try:
-        return not path.is_symlink() and file_digest(path) == known
+        return not (state.folder / name).is_symlink() and digest_in(state, name) == known
     except OSError:
         return False
 

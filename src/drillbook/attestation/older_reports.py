@@ -8,28 +8,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from drillbook.attestation import format as form
 from drillbook.attestation.format import Statement
 from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState
 
 
-def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]:
+def unlike(state: RunState, wanted: dict[str, str], sealed: Statement) -> list[str]:
     """Return a list with one message if the stored reports contradict the attestation or the journal, and otherwise an
     empty list. The message names every file or key that differs.
 
     ``wanted``: texts of the reports that this version renders from the journal. The key is the name of the file.
     """
     known = dict(form.signed_names(sealed))
-    there = [name for name in wanted if name in known or (folder / name).exists()]  # the other version may render fewer
-    if unsigned := [name for name in there if not form.same(folder / name, known.get(name, ""))]:
+    there = [
+        name for name in wanted if name in known or (state.folder / name).exists()
+    ]  # the other version may render fewer
+    if unsigned := [name for name in there if not form.same(state, name, known.get(name, ""))]:
         return [f"not as attested: {', '.join(unsigned)}"]
     if RESULT not in there:
         return []
     try:
-        stored = json.loads((folder / RESULT).read_bytes())
+        stored = state.result.current().parsed()
     except (OSError, ValueError):
         return [f"{RESULT} cannot be read"]
     differing = [*differences(stored, json.loads(wanted[RESULT]))]

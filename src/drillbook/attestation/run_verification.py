@@ -1,13 +1,14 @@
 """Verification of a run's folder: hash chain of the journal, signature, files, and reports.
 
-Reports are verified by rendering them again. Each check has one of three outcomes: good, wrong, or unknown. A
-check with the outcome unknown never counts as verified.
+The journal and the result of a run are read once: the bytes whose chain and signature are verified are those that are judged,
+rendered, and compared with anchors. Reports are verified by rendering them again. Each check has one of three outcomes:
+good, wrong, or unknown. A check with the outcome unknown never counts as verified.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -24,14 +25,14 @@ from drillbook.events.runs import Ended, RecoveryStarted, RunStarted
 from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE, History
-from drillbook.journal.lines import Walk, walk
+from drillbook.journal.lines import Walk
 from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.judge import judge
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.plan.plan import digest_of
 from drillbook.report import formats
 from drillbook.report.figures import count
-from drillbook.report.folders import alive
 
 
 class Mark(IntEnum):
@@ -68,55 +69,57 @@ class Verified:
         return max([*(check.mark for check in self.checks), *(drill.mark for drill in self.inner)])
 
 
-def verify(folder: Path, root: Path) -> Verified:
-    """Verify the folder of a run, or of a suite with all its runs."""
+def verify(folder: Path, root: Path, runs: RunStates) -> Verified:
+    """Verify the folder of a run, or of a suite with all its runs. ``runs``: states of all runs that this task reads."""
     if (folder / FILE).exists() or not (damaged.is_suite(folder) or damaged.drills_in(folder)):
-        return _run(folder, root)
-    return _suite(folder, root)
+        return _run(runs.of(folder), root)
+    return _suite(folder, root, runs)
 
 
 def verify_campaign(folder: Path, record: Path, root: Path) -> Verified:
     """Verify a campaign's attestation in ``folder`` and its journal in ``record``, but not the runs of the campaign."""
-    try:
-        journal = walk((record / FILE).read_bytes())
-    except OSError as error:
-        return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
-    attested = signature_check.look(folder, root)
-    checks = [_journal(journal, record), *_signed(attested)]
+    whole, state = RunState(folder), RunState(record)
+    if error := state.unreadable:
+        return _unreadable(folder, error)
+    attested, journal = signature_check.look(whole, root), state.walk
+    checks = [_journal(state), *_signed(attested)]
     if (sealed := attested.statement) is not None:
-        checks += [_head(journal, sealed), *_gaps(sealed), _attested_files(folder, sealed)]
+        checks += [_head(journal, sealed), *_gaps(sealed), _attested_files(whole, sealed)]
     return Verified(folder.name, tuple(checks))
 
 
-def _run(folder: Path, root: Path) -> Verified:
-    try:
-        data = (folder / FILE).read_bytes()
-    except FileNotFoundError:
-        return _without_journal(folder, root)
-    except OSError as error:
-        return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
-    journal, attested = walk(data), signature_check.look(folder, root)
-    sealed, view = attested.statement, _judged(journal)
-    checks = [_journal(journal, folder), _ending(journal, folder), *_signed(attested)]
+def _unreadable(folder: Path, error: OSError) -> Verified:
+    return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
+
+
+def _run(state: RunState, root: Path) -> Verified:
+    folder, attested = state.folder, signature_check.look(state, root)
+    if isinstance(state.unreadable, FileNotFoundError):
+        return _without_journal(state, attested)
+    if state.unreadable:
+        return _unreadable(folder, state.unreadable)
+    journal, sealed, view = state.walk, attested.statement, _judged(state.walk)
+    checks = [_journal(state), _ending(state), *_signed(attested)]
     if sealed is not None:
-        checks += [_head(journal, sealed), *_gaps(sealed), _attested_files(folder, sealed, view)]
-    checks.append(_evidence(folder, journal))
+        checks += [_head(journal, sealed), *_gaps(sealed), _attested_files(state, sealed, view)]
+    checks.append(_evidence(state))
     if journal.line or not journal.events:
         checks.append(Check("reports", Mark.UNKNOWN, "the files were not rendered again, because the journal is damaged"))
     else:
-        checks += [_says(folder, journal, sealed), _reports(folder, view, sealed)]
+        checks += [_says(folder, journal, sealed), _reports(state, view, sealed)]
     return Verified(folder.name, tuple(checks))
 
 
-def _without_journal(folder: Path, root: Path) -> Verified:
+def _without_journal(state: RunState, attested: Attested) -> Verified:
     """Verify a run whose journal was removed. Only its signed files can be checked."""
-    attested = signature_check.look(folder, root)
-    checks = [Check("journal", Mark.WRONG, damaged.lost(folder)), *_signed(attested)]
-    return Verified(folder.name, (*checks, *([_attested_files(folder, attested.statement)] if attested.statement else [])))
+    checks = [Check("journal", Mark.WRONG, state.lost), *_signed(attested)]
+    checks += [_attested_files(state, attested.statement)] if attested.statement else []
+    return Verified(state.folder.name, tuple(checks))
 
 
-def _journal(journal: Walk, folder: Path) -> Check:
-    if journal.line and (gone := damaged.lost(folder)):
+def _journal(state: RunState) -> Check:
+    journal = state.walk
+    if journal.line and (gone := state.lost):
         return Check("journal", Mark.WRONG, gone)
     if journal.line and not journal.lines:
         return Check(
@@ -140,17 +143,17 @@ def _journal(journal: Walk, folder: Path) -> Check:
     return Check("journal", Mark.GOOD, what)
 
 
-def _ending(journal: Walk, folder: Path) -> Check:
-    if any(isinstance(readable(event), Ended) for event in reversed(journal.events)):
+def _ending(state: RunState) -> Check:
+    if any(isinstance(readable(event), Ended) for event in reversed(state.walk.events)):
         return Check("ending", Mark.GOOD, "the journal contains the end of the run")
-    if journal.line:
+    if state.walk.line:
         return Check("ending", Mark.UNKNOWN, "it is unknown if the run ended, because the journal is damaged")
-    if alive(folder):
+    if state.alive:
         return Check("ending", Mark.UNKNOWN, "the run is still in progress")
     return Check(
         "ending",
         Mark.UNKNOWN,
-        f"the run did not end: its controller died; undo its changes: invoke drill.recover {folder.name}",
+        f"the run did not end: its controller died; undo its changes: invoke drill.recover {state.folder.name}",
     )
 
 
@@ -222,16 +225,16 @@ def _gaps(sealed: Statement) -> Iterator[Check]:
         yield Check("vouched", Mark.UNKNOWN, f"files that a recovery found have no trusted signature: {names(loose)}")
 
 
-def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -> Check:
+def _attested_files(state: RunState, sealed: Statement, view: RunView | str = "") -> Check:
     """Compare the files with the attestation. A changed report is not wrong if it was rendered again from the same journal."""
     known = dict(form.signed_names(sealed))
-    there = {path.relative_to(folder).as_posix(): path for path in form.files_in(folder)}
-    changed = [name for name, wanted in known.items() if name in there and _digest(there[name]) != wanted]
+    there = form.names_in(state.folder)
+    changed = [name for name, wanted in known.items() if name in there and _digest(state, name) != wanted]
     again = formats.of_run(view) if changed and isinstance(view, RunView) else {}
-    anew = [name for name in changed if name in again and _text(there[name]) == again[name].encode()]
+    anew = [name for name in changed if name in again and _text(state, name) == again[name].encode()]
     changed = [name for name in changed if name not in anew]
     gone = [name for name in known if name not in there]
-    added = [name for name in there if name not in known]
+    added = [name for name in sorted(there) if name not in known]
     wrong = [*([f"changed: {names(changed)}"] if changed else []), *([f"missing: {names(gone)}"] if gone else [])]
     if wrong:
         return Check("files", Mark.WRONG, "; ".join(wrong))
@@ -242,16 +245,16 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
     return Check("files", Mark.GOOD, f"{count(len(known), 'file')} as attested")
 
 
-def _evidence(folder: Path, journal: Walk) -> Check:
+def _evidence(state: RunState) -> Check:
     """Check every evidence file whose digest is in the journal itself."""
-    facts = [event.data if isinstance(readable(event), LeaseLog) else event.data.get("facts") for event in journal.events]
+    facts = [event.data if isinstance(readable(event), LeaseLog) else event.data.get("facts") for event in state.walk.events]
     named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for fact in facts if fact for name, wanted in _kept(fact)}
-    wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
+    wrong = sorted(name for name, wanted in named if not _inside(state.folder, name) or _digest(state, name) != wanted)
     if wrong:
         return Check(
             "evidence", Mark.WRONG, f"some files differ from their digests in the journal, or are missing: {names(wrong)}"
         )
-    if journal.line:
+    if state.walk.line:
         return Check("evidence", Mark.UNKNOWN, "the journal is damaged, so it may lack the names of some evidence files")
     return Check(
         "evidence",
@@ -278,12 +281,10 @@ def _inside(folder: Path, name: str) -> bool:
     return (folder / name).resolve().is_relative_to(folder.resolve())
 
 
-def _digest(path: Path) -> str:
-    try:
-        known = form.file_digest(path)
-    except OSError:
-        return ""
-    return known
+def _digest(state: RunState, name: str) -> str:
+    with suppress(OSError):
+        return form.digest_in(state, name)
+    return ""
 
 
 def _says(folder: Path, journal: Walk, sealed: Statement | None) -> Check:
@@ -311,7 +312,7 @@ def _judged(journal: Walk) -> RunView | str:
         return f"{type(error).__name__}: {error}"
 
 
-def _reports(folder: Path, view: RunView | str, sealed: Statement | None) -> Check:
+def _reports(state: RunState, view: RunView | str, sealed: Statement | None) -> Check:
     if isinstance(view, str):
         return Check("reports", Mark.UNKNOWN, f"the journal could not be judged: {view}")
     said: dict[str, object] = {"drill": view.result.drill, "environment": view.result.environment}
@@ -319,53 +320,52 @@ def _reports(folder: Path, view: RunView | str, sealed: Statement | None) -> Che
         said |= {"verdict": str(view.result.verdict), "exit": view.result.exit}
     if odd := [key for key, value in said.items() if sealed is not None and sealed.get(key) != value]:
         return Check("reports", Mark.WRONG, f"the attestation differs from the result of the journal in: {', '.join(odd)}")
-    return _compared(folder, formats.of_run(view), sealed)
+    return _compared(state, formats.of_run(view), sealed)
 
 
-def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) -> Check:
-    missing = [name for name in wanted if not (folder / name).is_file()]
-    other = [name for name, text in wanted.items() if name not in missing and _text(folder / name) != text.encode()]
+def _compared(state: RunState, wanted: dict[str, str], sealed: Statement | None) -> Check:
+    missing = [name for name in wanted if not (state.folder / name).is_file()]
+    other = [name for name, text in wanted.items() if name not in missing and _text(state, name) != text.encode()]
     tool = sealed.get("tool") if sealed else None
     if sealed and other and tool not in (None, sign_runs.TOOL):
-        if wrong := older_reports.unlike(folder, wanted, sealed):
+        if wrong := older_reports.unlike(state, wanted, sealed):
             return Check("reports", Mark.UNKNOWN, f"rendered by {tool}, whose words differ; {'; '.join(wrong)}")
         return Check("reports", Mark.GOOD, f"the files are as {tool} signed them, and their figures match the journal")
     if other:
         return Check("reports", Mark.WRONG, f"some files differ from the files rendered from the journal: {names(other)}")
     if missing:
-        return Check("reports", Mark.UNKNOWN, f"missing: {names(missing)}; render them: invoke report {folder.name}")
+        return Check("reports", Mark.UNKNOWN, f"missing: {names(missing)}; render them: invoke report {state.folder.name}")
     return Check("reports", Mark.GOOD, f"{count(len(wanted), 'file')}: rendering them again gives exactly the same bytes")
 
 
-def _text(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+def _text(state: RunState, name: str) -> bytes:
+    with suppress(OSError):
+        return state.result.current().data if name == RESULT else (state.folder / name).read_bytes()
+    return b""
 
 
-def _suite(folder: Path, root: Path) -> Verified:
-    inner = tuple(_run(path, root) for path in damaged.drills_in(folder))
-    attested = signature_check.look(folder, root)
-    sealed = attested.statement
-    checks = [*_signed(attested)]
+def _suite(folder: Path, root: Path, runs: RunStates) -> Verified:
+    inner = tuple(_run(runs.of(path), root) for path in damaged.drills_in(folder))
+    state = runs.of(folder)
+    attested = signature_check.look(state, root)
+    sealed, checks = attested.statement, [*_signed(attested)]
     if sealed is not None:
-        checks += [_members(folder, sealed), _attested_files(folder, sealed)]
-    checks.append(_suite_reports(folder, sealed))
+        checks += [_members(state, sealed), _attested_files(state, sealed)]
+    checks.append(_suite_reports(state, sealed, runs))
     return Verified(folder.name, tuple(checks), inner)
 
 
-def _members(folder: Path, sealed: Statement) -> Check:
+def _members(state: RunState, sealed: Statement) -> Check:
     """Check that a suite's folder contains exactly the drills in its attestation, each with an unchanged attestation."""
     runs = [run for run in sealed.get("runs") or () if isinstance(run, dict)]
     known = {str(run.get("folder")): run for run in runs}
-    there = {path.parent.name for path in folder.glob(f"[!.]*/{FILE}")}
+    there = {path.parent.name for path in state.folder.glob(f"[!.]*/{FILE}")}
     if gone := sorted(set(known) - there):
         return Check("drills", Mark.WRONG, f"missing: {names(gone)}")
     if added := sorted(there - set(known)):
         return Check("drills", Mark.WRONG, f"not attested: {names(added)}")
     other = sorted(
-        name for name, run in known.items() if _digest(folder / name / form.FILE) != (run.get("attestation") or "")
+        name for name, run in known.items() if _digest(state, f"{name}/{form.FILE}") != (run.get("attestation") or "")
     )
     if other:
         why = f"the attestations of these drills are not those that the signed suite lists: {names(other)}"
@@ -373,18 +373,20 @@ def _members(folder: Path, sealed: Statement) -> Check:
     return Check("drills", Mark.GOOD, f"{count(len(known), 'drill')} as attested")
 
 
-def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
+def _suite_reports(state: RunState, sealed: Statement | None, runs: RunStates) -> Check:
     try:
-        suite = SuiteResult.model_validate(json.loads((folder / RESULT).read_bytes()))
+        suite = SuiteResult.model_validate(state.result.parsed())
     except FileNotFoundError:
         return Check("ending", Mark.UNKNOWN, "the suite has no result: its controller died; see invoke drill.list")
     except (OSError, ValueError):
         return Check("reports", Mark.WRONG, "result.json cannot be read, or is not a valid result: the file was changed")
     try:
-        walks = [walk((folder / str(run["folder"]) / FILE).read_bytes()) for run in suite.runs]
+        walks = [runs.of(state.folder / str(run["folder"])).walk for run in suite.runs]
         views = [judge(History(journal.events, journal.torn)) for journal in walks if not journal.line]
     except Exception as error:  # noqa: BLE001  the checks of each drill report the drill's own errors
-        return Check("reports", Mark.UNKNOWN, f"the files were not rendered again: {type(error).__name__}")
+        return Check(
+            "reports", Mark.UNKNOWN, f"the files were not rendered again: {type(error.__cause__ or error).__name__}"
+        )
     if len(views) < len(suite.runs):
         return Check("reports", Mark.UNKNOWN, "the files were not rendered again, because a journal is damaged")
     odd = [
@@ -395,4 +397,4 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
     if odd:
         return Check("reports", Mark.WRONG, f"the suite states another verdict than the journal: {names(odd)}")
     rendered = formats.of_suite(suite, views)
-    return _compared(folder, {name: text for name, text in rendered.items() if name != RESULT}, sealed)
+    return _compared(state, {name: text for name, text in rendered.items() if name != RESULT}, sealed)

@@ -7,11 +7,11 @@ a trusted key signed before (see ``trusted_content``), or that this process itse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from drillbook import __version__
 from drillbook.atomic_file import replace_file
@@ -30,8 +30,9 @@ from drillbook.attestation.format import (
 )
 from drillbook.attestation.trusted_content import Standing, members
 from drillbook.journal.journal import FILE as JOURNAL
-from drillbook.journal.lines import Walk, walk
+from drillbook.journal.lines import Chain
 from drillbook.journal.own_writes import Written
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import formats
 from drillbook.sdk.run_folder import sync_path
@@ -65,54 +66,87 @@ class Sealer:
     """Messages about anchors and timestamps that could not be obtained. Each message has the reason."""
 
 
-def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | None = None, before: Standing = NEW) -> str:
+class File(NamedTuple):
+    """Digest and size of a file."""
+
+    digest: str
+    size: int
+
+    @classmethod
+    def read(cls, path: Path) -> File:
+        """Read a file. Raises OSError when it cannot be read."""
+        return cls(file_digest(path), path.stat().st_size)
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """Entry of the file in an attestation."""
+        return {"sha256": self.digest, "bytes": self.size}
+
+
+def seal_run(
+    state: RunState,
+    view: RunView,
+    rendered: Mapping[str, str],
+    sealer: Sealer,
+    *,
+    written: Written | None = None,
+    before: Standing = NEW,
+) -> str:
     """Write and sign the attestation of a run. Return the reason if it could not be signed, otherwise an empty text.
 
-    ``before``: state of the run's folder before this process changed it. ``written``: part of the journal that this process
-    wrote. Errors are returned, not raised, because the run already has its verdict.
+    ``state``: the journal from which the run was judged. ``rendered``: the reports that were written from it. Their bytes are
+    signed, and not what another program may have put in their place since. ``before``: state of the run's folder before this
+    process changed it. ``written``: part of the journal that this process wrote. Errors are returned, not raised, because
+    the run already has its verdict.
     """
+    folder, journal = state.folder, state.chain
     try:
-        journal = walk((folder / JOURNAL).read_bytes())
+        if state.unreadable:
+            raise state.unreadable
         if why := _not_covered(journal, view, written, before):
             return why
-        result = view.result
-        content = {
-            "schema": SCHEMA,
-            "run": result.run,
-            "drill": result.drill,
-            "environment": result.environment,
-            "verdict": str(result.verdict),
-            "exit": result.exit,
-            "started": result.started,
-            "finished": result.finished,
-            "operator": result.operator,
-            "plan_digest": result.plan_digest,
-            "head": view.journal_head,
-            "events": view.journal_events,
-            "previous_head": journal.events[0].prev,
-        }
+        content = _statement(view) | {"previous_head": journal.prev}
         gaps, loose = _gaps(written, before), _loose(folder, written, before)
         content |= {"unvouched": gaps} if gaps else {}
         content |= {"unvouched_files": loose} if loose else {}
-        return _seal(folder, content, sealer, before, _names(before, written))
+        known = {JOURNAL: File(state.digest, state.size), **_rendered(rendered)}
+        return _seal(_Signing(folder, sealer, before, known, {approved_with(state)}), content, _names(before, written))
     except OSError as error:
         return _unmade(error)
+
+
+def _statement(view: RunView) -> Statement:
+    result = view.result
+    return {
+        "schema": SCHEMA,
+        "run": result.run,
+        "drill": result.drill,
+        "environment": result.environment,
+        "verdict": str(result.verdict),
+        "exit": result.exit,
+        "started": result.started,
+        "finished": result.finished,
+        "operator": result.operator,
+        "plan_digest": result.plan_digest,
+        "head": view.journal_head,
+        "events": view.journal_events,
+    }
 
 
 def _unmade(error: OSError) -> str:
     return f"the attestation cannot be made, because a file cannot be read or written: {error.strerror}"
 
 
-def _not_covered(journal: Walk, view: RunView, written: Written | None, before: Standing) -> str:
+def _not_covered(journal: Chain, view: RunView, written: Written | None, before: Standing) -> str:
     """Return the reason why a part of the journal was neither signed before nor written by this process.
 
     The result is empty when there is no such part.
     """
     if before.doubt:
         return before.doubt
-    if journal.line or journal.torn or not journal.hashes or journal.hashes[-1] != view.journal_head:
+    if not journal.intact or not journal.hashes or journal.hashes[-1] != view.journal_head:
         return NOT_AS_WRITTEN
-    if before.sealed and journal.hashes[before.events - 1 : before.events] != [before.sealed.get("head")]:
+    if before.sealed and journal.hashes[before.events - 1 : before.events] != (before.sealed.get("head"),):
         return NOT_AS_WRITTEN
     if written is None or written.first < 0:
         return before.unvouched
@@ -149,28 +183,36 @@ def _names(before: Standing, written: Written | None) -> frozenset[str] | None:
     return frozenset({JOURNAL, *RENDERED, *(name for name, _ in kept_names(before.sealed or {}))})
 
 
-def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str, Any]) -> str:
+def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str, Any], approver: str) -> str:
     """Sign the journal of a running run up to its last event. This part then stays signed even if the run dies.
 
-    ``run``: fields that identify the run. Return the reason for a failure, or an empty text.
+    ``run``: fields that identify the run. ``approver``: fingerprint of the key that approved the run.
+    It is empty without an approval. Return the reason for a failure, or an empty text.
     """
     try:
         events, head = written.now()
         sync_path(folder / JOURNAL)
         content = {"schema": SCHEMA, **run, "verdict": None, "exit": None, "finished": None, "head": head, "events": events}
-        return _seal(folder, content, sealer, NEW, frozenset())
+        return _seal(_Signing(folder, sealer, NEW, {}, {approver}), content, frozenset())
     except OSError as error:
         return _unmade(error)
 
 
 def seal_suite(
-    folder: Path, suite: SuiteResult, sealer: Sealer, attested: Mapping[str, str | None], before: Standing = NEW
+    folder: Path,
+    suite: SuiteResult,
+    rendered: Mapping[str, str],
+    sealer: Sealer,
+    *,
+    attested: Mapping[str, str | None],
+    before: Standing = NEW,
+    runs: RunStates | None = None,
 ) -> str:
     """Write and sign the attestation of a suite; see ``seal_run``.
 
     ``attested``: digest of each attestation that this process wrote for a drill of the suite. The key is the folder of the
     drill. ``before``: state of the suite's folder before this process changed it. The digests of the other drills are
-    taken from the suite's previous attestation in ``before``.
+    taken from the suite's previous attestation in ``before``. ``runs``: states of the drills' runs, if they were read already.
     """
     if before.unvouched:
         return before.unvouched
@@ -189,7 +231,8 @@ def seal_suite(
     }
     try:
         names = frozenset({*RENDERED, *(name for name, _ in kept_names(before.sealed))}) if before.sealed else None
-        return _seal(folder, content, sealer, before, names)
+        signing = _Signing(folder, sealer, before, _rendered(rendered), _approvers(folder, runs or RunStates()))
+        return _seal(signing, content, names)
     except OSError as error:
         return _unmade(error)
 
@@ -206,14 +249,14 @@ def seal_campaign(folder: Path, content: Statement, unvouched: list[list[int]], 
             "schema": SCHEMA,
             **content,
             **({"unvouched": unvouched} if unvouched else {}),
-            "files": {name: {"sha256": file_digest(path), "bytes": path.stat().st_size} for name, path in files.items()},
+            "files": {name: File.read(path).entry for name, path in files.items()},
             "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "attested_by": sealer.by,
             "tool": TOOL,
             "occasion": sealer.occasion,
             "previous_attestation": _previous(folder, NEW),
         }
-        return _write(folder, said, sealer.root)
+        return _write(folder, said, sealer.root, _approvers(folder, RunStates()))
     except OSError as error:
         return _unmade(error)
 
@@ -239,14 +282,32 @@ def written_digest(folder: Path) -> str | None:
         return None
 
 
-def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, names: Iterable[str] | None) -> str:
+def _rendered(texts: Mapping[str, str]) -> dict[str, File]:
+    return {name: File(digest(data := text.encode()), len(data)) for name, text in texts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Signing:
+    """What one signature of a folder needs beside the statement."""
+
+    folder: Path
+    sealer: Sealer
+    before: Standing
+    known: Mapping[str, File]
+    """Files whose content is known, because it was judged or rendered. They are not read again. The key is the name."""
+    approvers: Collection[str]
+    """Fingerprints of the keys that approved the runs in the folder."""
+
+
+def _seal(signing: _Signing, content: Statement, names: Collection[str] | None) -> str:
     """Complete, sign and write the statement ``content``. Do nothing if the existing signed statement is equal.
 
     Return the reason if it could not be signed, otherwise an empty text. Raises OSError when the file cannot be written.
     """
+    folder, sealer, before = signing.folder, signing.sealer, signing.before
     there = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
     content["files"] = {
-        name: {"sha256": file_digest(path), "bytes": path.stat().st_size}
+        name: (signing.known.get(name) or File.read(path)).entry
         for name, path in there.items()
         if names is None or name in names
     }
@@ -259,7 +320,7 @@ def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, na
         "occasion": sealer.occasion,
         "previous_attestation": _previous(folder, before),
     }
-    why = _write(folder, content, sealer.root)
+    why = _write(folder, content, sealer.root, signing.approvers)
     sealer.missed.extend(
         failure for failure in anchors.note(folder, sealer.root / REPORTS, content) if failure not in sealer.missed
     )
@@ -292,16 +353,17 @@ def sealed_at_end(statement: Statement) -> bool:
     return isinstance(before, dict) and before.get("signed") is True and before.get("sealed_at_end") is True
 
 
-def _write(folder: Path, content: Statement, root: Path) -> str:
+def _write(folder: Path, content: Statement, root: Path, approvers: Collection[str]) -> str:
     """Write and sign ``content``. Return the reason if it could not be signed, otherwise an empty text.
 
     The old signature is removed before the new text is written, so that it never stands beside the new text. If signing
-    fails while an older signature exists, the older attestation and its signature stay.
+    fails while an older signature exists, the older attestation and its signature stay. ``approvers``: fingerprints of the
+    keys that approved a run in the folder, which must not sign it.
     """
     why, signature = "", b""
     try:
         key, public = keys.ready_key(root)
-        _apart(folder, keys.fingerprint(public))
+        _apart(keys.fingerprint(public), approvers)
         content |= {"key": {"public": public, "fingerprint": keys.fingerprint(public)}, "unsigned": None}
         signature = keys.sign(_text(content), key)
     except KeyProblem as problem:
@@ -316,12 +378,14 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
     return why
 
 
-def _apart(folder: Path, fingerprint: str) -> None:
-    """Raise KeyProblem when the key ``fingerprint`` also signed an approval.
+def _approvers(folder: Path, runs: RunStates) -> set[str]:
+    """Return the fingerprints of the keys that approved the drills of the suite, or of the campaign, in ``folder``."""
+    return {approved_with(runs.of(path.parent)) for path in folder.glob(f"*/{JOURNAL}")}
 
-    The approval may belong to the run in ``folder``, or to a drill of the suite in ``folder``.
-    """
-    if fingerprint in map(approved_with, (folder, *(path.parent for path in folder.glob(f"*/{JOURNAL}")))):
+
+def _apart(fingerprint: str, approvers: Collection[str]) -> None:
+    """Raise KeyProblem when the key ``fingerprint`` also signed an approval."""
+    if fingerprint in approvers:
         raise KeyProblem(f"the key {fingerprint} also signed the approval of this run; sign runs with another key")
 
 

@@ -1,6 +1,7 @@
 """Verification of an attestation's signature.
 
-The file is read once, so the verified bytes are the bytes that are used.
+The file is read once, so the verified bytes are the bytes that are used. The state of the run holds its journal, which is
+read once, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.attestation.format import FILE, SIGNATURE, Statement, approved_with, parsed
+from drillbook.journal.run_state import RunState
 from drillbook.signing import keys
 from drillbook.signing.keys import KeyProblem
 
@@ -47,10 +49,13 @@ class Attested:
         return self.statement if self.state is State.VOUCHED else None
 
 
-def look(folder: Path, root: Path) -> Attested:
-    """Read and verify the attestation in ``folder``. The trusted keys are those of the project ``root``."""
+def look(state: RunState, root: Path) -> Attested:
+    """Read and verify the attestation of a run or suite. The trusted keys are those of the project ``root``.
+
+    A journal that was not read yet is read after the attestation: it then holds all events that the attestation covers.
+    """
     try:
-        data = (folder / FILE).read_bytes()
+        data = (state.folder / FILE).read_bytes()
     except FileNotFoundError:
         return Attested(
             State.ABSENT,
@@ -64,10 +69,12 @@ def look(folder: Path, root: Path) -> Attested:
     statement = parsed(data)
     if statement is None:
         return Attested(State.UNREADABLE, f"{FILE} is not a valid attestation: the file was changed")
-    return Attested(*_signature(folder / SIGNATURE, data, statement, root), statement)
+    _ = state.unreadable  # reads the whole journal, so that its first line need not be read twice
+    return Attested(*_signature(state, data, statement, root), statement)
 
 
-def _signature(path: Path, data: bytes, statement: dict[str, Any], root: Path) -> tuple[State, str]:
+def _signature(state: RunState, data: bytes, statement: dict[str, Any], root: Path) -> tuple[State, str]:
+    path = state.folder / SIGNATURE
     if not path.exists():
         why = "the signature was removed" if statement.get("key") else f"{statement.get('unsigned') or 'no reason is given'}"
         return State.UNSIGNED, f"the attestation is not signed: {why}"
@@ -75,7 +82,7 @@ def _signature(path: Path, data: bytes, statement: dict[str, Any], root: Path) -
         made_by = keys.signer(data, path)
         if not made_by:
             return State.UNFIT, "the signature does not match: the attestation was changed after it was signed"
-        if made_by == approved_with(path.parent):
+        if made_by == approved_with(state):
             return (
                 State.APPROVER,
                 f"signed only with the key that approved the run, {made_by}; this is no independent signature",

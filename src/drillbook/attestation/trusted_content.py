@@ -25,8 +25,9 @@ from drillbook.attestation.format import (
 )
 from drillbook.attestation.signature_check import State
 from drillbook.journal.journal import FILE as JOURNAL
-from drillbook.journal.lines import Walk, walk
+from drillbook.journal.lines import Chain
 from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState
 from drillbook.language import lists
 from drillbook.report.figures import count
 
@@ -62,16 +63,19 @@ class Standing:
         return [list(gap) for gap in ranges] if isinstance(ranges, list) else []
 
 
-def of_run(folder: Path, root: Path) -> Standing:
-    """Examine the folder of a run, using the trusted keys of the project in ``root``."""
-    attested = signature_check.look(folder, root)
-    files = names_in(folder)
-    try:
-        journal = walk((folder / JOURNAL).read_bytes())
-    except OSError as error:
+def of_run(state: RunState, root: Path) -> Standing:
+    """Examine the folder of a run, using the trusted keys of the project in ``root``.
+
+    The examined journal is the one in ``state``, whose events the task then renders, signs or undoes.
+    """
+    attested = signature_check.look(state, root)
+    files = names_in(state.folder)
+    state = _grown(state, attested.statement)
+    if error := state.unreadable:
         return Standing(doubt=f"{JOURNAL} cannot be read: {error.strerror}", files=files)
-    lines = len(journal.events)
-    if why := _contradicted(folder, attested) or _discontinued(folder, attested.statement, journal):
+    journal = state.chain
+    lines = len(journal.hashes)
+    if why := _contradicted(state.folder, attested) or _discontinued(state, attested.statement):
         return Standing(doubt=why, lines=lines, files=files)
     sealed = attested.vouched
     if sealed is None:
@@ -81,17 +85,37 @@ def of_run(folder: Path, root: Path) -> Standing:
     return Standing(unvouched=why, sealed=sealed, events=events, lines=lines, files=files, said=attested.said)
 
 
-def of_suite(folder: Path, root: Path) -> Standing:
+def _grown(state: RunState, sealed: Statement | None) -> RunState:
+    """Return ``state``, or a new one if its run has written and signed more events since its journal was read.
+
+    This second reading is needed when a run ends during an audit of hundreds of runs: its attestation, which is read later,
+    covers more events than the audit shows. It counts only if it continues the journal that was read.
+    """
+    events, known = sealed.get("events") if sealed else None, state.chain.hashes
+    if state.unreadable or not isinstance(events, int) or events <= len(known) or not _changed(state):
+        return state
+    later = RunState(state.folder)
+    return later if later.chain.hashes[: len(known)] == known else state
+
+
+def _changed(state: RunState) -> bool:
+    try:
+        return (state.folder / JOURNAL).stat().st_size != state.size
+    except OSError:
+        return True
+
+
+def of_suite(state: RunState, root: Path) -> Standing:
     """Examine the folder of a suite. The folder counts as signed only if its result, its evidence files and the
     attestations of its drills match the suite's attestation."""
-    attested = signature_check.look(folder, root)
-    files = names_in(folder)
+    attested = signature_check.look(state, root)
+    files = names_in(state.folder)
     sealed = attested.vouched
     if sealed is None:
         return Standing(unvouched=attested.said, files=files)
     known = [(RESULT, dict(_reports(sealed)).get(RESULT, "")), *kept_names(sealed)]
     known += [(f"{run.get('folder')}/{FILE}", str(run.get("attestation"))) for run in members(sealed)]
-    other = [name for name, wanted in known if not same(folder / name, wanted)]
+    other = [name for name, wanted in known if not same(state, name, wanted)]
     why = f"differs from the attestation: {names(other)}" if other else ""
     return Standing(unvouched=why, sealed=sealed, files=files, said=attested.said)
 
@@ -127,50 +151,42 @@ def _contradicted(folder: Path, attested: signature_check.Attested) -> str:
     return ""
 
 
-def _discontinued(folder: Path, sealed: Statement | None, journal: Walk) -> str:
+def _discontinued(state: RunState, sealed: Statement | None) -> str:
     """Return the reason why the journal or an evidence file contradicts an attestation. ``sealed``: content of the
     attestation. The result is empty when there is no contradiction.
     """
     if sealed is None:
         return ""
-    events, head = sealed.get("events"), sealed.get("head")
-    if not isinstance(events, int) or not 0 < events <= len(journal.hashes) or journal.hashes[events - 1] != head:
+    events, head, hashes = sealed.get("events"), sealed.get("head"), state.chain.hashes
+    if not isinstance(events, int) or not 0 < events <= len(hashes) or hashes[events - 1] != head:
         return "the journal does not continue the attested journal"
     return next(
-        (f"{name} differs from the attested file" for name, known in kept_names(sealed) if not same(folder / name, known)),
+        (f"{name} differs from the attested file" for name, known in kept_names(sealed) if not same(state, name, known)),
         "",
     )
 
 
-def _beyond(journal: Walk, events: int) -> str:
+def _beyond(journal: Chain, events: int) -> str:
     """Describe the journal lines after the signed events. ``events``: number of signed events.
 
     The description gives the number of these lines, or says that the last line is damaged. It is empty if the journal
     ends with the last signed event.
     """
-    if len(journal.events) > events:
-        return f"{count(len(journal.events) - events, 'event')} after the signed events, from event {events} on"
-    if journal.line or journal.torn:
+    if len(journal.hashes) > events:
+        return f"{count(len(journal.hashes) - events, 'event')} after the signed events, from event {events} on"
+    if not journal.intact:
         return "the last line of the journal is torn or damaged"
     return ""
 
 
-def vouched(folder: Path, root: Path) -> str:
-    """Return the reason why some content of a run's or suite's folder is not signed by a trusted key.
-
-    The result is empty if all content is signed.
-    """
-    return vouched_by(folder, root)[0]
-
-
-def vouched_by(folder: Path, root: Path) -> tuple[str, str]:
+def vouched_by(state: RunState, root: Path) -> tuple[str, str]:
     """Return the reason why some content of a folder is not signed by a trusted key, and a sentence about the key."""
-    standing = of_run(folder, root) if (folder / JOURNAL).exists() else of_suite(folder, root)
+    standing = of_run(state, root) if (state.folder / JOURNAL).exists() else of_suite(state, root)
     if why := standing.doubt or standing.unvouched:
         return why, ""
     if standing.gaps:
         return "the controller of the run died, so some of the run's events have no trusted signature", ""
     sealed = standing.sealed or {}
-    other = [name for name, wanted in _reports(sealed) if not same(folder / name, wanted)]
+    other = [name for name, wanted in _reports(sealed) if not same(state, name, wanted)]
     other += sorted(standing.files - {name for name, _ in signed_names(sealed)})
     return (f"differs from the attestation: {names(other)}", "") if other else ("", standing.said)

@@ -18,6 +18,8 @@ from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunStates
+from drillbook.project.project import Project
 from drillbook.report.figures import count, runs_of
 from drillbook.report.folders import begun
 
@@ -59,20 +61,21 @@ UNCHECKED = Assurance(checked=False)
 """Result when only the chain of hashes was verified, without signatures and anchors."""
 
 
-def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, known: Known) -> Assurance:
-    """Verify the signatures of all runs of ``period``. Compare all journals with the anchors in ``known``.
+def assure(records: Sequence[Record], period: Period, project: Project, known: Known, runs: RunStates) -> Assurance:
+    """Verify the signatures of all runs of ``period``. Compare all journals with the anchors in ``known``. ``runs``: states
+    of the runs, from which ``records`` were made, so that signatures and anchors are compared with what the audit shows.
 
     The caller must read the anchors before the journals. Otherwise a run that ends between the two readings has an
     anchor but no journal, and is reported as missing.
 
     Raises UsageError when root certificates of timestamps cannot be read.
     """
-    checker = timestamps.checker()
+    checker, reports = timestamps.checker(), project.reports
     inside = [reports / record.folder for record in records if not record.copy_of and period.holds(record.started)]
     suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / RESULT).exists()}
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
-        known_by = list(pool.map(lambda folder: trusted_content.vouched_by(folder, root), folders))
+        known_by = list(pool.map(lambda folder: trusted_content.vouched_by(runs.of(folder), project.root), folders))
     unvouched = [f"{folder.name}: {said}" for folder, (said, _) in zip(folders, known_by, strict=True) if said]
     weak = tuple(f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker))
     compared = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,8 +13,9 @@ from pydantic import ValidationError
 
 from drillbook.events.event import Event, each, readable
 from drillbook.events.runs import RecoveryStarted, RunFinished, RunStarted
-from drillbook.journal.journal import FILE, History, parse
+from drillbook.journal.journal import FILE, History
 from drillbook.journal.json_values import json_object
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.figures import session
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Result
@@ -30,6 +30,8 @@ RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+?)(?:-
 CAMPAIGN = re.compile(r"campaigns/[^/]+/record")
 """Pattern of the folder that holds the journal of a campaign. ``audit.campaigns`` reads that journal."""
 UNKNOWN = "unknown"
+DIGEST = "sha256:"
+"""Start of every digest. The audit shows the digest of a journal without it, as `sha256sum` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +173,13 @@ def _mapping(written: object) -> dict[str, Any]:
     return written if isinstance(written, dict) else {}
 
 
-def find(reports: Path) -> tuple[list[Record], list[Stray]]:
+def find(reports: Path, runs: RunStates | None = None) -> tuple[list[Record], list[Stray]]:
     """Find all journals below ``reports`` at any depth, sorted by run.
 
-    Find also the places where a journal seems to be missing.
+    Find also the places where a journal seems to be missing. ``runs``: states of the runs; of each run that was read, its
+    chain, its first line and its digest stay known there, but not its events.
     """
+    runs = runs or RunStates()
     records: list[Record] = []
     strays: list[Stray] = []
     for place, folders, files in os.walk(reports):
@@ -186,25 +190,25 @@ def find(reports: Path) -> tuple[list[Record], list[Stray]]:
         if CAMPAIGN.fullmatch(here):
             continue
         if FILE in files:
-            records.append(record(Path(place) / FILE, here))
+            state = runs.of(Path(place))
+            records.append(record(state, here))
+            state.forget_events()
         elif RUN_ID.fullmatch(Path(place).name) and not any(Path(place).glob(f"**/{FILE}")):
             strays.append(Stray(here, "no-journal" if files or folders else "empty-folder"))
     records.sort(key=lambda known: (known.name, known.folder))
     return _copies(records), sorted(strays, key=lambda stray: stray.folder)
 
 
-def record(path: Path, folder: str) -> Record:
+def record(state: RunState, folder: str) -> Record:
     """Read, verify and judge one journal. Every problem becomes part of the returned record."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
+    if error := state.unreadable:
         return Record(folder, "not readable", 0, damage=f"{folder}/{FILE} cannot be read: {error.strerror}")
-    known = Record(folder, hashlib.sha256(data).hexdigest(), len(data))
-    if not data.strip():
+    known = Record(folder, state.digest.removeprefix(DIGEST), state.size)
+    if not state.data.strip():
         return replace(known, empty=True, damage=f"{folder}/{FILE} contains no event")
-    history, wrong = parse(path, data)
+    history, wrong = state.intact
     if wrong:
-        return _damaged(known, data, wrong.replace(str(path), f"{folder}/{FILE}"))
+        return _damaged(known, state.data, wrong.replace(str(state.folder / FILE), f"{folder}/{FILE}"))
     return _whole(known, history)
 
 

@@ -6,15 +6,13 @@ No journal confirms this file. So it can only show that something is missing, an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from drillbook.audit.chain import Problem
 from drillbook.audit.records import Record, Stray
-from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
 from drillbook.report.folders import begun, drill_of, suite_of
 
@@ -51,15 +49,24 @@ class Suite:
         return begun(self.run)
 
 
-def find(reports: Path, records: Sequence[Record], strays: Sequence[Stray]) -> list[Suite]:
-    """Find all suites, oldest first: folders with runs of drills, and folders with the result of a suite."""
+def find(reports: Path, records: Sequence[Record], strays: Sequence[Stray], runs: RunStates | None = None) -> list[Suite]:
+    """Find all suites, oldest first: folders with runs of drills, and folders with the result of a suite. ``runs``: states
+    of the runs and suites that were read already.
+    """
+    runs = runs or RunStates()
     inside = {suite_of(record.folder) for record in records if not record.copy_of} - {""}
-    bare = {stray.folder for stray in strays if stray.kind == "no-journal" and "suite" in _result(reports / stray.folder)}
-    return sorted((_suite(reports, folder) for folder in inside | bare), key=lambda suite: (suite.run, suite.folder))
+    bare = {
+        stray.folder
+        for stray in strays
+        if stray.kind == "no-journal" and "suite" in runs.of(reports / stray.folder).result.as_object()
+    }
+    return sorted(
+        (_suite(runs.of(reports / folder), folder) for folder in inside | bare), key=lambda suite: (suite.run, suite.folder)
+    )
 
 
-def _suite(reports: Path, folder: str) -> Suite:
-    result = _result(reports / folder)
+def _suite(state: RunState, folder: str) -> Suite:
+    result = state.result.as_object()
     runs = result.get("runs")
     names = [run.get("run") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
     return Suite(
@@ -70,14 +77,6 @@ def _suite(reports: Path, folder: str) -> Suite:
         str(result.get("started") or ""),
         "suite" in result and result.get("verdict") == Verdict.PASSED and result.get("exit") == 0,
     )
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    try:
-        content = json.loads((folder / RESULT).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def missing_runs(suites: Iterable[Suite], records: Sequence[Record]) -> Iterator[Problem]:

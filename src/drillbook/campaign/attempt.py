@@ -26,7 +26,7 @@ from drillbook.campaign.scheduler import SiteState
 from drillbook.errors import NOTHING_RUN, DrillbookError
 from drillbook.exits import Exit
 from drillbook.journal.journal import FILE
-from drillbook.journal.run_state import RunState
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Result, RunView, SuiteResult, Verdict
 from drillbook.project import finished_runs
 from drillbook.report import remarks
@@ -219,7 +219,7 @@ def judged(job: Job, said: str = "") -> Ending:
         run=job.run,
         verdict=str(verdict),
         residue=sum(len(view.result.open_residue) for view in views),
-        head=",".join(_head(folder, view) for view in views),
+        head=",".join(view.journal_head for view in views),
         objectives=_objectives(views),
         message="" if state is SiteState.PASSED else "; ".join(filter(None, (differs, said, _finding(views)))),
     )
@@ -229,12 +229,13 @@ def _views(job: Job, folder: Path) -> tuple[list[RunView], Result | SuiteResult 
     """Judge the runs of a site from their journals. Return two values: the judged runs, and the result of the site. The
     result is None when the site ran a suite that did not end. Raises DrillbookError when a run cannot be judged.
     """
+    runs = RunStates()
     if not job.suite:
-        view = finished_runs.judged(folder)
+        view = finished_runs.judged(runs.of(folder))
         return [view], view.result
     inner = sorted(path.parent for path in folder.glob(f"[!.]*/{FILE}"))
-    views = [finished_runs.judged(path) for path in inner]
-    suite = finished_runs.suite_of(inner[0]) if inner else None
+    views = [finished_runs.judged(runs.of(path)) for path in inner]
+    suite = finished_runs.suite_of(inner[0], runs) if inner else None
     return views, finished_runs.rejudged(suite, views) if suite else None
 
 
@@ -249,11 +250,6 @@ def _finding(views: list[RunView]) -> str:
                 f"{finding.title}: {finding.measured}. {finding.remedy}" if refused and finding.measured else finding.title
             )
     return ""
-
-
-def _head(folder: Path, view: RunView) -> str:
-    own = folder / view.result.run
-    return RunState(own if own.is_dir() else folder).history.head
 
 
 def _objectives(views: list[RunView]) -> dict[str, Any]:

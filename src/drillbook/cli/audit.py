@@ -28,9 +28,10 @@ from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called
+from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
-from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules
+from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules, standings
 from drillbook.project.project import Project
 from drillbook.report import publish, remarks
 from drillbook.report.audit_pages import AUDIT, SUMMARY
@@ -60,8 +61,9 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     """
     period = Period.parse(since, until) if since or until else Period.quarter(today or datetime.now(UTC).date())
     project.look_into_reports()
-    run_index.refresh(project)
-    made = _read(project, period, _anchors(project, anchor), today)
+    runs = RunStates()
+    run_index.refresh(project, runs)
+    made = _read(project, runs, period, _anchors(project, anchor), today)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         private_folder(folder)
@@ -70,31 +72,33 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     except OSError as error:
         raise UsageError(f"the audit cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
     if folder.parent.resolve() == project.reports.resolve():
-        run_index.link_audit(project)
+        run_index.link_audit(project, runs)
     _print(made, folder)
     return Exit.OK if made.vouched else Exit.UNVERIFIED
 
 
-def _read(project: Project, period: Period, places: Sequence[Place], today: date | None) -> Audit:
-    """Read all journals, and make the audit of ``period``. Before that, note changed schedules in
-    ``schedule.jsonl``.
+def _read(project: Project, runs: RunStates, period: Period, places: Sequence[Place], today: date | None) -> Audit:
+    """Read all journals, and make the audit of ``period``. Also note changed schedules in ``schedule.jsonl``.
 
-    ``places``: places of anchors. An anchor states the number of events and the last hash of a journal.
+    ``places``: places of anchors. An anchor states the number of events and the last hash of a journal. ``runs``: states of
+    the runs. Each run is read once, and its signature and anchors are compared with what the audit shows.
     """
-    recorded_schedules.note(project)
-    anchored = anchors.known(places)
-    journals, strays = records.find(project.reports)
+    anchored = anchors.known(places)  # before the journals: a run that ends meanwhile must not seem to be missing
+    journals, strays = records.find(project.reports, runs)
+    known = standings.read(standings.begun(project, runs), project, runs)
+    wanted, kept = schedules.read(project), schedule_record.read(project.reports)
+    kept = recorded_schedules.note_changes(project.reports, kept, wanted, known, datetime.now(UTC))
     return content.make(
         journals,
         strays,
         period,
-        assure(journals, period, project.reports, project.root, anchored),
+        assure(journals, period, project, anchored, runs),
         today,
-        scheduled=schedule_record.read(project.reports),
+        scheduled=kept,
         campaigns=campaigns.find(project.reports),
-        suites=suites.find(project.reports, journals, strays),
-        wanted=schedules.read(project),
-        services=due.services(project),
+        suites=suites.find(project.reports, journals, strays, runs),
+        wanted=wanted,
+        services=due.services(project, known),
     )
 
 

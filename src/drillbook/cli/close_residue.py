@@ -24,8 +24,9 @@ from drillbook.events.runs import SettlementRefused
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.journal.journal import History
-from drillbook.journal.run_state import RunState
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge import residue
+from drillbook.judge.result import RunView
 from drillbook.plan import closure_approval
 from drillbook.plan.closure_approval import Closing
 from drillbook.plan.planner import Plan, checked
@@ -52,7 +53,7 @@ def settle(project: Project, run: str, reason: str) -> int:
         )
     state = recover.single(project, run, "--settled")
     folder = state.folder
-    before = trusted_content.of_run(folder, project.root)
+    before = trusted_content.of_run(state, project.root)
     history = _closable(state, before.doubt)
     out = console()
     out.print(f"{folder.name}", style="bold")
@@ -73,17 +74,17 @@ def settle(project: Project, run: str, reason: str) -> int:
     with recover.patient():
         outcome = Settlement(recovery, reason.strip(), approved).run(run_identity.header(who))
     if outcome.refusals:
-        render.render(project, folder, before, "recovery", recovery.written)
+        render.render(project, folder, before, RunStates(), occasion="recovery", written=recovery.written)
         _show_refusals(outcome.refusals, out)
         return Exit.REFUSED
-    render.told_render(project, folder, before, recovery.written, out, occasion="settlement")
-    recover.tell_contacts(project, folder, out)
-    return _tell_closed(folder, out)
+    view, state = render.told_render(project, folder, before, recovery.written, out, occasion="settlement")
+    recover.tell_contacts(project, view, state, out)
+    return _tell_closed(view, out)
 
 
-def _tell_closed(folder: Path, out: Console) -> int:
+def _tell_closed(view: RunView, out: Console) -> int:
     """Print that the run is closed and the command has succeeded. Returns the exit status 0."""
-    left = count(len(finished_runs.judged(folder).result.residue), "change")
+    left = count(len(view.result.residue), "change")
     text = f"✓ closed: the journal records why {left} of the run needs no undo; exit {Exit.OK}{recover.OF_RUN}"
     out.print(Prose(Text(text, style="green"), 2, above=1))
     return Exit.OK
@@ -99,9 +100,9 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
         raise UsageError(f"--until: {error}", hint="such as --until 24h") from None
     state = recover.single(project, run, "--reason")
     folder = state.folder
-    history = _closable(state, trusted_content.of_run(folder, project.root).doubt)
+    history = _closable(state, trusted_content.of_run(state, project.root).doubt)
     plan, out = checked(opening(history.events).plan), console()
-    out.print(summary.short_summary(finished_runs.judged(folder)))
+    out.print(summary.short_summary(finished_runs.judged(state)))
     _show_proofs(history, out)
     wanted = _closing(project, plan, folder.name, history.head, reason.strip())
     given, files = closure_approval.approve(

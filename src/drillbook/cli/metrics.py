@@ -12,6 +12,7 @@ from drillbook.cli.console import stdout
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called
+from drillbook.journal.run_state import RunStates
 from drillbook.project import due, settings
 from drillbook.project.project import Project
 from drillbook.telemetry import metrics, run_figures
@@ -37,8 +38,9 @@ def target(project: Project, named: str) -> Path:
 def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> int:
     """Write the metrics of ``project`` to ``path``, or to standard output if ``path`` is None. Before
     that, note changed schedules in ``schedule.jsonl``."""
-    schedules = due.read(project, noting=True)
-    content = metrics.exposition(metrics.samples(schedules, run_figures.read(project)), openmetrics=openmetrics)
+    states = RunStates()
+    schedules = due.read(project, noting=True, runs=states)
+    content = metrics.exposition(metrics.samples(schedules, run_figures.read(project, states)), openmetrics=openmetrics)
     if path is None:
         stdout().write(content.decode())
     else:

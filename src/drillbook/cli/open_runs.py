@@ -46,7 +46,7 @@ def _open(folder: Path, *, ended: bool) -> Open:
         return Open(folder.name, "lost", state.lost)
     from drillbook.engine import lab_gone  # noqa: PLC0415  slow to load
 
-    if gone := lab_gone.lab_gone(folders.first_event(folder)):
+    if gone := lab_gone.lab_gone(state.first_line):
         return Open(folder.name, "gone", gone)
     if state.damage:
         return Open(folder.name, "damaged", "the journal is damaged, so the changes must be undone by hand")

@@ -35,9 +35,10 @@ from drillbook.events.session import RunSession
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.inventory.inventory import Inventory
-from drillbook.journal.journal import FILE, History, Journal, Observer, read
+from drillbook.journal.journal import Journal, Observer, read
 from drillbook.journal.own_writes import Written
 from drillbook.journal.run_files import PAGE
+from drillbook.journal.run_state import RunStates
 from drillbook.judge import earlier_runs
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Residue, RunView, SuiteResult, Verdict
@@ -84,6 +85,8 @@ class Orchestrator:
     """Name or path of the inventory, as the user wrote it. It is recorded in the first event of a run, and used in the
     commands that the report suggests.
     """
+    runs: RunStates = field(default_factory=RunStates)
+    """States of the runs that have ended. Each journal is read once after its end, and then judged, shown and signed."""
     held: Held = field(default_factory=Held)
     """Signals that are held back until the reports are written."""
 
@@ -120,8 +123,8 @@ class Orchestrator:
         redactor = redactor_for(plan)
         run_id, suite = given_run_id(plan.drill), parent.name if parent else ""
         folder = (parent or self.project.ready_reports()) / run_id
-        readings: dict[Path, History] = {}
-        prev = previous_head(self.project, run_id, readings)
+        earlier = RunStates()
+        prev = previous_head(self.project, run_id, earlier)
         journal = Journal(
             folder, redactor, origin=time.monotonic(), prev=prev, observer=self.observer, place=_new_folder(folder)
         )
@@ -140,9 +143,9 @@ class Orchestrator:
         with self.held.back(stop):
             try:
                 with watching(stop, folder, self.project.reports, journal=journal):
-                    vouch = self._vouching(plan, folder, written, {**run, "previous_head": prev})
+                    vouch = self._vouching(plan, folder, written, {**run, "previous_head": prev}, approved)
                     runner = Runner(stage, hosts.open, stop, refusals, header=self._head(plan, run, approved), vouch=vouch)
-                    runner.history, runner.before = self._history(plan, folder), self._before(plan, folder, readings)
+                    runner.history, runner.before = self._history(plan, folder), self._before(plan, folder, earlier)
                     residue = runner.run()
                 self._after(stage, messenger, suite, stop)
                 gone = journal.displaced()
@@ -158,6 +161,7 @@ class Orchestrator:
         A run that was asked to stop removes no backups, so that its report is written at once. ``stop``: request to
         stop, which also interrupts a removal of backups.
         """
+        # Read while the journal is still written: what follows adds events, so `_report` reads it again after its end.
         result = cache(lambda: judge(read(stage.journal.path)).result)
         with by_signals(stop, stage.journal):
             messenger.ended(result)
@@ -193,11 +197,13 @@ class Orchestrator:
         """
         if gone:
             raise unrecorded(folder, gone, residue)
+        state = self.runs.of(folder)  # read after the journal was closed, and handed on from here
         try:
-            view = judge(read(folder / FILE))
-            publish.write_run(folder, view)
-            sign_runs.seal_run(folder, view, self._sealer(by), written=written)
+            view = judge(state.history)
+            rendered = publish.write_run(folder, view)
+            sign_runs.seal_run(state, view, rendered, self._sealer(by), written=written)
             self.attested[folder.name] = sign_runs.written_digest(folder)
+            state.forget_events()
             if alone and not of_campaign():
                 run_index.write(self.project, latest=folder.name)
         except OSError as error:
@@ -214,20 +220,20 @@ class Orchestrator:
             return None
         return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], plan)
 
-    def _before(self, plan: Plan, folder: Path, readings: dict[Path, History]) -> Callable[[], list[dict[str, Any]]]:
+    def _before(self, plan: Plan, folder: Path, states: RunStates) -> Callable[[], list[dict[str, Any]]]:
         """Return a function that reads the newest earlier runs of the same drill. The report compares this run with
         them.
 
-        ``readings``: contents of journals that were read already. The returned function empties this mapping after its
-        use, to free memory.
+        ``states``: states of the runs that were read already. The returned function clears them after its use, to free
+        memory.
         """
 
         def read_once() -> list[dict[str, Any]]:
             others = [other for other in self.project.runs() if other.name < folder.name]
             try:
-                return earlier_runs.same_drill(others, plan, readings)
+                return earlier_runs.same_drill(others, plan, states)
             finally:
-                readings.clear()
+                states.clear()
 
         return read_once
 
@@ -245,7 +251,9 @@ class Orchestrator:
     def _sealer(self, by: str, occasion: str = "run") -> Sealer:
         return Sealer(self.project.root, by, occasion, self.missed)
 
-    def _vouching(self, plan: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
+    def _vouching(
+        self, plan: Plan, folder: Path, written: Written, run: dict[str, Any], approved: dict[str, Any] | None
+    ) -> Callable[[str], None]:
         """Return a function that signs the journal while the run is in progress. After the
         signing has failed once, further calls of this function do nothing.
         """
@@ -259,10 +267,11 @@ class Orchestrator:
             "previous_head": run["previous_head"],
         }
         failed: list[str] = []
+        approver = str((approved or {}).get("key", ""))
 
         def vouch(occasion: str) -> None:
             sealer = self._sealer(run["operator"], occasion)
-            if not failed and (why := sign_runs.checkpoint(folder, written, sealer, said)):
+            if not failed and (why := sign_runs.checkpoint(folder, written, sealer, said, approver)):
                 failed.append(why)
 
         return vouch
@@ -334,8 +343,8 @@ class Orchestrator:
             whole = spans.of_suite(folder.name, suite.suite, began_ns, time.monotonic() - began, str(result.verdict))
             with suppress(export.NotExported):  # the run of each drill has already reported a collector that is down
                 export.export(folder.name, whole)
-        publish.write_suite(folder, result, views)
-        sign_runs.seal_suite(folder, result, self._sealer(operator()), self.attested)
+        rendered = publish.write_suite(folder, result, views)
+        sign_runs.seal_suite(folder, result, rendered, self._sealer(operator()), attested=self.attested, runs=self.runs)
         if not of_campaign():
             run_index.write(self.project, latest=folder.name)
         return result

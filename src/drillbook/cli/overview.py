@@ -25,6 +25,7 @@ from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
+from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import due, run_index, schedules, standings
@@ -61,9 +62,9 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
     ``everything`` is true, a long table is shortened; JSON is always complete. Runs that are in progress or need a recovery follow.
     """
     out = console()
-    runs = list(project.runs())
+    runs, states = list(project.runs()), RunStates()
     wanted = schedules.read(project)
-    known = standings.read([folder for folder in runs if not damaged.lost(folder)], project)
+    known = standings.read([folder for folder in runs if not states.of(folder).lost], project, states)
     newest, rows = standings.newest(known), due.in_order(project, wanted, known, datetime.now(UTC))
     due_rows = {row.drill: row for row in reversed(rows)}
     unsettled = open_runs.unsettled(_with_lost(runs, project))
@@ -264,29 +265,35 @@ def runs(project: Project, *, everything: bool = False, as_json: bool = False) -
     drills. Unless ``everything`` is true, at most ``MOST_RUNS`` runs and suites are listed. If a run is missing in
     ``index.html``, this page is written again."""
     out = console()
-    run_index.refresh(project)
+    states = RunStates()
+    run_index.refresh(project, states)
     run_folders = _with_lost(list(project.runs()), project)
     tops = {folder if folder.parent == project.reports else folder.parent for folder in run_folders}
     listed = sorted(tops, key=lambda folder: folder.name, reverse=True)
     shown = listed if everything else listed[:MOST_RUNS]
     if as_json:
         print_json(
-            [_run(folder) for top in shown for folder in (top, *(path for path in run_folders if path.parent == top))]
+            [
+                _run(folder, states)
+                for top in shown
+                for folder in (top, *(path for path in run_folders if path.parent == top))
+            ]
         )
         return Exit.OK
     if not listed:
         out.print(f"no drill has run yet; to see the drills: {program()} drill.list")
         return Exit.OK
     inner = {top: [folder for folder in run_folders if folder.parent == top] for top in shown}
-    _print_runs([(folder, folder is not top) for top in shown for folder in (top, *inner[top])], out)
+    _print_runs([(folder, folder is not top) for top in shown for folder in (top, *inner[top])], states, out)
     if len(listed) > len(shown):
         out.print(f"\n{count(len(listed) - len(shown), 'older run')}: {program()} report.list --all")
     return Exit.OK
 
 
-def _run(folder: Path) -> dict[str, Any]:
+def _run(folder: Path, states: RunStates) -> dict[str, Any]:
     """Return the fields of one run for the JSON output."""
-    result, verdict = standings.result(folder), _verdict(folder)
+    result = standings.result(states.of(folder), states)
+    verdict = _verdict(folder, result)
     started = result.started if result else folders.begun(folder.name)
     row = {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}
     return row | {"seconds": lasted(result.started, result.finished) if result else None, "rto": _rto_fields(result)}
@@ -300,9 +307,10 @@ def _rto_fields(result: Ended | None) -> dict[str, Any] | None:
     return {"seconds": value, "error": error, "target": target, "counts": result.rto_counts}
 
 
-def _verdict(folder: Path) -> str:
-    """Return the verdict of the run in ``folder``. If it has no verdict, return its state, such as ``running``."""
-    result = standings.result(folder)
+def _verdict(folder: Path, result: Ended | None) -> str:
+    """Return the verdict of the run in ``folder``. If it has no verdict, return its state, such as ``running``.
+    ``result``: its result, if it has one.
+    """
     verdict = result.verdict if result else "unfinished"
     inside = [] if (folder / FILE).exists() else damaged.drills_in(folder)
     if inside and result is None:
@@ -314,10 +322,10 @@ def _verdict(folder: Path) -> str:
     return verdict
 
 
-def _print_runs(runs: Sequence[tuple[Path, bool]], out: Console) -> None:
+def _print_runs(runs: Sequence[tuple[Path, bool]], states: RunStates, out: Console) -> None:
     """Print one line for each run. ``runs``: pairs of a run's folder, and True when this run belongs to a suite."""
-    results = [standings.result(folder) for folder, _ in runs]
-    verdicts = [_verdict(folder) for folder, _ in runs]
+    results = [standings.result(states.of(folder), states) for folder, _ in runs]
+    verdicts = [_verdict(folder, result) for (folder, _), result in zip(runs, results, strict=True)]
     begun = [
         result.started if result else folders.begun(folder.name) for (folder, _), result in zip(runs, results, strict=True)
     ]

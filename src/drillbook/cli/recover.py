@@ -30,15 +30,14 @@ from drillbook.errors import DrillbookError, JournalError, UsageError
 from drillbook.events.holds import ContactMissed, OfContact
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
-from drillbook.journal.journal import FILE, read
 from drillbook.journal.own_writes import Written
 from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunState
 from drillbook.judge import notes
-from drillbook.judge.result import Result
+from drillbook.judge.result import Result, RunView
 from drillbook.notify.messenger import Messenger
 from drillbook.plan.planner import checked
-from drillbook.project import finished_runs, run_index
+from drillbook.project import run_index
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal.event_lines import Progress
@@ -134,7 +133,7 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
         for line in manual_cleanup.steps(state):
             out.print(Text(shown(f"  {as_called(line)}")), soft_wrap=True)
         return Exit.RESIDUE
-    before, written = trusted_content.of_run(folder, project.root), Written()
+    before, written = trusted_content.of_run(state, project.root), Written()
     gone = lab_gone.lab_gone(state.first)
     if gone and state.needs_recovery:
         lab_gone.settle(folder, gone, run_identity.header(run_identity.operator()), Progress(out), written)
@@ -145,13 +144,13 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
     with patient():
         residue = recovery.run(run_identity.header(run_identity.operator()))
     try:
-        told_render(project, folder, before, recovery.written, out)
+        view, state = told_render(project, folder, before, recovery.written, out)
     except OSError as error:
         raise lost_record.unreported(folder, error, residue) from None
     except JournalError as error:
         raise lost_record.unrecorded(folder, error.message, residue) from None
-    tell_contacts(project, folder, out)
-    result = finished_runs.judged(folder).result
+    tell_contacts(project, view, state, out)
+    result = view.result
     style = "bold red" if result.open_residue else "green"
     out.print(Prose(Text(recovered(result), style=style), 2, above=1))
     return Exit.RESIDUE if residue else Exit.OK
@@ -182,9 +181,9 @@ def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bo
     )
 
 
-def tell_contacts(project: Project, folder: Path, out: Console) -> None:
+def tell_contacts(project: Project, view: RunView, state: RunState, out: Console) -> None:
     """Send the result of the recovery to the contacts. The message lists the changes that are still in place, or tells
-    that no change is left.
+    that no change is left. ``state``: the journal after the recovery, from which ``view`` was judged.
 
     If the message cannot be sent to a contact, a warning is printed.
     """
@@ -193,14 +192,14 @@ def tell_contacts(project: Project, folder: Path, out: Console) -> None:
         style = "yellow" if isinstance(what, ContactMissed) else "dim"
         out.print(Prose(Text(notes.contact(what), style=style), 2))
 
-    view = finished_runs.judged(folder)
+    folder = state.folder
     Messenger(
         checked(view.plan),
         folder.name,
         str(folder / PAGE),
         record,
         folder=anchors.relative(folder, project.reports),
-    ).recovered(view.result, read(folder / FILE).events[-1])
+    ).recovered(view.result, state.events[-1])
 
 
 @contextmanager

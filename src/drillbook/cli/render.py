@@ -22,6 +22,7 @@ from drillbook.installation.program_name import program
 from drillbook.journal.collection import last_work
 from drillbook.journal.own_writes import Written
 from drillbook.journal.run_files import PAGE
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import RunView
 from drillbook.project import finished_runs, run_index
 from drillbook.project.project import Project
@@ -36,35 +37,40 @@ def report(project: Project, run: str) -> int:
     The new reports are signed only if a trusted key has signed the journal before. Raises JournalError when the journal
     differs from the journal that was signed.
     """
+    runs = RunStates()
     for folder in project.runs_of(run):
-        before = trusted_content.of_run(folder, project.root)
+        before = trusted_content.of_run(runs.of(folder), project.root)
         if before.doubt:
             raise JournalError(f"{folder.name} is not rendered: {before.doubt}", hint=f"invoke report.verify {folder.name}")
-        view, unsigned = render(project, folder, before, "report")
+        view, unsigned = render(project, folder, before, runs, occasion="report")
         Teller(Manner.FULL, view.inventory).end(view, shown_path(folder / PAGE))
         _tell_unsigned(folder, before, unsigned, console())
     return Exit.OK
 
 
 def render(
-    project: Project, folder: Path, before: Standing, occasion: str, written: Written | None = None
+    project: Project, folder: Path, before: Standing, runs: RunStates, *, occasion: str, written: Written | None = None
 ) -> tuple[RunView, str]:
     """Write the reports of a run again, and sign the run. The run is signed only if each of its events was signed
     before, or was written by this process.
 
-    Returns the judged run, and the reason why the run was not signed. The reason is empty when the run was signed.
+    ``runs``: states of the runs that the task has read since their last change. The journal that was verified is the one
+    that is judged, shown and signed. Returns the judged run, and the reason why the run was not signed. The reason is empty
+    when the run was signed.
     """
-    suite, whole = finished_runs.suite_of(folder), trusted_content.of_suite(folder.parent, project.root)
-    view = finished_runs.judged(folder)
-    publish.write_run(folder, view)
+    suite = finished_runs.suite_of(folder, runs)
+    whole = trusted_content.of_suite(runs.of(folder.parent), project.root) if suite else sign_runs.NEW
+    state = runs.of(folder)
+    view = finished_runs.judged(state)
+    rendered = publish.write_run(folder, view)
     sealer = Sealer(project.root, run_identity.operator(), occasion)
-    unsigned = sign_runs.seal_run(folder, view, sealer, written=written, before=before)
+    unsigned = sign_runs.seal_run(state, view, rendered, sealer, written=written, before=before)
     if suite is not None:
-        views = [finished_runs.judged(folder.parent / run["folder"]) for run in suite.runs]
+        views = [finished_runs.judged(runs.of(folder.parent / run["folder"])) for run in suite.runs]
         again = finished_runs.rejudged(suite, views)
-        publish.write_suite(folder.parent, again, views)
+        rendered = publish.write_suite(folder.parent, again, views)
         attested = {} if unsigned else {folder.name: sign_runs.written_digest(folder)}
-        sign_runs.seal_suite(folder.parent, again, sealer, attested, whole)
+        sign_runs.seal_suite(folder.parent, again, rendered, sealer, attested=attested, before=whole, runs=runs)
     run_index.write(project)
     metrics.refresh(project)
     tell_missed(sealer.missed)
@@ -95,13 +101,17 @@ def open_report(project: Project, run: str) -> int:
 
 def told_render(
     project: Project, folder: Path, before: Standing, written: Written, out: Console, *, occasion: str = "recovery"
-) -> None:
+) -> tuple[RunView, RunState]:
     """Render the reports of a recovered run, print its result, and sign its folder. ``before``: state of the folder's
     signatures before the recovery. If the folder must not be signed in this state, print the reason.
+
+    Returns the judged run and its state. Its journal is read again, because the recovery has added events to it.
     """
-    view, unsigned = render(project, folder, before, occasion, written)
+    runs = RunStates()
+    view, unsigned = render(project, folder, before, runs, occasion=occasion, written=written)
     Teller(Manner.FULL, view.inventory).end(view, shown_path(folder / PAGE))
     _tell_unsigned(folder, before, unsigned, out)
+    return view, runs.of(folder)
 
 
 def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) -> None:

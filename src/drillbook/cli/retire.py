@@ -10,7 +10,7 @@ from drillbook.cli import run_identity
 from drillbook.cli.console import console
 from drillbook.errors import UnknownName, UsageError, escaped
 from drillbook.exits import Exit
-from drillbook.journal import damaged
+from drillbook.journal.run_state import RunStates
 from drillbook.language.strict import did_you_mean
 from drillbook.project import estate, retirements, schedule_record, schedules, standings
 from drillbook.project.project import Project
@@ -50,8 +50,8 @@ EXAMPLE = 'invoke schedule.retire --environment staging --reason "staging was re
 
 def _check_known(project: Project, drill: str, environment: str) -> None:
     """Raise UnknownName when no run in the record has the drill and the environment."""
-    runs = [folder for folder in project.runs() if not damaged.lost(folder)]
-    known = list(standings.read(runs, project))
+    states = RunStates()
+    known = list(standings.read(standings.begun(project, states), project, states))
     if any(drill in ("", name) and environment in ("", place) for name, place in known):
         return
     names = sorted({name for name, _ in known}) if drill else sorted({place for _, place in known})

@@ -9,14 +9,13 @@ import platform
 import secrets
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 from drillbook import __version__
 from drillbook.campaign.attempt import PREVIOUS_VARIABLE, RUN_VARIABLE
 from drillbook.errors import JournalError, UsageError
 from drillbook.events.session import Session
 from drillbook.installation.program_name import program
-from drillbook.journal.journal import FILE, History, read
+from drillbook.journal.run_state import RunStates
 from drillbook.project.project import Project
 from drillbook.report.folders import drill_of
 from drillbook.signing import account
@@ -78,24 +77,20 @@ def header(who: str) -> Session:
     }
 
 
-def previous_head(project: Project, run_id: str, readings: dict[Path, History] | None = None) -> str | None:
+def previous_head(project: Project, run_id: str, states: RunStates) -> str | None:
     """Return the hash of the last event in the journal of the newest run before ``run_id``. Each run records this hash,
     so that a deleted run is noticed. The result is None when there is no earlier run with a readable journal.
 
     In a campaign, earlier runs may be on other machines. A run then records the hash of the event by which the campaign
     announced the run.
 
-    ``readings``: this function adds the content of the journal that it read, so that nobody has to read this journal
-    again. The key is the folder of the run.
+    ``states``: states of the runs that the task reads. The journal that is read here need not be read again.
     """
     if given := _given_previous():
         return given
     for folder in reversed([folder for folder in project.runs() if folder.name < run_id]):
         try:
-            history = read(folder / FILE)
+            return states.of(folder).history.head
         except JournalError:
             continue
-        if readings is not None:
-            readings[folder] = history
-        return history.head
     return None

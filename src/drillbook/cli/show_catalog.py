@@ -16,6 +16,7 @@ from drillbook.cli.tables import print_json
 from drillbook.errors import DrillbookError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
+from drillbook.journal.run_state import RunStates
 from drillbook.project import standings
 from drillbook.project.project import Project
 from drillbook.report.figures import lasted, seconds, took
@@ -114,8 +115,9 @@ def last_runs() -> dict[str, float]:
         return {}
     folders = {*runs, *(run.parent for run in runs if run.parent != project.reports)}
     duration_by_name: dict[str, float] = {}
+    states = RunStates()
     for folder in sorted(folders, key=lambda folder: folder.name):
-        ended = standings.result(folder)
+        ended = standings.result(states.of(folder), states)
         if ended and ended.passed and (duration := lasted(ended.started, ended.finished)) is not None:
             duration_by_name[ended.name] = duration
     return duration_by_name

@@ -16,6 +16,7 @@ from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import as_called
 from drillbook.journal.collection import last_work
+from drillbook.journal.run_state import RunStates
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 from drillbook.report.terminal.prose import Prose
@@ -37,11 +38,13 @@ def verify(project: Project, run: str, *, as_json: bool = False) -> int:
     if campaign and (campaign / RECORD).is_dir():
         return _told(run_verification.verify_campaign(campaign, campaign / RECORD, project.root), as_json=as_json)
     folder = project.run(run, suites=True, lost=True)
+    runs = RunStates()
     verified = anchor_check.compared(
-        run_verification.verify(folder, project.root),
+        run_verification.verify(folder, project.root, runs),
         folder,
         project.reports,
         anchor_places.places(project.reports),
+        runs,
         asked=run,
     )
     return _told(verified, as_json=as_json)

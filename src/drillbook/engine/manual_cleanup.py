@@ -39,7 +39,7 @@ def steps(state: RunState) -> list[str]:
     elif gone := lab_gone(state.first):
         return [*lines, f"{gone}: nothing is left to undo. Move {folder} out of reports/ and keep it"]
     else:
-        readable = legible(folder / FILE)
+        readable = legible(folder / FILE, state.data)
         lines += [
             _how_whole(events, readable),
             f"the hosts of the run: {', '.join(sorted(plan.hosts()))}",

@@ -192,6 +192,7 @@ class Recovery:
     @contextmanager
     def resumed(self) -> Iterator[tuple[Stage, History]]:
         """Open the run's journal to continue it, and open access to the run's hosts. Raises JournalError when this fails."""
+        # Only the first line is read here, for the secrets of the plan. The events are read under the lock of the journal.
         plan = checked(opening((first(self.folder / FILE),)).plan)
         journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
         journal.also(self.written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ def lost(folder: Path) -> str:
 
     A run's folder is created only after the first event is in its journal. So if a folder has no event, its journal was lost.
     """
-    if _begun(folder):
-        return ""
+    return "" if _begun(folder) else how_lost(folder)
+
+
+def how_lost(folder: Path) -> str:
+    """Return the text of ``lost`` for a folder whose journal has no complete first line."""
     path = folder / FILE
     state = "is gone" if not path.exists() else "contains no line" if path.stat().st_size else "is empty"
     if signed := signed_events(folder):
@@ -43,11 +47,10 @@ def signed_events(folder: Path) -> int:
     return events if isinstance(events, int) and events > 0 else 0
 
 
-def settled(folder: Path) -> bool:
+def settled(content: Mapping[str, Any]) -> bool:
     """Return True when the run's result file says one of two things: no changes remain, or a person declared that the
-    remaining changes need no undo.
+    remaining changes need no undo. ``content``: content of the file, empty when it cannot be read.
     """
-    content = _object(folder / RESULT)
     return content.get("residue") == [] or bool(content.get("settled"))
 
 

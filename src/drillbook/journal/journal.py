@@ -6,7 +6,6 @@ Each change is written and flushed to the journal (fsync) before it is made. See
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import json
 import os
@@ -25,8 +24,8 @@ from drillbook.events.content import Content
 from drillbook.events.event import Event
 from drillbook.journal.collection import paused
 from drillbook.journal.json_values import jsonable
-from drillbook.journal.line_file import HINT, LineFile, set_aside_tail
-from drillbook.journal.lines import walk
+from drillbook.journal.line_file import HINT, LineFile, locked, set_aside_tail
+from drillbook.journal.lines import Walk, walk
 from drillbook.journal.suspension import suspended
 from drillbook.redact import Redactor
 from drillbook.sdk.run_folder import RunFolder, sync_path
@@ -275,14 +274,9 @@ def alive(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # no run writes to a file system without locks
+        return locked(descriptor)
     finally:
         os.close(descriptor)
-    return False
 
 
 def read(path: Path) -> History:
@@ -305,9 +299,11 @@ def salvage(path: Path) -> tuple[History, str]:
     return parse(path, content_of(path))
 
 
-def parse(path: Path, data: bytes) -> tuple[History, str]:
-    """Return the same as ``salvage``, for a journal with the content ``data``. ``path``: path of the journal, for messages."""
-    walked = walk(data)
+def parse(path: Path, data: bytes, walked: Walk | None = None) -> tuple[History, str]:
+    """Return the same as ``salvage``, for a journal with the content ``data``. ``path``: path of the journal, for messages.
+    ``walked``: examination of ``data``, if there is one already.
+    """
+    walked = walked or walk(data)
     with paused():
         valid = not walked.line and all(map(_valid, walked.events))
     if valid:
@@ -328,14 +324,14 @@ def parse(path: Path, data: bytes) -> tuple[History, str]:
     return History(tuple(events), torn), wrong
 
 
-def legible(path: Path) -> tuple[Event, ...]:
+def legible(path: Path, data: bytes | None = None) -> tuple[Event, ...]:
     """Return those events of a damaged journal whose own hash is correct, in their order. Other lines may be damaged.
 
     Use the result only for a manual cleanup, and never instead of ``read``. Raises JournalError when the file cannot be read
     at all.
     """
     events = []
-    for number, line in enumerate(content_of(path).split(b"\n"), 1):
+    for number, line in enumerate((content_of(path) if data is None else data).split(b"\n"), 1):
         with contextlib.suppress(JournalError):
             events.append(_event(path, number, line))
     return tuple(events)
@@ -343,7 +339,12 @@ def legible(path: Path) -> tuple[Event, ...]:
 
 def first(path: Path) -> Event:
     """Read the first event of a journal, without checking the other events. Raises JournalError when this fails."""
-    return _event(path, 1, content_of(path).partition(b"\n")[0])
+    try:
+        with path.open("rb") as file:
+            line = file.readline()
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from None
+    return _event(path, 1, line.removesuffix(b"\n"))
 
 
 def content_of(path: Path) -> bytes:

@@ -185,3 +185,15 @@ def set_aside_tail(path: Path) -> None:
     whole = data.rfind(b"\n") + 1
     path.with_name(f"torn-{whole}").write_bytes(data[whole:])
     os.truncate(path, whole)
+
+
+def locked(descriptor: int) -> bool:
+    """Return True while a process of this machine has locked the open file to write it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once, because a writer that starts now would be refused
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # no run writes to a file system without locks
+    return False

@@ -21,11 +21,22 @@ one.
 """
 WRONG = (ValueError, ValidationError, RecursionError, AttributeError, KeyError, TypeError)
 """Errors that are raised when a line does not have the form of a journal line."""
-_latest: list[tuple[str, Walk]] = []
-"""Digest of the bytes that ``walk`` read last, and the result of this reading.
 
-Both are kept because judging, signing and verifying a run read the same bytes.
-"""
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Verified chain of hashes of a journal, without its events. Signatures and anchors are compared with it."""
+
+    hashes: tuple[str, ...]
+    """Hashes of the events up to the first wrong line."""
+    intact: bool
+    """True when every line is intact and complete."""
+    prev: str | None = None
+    """Hash of the last event of the previous run, from the first event."""
+
+
+NO_CHAIN = Chain((), intact=False)
+"""Chain of a journal that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +56,17 @@ class Walk:
         """Hashes of the events up to the first wrong line."""
         return [event.hash for event in self.events]
 
+    @property
+    def chain(self) -> Chain:
+        """Chain of hashes up to the first wrong line."""
+        prev = self.events[0].prev if self.events else None
+        return Chain(tuple(self.hashes), not self.line and not self.torn, prev)
+
 
 def walk(data: bytes) -> Walk:
-    """Read the lines of ``data`` up to the first line that is damaged or does not continue the chain of hashes.
-
-    When ``data`` equals that of the previous call, the earlier result is returned.
-    """
-    known = digest(data)
-    for name, walked in _latest:
-        if name == known:
-            return walked
+    """Read the lines of ``data`` up to the first line that is damaged or does not continue the chain of hashes."""
     with paused():
-        walked = _walk(data)
-    _latest[:] = [(known, walked)]
-    return walked
+        return _walk(data)
 
 
 def _walk(data: bytes, at_once: int = AT_ONCE) -> Walk:

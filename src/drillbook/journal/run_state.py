@@ -1,19 +1,26 @@
-"""State of a run, derived from the files in its folder, above all from its journal. The journal is read and verified only
-once.
+"""State of a run, derived from its folder. The journal and the result file are read once, and the object is handed on.
+
+So what is verified is what is shown: the digest, the chain of hashes, the events and the verdict all come from the same bytes.
+A program that changes a file between two steps of a task can change nothing that was verified before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from drillbook.errors import JournalError
 from drillbook.events.event import Event, last
-from drillbook.journal import damaged, journal
+from drillbook.journal import damaged, journal, lines
 from drillbook.journal.journal import FILE, History
+from drillbook.journal.json_values import json_object
+from drillbook.journal.line_file import locked
+from drillbook.journal.lines import NO_CHAIN, Chain, Walk
+from drillbook.journal.result_file import ResultFile
+from drillbook.values import digest
 
 
 def needs_recovery(history: History) -> bool:
@@ -26,43 +33,118 @@ def needs_recovery(history: History) -> bool:
 
 @dataclass(frozen=True)
 class RunState:
-    """State of the run in ``folder``.
+    """State of the run in ``folder``, or of the suite, which has no journal of its own.
 
-    Each property is computed at its first use and then cached. So make a new object after the run has changed.
+    Each part is read at its first use and then cached. So hand on this object, and make a new one only after the run has
+    changed. The journal is read together with the lock of its writer: if the run has ended, its journal is complete.
     """
 
     folder: Path
+
+    @cached_property
+    def result(self) -> ResultFile:
+        """Result file of the run or suite."""
+        return ResultFile(self.folder)
 
     @cached_property
     def alive(self) -> bool:
         """True while a process of this machine writes the journal."""
         return journal.alive(self.folder)
 
-    @cached_property
+    @property
     def settled(self) -> bool:
         """True when the run's result file says one of two things: no changes remain, or a person declared that the remaining
         changes need no undo.
         """
-        return damaged.settled(self.folder)
+        return damaged.settled(self.result.as_object())
 
     @cached_property
     def lost(self) -> str:
         """Text that tells how the journal was lost (emptied or removed). Empty when the journal has a complete first line."""
-        return damaged.lost(self.folder)
+        line = self._line
+        begun = not isinstance(line, FileNotFoundError) if isinstance(line, OSError) else line.endswith(b"\n")
+        return "" if begun else damaged.how_lost(self.folder)
 
     @cached_property
+    def first_line(self) -> Mapping[str, Any]:
+        """Content of the first line of the journal. It is not verified, and empty when it cannot be read.
+
+        The rest of the journal is not read for it.
+        """
+        return {} if isinstance(self._line, OSError) else json_object(self._line)
+
+    @cached_property
+    def _line(self) -> bytes | OSError:
+        """First line of the journal with its end, from the bytes of the journal if they were read."""
+        content: bytes | OSError | None = self.__dict__.get("_content")
+        if isinstance(content, bytes):
+            return content[: content.find(b"\n") + 1] or content
+        if content is not None:
+            return content
+        try:
+            with (self.folder / FILE).open("rb") as file:
+                return file.readline()
+        except OSError as error:
+            return error
+
+    @cached_property
+    def _content(self) -> bytes | OSError:
+        """Bytes of the journal, or the reason why they cannot be read."""
+        try:
+            with (self.folder / FILE).open("rb") as file:
+                # the lock first: what a run that has ended wrote is then complete
+                self.__dict__.setdefault("alive", locked(file.fileno()))
+                return file.read()
+        except OSError as error:
+            return error
+
+    @cached_property
+    def unreadable(self) -> OSError | None:
+        """Reason why the journal cannot be read. None when it can."""
+        return self._content if isinstance(self._content, OSError) else None
+
+    @property
     def data(self) -> bytes:
         """Bytes of the journal. Raises JournalError when the journal cannot be read."""
-        _ = self.alive  # tested before reading: if the run has ended, the journal read afterwards is complete
-        return journal.content_of(self.folder / FILE)
+        if isinstance(self._content, OSError):
+            raise JournalError(f"{self.folder / FILE} cannot be read: {self._content.strerror}") from self._content
+        return self._content
+
+    @cached_property
+    def size(self) -> int:
+        """Number of bytes of the journal. Raises JournalError when the journal cannot be read."""
+        return len(self.data)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the journal. Raises JournalError when the journal cannot be read."""
+        return digest(self.data)
+
+    @cached_property
+    def walk(self) -> Walk:
+        """Examination of the journal, line by line. Raises JournalError when the journal cannot be read."""
+        return lines.walk(self.data)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """Verified chain of hashes of the journal. Empty when the journal cannot be read."""
+        return NO_CHAIN if self.unreadable else self.walk.chain
+
+    @cached_property
+    def intact(self) -> tuple[History, str]:
+        """Intact part of the journal, and the problem of the line after it; see ``journal.salvage``. Raises JournalError
+        when the journal cannot be read.
+        """
+        return journal.parse(self.folder / FILE, self.data, self.walk)
 
     @cached_property
     def _read(self) -> tuple[History, str]:
         """Return the intact part of the journal, and the damage of the journal."""
+        _ = self.unreadable  # reads the whole journal, so that `lost` need not read its first line
         if self.lost:
             return History((), torn=False), self.lost
         try:
-            return journal.parse(self.folder / FILE, self.data)
+            return self.intact
         except JournalError as error:
             return History((), torn=False), error.message
 
@@ -103,3 +185,36 @@ class RunState:
         A damaged journal does not show how the run ended. The value is then True, unless ``settled`` is true.
         """
         return not self.settled if self.damage else self.needs_recovery
+
+    def forget_events(self) -> None:
+        """Free the memory of the journal's bytes and events, when a task reads hundreds of runs.
+
+        Its first line, digest and chain of hashes stay known. The events are never read again: they might be others.
+        """
+        _ = self.chain, self.first_line, self.lost
+        if self.unreadable is None:
+            _ = self.size, self.digest
+            self.__dict__["_content"] = _FORGOTTEN
+        for part in ("walk", "intact", "_read"):
+            self.__dict__.pop(part, None)
+
+
+_FORGOTTEN = OSError(0, "its events were freed, and must not be read again")
+
+
+@dataclass(frozen=True)
+class RunStates:
+    """States of all runs and suites that one task reads, so that each of their files is read once.
+
+    A task makes this object and hands it on. It must not outlive the task, because the files may change.
+    """
+
+    _states: dict[Path, RunState] = field(default_factory=dict)
+
+    def of(self, folder: Path) -> RunState:
+        """Return the state of the run or suite in ``folder``. The same folder always has the same state."""
+        return self._states.setdefault(folder, RunState(folder))
+
+    def clear(self) -> None:
+        """Free the memory of all states. Each run is read anew if it is needed again."""
+        self._states.clear()

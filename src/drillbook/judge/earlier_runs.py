@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, JournalError
 from drillbook.journal.damaged import RUN_ID
-from drillbook.journal.journal import FILE, History, read
+from drillbook.journal.journal import FILE
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge import comparison
 from drillbook.judge.capacity import points
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Result, RunView, Verdict
-from drillbook.judge.size_points import ACTION, Point
+from drillbook.judge.size_points import ACTION
 from drillbook.plan.planner import Plan
 from drillbook.sdk.earlier_results import EarlierStep
 
@@ -35,21 +37,18 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 
     ``folders``: folders of these runs. Each size is a ``Point`` as JSON. Unreadable journals and unfinished runs are skipped.
     """
-    sizes: list[Point] = []
-    for folder in [folder for folder in folders if _contains(folder, ACTION)][-MOST_RUNS:]:
-        if view := _finished(folder, plan):
-            sizes += points(view.result)
-    return [point.model_dump(mode="json") for point in sizes]
+    views = [_finished(state, plan) for state in _with_action(folders, ACTION)]
+    return [point.model_dump(mode="json") for view in reversed(views) if view for point in points(view.result)]
 
 
-def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, History] | None = None) -> list[dict[str, Any]]:
+def same_drill(folders: Iterable[Path], plan: Plan, states: RunStates) -> list[dict[str, Any]]:
     """Return the newest finished runs with the same drill and environment as ``plan``, as entries of the event `earlier.runs`.
 
     The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped. Runs that were
     refused, or that did not run because a service is not installed, are skipped, too. Reading stops after ``MOST_COMPARED``
     runs or ``MOST_BYTES`` of journals.
 
-    ``readings``: content of journals that were read already. The key is the folder of the run.
+    ``states``: states of the runs that were read already.
     """
     results: list[Result] = []
     left = MOST_BYTES
@@ -57,7 +56,7 @@ def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, Hist
         left -= _size(folder)
         if left < 0 or len(results) == MOST_COMPARED:
             break
-        view = _finished(folder, plan, (readings or {}).get(folder))
+        view = _finished(states.of(folder), plan)
         if view and view.result.verdict not in (Verdict.REFUSED, Verdict.NOT_RUN):
             results.append(view.result)
     return comparison.as_entries(results)
@@ -85,34 +84,40 @@ def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) ->
     ``folders``: folders of runs, oldest first. Unreadable journals are skipped. At most ``MOST_RUNS`` runs are judged: the
     newest runs whose journals contain the name of the action.
     """
-    for folder in [folder for folder in folders if _contains(folder, action)][: -MOST_RUNS - 1 : -1]:
-        view = _finished(folder, plan)
+    for state in _with_action(folders, action):
+        view = _finished(state, plan)
         for step in reversed(view.steps if view else ()):
             if (step.result.action, step.result.status, step.params.get("service")) == (action, "done", service):
-                return EarlierStep(folder.name, view.result.started if view else "", step.result.facts)
+                return EarlierStep(state.folder.name, view.result.started if view else "", step.result.facts)
     return None
 
 
-def _finished(folder: Path, plan: Plan, history: History | None = None) -> RunView | None:
-    """Judge a run from its ``history``. If ``history`` is None, read it from ``folder``.
+def _finished(state: RunState, plan: Plan) -> RunView | None:
+    """Judge a run from its journal.
 
-    Return None in three cases: the history cannot be read, the run has not finished, or the run used another environment
+    Return None in three cases: the journal cannot be read, the run has not finished, or the run used another environment
     than ``plan``.
     """
     try:
-        view = judge(history or read(folder / FILE))
+        view = judge(state.history)
     except (OSError, ValueError, KeyError, DrillbookError):
         return None
     result = view.result
     return view if result.finished and result.environment == plan.inventory.environment else None
 
 
-def _contains(folder: Path, action: str) -> bool:
-    """Return True when the journal in ``folder`` contains the name of the action.
+def _with_action(folders: Iterable[Path], action: str) -> Iterator[RunState]:
+    """Yield the newest runs whose journals contain the name of the action, at most ``MOST_RUNS``, newest first.
+    ``folders``: folders of runs, oldest first.
 
     Runs without this name are not judged, because judging a run is slow.
     """
+    states = (RunState(folder) for folder in reversed([*folders]))
+    yield from islice((state for state in states if _contains(state, action)), MOST_RUNS)
+
+
+def _contains(state: RunState, action: str) -> bool:
     try:
-        return f'"{action}"'.encode() in (folder / FILE).read_bytes()
-    except OSError:
+        return f'"{action}"'.encode() in state.data
+    except JournalError:
         return False

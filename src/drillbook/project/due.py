@@ -7,14 +7,14 @@ The time since a run is counted from the start of the run. A run counts only for
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
-from drillbook.journal import damaged
+from drillbook.journal.run_state import RunStates
 from drillbook.language.explaining import did_you_mean
 from drillbook.plan.schedule import Schedule, State
 from drillbook.project import (
@@ -153,52 +153,61 @@ class Due:
         }
 
 
-def read(project: Project, now: datetime | None = None, environment: str = "", *, noting: bool = False) -> Due:
+def read(
+    project: Project,
+    now: datetime | None = None,
+    environment: str = "",
+    *,
+    noting: bool = False,
+    runs: RunStates | None = None,
+) -> Due:
     """Return the state of each drill, suite and service of ``project`` at the time ``now``, by default the present time.
 
     The most urgent row comes first. Of two equally urgent drills, the drill that restores data comes first, and otherwise
     the drill with the shorter interval. Drills that need another inventory or an installation come last.
 
     ``environment``: the only environment to consider; an empty text means all. ``noting``: note changed schedules first, as
-    ``recorded_schedules.note`` does. Raises UsageError when nothing in the project names ``environment``, and when the
-    folder of runs cannot be read.
+    ``recorded_schedules.note`` does. ``runs``: states of all runs that the task reads. Raises UsageError when nothing in
+    the project names ``environment``, and when the folder of runs cannot be read.
     """
-    runs = [folder for folder in project.runs() if not damaged.lost(folder)]
-    wanted, known, now = schedules.read(project), standings.read(runs, project), now or datetime.now(UTC)
-    kept = schedule_record.read(project.reports)
-    torn = kept.torn  # noting a change moves the line elsewhere
+    runs, now = runs or RunStates(), now or datetime.now(UTC)
+    begun = standings.begun(project, runs)
+    wanted, known = schedules.read(project), standings.read(begun, project, runs)
+    before = kept = schedule_record.read(project.reports)  # noting a change moves a torn line elsewhere
     if noting:
-        recorded_schedules.note_changes(project.reports, wanted, known, now)
-        kept = schedule_record.read(project.reports)
+        kept = recorded_schedules.note_changes(project.reports, kept, wanted, known, now)
     inventories = estate.read(project)
     _check(environment, inventories, wanted, known)
-    proofs = restore_proofs.read(runs)
+    proofs = restore_proofs.read(begun, runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
-    entries, record, _ = kept
-    past = Past(runs, entries, now)
+    past = Past(begun, runs, kept.entries, now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
     rows = _with_inventories(rows, wanted, needed_inventories.read(project))
-    ended = {key: standing.last.started for key, standing in known.items()}
-    retired = retirements.places(entries, ended, inventories.environments)
+    retired = retirements.places(kept.entries, {key: it.last.started for key, it in known.items()}, inventories.environments)
     rows = [row for row in rows if row.environment not in retired]
-    planned = {key: exempt for key, exempt in _planned(known).items() if key[0] not in retired}
-    needed = sorted({**planned, **inventories.services}.items())
-    places = [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
-    rows += [row for place in places for row in _service(place, wanted, rows, proofs, past)]
+    places = _needing_proof(inventories, known, retired, environment)
+    rows = sorted([*rows, *(row for place in places for row in _service(place, wanted, rows, proofs, past))], key=_order)
     unproven = set(places) - {(proof.environment, proof.service) for proof in proofs.values()}
-    rows.sort(key=_order)
     bare = tuple(scheduled.name for scheduled in wanted if scheduled.every is None and not scheduled.broken)
     unread = (*inventories.unread, *settings.mistakes(project.root))
     elsewhere = bool(environment) and any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
-    more = (elsewhere, record, torn, len(unproven), schedules.any_of(wanted))
+    more = (elsewhere, kept.damage, before.torn, len(unproven), schedules.any_of(wanted))
     return Due(now, tuple(rows), bare, unread, environment, *more)
 
 
-def services(project: Project) -> dict[tuple[str, str], bool]:
+def services(project: Project, known: Standings) -> dict[tuple[str, str], bool]:
     """Return the services in the newest plan of each environment and in the inventories, each with True when it is
     exempt from drills. A service with False needs a proof of a restore. The key is environment and name of the service."""
-    runs = [folder for folder in project.runs() if not damaged.lost(folder)]
-    return {**_planned(standings.read(runs, project)), **estate.read(project).services}
+    return {**estate.planned(known), **estate.read(project).services}
+
+
+def _needing_proof(
+    inventories: Estate, known: Standings, retired: Collection[str], environment: str
+) -> list[tuple[str, str]]:
+    """Return the services that need a proof of a restore, each with its environment."""
+    planned = {key: exempt for key, exempt in estate.planned(known).items() if key[0] not in retired}
+    needed = sorted({**planned, **inventories.services}.items())
+    return [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
 
 
 def _check(environment: str, inventories: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
@@ -350,7 +359,7 @@ def _service(
             yield DueRow(State.NEVER, name, "", place, restores=True, drills=tuple(drills))
         return
     newest_at = newest.at
-    proving = {proof.name for proof in proven} | {folders.drill_of(proof.folder.parent.name) for proof in proven}
+    proving = {proof.name for proof in proven} | {folders.drill_of(proof.state.folder.parent.name) for proof in proven}
     asked = passed = [row for row in mine if row.passed]
     if proving & {*drills, *(inner for drill in drills.values() for inner in drill.drills)}:
         asked = [row for row in passed if proving & {row.drill, *drills[row.drill].drills}]
@@ -380,20 +389,6 @@ def _old_proof(name: str, place: str, proof: Ended, schedule: Schedule, now: dat
         overdue_s=max(0.0, (now - since).total_seconds()),
         restores=True,
     )
-
-
-def _planned(known: Standings) -> dict[tuple[str, str], bool]:
-    """Return the services in the newest plan of each environment, each with True when it is exempt from drills."""
-    last = {}
-    for standing in sorted(known.values(), key=lambda standing: standing.last.run):
-        if standing.last.service:  # a suite has no plan of its own
-            last[standing.last.environment] = standing.last
-    services: dict[tuple[str, str], bool] = {}
-    for place, ended in last.items():
-        inventory = folders.first_event(ended.folder).get("data", {}).get("plan", {}).get("inventory", {})
-        written = inventory.get("services") or {}
-        services |= {(place, name): estate.exempt(fields) for name, fields in written.items()}
-    return services
 
 
 def _utc(at: datetime) -> str:

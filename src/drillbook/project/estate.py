@@ -1,5 +1,5 @@
-"""Lists the services that the inventories of a project name. Only the inventory files are read. No
-secret is read, no host is contacted, other sources of hosts are not asked, and no lab has to run.
+"""Lists the services that the inventories of a project name, and those in the newest plans of its runs. Of the inventories,
+only the files are read. No secret is read, no host is contacted, other sources of hosts are not asked, and no lab has to run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from drillbook.errors import InventoryError
 from drillbook.inventory import merging
 from drillbook.language.strict import Document
 from drillbook.project.project import Project
+from drillbook.project.standings import Standings
 
 SECTIONS = ("services", "backups")
 NO_ENVIRONMENT = (
@@ -106,3 +107,17 @@ def merged(documents: Sequence[Document]) -> tuple[dict[str, Any], dict[str, Any
 def exempt(fields: object) -> bool:
     """Return True when the inventory exempts a service from drills. ``fields``: fields of the service."""
     return isinstance(fields, Mapping) and bool(fields.get("not_drilled"))
+
+
+def planned(known: Standings) -> dict[tuple[str, str], bool]:
+    """Return the services in the newest plan of each environment, each with True when it is exempt from drills."""
+    last = {}
+    for standing in sorted(known.values(), key=lambda standing: standing.last.run):
+        if standing.last.service:  # a suite has no plan of its own
+            last[standing.last.environment] = standing.last
+    services: dict[tuple[str, str], bool] = {}
+    for place, ended in last.items():
+        inventory = ended.state.first_line.get("data", {}).get("plan", {}).get("inventory", {})
+        written = inventory.get("services") or {}
+        services |= {(place, name): exempt(fields) for name, fields in written.items()}
+    return services

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from drillbook.errors import JournalError
 from drillbook.exits import Exit
-from drillbook.journal.journal import read
 from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.judge import judge
 from drillbook.judge.result import EXIT, RunView, SuiteResult, Verdict
 
@@ -18,28 +17,27 @@ WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED,
 """Verdicts of drills, from the worst to the best. A suite has the worst verdict of its drills."""
 
 
-def judged(folder: Path) -> RunView:
+def judged(state: RunState) -> RunView:
     """Judge a run again from its journal. Raises JournalError when the journal cannot be read, or is not the journal of
     a run.
     """
-    history = read(folder / "journal.jsonl")
+    history = state.history
     try:
         return judge(history)
     except Exception as error:
         raise JournalError(
-            f"the journal of {folder.name} cannot be judged: {type(error).__name__}: {error}",
+            f"the journal of {state.folder.name} cannot be judged: {type(error).__name__}: {error}",
             hint="the journal was changed, or written by another version",
         ) from error
 
 
-def suite_of(folder: Path) -> SuiteResult | None:
+def suite_of(folder: Path, runs: RunStates) -> SuiteResult | None:
     """Return the result of the suite to which the run in ``folder`` belongs. Returns None when the run does not belong
-    to a suite, or when the suite has no result yet.
+    to a suite, or when the suite has no result yet. ``runs``: states of all runs and suites that this task reads.
     """
-    path = folder.parent / RESULT
-    if not path.is_file():
+    if not (folder.parent / RESULT).is_file():
         return None
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = runs.of(folder.parent).result.current().parsed()
     return SuiteResult.model_validate(data) if "suite" in data else None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.plan import schedule_terms
 from drillbook.plan.schedule_terms import Proof, Service, Span, Subject, Terms
@@ -24,9 +25,10 @@ from drillbook.report.figures import moment
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The record of a project: its runs, and the entries of ``schedule.jsonl``."""
+    """The record of a project: its runs, the states of these runs, and the entries of ``schedule.jsonl``."""
 
     runs: Sequence[Path]
+    states: RunStates
     entries: Sequence[Entry]
     now: datetime
 
@@ -65,16 +67,18 @@ class Past:
         for folder in sorted(mine, key=lambda folder: folder.name):
             if folders.drill_of(folder.name) != scheduled.name or folders.begun(folder.name) < after[:19]:
                 continue
-            verdict, place = standings.head(folder)
+            state = self.states.of(folder)
+            verdict, place = standings.head(state)
             if verdict not in ("", Verdict.PASSED) or place not in ("", environment):
                 continue
-            ended = standings.result(folder)
+            ended = standings.result(state, self.states)
             if ended and ended.passed and ended.environment == environment and ended.started > after:
                 return ended.at
         return None
 
     def _terms(self, scheduled: Scheduled, environment: str, since: str) -> Terms:
-        terms = [] if scheduled.suite else recorded_schedules.of_runs(self.runs, scheduled.name, environment, since)
+        runs = () if scheduled.suite else self.runs
+        terms = recorded_schedules.of_runs(runs, self.states, scheduled.name, environment, since)
         # the later one of two at the same time
         terms += recorded_schedules.of_entries(self.entries, scheduled.name, environment)
         recorded = tuple(sorted(terms, key=lambda term: term.since))

@@ -14,6 +14,7 @@ from drillbook.inventory.inventory import Inventory
 from drillbook.journal import damaged
 from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE
+from drillbook.journal.run_state import RunState
 from drillbook.language.strict import did_you_mean
 from drillbook.plan import spec
 from drillbook.project import settled_runs
@@ -203,7 +204,7 @@ class Project:
             if mark is None or known.get(name) != mark:
                 folder = self.reports / name
                 runs = [*_runs_in(folder), *(_lost_in(folder) if RUN_ID.fullmatch(name) else ())]
-                unsettled = [run for run in runs if not damaged.settled(run)]
+                unsettled = [run for run in runs if not RunState(run).settled]
                 folders += unsettled
                 mark = mark if runs and not unsettled else None
             if mark is not None:

@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drillbook.journal import damaged
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Term
 from drillbook.project import schedule_record, schedules, standings
 from drillbook.project.project import Project
-from drillbook.project.schedule_record import SCHEDULE, Entry
+from drillbook.project.schedule_record import SCHEDULE, Entry, Record
 from drillbook.project.schedules import Scheduled
 from drillbook.report import folders
 from drillbook.report.figures import moment
@@ -29,14 +29,14 @@ def of_entries(entries: Sequence[Entry], name: str, environment: str) -> list[Te
     return [recorded for entry in mine if (recorded := term(entry.at, entry.schedule))]
 
 
-def of_runs(runs: Sequence[Path], name: str, environment: str, since: str = "") -> list[Term]:
+def of_runs(runs: Sequence[Path], states: RunStates, name: str, environment: str, since: str = "") -> list[Term]:
     """Return the schedules that the runs of a drill recorded. ``since``: start of the oldest run to be read."""
     mine = [folder for folder in runs if folders.drill_of(folder.name) == name and folders.begun(folder.name) >= since[:19]]
-    return [recorded for folder in mine if (recorded := _of_run(folder, environment))]
+    return [recorded for folder in mine if (recorded := _of_run(states.of(folder), environment))]
 
 
-def _of_run(folder: Path, environment: str) -> Term | None:
-    event = folders.first_event(folder)
+def _of_run(state: RunState, environment: str) -> Term | None:
+    event = state.first_line
     data = _mapping(event.get("data"))
     place = _mapping(_mapping(data.get("plan")).get("inventory")).get("environment")
     return term(str(event.get("at")), data["schedule"]) if place == environment and "schedule" in data else None
@@ -56,15 +56,20 @@ def term(at: str, schedule: object) -> Term | None:
 def note(project: Project, now: datetime | None = None) -> None:
     """Note in ``schedule.jsonl`` the changed schedules of all drills and suites; see ``note_changes``. ``now``: by default, the
     present time."""
-    if project.reports.is_dir():
-        runs = [folder for folder in project.runs() if not damaged.lost(folder)]
-        known = standings.read(runs, project)
-        note_changes(project.reports, schedules.read(project), known, now or datetime.now(UTC))
+    states = RunStates()
+    known = standings.read(standings.begun(project, states), project, states)
+    kept = schedule_record.read(project.reports)
+    note_changes(project.reports, kept, schedules.read(project), known, now or datetime.now(UTC))
 
 
-def note_changes(reports: Path, scheduled: Iterable[Scheduled], known: standings.Standings, now: datetime) -> None:
+def note_changes(
+    reports: Path, kept: Record, scheduled: Iterable[Scheduled], known: standings.Standings, now: datetime
+) -> Record:
     """Compare the schedules in the files with the newest schedules in the record. Note each changed schedule in
     ``schedule.jsonl``, with the time from which it holds.
+
+    ``kept``: content of the record. Return its new content, which is read again only after a change was noted, because
+    another task may have added entries at the same time.
 
     Only drills and suites that have run are compared, because a first run records the schedule itself. When the record cannot
     be written, nothing is noted, and the rule of ``plan.schedule_terms`` for unrecorded changes applies. A changed schedule
@@ -72,14 +77,14 @@ def note_changes(reports: Path, scheduled: Iterable[Scheduled], known: standings
     changed schedule holds from that later time. Otherwise each call would note it again.
     """
     if not reports.is_dir():
-        return
-    wanted, entries = {listed.name: listed for listed in scheduled}, schedule_record.read(reports)[0]
+        return kept
+    wanted, noted = {listed.name: listed for listed in scheduled}, False
     with suppress(OSError):
         for (name, place), standing in sorted(known.items()):
             subject = wanted.get(name)
             if subject and subject.broken:
                 continue
-            held = sorted([*_newest(standing), *of_entries(entries, name, place)], key=lambda term: term.since)
+            held = sorted([*_newest(standing), *of_entries(kept.entries, name, place)], key=lambda term: term.since)
             schedule = present(subject, place)
             if schedule != (held[-1].schedule if held else None):
                 data = schedule.as_data() if schedule else None
@@ -87,10 +92,12 @@ def note_changes(reports: Path, scheduled: Iterable[Scheduled], known: standings
                 since = max(now, held[-1].since) if held else now
                 at = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
                 schedule_record.append(reports, Entry(at, SCHEDULE, name, service, place, "", "", schedule=data))
+                noted = True
+    return schedule_record.read(reports) if noted else kept
 
 
 def _newest(standing: standings.Standing) -> Iterator[Term]:
-    recorded = _of_run(standing.last.folder, standing.last.environment)
+    recorded = _of_run(standing.last.state, standing.last.environment)
     if recorded:
         yield recorded
 

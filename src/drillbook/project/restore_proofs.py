@@ -6,12 +6,11 @@ pattern, and only a result with the pattern can contain a proof.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
 from drillbook.project import standings
 from drillbook.project.standings import Ended
@@ -24,26 +23,27 @@ _TRACE = re.compile(rb'"disruption_s": *[0-9]|"made":|"backup":')
 parsed."""
 
 
-def read(runs: Sequence[Path]) -> Proofs:
-    """Read the newest proof of each drill in each environment from the run folders ``runs``."""
+def read(runs: Sequence[Path], states: RunStates) -> Proofs:
+    """Read the newest proof of each drill in each environment from the run folders ``runs``. ``states``: states of all runs
+    that the task reads.
+    """
     proofs: Proofs = {}
     for folder in sorted(runs, key=lambda folder: folder.name, reverse=True):
-        verdict, environment = standings.head(folder)
+        verdict, environment = standings.head(states.of(folder))
         if verdict in ("", Verdict.PASSED) and (folders.drill_of(folder.name), environment) not in proofs:
-            ended = _proof(folder)
+            ended = _proof(states.of(folder), states)
             if ended:
                 proofs.setdefault((ended.name, ended.environment), ended)
     return proofs
 
 
-def _proof(folder: Path) -> Ended | None:
-    """Return the run in ``folder`` when it passed, undid all its changes and proved a restore, and otherwise None."""
+def _proof(state: RunState, states: RunStates) -> Ended | None:
+    """Return the run when it passed, undid all its changes and proved a restore, and otherwise None."""
     from drillbook.report.proven_restore import proves  # noqa: PLC0415  slow to load
 
     try:
-        content = (folder / RESULT).read_bytes()
-        proven = bool(_TRACE.search(content)) and proves(json.loads(content))
+        proven = bool(_TRACE.search(state.result.data)) and proves(state.result.parsed())
     except (OSError, ValueError):
         return None
-    ended = standings.result(folder) if proven else None
+    ended = standings.result(state, states) if proven else None
     return ended if ended and ended.passed and ended.at else None

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from drillbook.journal.run_state import RunStates
 from drillbook.project import schedules
 from drillbook.project.project import Project
 from drillbook.report import index_age
 
 
-def write(project: Project, latest: str = "") -> None:
+def write(project: Project, latest: str = "", runs: RunStates | None = None) -> None:
     """Write the index of all runs of ``project``, and set the symbolic link `latest` in the folder of runs.
 
-    ``latest``: name of the run to which the link is set. By default, it is the newest finished run.
+    ``latest``: name of the run to which the link is set. By default, it is the newest finished run. ``runs``: states of the
+    runs and suites that were read already. Only results that were replaced since are read again.
     """
     from drillbook.report import index, publish  # noqa: PLC0415  slow to load
 
     known = {
         scheduled.name: index.Known(scheduled.suite, scheduled.every is not None) for scheduled in schedules.read(project)
     }
-    publish.write_index(project.reports, latest, known)
+    publish.write_index(project.reports, latest, known, runs or RunStates())
 
 
-def refresh(project: Project) -> None:
+def refresh(project: Project, runs: RunStates | None = None) -> None:
     """Write the index again if it lacks the end of a run. This happens when the controller of the run was killed.
 
     Nothing is written in a folder without ``drills/``, such as a copy of reports, or in a folder that is read-only.
     """
     with suppress(OSError):
         if (project.root / "drills").is_dir() and index_age.outdated(project.reports):
-            write(project)
+            write(project, runs=runs)
 
 
-def link_audit(project: Project) -> None:
+def link_audit(project: Project, runs: RunStates) -> None:
     """Write the index of the runs again, so that it links to an audit that was just written. Nothing is written in a
     folder without ``drills/``, and in a folder without an index."""
     with suppress(OSError):
         if (project.root / "drills").is_dir() and (project.reports / index_age.PAGE).is_file():
-            write(project)
+            write(project, runs=runs)

@@ -1,13 +1,11 @@
 """Reads the standings of drills and suites from the results of runs. A standing names the newest run and the newest
 passed run in one environment.
 
-Reading is fast even for hundreds of runs, because for most runs only the name and the start of the result file are
-read.
+Reading is fast even for hundreds of runs, because of most runs only the name is used, and the start of the result file.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from typing import Any
 
 from drillbook.exits import Exit
 from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
 from drillbook.report import folders, open_findings
@@ -33,7 +32,7 @@ class Ended:
     """A finished run of a drill or suite, with the fields of its ``result.json``."""
 
     run: str
-    folder: Path
+    state: RunState
     name: str
     """Name of the drill or suite."""
     environment: str
@@ -89,21 +88,27 @@ Standings = dict[tuple[str, str], Standing]
 """Standings. Each key is a pair: the name of the drill or suite, and the environment."""
 
 
-def read(runs: Sequence[Path], project: Project) -> Standings:
+def begun(project: Project, states: RunStates) -> list[Path]:
+    """Return the folders of all runs whose journal was not lost, oldest first. ``states``: see ``read``."""
+    return [folder for folder in project.runs() if not states.of(folder).lost]
+
+
+def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings:
     """Read the standings from the run folders ``runs``, and from the suites that contain these runs. The newest runs
-    are read first.
+    are read first. ``states``: states of all runs and suites that the task reads.
     """
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
     standings: Standings = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
-        name, begun = folders.drill_of(folder.name), folders.begun(folder.name)
-        verdict, environment = head(folder)
+        name, start = folders.drill_of(folder.name), folders.begun(folder.name)
+        state = states.of(folder)
+        verdict, environment = head(state)
         known = standings.get((name, environment))
         if known and (known.passed or verdict == Verdict.FAILED):
-            failed = known.failed if known.passed else begun or known.failed
-            standings[name, environment] = replace(known, first=begun or known.first, failed=failed)
+            failed = known.failed if known.passed else start or known.failed
+            standings[name, environment] = replace(known, first=start or known.first, failed=failed)
             continue
-        ended = result(folder)
+        ended = result(state, states)
         if ended is None:
             continue
         key = ended.name, ended.environment
@@ -133,11 +138,10 @@ def newest(standings: Standings) -> dict[str, Standing]:
     return merged
 
 
-def head(folder: Path) -> tuple[str, str]:
-    """Read only the start of a result. Returns the verdict and the environment of the run, each empty when unknown."""
+def head(state: RunState) -> tuple[str, str]:
+    """Search only the start of a result. Returns the verdict and the environment of the run, each empty when unknown."""
     try:
-        with (folder / RESULT).open("rb") as file:
-            head = file.read(HEAD)
+        head = state.result.data[:HEAD]
     except OSError:
         return "unread", ""
     verdict, environment = _VERDICT.search(head), _ENVIRONMENT.search(head)
@@ -157,13 +161,13 @@ def _rto_counts(data: Mapping[str, Any]) -> bool:
     return met is False or (met is True and data["verdict"] == Verdict.PASSED)
 
 
-def _beside(data: Mapping[str, Any], folder: Path) -> str:
+def _beside(data: Mapping[str, Any], folder: Path, states: RunStates) -> str:
     """Return the number of open findings of medium severity or higher of a run that passed. A suite has the findings of its
     drills. The result is empty for other verdicts, and when the findings cannot be read.
     """
     try:
-        inner = [folder / str(run["folder"]) / RESULT for run in data.get("runs") or () if run.get("folder")]
-        told = [data, *(json.loads(path.read_bytes()) for path in inner if path.is_file())]
+        inner = [folder / str(run["folder"]) for run in data.get("runs") or () if run.get("folder")]
+        told = [data, *(states.of(path).result.parsed() for path in inner if (path / RESULT).is_file())]
         return open_findings.beside(
             str(data["verdict"]), [finding for each in told for finding in open_findings.of_result(each)]
         )
@@ -171,15 +175,15 @@ def _beside(data: Mapping[str, Any], folder: Path) -> str:
         return ""
 
 
-def result(folder: Path) -> Ended | None:
-    """Read the result in ``folder``. Returns None when the file is missing or damaged. In this case, `invoke report
-    RUN` can write it again.
+def result(state: RunState, states: RunStates) -> Ended | None:
+    """Read the result of a run or suite. Returns None when the file is missing or damaged. In this case, `invoke report
+    RUN` can write it again. ``states``: states of all runs that the task reads, such as those of the drills of a suite.
     """
     try:
-        data = json.loads((folder / RESULT).read_bytes())
+        data = state.result.parsed()
         return Ended(
-            folder.name,
-            folder,
+            state.folder.name,
+            state,
             str(data.get("drill") or data["suite"]),
             str(data.get("environment", "")),
             str(data["verdict"]),
@@ -190,7 +194,7 @@ def result(folder: Path) -> Ended | None:
             str(data.get("finished") or ""),
             _rto(data),
             _rto_counts(data),
-            _beside(data, folder),
+            _beside(data, state.folder, states),
             open_findings.recovered_later(str(finding.get("title", "")) for finding in data.get("findings") or ()),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):

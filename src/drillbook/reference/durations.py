@@ -8,10 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from drillbook.catalog import entries
-from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.project import standings
 from drillbook.project.project import Project
-from drillbook.report.folders import first_event
 
 FILE = Path("src", "drillbook", "catalog", entries.DURATIONS)
 
@@ -37,18 +36,18 @@ def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
     """
     runs = list(project.runs())
     witnesses = {folder: folder for folder in runs} | {run.parent: run for run in runs if run.parent != project.reports}
-    durations = {}
+    durations, states = {}, RunStates()
     for folder in sorted(witnesses, key=lambda folder: folder.name):
-        ended = standings.result(folder)
-        if ended and ended.passed and labs.get(ended.name, "") == _lab(witnesses[folder]) != "":
-            result = json.loads((folder / RESULT).read_bytes())
+        ended = standings.result(states.of(folder), states)
+        if ended and ended.passed and labs.get(ended.name, "") == _lab(states.of(witnesses[folder])) != "":
+            result = ended.state.result.parsed()
             begin, end = (datetime.fromisoformat(str(result[key])) for key in ("started", "finished"))
             durations[ended.name] = round((end - begin).total_seconds(), 1)
     return durations
 
 
-def _lab(run: Path) -> str:
+def _lab(run: RunState) -> str:
     """Kind of the lab on which ``run`` took place. It is empty outside a lab."""
-    data = first_event(run).get("data")
+    data = run.first_line.get("data")
     inventory = data.get("plan", {}).get("inventory", {}) if isinstance(data, dict) else {}
     return str(inventory.get("lab") or "")

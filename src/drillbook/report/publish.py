@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +11,8 @@ from typing import Any
 
 from drillbook.atomic_file import replace_file
 from drillbook.journal.journal import FILE
-from drillbook.journal.run_files import PAGE, RESULT
+from drillbook.journal.run_files import PAGE
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import audit_pages, folders, formats, index, index_age
 from drillbook.report.formats import Rendering, Subject
@@ -21,32 +21,38 @@ from drillbook.report.index import IndexEntry, Known
 
 def write_all(folder: Path, renderings: Sequence[Rendering[Subject]], subject: Subject) -> None:
     """Write every file of ``renderings`` for ``subject``; see ``formats``. Raises OSError when a file cannot be written."""
-    for name, text in formats.rendered(renderings, subject).items():
+    _written(folder, formats.rendered(renderings, subject))
+
+
+def write_run(folder: Path, view: RunView) -> dict[str, str]:
+    """Write every report file of one run; see ``formats``. Return the texts. The key is the name of the file."""
+    return _written(folder, formats.of_run(view))
+
+
+def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:
+    """Write every report file of a suite; see ``formats``. Return the texts. The key is the name of the file."""
+    return _written(folder, formats.of_suite(suite, views))
+
+
+def _written(folder: Path, texts: dict[str, str]) -> dict[str, str]:
+    for name, text in texts.items():
         write(folder / name, text)
+    return texts
 
 
-def write_run(folder: Path, view: RunView) -> None:
-    """Write every report file of one run; see ``formats``."""
-    for name, text in formats.of_run(view).items():
-        write(folder / name, text)
-
-
-def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> None:
-    """Write every report file of a suite; see ``formats``."""
-    for name, text in formats.of_suite(suite, views).items():
-        write(folder / name, text)
-
-
-def write_index(reports: Path, latest: str = "", known: Mapping[str, Known] | None = None) -> None:
+def write_index(
+    reports: Path, latest: str = "", known: Mapping[str, Known] | None = None, runs: RunStates | None = None
+) -> None:
     """Write ``index.html`` of all runs, newest first, and set the symbolic link `latest` in the same folder.
 
     ``latest``: name of the run to which the link is set. By default, the link is set to the newest finished run, unless it
     already names a newer run. ``known``: names of the project's drills and suites. The page also lists the drills and
-    suites that never ran.
+    suites that never ran. ``runs``: states of the runs and suites that were read already.
     """
+    runs = runs or RunStates()
     names = index_age.names(reports)
     newest = max((index_age.changed(reports, name) for name in names), default=0)
-    entries = {name: entry for name in names if (entry := _listed(reports / name))}
+    entries = {name: entry for name in names if (entry := _listed(runs.of(reports / name), runs))}
     page = reports / index_age.PAGE
     write(page, index.render(entries.values(), known, audit_pages.newest(reports)))
     if newest:  # not the time of writing, so that a run that ends in this moment counts as newer than the page
@@ -65,51 +71,55 @@ def _set_latest(reports: Path, latest: str, finished: str) -> None:
         draft.replace(link)
 
 
-def _listed(folder: Path) -> IndexEntry | None:
+def _listed(state: RunState, runs: RunStates) -> IndexEntry | None:
     """Return the index entry for the folder of a run or a suite. Returns None for any other folder."""
-    if entry := _finished(folder):
+    folder = state.folder
+    if entry := _finished(state, runs):
         return entry
     if (folder / FILE).exists():
-        return _unfinished(folder)
-    runs = [path.parent for path in sorted(folder.glob(f"[!.]*/{FILE}"))]
-    if not runs:
+        return _unfinished(state)
+    inner = [runs.of(path.parent) for path in sorted(folder.glob(f"[!.]*/{FILE}"))]
+    if not inner:
         return None
-    results = {run: _finished(run) for run in runs}
     children = tuple(
-        _unfinished(run) if child is None else replace(child, href=f"{folder.name}/{run.name}/{PAGE}")
-        for run, child in results.items()
+        replace(child, href=f"{folder.name}/{run.folder.name}/{PAGE}")
+        if (child := _finished(run, runs))
+        else _unfinished(run)
+        for run in inner
     )
-    return index.unfinished(
-        folder.name, children[0].environment, alive=any(folders.alive(run) for run in runs), children=children
-    )
+    alive = any(folders.alive(run.folder) for run in inner)
+    return index.unfinished(folder.name, children[0].environment, alive=alive, children=children)
 
 
-def _finished(folder: Path) -> IndexEntry | None:
+def _finished(state: RunState, runs: RunStates) -> IndexEntry | None:
     """Return the index entry of a run or a suite with a result. Returns None when the result is missing or damaged."""
-    result = _result(folder)
+    result = _result(state)
     if result is None:
         return None
     try:
-        inner = [_result(folder / str(run["folder"])) for run in result.get("runs", [])]
+        inner = [_result(runs.of(state.folder / str(run["folder"]))) for run in result.get("runs", [])]
         return index.entry(result, [content for content in inner if content is not None])
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _unfinished(folder: Path) -> IndexEntry:
-    plan = folders.first_event(folder).get("data", {}).get("plan", {})
+def _unfinished(state: RunState) -> IndexEntry:
+    plan = state.first_line.get("data", {}).get("plan", {})
     return index.unfinished(
-        folder.name, str(plan.get("inventory", {}).get("environment", "unknown")), alive=folders.alive(folder)
+        state.folder.name,
+        str(plan.get("inventory", {}).get("environment", "unknown")),
+        alive=folders.alive(state.folder),  # at this moment, and not when the run was read
     )
 
 
-def _result(folder: Path) -> dict[str, Any] | None:
+def _result(state: RunState) -> dict[str, Any] | None:
     """Read ``result.json`` of a folder. Return None when the file is missing or damaged.
 
-    `invoke report RUN` writes a missing file again.
+    `invoke report RUN` writes a missing file again. A file that was replaced since it was read is read again, because the
+    page counts as newer than all results that were there before it was written.
     """
     try:
-        content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        content: dict[str, Any] = state.result.current().parsed()
     except (OSError, ValueError):
         return None
     return content

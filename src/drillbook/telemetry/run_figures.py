@@ -4,14 +4,13 @@ objectives, backups, restores, residue and trends.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drillbook.journal.run_files import RESULT
+from drillbook.journal.run_state import RunStates
 from drillbook.judge import proofs
 from drillbook.judge.proofs import Answer
 from drillbook.judge.result import Objective, Verdict
@@ -207,15 +206,15 @@ class DrillFigures:
         return next((run.restore for run in self.runs if run.restore), {})
 
 
-def read(project: Project) -> list[DrillFigures]:
+def read(project: Project, states: RunStates) -> list[DrillFigures]:
     """Read the figures of each drill in each environment. They are sorted by service, drill and environment. Results
-    that cannot be read are left out.
+    that cannot be read are left out. ``states``: states of all runs that the task reads.
     """
     runs: dict[tuple[str, str, str], list[RunFigures]] = {}
     residue: dict[tuple[str, str, str], int] = {}
     passed: dict[tuple[str, str, str], RunFigures] = {}
     proven: dict[tuple[str, str, str], RunFigures] = {}
-    for result in _results(sorted(project.runs(), key=lambda folder: folder.name, reverse=True)):
+    for result in _results(sorted(project.runs(), key=lambda folder: folder.name, reverse=True), states):
         runs.setdefault(result.subject, []).append(result)
         residue[result.subject] = residue.get(result.subject, 0) + result.open_residue
         if result.passed:
@@ -225,10 +224,10 @@ def read(project: Project) -> list[DrillFigures]:
     return [DrillFigures(tuple(runs[key]), residue[key], passed.get(key), proven.get(key)) for key in sorted(runs)]
 
 
-def _results(folders: Sequence[Path]) -> Iterator[RunFigures]:
+def _results(folders: Sequence[Path], states: RunStates) -> Iterator[RunFigures]:
     for folder in folders:
         try:
-            data = json.loads((folder / RESULT).read_bytes())
+            data = states.of(folder).result.parsed()
             figures = RunFigures(data)
             texts = (*figures.subject, data["verdict"], data["started"])
             if (
