@@ -102,7 +102,7 @@ def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str
     if not names:
         raise UsageError(
             f"the inventory {inventory_name} has no service that can be examined",
-            hint=f"describe your services in inventory/{inventory_name}.yml; see `Inventories` in the documentation",
+            hint=f"describe your services in inventory/{inventory_name}.yml; see `Writing an inventory` in the documentation",
         )
     return names
 

@@ -27,8 +27,7 @@ AGAIN_S = 0.5
 
 
 class Finds(Read):
-    """Diagnose a service and all its dependencies, as `invoke diagnose` does, and compare the cause found with the expected
-    `cause`.
+    """Diagnose a service and its dependencies, as `invoke diagnose` does, and compare the cause found with `cause`.
 
     The step uses the trees of `drills/diagnosis/`, and they are part of the drill's plan; see diagnosis.md. If the result is
     `unknown`, for example because a check timed out on a busy machine, the diagnosis is repeated while time remains. After a

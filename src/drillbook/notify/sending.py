@@ -75,7 +75,7 @@ def deliver(way: Secret, message: Message) -> None:
         service = apprise.Apprise.instantiate(url, asset=asset)
         if service is None:
             raise NotDelivered(
-                "the value of the secret is not a service URL of apprise; see `Inventories` in the documentation"
+                "the value of the secret is not a service URL of apprise; see `Writing an inventory` in the documentation"
             )
         everybody = apprise.Apprise(asset=asset)
         everybody.add(service)

@@ -24,7 +24,7 @@ from drillbook.sdk import discovery
 OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
 """Hint shown when a task is called outside a project."""
 NO_INVENTORY = (
-    "`invoke init FOLDER` makes a new project with inventories that you can copy; `Inventories` in the documentation "
+    "`invoke init FOLDER` makes a new project with inventories that you can copy; `Writing an inventory` in the documentation "
     "describes the file"
 )
 """Hint shown in a project without an inventory."""

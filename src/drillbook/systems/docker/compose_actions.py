@@ -37,8 +37,7 @@ def _can_ask(ctx: Context, name: str, only: tuple[str, ...]) -> Project:
 
 
 class Ps(Read):
-    """Check that the services of a project run. A service fails this check, too, if its health check reports
-    `unhealthy`."""
+    """Check that the services of a project run, and that no health check reports `unhealthy`."""
 
     service: ServiceName
     only: Only = ()
@@ -79,8 +78,7 @@ def _measured(state: Facts) -> str:
 
 
 class Up(Write):
-    """Start every stopped service of a project in the order of their dependencies, resume paused ones, and wait until
-    each service runs.
+    """Start the stopped services of a project in the order of dependencies, resume paused ones, and wait until all run.
 
     A service with a health check must also become healthy. The containers must exist, because this action creates no
     containers.

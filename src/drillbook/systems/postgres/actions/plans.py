@@ -44,8 +44,7 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 
 
 class Plans(Read):
-    """Get the plans of the statements that have been running longest, and list the tables that these plans scan
-    sequentially.
+    """Get the plans of the longest running statements, and list the tables that these plans scan sequentially.
 
     The action does not run the statements. But the planner may call the immutable and stable functions in a statement, and
     such a function must not have more rights than the application has. Therefore the action logs in with the application's

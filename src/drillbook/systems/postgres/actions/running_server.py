@@ -23,9 +23,7 @@ Declared = Literal["read", "write"]
 
 
 class Healthy(Read):
-    """Check that the superuser can log in to the server, that the server is not in recovery, and that a write reaches the
-    disk.
-    """
+    """Check that the superuser can log in, that the server is not in recovery, and that a write reaches the disk."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER

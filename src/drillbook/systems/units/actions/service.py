@@ -101,8 +101,7 @@ class Status(Read):
 
 
 class Answers(Read):
-    """Check that a service answers at its port, at its Unix socket, or at the host and port of its URL. Meant for
-    services without a unit."""
+    """Check that a service without a unit answers at its port, at its Unix socket, or at the host and port of its URL."""
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 15.0
