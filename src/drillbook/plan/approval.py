@@ -74,7 +74,7 @@ def _of_plan(plan: Plan, name: str, approval: Approval) -> None:
 
 
 def _absent(plan: Plan, path: Path) -> Refused:
-    """Return the finding that refuses a plan because its approval is missing, has no signature, or is for another
+    """Return the refusal of a plan without an approval. The approval may be missing or unsigned, or it may be for another
     version of the plan.
     """
     remedy = (

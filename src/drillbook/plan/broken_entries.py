@@ -69,10 +69,10 @@ def _text(value: Any) -> str:
 
 
 def names_in(unread: Iterable[Unread], own: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return two sets: the names under which the entries in ``unread`` save their results, and texts in these entries that
-    may be such names.
+    """Return two sets of names from the entries in ``unread``: the names under which these entries save their results, and
+    texts that may also be such names.
 
-    ``own``: names under which other steps save their results. These names are in neither set.
+    ``own``: names under which other steps save their results. Both sets leave out these names.
     """
     listed = list(unread)
     saved = frozenset(entry.saves for entry in listed) - {"", *own}

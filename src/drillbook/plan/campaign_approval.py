@@ -1,8 +1,8 @@
-"""Approvals of campaigns. A named person signs one text with a line for each site. Each line lists the digests of the
-plans of its site.
+"""Approvals of campaigns. A named person signs one text with a line for each site. The line of a site lists the digests of
+the site's plans.
 
-The run of a site is approved only by the line of this site. A site is refused if it has no line, or if its line
-contains another digest. A changed line makes the signature invalid, so that no site is approved any more.
+The line of a site approves only the runs of this site. A site without a line is refused. A site whose line contains another
+digest is refused too. A changed line makes the signature invalid, so that every site is refused.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ def files_of(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files:
 
 
 def newest(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files | None:
-    """Return the paths of the approval of exactly the sites and plans in ``lines``. If there is no such approval, return the
-    paths of the newest approval of a campaign of ``drill`` with other sites or plans. Return None when ``drill`` has no
-    approval of a campaign.
+    """Return the paths of the approval of exactly the sites and plans in ``lines``. If this approval does not exist, return
+    the paths of the newest campaign approval of ``drill``. Return None when ``drill`` has no campaign approval.
     """
     exact = files_of(root, drill, lines)
     if exact.text.exists():
@@ -105,12 +104,12 @@ def all_of(root: Path, drill: str) -> list[Files]:
 def look_at_sites(
     files: Files, plans: Mapping[str, Sequence[Plan]], *, now: datetime, operator: str, signing: str = ""
 ) -> dict[str, Finding | None]:
-    """Verify the approval in ``files`` for many sites. Return, for each site, the reason why the site is not approved,
-    or None when the site is approved.
+    """Verify the approval in ``files`` for many sites. Return, for each site, the reason why the site is not approved. The
+    reason is None when the site is approved.
 
-    The signature is verified once for each file of approvers. If it is valid, a missing line, or a line with another plan,
-    is reported first, and only then that the approval has expired. Therefore the reason ``approval-expired`` means that the
-    approval has the right line for each plan of the site.
+    The signature is verified once for each file of approvers. Then the site's line is checked, and after it the time for
+    which the approval is valid. Therefore the reason ``approval-expired`` means that all plans of the site have the right
+    line.
     """
 
     @cache
@@ -135,8 +134,8 @@ def look_at_sites(
 
 
 def _fit_now(approval: Approval, fingerprint: str, now: datetime, operator: str, signing: str) -> None:
-    """Raise Refused when the approval is not valid now, when its approver is the operator of the campaign, or when it was
-    signed with the key ``signing``, which will sign the runs.
+    """Raise Refused when the approval is not valid at ``now``, or when its approver is the operator of the campaign. Raise
+    Refused also when the approval was signed with the key ``signing``, because the runs will be signed with this key.
     """
     texts.timely(approval, now)
     texts.other_person(approval, operator)

@@ -57,8 +57,8 @@ class Closing:
 def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
     """Find and verify the approval of exactly the request ``closing``. Contacts no host.
 
-    The approver must not be one of ``operators``. The key that signed the approval must differ from ``signing``, which
-    is the key that will sign the run again.
+    The approver must not be one of ``operators``. The run will be signed again with the key ``signing``, so the approval
+    must be signed with another key.
     """
     files = closing.files(root)
     try:

@@ -14,10 +14,10 @@ from drillbook.sdk.probe import Probe
 
 
 def condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
-    """Return the class of the availability probe or action ``name``. Raises SpecError when no probe or action has this
-    name, or when it is a probe of another kind.
+    """Return the class of the availability probe or action ``name``. A condition may use no other kind of probe. Raises
+    SpecError when ``name`` is another kind of probe, or no probe and no action.
 
-    If a probe and an action have this name, ``acting`` decides: True selects the action, and False the probe.
+    A probe and an action may both have this name. If ``acting`` is True, the action is returned, and otherwise the probe.
     """
     classes: dict[bool, type[Any]] = {}
     for acts, kind in ((False, Probe), (True, Action)):

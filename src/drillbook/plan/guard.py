@@ -22,7 +22,7 @@ class Approved(Protocol):
 
     @property
     def refusal(self) -> Finding | None:
-        """Finding that tells why the approval is not valid, or ``None`` when the approval is valid."""
+        """Reason why the approval is not valid, as a finding. It is ``None`` when the approval is valid."""
 
 
 def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Approved | None = None) -> list[Finding]:

@@ -89,10 +89,10 @@ class Plan(PlanPart):
     def locks(self) -> tuple[LockName, ...]:
         """Locks that a run of this plan takes. All runs take locks in the same order.
 
-        There is one lock for the drill's own service, and one for every service that a step changes. A host that a
-        fault affects gets a lock named ``host`` if the whole host is affected, or if none of its services has a lock.
-        The lock of a service is named after the server or data behind the service. So all names of one server share one
-        lock, in any inventory.
+        The drill's own service has a lock, and so has every service that a step changes. A host has a lock named ``host``
+        if a fault affects the whole host. It also has this lock if a fault affects the host and no service on the host has
+        a lock. The lock of a service is named after the server or data behind the service. If several inventories name one
+        server differently, all these names share one lock.
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
@@ -108,8 +108,8 @@ class Plan(PlanPart):
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Return the services that the plan uses, but that do not exist on this machine. Each key is the name of a
-        service, and each value names the software to install.
+        """Return the services that the plan uses and whose software is not installed on this machine. Each key is the name
+        of a service, and each value names the software to install.
         """
         used = [*self.steps, *self.probes, *(condition.step or condition.probe for condition in self.guard.conditions)]
         named = {self.service} | {name for planned in used if planned for name in _services(planned.params)}
@@ -140,8 +140,8 @@ def _services(params: Any) -> set[str]:
 def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
     """Return the hosts that the faults of ``steps`` affect.
 
-    A fault of a service affects the host of that service, even when the step runs on another host and reaches the service
-    over the network.
+    A fault of a service affects the host of the service. The step of the fault may run on another host, and reach the
+    service over the network.
     """
     hit: set[str] = set()
     for step in steps:

@@ -44,7 +44,9 @@ class PlannedStep(PlanPart):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Serialise the step without `become` if it is not set, so that the digests of older plans do not change."""
+        """Serialise the step. Leave out `become` when it is not set. Older versions wrote no `become`, so the digests of
+        their plans stay the same.
+        """
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     def works_on(self, places: str) -> str:

@@ -63,8 +63,8 @@ def mistakes_of(read: Partial, inventory: Inventory) -> tuple[SourceError, ...]:
 
 
 class _Planner:
-    """Makes the plan of one drill, step by step. It remembers the names under which steps save their facts, because
-    expressions in later steps may use these names.
+    """Makes the plan of one drill, step by step. It remembers the names under which steps save their facts. Expressions in
+    later steps may use these names.
     """
 
     def __init__(self, drill: Drill, inventory: Inventory) -> None:
@@ -326,8 +326,8 @@ class _Planner:
         mistakes.report()
 
     def _secrets(self, params: dict[str, Any], place: FilePlace, takes: frozenset[str]) -> None:
-        """Check that every secret is the whole value of a parameter, and that this parameter accepts secrets. Raises
-        PlanError otherwise.
+        """Check the secrets in parameters. A secret must be the whole value of a parameter, and the parameter must accept
+        secrets. Raises PlanError when a secret breaks one of these rules.
         """
         for key, value in params.items():
             for where, name, whole in secretive(value, (*place, key), self.static["services"]):

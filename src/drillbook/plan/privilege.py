@@ -84,9 +84,9 @@ def passwords(plan: Plan) -> dict[str, Secret]:
 
 
 def acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
-    """Return True when ``step`` runs on ``host``, or when one of its parameters is the name of a service on ``host``.
+    """Return True when ``step`` runs on ``host``, or when a parameter of ``step`` names a service on ``host``.
 
-    ``step`` may be a probe. A probe runs on the host that its parameter `host` names.
+    ``step`` may be a probe. A probe runs on the host in its parameter `host`.
     """
     runs = host in step.hosts if isinstance(step, PlannedStep) else step is not None and step.params.get("host") == host
     return runs or bool(_named(plan.inventory, step.params if step else {}, host))

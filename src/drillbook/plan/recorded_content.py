@@ -1,5 +1,5 @@
-"""Finds steps that compare data with content that the drill itself has recorded before its fault. An example of such a
-step is `content.matches`.
+"""Finds steps that compare data with content that an earlier step of the drill recorded before the fault. `content.matches`
+is such a step.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def sure(step: PlannedStep) -> bool:
 
 
 def compares_recorded(step: PlannedStep, saved: Mapping[str, PlannedStep], is_same: Callable[[object], bool]) -> bool:
-    """Return True when ``step`` compares the service with recorded content, and an earlier step is certain to record
-    this content before the fault.
+    """Return True when ``step`` compares the service with content that an earlier step recorded. The earlier step must be
+    certain to run, and must run before the fault.
 
-    ``saved``: for each name under which facts are saved, the step that saves them. ``is_same``: function that takes a
-    name, and returns True when this name means the service of the step.
+    ``saved``: for each name under which facts are saved, the step that saves them. ``is_same``: function that takes the
+    name of a service, and returns True when this name means the service that the fault damages.
     """
     recorder, said = find(step.action).COMPARES_WITH, str(step.params.get("manifest") or "")
     named = {reference[0] for reference in template.references(said)} if template.is_template(said) else set()

@@ -54,11 +54,11 @@ class Restorable:
     fail: Callable[..., SourceError]
 
     def check(self) -> None:
-        """Raise PlanError unless steps are certain to verify a backup of all data that faults destroy, and to restore the
-        data from it.
+        """Raise PlanError when data that a fault destroys may be lost. Before the fault, a step must be certain to verify a
+        backup of the data. After the fault, a step must be certain to restore the data from this backup.
 
-        If only custom commands restore the data, another step must also compare the restored data with the backup, or with
-        content that was recorded before the fault.
+        Custom commands may be the only steps that restore the data. Another step must then compare the restored data with
+        the backup, or with content that was recorded before the fault.
         """
         mistakes = Mistakes()
         for fault in [step for step in self.steps if step.restore_only]:
@@ -218,9 +218,11 @@ class Restorable:
         )
 
     def _where_lost(self, fault: PlannedStep, good: Sequence[PlannedStep]) -> bool:
-        """Return True when the restore steps ``good`` restore the data on every host on which ``fault`` destroys it. Hosts
-        are not compared for a custom fault, for a restore by a custom command, and for a restore that runs on the
-        controller.
+        """Return True when ``fault`` destroys data on a set of hosts, and the restore steps ``good`` restore data on all of
+        them.
+
+        The hosts are not compared for a custom fault, for a restore by a custom command, and for a restore that runs on the
+        controller. The result is then True.
         """
         lost, restored = (
             {host_place(host, self.inventory.hosts) for host in hosts}
@@ -290,8 +292,10 @@ class Restorable:
             )
 
     def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
-        """Raise PlanError when only custom steps restore the data, and no step of `verify` is certain to compare the data
-        with the backup, or with content that was recorded before the fault.
+        """Raise PlanError when nothing is certain to compare the data after a restore by custom steps.
+
+        A step of `verify` must be certain to compare the data, either with the backup or with content that was recorded
+        before the fault. If another step than a custom step restores the data, nothing is required.
         """
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)

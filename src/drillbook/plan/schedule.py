@@ -1,6 +1,8 @@
-"""Schedule of a drill or suite: how often it must pass, the grace period, and the windows in which a run may begin.
+"""Schedule of a drill or suite. It says how often the drill or suite must pass, how long the grace period is, and in which
+windows a run may begin.
 
-From the schedule and the last passed run, it computes when the next run is due, and when it is overdue.
+From the schedule and the start of the last passed run, this module computes when the next run is due, and when it is
+overdue.
 """
 
 from __future__ import annotations
@@ -54,9 +56,9 @@ class State(StrEnum):
 class Schedule(BaseModel):
     """Schedule of a drill or suite.
 
-    The next run is due when the time ``every`` has passed since the start of the last passed run, and the windows are
-    open. If a run fails earlier, the next run is due at once. The next run is overdue when the time ``grace`` has passed
-    since the moment at which it would be due without a failed run.
+    The next run is due when two conditions hold: the time ``every`` has passed since the start of the last passed run, and
+    the windows are open. A failed run makes the next run due at once, but it does not change when a run is overdue. A run
+    is overdue when the time ``grace`` has passed since the regular moment at which it was due.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,10 +94,11 @@ class Schedule(BaseModel):
         return min(regular, failed.astimezone(UTC)) if failed else regular
 
     def _regular(self, passed: datetime) -> datetime:
-        """Return the moment, in UTC, from which a new run is due if no run fails.
+        """Return the moment, in UTC, from which the next run is due when no run fails in between.
 
-        If the time ``every`` ends while the windows are open, the run is due earlier, from the moment at which they
-        opened. Without this rule, a weekly drill would begin later every week, and would finally miss its window.
+        The time ``every`` may end while the windows are open. The run is then due already from the moment at which the
+        windows opened. Without this rule, a weekly drill would begin a little later each week, and would finally miss its
+        window.
         """
         wanted = passed.astimezone(UTC) + timedelta(seconds=float(self.every))
         if not self.windows:
@@ -107,7 +110,7 @@ class Schedule(BaseModel):
 
     def overdue(self, passed: datetime) -> datetime:
         """Return the moment, in UTC, from which a run is overdue. ``passed``: start of the last passed run. Failed runs
-        do not change this moment, because it depends only on the age of the last passed run.
+        after it do not change this moment.
         """
         return self._regular(passed) + timedelta(seconds=float(self.grace))
 

@@ -1,9 +1,10 @@
 """Schedules that were in force for a drill or suite at different times, and the spans in which the drill or suite was
 overdue.
 
-A schedule is recorded in the journal of each run, and in ``schedule.jsonl`` when the file of the drill was changed. A
-recorded schedule is in force from the moment of its first record until another schedule is recorded. At the present moment,
-the schedule in the drill's file is in force. `drill.due`, the metrics, the alerts and the audit all use this rule.
+The journal of each run records the schedule. After a change of the drill's file, ``schedule.jsonl`` records the new
+schedule. A recorded schedule is in force from the moment of its first record until another schedule is recorded. At the
+present moment, the schedule in the drill's file is in force. `drill.due`, the metrics, the alerts and the audit all use
+this rule.
 """
 
 from __future__ import annotations
@@ -43,16 +44,17 @@ class Terms:
 
     @property
     def unrecorded(self) -> bool:
-        """True when the schedule in the file differs from the newest recorded schedule, so that nobody knows when the file
-        was changed.
+        """True when the schedule in the file differs from the newest recorded schedule. The time of this change is then
+        unknown.
         """
         return self.now is not None and bool(self.recorded) and self.recorded[-1].schedule != self.today
 
     def at(self, moment: datetime) -> tuple[Schedule, ...]:
         """Return the schedules that may have been in force at ``moment``.
 
-        The result has at most one schedule, with one exception. If the file was changed and the change is not recorded, then
-        the newest recorded schedule and the schedule in the file both count, from the moment of the newest record until now.
+        Normally this is one schedule, or none. But a change of the file may be unrecorded, so that its time is unknown.
+        From the newest record until now, the result then contains two schedules: the newest recorded schedule, and the
+        schedule in the file.
         """
         if not self.recorded or (self.now is not None and moment >= self.now):
             return (self.today,) if self.today else ()
@@ -162,11 +164,11 @@ class Subject:
 
 
 def asked(proving: frozenset[str], subjects: Sequence[Subject], moment: datetime) -> list[Subject]:
-    """Return the drills and suites whose schedules require, at ``moment``, that a restore of their service is proven again.
+    """Return the drills and suites that must prove a restore of their service again, by their schedules at ``moment``.
 
-    A drill or suite is in the result if its file exists, a schedule is in force for it, one of its runs passed, and one of
-    its runs proved a restore of the service. If no drill or suite that proved a restore of the service exists any more, the
-    last condition is dropped.
+    Such a drill or suite meets four conditions: its file exists, it has a schedule, one of its runs has passed, and one of
+    its runs has proved a restore of the service. The fourth condition does not count when all drills and suites that proved
+    a restore of the service are deleted.
 
     ``proving``: names of the drills and suites whose runs proved a restore of the service. ``subjects``: all drills and
     suites of the service.
@@ -204,11 +206,11 @@ class Service:
         return cls(tuple(proofs), tuple(subjects), tuple(proving))
 
     def deciding(self, moment: datetime) -> tuple[Proof, Schedule] | None:
-        """Return the newest proof at ``moment``, and the schedule that decides when a new proof is overdue. Of all schedules
-        that require a new proof, it is the schedule by which the proof is overdue last.
+        """Return the newest proof of a restore at ``moment``, and the schedule that decides when this proof is too old.
 
-        Returns None when there is no proof. Also returns None when a drill or suite that must renew the proof has not passed
-        since the proof, because this drill or suite is then itself reported as overdue.
+        Several schedules may require a new proof. The schedule that permits the oldest proof decides. Returns None when
+        there is no proof. Returns None also when a drill or suite that must renew the proof has not passed since the proof.
+        This drill or suite is then reported as overdue itself.
         """
         number = bisect_right(self.proofs, moment, key=lambda proof: proof.at)
         if not number:
@@ -221,8 +223,8 @@ class Service:
         return newest, max(terms, key=lambda known: ends(known, newest.at))
 
     def overdue(self, end: datetime, listed: Callable[[datetime], bool], changes: Iterable[datetime] = ()) -> list[Span]:
-        """Return the spans of time in which the newest proof was older than every schedule permits, although all drills and
-        suites that must renew the proof have passed since the proof.
+        """Return the spans of time in which the newest proof of a restore was too old by all schedules. In such a span, all
+        drills and suites that must renew the proof have passed since the proof, and none of them has proved a restore.
 
         ``listed``: function that tells whether the service needs a proof at a given moment. ``changes``: moments at which
         the result of ``listed`` may change.

@@ -1,8 +1,8 @@
-"""Generates the JSON Schema of drills, inventories and trees from models and actions. Editors use the schema to
-complete and check files.
+"""Generates the JSON Schema of drills, inventories and trees from models and actions. Editors use the schema to complete
+and check files.
 
-An editor sees a file before its tags and expressions are evaluated. Where an expression or a tag is allowed, the schema
-therefore also accepts a text that looks like an expression or a tag. Drillbook itself checks every value completely.
+An editor does not evaluate tags and expressions. Therefore the schema accepts a text with an expression or a tag wherever
+one is allowed. Drillbook itself checks the evaluated values completely.
 """
 
 from __future__ import annotations
@@ -201,7 +201,9 @@ def inventory() -> Schema:
 
 
 def _taggable(schema: Schema) -> Schema:
-    """Extend ``schema`` so that it also accepts a tag such as `!lab`, if it accepts a number or a text that must match a pattern."""
+    """Return a schema that also accepts a tag such as `!lab`. A schema is returned unchanged unless it accepts an integer
+    or a text that must match a pattern.
+    """
     if "items" in schema:
         return {**schema, "items": _taggable(schema["items"])}
     kinds = schema.get("anyOf", [schema])

@@ -11,8 +11,8 @@ from drillbook.values import SecretName
 
 
 def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterable[tuple[FilePlace, str, bool]]:
-    """Yield three items for each secret to which ``value`` refers: its place in ``value``, its name, and True when the
-    secret is the whole value at this place.
+    """Find the secrets to which ``value`` refers. For each secret, yield the place of the reference, the name of the
+    secret, and a flag. The flag is True when the secret is the whole value at this place.
     """
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):

@@ -25,9 +25,7 @@ LATEST = "latest"
 
 
 def restores_in_place(inventory: Inventory, step: PlannedStep) -> bool:
-    """Return True when ``step`` takes a backup from a backup source, and restores it into a service that is not a
-    sandbox.
-    """
+    """Return True when ``step`` restores a backup from a backup source into a service that is no sandbox."""
     service = inventory.services.get(str(step.params.get("service") or ""))
     return issubclass(find(step.action), RestoresSource) and service is not None and not is_sandbox(service)
 
@@ -116,10 +114,10 @@ class SourceRules:
                 yield fault
 
     def _verified(self, step: PlannedStep, fault: PlannedStep) -> None:
-        """Check that a step in the phase `backup` is certain to verify the backup that ``step`` restores.
+        """Check that a step of the phase `backup` is certain to verify the backup that ``step`` restores.
 
-        The step that verifies the backup must have neither `when` nor `allow_failure`. Raises PlanError when there is
-        no such step.
+        A step with `when` or `allow_failure` is not certain to verify a backup. Raises PlanError when no step is certain to
+        verify this backup.
         """
         name = step.params["from"]
         verifying = [

@@ -54,9 +54,10 @@ def of_source(step: PlannedStep) -> bool:
 
 
 def sources_verified(steps: Sequence[PlannedStep]) -> frozenset[str]:
-    """Return the names of the backup sources whose backup is verified by a step before the first fault in ``steps``.
+    """Return the names of the backup sources of which a step verifies a backup. Only steps before the first fault in
+    ``steps`` count.
 
-    Steps with the key `when` do not count, because they may be skipped.
+    A step with the key `when` may be skipped, so it does not count.
     """
     fault = next((number for number, step in enumerate(steps) if step.effect is Effect.FAULT), 0)
     return frozenset(str(step.params.get("service")) for step in steps[:fault] if not step.when and of_source(step))
@@ -79,8 +80,8 @@ def verified_origin(proof: PlannedStep) -> Any:
 def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
     """Return True when the step ``proof`` verifies a backup for ``fault``.
 
-    This is the case when the fault names the step, or when the step verifies a suitable backup of the service that the
-    fault damages.
+    A custom fault names the step that verifies its backup. For any other fault, ``proof`` must verify a suitable backup of
+    the service that the fault damages.
     """
     if is_free(fault):
         return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)

@@ -70,10 +70,11 @@ class Window(BaseModel):
 
 
 def is_open(window: Window, now: datetime) -> bool:
-    """Return True when the window is open at ``now``, by the wall clock of its zone.
+    """Return True when the window is open at ``now``, by the wall clock of the window's time zone.
 
-    If a clock change skips an hour, this hour is in no window. If a clock change repeats an hour, the hour is in a window
-    twice. A window whose end is not later than its start closes on the next day, and belongs to the day on which it opened.
+    If a clock change skips an hour, no window is open in this hour. If a clock change repeats an hour, a window in this
+    hour opens twice. A window may end at the time of day of its start, or earlier. It then closes on the next day, and
+    belongs to the day on which it opened.
     """
     local = now.astimezone(ZoneInfo(window.zone))
     minute = local.hour * 60 + local.minute
@@ -89,8 +90,8 @@ def _minutes(text: str) -> int:
 
 
 def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
-    """Return the window in ``windows`` that opens next after ``now``, and the time at which it opens. The time is in
-    the time zone of the window. For a window that is already open, this time is the minute after ``now``.
+    """Find the window in ``windows`` that opens next after ``now``. Return the time at which the window opens, in its own
+    time zone, and the window. A window that is open already opens in the minute after ``now``.
 
     Returns None when no window opens within ``HORIZON_DAYS``.
     """

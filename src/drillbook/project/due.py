@@ -1,5 +1,5 @@
-"""Finds drills and suites that are due, overdue or have never passed, by their schedules. It also finds the services whose
-restore is not proven, or whose newest proof is too old. The inventories of the project and the newest plans name the services.
+"""Finds drills and suites that are due, overdue or have never passed, by their schedules. Finds also the services without a
+proof of a restore, or with a proof that is too old, among the services of the inventories and of the newest plans.
 
 The time since a run is counted from the start of the run. A run counts only for the environment in which it ran.
 """
@@ -47,8 +47,8 @@ _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Ex
 
 @dataclass(frozen=True, slots=True)
 class DueRow:
-    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service: no run has proven a
-    restore of it, or its drills have passed since the newest proof and have proven no restore.
+    """State of a drill or suite in one environment. A row with an empty ``drill`` is about a service: no run has proven a
+    restore of it, or its drills have passed since the newest proof and have not proven a restore again.
 
     Times are in UTC, in the format of RFC 3339. A time that does not exist is empty.
     """
@@ -122,7 +122,7 @@ class Due:
     torn: str = ""
     """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. Nothing earlier is lost by this."""
     unproven: int = 0
-    """Number of services that need a proof of a restore and have none, also of those without a row of their own."""
+    """Number of services that need a proof of a restore and have none. It includes services without a row of their own."""
     scheduled: bool = True
     """False when no drill or suite has a schedule, so that nothing could ever become overdue."""
 
@@ -211,9 +211,9 @@ def _needing_proof(
 
 
 def _check(environment: str, inventories: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
-    """Raise UsageError when no inventory, no guard and no run names ``environment``, because a mistyped name would
-    never raise an alarm. No error is raised when an inventory cannot be read, because that inventory may name the
-    environment. The exit status then says that the state is unknown."""
+    """Raise UsageError when no inventory, no guard and no run names ``environment``. A mistyped name would never raise an
+    alarm. If an inventory cannot be read, it may name the environment, so the exit status reports an unknown state instead.
+    """
     named = {place for scheduled in wanted for place in scheduled.environments or ()} | {place for _, place in known} - {""}
     names = sorted(named | inventories.environments)
     if environment and environment not in names and not inventories.unread:
@@ -284,9 +284,8 @@ def _row(scheduled: Scheduled, service: str, place: str, standing: Standing, now
 
 
 def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str) -> Iterator[DueRow]:
-    """Return a row for each drill that has never passed, if no drill and no suite has a schedule.
-
-    Without these rows, nothing would raise an alarm in a project in which nobody has written a schedule.
+    """Return one row for each drill that has never passed, in a project without any schedule. Without these rows, such a
+    project would never raise an alarm. If a drill or suite has a schedule, return nothing.
     """
     for scheduled in wanted if all(other.every is None for other in wanted) else ():
         mine = [each for (name, place), each in known.items() if name == scheduled.name and environment in ("", place)]
@@ -325,7 +324,7 @@ def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
 
 
 def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
-    """Add two fields to each row: the inventory with which its drill can run next, and what is needed before this run."""
+    """Add two fields to each row: the inventory for the next run, and what this run needs and the usual inventory lacks."""
     drills, completed = {scheduled.name: scheduled for scheduled in wanted}, []
     for row in rows:
         drill = drills[row.drill]
@@ -343,11 +342,11 @@ def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, 
 def _service(
     service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, past: Past
 ) -> Iterator[DueRow]:
-    """Yield a row about a service if no run has proven a restore of it, unless a row of its drills raises the same alarm. Yield
-    a row also if its drills and suites have all passed since the newest proof, and proved no restore. In this case, only
-    drills and suites with a run that proved a restore count, or all if none of these exists any more.
+    """Yield a row about a service whose proof of a restore is missing, or a row about the age of the proof.
 
-    ``service``: environment and name of the service. ``rows``: rows of drills.
+    The first row is left out when a row of a drill raises the same alarm. The second row appears only after all drills and
+    suites that must renew the proof have passed since the proof. These are the drills and suites with a run that proved a
+    restore, or all of them if no such drill or suite exists. ``service``: environment and name. ``rows``: rows of drills.
     """
     place, name = service
     drills = {scheduled.name: scheduled for scheduled in wanted if name in scheduled.services and may_run(scheduled, place)}

@@ -1,5 +1,6 @@
-"""Lists the services that the inventories of a project name, and those in the newest plans of its runs. Of the inventories,
-only the files are read. No secret is read, no host is contacted, other sources of hosts are not asked, and no lab has to run.
+"""Lists the services that the inventories of a project name, and the services in the newest plans of its runs. Of the
+inventories, only the files are read. This reads no secret, contacts no host, and asks no other source of hosts. No lab has
+to run.
 """
 
 from __future__ import annotations

@@ -48,9 +48,13 @@ class Inventories:
     unread: bool = False
 
     def choice(self, scheduled: Scheduled, environment: str = "") -> Choice:
-        """Return the inventory that can run the drill or suite ``scheduled`` in ``environment``, and what is needed before
-        the run. If no inventory can run it, return the inventory that could run it after an installation, or the usual
-        inventory. An empty ``environment`` means any environment."""
+        """Return the inventory for a run of ``scheduled``, a drill or suite, in ``environment``, and what is needed before
+        the run.
+
+        Normally the result is an inventory that can run it now. If there is none, the result is an inventory that can run
+        it after an installation. If there is none either, the result is the usual inventory. An empty ``environment`` means
+        any environment.
+        """
         names = [listed.name for listed in self.listed]
         usual = environment if environment in names else self.default
         fitting = [listed for listed in self.listed if _fits(listed, scheduled, environment)]

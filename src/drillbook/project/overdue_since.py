@@ -33,8 +33,9 @@ class Past:
     now: datetime
 
     def since_pass(self, scheduled: Scheduled, environment: str, passed: str) -> datetime | None:
-        """Return the moment since which a drill or suite is overdue, or None if it is not overdue. ``passed``: start of
-        its newest run that passed."""
+        """Return the moment since which a drill or suite is overdue. Return None if it is not overdue. ``passed``: start of
+        its newest passed run.
+        """
         at = moment(passed)
         return _open(schedule_terms.overdue([at], self._terms(scheduled, environment, passed), self.now)) if at else None
 

@@ -16,9 +16,10 @@ from drillbook.project.project import Project
 
 
 def load(project: Project, name: str, inventory: str | Inventory) -> Drill | Suite:
-    """Load the drill or suite ``name``. Raises UnknownName when there is none, and SpecError when its file has
-    mistakes. Then the readable parts of the drill are compared with ``inventory``, and the error also contains mistakes
-    such as a service that the inventory does not have."""
+    """Load the drill or suite ``name``. Raises UnknownName when it does not exist, and SpecError when its file has
+    mistakes. The error then also contains the mistakes of its readable parts on ``inventory``, such as a service that the
+    inventory does not have.
+    """
     try:
         return project.drill(name)
     except SpecError as error:
@@ -32,8 +33,8 @@ def load(project: Project, name: str, inventory: str | Inventory) -> Drill | Sui
 
 
 def plan(project: Project, drill: Drill, inventory: Inventory) -> Plan:
-    """Return the plan of ``drill`` on ``inventory``. Raises PlanError when this is impossible. If other inventories of the
-    project have a service that ``inventory`` does not have, the hint names them.
+    """Return the plan of ``drill`` on ``inventory``. Raises PlanError when the drill cannot be planned. If ``inventory``
+    lacks a service, the hint names the other inventories of the project that have this service.
     """
     try:
         return planner.make(drill, inventory)

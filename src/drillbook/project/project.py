@@ -52,8 +52,8 @@ class Project:
     def of_runs(cls) -> Project:
         """Return the project for tasks that need only ``reports/``. Raises UsageError when there is no project.
 
-        The folder of this project is the nearest folder that contains ``drills/`` or runs. If no such folder exists, it
-        is the nearest folder that contains ``reports/``.
+        The folder of the project is the working directory or a folder above it. The nearest folder with ``drills/`` or with
+        runs is taken. If there is none, the nearest folder with ``reports/`` is taken.
         """
         around = (Path.cwd(), *Path.cwd().parents)
         for folder in around:
@@ -228,9 +228,9 @@ class Project:
     def run(self, name: str = "", *, suites: bool = False, lost: bool = False) -> Path:
         """Return the folder of one run. Raises UnknownName when ``name`` selects no run, or several.
 
-        ``name``: name of a run, a unique part of this name, the name of a drill (which selects its newest run), or
-        ``latest``, which is the default. When ``suites`` is true, ``name`` may also select a suite. When ``lost`` is
-        true, it may also select a run whose journal is missing.
+        ``name``: name of a run, a unique part of this name, the name of a drill (which selects the drill's newest run), or
+        ``latest``, which is the default. ``suites``: True if ``name`` may also select a suite. ``lost``: True if ``name``
+        may also select a run whose journal is missing.
         """
         known = [*self.runs(), *self.lost()] if lost else list(self.runs())
         by_name = {folder.name: folder for folder in known}

@@ -65,16 +65,17 @@ def note(project: Project, now: datetime | None = None) -> None:
 def note_changes(
     reports: Path, kept: Record, scheduled: Iterable[Scheduled], known: standings.Standings, now: datetime
 ) -> Record:
-    """Compare the schedules in the files with the newest schedules in the record. Note each changed schedule in
+    """Compare the schedules in the files with the newest recorded schedules. Write each changed schedule to
     ``schedule.jsonl``, with the time from which it holds.
 
-    ``kept``: content of the record. Return its new content, which is read again only after a change was noted, because
-    another task may have added entries at the same time.
+    ``kept``: content of ``schedule.jsonl``. Return its new content. The file is read again after a change was written,
+    because another task may have added entries at the same time.
 
-    Only drills and suites that have run are compared, because a first run records the schedule itself. When the record cannot
-    be written, nothing is noted, and the rule of ``plan.schedule_terms`` for unrecorded changes applies. A changed schedule
-    holds from ``now``. If the newest schedule in the record has a later time, for example because the clock was set back, the
-    changed schedule holds from that later time. Otherwise each call would note it again.
+    Drills and suites without a run are left out, because their first run will record the schedule. If ``schedule.jsonl``
+    cannot be written, the rule of ``plan.schedule_terms`` for unrecorded changes applies.
+
+    A changed schedule normally holds from ``now``. If the clock was set back, the newest recorded schedule may have a later
+    time. The changed schedule then holds from this later time, because each call would otherwise write it again.
     """
     if not reports.is_dir():
         return kept
@@ -103,8 +104,8 @@ def _newest(standing: standings.Standing) -> Iterator[Term]:
 
 
 def present(scheduled: Scheduled | None, environment: str) -> Schedule | None:
-    """Return the schedule in the file of a drill or suite. Returns None when the file does not exist or has no schedule, and
-    when the drill or suite may not run in ``environment``.
+    """Return the schedule in the file of a drill or suite. Returns None when the file does not exist or has no schedule.
+    Returns None also when the drill or suite is not permitted in ``environment``.
     """
     return scheduled.schedule if scheduled and may_run(scheduled, environment) else None
 

@@ -1,4 +1,4 @@
-"""Drills of a project that restore a routine backup, which is a backup that is older than the drill's run."""
+"""Finds the drills of a project that restore a routine backup. A routine backup is older than the run of the drill."""
 
 from __future__ import annotations
 
@@ -115,7 +115,8 @@ def _steps(phase: object) -> Iterator[_Step]:
 
 
 def _restores_routine(step: _Step, read: set[str]) -> bool:
-    """Return True when a step restores a backup from a backup source, or a backup that a read-only step found.
+    """Return True when a step restores a routine backup: a backup from a backup source, or a backup that a read-only step
+    has found.
 
     ``read``: names under which read-only steps of the phase `backup` save their facts.
     """

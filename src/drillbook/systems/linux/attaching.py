@@ -1,12 +1,13 @@
 """Attaches memray (https://bloomberg.github.io/memray/attach.html) to a running process on its host, for a limited time.
 
-A debugger loads memray into the process. It sets breakpoints, and waits until the process allocates memory. If the debugger
-were killed meanwhile, the breakpoints would stay, and the first of them would kill the process. Therefore the debugger runs
-independently of the step, and is never killed. When the process allocates nothing for too long, a signal asks the debugger
-to detach. A timer in the process itself ends the trace, even when the controller is gone.
+A debugger loads memray into the process. To do so, the debugger sets breakpoints, and waits until the process allocates
+memory. If the debugger were killed during this wait, the breakpoints would stay, and the first of them would kill the
+process. Therefore the debugger runs independently of the step, and is never killed. If the process allocates nothing for
+too long, a signal asks the debugger to detach. A timer in the process itself ends the trace, even when the controller is
+gone.
 
-The signal for gdb is SIGINT. When gdb gets this signal, gdb restores the registers of the process, even during a
-function that gdb calls in the process. SIGTERM during such a function would crash the process.
+For gdb, this signal is SIGINT. gdb then restores the registers of the process, even during a function that gdb itself calls
+in the process. SIGTERM during such a function would crash the process.
 """
 
 from __future__ import annotations
@@ -175,10 +176,10 @@ _WHY = {
 
 
 def _open_folder(ctx: Context) -> str:
-    """Return the path of a new folder, without the number that the script on the host appends to it.
+    """Return the path of a new folder for the trace. A script on the host appends a number to this path.
 
-    The folder is directly in `scratch`, and not in the private folder of Drillbook, because the traced process must write to
-    a subfolder of it, even if the process belongs to another user.
+    The traced process must write to a subfolder of this folder, and the process may belong to another user. Therefore the
+    folder is in `scratch` itself, and not in Drillbook's private folder.
     """
     return f"{root_of(ctx.host)}-{ctx.run_id}.{ctx.step}.allocations"
 

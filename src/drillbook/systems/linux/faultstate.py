@@ -1,5 +1,5 @@
-"""The state folder of a fault on its host, which holds the data for the undo, and shell functions that the scripts of
-faults share.
+"""The state folder of a fault on its host, and shell functions that the scripts of all faults use. The state folder holds
+the data that the undo needs.
 """
 
 from __future__ import annotations

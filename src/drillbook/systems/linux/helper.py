@@ -1,9 +1,10 @@
-"""Helper program that keeps up a fault on its host. It exits when the time of the fault is over, even if the controller dies.
+"""Helper program that keeps up a fault on its host. It exits when the time of the fault is over, even if the controller has
+died.
 
-The helper is detached from the step. The out-of-memory killer kills it before other processes. It exits when its time is
-over, or when the folder of the fault is gone. All its processes carry the fault's mark in their environment. By this mark
-the undo finds exactly these processes, even a worker whose pid was never recorded. The helper needs only POSIX sh. The
-script that it runs may need more tools, and the fault checks that the host has them.
+The helper is detached from the step. The out-of-memory killer kills it before other processes. It also exits when the
+folder of the fault is removed. All its processes have the fault's mark in their environment. By this mark the undo finds
+every process of the helper, even a worker with an unrecorded pid, and no other process. The helper needs only POSIX sh. The
+script that it runs may need more tools. The fault checks that the host has them.
 """
 
 from __future__ import annotations

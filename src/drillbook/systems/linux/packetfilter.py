@@ -1,9 +1,10 @@
-"""Finds packet filter rules that block a connection. The first two packets of the connection are traced through the chains.
+"""Finds packet filter rules that block a connection. The first two packets of the connection are traced through the chains
+of rules.
 
-The trace follows the rules of the kernel (iptables(8), nft(8)). The first matching rule decides. At the end of a chain
-that is attached to a hook, the policy of this chain applies. A rule is uncertain when one of its conditions cannot be
-evaluated. A rule at the hook `forward` is also uncertain, because only connections of systems behind the host pass this
-hook, such as those of its containers.
+The trace follows the rules of the kernel (iptables(8), nft(8)). The first matching rule decides. At the end of a chain that
+is attached to a hook, the policy of this chain applies. A rule is uncertain when one of its conditions cannot be evaluated.
+A rule at the hook `forward` is always uncertain. Connections pass this hook only if they belong to systems behind the host,
+such as its containers.
 """
 
 from __future__ import annotations
@@ -144,10 +145,10 @@ def there_and_back(here: Address | None, peer: Address | None, peer_port: int, v
 
 
 def hits(tables: list[Table], packets: list[Packet]) -> list[Hit]:
-    """Return every rule that drops or rejects one of ``packets``, and every rule that may do so.
+    """Return every rule that drops or rejects one of ``packets``, and every rule that possibly does so.
 
-    Nobody knows whether the host forwards the connection. Therefore a rule that blocks only forwarded packets counts as
-    uncertain, and is reported only if it matches the packet's addresses or ports.
+    A rule for forwarded packets is always uncertain, because it is unknown whether the host forwards the connection. Such a
+    rule is returned only if it matches a packet for certain and names the packet's addresses or ports.
     """
     hit_by_rule: dict[tuple[str, str, str, str], Hit] = {}
     for packet in packets:

@@ -1,5 +1,5 @@
 """Parses a packet capture as a stream. It counts TCP packets and keeps their headers, but drops the payload. This module
-itself reads and writes no files.
+opens no files.
 
 The format is libpcap's (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html), with the link types Ethernet, raw
 IP and Linux "cooked" (https://www.tcpdump.org/linktypes.html). Flags and sequence numbers are those of RFC 9293.

@@ -1,8 +1,9 @@
-"""Runs commands on a selected process without naming its pid in the command.
+"""Runs commands on a selected process. The command line contains the selection, such as the unit or the port of the
+process, but not its pid.
 
-The command contains only the selection of the process, such as its unit or its port, because the pid differs from run to
-run. So a rule of sudo for this command matches in every run, and permits the command for no other process. The pid and the
-start time are sent through standard input. The command is started only if the selection still means this process.
+The pid differs from run to run, but the selection does not. So one rule of sudo matches this command line in every run, and
+permits the command for no other process. The pid and the start time of the process are sent through standard input. The
+command is started only if the selection still finds the process with this pid and start time.
 """
 
 from __future__ import annotations

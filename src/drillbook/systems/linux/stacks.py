@@ -104,5 +104,5 @@ def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:
 
 
 def _function(frame: str) -> str:
-    """Return a frame without its line number, so that all lines of a function are counted together."""
+    """Return a frame of a stack without its line number. All lines of a function are then counted together."""
     return re.sub(r":\d+\)$", ")", frame)

@@ -137,8 +137,8 @@ def look(ctx: Context, by: Selection, pid: int, what: str) -> Found:
     """Return the process with the id ``pid``. ``by``: selection that found the process. ``what``: the process's name in
     messages.
 
-    Raises NotReady when the process does not exist, when it belongs to another user, or when no fault may touch it:
-    processes of the kernel, the init process, and the parent processes of the drill's own connection.
+    Raises NotReady when the process does not exist, when it belongs to another user, or when a fault must never touch it. A
+    fault never touches processes of the kernel, the init process, and the parent processes of the drill's own connection.
     """
     output = by.run(ctx, ("sh", "-c", _LOOK, "sh", PID), pid)
     why = {

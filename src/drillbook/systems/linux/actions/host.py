@@ -1,4 +1,5 @@
-"""Actions that measure free disk space, inodes and memory of a host, and that find processes killed for lack of memory.
+"""Actions that measure free disk space, inodes and memory of a host, and an action that finds processes killed for lack of
+memory.
 
 These actions only read.
 """

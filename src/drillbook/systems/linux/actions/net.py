@@ -129,12 +129,12 @@ class _ToPeer(Read):
         return False
 
     def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
-        """Return the peer's address, its port, and a request that its server answers. The request is empty when Drillbook
-        knows no request for this kind of server.
+        """Return the address and the port of the peer, and a request that the peer's server answers. The request is empty
+        when Drillbook knows no request for this kind of server.
 
-        A loopback address of a service on another host is replaced by the address of that host. If a service of kind `http`
-        has a `port` that differs from the port in its URL, this `port` on the service's host is the peer, because the port
-        in the URL may belong to a proxy or to a container engine.
+        An address may be a loopback address of another host. It is then replaced by the address of that host. A service of
+        kind `http` may have a `port` that differs from the port in its URL. The peer is then this `port` on the service's
+        host, because the port in the URL may belong to a proxy or to a container engine.
         """
         if self.to is None:
             return str(self.address), int(self.port or 0), b""
@@ -180,10 +180,11 @@ def _lacks(service: Service, what: str) -> str:
 
 
 class Route(_ToPeer):
-    """Check whether a host can reach a peer: resolve its name, find the route, connect, and wait for an answer.
+    """Check whether a host can reach a peer: resolve the peer's name, find the route, connect, and wait for an answer.
 
-    The action waits for an answer only if Drillbook knows a request that this kind of server answers. If the service
-    listens on a Unix socket, the request is sent to this socket, on the host of the service.
+    If Drillbook knows a request for this kind of server, it sends the request and waits for the answer. Otherwise an
+    accepted connection is enough. If the service listens on a Unix socket, the action uses this socket on the service's
+    host.
     """
 
     def ready(self, ctx: Context) -> None:
@@ -201,12 +202,13 @@ class Route(_ToPeer):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``to``, ``behind``, ``address``, ``port``, ``addresses``, ``route``, ``reached``, ``how``, ``seconds``.
 
-        ``behind`` is the service behind a relay. ``addresses`` are the addresses of the peer's name. ``reached`` is
-        true when the peer answered. If Drillbook knows no request for the peer, an accepted connection counts as an
-        answer. ``how`` is `answered`, `silence` (no answer in time), `refused`, `closed` (without an answer),
-        `unresolved` (the name has no address), or the system's error message. For a Unix socket ``address`` is its
-        path, and ``port`` is null. A peer that does not answer does not fail the step. To require an answer, set the step's
-        `expect`.
+        ``behind`` is the service behind a relay. ``addresses`` are the addresses of the peer's name. ``reached`` is true
+        when the peer answered. If Drillbook knows no request for the peer, an accepted connection counts as an answer.
+        ``how`` is `answered`, `silence` (no answer in time), `refused`, `closed` (without an answer), `unresolved` (the
+        name has no address), or the system's error message. For a Unix socket, ``address`` is the path of the socket, and
+        ``port`` is null.
+
+        The step passes even when the peer does not answer. To require an answer, set the step's `expect`.
         """
         peer = ctx.services.get(self.to or "")
         if peer is not None and peer.socket:

@@ -21,12 +21,13 @@ ServiceName = Annotated[str, Field(description="Name in the inventory of the rel
 
 
 class Cut(Fault):
-    """Cut the path to the service behind a relay. Packets are dropped silently.
+    """Cut the path from a relay to the service behind the relay. Packets are dropped silently.
 
-    A relay with a `control` file stops forwarding, as with `relay.drop`. For a relay without such a file, rules in the
-    packet filter of its host drop all traffic to and from the service behind it, as with `network.drop`. The rules match
-    every connection from the relay's host to the port of that service. If the inventory has an IP address for the service,
-    the rules match only this address. If the inventory has a name or a loopback address, the rules match any address.
+    If the relay has a `control` file, the relay stops forwarding, as with `relay.drop`. If the relay has no such file,
+    rules in the packet filter of its host drop all traffic to and from the service behind the relay, as with
+    `network.drop`. The rules match all connections from the relay's host to the service's port. If the inventory has an IP
+    address for the service, they match only connections to this address. If the inventory has a name or a loopback address,
+    they match connections to any address.
     """
 
     UNDO: ClassVar = ("commands",)
@@ -50,7 +51,9 @@ class Cut(Fault):
         return relay, faults.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path works, that it has no fault yet, and that the relay or the packet filter can cut it."""
+        """Check that the path works and has no fault yet, and that the step has the means to cut the path: the relay's
+        control file, or the packet filter of the relay's host.
+        """
         if not self.known("service"):
             return
         relay, means = self._means(ctx)

@@ -92,8 +92,8 @@ def _port(ctx: Context, port: int | None, name: str | None) -> int:
 class Occupy(Fault):
     """Listen on a port and never answer, like a wrong program that was started in place of a service.
 
-    The port must be free. When `service` is set, this service may use the port before the drill, if an earlier step stops
-    the service.
+    The port must be free when the fault begins. If `service` is set, this service may use the port before the drill. An
+    earlier step must then stop the service.
     """
 
     UNDO = ("commands",)
@@ -114,8 +114,8 @@ class Occupy(Fault):
     for_: Lasting = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the port is free or belongs to the service, that the host has a program that can listen, and that the
-        user may listen on the port.
+        """Check that the host has a program that can listen, that the user has the right to listen on the port, and that
+        the port is free. A port that the service itself uses is accepted.
         """
         Helper(ctx).ready()
         need(ctx, "timeout")

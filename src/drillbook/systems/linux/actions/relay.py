@@ -136,9 +136,10 @@ def _not_open(relay: Relay, said: str, facts: Facts | None = None) -> StepFailed
 
 
 class _Broken(Fault):
-    """Base of faults that a relay's control file sets.
+    """Base class of the faults that a relay's control file sets.
 
-    A step creates the control file only if no such file exists, and only the same step removes the file.
+    A step fails if the control file already exists. Otherwise it creates the file. Only the undo of the same step removes
+    the file.
     """
 
     KIND: ClassVar[str]
@@ -298,7 +299,9 @@ class Open(Write):
 
 
 class Status(Read):
-    """Show whether the path through a relay is open and answers, which fault is set (its mode), and which run set it."""
+    """Show three things about a relay: whether the path through the relay is open and answers, which fault is set (the mode
+    of the relay), and which run set the fault.
+    """
 
     service: ServiceName
     exchange: Annotated[

@@ -86,9 +86,10 @@ class _Filtered(Fault):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check the rights, the tool, and the syntax of the rules.
+        """Check the user's rights, the packet filter's tool, and the syntax of the rules.
 
-        Also check that the controller stays connected, that the rules do not exist yet, and that the network path works.
+        Also check that the fault does not cut off the controller, that the rules do not exist yet, and that the selected
+        connection works.
         """
         if not all(self.known(name) for name in type(self).model_fields):
             return

@@ -1,6 +1,4 @@
-"""Fields that select the traffic of a network fault, and functions that run the commands of such faults as root on the
-host.
-"""
+"""Fields that select the traffic of a network fault, and functions that run the fault's commands as root on the host."""
 
 from __future__ import annotations
 

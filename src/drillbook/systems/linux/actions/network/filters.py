@@ -85,10 +85,11 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Rules of one fault, which drop or reset its traffic. The rules do not affect the controller and the SSH port.
+    """Rules of one fault. They drop or reset the traffic of the fault, but not the traffic of the controller and of the SSH
+    port.
 
-    If the fault resets connections, packets with the reset flag pass, so that no rule rejects the reset that another
-    rule has sent.
+    A fault that resets connections sends packets with the reset flag (RST). The rules let these packets pass, because
+    another rule would otherwise reject them.
     """
 
     tool: str  # iptables or nft
@@ -119,9 +120,9 @@ class Filter:
 
     @property
     def look(self) -> tuple[str, ...]:
-        """Return a shell script that checks whether these rules exist, and the arguments of the script.
+        """Return a shell script that looks for these rules, and the arguments of the script.
 
-        The script's exit status is 0 if all rules exist, ABSENT if none exists, and PARTLY if only some exist.
+        The script's exit status is 0 if all rules exist, ABSENT if no rule exists, and PARTLY if some rules exist.
         """
         if self.tool == "nft":
             return (_NFT_LOOK, self.name)

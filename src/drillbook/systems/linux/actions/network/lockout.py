@@ -69,8 +69,8 @@ def way_of(ctx: Context) -> Way:
 def refuse_lockout(ctx: Context, way: Way, traffic: Traffic) -> None:
     """Raise NotReady when a fault that affects ``traffic`` could lock out the controller.
 
-    A lockout is possible when the traffic includes the controller's address or the host's SSH port, or when neither a peer
-    nor a port limits the traffic.
+    There are three such cases: the traffic includes the controller's address, the traffic includes the host's SSH port, or
+    ``traffic`` selects neither a peer nor a port.
     """
     peer: Network | None = traffic.peer
     if peer is not None and way.controller in peer:
@@ -119,7 +119,7 @@ def second_path(ctx: Context, way: Way, *, within: float) -> bool:
 
 
 def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
-    """Check before the fault that a second SSH connection works, and that the undo runs without an error.
+    """Try two things before the fault: open a second SSH connection, and run the undo.
 
     Raises StepFailed when the connection or the undo fails.
     """

@@ -1,5 +1,5 @@
-"""Action `network.open`, which removes the network faults of a run on a host, and functions that `path.open` shares with
-it.
+"""Action `network.open`, which removes the network faults of a run on a host. The action `path.open` uses functions of this
+module.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 
 class Open(Write):
-    """Remove all rules and delays that `network.*` faults of this run set on the host, and no other rules or delays.
+    """Remove all rules and delays that the `network.*` faults of this run set on the host. Other rules and delays stay.
 
     A drill can use this step to end an outage that has damaged no data. The step needs neither a relay nor a backup.
     """

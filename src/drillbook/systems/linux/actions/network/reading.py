@@ -58,7 +58,9 @@ class Capture(Read):
         return self
 
     def ready(self, ctx: Context) -> None:
-        """Check that the port is known, that the host has tcpdump and timeout, and that this user may capture packets."""
+        """Check that the inventory or the step gives the port, that the host has tcpdump and timeout, and that this user
+        has the right to capture packets.
+        """
         if self.known("service") and self.known("port"):
             self._port(ctx)
         if not capturing.present(ctx):
@@ -72,11 +74,12 @@ class Capture(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``packets``, ``bytes``, ``flags`` (numbers: ``syn``, ``syn_ack``, ``fin``, ``rst``), ``connections``.
 
-        ``connections`` is the number of connections that began. ``refused`` and ``unanswered`` are the numbers of refused
-        and of unanswered connections. ``retransmissions`` is the number of packets that were sent again, and ``other`` the
-        number of packets that are not TCP. ``ended`` names the limit that was reached, ``time`` or ``size``. ``dropped`` is
-        the number of packets that the kernel lost. If it is not zero, the other numbers may be too small. ``dropped`` is null
-        when this number is unknown. ``port`` is the captured port, and ``capture`` is the evidence file in pcap format.
+        ``connections`` is the number of connections that began during the capture. ``refused`` and ``unanswered`` are the
+        numbers of refused and of unanswered connections. ``retransmissions`` is the number of packets that were sent again,
+        and ``other`` the number of packets that are not TCP. ``dropped`` is the number of packets that the kernel lost, or
+        null when this number is unknown. If the kernel lost packets, the other numbers may be too small. ``ended`` is the
+        limit that ended the capture, ``time`` or ``size``. ``port`` is the captured port, and ``capture`` is the evidence
+        file in pcap format.
         """
         if ctx.deadline.remaining() < self.seconds:
             raise PlanError(

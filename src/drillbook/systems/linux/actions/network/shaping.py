@@ -216,7 +216,8 @@ class Delay(Fault):
             ctx.deadline.wait(0.1)
 
     def _late(self, ctx: Context) -> bool | None:
-        """Return True when three trial connections are all delayed, and False when one of them is not delayed.
+        """Make up to three trial connections. Return True when all three are delayed, and False as soon as one of them is
+        not delayed.
 
         Returns None when no connection can be tried.
         """

@@ -135,7 +135,7 @@ class Pause(_OnProcess):
     """
 
     def ready(self, ctx: Context) -> None:
-        """Check that the process exists, that the user may send signals to it, and that it is not paused already."""
+        """Check that the process exists and is not paused already, and that the user has the right to send signals to it."""
         if self._decided() and (process := self._find(ctx)).paused:
             raise NotReady(
                 f"{ctx.host.name}: the process {process.pid} is already paused by another program",
@@ -240,8 +240,9 @@ class Kill(_OnProcess):
         return {"pid": self._claimed(ctx, _KILL, "", self.signal).pid, "signal": self.signal}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that starts the unit again. If the process has no unit, the undo runs `start`, unless the
-        process already runs again."""
+        """Return an undo that starts the unit of the process again. For a process without a unit, the undo runs the command
+        in `start`. It runs nothing when the process is already running again.
+        """
         if unit := self._unit(ctx):
             forget = ("rm", "-rf", "--", state_folder(ctx))
             return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, unit, ctx.deadline), (*as_root(ctx), *forget))
@@ -253,8 +254,8 @@ class Kill(_OnProcess):
     def active(self, ctx: Context) -> bool:
         """Return True while the process is gone.
 
-        The process counts as gone when its unit is stopped, when its pid file names no running process, or when no process
-        listens on its port.
+        The process of a unit is gone while the unit is stopped. Any other process is gone while its pid file names no
+        running process, or while no process listens on its port.
         """
         if unit := self._unit(ctx):
             return manager_of(ctx.host).state(ctx.host, unit, ctx.deadline).state != "running"
