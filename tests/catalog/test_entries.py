@@ -45,6 +45,8 @@ def test_a_kind_selects_and_its_own_drills_come_first():
     assert all("postgres" in entry.kinds for entry in found)
     with pytest.raises(UnknownName, match="did you mean 'postgres'"):
         entries.selected("postgre")
+    with pytest.raises(UnknownName, match="did you mean 'mariadb'"):
+        entries.selected("MySQL")
     with pytest.raises(UnknownName, match="did you mean 'quarterly'"):
         entries.find("quartely")
 

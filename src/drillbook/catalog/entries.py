@@ -18,6 +18,7 @@ import yaml
 from drillbook.catalog import shipped_files
 from drillbook.errors import UnknownName
 from drillbook.language.strict import did_you_mean
+from drillbook.sdk import rehearsal
 
 DURATIONS = "durations.json"
 """Name of the file with the measured durations of lab runs. It contains the duration of each drill and suite, in
@@ -94,7 +95,7 @@ def selected(kind: str, *, faults: bool = False) -> tuple[Entry, ...]:
     known = sorted({other for entry in every for other in entry.kinds})
     raise UnknownName(
         f"the catalogue has no entry{' that injects a fault' if faults else ''} for {kind!r}",
-        hint=f"{did_you_mean(kind, known)}kinds: {', '.join(known)}",
+        hint=f"{rehearsal.suggested(kind, known)}kinds: {', '.join(known)}",
     )
 
 

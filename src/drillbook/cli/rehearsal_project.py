@@ -21,7 +21,6 @@ from rich.text import Text
 
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
-from drillbook.language.strict import did_you_mean
 from drillbook.report.terminal.prose import Prose
 from drillbook.sdk import discovery, rehearsal
 from drillbook.sdk.rehearsal import Rehearsal
@@ -108,7 +107,11 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
             return ""
         if kind in ("", *rehearsal.names()):
             return kind
-        out.print(f"there is no kind of backup {kind!r}. {_suggested(kind)}", markup=False, soft_wrap=True)
+        out.print(
+            f"there is no kind of backup {kind!r}. {rehearsal.suggested(kind, rehearsal.names())}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
@@ -165,17 +168,9 @@ def _blank(name: str) -> str:
 
 def _kind(name: str) -> Rehearsal:
     if name not in rehearsal.names():
-        hint = f"{_suggested(name)}choose one of {', '.join(rehearsal.names())}"
+        hint = f"{rehearsal.suggested(name, rehearsal.names())}choose one of {', '.join(rehearsal.names())}"
         raise UsageError(f"backups of the kind {name!r} cannot be rehearsed", hint=discovery.hint(hint))
     return rehearsal.of(name)
-
-
-def _suggested(kind: str) -> str:
-    """Return the question about the kind that was probably meant instead of ``kind``. The result is empty if none is similar."""
-    known = rehearsal.names()
-    aliases = {alias: name for name in known for alias in rehearsal.of(name).aliases}
-    meant = aliases.get(kind.lower(), kind)
-    return f"did you mean {meant!r}? " if meant in known else did_you_mean(kind.lower(), known)
 
 
 def _values(answers: Answers, kind: Rehearsal) -> dict[str, str]:

@@ -9,7 +9,7 @@ answers, and `${unless_root}` comments a line out unless the sandbox is used as 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from string import Template
@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from drillbook.errors import PluginError
+from drillbook.language.strict import did_you_mean
 from drillbook.sdk import discovery
 
 FOLDER = "rehearsal"
@@ -73,6 +74,14 @@ def names() -> list[str]:
 def of(name: str) -> Rehearsal:
     """Return the template ``name``, which is one of ``names()``. Raises PluginError when its file cannot be used."""
     return read(discovery.shipped(FOLDER)[name])
+
+
+def suggested(kind: str, known: Sequence[str]) -> str:
+    """Return the question about the kind in ``known`` that was probably meant instead of ``kind``. The result is empty if none
+    is similar."""
+    aliases = {alias: name for name in names() for alias in of(name).aliases}
+    meant = aliases.get(kind.lower(), kind)
+    return f"did you mean {meant!r}? " if meant in known else did_you_mean(kind.lower(), known)
 
 
 def read(path: Path) -> Rehearsal:
