@@ -145,6 +145,18 @@ def test_a_forgotten_value_ends_with_exit_2(folder, argv):
     assert not (folder.root / "y").exists()
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [(["-c"], "needed value and was not given one!"), (["-c", "nowhere", "drill.list"], "Can't find any collection named")],
+    ids=" ".join,
+)
+def test_a_mistake_before_the_first_task_keeps_the_message_and_status_of_invoke(folder, argv, said):
+    """Invoke reads these options before it imports Drillbook, see docs/decisions/0007."""
+    (folder.root / "tasks.py").write_text(OWN)
+    done = invoke(folder, *argv)
+    assert (done.returncode, said in done.stderr) == (1, True)
+
+
 GREET = """
 
 @task(iterable=["many"], optional=["maybe"])
