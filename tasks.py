@@ -43,6 +43,12 @@ def pictures(context: Context) -> None:
     _python(context, ["-m", "bench.pictures"])
 
 
+@task(help={})
+def links(context: Context) -> None:
+    """Open the links of the documentation to other sites, and tell which lead nowhere (for people who work on Drillbook)."""
+    _python(context, ["-m", "bench.links"])
+
+
 @task(positional=["version"], help={"version": "MAJOR.MINOR.PATCH, newer than the last one"})
 def release(context: Context, version: str) -> None:
     """Give the checkout a new version, in the package and in the changelog (for people who work on Drillbook)."""
@@ -159,6 +165,7 @@ bench.add_task(detection)
 bench.add_task(overhead)
 bench.add_task(transfers)
 namespace.add_collection(bench)
+namespace.add_task(links)
 namespace.add_task(mutants)
 namespace.add_task(pictures)
 namespace.add_task(pythons)
