@@ -39,7 +39,7 @@ def elsewhere(folder, environment):
 
 
 def test_each_state_and_the_exit_status(shelf):
-    assert read(shelf).status == Exit.OK
+    assert read(shelf).status == Exit.FAILED, "no drill"
     shelf.drill("fresh", "every: 30d\n")
     shelf.result("fresh", ago=9 * DAY)
     assert read(shelf).status == Exit.OK
@@ -274,7 +274,8 @@ def test_drills_that_never_passed_alarm_while_nothing_has_a_schedule(shelf):
     (row,) = read(shelf, environment="lab").rows
     assert (row.state, row.environment, row.last_verdict) == (State.NEVER, "lab", "failed")
     shelf.result("one", ago=DAY)
-    assert read(shelf, environment="lab").status == Exit.OK
+    silent = read(shelf, environment="lab")
+    assert (silent.rows, silent.scheduled, silent.status) == ((), False, Exit.FAILED), "it will never warn again"
     shelf.drill("two", "every: 30d\nguard: {environments: [staging]}\n")
     shelf.drill("three")
     assert states(shelf) == {("two", ""): State.NEVER}, "a drill without a schedule may stay so beside others"

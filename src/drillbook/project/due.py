@@ -128,13 +128,13 @@ class Due:
 
     @property
     def status(self) -> Exit:
-        """Exit status. It is 1 when something is overdue or has never passed, and when nothing has a schedule. Otherwise it is
-        3 when a schedule or an inventory cannot be read, or the record of schedules is damaged. In all other cases, it is 0.
+        """Exit status. It is 1 when something is overdue or has never passed. Otherwise it is 3 when a schedule or an inventory
+        cannot be read, or the record of schedules is damaged, 1 when nothing has a schedule, and 0 in all other cases.
         """
-        statuses = {Exit.OK if self.scheduled else Exit.FAILED}
-        statuses |= {_EXIT.get(row.state, Exit.OK) for row in self.rows}
+        statuses = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
         statuses |= {Exit.UNVERIFIED} if self.unread or self.record else set()
-        return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in statuses), Exit.OK)
+        silent = Exit.OK if self.scheduled else Exit.FAILED
+        return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in statuses), silent)
 
     def as_data(self) -> dict[str, Any]:
         """Return the content for JSON output. New keys may be added later, but keys are never renamed."""
