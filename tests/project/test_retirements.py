@@ -92,8 +92,8 @@ def test_a_drill_without_a_file_is_retired_in_one_environment_with_person_and_re
     [
         (("sample", *WHY), "drills/ still contains sample"),
         (("sample", "--environment", "staging", *WHY), "drills/ still contains sample, which may run in staging"),
-        (("another", *WHY), "the record has no run of 'another'"),
-        (("--environment", "stagin", *WHY), "the record has no run in 'stagin'"),
+        (("another", *WHY), "no run of 'another' is recorded"),
+        (("--environment", "stagin", *WHY), "no run in 'stagin' is recorded"),
         (("sample",), "a retirement needs --reason"),
         (WHY, "name the drill, or the environment"),
     ],
