@@ -288,7 +288,7 @@ def _rendered(texts: Mapping[str, str]) -> dict[str, File]:
 
 @dataclass(frozen=True, slots=True)
 class _Signing:
-    """What one signature of a folder needs beside the statement."""
+    """Data that one signature of a folder needs besides the statement."""
 
     folder: Path
     sealer: Sealer
