@@ -13,6 +13,7 @@ from drillbook.sdk.action import find
 from drillbook.sdk.backup_writer import BackupSet
 from drillbook.sdk.programs import Programs
 from drillbook.systems.files import archives as knowledge
+from drillbook.systems.files import manifest
 from drillbook.systems.units.service import Process
 from tests.needs import need
 from tests.sameness import holds
@@ -87,7 +88,7 @@ def codes(failure):
 
 
 def damaged(place, tree, change):
-    key = f"{tree.parent.name}/{knowledge.archive_name(compression())}"
+    key = f"{tree.parent.name}/{manifest.archive_name(compression())}"
     body = place.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
     place.s3().put_object(Bucket=BUCKET, Key=key, Body=change(body))
 
@@ -178,7 +179,7 @@ def test_a_damaged_archive_is_noticed_and_never_extracted(place, tree, change, c
             run(place, name, **{"from": facts["location"]})
         assert codes(failure) == [code]
     assert list(tree.parent.iterdir()) == []
-    place.s3().delete_object(Bucket=BUCKET, Key=f"{tree.parent.name}/{knowledge.archive_name(compression())}")
+    place.s3().delete_object(Bucket=BUCKET, Key=f"{tree.parent.name}/{manifest.archive_name(compression())}")
     with pytest.raises(StepFailed) as failure:
         run(place, "files.backup_intact", **{"from": facts["location"]})
     assert codes(failure) == ["backup-missing"]
@@ -242,7 +243,7 @@ def test_an_archive_is_taken_again_when_a_file_changes_while_it_is_sent(place, t
     monkeypatch.setattr(knowledge, "pack", changing)
     monkeypatch.setattr(BackupSet, "remove", noted)
     facts = archived(place, tree)
-    assert removed == [knowledge.archive_name(compression())], "from the second time on, the files are compared before"
+    assert removed == [manifest.archive_name(compression())], "from the second time on, the files are compared before"
     monkeypatch.undo()
     run(place, "files.backup_intact", **{"from": facts["location"]})
     assert run(place, "files.matches", manifest=facts["manifest"])["entries"] == 12
@@ -480,4 +481,4 @@ def test_a_manifest_of_gzip_is_written_as_by_older_versions(place, tree, monkeyp
     facts = archived(place, tree)
     body = place.s3().get_object(Bucket=BUCKET, Key=f"{tree.parent.name}/manifest.json")["Body"].read()
     assert b"compression" not in body
-    assert knowledge.Manifest.model_validate_json(body).name == "archive.tar.gz", facts
+    assert manifest.Manifest.model_validate_json(body).name == "archive.tar.gz", facts
