@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillbook.report import timeline, wording
+from drillbook.report import rows, timeline, wording
 from drillbook.report.labels import flags, text_width
 from tests.report import samples
 
@@ -157,3 +157,14 @@ def test_ticks_are_few_and_nice(end: float, width: float) -> None:
     ticks = timeline.draw(view.model_copy(update={"timeline": line}), width).ticks
     assert 2 <= len(ticks) <= 40
     assert len({tick.text for tick in ticks}) == len(ticks)
+
+
+def test_figures_that_do_not_count_are_in_parentheses() -> None:
+    view = samples.recorded("stopped")
+    drawn = {span.key: span.label.text for span in timeline.draw(view).dimensions}
+    uncounted = {row.key for row in rows.rows_of(view.result) if row.uncounted}
+    assert uncounted & set(drawn)
+    for key in uncounted & set(drawn):
+        assert drawn[key].startswith(f"{key.upper()} (")
+        assert ") does not count" in drawn[key]
+    assert any("undo: restore" in piece.title for piece in timeline.draw(view).lanes[0].pieces)

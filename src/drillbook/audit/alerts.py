@@ -6,10 +6,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from drillbook.audit import retired, undrilled_services, wording
+from drillbook.audit import gaps, retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import NOT_YET, CoverageRow
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.objective_states import ProvenRow
@@ -21,15 +20,17 @@ from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import next_steps, open_findings, remarks
-from drillbook.report.figures import count, kinds_of
+from drillbook.report.figures import kinds_of
 from drillbook.report.open_findings import GRAVE
 from drillbook.report.wording import SHORT, badness
 
-MOST_GAPS, MOST_TITLES, MOST_PROOFS = 3, 2, 3
+MOST_TITLES, MOST_PROOFS = 2, 3
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
 RESIDUE = "residue"
 """Code of the finding about changes that are not undone. A separate alert is made for these changes."""
+LACKING = "removed-data-missing"
+"""Code of the finding about data that did not come back."""
 STOPPED = "the run was stopped by "
 """First words of the reason for the verdict ``aborted``, if a person or a signal stopped the run."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
@@ -89,8 +90,11 @@ def _alerts(audit: Audit) -> Iterator[Alert]:
         yield Alert(text, "restore the missing folders, and repeat the audit", when="before the sign-off")
     yield from _of_runs(audit, owners)
     audit = _without_retired(audit)
+    spans = list(_of_gaps(audit))
     yield from _of_findings(audit, owners)
+    yield from (alert for alert, drilled in spans if not drilled)
     yield from _of_schedules(audit, owners)
+    yield from (alert for alert, drilled in spans if drilled)
     yield from _of_services(audit)
 
 
@@ -244,12 +248,21 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         for reason, (why, step) in RESERVATIONS.items():
             goals = [goal for goal in reserved if reason in remarks.reasons(goal.mark)]
             goals = [goal for goal in goals if reason != remarks.FRESH or not _age_known(audit, goal)]
+            goals = [goal for goal in goals if reason != remarks.MISSING or not _told(audit, goal)]
             if drills := [goal.drill for goal in goals]:
                 proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
                 text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}{why}"
                 who = {_owner(owners, environment, drill) for drill in drills}
                 when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
                 yield Alert(text, step + proofs, who.pop() if len(who) == 1 else "their owners", when)
+
+
+def _told(audit: Audit, goal: ProvenRow) -> bool:
+    """Return True if an alert about the findings of the drill already tells that less data came back."""
+    return any(
+        row.code == LACKING and _open(row) and (row.environment, row.drill) == (goal.environment, goal.drill)
+        for row in audit.findings
+    )
 
 
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
@@ -302,19 +315,28 @@ def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
 
 
 def _of_services(audit: Audit) -> Iterator[Alert]:
-    """Return alerts about services without a drill, and about backups that no run restored."""
-    when = f"by {audit.period.until}" if audit.so_far else "in the next period"
-    for (gaps, environment, drilled), known in _gaps(audit).items():
-        names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
-        again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
-        step = again if drilled else undrilled_services.step(audit, environment, known)
-        yield Alert(f"{names} {gaps} in {environment}", step, when=when)
+    """Return alerts about services without an RPO, and about backups that no run restored."""
+    when = _coming(audit)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
         text = f"No run confirms that {open_findings.named(doubtful)} can be restored, but the inventory exempts them from drills"
         yield Alert(
             text, f"plan a rehearsal that restores each of these backups (`{_catalog()}` lists shipped drills)", when=when
         )
+
+
+def _coming(audit: Audit) -> str:
+    return f"by {audit.period.until}" if audit.so_far else "in the next period"
+
+
+def _of_gaps(audit: Audit) -> Iterator[tuple[Alert, bool]]:
+    """Return alerts about services that were not drilled in some part of the period, or never. True stands beside an alert
+    about services that a drill of the period tried."""
+    for (words, environment, drilled), known in gaps.of(audit).items():
+        names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
+        again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
+        step = again if drilled else undrilled_services.step(audit, environment, known)
+        yield Alert(f"{names} {words} in {environment}", step, when=_coming(audit)), drilled
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
@@ -362,25 +384,3 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
         if drills := [row.drill for row in rows if row.environment == environment and row.loss_s is None and not row.stored]:
             text = f"{open_findings.named(drills)} in {environment} did not measure how much data would be lost"
             yield Alert(text, "add a step `backup.measure` to the phase `verify`", when=when)
-
-
-def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
-    """Group the services that were not drilled in a part of the period. Services in one group have three things in common:
-    the text that describes this part, the environment, and if their drills ran in another part of the period.
-    """
-    services_by_gap: dict[tuple[str, str, bool], list[str]] = {}
-    for row in audit.coverage:
-        if row.gaps:
-            services_by_gap.setdefault((_gap(audit, row), row.environment, bool(row.runs)), []).append(row.service)
-    return services_by_gap
-
-
-def _gap(audit: Audit, row: CoverageRow) -> str:
-    """Describe the time in which no drill of a service ran. Months (or other units) that have not begun do not count."""
-    begun = [cell for cell in row.cells if cell.last != NOT_YET]
-    so_far = " so far" if audit.so_far else " of the period"
-    if not row.runs:
-        return f"never drilled in the {count(len(begun), audit.period.unit)}{so_far}"
-    if len(row.gaps) <= MOST_GAPS:
-        return f"not drilled in {', '.join(row.gaps)}"
-    return f"not drilled in {len(row.gaps)} of {count(len(begun), audit.period.unit)}{so_far}"

@@ -12,7 +12,8 @@ from drillbook.report import canary_writes, remarks
 from drillbook.report.figures import count, milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, avoiding, first_free, fit, flags, label
 from drillbook.report.moments import MARKS, mark_name
-from drillbook.report.phases import UNDO, PhaseRow, phase_row_at, phase_rows
+from drillbook.report.phases import PhaseRow, phase_row_at, phase_rows
+from drillbook.report.rows import DOES_NOT_COUNT, rows_of
 from drillbook.report.wording import STEP_SHAPES, written
 
 WIDE, NARROW = 1000.0, 358.0
@@ -215,7 +216,8 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
         end = view.timeline.seconds if span.end is None else span.end
         row = phase_row_at(known, span, view)
         state = row.status if row else "interrupted"
-        name = one_line(span.label) if state == "done" else f"{STEP_SHAPES.get(state, '?')} {one_line(span.label)}"
+        name = one_line(row.name if row else span.label)
+        name = name if state == "done" else f"{STEP_SHAPES.get(state, '?')} {name}"
         title = f"{name}, {_state(row)}: {seconds(span.start, 2)} to {seconds(end, 2)}"
         piece = _piece(span, end, f"phase {'even' if number % 2 else 'odd'} {state}", title, scale)
         middle = piece.x + piece.width / 2
@@ -236,8 +238,7 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
 
 
 def _state(row: PhaseRow | None) -> str:
-    """Return the state of a phase, with a note if it ran after the early end of the run."""
-    return "interrupted" if row is None else f"{row.state}, {UNDO}" if row.later else row.state
+    return "interrupted" if row is None else row.state
 
 
 def _inner(name: str, piece: Piece, top: float, lines: Sequence[float]) -> Label | None:
@@ -336,11 +337,13 @@ SPANS = (
 def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension, ...], float]:
     dimensions: list[Dimension] = []
     marks = view.timeline.marks
+    uncounted = {row.key for row in rows_of(view.result) if row.uncounted}
     for clock, begin, end, word in SPANS:
         figure = written(view.result, clock)
         if not figure or begin not in marks or end not in marks:
             continue
         x1, x2 = scale.x(marks[begin]), scale.x(marks[end])
+        figure = f"({figure}) {DOES_NOT_COUNT}" if clock in uncounted else figure
         text = f"{word} {figure}" + (remarks.beside_loss(view.result.steps) if clock == "rpo" else "")
         wanted = [label(text, (x1 + x2) / 2, y, anchor="middle", font=BOLD)]
         wanted = wanted if wanted[0].box.width + 24 <= x2 - x1 else []

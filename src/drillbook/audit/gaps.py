@@ -1,0 +1,32 @@
+"""Spans of an audit's period in which no drill of a service ran, in words."""
+
+from __future__ import annotations
+
+from drillbook.audit.content import Audit
+from drillbook.audit.coverage import NOT_YET, CoverageRow
+from drillbook.report.figures import count
+
+MOST_GAPS = 3
+"""Largest number of spans that a text names."""
+
+
+def of(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
+    """Group the services that were not drilled in a part of the period. Services in one group have three things in common:
+    the text that describes this part, the environment, and if their drills ran in another part of the period.
+    """
+    services_by_gap: dict[tuple[str, str, bool], list[str]] = {}
+    for row in audit.coverage:
+        if row.gaps:
+            services_by_gap.setdefault((_gap(audit, row), row.environment, bool(row.runs)), []).append(row.service)
+    return services_by_gap
+
+
+def _gap(audit: Audit, row: CoverageRow) -> str:
+    """Describe the time in which no drill of a service ran. Months (or other units) that have not begun do not count."""
+    begun = [cell for cell in row.cells if cell.last != NOT_YET]
+    so_far = " so far" if audit.so_far else " of the period"
+    if not row.runs:
+        return f"never drilled in the {count(len(begun), audit.period.unit)}{so_far}"
+    if len(row.gaps) <= MOST_GAPS:
+        return f"not drilled in {', '.join(row.gaps)}"
+    return f"not drilled in {len(row.gaps)} of {count(len(begun), audit.period.unit)}{so_far}"
