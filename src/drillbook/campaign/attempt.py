@@ -123,8 +123,10 @@ class Ending:
 
 
 def carry_out(job: Job) -> Ending:
-    """Drill the site of ``job`` in a child process. If an earlier process of the campaign has already started this drill,
-    find out how it ended, and do not drill the site again. Returns when the child process has ended.
+    """Drill the site of ``job`` in a child process. Returns when the child process has ended.
+
+    If an earlier process of the campaign has already started this drill, the site is not drilled again. The function then
+    finds out how the earlier drill ended.
     """
     try:
         with _locked(job) as lock:
@@ -263,8 +265,8 @@ def _objectives(views: list[RunView]) -> dict[str, Any]:
 
 
 def _of_run(result: Result) -> dict[str, Any]:
-    """Return the objectives of a run with their measurements. When the report marks a measurement with a sign such as
-    ``†``, which refers to a remark, the objective contains this sign as ``mark``.
+    """Return the objectives of a run with their measurements. In the report, a measurement may have a sign such as ``†``,
+    which refers to a remark. The objective then contains this sign as ``mark``.
     """
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     marks = {key: remark.mark.strip() for key, remark in told.items()}

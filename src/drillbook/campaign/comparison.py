@@ -1,5 +1,5 @@
-"""Compares a campaign with the last finished campaign of the same drill. It finds sites whose state or objectives have
-changed, new sites, and sites that are missing now.
+"""Compares a campaign with the last finished campaign of the same drill. The result lists new sites, sites that are missing
+now, and sites with another state or with changed objectives.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Comparison:
     """Name of the earlier campaign."""
     changes: tuple[Change, ...]
     interrupted: tuple[str, ...] = ()
-    """Names of campaigns that are newer than the earlier campaign, but were interrupted and are therefore not compared. The
-    newest comes first.
+    """Names of interrupted campaigns that are newer than the earlier campaign, the newest first. An interrupted campaign is
+    not compared.
     """
 
     def as_data(self) -> dict[str, Any]:
@@ -90,8 +90,8 @@ def _changes(before: Mapping[str, Mapping[str, Any]], state: CampaignState) -> I
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Describe the changed objectives. An objective has changed when it was met before and is not met now, or the other way
-    round. It has also changed when the old and the new measurement differ by more than the sum of their errors.
+    """Describe the changed objectives. An objective has changed in two cases. It was met in one of the two campaigns, and
+    missed in the other. Or its two measurements differ by more than the sum of their errors.
     """
     for name, new in now.items():
         old = before.get(name)

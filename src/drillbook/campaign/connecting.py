@@ -43,8 +43,8 @@ def fleet_of(on: str, root: Path, at_most: int, carry_out: Callable[[Job], dict[
 
 
 def _local(root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]]) -> Fleet:
-    """Start a cluster on this machine. It uses TLS with new certificates, so that no other user of this machine can
-    reach its workers.
+    """Start a cluster on this machine. It uses TLS with new certificates. So no other user of this machine can reach its
+    workers.
     """
     security = Security.temporary()
     cluster = LocalCluster(
@@ -136,8 +136,8 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
 
 
 def _examine(on: str, client: Client) -> None:
-    """Raise UsageError when programs on other machines can reach the scheduler without a certificate, or when the
-    scheduler would start a task again after the worker of the task has died.
+    """Check that a campaign may use the scheduler. Raises UsageError in two cases. Programs on other machines can reach the
+    scheduler without a certificate. Or the scheduler starts a task again after the task's worker has died.
     """
     allowed, addresses = client.run_on_scheduler(_facts)
     if exposed := [address for address in addresses if not (_encrypted(address) or _at_loopback(address))]:

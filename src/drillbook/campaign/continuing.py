@@ -1,4 +1,4 @@
-"""Rules for the continuation of a campaign: the projects that may continue it, and the command that continues it."""
+"""Rules for the continuation of a campaign. They say which projects may continue it, and by which command."""
 
 from __future__ import annotations
 
@@ -36,17 +36,18 @@ def next_step(state: CampaignState, own: str) -> str:
 
 
 def away(state: CampaignState, own: str) -> list[str]:
-    """Return the other places at which drills of this campaign were started, and whose drills are not known to have ended.
-    ``own``: name of this project folder on this machine, made by ``place.name_of``.
+    """Return the names of other places with open drills of this campaign. A drill is open if it was started and is not known
+    to have ended. ``own``: name of this project folder on this machine, made by ``place.name_of``.
     """
     return sorted({intent.place for intent in state.open.values() if not place.is_here(intent.place, own)})
 
 
 def begun_elsewhere(state: CampaignState, own: str, on: str) -> str:
-    """Return the name of another project folder and its machine, if that project could continue the campaign at the same
-    time as this project. Return an empty text if there is no such project. ``own``: name of this project folder on this
-    machine, made by ``place.name_of``. ``on``: value of the option ``--on`` with which this project would continue the
-    campaign.
+    """Return the name of another place (a project folder on a machine) that could continue the campaign at the same time as
+    this project. Return an empty text if there is no such place.
+
+    ``own``: name of this project folder on this machine, made by ``place.name_of``. ``on``: value of the option ``--on``
+    with which this project would continue the campaign.
     """
     for executor, begun in state.controllers:
         if (executor in ON_THIS_MACHINE or on in ("", "local")) and not place.is_here(begun, own):

@@ -1,5 +1,5 @@
-"""Coordinator of a campaign. It asks the scheduler which sites may start, records the intent to start a site before the
-site is started, and records the end of each site.
+"""Coordinator of a campaign. It asks the scheduler which sites may start. Before it starts a site, it records the intent to
+do so. It also records the end of each site.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Coordinator:
     journal: Journalled
     executor: Executor
     job: Callable[[str, Intent], Job]
-    """Function that makes the job of a site. Its arguments are the name of the site, and the intent, which is the journal's
-    entry before the start of the site.
+    """Function that makes the job of a site. Its arguments are the name of the site, and the intent: the entry that the
+    journal contains before the site is started.
     """
     new_run: Callable[[str], str]
     """Function that makes the name of a site's run from the name of the site."""
@@ -73,8 +73,9 @@ class Coordinator:
     """Run and place of each site that is about to start. The key is the name of the site."""
 
     def run(self) -> CampaignFinished | None:
-        """Drill every site that the rules permit to start. Return the event that ends the campaign. Return None when the
-        operator stopped the campaign, because a stopped campaign has not ended and can be resumed.
+        """Drill every site that the rules permit to start. Return the event that ends the campaign.
+
+        Return None when the operator stopped the campaign. A stopped campaign has not ended and can be resumed.
         """
         self._scheduler = self._restored()
         for site, intent in self.state.open.items():

@@ -1,6 +1,4 @@
-"""Plans that a campaign made for a site. The process that drills the site compares these plans with the plans that it
-makes itself.
-"""
+"""Plans that a campaign made for a site. The process that drills the site also makes plans, and compares them with these."""
 
 from __future__ import annotations
 
@@ -70,8 +68,8 @@ class Expected:
         ]
 
     def _asked(self, drill: str) -> str:
-        """Return the beginning of a sentence about ``drill``. The sentence names the plan that the campaign expects, or says
-        that the campaign has no such drill for this site.
+        """Return the beginning of a sentence about ``drill`` at this site. It names the plan that the campaign expects. If
+        the campaign has no plan of this drill, it says this instead.
         """
         plan = self.plans.get(drill)
         maker = f"made by Drillbook {self.version or 'of an unknown version'}"

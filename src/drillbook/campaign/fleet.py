@@ -92,7 +92,7 @@ class Fleet:
         self._looker.start()
 
     def who(self, job: Job) -> str | None:
-        """Among the places that reach the targets of ``job``, choose the place that can take the most further jobs.
+        """Choose a place for ``job``: of the places that reach its targets, the one that can take the most further jobs.
         Reserve one slot there, and return the name of the place.
         """
         with self._changed:
@@ -345,8 +345,8 @@ class Fleet:
         return replace(own, message=ending.message) if own.state is ending.state else own
 
     def _give_up(self) -> None:
-        """End sites as unknown when their place has been without a worker for too long, or when too many attempts have
-        failed. The runs of these sites remain at their place.
+        """End sites as unknown. This happens when their place has been without a worker for too long, or when too many
+        attempts have failed. The runs of these sites remain at their place.
         """
         now = time.monotonic()
         with self._changed:

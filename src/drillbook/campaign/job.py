@@ -18,8 +18,8 @@ class Pending:
     future: Future | None = None
     address: str = ""
     lost_at: float = field(default_factory=time.monotonic)
-    """Time on the monotonic clock since which the job has had no worker. This is the time at which the job was created, or
-    at which it lost its last worker.
+    """Time on the monotonic clock at which the job lost its last worker. For a job that never had a worker, it is the time
+    at which the job was created.
     """
     losses: int = 0
     """Number of workers that the job has lost."""

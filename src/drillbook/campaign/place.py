@@ -37,12 +37,12 @@ FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A project folder on a machine. Its name is ``NUMBER@MACHINE:FOLDER``, and the number alone identifies the place.
+    """A project folder on a machine. Its name is ``NUMBER@MACHINE:FOLDER``. Two places are the same if their numbers are
+    equal.
 
     The number has two parts. The first part is random, and is stored in a file in the folder of the reports. So the same
     path on another disk is another place. The second part is computed from the identity of the machine, the path, and the
-    inode of the file that stores the first part. So a copy of the folder is another place, although it contains the same
-    random part.
+    inode of that file. So a copy of the folder is another place, although the copy contains the same random part.
 
     A virtual machine that is set back to a snapshot is the same place as before, although its disk lacks later runs.
     """
@@ -72,8 +72,8 @@ def is_here(name: str, own: str) -> bool:
     """Return True when the place ``name`` is this project on this machine. ``name``: name from the journal of a campaign; an
     empty name means this machine. ``own``: name of this project folder on this machine, made by ``name_of``.
 
-    Up to version 1.0.0, the number of a place had only the random part. If ``name`` contains such an old number, it matches
-    when its random part, host name and path are the same as in ``own``.
+    Up to version 1.0.0, the number in a name had only the random part. Such a ``name`` matches when its random part, host
+    name and path are the same as in ``own``.
     """
     number, _, where = own.partition("@")
     return number_of(name) in ("", number) or name == f"{number.partition('-')[0]}@{where}"
@@ -88,8 +88,10 @@ def is_copy(name: str, other: str) -> bool:
 
 
 def here(root: Path) -> Place:
-    """Return the ``Place`` object for the project folder ``root`` on this machine. Raises UsageError when ``root`` is not a
-    project, and OSError when the random number that identifies the place cannot be read or stored.
+    """Return the ``Place`` object for the project folder ``root`` on this machine.
+
+    Raises UsageError when ``root`` is not a project. Raises OSError when the random number in the place's name cannot be
+    read or stored.
     """
     if not (root / "drills").is_dir():
         raise UsageError(
@@ -103,8 +105,10 @@ def here(root: Path) -> Place:
 
 
 def name_of(root: Path) -> str:
-    """Return the name ``NUMBER@MACHINE:FOLDER`` of the project folder ``root`` on this machine. Raises UsageError when
-    ``root`` is not a project, or when the random number that identifies the place cannot be read or stored.
+    """Return the name ``NUMBER@MACHINE:FOLDER`` of the project folder ``root`` on this machine.
+
+    Raises UsageError when ``root`` is not a project. Also raises it when the random number in the place's name cannot be
+    read or stored.
     """
     try:
         return here(root).name
@@ -116,8 +120,10 @@ def name_of(root: Path) -> str:
 
 
 def of_worker() -> Place:
-    """Return the place in which this worker process runs. Raises UsageError when the folder of the worker is not a project,
-    and OSError when the random number that identifies the place cannot be read or stored.
+    """Return the place in which this worker process runs.
+
+    Raises UsageError when the folder of the worker is not a project. Raises OSError when the random number in the place's
+    name cannot be read or stored.
     """
     return here(Path(os.environ.get(PROJECT_VARIABLE) or Path.cwd()))
 

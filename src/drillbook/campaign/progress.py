@@ -17,7 +17,9 @@ Z = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Rate of the latest drills, and the earliest and latest time at which the last site will end if this rate continues."""
+    """Rate of the latest drills, and two limits for the end of the campaign: the last site will end between these two times
+    if the rate continues.
+    """
 
     a_minute: float
     drills: int
@@ -41,11 +43,11 @@ class Progress:
             self._recent.append(now)
 
     def estimate(self, now: datetime) -> Estimate | None:
-        """Estimate the end at the time ``now``. Returns None while too few drills have ended.
+        """Estimate at the time ``now`` when the campaign will end. Returns None while too few drills have ended.
 
-        The ends of sites are assumed to be a Poisson process with the rate of the latest ends. The time since the last
-        end counts too, so that the rate falls when no site ends for a while. The interval covers only random variation.
-        It does not cover closed windows, slower waves or a stop.
+        The estimate treats the ends of sites as a Poisson process with the rate of the latest ends. The time since the last
+        end also counts. So the rate falls when no site ends for a while. The interval covers only random variation. It does
+        not cover closed windows, slower waves or a stop.
         """
         count = len(self._recent) - 1
         span = (max(now, self._recent[-1]) - self._recent[0]).total_seconds() if count > 0 else 0.0

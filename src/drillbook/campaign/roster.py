@@ -18,7 +18,7 @@ from drillbook.campaign.attempt import Job
 from drillbook.campaign.worker_requests import ASK_S, JobFailed, Lanes, Lost, ask
 
 RETRY_S = 20.0
-"""Time, in seconds, after which Drillbook asks a worker again whether it can be used, if the last answer was no."""
+"""Time, in seconds, between two questions to a worker that cannot be used. Drillbook asks whether it can be used now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class Roster:
         self._retry_at: dict[str, float] = {}
 
     def update(self, client: Client, there: dict[str, dict[str, Any]]) -> None:
-        """Forget the workers that are gone, and ask each new worker on which machine and in which project it runs.
+        """Forget the workers that are gone. Ask each new worker for its machine and its project.
 
-        ``there``: facts about the workers that exist now. The key of each entry is the address of the worker.
+        ``there``: facts about the workers that exist now, by the address of the worker.
         """
         for known in (self.workers, self.refused, self.asking, self._retry_at):
             for address in [address for address in known if address not in there]:
@@ -85,7 +85,7 @@ class Roster:
             known.clear()
 
     def free(self, job: Job, used: Callable[[str], int]) -> dict[str, int]:
-        """Return the places that reach the targets of ``job``, each with the number of further jobs that it can take.
+        """Return the places that reach the targets of ``job``. Each place has the number of further jobs that it can take.
         ``used``: function that returns the number of jobs at a place.
         """
         names = {candidate.place for candidate in self.workers.values() if candidate.fits(job)}

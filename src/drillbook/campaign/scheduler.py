@@ -24,8 +24,8 @@ class SiteState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     REFUSED = "refused"
-    """The site was not drilled. The guard refused the drill, the inventory of the site is wrong, the campaign was
-    stopped before, or the run carried out a plan that differs from the plan of the campaign.
+    """The site was not drilled as planned. There are four reasons: the guard refused the drill, the inventory of the site is
+    wrong, the campaign was stopped before the start, or the run carried out another plan than that of the campaign.
     """
     UNKNOWN = "unknown"
     """The drill was interrupted, or could not verify the recovery."""
@@ -138,8 +138,8 @@ class Scheduler:
             self._judge(name, state, residue=residue)
 
     def due(self, now: datetime, taken: Callable[[str], bool] = lambda _: True) -> list[str]:
-        """Return the sites to start at ``now``, and count them as running. ``taken``: function that finds a place for a
-        site, and returns False when no place can take it.
+        """Return the sites to start at ``now``, and count them as running. ``taken``: function that looks for a place for a
+        site. It returns False when no place can take the site.
         """
         self._advance()
         while self._openings and self._openings[0][0] <= now:
@@ -209,8 +209,11 @@ class Scheduler:
         return [name for name, state in self.states.items() if state is SiteState.WAITING]
 
     def wake(self) -> datetime:
-        """Return the time at which the caller must call ``due`` again, even if no running site has ended by then. At this
-        time, a window opens that the last call of ``due`` found closed, or the time in which sites must start is over.
+        """Return the latest time for the next call of ``due``. The caller must call it then even if no running site has
+        ended.
+
+        There are two reasons for a call at this time. A maintenance window opens that the last call found closed. Or the
+        time in which sites must start is over.
         """
         return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 

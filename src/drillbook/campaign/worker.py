@@ -48,7 +48,9 @@ def answer(function: Callable[..., Any], *values: Any, dask_worker: Any = None) 
 
 
 def listens(dask_worker: Any) -> list[str]:
-    """Return the addresses on which a worker or its nanny listens, and the addresses that it gives to other programs."""
+    """Return the addresses on which a worker or its nanny listens. Also return the addresses that it gives to other
+    programs.
+    """
     addresses = (
         dask_worker.address,
         *(address for listener in dask_worker.listeners for address in (listener.listen_address, listener.contact_address)),
@@ -67,8 +69,10 @@ def identify() -> dict[str, str]:
 
 
 def carry_out(job: Job) -> dict[str, Any]:
-    """Drill a site. If the disk of this place shows that the drill was already started, find out how it ended, and do not
-    drill the site again. Returns the result as JSON data.
+    """Drill a site. Returns the result as JSON data.
+
+    If the disk of this place shows that the drill was already started, the site is not drilled again. The function then
+    finds out how the earlier drill ended.
     """
     try:
         return attempt.carry_out(_own(job)).as_data()

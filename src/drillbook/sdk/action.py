@@ -45,7 +45,9 @@ BROKEN = "broken_references"
 drill fails.
 """
 OTHER_SERVICE = "other_service"
-"""Name of a fact: the service that a step restored, recorded or compared, if neither the drill nor its probes use it."""
+"""Name of a fact. Its value is the service that a step restored, recorded or compared. The fact is only set when neither the
+drill nor its probes use this service.
+"""
 NARROWED = " where "
 """Text between a kind of data and a condition that selects a part of it, as in ``rows of orders where id < 9``."""
 
@@ -85,7 +87,8 @@ class Action(BaseModel):
     RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
     """For an action that verifies backups: names of the actions that restore these backups. The first action restores all data."""
     COMPARES: ClassVar[bool] = False
-    """True when the success of a step proves that the content of its service equals the content in a backup's manifest."""
+    """True when a step compares the content of its service with the manifest of a backup, and passes only if they are equal.
+    """
     COMPARES_WITH: ClassVar[str] = ""
     """Name of the action that recorded the content before the fault.
 
@@ -122,7 +125,7 @@ class Action(BaseModel):
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
     """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
     UNDO_ACTIONS: ClassVar[tuple[str, ...]] = ()
-    """Names of the actions by which ``undo`` may undo the change, if ``UNDO`` contains ``action``."""
+    """Names of actions that ``undo`` may return in order to undo the change. Only used when ``UNDO`` contains ``action``."""
     UNDO_BY: ClassVar[str] = ""
     """Name of a parameter. A step that does not set this parameter has no undo, and the plan of the drill says so."""
     NEEDS: ClassVar[HostNeeds | None] = None
@@ -149,8 +152,8 @@ class Action(BaseModel):
     def run(self, ctx: Context) -> Facts:
         """Carry out the action and return its facts.
 
-        Raises StepFailed when the action failed, CouldNotVerify when its result is unknown, HostError when the host could
-        not run a command, and Cancelled when the run is stopped.
+        Raises StepFailed when the action failed. Raises CouldNotVerify when its result is unknown. Raises HostError when the
+        host could not run a command. Raises Cancelled when the run is stopped.
         """
 
     def ready(self, ctx: Context) -> None:
@@ -201,9 +204,8 @@ class Action(BaseModel):
         return action
 
     def known(self, field_name: str) -> bool:
-        """Return True when a field has its value already, and False when it gets the value later, from an earlier step.
-
-        Reading a field without a value raises NotKnownYet.
+        """Return True when a field has its value already. Return False when an earlier step will supply the value later:
+        reading the field now would raise NotKnownYet.
         """
         if field_name not in type(self).model_fields:
             raise AttributeError(f"{self.name()} has no field {field_name!r}")
@@ -258,10 +260,8 @@ class Action(BaseModel):
         return cls.COMPARES
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the change of this step is in effect, False when it is not, and ``None`` when this is
-        unknown.
-
-        As long as the change is in effect, the undo is still needed to remove it.
+        """Return True when the change of this step is in effect, so that it still needs its undo. Return False when the
+        change is not in effect, and ``None`` when this is unknown.
         """
         return None
 
@@ -305,11 +305,11 @@ class Fault(Action):
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
     """For a fault that only a restore undoes: names of the actions that verify a backup of the destroyed data."""
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}
-    """For a fault that only a restore undoes: the actions that restore the data.
+    """For a fault that only a restore undoes: names of the actions that restore the data.
 
-    Each key is the name of an action that verifies a backup, and the value is the name of the action that restores this
-    backup. The restoring step gets the ``location`` of the backup as its parameter ``from``. It also gets the parameters
-    that it has in common with the fault, such as ``service`` and ``table``.
+    Each key is the name of an action that verifies a backup. Its value is the name of the action that restores this backup.
+    The restoring step gets the ``location`` of the backup as its parameter ``from``. From the fault, it gets each parameter
+    that both have, such as ``service`` and ``table``.
     """
 
     @property
@@ -337,17 +337,16 @@ class Fault(Action):
 
     @abstractmethod
     def active(self, ctx: Context) -> bool | None:
-        """Return True when it is proven that the fault is active, and False when it is proven that the fault is gone.
-
+        """Return True when a test proved that the fault is active. Return False when a test proved that the fault is gone.
         When the fault is active only in part, return ``None`` or raise an error.
         """
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when it is proven that ``inject`` changed nothing, and ``None`` when this is unknown.
+        """Return True when a test proved that ``inject`` changed nothing, so that no restore is needed. Return ``None`` when
+        this is unknown. An inactive fault is no proof: the injection may have done half of the damage.
 
         Called for faults that can be undone only by a restore, after an injection failed or was killed, and before any
-        restore. The method must not change anything. True means that no restore is needed. Do not return True merely
-        because the fault is inactive: the injection may have done half of the damage.
+        restore. The method must not change anything.
         """
         return None
 

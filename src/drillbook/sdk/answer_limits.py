@@ -1,5 +1,5 @@
-"""Size limits for answers that the controller reads, so that no answer can exhaust the controller's memory. Also a
-function that removes the second copy of an answer from the facts of a step."""
+"""Limits for the size of answers that the controller reads. They prevent that an answer exhausts the controller's memory.
+The function ``told_once`` removes the second copy of an answer from the facts of a step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from drillbook.errors import CouldNotVerify
 MOST_BYTES = 32 << 20
 """Default limit for the size of an answer in bytes. It is enough for a list of about 130,000 archived files."""
 MOST_THINGS = 3_000_000
-"""Default limit for the number of values in a JSON answer, because a value in memory is much larger than its JSON text."""
+"""Default limit for the number of values in a JSON answer. It is needed because a value takes much more memory than its JSON
+text.
+"""
 
 
 _HINT = "check the answers of the server; a healthy server stays far below this limit"

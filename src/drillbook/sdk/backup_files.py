@@ -49,10 +49,10 @@ class FileBackups(BackupSource):
     several files.
     """
     TAKEN: ClassVar[str] = ""
-    """Name of the backup job, such as ``the dump``, for backups whose data is older than the time of the file.
+    """Name of the backup job, such as ``the dump``. Only set when the time of the file is the end of the job.
 
-    In such a backup, the data is as it was when the job began, but the time of the file is the end of the job. Empty when
-    the time of the file is the time of its data.
+    The data in such a backup is older than the file: it is the data from the beginning of the job. Empty when the time of
+    the file is the time of its data.
     """
 
     at: Secret | str | tuple[str, ...] = Field(
@@ -164,10 +164,11 @@ class FileBackups(BackupSource):
 
     @contextmanager
     def brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> Iterator[str]:
-        """Bring the file of ``backup`` to ``host``, decrypt it, and yield its path on that host.
+        """Bring the file of ``backup`` to ``host``, decrypt it, and yield its path on that host. At the end of the `with`
+        block, remove the file if it is a copy in ``folder``.
 
-        A copy in ``folder`` is removed at the end of the `with` block. Raises StepFailed with the finding
-        ``backup-key-lost`` when no key decrypts the file, or with ``backup-damaged`` when the file is damaged.
+        Raises StepFailed. The finding is ``backup-key-lost`` when no key decrypts the file, and ``backup-damaged`` when the
+        file is damaged.
         """
         path = self.opened(ctx, self.place(ctx).bring(ctx, backup.id, host, folder), host, folder)
         try:
@@ -179,10 +180,11 @@ class FileBackups(BackupSource):
     def beginning(self, ctx: Context, names: Sequence[str], limit: int = LIMIT, *, inside: Host | None = None) -> Beginning:
         """Read the first bytes of a backup on the step's host, decrypted and decompressed as for a restore.
 
-        ``inside``: host that decompresses the file, such as a container of a sandbox; None: the step's host. ``names``:
-        possible names of the file, of which the first readable one is used. When no file can be read, the result is
-        empty, and a check before a drill records that the backup's version was not verified. For backups that a command
-        prints, see ``_printed``.
+        ``names``: possible names of the file. The first file that can be read is used. ``inside``: host that decompresses
+        the file, such as a container of a sandbox; None means the step's host.
+
+        The result is empty when no file can be read. A check before a drill then records that the backup's version was not
+        verified. ``_printed`` reads backups that a command prints.
         """
         place, beginnings = self.place(ctx), []
         if isinstance(place, Printed):
@@ -202,10 +204,11 @@ class FileBackups(BackupSource):
         return lines_of(ctx, self.place(ctx), name, keys, program)
 
     def _printed(self, ctx: Context, place: Printed, limit: int, inside: Host | None) -> Beginning:
-        """Start the command, return the beginning of its output, and end the command.
+        """Start the command that prints the backup, return the beginning of its output, and end the command.
 
-        A check before a drill does not start the command unless ``only_reads`` is set. A run starts the command at most
-        once on each host before the first fault, and not at all if a step before the fault verifies the whole output.
+        A check before a drill starts the command only if ``only_reads`` is set. A run starts the command at most once on
+        each host, before the first fault. A run does not start it if a step before the first fault verifies the whole output
+        anyway.
         """
         if ctx.doubt and not self.only_reads:
             ctx.unsure(
@@ -235,7 +238,7 @@ class FileBackups(BackupSource):
     def explained(self, backup: Backup, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """Add advice about the field `pattern` to findings about a file that may be no backup.
 
-        This is done only for a pattern that ends with `*`, because it also matches files that are no backups.
+        Only a pattern that ends with `*` gets the advice, because such a pattern also matches files that are no backups.
         """
         if not self.tells_age or not self.pattern.endswith("*"):
             return tuple(findings)
@@ -251,9 +254,10 @@ class FileBackups(BackupSource):
         )
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
-        """Record in a check before a drill that the version of a backup was not verified. In a run, nothing is recorded.
+        """Record in a check before a drill that the version of a backup was not verified, because the backup does not begin
+        as expected. In a run, nothing is recorded.
 
-        The reason is that the backup does not begin like ``wanted``, which names the expected format.
+        ``wanted``: text about the expected format.
         """
         ctx.unsure(
             f"the version of the backup {name} of {self.name}, which does not begin like {wanted}; if it is not a backup, "
@@ -320,8 +324,8 @@ class FileBackups(BackupSource):
 
 
 def _depth(kind: type, name: str) -> int:
-    """Return how many classes above ``kind`` the class is that defines the attribute ``name``. The result is 0 for ``kind``
-    itself.
+    """Return the distance in the class hierarchy from ``kind`` to the class that defines the attribute ``name``. The
+    distance of ``kind`` itself is 0.
     """
     return next(depth for depth, base in enumerate(kind.__mro__) if name in base.__dict__)
 

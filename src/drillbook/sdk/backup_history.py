@@ -4,16 +4,20 @@ All backups of a series come from one schedule and have comparable sizes: full b
 
 | finding | when |
 |---|---|
-| `backup-too-old` | there is no backup, or the newest is older than ``max_age``; the default of ``max_age`` is 1.5 times ``every`` |
-| `backup-gap` | two backups are more than 1.5 times ``every`` apart, or the newest is older than that but within ``max_age`` |
-| `backup-shrunken` | the newest is empty, or its size is below 70 % of the median of earlier sizes and outside the usual spread |
+| `backup-too-old` | there is no backup, or the newest is older than ``max_age`` (by default, 1.5 times ``every``) |
+| `backup-gap` | two backups are more than 1.5 times ``every`` apart |
+| `backup-gap` | the newest is older than 1.5 times ``every``, but not older than ``max_age`` |
+| `backup-shrunken` | the newest is empty |
+| `backup-shrunken` | the newest is smaller than 70 % of the median of earlier sizes, and outside the usual spread |
 | `backup-grown` | the newest is larger than twice the median of earlier sizes, and outside the usual spread |
-| `backup-ahead` | the time of a backup is more than five minutes in the future, so that it could hide a missing backup |
+| `backup-ahead` | the time of a backup is more than five minutes in the future; such a backup could hide a missing one |
 
-Retention removes some older backups. Therefore only the latest gap, and gaps within the last four intervals, are reported.
-The median is computed from the last 14 backups of known size before the newest backup. If there are fewer than three such
-backups, sizes are not compared. The usual spread is three median absolute deviations above and below the median, so that a
-series whose sizes always vary gives no finding.
+Retention removes some older backups, which causes gaps. Therefore only the latest gap, and gaps within the last four
+intervals, are reported.
+
+The median is computed from the last 14 backups of known size before the newest backup. With fewer than three such backups,
+no sizes are compared. The usual spread is three median absolute deviations above and below the median. So a series with
+strongly varying sizes gives no finding.
 """
 
 from __future__ import annotations
@@ -98,8 +102,8 @@ def _late(newest: Moment, now: datetime, max_age: float | None, every: float | N
 
 
 def _gaps(past: Sequence[Moment], now: datetime, every: float | None) -> Iterator[Finding]:
-    """Yield a finding for each gap between consecutive backups that is longer than the schedule permits. Gaps that
-    began more than ``RECENT`` intervals ago are left out, except the gap before the newest backup."""
+    """Yield a finding for each gap between consecutive backups that is longer than the schedule permits. The gap before the
+    newest backup is always reported. Any other gap is reported if it began in the last ``RECENT`` intervals."""
     if every is None:
         return
     for before, after in pairwise(past):

@@ -72,8 +72,8 @@ class Place:
     def files(self, ctx: Context) -> list[StoredFile]:
         """List the files.
 
-        Raises StepFailed when the location does not exist, CouldNotVerify when the list cannot be read, and HostError when
-        the host cannot be asked.
+        Raises StepFailed when the location does not exist. Raises CouldNotVerify when the list cannot be read. Raises
+        HostError when the host cannot be asked.
         """
 
     @abstractmethod
@@ -137,7 +137,9 @@ class HostFolder(Place):
         return _no_place(f"{self.path} on {self.host.name}", why, remedy)
 
     def need_list(self, ctx: Context, programs: Sequence[str] = ()) -> None:
-        """Check that the host of the folder has the programs that list the folder, and also has ``programs``."""
+        """Check that the host of the folder has the programs that list the folder. Also check that the host has
+        ``programs``.
+        """
         _need(ctx, self.host, "find", "stat", *programs)
 
     def need_way(self, ctx: Context, host: Host) -> None:
@@ -147,10 +149,10 @@ class HostFolder(Place):
             _need(ctx, host, "cat")
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
-        """Return the path of the file on ``host``. If the file is on another machine, copy it in chunks through the
-        controller.
+        """Return the path of the file on ``host``. A file on another machine is copied in chunks through the controller.
 
-        If ``host`` is a sandbox on the same machine whose user cannot read the file, the file is copied, too.
+        A file on the same machine is not copied. There is one exception: ``host`` is a sandbox, and its user cannot read the
+        file.
         """
         path, to = self._path(ctx, name), f"{folder}/{_plain(name)}"
         if host.name != self.host.name:
@@ -296,9 +298,14 @@ def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str], setting
     """Return the location of backup files that ``at`` describes. ``setting``: field of the inventory with this value, for
     messages.
 
-    ``at`` has one of five forms: an absolute path on ``host``; ``s3://bucket/prefix/``; ``sftp://HOST/path`` with a host of
-    the inventory; an ``https://`` URL, usually as a secret; or a command as a list of its words. Raises PlanError when the
-    host or the bucket is not in the inventory, and ValueError when ``at`` has no known form.
+    ``at`` has one of five forms:
+    - an absolute path on ``host``,
+    - ``s3://bucket/prefix/``,
+    - ``sftp://HOST/path`` with a host of the inventory,
+    - an ``https://`` URL, usually as a secret,
+    - a command, as a list of its words.
+
+    Raises PlanError when the host or the bucket is not in the inventory. Raises ValueError when ``at`` has no known form.
     """
     if isinstance(at, Secret):
         at = at.reveal()

@@ -52,7 +52,7 @@ class Backup:
     command prints, it is the start of the command, and the age of the data is unknown.
     """
     basis: str
-    """Text that says from which field of the backup tool ``taken_at`` was read, and by which clock this field was set."""
+    """Text about the source of ``taken_at``: the field of the backup tool, and the clock that set this field."""
     error_s: float = 0.0
     """Largest known error of ``taken_at``, in seconds."""
     bytes: int | None = None
@@ -91,7 +91,8 @@ class Checked:
     """Problems that the checks in ``covered`` cannot detect, as text, such as ``rows that are missing in the dump``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     not_verified: str = ""
-    """Reason why the backup counts as not verified even without findings; empty when it counts as verified."""
+    """Reason why the backup counts as not verified although there are no findings. Empty when the backup counts as verified.
+    """
 
 
 class BackupSource(Service):
@@ -111,7 +112,9 @@ class BackupSource(Service):
     """Part of ``PROGRAMS``: the programs that are started to list backups. A class based on ``FileBackups`` declares this list
     when listing needs no other programs. The list may be empty; see ``FileBackups.ready_to_list``."""
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Programs that a restore starts on the host of the sandbox or service, except those that ``ready_sandbox`` looks for."""
+    """Programs that a restore starts on the host of the sandbox or service. Programs that ``ready_sandbox`` looks for are
+    not listed.
+    """
 
     service: str = Field(default="", description="Name of the service whose data is backed up.")
     max_age: Duration | None = Field(default=None, gt=0, description="Largest permitted age of the newest backup.")
@@ -138,14 +141,14 @@ class BackupSource(Service):
 
     @property
     def tells_age(self) -> bool:
-        """False when the time of each backup is only the time at which it was listed, so that the age of the data is
-        unknown.
+        """True when the time of a backup is the time of its data. False when it is only the time at which the backup was
+        listed.
         """
         return True
 
     @property
     def content_tells_age(self) -> bool:
-        """True when a step that reads a backup finds the age of the data in it, and compares this age with ``max_age``."""
+        """True when the content of a backup shows its age. A step that reads it then compares this age with ``max_age``."""
         return False
 
     def need_age(self, *, reads: bool = False) -> None:
@@ -203,9 +206,8 @@ class BackupSource(Service):
             return []
 
     def foresee(self, ctx: Context, problems: Iterable[Finding]) -> None:
-        """Record in a check before a drill that the drill cannot pass with its backup, because this has ``problems``.
-
-        Nothing is recorded in a run, nor if an earlier step of the drill may make the backup, or selects the backup.
+        """Record in a check before a drill that the drill cannot pass because the backup that it uses has ``problems``. In a
+        run, nothing is recorded, nor when an earlier step of the drill may make the backup, or selects it.
         """
         if self._selection is None or ctx.changed:
             return
@@ -215,10 +217,9 @@ class BackupSource(Service):
 
     @abstractmethod
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the backups in any order. Only reads. ``ctx.host`` is the host of the source.
-
-        Raises StepFailed with findings when the backups are damaged or missing, CouldNotVerify when the list cannot be
-        read, and HostError when the host cannot be asked.
+        """List the backups in any order. Only reads. ``ctx.host`` is the host of the source. Raises StepFailed with findings
+        when backups are damaged or missing, CouldNotVerify when the list cannot be read, and HostError without an answer of
+        the host.
         """
 
     def manual_move(self, manual: ManualRestore) -> list[Block] | str:
@@ -370,12 +371,10 @@ def no_backup(source: BackupSource, wanted: str, measured: str, remedy: str = ""
 
 
 def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -> None:
-    """Check that ``check`` accepts at least one of ``choices``, such as the backups of ``candidates``.
-
-    ``check`` raises NotReady for a choice that it refuses. When it refuses all choices, the first NotReady is raised. No
-    error is raised for an empty list. One accepted choice is enough, because a host rarely has the programs for all
-    backups of a backup source, such as old backups in another compression. When ``check`` refused a choice before it accepted
-    one, a check before a drill records the first refusal as something that was not verified.
+    """Check that ``check`` accepts at least one of ``choices``, such as the backups of ``candidates``. One is enough,
+    because old backups may need programs that the host does not have. ``check`` raises NotReady for a choice that it
+    refuses. When it refuses all choices, the first of these errors is raised. A refusal before the first accepted choice is
+    recorded by a check before a drill as something that was not verified.
     """
     refusal: NotReady | None = None
     for choice in choices:

@@ -47,8 +47,7 @@ class Context:
     spares: bool = False
     """True for a step that is not a fault and begins after the first fault of the drill.
 
-    When this is True and an evidence file cannot be written, the file is left out, its facts contain the reason, and no
-    error is raised.
+    Such a step continues when an evidence file cannot be written. The file is left out, and its facts contain the reason.
     """
     hosts: Mapping[str, Target] = field(default_factory=dict)
     """The hosts of the inventory by name."""
@@ -56,8 +55,8 @@ class Context:
     """W3C header `traceparent`, which makes a request part of the run's trace. Empty when the run is not traced."""
     vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
-    """Function that takes the name of an action and the name of a service. It searches earlier runs for steps with this
-    action and this service, and returns the newest step that passed.
+    """Function that looks for a step in earlier runs. Its arguments are the name of an action and the name of a service. It
+    returns the newest passed step with this action and this service.
     """
     origins: Mapping[str, str] = field(default_factory=dict)
     """Origins of the parameters whose values come from earlier steps. Each key is the name of such a parameter, and its
@@ -72,15 +71,16 @@ class Context:
     Only the `ready` check has this value.
     """
     disturbed: bool = False
-    """True when an earlier step of the drill is a fault that runs commands or requests of the drill, or that a person
-    causes. Such a fault may for example create a file that the `ready` check does not find yet. Only in a `ready` check is
-    this ever True.
+    """True when an earlier step of the drill is a fault with unknown effects: a person causes it, or it runs commands or
+    requests of the drill. Such a fault may for example create a file that the `ready` check does not find yet.
+
+    Only the `ready` check has this value.
     """
     doubt: Callable[[str], None] | None = None
     """Function that records something that a check before a drill cannot verify, such as ``the version of the backup``.
 
-    Only the `ready` check of `drill.check` has this function; in a run it is None. A `ready` check with this function must
-    not start a command of unknown cost or effect.
+    Only the `ready` check of `drill.check` has this function; in a run it is None. A `ready` check that has this function
+    must not start a command of unknown cost or effect.
     """
     aside: Callable[[str], None] | None = None
     """Function that records a remark for the reader of `drill.check`. In a run, and in any other check, it is None."""
@@ -125,7 +125,8 @@ class Context:
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """Return the service ``name``.
 
-        Raises PlanError when the inventory has no such service, or when the service is of another kind than ``kind``.
+        Raises PlanError when the inventory has no such service. Also raises PlanError when the service is not of the kind
+        ``kind``.
         """
         service = self.services.get(name)
         if not isinstance(service, kind):
@@ -171,9 +172,10 @@ class Context:
             self.doubt(text)
 
     def lacking(self, refusal: NotReady) -> None:
-        """Raise ``refusal`` about something that a step needs, unless an earlier step of the drill may still supply it.
+        """Raise ``refusal``, an error about something that a step needs and that is missing now.
 
-        If an earlier step may still supply it, raise nothing. A check before a drill then records that it was not verified.
+        If an earlier step of the drill may still supply it, nothing is raised. A check before a drill then records that it
+        was not verified.
         """
         if not (self.changed or self.disturbed):
             raise refusal

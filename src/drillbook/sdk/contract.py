@@ -158,7 +158,9 @@ def _rehearsals(system: System) -> Iterator[str]:
 
 
 def _examples(system: System, drills: Path | None) -> Iterator[str]:
-    """Check that each action has an example, and that the examples give each action only parameters that it accepts."""
+    """Check that each action has an example. Also check that the examples contain no parameter that the action does not
+    accept.
+    """
     for path in examples.files(system):
         try:
             _check_steps(strict.load(path))

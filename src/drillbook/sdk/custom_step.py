@@ -48,7 +48,7 @@ def ended_wrongly(
 
 
 class Restores(BaseModel):
-    """Service that a custom step restores, and the backup from which the step restores it."""
+    """Parameter of a custom step that restores: the service, and the backup that is restored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -86,7 +86,7 @@ class Free(Action):
 
     @classmethod
     def check_written(cls, params: Mapping[str, Any]) -> None:
-        """Validate the declarations in ``params`` as they are written in a file, where a value may be an expression.
+        """Validate the declarations in ``params``. They are given as in a file, so a value may be an expression.
 
         Raises Misplaced when a declaration is missing, or when two declarations contradict each other.
         """
@@ -115,9 +115,8 @@ class Free(Action):
 
     @classmethod
     def _check_fault(cls, params: Mapping[str, Any]) -> None:
-        """Check that a fault declares `undo` and `proof`.
-
-        Raises Misplaced when one of the two is missing, or when `proven_by` does not fit the value of `undo`.
+        """Check that a fault declares `undo` and `proof`, and that `proven_by` fits the value of `undo`. Raises Misplaced
+        otherwise.
         """
         undo, proven = params.get("undo"), params.get("proven_by")
         if undo is None:

@@ -58,7 +58,9 @@ def left_out(why: str) -> None:
 
 
 def spare() -> None:
-    """From now on, skip unusable plugins without raising an error for them, so that they cannot block a recovery."""
+    """Skip unusable plugins from now on, without an error. A recovery calls this, so that an unusable plugin cannot block
+    it.
+    """
     _lenient[:] = [True]
     _forget()
 
@@ -130,7 +132,9 @@ def systems() -> tuple[System, ...]:
 
 
 def _without_lacking(known: list[System]) -> Iterator[System]:
-    """Yield the ``known`` systems without the plugins that need a system that is not known."""
+    """Yield those of the ``known`` systems that can be used. A plugin that needs another system is left out when that system
+    is not known.
+    """
     names = {system.name for system in known}
     for system in known:
         try:

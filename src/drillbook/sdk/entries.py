@@ -22,8 +22,8 @@ from drillbook.sdk.custom_step import Free
 def named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     """Return the name and the parameters of the action in the entry ``item``.
 
-    Raises an error with the place in ``document`` when the entry does not name exactly one action, or has another key that
-    is not in ``keywords``.
+    Raises an error with the place in ``document`` in two cases: the entry does not name exactly one action, or the entry has
+    another key that is not in ``keywords``.
     """
     if not isinstance(item, dict):
         raise document.error(place, f"{what} must be a mapping", hint="write the entry as `- http.responds: {url: ...}`")
@@ -46,9 +46,10 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 
 
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
-    """Raise an error if a name in ``names`` contains no dot, because the name of an action always contains a dot.
+    """Raise an error if a name in ``names`` contains no dot, because every name of an action contains a dot.
 
-    The error says where this name is in ``document``. It contains one error for each such name.
+    The error says where the name is in ``document``. If several names contain no dot, the error also contains the errors
+    about the others.
     """
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:
@@ -72,10 +73,10 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
 
 
 def unknown_keywords(document: Document, item: Any, place: Place, keywords: tuple[str, ...]) -> dict[str, SourceError]:
-    """Return an error for each key of the entry ``item`` that is neither in ``keywords`` nor the name of an action.
+    """Return an error for each unknown key of the entry ``item``. A key is known if it is in ``keywords``, or if it is the
+    name of an action.
 
-    The result is empty if the entry names no action, or is a group `parallel`, because the rest of such an entry could not
-    be read without the unknown keys.
+    An entry without an action, and a group `parallel`, cannot be read if a key is unknown. For these, the result is empty.
     """
     names = [key for key in item if key not in keywords] if isinstance(item, dict) else []
     odd = [key for key in names if "." not in key]
@@ -142,9 +143,9 @@ def _certain(details: Sequence[Any], params: dict[str, Any], dynamic: frozenset[
     """Return those errors in ``details`` that do not depend on the values of expressions, such as an unknown or a missing
     key.
 
-    A field may accept values of several types. Then Pydantic reports errors for each of these types. If, for one of the
-    types, all errors depend on the values of expressions, the value may later fit this type. The errors for all types of the
-    field are then left out.
+    A field may accept values of several types. Pydantic then reports errors for each type. All errors of such a field are
+    left out if one of its types may still fit. A type may still fit if all of its errors depend on the values of
+    expressions.
     """
     known: list[tuple[Any, list[tuple[Place, Any]], bool]] = []
     for detail in details:
@@ -157,10 +158,11 @@ def _certain(details: Sequence[Any], params: dict[str, Any], dynamic: frozenset[
 
 
 def _found(location: tuple[Any, ...], params: Any) -> tuple[Any, list[tuple[Place, Any]]]:
-    """Return the value at ``location`` in ``params``, and the names of types in ``location``.
+    """Return the value at ``location`` in ``params``, and the types that ``location`` names.
 
-    ``location`` is the location of an error as Pydantic reports it. For a field that accepts several types, it contains the
-    name of the type to which the error belongs. Each returned type comes with the path to the value of its field.
+    ``location`` is the location of an error as Pydantic reports it. When a field accepts several types, ``location``
+    contains the name of the type to which the error belongs. Each returned type is a pair of the path to the field's value
+    and the name of the type.
     """
     value, held, types = params, list[str | int](), list[tuple[Place, Any]]()
     for part in location:

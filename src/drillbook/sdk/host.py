@@ -152,7 +152,7 @@ class Target(Located):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `become` if it is not used, so that the digests of older plans do not change."""
+        """Leave out `become` when it is not used. It is a new field, and so the digests of older plans do not change."""
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     @field_validator("address", "user")
@@ -323,10 +323,10 @@ _NEVER_ASKS, _ASKS = _AS_USER.format("-n"), _AS_USER.format("-S -k -p ''")
 
 
 def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple[str, ...]:
-    """Return the command that runs ``argv`` as ``user`` by sudo. For root on a host without sudo, the command uses setpriv.
+    """Return the command that runs ``argv`` as ``user``. It uses sudo, or setpriv for root on a host without sudo.
 
-    An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard
-    input. The command is a shell script. Its ``$0`` is `sudo`, which shows that only sudo can kill its processes.
+    An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard input.
+    The command is a shell script. Its ``$0`` is `sudo`, which shows that only sudo can kill its processes.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 
@@ -390,8 +390,8 @@ class Host(Protocol):
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
         """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host. Yields its folder.
 
-        The socket has the file name ``name``, and exists until the `with` block ends. No other user of the controller
-        can enter its folder. The process on the host that connects to ``path`` runs as ``user``, so that a server with
+        The socket on the controller has the file name ``name``. It exists until the `with` block ends. No other user of the
+        controller can enter its folder. On the host, a process that runs as ``user`` connects to ``path``. So a server with
         peer authentication accepts the client as ``user``. An empty ``user`` is the SSH user.
         """
 

@@ -71,11 +71,11 @@ def need_transfer(ctx: Context, where: str) -> None:
 
 
 def encrypt(carrier: Carrier, folder: str, files: Sequence[File], rule: Encryption, part_size: int) -> list[File]:
-    """Replace files in ``folder`` by encrypted files. ``files``: the files to replace. Returns the encrypted files.
-    The field ``plain`` of each encrypted file describes the file that it replaced.
+    """Replace files in ``folder`` by encrypted files. ``files``: the files to replace. Returns the encrypted files. The
+    field ``plain`` of each encrypted file describes the file that it replaced.
 
-    Raises StepFailed when encryption fails, NotReady when the program ``age`` is not installed on the host,
-    and HostError when the host fails.
+    Raises StepFailed when encryption fails. Raises NotReady when the program ``age`` is not installed on the host. Raises
+    HostError when the host fails.
     """
     recipients = [word for recipient in rule.age for word in ("-r", recipient)]
     names = "".join(f"{file.name}\n" for file in files).encode("utf-8", "surrogateescape")
@@ -95,11 +95,11 @@ def encrypt(carrier: Carrier, folder: str, files: Sequence[File], rule: Encrypti
 def decrypt(
     host: Host, deadline: Deadline, keys: Sequence[str], files: Sequence[tuple[str, str]], *, keep: bool = False
 ) -> None:
-    """Decrypt files on ``host``. ``files``: pairs of an encrypted file's path and the path of the plain file to write.
+    """Decrypt files on ``host``. ``files``: pairs of two paths. The first is that of the encrypted file, and the second is
+    that of the plain file to write. When ``keep`` is true, the encrypted files stay.
 
-    When ``keep`` is true, the encrypted files stay. Raises StepFailed with the finding ``backup-key-lost`` or
-    ``backup-damaged``, NotReady when the program ``age`` is not installed on the host,
-    and HostError when the host fails.
+    Raises StepFailed with the finding ``backup-key-lost`` or ``backup-damaged``. Raises NotReady when the program ``age`` is
+    not installed on the host. Raises HostError when the host fails.
     """
     pairs = "".join(f"{source}\n{target}\n" for source, target in files)
     given = ("\n".join(keys) + "\n\n" + pairs).encode("utf-8", "surrogateescape")

@@ -70,10 +70,10 @@ class HostNeeds:
 
 
 def of(action: str) -> HostNeeds | None:
-    """Return the declared needs of ``action``, or None when neither the action nor its system declares needs.
+    """Return the needs that the class of ``action`` declares. If it declares none, return the needs that ``HOST_NEEDS`` of
+    its system declares for it. Return None when neither of them declares any.
 
-    If the class of the action declares no needs, ``HOST_NEEDS`` of its system is used. A key of ``HOST_NEEDS`` is the name
-    of an action, or a pattern for names. An exact name takes precedence over a pattern.
+    A key of ``HOST_NEEDS`` is the name of an action, or a pattern for names. An exact name takes precedence over a pattern.
     """
     if own := _own(action):
         return own

@@ -16,12 +16,12 @@ _PYTHON = "python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 
 
 def made_in(ctx: Context, folder: str, name: str) -> str:
-    """Create the private folder ``name`` in ``folder``, in place of any entry of that name. Returns its device number and
-    its inode number as text.
+    """Create the private folder ``name`` in ``folder``. An existing entry of that name is replaced. Returns the device
+    number and the inode number of the new folder as text. They identify this folder.
 
-    The numbers identify the new folder. Each number has 20 digits after the character ``random_names.MARK``, so that one
-    rule of sudo matches the numbers of every run. Raises StepFailed when another user could have replaced a part of the
-    path, and HostError when the command fails.
+    Each number has 20 digits after the character ``random_names.MARK``, so that one rule of sudo matches the numbers of
+    every run. Raises StepFailed when another user could have replaced a part of the path. Raises HostError when the command
+    fails.
     """
     output = ctx.run(*inside(folder), "sh", "-c", _MAKE, "sh", f"./{name}")
     refuse(ctx, output)

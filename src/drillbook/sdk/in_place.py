@@ -46,7 +46,8 @@ class RestoresSource(Write):
     """
 
     def unlike(self, place: InPlace, backup: Backup, checked: Facts) -> str:
-        """Return the reason why ``backup`` cannot restore the data that a fault is going to destroy, or an empty text.
+        """Return the reason why ``backup`` cannot restore the data that a fault will destroy. The result is empty when it
+        can.
 
         By default, ``place`` compares the whole service with the backup. An action that restores only a part of the service
         overrides this method, and compares only this part.

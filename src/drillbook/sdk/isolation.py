@@ -1,8 +1,7 @@
 """Commands that create and remove the folder of a sandbox, and that run programs in the sandbox without a network.
 
-They are shell commands on the sandbox's host. They need nothing from the controller, so the host can run them even when
-the controller is gone. The folder has the same path inside and outside a container, and its Unix sockets can be used
-from outside.
+They are shell commands on the sandbox's host. The host can run them even when the controller is gone. The folder has the
+same path inside and outside of the sandbox's container. Unix sockets in the folder can also be used from outside.
 """
 
 from __future__ import annotations
@@ -217,7 +216,8 @@ class Isolation:
         return self.as_user(("sh", "-c", _ENTER, "sh", self.folder, kind, str(self.memory), *argv))
 
     def trial(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command that runs ``argv`` before the sandbox exists, in the environment that the sandbox will have.
+        """Return the command that runs ``argv`` before the sandbox exists. The environment is the one that the sandbox will
+        have.
 
         The command is used to inspect programs.
         """

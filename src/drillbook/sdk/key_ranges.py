@@ -1,10 +1,11 @@
 """Compares a restored copy with the running database, and with the copy that an earlier run restored.
 
-A table without new writes is compared as a whole. A table that only grows is compared by ranges of a key whose values grow
-with each new row. When the step sets ``tolerance`` or ``history``, the numbers of rows are also compared, for all tables.
+A table without new writes is compared as a whole. A table that only grows is compared by ranges of a key. The values of this
+key must grow with each new row. When the step sets ``tolerance`` or ``history``, the numbers of rows are also compared, for
+all tables.
 
-The running database has changed since the backup. The ranges therefore end at the newest row of the copy, minus a margin,
-because rows with lower keys may have been committed after the backup was taken.
+The running database has changed since the backup. The ranges therefore end a margin before the newest row of the copy. The
+margin is needed because a row with a lower key may have been committed later, and so after the backup.
 """
 
 from __future__ import annotations
@@ -148,10 +149,10 @@ class Comparison:
         }
 
     def answer(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
-        """Return the facts of the comparison if it has no findings.
+        """Return the facts of a comparison without findings.
 
-        Raises StepFailed with the findings if there are any, and CouldNotVerify when the step names a table that could not
-        be compared.
+        Raises StepFailed if there are findings. Raises CouldNotVerify when the step names a table that could not be
+        compared.
         """
         if self.findings:
             said = f"{name} differs from production in {len(self.findings)} places: {self.findings[0].title}"

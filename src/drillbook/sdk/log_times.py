@@ -17,7 +17,7 @@ from drillbook.sdk.context import Context
 AHEAD_S = 60.0
 """Seconds by which the time of a line may be later than the host's clock. A line with a later time has no known age."""
 FARTHEST = timezone(timedelta(hours=-12))
-"""Time zone that is farthest behind UTC. A time without a zone is read in this zone, which gives the latest possible time."""
+"""Time zone that is farthest behind UTC. If a time has no zone, this zone gives the latest time that may be meant."""
 _LEVEL = r"(?:trace|debug|info|notice|warn|warning|error|err|crit|critical|fatal|panic|[tdiwef])"
 _WRITTEN = (
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?\s?(Z\b|(?:UTC|GMT)\b(?![+-])|[+-]\d\d:?\d\d\b)?"
@@ -31,10 +31,9 @@ _CLOCK = re.compile(r"(\d+)(\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class HostClock:
-    """Time of a host's clock, and the time of the controller's monotonic clock right after the host's clock was read.
+    """Two clocks at one moment: the time of a host's clock, and right after it the time of the controller's monotonic clock.
 
-    With both times, the age of a log line by the host's clock can be compared with times on the controller's clock, even if
-    the clocks differ.
+    They convert the age of a log line by the host's clock to a time of the controller's clock, even if the clocks differ.
     """
 
     now: float
@@ -70,9 +69,9 @@ def dated(lines: Sequence[str], clock: HostClock | None, since: float | None) ->
     ``since``: time on the controller's monotonic clock. Lines from before this time are too old to count as evidence. When
     ``since`` is None, no line is too old.
 
-    Programs write their logs in order. Therefore a line without a time is judged by its neighbours: the nearest line above
-    it and the nearest line below it that begin with a time. It is too old when both neighbours are too old, or when the
-    neighbour below is too old and there is no neighbour above.
+    A line without a time is judged by two other lines: the nearest line above it and the nearest line below it that begin
+    with a time. Programs write their logs in order. So the line is too old when both of these lines are too old. When there
+    is no such line above, the line below decides. When there is no such line below, the line is not too old.
     """
     limit = clock.read_at - since if clock and since is not None else math.inf
     ages = [_age(line, clock) if clock else None for line in lines]

@@ -25,10 +25,10 @@ class LoginCheck(Protocol):
 
 
 def refused(ctx: Context, service: Service, *, database: str | None = None, as_user: bool = False) -> str:
-    """Log in as a step would. Return the server's message if it refuses the login. Nothing is changed.
+    """Log in as a step would, and return the server's message if it refuses the login. Nothing is changed.
 
-    The result is empty if the login works, if the server does not answer, and for a kind of service without logins.
-    ``database``: another database than that of the service. ``as_user``: True for the role of the application, where a
+    The result is empty if the login works, or if the server does not answer. It is also empty for a kind of service without
+    logins. ``database``: another database than that of the service. ``as_user``: True for the role of the application if the
     service also has an administrator.
     """
     for system in discovery.systems():

@@ -59,10 +59,10 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 
 
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
-    """Add digests of manifests to those references to backups in ``action`` that have no digest yet.
+    """Add a digest to each reference to a backup in ``action`` that has none yet.
 
-    The digest is that of the manifest that the store has now. If this manifest is missing, the digest of empty content is
-    added, so that a manifest that is stored later is refused.
+    The digest is that of the manifest that the store has now. If the manifest is missing, the digest of empty content is
+    added. A manifest that somebody stores later is then refused.
 
     Returns the changed action, and the reason why a signature is not trusted. The reason is empty when all signatures are
     trusted, or when no backup exists. Raises CouldNotVerify when the store fails.

@@ -2,9 +2,9 @@
 
 The commands restore into a new folder, and change nothing that exists. They ask for passwords, and never contain them.
 
-A person pastes the commands into an interactive shell, which continues after a command that failed, in whatever folder it is.
-So every path is absolute, and begins with ``"${folder:?}"``: bash does not run such a command when the variable is not set.
-Commands unset it when the folder already exists, or when no backup was found.
+A person pastes the commands into an interactive shell. After a failed command, this shell continues with the next command in
+the present folder. So every path is absolute, and begins with ``"${folder:?}"``: bash does not run such a command when the
+variable is not set. The commands unset it when the folder already exists, or when no backup was found.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 70
 """Largest length of the names in the folder's name. The path of a Unix socket in the folder may have 107 characters."""
 STOP = "unset folder   # no command below does anything:"
-"""Shell command that makes all later commands fail before they do anything, because they need the variable ``folder``. The
-reason is appended to it as a comment.
+"""Shell command that unsets the variable ``folder``. All later commands need this variable, so they fail before they do
+anything. The reason is appended as a comment.
 """
 DONE = ': > "${folder:?}/restored"'
 """Shell command that follows a complete restore of the data. It creates a file which shows that the restore is complete.
@@ -115,8 +115,9 @@ def ssh(target: Target, hosts: Mapping[str, Target]) -> str:
 
 
 def secret(variable: str, value: Secret | str, *, exported: bool = True) -> str:
-    """Return the command that sets ``variable`` of the shell to ``value``. If the value is a secret, or an address that
-    contains a password, the command does not contain it, but asks the person for it.
+    """Return the command that sets ``variable`` of the shell to ``value``.
+
+    The command asks the person for a secret, and for an address with a password. It contains any other value.
     """
     export = "export " if exported else ""
     if isinstance(value, str) and not _LOGIN.search(value):
@@ -134,7 +135,9 @@ def path_of(*folders: str) -> str:
 
 
 def search(manual: ManualRestore, place: str, pattern: str, *, by_name: bool = False) -> str:
-    """Return the shell command that prints the path of the selected file in ``place``, which may also be the file itself."""
+    """Return the shell command that prints the path of the selected file. ``place``: the folder of the file, or the file
+    itself.
+    """
     if manual.chosen:
         path = f"{place.rstrip('/')}/{manual.chosen}"
         return f'printf "%s\\n" {_word(path)}'
@@ -172,7 +175,9 @@ class Files:
     by_name: bool = False
     identity: Secret | None = None
     beside: str = ""
-    """Shell words that follow the path of the file, such as ``*`` for files whose names begin in the same way."""
+    """Shell words that directly follow the path of the file. For example, ``*`` selects all files with names that begin like
+    it.
+    """
     whole: str = ""
     """Shell command that changes ``backup`` from the file that was found to the folder of the backup."""
     second: str = ""
@@ -190,8 +195,8 @@ def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str
     """Return the commands that fetch the selected backup: blocks for the controller, if any, and the first commands on the
     target's host.
 
-    After these commands, the shell variable ``folder`` contains the path of the new folder, and ``backup`` contains the path
-    of the backup.
+    After these commands, the shell variable ``folder`` contains the path of the new folder. The variable ``backup`` contains
+    the path of the backup.
     """
     at = files.at
     if isinstance(at, str) and at.startswith("s3://"):
@@ -211,8 +216,8 @@ def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str
 
 
 def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
-    """Return the commands that set variables of the shell on the host of the files: ``backup`` to the path of the
-    selected backup, and ``second`` to the path of a further file that belongs to the restore, if there is one."""
+    """Return the commands that set two variables of the shell on the host of the files. ``backup`` becomes the path of the
+    selected backup. If a restore needs a further file, ``second`` becomes its path."""
     commands = [f"backup=$({search(manual, str(files.at), files.pattern, by_name=files.by_name)})"]
     newest = replace(manual, at="latest")
     commands += [f"second=$({search(newest, str(files.at), files.second, by_name=files.by_name)})"] if files.second else []
@@ -220,8 +225,8 @@ def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
 
 
 def _arrived(files: Files) -> tuple[str, ...]:
-    """Return the commands that set variables of the shell on the target's host, to which the files were copied:
-    ``backup`` to the path of the backup, and ``second`` to the path of the further file, if there is one."""
+    """Return the commands that set two variables of the shell on the target's host, to which the files were copied.
+    ``backup`` becomes the path of the backup. If there is a further file, ``second`` becomes its path."""
     if not files.second:
         return (_OWN, f"backup=$(find {_ARRIVED} -mindepth 1 -maxdepth 1 | sort | head -n 1)")
     name = shlex.quote(files.second.rpartition("/")[2])
@@ -255,8 +260,9 @@ def _remote(manual: ManualRestore, host: str, run_as: str, command: str) -> str:
 
 
 def _from_bucket(manual: ManualRestore, at: str, pattern: str) -> tuple[str, ...]:
-    """Return the commands of the AWS client that copy the object whose id is selected, or otherwise the newest object below
-    a prefix, or the newest one of the selected time.
+    """Return the commands of the AWS client that copy one object. The object is the selected backup if its id is known.
+    Otherwise, it is the newest object below the prefix. If a time is selected, objects that are newer than this time are
+    ignored.
     """
     bucket, _, prefix = at.removeprefix("s3://").partition("/")
     store = next((service for service in manual.services.values() if getattr(service, "bucket", "") == bucket), None)

@@ -1,6 +1,6 @@
 """Masks parts of a text that look like a password, before a report shows the text.
 
-This is needed for passwords that are not secrets of an inventory, because the redactor hides only those secrets.
+The redactor hides only the secrets of an inventory. This module is needed for all other passwords.
 """
 
 from __future__ import annotations

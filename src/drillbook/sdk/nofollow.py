@@ -1,8 +1,8 @@
 """Shell functions for access to folders that other users can write to. They do not follow the symbolic links of these users.
 
-The functions are safe even if a link is put in place at the same moment, because a shell stays in the folder that it
-entered. Links are followed only if root or this user made them. This is also the rule of the kernel for /tmp
-(protected_symlinks). The functions are written in POSIX sh for Linux, with the tools of GNU or of busybox.
+The functions are safe even if somebody creates a link at the same moment, because a shell stays in the folder that it
+entered. Links are followed only if root or this user made them. The kernel has the same rule for /tmp (protected_symlinks).
+The functions are written in POSIX sh for Linux, with the tools of GNU or of busybox.
 """
 
 from __future__ import annotations
@@ -110,11 +110,11 @@ If `rm` supports it, file systems mounted below PATH are kept.
 
 
 def inside(folder: str, identity: str = "") -> tuple[str, ...]:
-    """Return the prefix of a command line that runs in ``folder``, even if another user replaces parts of the path
-    meanwhile.
+    """Return the prefix of a command line that runs in ``folder``. The command is safe even if another user replaces parts
+    of the path meanwhile.
 
-    ``identity``: device and inode of the folder, as ``host_programs.made_in`` returns them. When it is given, the command
-    runs only in exactly this folder, and only if no other user can access the folder.
+    ``identity``: device and inode of the folder, as ``host_programs.made_in`` returns them. If they are given, the command
+    runs only when the folder has this identity, and when no other user can access it.
     """
     return ("sh", "-c", _INSIDE, "sh", folder, identity)
 

@@ -26,8 +26,8 @@ TABLES: dict[str, tuple[str, type[Any] | Callable[..., Any]]] = {
 def check(system: System) -> None:
     """Import every module of ``system``, and look up everything that it declares.
 
-    Raises PluginError for the first mistake: a module that cannot be imported, an action without a docstring, a service kind
-    without its class.
+    Raises PluginError for the first mistake. Examples of mistakes: a module cannot be imported, an action has no docstring,
+    or the class of a service kind is missing.
     """
     for part, kind in (("actions", Action), ("probes", Probe)):
         names: list[str] = discovery.known_names(kind) if getattr(system, part) else []
@@ -41,7 +41,8 @@ def check(system: System) -> None:
 
 
 def check_tables(system: System) -> None:
-    """Import the modules of ``system`` that contain neither actions nor probes nor services, and look up what they must define.
+    """Import the modules of ``system`` other than those with actions, probes or services. Look up what these modules must
+    define.
 
     Raises PluginError for the first mistake.
     """

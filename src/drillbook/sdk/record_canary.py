@@ -33,8 +33,8 @@ NAMES = ("record", "number", "run")
 """
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""Length of a period in seconds. When the controller crashes, only records that a canary wrote during this period before the
-crash can be missing in the journal.
+"""Length of a period in seconds. After a crash of the controller, the journal may lack the records that a canary wrote in
+this period before the crash. It contains all earlier records.
 """
 
 

@@ -58,7 +58,7 @@ def asking(service: S3, deadline: Deadline, what: str) -> Iterator[None]:
 
 
 def is_refused(error: CouldNotVerify) -> bool:
-    """Return True for an error of ``asking`` that tells that a right is missing, or that the access keys are unknown."""
+    """Return True when ``error``, an error of ``asking``, says that a right is missing, or that the access keys are unknown."""
     return bool(_REFUSED.search(error.message))
 
 

@@ -1,9 +1,9 @@
-"""Sandboxes for restores. A sandbox is a private folder on a host, with processes that have no network unless its isolation
-is `none`.
+"""Sandboxes for restores. A sandbox is a private folder on a host, with processes. These have no network unless the
+isolation of the sandbox is `none`.
 
 A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read a
 sandbox. A restore creates the sandbox, and the run removes it at its end. The command that ``removal`` returns kills the
-processes of the sandbox and removes its folder. It needs no controller, and finds the processes by their environment, or by
+processes of the sandbox and removes its folder. It needs no controller. It finds the processes by their environment, or by
 their working directory; see ``isolation``.
 """
 
@@ -150,7 +150,7 @@ class Sandbox:
         return SandboxHost(self.host, lambda argv, env: self.isolation.trial(argv))
 
     def ready(self) -> None:
-        """Raise NotReady unless the host can have this sandbox and no other run uses it, or HostError when it cannot be used."""
+        """Check that the host can have this sandbox, and that no other run uses it. Raises NotReady or HostError."""
         self._must_be_permitted()
         if self.config.isolation == "container" and not self.service.CONTAINED:
             raise NotReady(
@@ -166,7 +166,9 @@ class Sandbox:
             self._refuse_taken(output.text.removeprefix("taken").strip())
 
     def _need_programs(self) -> None:
-        """Raise NotReady when the host lacks a program that makes the sandbox, or that proves its isolation."""
+        """Check that the host has the programs that make the sandbox and prove its isolation. Raises NotReady when one is
+        missing.
+        """
         proof = ("bash", "timeout") if self.config.isolation == "none" and self._addresses() else ()
         if missing := self.ctx.programs.missing(self.host, (*PROGRAMS, *proof), deadline=self.ctx.deadline):
             raise NotReady(
@@ -209,11 +211,8 @@ class Sandbox:
         )
 
     def make(self) -> None:
-        """Remove the remains of an earlier attempt of this run. Create the folder, and start the watcher and the
-        container.
-
-        Raises NotReady when the host does not permit the sandbox, StepFailed when the folder cannot be created, and
-        HostError when the host fails.
+        """Remove the remains of an earlier attempt of this run. Create the folder, and start the watcher and the container.
+        Raises NotReady when the host does not permit the sandbox, and StepFailed when the folder cannot be created.
         """
         self._must_be_permitted()
         self._must_be_apart()
@@ -388,8 +387,8 @@ class Sandbox:
         return tried
 
     def _address(self, service: Service) -> tuple[str, int] | None:
-        """Return the address of ``service`` as the host of the sandbox reaches it, or None for a sandbox, and for a
-        service without an address. A loopback address on another host is replaced by that host's address.
+        """Return the address at which the host of the sandbox reaches ``service``. A loopback address of another host is
+        replaced by the address of that host. The result is None for a sandbox, and for a service without an address.
         """
         if service.listens is None or is_sandbox(service):
             return None

@@ -28,9 +28,9 @@ class SandboxHost(WrappedHost):
 
     wrapped: Wrapping
     below: str = ""
-    """The only folder whose files the programs can see, such as the folder that a container shares with the host.
+    """Folder that the programs can see, such as the folder that a container shares with the host. They see no other files.
 
-    Empty: all files are visible.
+    Empty: the programs see all files.
     """
 
     def run(

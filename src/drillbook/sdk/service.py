@@ -57,7 +57,7 @@ class Service(Located):
     ADDED: ClassVar[frozenset[str]] = frozenset()
     """Fields that were added after the first version.
 
-    They are left out while they are None, so that the digests of older plans do not change.
+    A field in this set is left out while it is None, so that the digests of older plans do not change.
     """
 
     name: Annotated[str, FROM_KEY] = Field(
@@ -109,7 +109,8 @@ class Service(Located):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service. It can be used as the name of a folder.
 
-        It contains the unit. It contains the URL if the service has no unit, and the service's name if it also has no URL.
+        It contains the unit. For a service without a unit, it contains the URL. For a service with neither of them, it
+        contains the name of the service.
         """
         if self.unit:
             return word("unit", self.unit)
@@ -153,7 +154,7 @@ class Service(Located):
     def listens(self) -> tuple[str, int] | None:
         """Address and port where the service listens.
 
-        None for a service that has no port of its own, or that is reached by a URL or a Unix socket.
+        None for a service without a port of its own. Also None for a service that is reached by a URL or a Unix socket.
         """
         return None
 
@@ -269,7 +270,8 @@ class Http(Service):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service on its host.
 
-        It contains the unit. It contains the port if the service has no unit, and the URL if it also has no port.
+        It contains the unit. For a service without a unit, it contains the port. For a service with neither of them, it
+        contains the URL.
         """
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 

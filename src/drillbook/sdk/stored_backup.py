@@ -56,8 +56,8 @@ class StoredFile(Part):
 
     @model_serializer(mode="wrap")
     def _without_no_plain(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave the field `plain` out of the entry of a file that is not encrypted, so that the entry is the same as in
-        manifests of older versions.
+        """Leave out the field `plain` when a file is not encrypted. The entry is then the same as in manifests of older
+        versions.
         """
         return {key: value for key, value in written(self).items() if (key, value) != ("plain", None)}
 
@@ -124,8 +124,8 @@ class BackupManifest(Part):
     def read(cls, store: Store, origin: Reference) -> Self:
         """Read the manifest in the folder ``origin``. If ``origin`` contains a digest, the manifest must have this digest.
 
-        Raises StepFailed with the finding ``backup-missing`` when there is no manifest, StepFailed with the finding
-        ``backup-manifest`` when it is damaged, and CouldNotVerify when the store fails.
+        Raises StepFailed. The finding is ``backup-missing`` when there is no manifest, and ``backup-manifest`` when it is
+        invalid or has another digest. Raises CouldNotVerify when the store fails.
         """
         return cls.parsed(content(store, origin), origin.below(FILE))
 
@@ -182,8 +182,8 @@ def content(store: Store, origin: Reference) -> bytes:
     """Return the bytes of the manifest in the folder ``origin``. If ``origin`` contains a digest, the manifest must have
     this digest.
 
-    Raises StepFailed with the finding ``backup-missing`` when there is no manifest, StepFailed with the finding
-    ``backup-manifest`` when its digest differs, and CouldNotVerify when the store fails.
+    Raises StepFailed. The finding is ``backup-missing`` when there is no manifest, and ``backup-manifest`` when it has
+    another digest. Raises CouldNotVerify when the store fails.
     """
     where = origin.below(FILE)
     data = store.get(where.key)

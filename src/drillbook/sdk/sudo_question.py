@@ -63,9 +63,10 @@ def refusal(output: Output) -> str:
 
 
 def need_account(ctx: Context, user: str, argv: Sequence[str]) -> None:
-    """Raise NotReady when the host has no ``user``, or when the account of the step may not start ``argv`` as this user by sudo.
+    """Check that the host has ``user``, and that the account of the step may start ``argv`` as this user by sudo. Raises
+    NotReady when one of these is not the case.
 
-    An empty user is the account of the step itself.
+    Nothing is checked for an empty user, which is the account of the step itself.
     """
     if not user:
         return

@@ -92,7 +92,7 @@ def make(host: Host, path: str, name: str = "", *, deadline: Deadline) -> str:
 
 
 def refuse(host: Host, output: Output) -> None:
-    """Raise NotReady when a script exited with the status ``FOREIGN``, because it found a folder that is not private."""
+    """Raise NotReady when a script found a folder that is not private. Such a script exits with the status ``FOREIGN``."""
     if output.exit == FOREIGN:
         said = printable(output.stderr).strip().rpartition("drillbook: ")[2]
         shared = said.endswith("not a folder of Drillbook alone")

@@ -20,7 +20,9 @@ class TemporaryUnit(Write):
         return ctx.service(self.service, Service).unit
 
     def ready(self, ctx: Context) -> None:
-        """Check that the unit is not running, and that the service manager knows it and lets this account start and stop it."""
+        """Check that the unit is not running, and that the service manager knows it. Also check that this account may start
+        and stop it.
+        """
         unit = self._unit(ctx)
         if not unit:
             raise NotReady(f"the service {self.service!r} has no `unit` in the inventory", hint="set `unit` of the service")

@@ -59,9 +59,9 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """File that was missing or damaged after a transfer, or whose transfer failed (kind `error`).
+    """Problem with a file after a transfer. The file was missing or damaged, or its transfer failed (kind `error`).
 
-    Its finding has the code `backup-` followed by ``kind``. The kind `error` has no finding.
+    The finding has the code `backup-` followed by ``kind``. There is no finding for the kind `error`.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Programs on a host that copy data between their standard streams and a Unix socket, or that listen at a Unix socket.
 
-A server with peer authentication identifies a local user by the process at the other end of the socket (unix(7)
-SO_PEERCRED). If one of these programs runs as this user, it can therefore log in as this user. The programs exist in perl
-and in python3, because Debian always has perl (package perl-base), and RHEL always has python3.
+A server with peer authentication takes the user of the process at the other end of the socket as the client (unix(7)
+SO_PEERCRED). So a program that runs as a user can log in as this user. Each program is written in perl and in python3,
+because Debian always has perl (package perl-base), and RHEL always has python3.
 """
 
 from __future__ import annotations
@@ -145,10 +145,10 @@ def relay(path: str, user: str = "") -> tuple[str, ...]:
 
 
 def beside(socket: str, relayed: Sequence[str], program: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that runs ``program``, and that listens at ``socket`` as long as ``program`` runs.
+    """Return the command that runs ``program``. The command also listens at ``socket`` until ``program`` ends.
 
-    For each connection to ``socket``, the command ``relayed`` is started. The folder of ``socket`` must not exist yet. It
-    is created with mode 0700, and removed at the end.
+    For each connection to ``socket``, the command ``relayed`` is started. The folder of ``socket`` must not exist yet. It is
+    created with mode 0700, and removed at the end.
     """
     listener = "exec " + shlex.join(("sh", "-c", _LISTENER, "sh", socket, *relayed))
     return ("sh", "-c", _BESIDE, "sh", socket, listener, *program)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 class WrittenAt:
     """Place of an entry in an inventory: the file, the line of the entry's key, and the lines of its fields.
 
-    All objects of this class are equal, so that two entries with the same fields are equal even if their places differ.
+    All objects of this class are equal. So two entries with the same fields are equal even if they are in different places.
     """
 
     file: str = ""

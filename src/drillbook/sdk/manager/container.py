@@ -1,9 +1,8 @@
 """Service manager Docker. The units of a host are containers, which the program ``docker`` controls.
 
-After ``docker stop`` and ``docker kill``, the engine does not restart a container until somebody starts it, even if the
-container has a restart policy (``always``, ``unless-stopped``, ``on-failure``); see
-docs.docker.com/engine/containers/start-containers-automatically. After a kill by process id, the engine restarts the
-container.
+A container may have a restart policy (``always``, ``unless-stopped``, ``on-failure``). After a kill by process id, the
+engine restarts such a container. After ``docker stop`` and ``docker kill``, the engine does not restart it until somebody
+starts it; see docs.docker.com/engine/containers/start-containers-automatically.
 """
 
 from __future__ import annotations

@@ -37,12 +37,11 @@ for pid in $pids; do
 done
 """
 )
-"""Shell script with the argument FOLDER. It reads a line of process ids from standard input, and describes the first of
-these processes whose working directory is FOLDER. The process ids are not arguments, because every run would then need
-another rule of sudo.
+"""Shell script that describes the first process with the working directory FOLDER, its argument. It reads the process ids to
+try from one line of standard input. They are not arguments, because every run would then need another rule of sudo.
 
-The script prints the process id on the host, the process id that the process itself sees (different in a container), the age
-of the process in seconds, and its parents and control groups.
+The script prints the process id on the host, and the process id that the process itself sees (different in a container). It
+also prints the age of the process in seconds, its parents and its control groups.
 """
 APART_S = 5.0
 """Largest accepted error, in seconds, when the age of a process is measured twice and the two ages are compared."""
@@ -86,8 +85,7 @@ class Lineage:
     def is_of(self, unit: UnitState, pid: int | None) -> bool:
         """Return True when the process ``pid`` belongs to ``unit``.
 
-        A process belongs to the unit if it is the unit's main process, if it descends from the main process, or if it is in
-        the unit's control group.
+        The main process of a unit, all of its descendants, and all processes in the unit's control group belong to the unit.
         """
         names = (unit.unit, f"{unit.unit}.service")
         return (unit.pid is not None and unit.pid in self.parents | {pid}) or any(

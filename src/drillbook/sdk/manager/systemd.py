@@ -9,7 +9,9 @@ from drillbook.sdk.host import Deadline, Host, once_more
 from drillbook.sdk.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
-"""Seconds that a unit must have been active to count as running, if the unit does not notify systemd when it is ready."""
+"""Seconds that a unit must have been active to count as running. Only used for a unit that does not notify systemd when it
+is ready.
+"""
 _STATES = {"active": "running", "reloading": "running", "refreshing": "running", "inactive": "stopped", "failed": "failed"}
 YOUNG = "starting"
 _SILENT = ("simple", "exec", "idle")

@@ -12,8 +12,7 @@ from drillbook.sdk.host import Deadline, Host, ManagerConfig, once_more, shown
 
 Argv = tuple[str, ...]
 ENDED_S = 2.5
-"""Seconds after which a unit that is down counts as permanently down, because its service manager would have restarted it
-within this time.
+"""Seconds for which a unit must be down to count as permanently down. A service manager that restarts a unit does it sooner.
 """
 
 
@@ -95,9 +94,10 @@ class Manager(ABC):
         return ()
 
     def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
-        """Return the commands that a script of this manager starts by `sudo`. ``verb``: `start`, `stop` or `kill`.
+        """Return the commands that a script of this manager starts by `sudo`. ``verb``: operation of the script: `start`,
+        `stop` or `kill`.
 
-        The result is empty when the operation ``verb`` needs no script, or when its script does not use `sudo`.
+        The result is empty when the operation needs no script, or when its script does not use `sudo`.
         """
         return ()
 
@@ -113,7 +113,7 @@ class Manager(ABC):
         return ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units, such as timers and sockets, that would start ``unit`` again after it was stopped."""
+        """Return the running units that would start ``unit`` again after a stop, such as timers and sockets."""
         return ()
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class Manager(ABC):
         return (self.start(unit), *(self.start(other) for other in self.together(host, unit, deadline)))
 
     def restart(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """Stop ``unit`` if it runs. Then start it and the units that were stopped together with it, and wait until all of
+        """Stop ``unit`` if it runs. Then start it, and also the units that were stopped together with it. Wait until all of
         them run.
 
         Raises StepFailed when a unit does not run.
@@ -155,12 +155,12 @@ class Manager(ABC):
         return known
 
     def ensure(self, host: Host, unit: str, wanted: str, deadline: Deadline) -> UnitState:
-        """Start or stop ``unit`` unless it is already in the ``wanted`` state (``running`` or ``stopped``). Wait for
-        this state.
+        """Start or stop ``unit``, and wait until it has the state ``wanted`` (``running`` or ``stopped``). A unit that
+        already has this state is left alone.
 
-        Raises StepFailed with a finding when the unit does not reach the state before the deadline, and when the unit
-        has failed and its manager does not restart it. Also raises StepFailed, and stops nothing, for a unit that could
-        not be started again.
+        Raises StepFailed with a finding when the unit does not reach the state before the deadline. Also raises it when the
+        unit has failed and its manager does not restart it. A unit that could not be started again is not stopped:
+        StepFailed is raised instead.
         """
         state = self.state(host, unit, deadline)
         if _is(state, wanted):

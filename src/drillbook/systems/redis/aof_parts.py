@@ -1,8 +1,8 @@
 """Parts of an append-only file of Redis 7 or later. This module reads the manifest, and checks each part separately.
 
-The checks do not rely on the manifest check of the checker programs, for two reasons. valkey-check-aof 9.1 wrongly reports
-damage in a base file that Valkey 9 wrote. No checker reports files that lie in the folder but are not named in the manifest;
-a server starts without such files, so their data is lost.
+The checker programs can also check a manifest. Their check is not used, for two reasons. First, valkey-check-aof 9.1 wrongly
+reports damage in a base file that Valkey 9 wrote. Second, no checker reports a file that is in the folder but not in the
+manifest. A server starts without such a file, so its data is lost.
 """
 
 from __future__ import annotations

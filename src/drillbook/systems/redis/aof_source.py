@@ -54,10 +54,10 @@ class AofSource(FileBackups):
         return [self._of(name, group) for name, group in self._groups(ctx).items()]
 
     def _groups(self, ctx: Context) -> dict[str, list[StoredFile]]:
-        """Find the backups, and return the files of each backup, with the id of the backup as the key.
+        """Find the backups. Return the files of each backup under the id of the backup.
 
-        The id is the path of the backup's manifest; if this file is missing, the id is the path that it should have. A backup
-        that is a single file has no manifest, and its id is the path of the file.
+        The id is the path of the backup's manifest, even if the manifest is missing there. A backup that is a single file
+        has no manifest, and its id is the path of the file.
         """
         files_by_backup: dict[str, list[StoredFile]] = {}
         for file in sorted(
@@ -145,7 +145,9 @@ class AofSource(FileBackups):
         return manual_restore.aof(manual, self.by_hand, self.program)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the place of the backups is valid, and that the host has a checker program that knows the format."""
+        """Check that the place of the backups is valid. Also check that the host has a checker program, and that it knows
+        the format.
+        """
         super().ready(ctx)
         checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
         self._need_format(ctx, self.program)
@@ -157,8 +159,8 @@ class AofSource(FileBackups):
         self._need_format(ctx, str(getattr(service, "program", "")))
 
     def _need_format(self, ctx: Context, program: str) -> None:
-        """Find the backup that the step will use, and check that the server ``program`` on the step's host knows the format
-        of its base file. Raises NotReady when the server is too old for this format.
+        """Find the backup that the step will use. Check that the server ``program`` on the step's host knows the format of
+        the backup's base file. Raises NotReady when the server is too old for this format.
         """
 
         def check(backup: Backup) -> None:

@@ -1,8 +1,8 @@
-"""Checks RDB and append-only files with redis-check-rdb and redis-check-aof, and finds damage that these programs miss.
+"""Checks RDB and append-only files with redis-check-rdb and redis-check-aof. Also finds damage that these programs miss.
 
-A server program that is started under the name of a checker acts as that checker, in Redis and in Valkey. So a host needs
-only the server program. A checker, like a server, stops reading at the end of an RDB, and ignores all bytes after it. So
-this module compares the position of this end with the size of the file.
+A host needs only the server program of Redis or Valkey. If this program is started under the name of a checker, it acts as
+that checker. Checkers and servers stop reading at the end of an RDB, and ignore all bytes after it. So this module compares
+the position of this end with the size of the file.
 """
 
 from __future__ import annotations
@@ -233,8 +233,8 @@ def _is_foreign(text: str, begins: str) -> bool:
 
 
 def _begins(text: str) -> str:
-    """Return the first word of the file, such as ``REDIS0011``, if this word shows that the file is an RDB; otherwise an
-    empty text.
+    """Return the first word of an RDB file, such as ``REDIS0011``. The result is empty if the file does not begin like an
+    RDB.
     """
     match = re.search(r"^begins (REDIS\d{4}|VALKEY\d{3})$", text, re.MULTILINE)
     return match[1] if match else ""

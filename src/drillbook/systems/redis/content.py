@@ -17,7 +17,7 @@ from drillbook.systems.redis.connection import Command, Session
 
 ALGORITHM = "sha256 over type and value; sets and hashes sorted, lists, sorted sets and streams in their order"
 OWN = "drillbook:"
-"""Prefix of Drillbook's own keys. These keys are backed up, because they measure the recovery point, but they are never
+"""Prefix of Drillbook's own keys. These keys are backed up, because they measure the recovery point. They are never
 compared.
 """
 MARK_S = 7 * 86400
@@ -42,8 +42,8 @@ class Entry(Part):
 
 
 Keys = dict[str, dict[str, Entry]]
-"""Entries of a keyspace. The outer mapping has a database number as its key, and the inner mapping has the name of a Redis
-key as its key. Both are texts.
+"""Entries of a keyspace. They are grouped by the number of their database, as text. Within a database, each entry is stored
+under the name of its Redis key.
 """
 
 

@@ -25,8 +25,8 @@ class FieldTimes(Part):
 
 
 Fields = dict[str, dict[str, FieldTimes]]
-"""Expiry times of hash fields. The outer mapping has a database number as its key, and the inner mapping has the name of a
-hash as its key, as in ``content.Keys``.
+"""Expiry times of hash fields. They are grouped by the number of their database, as text. Within a database, the times are
+stored under the name of the hash.
 """
 
 

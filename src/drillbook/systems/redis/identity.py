@@ -18,7 +18,8 @@ from drillbook.systems.redis.service import Redis
 
 
 def mark(session: Session, run_id: str) -> str:
-    """Write a key that marks the keyspace as saved by this run, unless this key exists. Return the value of the key.
+    """Write the mark of this run: a key which shows that the run saved this keyspace. An existing mark is kept. Return the
+    value of the mark.
 
     Raises CouldNotVerify when the server does not answer or refuses the command.
     """
@@ -39,8 +40,8 @@ def measured(ctx: Context, name: str) -> Identity:
 
 
 def marked(ctx: Context, name: str) -> bool:
-    """Return True while the keyspace of the service ``name`` contains the mark that this run wrote when it saved the
-    keyspace. Raises CouldNotVerify when the server does not answer.
+    """Return True while the keyspace of the service ``name`` contains the mark of this run. The run wrote this key when it
+    saved the keyspace. Raises CouldNotVerify when the server does not answer.
     """
     with connected(ctx, ctx.service(name, Redis)) as session:
         return bool(session.ask("EXISTS", content.mark_of(ctx.run_id)))

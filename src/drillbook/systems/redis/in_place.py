@@ -21,8 +21,8 @@ from drillbook.systems.redis.restore import Replacement
 from drillbook.systems.redis.service import Redis
 
 MARKED = "marked.txt"
-"""Evidence file of `redis.mark`. It shows that this run must write its mark, a key in the keyspace, again after the restore,
-because the team's backup does not contain this key.
+"""Evidence file of `redis.mark`. The mark is a key in the keyspace, and the team's backup does not contain it. The file
+shows that this run must write the mark again after the restore.
 """
 
 
@@ -42,7 +42,7 @@ class RedisInPlace(InPlace):
 
     @property
     def replacement(self) -> Replacement:
-        """Object that replaces the server's files by the RDB file, and that can put the old files back."""
+        """Exchange of the server's files for the RDB file. It can also put the old files back."""
         return Replacement(self.ctx, self.redis)
 
     def ready(self) -> None:
@@ -73,8 +73,8 @@ class RedisInPlace(InPlace):
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return the reason why this backup must not be restored, or an empty text when it can be restored.
 
-        Possible reasons: the server does not know the format of the RDB; the backups are in the server's data folder; or the
-        RDB has fewer databases than the server.
+        There are three reasons. The server does not know the format of the RDB. The backups are in the server's data folder.
+        The server has keys in a database that the RDB does not have.
         """
         begins = str(checked.get("format", "")).encode()
         try:  # a check before the drill does not read the beginning of every file, for example of an encrypted one
@@ -110,7 +110,9 @@ class RedisInPlace(InPlace):
         return {"keys": keys, "append_only": appends, "bytes": backup.bytes, "seconds": replacement.seconds}
 
     def _mark(self) -> None:
-        """Write the mark of this run, a key, to the restored keyspace if `redis.mark` wrote this key to the lost keyspace."""
+        """Write the mark of this run to the restored keyspace. This is done only if `redis.mark` wrote this key to the lost
+        keyspace.
+        """
         if evidence_of_run(self.ctx, MARKED):
             with connected(self.ctx, self.redis) as session:
                 identity.mark(session, self.ctx.run_id)

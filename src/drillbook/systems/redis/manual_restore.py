@@ -41,7 +41,7 @@ def move_rdb(manual: ManualRestore) -> str:
 
 
 def aof(manual: ManualRestore, files: Files, program: str) -> list[Block]:
-    """Return the commands that load append-only files into a new server, which listens at a Unix socket only."""
+    """Return the commands that load append-only files into a new server. This server listens only at a Unix socket."""
     of_folder = 'test ! -e "$(printf \'%s\\n\' "${backup%/*}"/*.manifest | head -n 1)" || backup=${backup%/*}'
     before, lines = fetched(manual, replace(files, whole=of_folder))
     copy = (

@@ -1,8 +1,8 @@
 """Checks that the server at the port keeps its data in the expected folder, and that the unit in the inventory runs this
 server.
 
-A restore replaces files in the folder that the server reports, and starts the unit. If the inventory named a wrong host,
-port or unit, the folder and the unit would belong to two different servers.
+A restore replaces files in the folder that the server reports, and then starts the unit. With a wrong host, port or unit in
+the inventory, the folder would belong to one server, and the unit to another.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
 
 
 def ready(ctx: Context, service: Redis) -> None:
-    """Raise NotReady unless the service manager knows the unit, and unless the step's account may start and stop the
-    unit. If a server answers at the port, the server must be a master and must belong to this unit, and the owner of its
-    files must be able to replace them.
+    """Check that the service manager knows the unit, and that the step's account may start and stop the unit. Raises
+    NotReady otherwise.
+
+    If a server answers at the port, there are three more checks: the server is a master, the server belongs to this unit,
+    and the owner of its files can replace them.
     """
     try:
         manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
@@ -60,8 +62,8 @@ def ready(ctx: Context, service: Redis) -> None:
 
 
 def _need_room(ctx: Context, service: Redis, directory: str) -> None:
-    """Raise NotReady unless the owner of the server's files may write to their folder. A restore would otherwise fail after the
-    data was lost.
+    """Check that the owner of the server's files may write to their folder. Raises NotReady otherwise, because a restore
+    would fail after the data was lost.
     """
     if not ctx.run(*as_owner(service), "sh", "-c", 'test -w "$1" && test -x "$1"', "sh", directory).ok:
         who = service.run_as or "the account of the step"

@@ -20,17 +20,17 @@ _STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
 
 
 def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
-    """Raise NotReady when the user may not run one of ``commands``, or when the server does not know a command.
+    """Check that the server knows all of ``commands``, and that the user may run them. Raises NotReady otherwise.
 
-    Nothing is checked for a sandbox, which does not exist yet, or when no server answers, because the drill itself may start
-    it. When the server refuses the login, this is recorded as not verified.
+    Nothing is checked for a sandbox, because it does not exist yet. Nothing is checked either when no server answers,
+    because the drill itself may start it. When the server refuses the login, this is recorded as not verified.
     """
     _ask(ctx, service, lambda session: _refusal(service, commands, session.batch(commands)))
 
 
 def need_mark(ctx: Context, service: Redis) -> None:
-    """Raise NotReady when the user may not write, read and remove the mark of the run (a key), or when the server is a
-    replica.
+    """Check that the user may write, read and remove the mark of the run (a key), and that the server is no replica. Raises
+    NotReady otherwise.
 
     The commands are tried on the server while the mark does not exist. They then change nothing: ``SET`` with ``XX`` writes
     only keys that exist. Nothing is checked in the cases that the description of ``need`` lists.
@@ -72,7 +72,9 @@ def _ask(ctx: Context, service: Redis, question: Callable[[Session], NotReady | 
 
 
 def _refusal(service: Redis, commands: Sequence[Command], answers: Sequence[Any]) -> NotReady | None:
-    """Return the refusal for the first command whose answer says that the user may not run it, or that it is unknown."""
+    """Return an error about the first command that the user may not run, or that the server does not know. The server's
+    ``answers`` to the commands tell this. Return None if there is no such command.
+    """
     from redis.exceptions import NoPermissionError  # noqa: PLC0415  slow to load
 
     for command, answer in zip(commands, answers, strict=True):

@@ -97,8 +97,8 @@ class Canary(BaseCanary):
         return sorted({int(key.rpartition(b":")[2]) for keys in self._keys(ctx) for key in keys})
 
     def clean(self, ctx: Context) -> None:
-        """Delete all keys that this run wrote, and also the mark of this run, which is another key, if a restore brought it
-        back. Raises CouldNotVerify when the server does not answer.
+        """Delete all keys that this run wrote. Also delete the mark of this run, if a restore brought this key back. Raises
+        CouldNotVerify when the server does not answer.
         """
         keys = [key for piece in self._keys(ctx, "") for key in piece]
         with connected(ctx, ctx.service(self.service, Redis)) as session:

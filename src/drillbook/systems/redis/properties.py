@@ -21,8 +21,8 @@ _OF_THE_PLACE = re.compile(
     r"port|tls-port|cluster-port|bind|bind-source-addr|unixsocket|dir|logfile|pidfile|aclfile|replicaof|"
     r"(cluster|replica)-announce-.*|.*slave.*"
 )
-"""Settings that are not compared, because two servers with the same content can have different values, or because the
-setting is an old alias of another setting.
+"""Settings that are not compared. Most of them can differ between two servers with the same content. The others are old
+aliases of settings.
 """
 _SECRET = re.compile(r"requirepass|masterauth|primaryauth|.*-pass")
 _HIDDEN = "another value, not shown because it is a secret"

@@ -39,15 +39,15 @@ def reading(run_id: str) -> tuple[Command, ...]:
 
 
 def saving(run_id: str) -> tuple[Command, ...]:
-    """Return the Redis commands that a save uses, including the commands that write and remove the key that marks the
-    keyspace of the run.
+    """Return the Redis commands that a save uses. They include the commands that write and remove the mark of the run, a key
+    in the keyspace.
     """
     return (("BGSAVE", "SCHEDULE"), *reading(run_id), *marking(mark_of(run_id)))
 
 
 def must_allow(ctx: Context, session: Session, service: Redis, commands: tuple[Command, ...]) -> None:
-    """Raise CouldNotVerify when the server does not permit the service's user to run one of ``commands``. The check runs
-    none of these commands.
+    """Check that the server permits the service's user to run all of ``commands``. None of these commands is run. Raises
+    CouldNotVerify when one is not permitted.
     """
     user = session.batch([("ACL", "WHOAMI")])[0]
     if isinstance(user, Exception) and "unknown command" in str(user):

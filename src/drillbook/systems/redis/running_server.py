@@ -101,8 +101,8 @@ def in_file(session: Session) -> int:
 def loaded(ctx: Context, service: Redis) -> int:
     """Wait until the server answers and has loaded its data. Return the number of keys in the loaded file.
 
-    Raises StepFailed when the server's unit has exited, CouldNotVerify when the server does not answer in time, and
-    Cancelled when the run was stopped.
+    Raises StepFailed when the server's unit has exited. Raises CouldNotVerify when the server does not answer in time.
+    Raises Cancelled when the run was stopped.
     """
     look_at = 0.0
     while True:

@@ -1,7 +1,8 @@
 """Trial server: a temporary server that loads a saved RDB file, so that the content of a backup can be checked.
 
-A trial server uses the same host and the same program as the saved server. It listens on the loopback address, has a random
-password, and writes nothing. It exits when the connection that started it is closed, even if the controller is killed.
+A trial server uses the same host and the same program as the server that was saved. It listens on the loopback address, has
+a random password, and writes nothing. It exits when the connection that started it is closed, and so also when the
+controller is killed.
 """
 
 from __future__ import annotations

@@ -64,13 +64,13 @@ class Flush(Fault):
         return Undo.by_restore("the keys are lost; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the mark of this run, a key that was written before the fault, is missing in the keyspace.
-        Clients may write other keys after a flush, but they never write the mark.
+        """Return True while the mark of this run is missing in the keyspace. The mark is a key that was written before the
+        fault. Clients may write other keys after a flush, but they never write the mark.
         """
         return not identity.marked(ctx, self.service)
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the mark of this run, a key that was written before the fault, is in the keyspace. Its presence
-        shows that nothing was flushed, since a flush removes everything or nothing.
+        """Return True when the mark of this run is in the keyspace. The mark is a key that was written before the fault. Its
+        presence shows that nothing was flushed, since a flush removes everything or nothing.
         """
         return identity.marked(ctx, self.service)

@@ -35,13 +35,13 @@ class Mark(Write):
         return {"key": content.mark_of(ctx.run_id)}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server is a master, and that the user may write, read and remove the mark of this run, a key in the
-        keyspace.
+        """Check that the server is a master. Also check that the user may write, read and remove the mark of this run, which
+        is a key in the keyspace.
         """
         preflight.need_mark(ctx, ctx.service(self.service, Redis))
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that removes the mark of this run, a key, from the keyspace."""
+        """Return an undo that removes the mark of this run, which is a key in the keyspace."""
         return Undo.by_action("redis.unmark", service=self.service)
 
     def active(self, ctx: Context) -> bool:

@@ -28,8 +28,9 @@ class NewestMoment(MeasuresLoss):
 
     If the copy replaced the original, all later writes would be lost.
 
-    Three kinds of keys show when they were written: a stream, by the id of its newest entry; a key whose value is the time
-    of writing; and a key that is always written with the same time to live. The result is the newest of all these times.
+    Three kinds of keys show when they were written. A stream shows it by the id of its newest entry. A key may have the time
+    of writing as its value. A key that is always written with the same time to live shows it by the remaining time. The
+    result is the newest of all these times.
     """
 
     SERVICE = Redis
