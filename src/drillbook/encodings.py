@@ -278,7 +278,9 @@ def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int
 
 
 def _utf16(secret: str) -> Iterator[Form]:
-    """Return forms that match ``secret`` in UTF-16 (for ASCII also UTF-32), in both byte orders, as raw bytes or as printed text."""
+    """Return forms that match ``secret`` in UTF-16, in both byte orders. The bytes may be raw, or printed as text. For a
+    secret in ASCII, they also match UTF-32.
+    """
     orders = (secret.encode(order, "surrogatepass") for order in ("utf-16-le", "utf-16-be"))
     for raw in dict.fromkeys(order.strip(b"\0") for order in orders):
         known, behind = raw[: 4 * ANCHOR].rstrip(b"\0"), raw[4 * ANCHOR :]

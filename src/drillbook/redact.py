@@ -277,9 +277,10 @@ class RedactingWriter:
         return self._digest.hexdigest()
 
     def _out(self, length: int) -> None:
-        """Write the first ``length`` held-back bytes.
+        """Write the first ``length`` held-back bytes, with secrets hidden.
 
-        For a secret that continues after these bytes, ``***`` is written only once, even if other secrets overlap it.
+        A secret may continue after these bytes. The mark ``***`` for this secret is written only once, even if other secrets
+        overlap it.
         """
         stretches = self._stretches()
         inside = [(start, min(end, length)) for start, end in stretches if start < length]

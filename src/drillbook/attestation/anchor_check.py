@@ -24,12 +24,13 @@ WHAT = "anchor"
 def compared(
     verified: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], runs: RunStates, *, asked: str
 ) -> Verified:
-    """Compare a run's or suite's folder with the anchors in the places ``kept_in``. Return the checks in ``verified``,
+    """Compare the folder of a run or suite with the anchors in the places ``kept_in``. Return the checks in ``verified``,
     followed by the checks of this comparison.
 
-    The journal is compared only if the run has an anchor. It is the one in ``runs``, which was verified. ``asked``: run
-    that the user named on the command line. If the user asked for the newest run, newer runs that have an anchor but no
-    folder are reported as missing. Raises UsageError when the root certificates of timestamps cannot be read.
+    The journal is compared only if the run has an anchor. ``runs`` holds the journal that was verified, and this journal is
+    compared. ``asked``: run that the user named on the command line. If the user asked for the newest run, newer runs that
+    have an anchor but no folder are reported as missing. Raises UsageError when the root certificates of timestamps cannot
+    be read.
     """
     known = anchors.known(kept_in)
     inner = tuple(replace(run, checks=(*run.checks, *_of_run(runs.of(folder / run.name), known))) for run in verified.inner)
@@ -75,10 +76,10 @@ def _of_journal(state: RunState, anchor: Anchor) -> list[Check]:
 
 
 def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]:
-    """Report deleted runs that are newer than the run in ``folder``.
+    """Report runs that are newer than the run in ``folder``, and that were deleted.
 
-    A run was deleted if it has an anchor, but no folder. Returns an empty list when the user asked for a certain run,
-    because newer runs matter only to a user who asks for the newest run.
+    A run was deleted if it has an anchor, but no folder. Newer runs matter only to a user who asks for the newest run. If
+    the user asked for a certain run, the result is empty.
     """
     drill = drill_of(folder.name)
     if asked not in ("", "latest", drill):

@@ -1,7 +1,8 @@
 """Verification of reports that another version of Drillbook rendered.
 
-The words of reports differ between versions, so the files are only compared with the attested digests. Figures must be the
-same in all versions, so the stored ``result.json`` is also compared with the result that this version derives from the journal.
+The words of reports differ between versions. Therefore the files are not rendered again, but only compared with the attested
+digests. Figures must be the same in all versions. Therefore the stored ``result.json`` is also compared with the result that
+this version derives from the journal.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ def _signed(attested: Attested) -> Iterator[Check]:
 
 
 def _head(journal: Walk, sealed: Statement) -> Check:
-    """Check that the last signed event exists unchanged in the journal, and that it is the journal's last event."""
+    """Check that the journal still contains the last signed event, unchanged, and that no event follows it."""
     events, head = sealed.get("events"), str(sealed.get("head"))
     if not isinstance(events, int) or events < 1:
         return Check("end", Mark.WRONG, "the attestation does not state the length of the journal")

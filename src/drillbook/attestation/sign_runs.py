@@ -1,8 +1,8 @@
 """Writes and signs ``attestation.json``: digests of a run's files, and the last hash of its journal.
 
-A run signs its journal when it begins, right before it injects the fault, and when it has ended. When a recovery or a new
-rendering of the reports changes the folder later, it writes a new attestation. Such an attestation covers only content that
-a trusted key signed before (see ``trusted_content``), or that this process itself wrote.
+A run signs its journal when it begins, right before it injects the fault, and when it has ended. Later, a recovery or a new
+rendering of the reports may change the folder, and then writes a new attestation. Such an attestation covers only two kinds
+of content: content that a trusted key signed before (see ``trusted_content``), and content that this process itself wrote.
 """
 
 from __future__ import annotations
@@ -357,8 +357,8 @@ def _write(folder: Path, content: Statement, root: Path, approvers: Collection[s
     """Write and sign ``content``. Return the reason if it could not be signed, otherwise an empty text.
 
     The old signature is removed before the new text is written, so that it never stands beside the new text. If signing
-    fails while an older signature exists, the older attestation and its signature stay. ``approvers``: fingerprints of the
-    keys that approved a run in the folder, which must not sign it.
+    fails while an older signature exists, nothing is written, and the older attestation stays with its signature.
+    ``approvers``: fingerprints of the keys that approved a run in the folder. These keys must not sign the run.
     """
     why, signature = "", b""
     try:

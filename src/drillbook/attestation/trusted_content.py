@@ -86,10 +86,12 @@ def of_run(state: RunState, root: Path) -> Standing:
 
 
 def _grown(state: RunState, sealed: Statement | None) -> RunState:
-    """Return ``state``, or a new one if its run has written and signed more events since its journal was read.
+    """Return ``state``. If its run has written and signed more events since its journal was read, read the journal again and
+    return the new state.
 
-    This second reading is needed when a run ends during an audit of hundreds of runs: its attestation, which is read later,
-    covers more events than the audit shows. It counts only if it continues the journal that was read.
+    The second reading is needed when a run ends during an audit of hundreds of runs. Its attestation is read later than its
+    journal, and covers more events than the audit shows. The new state counts only if it continues the journal that was read
+    first.
     """
     events, known = sealed.get("events") if sealed else None, state.chain.hashes
     if state.unreadable or not isinstance(events, int) or events <= len(known) or not _changed(state):
@@ -106,8 +108,9 @@ def _changed(state: RunState) -> bool:
 
 
 def of_suite(state: RunState, root: Path) -> Standing:
-    """Examine the folder of a suite. The folder counts as signed only if its result, its evidence files and the
-    attestations of its drills match the suite's attestation."""
+    """Examine the folder of a suite. The folder counts as signed if three parts of it match the suite's attestation: the
+    result, the evidence files, and the attestations of the drills.
+    """
     attested = signature_check.look(state, root)
     files = names_in(state.folder)
     sealed = attested.vouched

@@ -71,7 +71,7 @@ class ProvenRow:
     reserved: bool = False
     """True when the objective is an RPO that was met with a reservation. The RPO then has a mark."""
     missed: bool = False
-    """True when a run missed the objective after the last run that proved it. Then ``measured`` is the value of the run
+    """True when a run missed the objective after the last run that proved it. ``measured`` is then the figure of the run
     that missed it.
     """
     last_proof: str = ""
@@ -107,8 +107,9 @@ class ProvenRow:
 
     @property
     def lacking(self) -> str:
-        """Text about an objective that is not met: its state, its drill, and the figure that missed the target, or the newest
-        figure, which does not count."""
+        """Text about an objective that is not met: its state, its drill and a figure. If a run missed the target, it is the
+        figure of this run, with the target. Otherwise it is the newest figure, with the reason why it does not count.
+        """
         text = f"{self.state}: {self.drill}"
         if self.missed:
             return f"{text} {self.measured}{self.mark}, target {self.target}"
@@ -231,15 +232,18 @@ def _why(record: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> s
 
 
 def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
-    """Return the run that decides about an objective. This is the run that proved the objective. If the objective is not
-    proven, it is the run that met the objective with a reservation, or else the run that missed it.
+    """Return the run that decides about an objective, or None if there is no such run. For a proven objective, it is the run
+    that proved it. Otherwise it is the run that met the objective with a reservation. Without such a run, it is the run that
+    missed it.
     """
     number = stands.proof if stands.proven else stands.taken_back if stands.reserved is None else stands.reserved
     return None if number is None else runs[number]
 
 
 def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, runs: Sequence[Record]) -> Iterator[str]:
-    """Yield notes to show beside an objective: that the run ``decides`` failed, or that later runs do not confirm its result."""
+    """Yield notes to show beside an objective. A note says that the run ``decides`` failed without verifying the objective,
+    or that a later run does not confirm its result.
+    """
     if decides is None:
         return
     if not stands.proven and stands.reserved is None and not _measured(decides, key):
@@ -272,8 +276,8 @@ def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, 
 
 
 def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) -> Iterator[str]:
-    """Yield a note about an objective that is not proven: the last run that proved it, or that no run ever did. ``inside``:
-    index in ``runs`` of the first run of the period.
+    """Yield a note about an objective that is not proven. It names the last run that proved the objective, or says that no
+    run ever did. ``inside``: index in ``runs`` of the first run of the period.
     """
     last = whole.reserved if whole.proof is None else whole.proof
     if last is None:
@@ -291,7 +295,9 @@ def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) 
 
 
 def _measured(record: Record, key: str) -> bool:
-    """Return True when a run missed the objective ``key`` or has a figure of it, so that the audit shows its run."""
+    """Return True when the audit shows the run for the objective ``key``: the run missed the objective, or has a figure for
+    it.
+    """
     row = row_of(record, key)
     return row is not None and (row.state == MISSED or row.measured_s is not None)
 

@@ -155,9 +155,10 @@ class Stray:
 
 
 def planned_steps(record: Record) -> list[dict[str, Any]]:
-    """Return the steps of the run's plan, each with a text ``id`` and a mapping ``params``.
+    """Return the steps of the run's plan. Each step is a mapping. Its ``id`` is a text, and its ``params`` are a mapping.
 
-    A journal may be forged. So a step that is no mapping is left out, and parameters that are no mapping become empty.
+    A journal may be forged. Therefore a step that is no mapping is left out, and parameters that are no mapping are replaced
+    by an empty mapping.
     """
     written = record.plan.get("steps")
     steps = [step for step in written if isinstance(step, dict)] if isinstance(written, list) else []

@@ -17,9 +17,10 @@ from drillbook.sdk.action import find
 
 
 def tested(record: Record) -> bool:
-    """Return True when the run tested recovery and passed or failed, and its journal confirms the verdict.
+    """Return True if three conditions are met: the run tested recovery, it passed or failed, and its journal confirms this
+    verdict.
 
-    A run without an injected fault and without a restored backup, such as a check of backups, tested no recovery.
+    A run tested recovery if it injected a fault or restored a backup. For example, a check of backups tests no recovery.
     """
     faults = record.result.faults if record.result else ()
     return record.verdict in (Verdict.PASSED, Verdict.FAILED) and (
@@ -58,7 +59,7 @@ def taken_by_run(record: Record, source: str = "") -> str:
     """Return a text which says that the run itself took all backups that it restored. The result is empty for a run that
     restored an older backup, or no backup.
 
-    ``source``: name of the only backup to consider. An empty name means all backups.
+    ``source``: name of a backup. When it is given, only restores of this backup are considered.
     """
     names = _sources(record)
     others = {step.id for step in _restores(record) if source and names.get(step.id) != source}

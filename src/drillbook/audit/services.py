@@ -10,13 +10,15 @@ from drillbook.report.figures import count
 
 RECOVERED = "broken and recovered in a run that passed"
 LAPSED = "broken and recovered in a passed run, but the last verdict of one of its drills is `failed`"
-"""State of a service that a passed run broke and recovered, if the last verdict of one of its drills is `failed`. Runs
-that neither passed nor failed are ignored."""
+"""State of a service that a passed run broke and recovered, although the last verdict of one of its drills is `failed`. Runs
+that neither passed nor failed are ignored.
+"""
 EXAMINED = "only examined or rehearsed"
 """State of a service with passed runs, if none of them proved a fault active and then restored the service."""
 UNPROVEN = "drilled without a pass"
 NOT_RUN = "not run here"
-"""State of a service if no run tried anything, because a service that the drill needs was not installed on the hosts."""
+"""State of a service if none of its runs tried anything. A service that the drill needs was then not installed on the hosts.
+"""
 UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
 EXEMPT_LEAD = (
@@ -69,8 +71,9 @@ def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tu
 
 
 def evidence_of(row: CoverageRow) -> str:
-    """Return a text which says if runs confirm the exemption of a backup from drills. The result is empty for other
-    services, and for a backup that is not exempt or that was itself drilled."""
+    """Return a text about a backup that is exempt from drills. It says if runs confirm the exemption. The result is empty
+    for any other service, and for a backup that was itself drilled.
+    """
     if not row.left_out or not row.backup_of or row.runs:
         return ""
     if row.restored:

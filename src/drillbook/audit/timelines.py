@@ -169,9 +169,11 @@ class Known:
         return frozenset(known.services) if known and known.services else timeline.services
 
     def listed(self, key: tuple[str, str], at: datetime) -> bool:
-        """Return True when a service needs a proof of a restore at the moment ``at``. This is so when the newest plan
-        before ``at`` that names the service does not exempt it. For the present moment, it is so when `drill.due`
-        considers the service and it is not exempt. ``key``: environment and name of the service."""
+        """Return True when a service needs a proof of a restore at the moment ``at``. For a moment in the past, the newest
+        earlier plan that names the service decides: the service needs a proof unless this plan exempts it. At present,
+        `drill.due` decides: the service needs a proof if `drill.due` considers it, and it is not exempt. ``key``:
+        environment and name of the service.
+        """
         if self.present and at >= self.end and self.services is not None:
             return self.services.get(key) is False
         plans = self._plans(key[0])

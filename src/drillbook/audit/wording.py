@@ -246,8 +246,9 @@ def _unsigned(audit: Audit) -> bool:
 
 
 def signing_step(audit: Audit) -> str:
-    """Return the next step if runs have no trusted signature, or only that of this machine's own key, or weak anchors.
-    Otherwise the result is empty. The audit and the summary show it after the state of the record.
+    """Return the next step for the signatures and anchors of the runs. It is empty unless a run has no trusted signature,
+    only the signature of this machine's own key, or a weak anchor. The audit and the summary show it after the state of the
+    record.
     """
     if not audit.whole or not audit.runs or not audit.assurance.checked:
         return ""
@@ -273,9 +274,10 @@ def unconfirmed(audit: Audit) -> str:
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
-    """Return texts about weak evidence for the journals: runs without a trusted signature or with a weak anchor, each with
-    the reason, anchors that could not be read, and the absence of anchors. The result is empty if nothing is weak. Runs
-    with the same reason share a text. ``most``: largest number of runs that a text names; None for all."""
+    """Return texts about weak evidence for the journals, or nothing if no evidence is weak. They name the runs without a
+    trusted signature or with a weak anchor, and the anchors that could not be read, with the reasons. They also say if there
+    are no anchors. Runs with the same reason share a text. ``most``: largest number of runs that a text names; None for all.
+    """
     known = audit.assurance
     if not known.checked:
         return ["Signatures and anchors were not examined."]
@@ -336,9 +338,9 @@ def still_overdue(audit: Audit, most: int) -> str:
 
 
 def none_overdue(audit: Audit) -> str:
-    """Return the sentence that stands in place of an empty table of missed drills. If another part of the audit names drills
-    of which no run passed, the sentence says `no other drill`. It also counts the drills that never ran, because
-    `drill.due` lists them as due.
+    """Return the sentence to show when no drill was missed. It takes the place of the empty table. If another part of the
+    audit names drills that never passed, the sentence says `no other drill`. It also counts the drills that never ran,
+    because `drill.due` lists them as due.
     """
     other = "other " if never_passed(audit) else ""
     never = [row for row in audit.missed if row.kind == NEVER_RAN]

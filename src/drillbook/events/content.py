@@ -28,8 +28,8 @@ class Content(BaseModel):
     The host or step itself is in a field outside of the content.
     """
     DECISIVE: ClassVar[bool] = False
-    """True when an undo needs events of this kind, or when a person needs them to close the changes that remain after a
-    run.
+    """True when later work needs events of this kind. Either an undo needs them, or a person needs them to close the changes
+    that remain after a run.
 
     Such events are also kept in memory, because the disk may be full or fail.
     """

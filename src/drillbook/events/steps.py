@@ -203,7 +203,7 @@ class UndoFailed(OfUndo):
 
 
 class BackupProven(OnStep):
-    """Before a fault that destroys data, this run verified a backup of that data."""
+    """This run verified a backup of the data that a fault will destroy. The event is written before the fault."""
 
     KIND: ClassVar[str] = "backup.proven"
     PLACE: ClassVar[str] = "step and host of the fault"

@@ -18,8 +18,8 @@ from drillbook.plan.planner import Plan
 def points(result: Result) -> list[Point]:
     """Return the sizes of the services that this run measured.
 
-    For the drill's own service, the RTO and the duration of the restore are included if the run passed or failed, and
-    verified whether its objective `rto` is met.
+    For the drill's own service, the sizes include the RTO and the duration of the restore under two conditions: the run
+    passed or failed, and it verified whether its objective `rto` is met.
     """
     rto = result.objectives.get("rto")
     counts = rto is not None and rto.met is not None and result.verdict in (Verdict.PASSED, Verdict.FAILED)

@@ -47,7 +47,7 @@ class StepChange(_Value):
 
 
 class FindingChange(_Value):
-    """A finding that this run has and the last run had not, or that the last run had and this run has not."""
+    """A finding that only one of two runs has: this run, or the last run of the same drill."""
 
     code: str
     title: str

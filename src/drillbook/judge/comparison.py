@@ -152,8 +152,8 @@ Key = tuple[str, str, str, int]
 
 
 def _steps(steps: Sequence[ComparedStep | StepResult]) -> dict[Key, ComparedStep | StepResult]:
-    """Return the steps of a run by a key with four items: phase, action, host, and a number that tells apart steps with the
-    same phase, action and host.
+    """Return the steps of a run as a mapping. The key of a step has four items: phase, action, host and a number. The number
+    tells apart the steps that have the same phase, action and host.
 
     Ids are not compared, because the id of a step changes when another step is added before it.
     """
@@ -173,7 +173,9 @@ def _told(step: ComparedStep | StepResult) -> str:
 def _paced(
     present: Mapping[Key, ComparedStep | StepResult], earlier: Sequence[Mapping[Key, ComparedStep | StepResult]]
 ) -> Iterator[StepChange]:
-    """Return the steps that were slower, or faster, than in every earlier run in which they succeeded."""
+    """Return the steps that were slower than in every earlier run, or faster than in every earlier run. Only earlier runs in
+    which the step succeeded are compared.
+    """
     for key, step in present.items():
         known = [
             steps[key].seconds

@@ -47,9 +47,11 @@ def spans(own: Sequence[Event], end: EarlyEnd | None) -> tuple[Span, ...]:
 
 
 def marks(own: Sequence[Event]) -> dict[str, float]:
-    """Return the time at which a run was stopped, on its clock, as a mark of the timeline. It is empty if nobody stopped the run.
+    """Return the time at which a run was stopped, as a mark of the timeline. The result is empty if nobody stopped the run.
+    The time is on the run's clock.
 
-    It is the time of the first signal, or that of the early end if the signal came before the journal was opened.
+    Normally it is the time of the first signal. If this signal came before the journal was opened, it is the time of the
+    early end.
     """
     ends = [event.clock for event, what in each(own, RunEndedEarly) if what.why == ABORTED]
     signals = [event.clock for event, _ in each(own, SignalReceived)]

@@ -88,8 +88,8 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
 
 
 def _with_cause(problem: Finding, events: Sequence[Event]) -> Finding:
-    """Add the last failures of the probe to a finding which says that a probe was never good, or was bad before the fault.
-    Return all other findings unchanged.
+    """Add the last failures of a probe to a finding about this probe. Such a finding says that the probe was never good, or
+    that it was bad before the fault. Return any other finding unchanged.
     """
     if problem.code not in ("probe-never-good", "probe-bad-before") or problem.measured or not problem.step:
         return problem
@@ -129,9 +129,10 @@ def _of_failure(event: Event, what: Failed) -> list[Finding]:
 
 
 def mended(problem: Finding, events: Sequence[Event]) -> Finding:
-    """Return the finding ``problem``. If it says that the service did not become good again, and a later recovery undid all
-    changes, then its title gets the time and the operator of this recovery, and its remedy is replaced. All other
-    findings are returned unchanged."""
+    """Return the finding ``problem``, corrected if needed. A correction is needed if the finding says that the service did
+    not become good again, but a later recovery undid all changes. The title then gets the time and the operator of this
+    recovery, and the remedy is replaced.
+    """
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")
     if (

@@ -152,11 +152,11 @@ def marks(events: Sequence[Event]) -> dict[str, float]:
 
 
 def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]:
-    """Make findings about events: a guard that stopped the run, a lease that was not renewed, a lock taken over from another
-    run, and a contact that could not be notified.
+    """Make findings about four kinds of events: a guard that stopped the run, a lease that was not renewed, a lock that was
+    taken over from another run, and a contact that could not be notified.
 
-    ``known``: the findings made so far. The first three kinds of findings are left out if ``known`` has a finding with the
-    same code.
+    ``known``: the findings made so far. If one of them has the same code, no finding is made about a guard, a lease or a
+    lock.
     """
     codes = {problem.code for problem in known}
     problems = []

@@ -20,12 +20,12 @@ CLOCK_OF = {
 }
 BY_ALERT = "disruption to the expected alert"
 BAD = ("failed", "unverified", "error", "unknown", "cancelled")
-"""Statuses of a step that did not succeed, although the drill requires that the step succeeds."""
+"""Statuses of a step that did not succeed, and that was not allowed to fail."""
 
 
 def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
-    """Return the reason why the RTO and the RPO cannot be verified: the verify phase is missing or did not pass, one of its
-    steps was skipped, or a step used a backup without a trusted signature. Returns None when there is no such reason.
+    """Return the reason why the RTO and the RPO cannot be verified, or None if they can. There are four reasons: the verify
+    phase is missing, it did not pass, one of its steps was skipped, or a step used a backup without a trusted signature.
     """
     checks = [view for view in steps if view.phase == "verify"]
     if not checks:

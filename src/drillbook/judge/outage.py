@@ -46,8 +46,8 @@ class Outage:
 class Look:
     """Evaluates the samples of one probe.
 
-    The fields are the settings of the probe, two points in time after which a sample cannot end the outage (in seconds on
-    the run's clock), and the samples that are ignored.
+    The fields are the settings of the probe, two points in time, and the samples to ignore. A sample after one of the two
+    points cannot end the outage. Both points are in seconds on the run's clock.
     """
 
     probe: str
@@ -126,9 +126,9 @@ class Look:
         """Return the first good sample after the last long gap between two samples in ``good``. Without a long gap, return
         the first sample.
 
-        The service may have been bad during a long gap, so samples before the gap do not prove a recovery. A gap counts as
-        long when it exceeds ``hole_s``. If the good samples before the gap already lasted long enough to prove a recovery,
-        it counts as long only when it exceeds ``silent_s``.
+        The service may have been bad during a long gap, so samples before the gap do not prove a recovery. Normally a gap is
+        long when it exceeds ``hole_s``. But if the good samples before the gap already lasted long enough to prove a
+        recovery, the gap is long only when it exceeds ``silent_s``.
         """
         begin = good[0]
         for sample, following in pairwise(good):

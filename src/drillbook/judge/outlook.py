@@ -39,8 +39,8 @@ class When(_Value):
 
 
 class Outlook(_Value):
-    """Size of one service, and predictions: its growth, the time at which its disk is full, and the time at which its
-    restore takes longer than the RTO.
+    """Size of one service, and three predictions: the growth of the service, the time at which its disk is full, and the
+    time from which its restore takes longer than the RTO allows.
     """
 
     service: str

@@ -36,8 +36,8 @@ class Standing:
     proof: int | None = None
     """The newest run that proved the objective, even if a later run missed the objective."""
     reserved: int | None = None
-    """The newest run that met the objective with a reservation, so that its measurement does not prove the objective. It is
-    None if a later run proved the objective, missed it, or failed without verifying it.
+    """The newest run that met the objective with a reservation. The measurement of this run does not prove the objective.
+    The field is None if a later run proved the objective, missed it, or failed without verifying it.
     """
     taken_back: int | None = None
     """The newest run that missed the objective, or failed without verifying it. It is None when a later

@@ -5,6 +5,6 @@ words without loading the judge.
 from __future__ import annotations
 
 RECOVERED = "recovered later"
-"""Text that is added to the title of a finding about a service that was not good again, when `drill.recover` undid the
-changes after the run. The time and the operator of the recovery follow this text.
+"""Text that is added to the title of the finding that a service was not good again. It is added when `drill.recover` undid
+the changes after the run. The time and the operator of the recovery follow this text.
 """

@@ -19,8 +19,8 @@ from drillbook.plan.planner import Plan
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
     """Return the changes that were not undone, including changes that a person closed.
 
-    The changes are read from the latest event that ended the run or a recovery. If there is no such event, the result has
-    all changes that the journal announces but does not report as undone.
+    Normally the changes are read from the newest event that ended the run or a recovery. Without such an event, they are all
+    changes that the journal announces but does not report as undone.
     """
     for event in reversed(events):
         if isinstance(event.what, Ended | ResidueSettled) and not _closes(event):
@@ -40,7 +40,7 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
 def tried(left: Residue, views: Sequence[StepView], *, finished: bool) -> bool:
     """Return True when the journal proves that the run, or a recovery, could not undo the change ``left``.
 
-    There is no such proof if the controller died before an undo, because the target may then have undone the change by
+    There is no such proof if the controller died before an undo. In this case, the target may have undone the change by
     itself after its lease expired.
 
     ``views``: all steps of the run. ``finished``: True when the journal contains the end of the run.

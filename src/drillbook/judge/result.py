@@ -85,8 +85,9 @@ class FaultResult(_Value):
     since_s: float | None = None
     """Time at which the fault was announced, on the run's clock; None if it was not announced."""
     ended: str = ""
-    """Outcome of the undo. A fault that was not undone is ``open`` (no event reports an undo), ``residue`` (the undo failed)
-    or ``closed`` (a person declared later that the residue needs no undo)."""
+    """Outcome of the undo. There are three words for a fault that was not undone: ``open`` (no event reports an undo),
+    ``residue`` (the undo failed), and ``closed`` (a person declared later that the residue needs no undo).
+    """
 
 
 class PhaseResult(_Value):
@@ -119,7 +120,7 @@ class Residue(_Value):
 
 
 class SettledChange(_Value):
-    """One change that a person closed, with the state that the check right before the closing found.
+    """One change that a person closed. ``proof`` is its state, which a check found right before the closing.
 
     To close a change is to declare that it needs no undo.
     """
@@ -160,7 +161,7 @@ class DiagnosisResult(_Value):
     error_s: float | None
     ranked: tuple[dict[str, Any], ...] = ()
     why: tuple[str, ...] = ()
-    """Reasons why the diagnosis did not report that the service is `healthy`, such as checks that could not run."""
+    """Reasons why the result of the diagnosis is not `healthy`, such as checks that could not run."""
 
 
 class Result(_Value):
@@ -223,7 +224,7 @@ class ProbeTrack(_Value):
     bad: int
     late: int
     stretches: tuple[Span, ...]
-    """Consecutive spans. ``count`` is the number of samples or writes in a span.
+    """Consecutive spans. Each span has a label for its samples or writes. ``count`` is their number.
 
     Labels: ``good``, ``bad``, ``kept`` (acknowledged and survived), ``lost`` (acknowledged, but gone), ``unproven``
     (acknowledged, but never read back), ``refused`` (not acknowledged), ``unheard`` (missed because the controller stalled).
@@ -320,7 +321,7 @@ class EarlyEnd(_Value):
     phases: tuple[PhaseResult, ...]
     spans: tuple[Span, ...]
     steps: tuple[StepView, ...]
-    """Steps that ran before the early end, in phases that ran again after the early end."""
+    """Steps that ran before the early end. Only steps of phases that ran again after the early end are listed."""
     later: tuple[str, ...]
 
 

@@ -18,7 +18,9 @@ from drillbook.judge.samples import CanaryRecord, canaries, ranges
 from drillbook.plan.planner import Plan
 
 OF_BACKUP = "newest moment of the restored backup"
-"""Text that describes how an RPO was measured, if it is the age of a restored backup and was not measured by a canary."""
+"""Text that tells how an RPO was measured. It is used when the RPO is the age of a restored backup, and no canary measured
+it.
+"""
 
 
 def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], plan: Plan, disruption: float | None) -> None:

@@ -100,10 +100,10 @@ def _measured(
 
 
 def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, Look]) -> list[Outage]:
-    """Return the outages that canaries measured, for canaries that had worked before the fault. Add a finding about the
-    first canary that did not recover.
+    """Return the outages that canaries measured. Only canaries that had worked before the fault are considered. Add a
+    finding about the first canary that did not recover.
 
-    The result is empty if the run has no finished verification, because such a run did not wait for the canaries to recover.
+    The result is empty if the run finished no verification, because such a run did not wait for the canaries to recover.
     """
     if _verification(events) is None:
         return []
@@ -310,10 +310,9 @@ def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Fi
 
 
 def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, Look]) -> None:
-    """Add a finding which says that the fault caused no bad sample, and store that the RTO, the outage and the detection
-    could not be measured.
+    """Record that the fault caused no bad sample: add a finding, and mark RTO, outage and detection as not measured.
 
-    The finding names the length of the longest outage that could have been missed between two samples.
+    The finding names the length of the longest outage that would not have been noticed between two samples.
     """
     limit = max(look.limit for look in looks.values())
     grid = max(

@@ -32,7 +32,9 @@ def hole_s(every_s: float, timeout_s: float) -> float:
 
 
 def silent_s(every_s: float, timeout_s: float) -> float:
-    """Return the time without a sample, in seconds, after which a probe counts as silent even if it was good before."""
+    """Return the longest permitted time without a sample, in seconds. A probe that takes no sample for a longer time counts
+    as silent, even if it was good before.
+    """
     return max(enough_s(every_s) + 2.0, timeout_s + 2 * every_s)
 
 
@@ -47,7 +49,8 @@ class Sample:
 
 
 def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
-    """Return True if the sample failed by its timeout, but only because the controller stalled and could not wait so long.
+    """Return True if the sample failed by its timeout only because the controller stalled. Without the stall, it would have
+    had time left.
 
     ``timeout_s``: timeout of the sample in seconds. ``stood_s``: number of seconds during the sample in which the controller
     stalled. A bad sample that ended before its timeout failed for another reason, so the result is False.

@@ -1,7 +1,8 @@
 """Finds data that a fault removed and that a restore did not bring back. It compares the numbers of rows that the steps
 counted.
 
-This is needed because a canary sees only a loss of its own writes, so the RPO may not include the loss of other data.
+The comparison is needed because a canary sees only a loss of its own writes. So the RPO may not include the loss of other
+data.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Outcome(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Data of one kind of which a restore brought back less than was removed: the number of removed items, the number of
-    restored items, and the step that restored them.
+    """Data of one kind, of which a restore brought back less than was removed. The fields are the number of removed items,
+    the number of restored items, and the step that restored them.
     """
 
     what: str
@@ -103,10 +104,11 @@ class _Count:
 
 
 def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
-    """Return the kinds of data of which less came back than was removed. ``steps``: all steps of the run, in order.
+    """Find data of which less came back than was removed. Return one entry for each kind of data. ``steps``: all steps of
+    the run, in order.
 
     One removal is compared with one later restore of the same kind. A table is left out if several steps removed or restored
-    it, or parts of it, because nobody knows which rows these steps have in common.
+    rows of it, because it is unknown which rows these steps have in common.
     """
     done = [(number, outcome) for number, outcome in enumerate(steps) if outcome.status == "done"]
     removed, restored = _by_data(done, REMOVED), _by_data(done, RESTORED)
@@ -125,8 +127,8 @@ def counted(steps: Iterable[Outcome]) -> bool:
 
 
 def findings(steps: Iterable[Outcome]) -> list[Finding]:
-    """Make a finding for each kind of data of which less came back than was removed, and for each restore after which data
-    refers to missing data.
+    """Make findings about missing data: one for each kind of data of which less came back than was removed, and one for each
+    restore after which rows refer to missing rows.
     """
     steps = list(steps)
     broken = [

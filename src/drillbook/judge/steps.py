@@ -16,8 +16,8 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
 ONLY_BY_RESTORE, NOTHING = "only by a restore: ", "nothing: "
-"""Beginnings of the text that describes the undo of a change: for a change that only a restore can undo, and for a change
-that needs no undo.
+"""Beginnings of the text that describes the undo of a change. The first one is for a change that only a restore can undo.
+The second one is for a change that needs no undo.
 """
 BY_ACTION = re.compile(r"\w+\.\w+ \{")
 """Regular expression that matches the beginning of the text that describes an undo by an action: the name of the action, and
@@ -146,5 +146,5 @@ def _undo_text(intent: IntentRecorded | None) -> str:
 
 
 def by_commands(view: StepView) -> bool:
-    """Return True when commands undo the change of a step, so that its target can undo the change by itself."""
+    """Return True when the undo of a step's change consists of commands. Its target can then run these commands by itself."""
     return bool(view.undo) and not view.undo.startswith((ONLY_BY_RESTORE, NOTHING)) and not BY_ACTION.match(view.undo)

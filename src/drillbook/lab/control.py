@@ -52,11 +52,11 @@ class LabStatus:
 
 
 def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_it_is: bool = False) -> Lab:
-    """Return a healthy lab in ``folder``. If none is running there, start a new lab. Raises LabError when the lab cannot be
-    started.
+    """Make sure that a healthy lab runs in ``folder``, and return this lab. If none runs there, start a new lab. Raises
+    LabError when the lab cannot be started.
 
-    When ``as_it_is`` is true, a lab whose machines run counts as healthy even if a service is down, because a drill may
-    have stopped this service.
+    When ``as_it_is`` is true, a lab counts as healthy when its machines run, even if a service is down. A drill may have
+    stopped this service.
     """
     folder = checked(folder)
     with locked(folder):

@@ -134,10 +134,11 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
 
 
 def _of_probe(key: Key, probe: PlannedProbe, code: str, plan: Plan, source: Source) -> Item:
-    """Return the item for the text that a probe executes, such as SQL. `drill.check` executes this text once, to take a
-    sample, so it executes the text only if it is trusted.
+    """Return the item for the code, such as SQL, that a probe executes. `drill.check` executes this code once, to take a
+    sample, but only if the code is trusted.
 
-    ``code``: name of the parameter that contains the executed text."""
+    ``code``: name of the parameter that contains this code.
+    """
     return Item(
         key,
         f"{source.file}:{probe.line.rpartition(':')[2]}",
@@ -166,8 +167,8 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
 
 
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
-    """Yield an item for each piece of code of ``services``: for programs that print secrets, health commands,
-    read-only commands that print backups, and tools in the project.
+    """Yield an item for each piece of code of ``services``. There are four kinds of code: programs that print secrets,
+    health commands, read-only commands that print backups, and tools in the project.
 
     By default, ``services`` are all services of the inventory.
     """

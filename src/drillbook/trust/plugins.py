@@ -64,8 +64,8 @@ class Plugins:
 
     @cached_property
     def misplaced(self) -> dict[str, str]:
-        """Modules in `plugins/` that belong to no package, and folders with modules but without `__init__.py`. The value is the
-        path where Drillbook expects the file.
+        """Modules in `plugins/` that belong to no package, and folders with modules but without `__init__.py`. The key is
+        the present path. The value is the path where Drillbook expects the file.
         """
         paths = [Path(path).parts[1:] for path in self.files if path.endswith(".py")]
         single = {f"{FOLDER}/{name}": f"{FOLDER}/{Path(name).stem}/__init__.py" for name, *rest in paths if not rest}

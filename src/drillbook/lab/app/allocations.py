@@ -1,8 +1,8 @@
 """Traces the memory allocations of the API on request, with tracemalloc of Python's standard library.
 
-A request traces for ``seconds``. The answer lists the source lines that allocated memory in that time without freeing it,
-and the size of this memory. The answer contains nothing else. Tracing slows every allocation. It ends after the request,
-even if the client has disconnected.
+A request starts a trace that lasts ``seconds``. The answer lists only the source lines that allocated memory in that time
+and did not free it, with the size of this memory. Tracing slows every allocation. It ends after the request, even if the
+client has disconnected.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ _abandoned: set[asyncio.Task[Any]] = set()
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
-    """Return the result of ``work``. Raises TimeoutError after ``seconds``, and any exception of ``work``.
+    """Wait for ``work``, and return its result. Raises TimeoutError when ``work`` takes longer than ``seconds``. Otherwise
+    raises any exception of ``work``.
 
     Unlike `asyncio.timeout`, this function does not wait until the cancelled task has ended. When psycopg is cancelled, it
     asks the server to cancel the statement, which takes up to 10 s when no packet gets through.

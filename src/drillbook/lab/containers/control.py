@@ -34,11 +34,11 @@ _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillboo
 
 
 def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_it_is: bool = False) -> DockerLab:
-    """Return a healthy lab in ``folder``. If none is running there, start a new lab from ``files``. Raises LabError when the
-    lab cannot be started.
+    """Make sure that a healthy lab runs in ``folder``, and return this lab. If none runs there, start a new lab from
+    ``files``. Raises LabError when the lab cannot be started.
 
-    When ``as_it_is`` is true, a lab whose machines run counts as healthy even if a service is down, because a drill may
-    have stopped this service.
+    When ``as_it_is`` is true, a lab counts as healthy when its machines run, even if a service is down. A drill may have
+    stopped this service.
     """
     folder = checked(folder)
     _have(files)

@@ -99,8 +99,8 @@ class SqliteSource(FileBackups):
         return f"{folder}/{name}"
 
     def _judged(self, seen: Mapping[str, Any], backup: Backup, host: str) -> Checked:
-        """Convert the results of the examination to findings. ``seen``: these results. Raises CouldNotVerify when the
-        host's SQLite is too old for the copy, or when `clock` holds no time by which `max_age` can be judged.
+        """Convert the results ``seen`` of the examination to findings. Raises CouldNotVerify when the host's SQLite is too
+        old for the copy. Also raises it when the newest value of `clock` is no time, so that `max_age` cannot be judged.
         """
         if seen.get("error") and seen["writer"] > _number(seen["library"]):
             raise CouldNotVerify(

@@ -268,9 +268,8 @@ class BackupIntact(Read):
 class Extract(Write):
     """Extract an archive next to its destination, compare the entries with the manifest, and rename it to the destination.
 
-    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. The content
-    equals the manifest, for example, when `drill.recover` repeats the extraction for a run that died before it deleted the
-    files, or after it restored them.
+    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. It equals the
+    manifest, for example, when `drill.recover` repeats the extraction of a dead run that had not yet deleted the files.
     """
 
     TIMEOUT = 3600.0
@@ -324,7 +323,7 @@ class Extract(Write):
                 ctx.host.run(("sh", "-c", nofollow.DELETE, "sh", place), deadline=Deadline.after(60))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has GNU tar and a transfer program, and that the user may replace `path` if it is set."""
+        """Check that the host has GNU tar and a transfer program, and that the user may replace `path`, if `path` is set."""
         archives.need_tar(ctx)
         need_transfer(ctx, self.from_ if self.known("from_") else "")
         if self.known("path") and self.path is not None:

@@ -31,10 +31,10 @@ fi
 class Lose(Fault):
     """Delete a file or a folder permanently.
 
-    If `from` names an archive that this run made, the action first checks that it has exactly the same content as the files.
-    Without `from`, the action deletes the folder of a service, and `backup.restore` restores this folder from the team's
-    own backup. Changes since the team's backup are lost. If that backup is older than the drill's objective `rpo` allows,
-    nothing is deleted.
+    If `from` names an archive that this run made, the action first checks that the archive has exactly the same content as
+    the files. Without `from`, the action deletes the folder of a service, and `backup.restore` restores this folder from the
+    team's own backup. Changes since the team's backup are lost. If that backup is older than the drill's objective `rpo`
+    allows, nothing is deleted.
     """
 
     RESTORE_ONLY = True
@@ -87,10 +87,10 @@ class Lose(Fault):
         return {"path": path, "entries": int(count)}
 
     def _kept(self, ctx: Context, why: str) -> StepFailed:
-        """Record as evidence that the deletion was refused. ``why``: the reason. Return the error to raise.
+        """Record as evidence that the fault refused to delete anything. ``why``: the reason. Return the error to raise.
 
-        ``untouched`` reads this evidence, because it shows that the fault deleted nothing, although the files differ
-        from the archive.
+        ``untouched`` needs this evidence when the files differ from the archive. The evidence shows that the fault did not
+        cause this difference.
         """
         ctx.evidence(_KEPT, why)
         return StepFailed(f"{ctx.host.name}: {why}")
@@ -110,8 +110,9 @@ class Lose(Fault):
             )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path exists, that a drill may remove it, and that the user may delete and restore it. Check
-        also that the step names an archive, or that the drill verifies a backup source."""
+        """Check that the path exists, that a drill may remove it, and that the user may delete and restore it. Check also
+        that a backup is known: the step names an archive, or the drill verifies a backup source.
+        """
         path = archives.resolve(ctx, self.path)
         need_harmless(path)
         host_programs.need_python(ctx)

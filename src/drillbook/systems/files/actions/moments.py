@@ -31,9 +31,9 @@ def _newest(service: Folder) -> tuple[str, ...]:
 class NewestMoment(MeasuresLoss):
     """Find the time of the newest write in a folder, usually a restored copy.
 
-    In a disaster, all writes after this time would be lost. The time is the newest modification time of a file.
-    Restores keep modification times. The time of a deletion, a renaming or a move is not found, because these do not
-    change the modification time of a file.
+    In a disaster, all writes after this time would be lost. The time is the newest modification time of a file. Restores
+    keep modification times. Deletions, renamings and moves are not found, because they do not change the modification time
+    of a file.
     """
 
     SERVICE = Folder

@@ -67,8 +67,9 @@ class Replace(Fault):
             raise NotReady(f"{ctx.host.name}: {path} {said[0]}", hint=said[1])
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the command that replaces the content, and the command that checks whether this run still keeps the
-        original file."""
+        """Return two commands. The first command replaces the content. The second command checks whether this run still
+        keeps the original file.
+        """
         path = _resolved(ctx, self.path)
         rest = ("sh", path, self._beside(ctx, path))
         return (("sh", "-c", swap.REPLACE, *rest), ("sh", "-c", swap.STILL, *rest))

@@ -72,8 +72,8 @@ class DeleteObjects(Fault):
         return {"deleted": len(unchanged), "skipped": len(chosen) - len(unchanged), "keys": unchanged[:10]}
 
     def _choose(self, ctx: Context, store: Store) -> Chosen:
-        """Choose the objects to delete, and store the list of these objects in the run's folder, so that the method ``active``
-        and a recovery can read it.
+        """Choose the objects to delete. Store the list of these objects in the run's folder, where the method ``active`` and
+        a recovery read it.
         """
         history = store.history(self.prefix)
         live = {
@@ -128,8 +128,8 @@ def _latest(store: Store, prefix: str) -> dict[str, Version]:
 
 
 def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
-    """Return the chosen objects that a new delete marker hides, each with the ids of its new delete markers. A marker is new
-    when it was added after the objects were chosen.
+    """Return those chosen objects that a new delete marker hides, each with the ids of its new delete markers. A delete
+    marker is new if it was added after the objects were chosen.
     """
     hidden = {}
     history = store.history(os.path.commonprefix(list(chosen)))  # noqa: RUF071  keys are not paths

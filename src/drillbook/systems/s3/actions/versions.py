@@ -37,9 +37,9 @@ class Choice:
 class VersionsRestore(Write):
     """Restore the newest good version of objects by writing its content again.
 
-    Nothing is deleted, and all versions are kept. A version is good when its content equals the digest in a copy's manifest,
-    or when it was current at a given time. Objects that are correct, and objects that the manifest does not list, are not
-    changed.
+    Nothing is deleted, and all versions are kept. A version is good in two cases: its content equals the digest in a copy's
+    manifest, or it was current at a given time. An object stays unchanged if it is correct, or if the manifest does not list
+    it.
     """
 
     SERVICE = S3
