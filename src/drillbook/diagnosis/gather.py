@@ -26,7 +26,7 @@ from drillbook.sdk.service import kind_of
 from drillbook.values import canonical
 
 GRACE_S = 1.0
-"""Extra seconds that a check gets after its timeout, so that the check itself can report the timeout."""
+"""Extra seconds that a check gets after its timeout. In this time, the check can report the timeout itself."""
 WEIGHING_S = 1.0
 """Seconds at the end of the time limit that are kept free for ranking causes. If the limit is less than 20 s, a twentieth
 of it is kept free instead.
@@ -82,9 +82,9 @@ class Gathering:
     ) -> None:
         """Prepare to run the checks of ``cases`` with the context ``ctx``.
 
-        All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred``: checks that
-        must not run. Each key is a pair, the tree and the name of the check, and each value is the reason.
-        ``as_service``: function that returns a host whose commands run as the account of a service.
+        All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred``: checks that must
+        not run. Each key is a pair of a tree and the name of a check, and each value is the reason. ``as_service``:
+        function that returns a host object. Its commands run as the account of a service.
         """
         self.ctx, self.inventory, self.barred, self.as_service = ctx, inventory, barred or {}, as_service
         end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)
@@ -110,7 +110,7 @@ class Gathering:
     def names(self, case: Case) -> dict[str, Any]:
         """Return the variables that expressions of ``case`` can use at this moment.
 
-        These are the variables that exist before any check, such as ``service``, and one variable for each finished check.
+        Some variables exist before the first check, such as ``service``. Each finished check adds one variable.
         """
         facts = {
             check.id: {"ok": made.ok, "message": made.message, **made.facts}

@@ -44,8 +44,8 @@ class Book:
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     """Checks that must not run. Each key is a pair, the tree and the name of the check, and each value is the reason."""
     as_service: Callable[[str, str], Host] | None = None
-    """Function that takes the names of a service and of a host. It returns a host object whose commands run as the operating
-    system account that `become` sets for the service. Without this function, commands run as the account of the diagnosing
+    """Function that takes the names of a service and of a host, and returns a host object. The commands of this object run
+    as the operating system account in `become` of the service. Without this function, commands run as the account of the
     step.
     """
     disrupted_at: float | None = None
@@ -176,5 +176,5 @@ def _behind(gathering: Gathering, case: Case, text: str) -> list[tuple[Check, Ma
 
 
 def _left_out(gathering: Gathering, case: Case, text: str) -> bool:
-    """Return True when ``text`` refers to a check that was left out because it does not apply to this case."""
+    """Return True when ``text`` names a check that does not apply to this case, and that was therefore left out."""
     return any(outcome.status == "left out" for _, outcome in _behind(gathering, case, text))

@@ -1,4 +1,5 @@
-"""Selects trees for a service, for the services that it needs, and for the relays through which it reaches them.
+"""Selects the trees for a diagnosis of a service. The diagnosis also covers the services that this service needs, and the
+relays on the way to them.
 
 The functions are pure: they read and write no files.
 """
@@ -19,7 +20,8 @@ from drillbook.sdk.service import Service, is_sandbox, kind_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One tree applied to one service, or to a service and the service ``peer`` that it needs.
+    """One tree, applied to one service. A tree about pairs is applied to the service and to ``peer``, another service that
+    the first service needs.
 
     Two cases are equal only if they are the same object.
     """
@@ -42,7 +44,8 @@ def needed(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
 
 
 def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
-    """Return the service ``name``, all services that it needs, and the relays on its host through which it reaches them.
+    """Return the service ``name``, all services that it needs, and the relays on the host of ``name`` that lead to one of
+    them.
 
     Raises PlanError when the service is unknown or not installed.
     """
@@ -65,9 +68,10 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
 
 
 def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
-    """Return the names of all services that should be running. A standby (a service that is normally stopped) is included
-    only if another service needs it. Folders and backup sources are left out because they have no processes, and sandboxes
-    because they run only in rehearsals.
+    """Return the names of all services that should be running.
+
+    A standby is a service that is normally stopped. It is included only if another service needs it. Folders and backup
+    sources are left out because they have no processes. Sandboxes are left out because they run only in rehearsals.
     """
     running = {name: service for name, service in services.items() if service.RUNS and not is_sandbox(service)}
     wanted = {other for name, service in running.items() if not service.standby for other in needed(services, name)}
@@ -96,9 +100,9 @@ def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Co
 
 
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:
-    """Return the cases to examine. Each service in ``names`` has one case for each tree that examines its kind.
+    """Return the cases to examine. Each service in ``names`` has one case for each tree that examines this kind of service.
 
-    If a tree examines pairs of services, there is one case for each service that the examined service needs.
+    A tree may examine pairs of services. There is then one case for each service that the examined service needs.
     """
     examined: list[Case] = []
     for name in names:

@@ -27,9 +27,10 @@ If the tree examines peers, ``peer`` can be used, too.
 
 
 def beside(path: Path) -> Path | None:
-    """Return the folder ``diagnosis`` that is nearest to the drill file ``path``, or None when there is no such folder.
+    """Return the folder ``diagnosis`` that is nearest to ``path``, the file of a drill. Return None when there is no such
+    folder.
 
-    The folder of the file and the next three folders above it are searched.
+    The folder of the file and the three folders above it are searched.
     """
     return next((folder for parent in path.absolute().parents[:4] if (folder := parent / FOLDER).is_dir()), None)
 
@@ -144,8 +145,9 @@ def _remedy(document: Document, step: dict[str, Any], place: Place) -> None:
 
 
 class _References:
-    """Checks every expression of a tree for unknown names. ``head`` is None if it could not be read, and ``checks`` are those
-    that could be read. ``written``: names of all checks."""
+    """Checks every expression of a tree for unknown names. ``head``: head of the tree, or None if it could not be read;
+    ``checks``: the checks that could be read; ``written``: names of all checks.
+    """
 
     def __init__(self, document: Document, head: Head | None, checks: tuple[Check, ...], written: tuple[str, ...]) -> None:
         self.document, self.head, self.checks, self.written = document, head, checks, written

@@ -141,11 +141,11 @@ class Messenger:
         self._over(telling, why)
 
     def _over(self, telling: _Telling, why: str) -> None:
-        """Record the outcome of a delivery. ``why``: reason for a failure, empty after a success. Does nothing if an outcome
-        was recorded before.
+        """Record the outcome of a delivery, unless an outcome is recorded already. ``why``: reason for a failure, or empty
+        after a success.
 
-        Both the thread that sends the message and the thread that waits for the delivery call this method. Only the first
-        call counts.
+        Two threads call this method for each delivery: the thread that sends the message, and the thread that waits for the
+        delivery. The first call counts.
         """
         with self._lock:
             if telling.over:

@@ -31,7 +31,7 @@ _HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
 
 
 class _Overhearing(logging.Handler):
-    """Log handler that collects the texts that apprise logs while a message is being sent."""
+    """Log handler that collects the log texts of apprise while apprise sends a message."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Collect the text of ``record`` if a message is being sent."""

@@ -147,12 +147,11 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
 
 
 def objective(key: str, goal: Objective, told: Remark | None = None) -> str:
-    """Return one line about an objective. It contains the measurement with its error, the target, and whether the target was
-    met.
+    """Return one line about an objective: the measurement with its error, the target, and the result (`met` or not).
 
-    ``told``: remark on the measurement. A remark may have a mark, which is a symbol such as ``‡`` beside the figure. If
-    it has one, an objective within its target is called `met with a reservation` instead of `met`, and the line ends
-    with the text of the remark. The text of a remark without a mark is not shown.
+    ``told``: remark on the measurement. A remark may have a mark, which is a symbol such as ``‡`` beside the figure. With a
+    mark, a met objective is called `met with a reservation`, and the line ends with the text of the remark. Without a mark,
+    the text is not shown.
     """
     state = state_of(goal.met, goal.measured_s, told)
     state = told.state if told and state == RESERVED else state

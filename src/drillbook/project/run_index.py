@@ -25,9 +25,10 @@ def write(project: Project, latest: str = "", runs: RunStates | None = None) -> 
 
 
 def refresh(project: Project, runs: RunStates | None = None) -> None:
-    """Write the index again if it lacks the end of a run. This happens when the controller of the run was killed.
+    """Write the index again if a run has ended and the index does not show its end. This happens when the controller of the
+    run was killed.
 
-    Nothing is written in a folder without ``drills/``, such as a copy of reports, or in a folder that is read-only.
+    Nothing is written in a folder without ``drills/``, such as a copy of reports, and in a folder that is read-only.
     """
     with suppress(OSError):
         if (project.root / "drills").is_dir() and index_age.outdated(project.reports):

@@ -96,8 +96,8 @@ def append(reports: Path, entry: Entry) -> Entry:
 
 
 def _opened(reports: Path) -> int:
-    """Open the file of the record, and make it if it is missing. A file that root makes belongs to the owner of ``reports``,
-    so that the other tasks of the project can read and write it.
+    """Open the file of the record. If it is missing, create it. When root creates the file, the owner of ``reports``
+    becomes its owner, so that other tasks of the project can read and write the file.
     """
     path, flags = reports / FILE, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
     try:
@@ -136,8 +136,8 @@ def read(reports: Path) -> Record:
 
 
 def _whole_lines(data: bytes) -> int:
-    """Return the size of the complete lines in ``data``. A last line that does not end with a newline is complete if it is a
-    JSON object, because an incomplete part of a line is never a JSON object.
+    """Return the size of the complete lines in ``data``. The last line may lack its newline. It is then complete if it is a
+    JSON object, because a beginning of a line is never a JSON object.
     """
     whole = data.rfind(b"\n") + 1
     return len(data) if json_object(data[whole:]) else whole
@@ -154,7 +154,9 @@ def _told(whole: int) -> str:
 
 
 def _whole(value: Mapping[str, Any], before: str | None) -> bool:
-    """Return True when a line has the hash of its content, and follows the line with the hash ``before``."""
+    """Return True when a line is undamaged: its hash fits its content, and its field `prev` is ``before``, the hash of the
+    line above.
+    """
     content = {key: field for key, field in value.items() if key != "hash"}
     try:
         return value.get("hash") == digest(canonical(content)) and value.get("prev") == before
@@ -178,6 +180,8 @@ def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:
 
 
 def _hash_of(value: Mapping[str, Any]) -> str | None:
-    """Return the hash that a line states. Returns None for a line that is no JSON object, and for a hash that is no text."""
+    """Return the text in the field `hash` of a line. Returns None when the line has no such field, or when the field is no
+    text.
+    """
     stated = value.get("hash")
     return stated if isinstance(stated, str) else None

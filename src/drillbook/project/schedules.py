@@ -23,7 +23,7 @@ from drillbook.values import Duration
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _EXPRESSION = re.compile(r"\bservices\.(\w+)")
 _RESTORE = re.compile(r"^\s*-?\s*\w+\.(?:\w*restore\w*|recover|extract)\s*:", re.MULTILINE)
-"""Pattern of the line that begins a step which restores data, such as ``- backup.restore:``."""
+"""Pattern of a line with an action that restores data, such as ``- backup.restore:``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,9 @@ class Scheduled:
     windows: tuple[tuple[Window, ...], ...] = ()
     drills: tuple[str, ...] = ()
     uses: frozenset[str] = frozenset()
-    """Names of all services that the drill uses, including services that only its expressions name. For a suite, these are the
-    services of its drills."""
+    """Names of all services that the drill uses. Services that appear only in an expression are included. A suite uses the
+    services of all its drills.
+    """
     restores: bool = False
     """True when the drill restores data, or, for a suite, when one of its drills does."""
     broken: str = ""

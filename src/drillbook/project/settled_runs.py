@@ -1,8 +1,8 @@
-"""Index of the runs that left no changes. With it, the result file of such a run is read only once, and not again
-before every later run.
+"""Index of the runs that left no changes. The result file of such a run is read once. Before later runs, its entry in the
+index is read instead.
 
-An entry is valid as long as the inode, the size and the time of change of the result file stay the same. A missing or
-damaged index only costs time, because every run without an entry is read.
+An entry is valid as long as the inode, the size and the time of change of the result file stay the same. If the index is
+missing or damaged, every run without an entry is read again, which only costs time.
 """
 
 from __future__ import annotations

@@ -51,8 +51,9 @@ class Ended:
     beside: str = ""
     """Text with the number of open findings of medium severity or higher of a run that passed. Empty when it has none."""
     recovered: str = ""
-    """Text which says that `drill.recover` undid the changes of the run after its end, with time and operator. It is empty if
-    there was no such recovery."""
+    """Text with the time and the operator of a `drill.recover` that undid the changes of the run after its end. It is empty
+    if no `drill.recover` did so.
+    """
 
     @property
     def passed(self) -> bool:
@@ -120,8 +121,8 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
 
 
 def newest(standings: Standings) -> dict[str, Standing]:
-    """Merge the standings of all environments. The result holds, for each drill and suite, its newest run, its newest passed
-    run, and the start of its oldest run.
+    """Merge the standings of all environments into one standing for each drill and suite. It holds the newest run, the
+    newest passed run, and the start of the oldest run.
     """
     merged: dict[str, Standing] = {}
     for (name, _), standing in standings.items():

@@ -50,8 +50,8 @@ class Playbook(Free, Write):
     """Run an Ansible playbook, such as the team's own restore. The duration of each of its tasks is measured.
 
     The playbook runs on the host that the step names, mostly `hosts: controller`, with the Ansible that is installed there.
-    When `restores` is set, the playbook is the restore after a fault that only a restore can undo. Such a playbook must be
-    safe to run twice.
+    Set `restores` when the playbook is the restore after a fault that only a restore can undo. Such a playbook must be safe
+    to run twice.
     """
 
     PLACE = Place.HOSTS
@@ -140,8 +140,8 @@ class Playbook(Free, Write):
         return facts
 
     def _tasks(self, ctx: Context, folder: str) -> Facts:
-        """Return facts about the tasks. When their report cannot be read, for example after an error before the first
-        task, the fact ``tasks`` is None, and ``unread`` is the reason.
+        """Return facts about the playbook's tasks, from a report that Ansible wrote. If the report cannot be read, the fact
+        ``tasks`` is None, and ``unread`` is the reason. This happens, for example, after an error before the first task.
         """
         report = ctx.run("sh", "-c", _REPORT, "sh", folder)
         if not report.complete:

@@ -49,8 +49,8 @@ def _results(root: ET.Element) -> Iterator[TaskResult]:
 
 
 def facts(results: Sequence[TaskResult]) -> dict[str, Any]:
-    """Return these facts: ``hosts`` (for each host the number of tasks by outcome), ``tasks`` (number of tasks), ``slowest``
-    (the slowest tasks), and ``failed`` (the first failed tasks).
+    """Return these facts: ``hosts`` (for each host, the numbers of tasks that were ok, skipped and failed), ``tasks``
+    (number of tasks), ``slowest`` (list of the slowest tasks), and ``failed`` (list of the first failed tasks).
     """
     hosts: dict[str, dict[str, int]] = {}
     for result in results:

@@ -28,8 +28,8 @@ ORDER BY 3 DESC, 1, 2
 class Collect(Read):
     """Measure the size of a PostgreSQL database or of an S3 bucket, so that the reports of later runs can show its growth.
 
-    From the third run on, the report shows three estimates, each with its 95 % interval: the growth per day, the day when
-    the disk will be full, and the day when a restore will take longer than the RTO allows.
+    From the third run on, the report shows three estimates, each with its 95 % interval: the growth per day, the day on
+    which the disk will be full, and the day from which a restore will take longer than the RTO.
     """
 
     TIMEOUT = 300.0

@@ -158,10 +158,9 @@ class Run(Free, Fault):
         return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command and its `proof` command.
+        """Return the command and its `proof` command, as sudo sees them.
 
-        Return nothing when the step sets `cwd` or `env`. Drillbook then starts a shell, and the shell starts the command, so
-        these commands are not the ones that sudo sees.
+        If the step sets `cwd` or `env`, return nothing. sudo then sees a shell that starts the command.
         """
         return () if self.cwd or self.env else tuple(command for command in (self.argv, self.proof) if command)
 
@@ -242,9 +241,8 @@ class Run(Free, Fault):
 class Script(Free):
     """Run a script of the team, such as its runbook for a restore, and record the digest of the file that ran.
 
-    When the script prints a line `::stage NAME` on standard output, a stage begins. The facts contain the duration of
-    each stage. The script must exist on the step's host. Set `restores` when the script is the restore that repairs a
-    fault which has no other undo.
+    A line `::stage NAME` on standard output begins a stage. The facts contain the duration of each stage. The script must
+    exist on the step's host. Set `restores` when the script is the restore after a fault that has no other undo.
     """
 
     PLACE = Place.HOSTS
@@ -308,16 +306,15 @@ class Script(Free):
         return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command that runs the script.
+        """Return the command that runs the script, as sudo sees it.
 
-        Return nothing when the step sets `cwd` or `env`. Drillbook then starts a shell, and the shell starts the script, so
-        this command is not the one that sudo sees.
+        If the step sets `cwd` or `env`, return nothing. sudo then sees a shell that starts the script.
         """
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the script can be read, that it can be executed or has an interpreter, that the host has the programs
-        that its first line names, and that the working directory exists.
+        """Check that the script can be read, and that the working directory exists. Without an `interpreter`, the script
+        must also be executable, and the host must have the programs that its first line names.
         """
         preflight.need(ctx, self._started())
         if self.known("path"):

@@ -88,12 +88,12 @@ class Canary(RecordCanary):
 
     @property
     def reads_each(self) -> bool:
-        """True when `read` runs once for each record, and False when it runs once for all records."""
+        """True when each record has its own run of `read`, and False when one run reads all records."""
         return record_canary.of_one(self.read)
 
     @property
     def erases_each(self) -> bool:
-        """True when `remove` runs once for each record, and False when it runs once for all records."""
+        """True when each record has its own run of `remove`, and False when one run removes all records."""
         return record_canary.of_one(self.remove)
 
     def there(self, ctx: Context) -> Context:
@@ -109,7 +109,8 @@ class Canary(RecordCanary):
         return ctx.host_named(self.host).run(as_user(self.run_as, words), deadline=deadline, env=env, **options)  # type: ignore[arg-type]
 
     def reach(self, ctx: Context) -> None:
-        """Check that the host has the programs of all three commands, and that this account may run them as `run_as`.
+        """Check that the host has the programs of `write`, `read` and `remove`, and that this account has the right to run
+        these commands as `run_as`.
 
         Raises NotReady when a program or a right is missing, and HostError when the host cannot be used.
         """

@@ -131,9 +131,10 @@ def slowest(requests: Iterable[Request]) -> dict[str, Any]:
 
 
 UNAVAILABLE = (502, 503, 504)
-"""Statuses by which a service reports that it, or a service behind it, is unavailable (RFC 9110, 15.6).
+"""Statuses with which a service reports that it is unavailable, or that a service behind it is unavailable (RFC 9110,
+15.6).
 
-Other 5xx statuses point to a bug of the service itself.
+All other statuses above 499 point to a bug of the service itself.
 """
 
 

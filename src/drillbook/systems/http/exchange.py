@@ -19,7 +19,7 @@ from drillbook.systems.http.actions.fields import Contains, Headers, Method, Sta
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 SHOWN = 200
-"""Largest number of characters of an answer that are kept when the answer is not the expected one."""
+"""Number of characters of an unexpected answer that are kept."""
 
 
 def _path(text: str) -> str:

@@ -86,7 +86,9 @@ class Lock(BaseModel):
 
     @property
     def stale(self) -> bool:
-        """True when the process that took the lock has not renewed it for longer than ``STALE``."""
+        """True when the lock is abandoned: the process that took the lock should renew it regularly, but has not renewed it
+        for longer than ``STALE``.
+        """
         return datetime.now(UTC) - self.time > STALE
 
     def __str__(self) -> str:
@@ -114,11 +116,11 @@ class Repository:
     def call(self, *words: str, output: str = "shown", sink: Any = None) -> Output:
         """Run a restic command that takes no lock, and return its output.
 
-        Raises StepFailed when the command fails because of the backup, CouldNotVerify when it fails for another reason, and
-        HostError when restic cannot be run.
+        ``output``: `shown` returns the whole output. `dropped` discards the output. `counted` returns one number, the
+        number of files and symbolic links that the output lists.
 
-        ``output``: `shown` returns the whole output, `dropped` discards the output, and `counted` returns only the number of
-        files and symbolic links in the output.
+        Raises StepFailed when the backup is the cause of a failure, CouldNotVerify when a failure has another cause, and
+        HostError when restic cannot be run.
         """
         cache = ("--cache-dir", self.cache) if self.cache else ("--no-cache",)
         text = "".join(f"{name}={value}\n" for name, value in self.variables.items())

@@ -197,8 +197,8 @@ class ResticSource(BackupSource):
         return next((end for end in _ends(path) if repository.count(backup.facts["snapshot"], end)), "")
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host of the source has restic 0.17 or later, and that each setting can be passed to restic as an
-        environment variable.
+        """Check that the host of the source has restic 0.17 or later. Check also that no setting has several lines, because
+        settings are passed to restic as environment variables.
         """
         _need_restic(ctx)
         super().ready(ctx)
@@ -259,8 +259,8 @@ def _backup(snapshot: Snapshot) -> Backup:
 
 
 def _recorded(paths: tuple[str, ...], path: str) -> str | None:
-    """Return the element of ``paths`` that contains ``path``, or None when there is no such element. ``paths``: the paths that
-    the snapshot lists as backed up.
+    """Return the element of ``paths`` that is ``path`` or a folder above ``path``. Return None when there is no such
+    element. ``paths``: the paths that were backed up, as listed in the snapshot.
     """
     above = {str(folder) for folder in (PurePosixPath(path), *PurePosixPath(path).parents)}
     return next((recorded for recorded in paths if str(PurePosixPath(recorded)) in above), None)
@@ -279,7 +279,7 @@ def _count(repository: Repository, backup: Backup, path: str) -> int:
 
 
 def _ends(path: str) -> list[str]:
-    """Return the absolute ``path`` and all paths that consist of its last parts, such as ``/a/b/c``, ``/b/c`` and ``/c``."""
+    """Return the absolute path ``path``, and then all shorter ends of it. The ends of ``/a/b/c`` are ``/b/c`` and ``/c``."""
     parts = PurePosixPath(path).parts[1:]
     return [f"/{'/'.join(parts[start:])}" for start in range(len(parts))]
 

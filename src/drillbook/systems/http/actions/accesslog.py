@@ -44,15 +44,16 @@ class Slowest(_OfLog):
     """
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``count`` (number of requests), ``p50_s`` and ``p95_s`` (median and 95th percentile of their
-        durations), ``max_s`` (longest duration), ``server_errors`` (number of answers with a status 5xx).
+        """Facts: ``count`` (number of requests), ``p50_s`` and ``p95_s`` (median and 95th percentile of the durations),
+        ``p95_s_low`` and ``p95_s_high`` (95 % interval of ``p95_s``), ``max_s`` (longest duration), ``server_errors``
+        (number of answers with a status 5xx). These figures are for all requests together.
 
-        These figures are for all requests together. ``p95_s_low`` and ``p95_s_high`` are the 95 % interval of
-        ``p95_s``. ``endpoints`` lists the slowest endpoints with the same figures for each, ``endpoints_count`` is the
-        number of all endpoints, and ``slowest`` is the name of the slowest. The other facts are ``slowest_requests``,
-        ``complete`` (false when only the newest part of the period was read), ``last_s`` (length of the period),
-        ``resolution_s`` (resolution of the logged durations), ``other_lines`` (number of lines that contain no
-        request).
+        ``endpoints`` lists the slowest endpoints, each with the same figures. ``endpoints_count`` is the number of all
+        endpoints, and ``slowest`` the name of the slowest endpoint. ``slowest_requests`` lists single requests.
+
+        The other facts are about the log: ``complete`` (false when the log was too large and only its newest part was
+        read), ``last_s`` (length of the period), ``resolution_s`` (resolution of the logged durations), ``other_lines``
+        (number of lines without a request).
         """
         return requestlog.slowest(ctx, ctx.service(self.service, Http), float(self.last))
 
@@ -61,14 +62,15 @@ class Errors(_OfLog):
     """Find recent requests with server errors (5xx), grouped by endpoint. Reads the same log as `http.slowest`."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``count`` (number of all requests), ``server_errors`` (number of answers with a status 5xx),
-        ``statuses``, ``last_failed``, ``broken``, ``broken_share``, ``endpoints``, ``endpoints_count``.
+        """Facts: ``count`` (number of all requests), ``server_errors`` (number of answers with a status 5xx), ``statuses``,
+        ``last_failed``, ``broken``, ``broken_share``, ``endpoints``, ``endpoints_count``.
 
-        ``statuses`` has each status of a server error as the key, and the number of its requests as the value.
-        ``last_failed`` is the newest request with a server error. ``broken`` is the number of server errors other than
-        502, 503 and 504, because those three report an unavailable service. ``broken_share`` is the share of ``broken``
-        in ``count``. ``endpoints`` lists the endpoints with the most server errors, each with the same figures, and
-        ``endpoints_count`` is the number of all endpoints with server errors. The facts ``complete``, ``last_s`` and
-        ``other_lines`` are as in `http.slowest`.
+        ``statuses`` has the number of answers with each status 5xx. ``last_failed`` is the newest request with such an
+        answer. ``broken`` is the number of server errors that point to a bug of the service. The statuses 502, 503 and 504
+        do not count, because they report an unavailable service. ``broken_share`` is ``broken`` divided by ``count``.
+
+        ``endpoints`` lists the endpoints with the most server errors, each with the same figures. ``endpoints_count`` is
+        the number of all endpoints with server errors. The facts ``complete``, ``last_s`` and ``other_lines`` are as in
+        `http.slowest`.
         """
         return requestlog.errors(ctx, ctx.service(self.service, Http), float(self.last))

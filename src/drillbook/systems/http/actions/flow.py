@@ -42,9 +42,10 @@ class Flow(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``effect`` (`read` when all methods only read, otherwise `write`), ``requests`` (name, status, seconds and
-        bytes of each), ``saved`` (the values named in `show`), ``seconds``. When an answer is not the expected one, ``body``
-        is the beginning of this answer.
+        """Facts: ``effect`` (`read` when all methods only read, otherwise `write`), ``requests`` (for each request its
+        name, status, seconds and bytes), ``saved`` (the values named in `show`), ``seconds``.
+
+        If an answer is not the expected answer, the step fails, and the fact ``body`` is the beginning of this answer.
         """
         values: dict[str, Any] = {}
         done: list[Facts] = []

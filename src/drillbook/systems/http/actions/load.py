@@ -62,15 +62,18 @@ class Load(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``requests`` (number of all requests), ``answered`` (number of answers), ``good`` (number of answers
-        with a status below 400), ``errors`` (number of requests without a good answer), ``error_share`` (their share).
+        """Facts: ``requests`` (number of all requests), ``answered`` (number of answers), ``good`` (number of answers with
+        a status below 400), ``errors`` (number of requests without a good answer), ``error_share`` (``errors`` divided by
+        ``requests``).
 
-        ``p50_s``, ``p95_s`` and ``p99_s`` are percentiles of the latency, for which a request without a good answer
-        counts as never answered. ``max_s`` is the longest latency of a good answer. The bounds of 95 % intervals have
-        the suffixes ``_low`` and ``_high``, and are null when the sample is too small. ``late_s`` is the longest time
-        by which the controller itself sent a request too late. Latencies include this delay. ``statuses`` has the
-        number of answers with each status, and ``problems`` the number of requests with each of the most frequent
-        errors. The other facts are ``url``, ``rate``, ``seconds``.
+        ``p50_s``, ``p95_s`` and ``p99_s`` are percentiles of the latency of all requests. A request without a good answer
+        counts as never answered. ``max_s`` is the longest latency of a good answer. Each percentile and ``error_share``
+        have a 95 % interval. The names of its bounds have the suffixes ``_low`` and ``_high``. A bound is null when the
+        sample is too small.
+
+        The controller may send a request too late. ``late_s`` is the longest of these delays. Latencies include them.
+        ``statuses`` has the number of answers with each status. ``problems`` has the most frequent errors, each with the
+        number of its requests. The other facts are ``url``, ``rate``, ``seconds``.
         """
         url = (self.url or ctx.service(str(self.service), Http).url) + self.path
         if ctx.deadline.remaining() < self.seconds:

@@ -299,9 +299,7 @@ class Open(Write):
 
 
 class Status(Read):
-    """Show three things about a relay: whether the path through the relay is open and answers, which fault is set (the mode
-    of the relay), and which run set the fault.
-    """
+    """Show the state of a relay: the fault that is set, the run that set it, and whether the path is open and answers."""
 
     service: ServiceName
     exchange: Annotated[

@@ -117,12 +117,12 @@ class Canary(RecordCanary):
 
     @property
     def reads_each(self) -> bool:
-        """True when `read` runs once for each record, and False when it runs once for all records."""
+        """True when each record has its own run of `read`, and False when one run reads all records."""
         return self._of_one("read")
 
     @property
     def erases_each(self) -> bool:
-        """True when `remove` runs once for each record, and False when it runs once for all records."""
+        """True when each record has its own run of `remove`, and False when one run removes all records."""
         return self._of_one("remove")
 
     def reach(self, ctx: Context) -> None:
@@ -161,10 +161,10 @@ class Canary(RecordCanary):
         self._asked(ctx, "remove", number)
 
     def _asked(self, ctx: Context, what: str, number: int | None) -> Answer | None:
-        """Send the requests of the field ``what`` and return the last answer. Raises CouldNotVerify when an answer is
+        """Send the requests in the field ``what``, and return the last answer. Raises CouldNotVerify when an answer is
         unexpected.
 
-        Returns None when an answer has a status in ``absent``, because this status means that the record does not exist.
+        An answer with a status in ``absent`` means that the record does not exist. The result is then None.
         """
         try:
             return self.exchanged(ctx, what, number, ANSWER_S)
