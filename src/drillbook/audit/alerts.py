@@ -159,7 +159,7 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> str:
 
 
 def _was_stopped(run: RunRow) -> bool:
-    """Return True for a run that a person or a signal stopped, so that there is no cause to mend."""
+    """Return True for a run that a person or a signal stopped. Such a run has no cause that must be mended."""
     return run.verdict == Verdict.ABORTED and run.reason.casefold().startswith(STOPPED)
 
 
@@ -216,8 +216,10 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 
 def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return alerts about drills and suites that are overdue or have never passed, services whose proof is overdue,
-    drills and suites that never ran, objectives that are not proven, and objectives that are met with a reservation."""
+    """Return five kinds of alerts: about drills and suites that are overdue or have never passed, about services whose proof
+    is overdue, about drills and suites that never ran, about objectives that are not proven, and about objectives that are
+    met with a reservation.
+    """
     failing = audit.failing
     for missed in audit.missed:
         if _overdue(missed) and (missed.environment, missed.drill) not in failing:
@@ -266,8 +268,10 @@ def _told(audit: Audit, goal: ProvenRow) -> bool:
 
 
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
-    """Return True if a rehearsal of the period restored a backup of the service that is older than its run, and measured how
-    much data would be lost. The alert about the drill's fresh backup is then left out."""
+    """Return True if a rehearsal measured how much data of the service would be lost. Only a rehearsal of the period counts,
+    and only if it restored a backup that is older than the rehearsal. The alert about the drill's fresh backup is then left
+    out.
+    """
     place = (goal.environment, goal.service)
     rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
     return any(row.loss_s is not None and not row.taken for row in rows)

@@ -63,7 +63,8 @@ UNCHECKED = Assurance(checked=False)
 
 def assure(records: Sequence[Record], period: Period, project: Project, known: Known, runs: RunStates) -> Assurance:
     """Verify the signatures of all runs of ``period``. Compare all journals with the anchors in ``known``. ``runs``: states
-    of the runs, from which ``records`` were made, so that signatures and anchors are compared with what the audit shows.
+    of the runs. ``records`` were made from the same states, so that signatures and anchors are compared with the journals
+    that the audit shows.
 
     The caller must read the anchors before the journals. Otherwise a run that ends between the two readings has an
     anchor but no journal, and is reported as missing.

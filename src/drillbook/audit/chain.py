@@ -209,9 +209,9 @@ def _missing(before: Record | None, record: Record) -> Problem:
 
 
 def _plausible(later: Record, place: _Place) -> bool:
-    """Return True when it is normal that the journal in ``place`` has events after this place.
+    """Return True when the events after ``place`` in its journal are no sign of tampering.
 
-    It is normal when a recovery wrote these events, or when the events were written after the run ``later`` began.
+    This is so in two cases: a recovery wrote these events, or they were written after the run ``later`` began.
     """
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):
@@ -290,8 +290,8 @@ def _problem(code: str, record: Record, text: str, *, breaking: bool = True) -> 
 def _empty(record: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
     """Describe an empty journal as a problem.
 
-    The problem is harmless if the next run recorded no hash of this journal, because then the run died before its first
-    event.
+    The problem is harmless if the next run recorded no hash of this journal. The run of this journal then died before its
+    first event.
     """
     later = next((other for other in records if other.name > record.name and other.first), None)
     place = places.get(later.first.prev or "") if later and later.first else None

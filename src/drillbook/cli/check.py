@@ -133,8 +133,8 @@ class _Checker(Preparation):
             raise EndedEarly
 
     def _repeats(self, problem: Finding) -> bool:
-        """Return True when an earlier finding already says that the host in ``problem`` is unreachable, or that the
-        secret in it is unreadable.
+        """Return True when an earlier finding already reports the problem: the host is unreachable, or the secret is
+        unreadable.
         """
         if problem.measured in self.unreachable.values():
             return True

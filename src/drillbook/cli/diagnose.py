@@ -237,8 +237,8 @@ def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str],
 
 def _apply(project: Project, diagnosis: Diagnosis, inventory: Inventory, confirm: str) -> int:
     """Execute the remedy of the likeliest cause, after the user has agreed. The remedy is executed as a run of its own,
-    which has a journal, takes locks, obeys a guard, and is verified. Nothing is executed when no cause was found, when
-    a person must carry out the remedy, or when the user does not agree.
+    which has a journal, takes locks, obeys a guard, and is verified. Nothing is executed in three cases: no cause was found,
+    a person must carry out the remedy, or the user does not agree.
     """
     out = console()
     show_diagnosis.show(diagnosis, inventory, out)

@@ -132,9 +132,9 @@ def no_value(context: ParserContext, argument: Argument) -> str:
 
 
 def wrong_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
-    """Find the first option in the command line ``words`` whose value is missing, or which is given twice although it
-    takes only one value. Return a message about this mistake, or an empty text if there is none. ``contexts``: the
-    tasks, by their names.
+    """Find the first wrong option in the command line ``words``. An option is wrong if its value is missing, or if it takes
+    only one value but is given twice. Return a message about this mistake, or an empty text if there is none. ``contexts``:
+    the tasks, by their names.
 
     Invoke itself does not report these mistakes in every case. It ignores the missing value of an option that may be
     repeated. If an option that takes one value is given twice, Invoke uses the second value as the name of a drill or

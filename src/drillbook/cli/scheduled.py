@@ -77,7 +77,9 @@ class Tick:
         return status
 
     def _check_settings(self) -> None:
-        """Read the settings of the project, so that a mistake in them is reported before anything is started, and only once."""
+        """Read the settings of the project once, before anything is started. So a mistake in them is reported early, and
+        only once.
+        """
         try:
             settings.usable(self.project.root)
         except DrillbookError as error:

@@ -364,8 +364,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``. It returns True when all probes were good at the same time, and all samples
-        that had begun before that time have ended. It waits for these samples because one of them may turn out bad.
+        """Return a function for ``wait``. It returns True when two conditions are met. First, all probes are good at the
+        same time. Second, the samples that were in progress at that time have ended, because one of them may turn out bad.
         """
         since: float | None = None
 

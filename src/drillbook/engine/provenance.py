@@ -132,8 +132,8 @@ class Provenance:
         return action
 
     def _pinned_source(self, action: Action, context: Context) -> Action:
-        """Return ``action``, which restores from a backup source. Add the id of the backup that this run verified to
-        its parameters, so that it restores exactly this backup.
+        """Return ``action``, which restores from a backup source. Add a parameter with the id of the backup that this run
+        verified, so that the action restores exactly this backup.
 
         Raises StepFailed when this run verified backups of the service, but no backup from this source.
         """

@@ -50,9 +50,9 @@ def put_back(
 ) -> list[Residue]:
     """Undo every change in ``events`` that is not undone yet, newest first. Return the changes that could not be undone.
 
-    Normally all changes are undone. When ``restores`` is false, only faults that have an undo of their own are undone,
-    because they may obstruct the restore that follows. A fault that only a restore repairs counts as undone when the
-    restore phase succeeded and a check shows that the fault is gone.
+    Normally all changes are undone. When ``restores`` is false, only faults that have an undo of their own are undone. This
+    happens before a restore, because such faults may obstruct the restore. A fault that only a restore repairs counts as
+    undone under two conditions: the restore phase succeeded, and a check shows that the fault is gone.
 
     The changes of one step are undone on all its hosts in parallel. A step waits for the undos of newer steps, but not
     for a host that hangs. An unreachable host is retried until the deadline ``reach``.
@@ -100,8 +100,8 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 
 
 def _started_again(stage: Stage, intent: Intent) -> bool:
-    """Restart the processes that the injection of a fault stopped, when the injection was interrupted before it
-    destroyed data. Return False when this fails, and otherwise True.
+    """Restart the processes that the injection of a fault stopped. This is needed when the injection was interrupted before
+    it destroyed data. Return False when the restart fails, and otherwise True.
     """
     try:
         _interrupted(stage, intent)

@@ -248,5 +248,5 @@ class Stage:
         return traceparent(self.run["id"], step, "" if probe else host, trace=self.traced)
 
     def deadline(self, seconds: float) -> Deadline:
-        """Make a deadline that expires after ``seconds`` or when the run's stop flag is set."""
+        """Make a deadline that expires after ``seconds``, or earlier when the run's stop flag is set."""
         return Deadline.after(seconds, self.cancel)

@@ -27,9 +27,9 @@ class Logins:
     def refused(self, step: PlannedStep, action: Action, context: Context) -> Iterator[str]:
         """Try the logins that ``step`` will use. Yield a text about each login that a server refuses.
 
-        A service that the drill itself creates, such as a sandbox, does not exist yet, so its login is not tried. A
-        refusal because a role or database is absent is not reported if an earlier step of the drill changes something,
-        because that step may create the role or database.
+        A service that the drill itself creates, such as a sandbox, does not exist yet, so its login is not tried. A server
+        may refuse a login because a role or database is absent. An earlier step of the drill may create it, if that step
+        changes something. In this case, the refusal is not reported.
         """
         for name in dict.fromkeys(step.services()):
             service = context.services.get(name)

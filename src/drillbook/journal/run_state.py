@@ -1,7 +1,7 @@
 """State of a run, derived from its folder. The journal and the result file are read once, and the object is handed on.
 
-So what is verified is what is shown: the digest, the chain of hashes, the events and the verdict all come from the same bytes.
-A program that changes a file between two steps of a task can change nothing that was verified before.
+Therefore the digest, the chain of hashes, the events and the verdict all come from the same bytes, and exactly the verified
+content is shown. When a program changes a file between two steps of a task, the verified content stays the same.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ _FORGOTTEN = OSError(0, "its events were freed, and must not be read again")
 
 @dataclass(frozen=True)
 class RunStates:
-    """States of all runs and suites that one task reads, so that each of their files is read once.
+    """States of all runs and suites that one task reads. Through this object, the task reads each of their files only once.
 
     A task makes this object and hands it on. It must not outlive the task, because the files may change.
     """

@@ -44,9 +44,9 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 def same_drill(folders: Iterable[Path], plan: Plan, states: RunStates) -> list[dict[str, Any]]:
     """Return the newest finished runs with the same drill and environment as ``plan``, as entries of the event `earlier.runs`.
 
-    The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped. Runs that were
-    refused, or that did not run because a service is not installed, are skipped, too. Reading stops after ``MOST_COMPARED``
-    runs or ``MOST_BYTES`` of journals.
+    The newest run comes first. ``folders``: folders of runs, oldest first. Three kinds of runs are skipped: runs with an
+    unreadable journal, runs that were refused, and runs that did not run because a service is not installed. Reading stops
+    after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
 
     ``states``: states of the runs that were read already.
     """

@@ -1,4 +1,4 @@
-"""Words by which the title of a finding shows that a recovery after the run undid the changes. Lists of runs look for these
+"""Words in the title of a finding. They tell that a recovery undid the changes after the run. Lists of runs look for these
 words without loading the judge.
 """
 

@@ -96,7 +96,7 @@ def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -
 
 
 def was_fenced(output: Output) -> bool:
-    """Return True when ``output`` comes from a command that was not started because the lock was lost; see ``fence``."""
+    """Return True when ``output`` shows that a command was not started because the run had lost the lock; see ``fence``."""
     return output.exit == FENCED and FENCE_MARK.encode() in output.stderr
 
 

@@ -34,7 +34,7 @@ class LinkLost(Exception):
 
 
 class NotSent(LinkLost):
-    """Raised when the channel was closed before the command was sent, so that the command certainly does not run."""
+    """Raised when the channel was closed before the command was sent. The command then certainly does not run."""
 
 
 class ExecRefused(Exception):

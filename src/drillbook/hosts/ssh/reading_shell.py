@@ -194,8 +194,8 @@ class _Shell:
     def read(self) -> bool:
         """Read the output that has arrived. Returns True when the shell has started and reads commands.
 
-        Raises ShellEnded when the shell did not start in time. Also raises ShellEnded when other text arrived before
-        the start, because such text could not be distinguished from the output of a command.
+        Raises ShellEnded when the shell did not start in time. Also raises ShellEnded when other text arrived before the
+        start: such text could not be distinguished from the output of a command.
         """
         drain(self._channel, self.out, self.err)
         if self.pid is None:
