@@ -280,7 +280,7 @@ class Locked(NotReady):
 
 
 class Fenced(DrillbookError):
-    """A newer run took over the lock of a service, so this run must not change anything more on that service."""
+    """A newer run took over the lock of a service. This run must not change anything more on that service."""
 
     code = "fenced"
     exit_status = Exit.REFUSED

@@ -28,8 +28,9 @@ MODULES = {
     "mariadb": ("pymysql",),
     "fleet": ("distributed",),
 }
-"""Python modules of each extra. If one of them is missing, the part of the program that needs the extra cannot be imported. If
-several extras share a namespace package, the modules in it are listed, because the namespace may exist without them."""
+"""Python modules of each extra. If one of them is missing, the part of the program that needs the extra cannot be imported.
+A namespace package may belong to several extras, so it may exist without the extra. In this case, modules in the package are
+listed."""
 
 
 @dataclass(frozen=True, slots=True)

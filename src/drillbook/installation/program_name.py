@@ -47,9 +47,9 @@ def program() -> str:
 
 
 def as_called(text: str, name: str = "") -> str:
-    """Replace the program by ``name`` in each command ``invoke TASK`` or ``drillbook TASK`` in ``text``. By default,
-    ``name`` is the name of the program that the user called.
+    """Replace the name of the program in each command ``invoke TASK`` or ``drillbook TASK`` in ``text``. ``name``: the new
+    name; by default, the name by which the user called the program.
 
-    Both names are replaced, because a stored text contains the name of the program that wrote it.
+    A stored text contains the name of the program that wrote it. Therefore both names are replaced.
     """
     return _COMMAND.sub(f"{name or program()} ", text)

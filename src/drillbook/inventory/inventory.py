@@ -178,8 +178,7 @@ class Inventory(BaseModel):
         """Return the names of the hosts that match patterns such as ``db:!db-2``, in the order of the inventory. Raises
         PlanError when a pattern is invalid or matches nothing.
 
-        ``controller`` is a host of every inventory, but the pattern ``all`` matches only hosts that the inventory
-        describes.
+        Every inventory has a host ``controller``. The pattern ``all`` does not match it, unless the inventory describes it.
         """
         try:
             wanted = pattern_hosts(patterns, tuple(self.hosts), self.groups, aside=(CONTROLLER,))
@@ -203,10 +202,12 @@ class Inventory(BaseModel):
     ) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
-        Other values to hide are the secrets of other services, the passwords of hosts, and the addresses of contacts. They
-        are returned, too, if they can be read without a command and without a pipe. When one of them is read later, ``hide``
-        is called with its value. Raises SecretError when secrets of ``services`` cannot be read. The error names all these
-        secrets by their paths in the inventory. If the list ``unread`` is given, the errors are added to it instead.
+        Other values must be hidden, too: the secrets of other services, the passwords of hosts, and the addresses of
+        contacts. Those that can be read without a command and without a pipe are also returned. For each secret that is read
+        later, ``hide`` is called with its value.
+
+        Raises SecretError when secrets of ``services`` cannot be read. The error names all of them by their paths in the
+        inventory. If the list ``unread`` is given, nothing is raised, and the errors are added to the list.
         """
         values, errors = [], []
         for place, secret in self.secrets_of(services).items():
@@ -231,9 +232,7 @@ class Inventory(BaseModel):
 
 
 def on_host(source: Any, services: Mapping[str, Any]) -> Any:
-    """Return the fields of a backup source. If they contain no host, add the host of the service that the source backs
-    up.
-    """
+    """Return the fields of a backup source. If they contain no host, add the host of the service that is backed up."""
     if not isinstance(source, dict) or source.get("host") is not None:
         return source
     service = services.get(source.get("service", ""))
@@ -279,11 +278,11 @@ def all_unread(errors: Sequence[SecretError]) -> SecretError:
 
 
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
-    """Read an inventory file, the files that it includes, and the Ansible inventories that are listed in these files.
+    """Read an inventory file, the files that it includes, and the Ansible inventories that these files list.
 
-    ``lab``: function that returns the values of the tags ``!lab`` and ``!lab_secret``, which only a running lab knows.
-    Paths in a file are relative to the folder of that file. Raises InventoryError with file, line and column when a
-    file is invalid.
+    ``lab``: function that returns the values of the tags ``!lab`` and ``!lab_secret``, which only a running lab knows. Paths
+    in a file are relative to the folder of that file. Raises InventoryError with file, line and column when a file is
+    invalid.
     """
     mistakes = Mistakes()
     documents = merging.documents(path, lab, mistakes=mistakes)
@@ -302,8 +301,8 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
 
 
 def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
-    """Merge and validate an inventory. If it is invalid, the names by which its parts refer to each other are checked
-    as well, and all mistakes are added to ``mistakes``.
+    """Merge and validate an inventory. Raises InventoryError when it is invalid. In this case, also check the names by which
+    its parts refer to each other, and add all mistakes to ``mistakes``.
     """
     merged, value = merging.resolve(documents)
     try:
@@ -319,7 +318,7 @@ def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
 
 
 def _located(made: Inventory, documents: Sequence[strict.Document]) -> None:
-    """Store in each host, service and backup source the file and the line that describe it, so that hints can name the
+    """Store in each host, service and backup source where it is described: in which file and in which line. Hints name this
     line."""
     for document in documents:
         lines: dict[tuple[str, str], dict[str, int]] = {}

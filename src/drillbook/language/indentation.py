@@ -57,7 +57,9 @@ def _tab(lines: Sequence[str], line: int, column: int) -> tuple[str, str]:
 
 
 def _continued(lines: Sequence[str], line: int, column: int) -> tuple[str, str] | None:
-    """Explain a key that is indented more than the line above it, although that line already has a value."""
+    """Explain a key with a wrong indentation. The line above the key has a value and a smaller indentation, so the key seems
+    to continue this value.
+    """
     if _DASH.match(lines[line].lstrip()):
         return _misplaced(lines, line)
     above = next((number for number in reversed(range(line)) if _means(lines[number])), None)
@@ -77,7 +79,7 @@ def _continued(lines: Sequence[str], line: int, column: int) -> tuple[str, str] 
 
 
 def _misplaced(lines: Sequence[str], line: int) -> tuple[str, str] | None:
-    """Explain an entry of a list, or a key, whose indentation is that of no list and no mapping above it."""
+    """Explain a wrong indentation of a list's entry or of a key. No list or mapping above it has this indentation."""
     text, indent = lines[line].lstrip(), _indent(lines[line])
     listed = bool(_DASH.match(text))
     fitting = [level for level in _levels(lines, line) if level.listed == listed]

@@ -9,8 +9,8 @@ Item = TypeVar("Item")
 
 
 def leading(items: Sequence[Item], most: int) -> tuple[Sequence[Item], int]:
-    """Return the first ``most`` of ``items``, and the number of the others. If there is only one other item, return all
-    items, because words such as "and 1 more" take as much space."""
+    """Return the first ``most`` of ``items``, and the number of the others. A single other item is also returned, because it
+    takes no more space than words such as "and 1 more"."""
     shown = items if len(items) <= most + 1 else items[:most]
     return shown, len(items) - len(shown)
 

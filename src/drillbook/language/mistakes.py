@@ -12,15 +12,15 @@ T = TypeVar("T")
 
 
 class Mistakes:
-    """Mistakes of one file, or of several files that are read together, in the order in which they were found."""
+    """Mistakes in the order in which they were found. They belong to one file, or to several files that are read together."""
 
     def __init__(self) -> None:
         """Start with an empty list of mistakes."""
         self.errors: list[SourceError] = []
 
     def of(self, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Call the function ``part``, and return its result. If it raises a SourceError, store this error and the errors
-        that it contains, and return None.
+        """Call the function ``part``, and return its result. If it raises a SourceError, return None. The error and the
+        errors that it contains are then added to the mistakes.
         """
         try:
             return part(*args, **kwargs)

@@ -31,9 +31,9 @@ def expand(
 ) -> set[str]:
     """Return the names of the hosts that match ``patterns``.
 
-    ``hosts``: all hosts in their order. ``groups``: the hosts of each group. ``aside``: hosts that match only when the
-    pattern contains their full name; ``all`` and globs do not match them. Raises PatternError when a part of the
-    pattern matches nothing, or when no host remains.
+    ``hosts``: all hosts in their order. ``groups``: the hosts of each group. ``aside``: hosts that only their full name
+    matches; ``all`` and globs do not match them. Raises PatternError when a part of the pattern matches nothing. Also raises
+    it when no host remains.
     """
     written = [patterns] if isinstance(patterns, str) else list(patterns)
     parts = [part for pattern in written for part in _split(pattern, hosts)]
@@ -98,10 +98,10 @@ def _subscript(named: list[str], match: re.Match[str], pattern: str) -> list[str
 
 
 def _named(name: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """Return the hosts that match ``name``, as in Ansible: first the hosts of all matching groups, then the hosts whose
-    own name matches.
+    """Return the hosts that match ``name``, as in Ansible: first the hosts of all matching groups, then the hosts with a
+    matching name of their own.
 
-    A name without wildcards that is the name of a group selects only the group, not a host of the same name.
+    A name without wildcards may be the name of a group and of a host. It then selects only the group.
     """
     if name == "all":
         yield from hosts

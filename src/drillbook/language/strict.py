@@ -192,11 +192,10 @@ def load(
     error_type: type[SourceError] = SourceError,
     mistakes: Mistakes | None = None,
 ) -> Document:
-    """Read a YAML file that contains one mapping. Raises ``error_type`` when the file is invalid, with the position of
-    the mistake.
+    """Read a YAML file that contains one mapping. Raises ``error_type`` with the position of the mistake when it is invalid.
 
-    ``mistakes``: optional list. Mistakes that leave the rest of the file readable, such as a key that occurs twice, are
-    added to it and not raised. The caller then reports all mistakes together.
+    ``mistakes``: optional list. Some mistakes leave the rest of the file readable, such as a key that occurs twice. They are
+    added to this list and not raised. The caller then reports all mistakes together.
     """
     try:
         data = path.read_bytes()
@@ -344,7 +343,9 @@ class _Builder:
             )
 
     def _alone(self, node: yaml.Node) -> None:
-        """Record a mistake when a text without quotation marks continues in a line that looks like an entry of a list."""
+        """Record a mistake in a text without quotation marks. The mistake is a line of the text that looks like an entry of
+        a list.
+        """
         first, last = node.start_mark.line, node.end_mark.line
         if getattr(node, "style", None) is None and (line := indentation.swallowed(self.lines, first, last)) is not None:
             column = len(self.lines[line]) - len(self.lines[line].lstrip())

@@ -56,8 +56,8 @@ def has_template(value: object) -> bool:
 def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
     """Evaluate every expression in ``value``. Raises ValueError when an expression cannot be evaluated.
 
-    If a text consists of a single expression, the result is the value of that expression, such as a number or a list.
-    The result for any other text is a text.
+    A text that is a single expression becomes the value of this expression, such as a number or a list. Any other text stays
+    a text.
     """
     if isinstance(value, Mapping):
         return {key: evaluate(item, names) for key, item in value.items()}

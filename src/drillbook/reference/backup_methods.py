@@ -97,10 +97,10 @@ def recorded(project: Project) -> Record:
 
 
 def renewed(project: Project) -> Record:
-    """Return the record, updated with the newest runs in reports/. A result without a newer run stays.
+    """Return the record with the results of the newest runs in reports/. A result without a newer run stays.
 
-    Refused runs are skipped, and so are runs that needed a service which is not installed. They measured nothing. Raises
-    JournalError when a journal is damaged.
+    Two kinds of runs are skipped, because they measured nothing: refused runs, and runs that needed a service which is not
+    installed. Raises JournalError when a journal is damaged.
     """
     known = recorded(project).results
     results = {(name, rehearsed.inventory): rehearsed for name in names(project) for rehearsed in known.get(name, ())}
@@ -185,8 +185,8 @@ def _cells(name: str, rehearsed: Rehearsed | None) -> tuple[str, ...]:
 
 
 def method(kind: str) -> tuple[str, str]:
-    """Return the name of the backup tool of a kind of backup, and what its hosts need. For a kind that declares no method, and
-    for an unknown kind, return the name of the kind and an empty text.
+    """Return the name of the backup tool of a kind of backup, and what its hosts need. If the kind is unknown or declares no
+    method, return the name of the kind and an empty text.
     """
     try:
         source = discovery.service_class(kind)

@@ -1,5 +1,5 @@
-"""Reads the files of an Ansible inventory: INI files, YAML files, folders of such files, and the folders group_vars and
-host_vars that stand next to these files.
+"""Reads the files of an Ansible inventory. These are INI files, YAML files, and folders of such files. The folders
+group_vars and host_vars beside them are read, too.
 """
 
 from __future__ import annotations

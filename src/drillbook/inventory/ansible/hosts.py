@@ -38,12 +38,11 @@ class AnsibleInventory:
     groups: dict[str, tuple[str, ...]]
 
     def hosts(self, ours: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Return the fields of a Target for each host. ``ours``: the fields that Drillbook's own inventory files set
-        for each host; they are left out of the result.
+        """Return the fields of a Target for each host. ``ours``: the fields that Drillbook's own inventory files set for
+        each host. They are left out of the result.
 
-        A jump host that is not in the inventory is added to the result. Its name is its address, or its user and its
-        address if another host has that name. Raises InventoryError when a variable has a value that Drillbook cannot
-        use.
+        A jump host that is not in the inventory is added to the result. Its name is its address. If another host has this
+        name, the name also contains the user. Raises InventoryError when a variable has a value that Drillbook cannot use.
         """
         targets = {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
         added: dict[str, dict[str, Any]] = {}

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 from drillbook.language.strict import Document, TagReader
 
 LabLookup = Callable[[str], str | int]
-"""Function that takes a name such as `ssh.db-1`, and returns the value that a running lab has under this name."""
+"""Function that looks up a value in a running lab. Its argument is the name of the value, such as `ssh.db-1`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ class YamlFiles(Source):
     def documents(
         self, document: Document, read: Callable[[Path], list[Document]], above: tuple[Path, ...]
     ) -> list[Document]:
-        """Read the included files and the files that these include. Raises InventoryError when a file cannot be read,
-        when a file includes itself, or when too many files are included.
+        """Read the included files, and the files that they include. Raises InventoryError in three cases: a file cannot be
+        read, a file includes itself, or too many files are included.
         """
         folder = Path(document.file).parent
         included: list[Document] = []

@@ -26,7 +26,7 @@ SOCKET = "unix:///var/run/docker.sock"
 LONGEST_S = 120.0
 PIECE = 1 << 16
 SPARE_S = 3.0
-"""Seconds of a step's time that are reserved for killing a container that did not exit in time."""
+"""Seconds at the end of a step's time. They are reserved for killing a container that did not exit in time."""
 OLDEST = "1.41"
 """API version of Docker 20.10. It is used until the engine has reported its own version."""
 ONE_OFF = "com.docker.compose.oneoff"
@@ -182,8 +182,10 @@ def pieces(answer: Any) -> Iterator[bytes]:
 @contextmanager
 def container_of(ctx: Context, name: str) -> Iterator[Any]:
     """Yield the container of the service ``name`` as an object of the Docker SDK. The connection to its engine is open
-    during the ``with`` block. Raises NotReady when the service is not a container, CouldNotVerify when the container
-    does not exist or the engine does not answer in time, and StepFailed when the engine refuses a request."""
+    during the ``with`` block.
+
+    Raises NotReady when the service is not a container. Raises CouldNotVerify when the container does not exist, or when the
+    engine does not answer in time. Raises StepFailed when the engine refuses a request."""
     where = place(ctx, name)
     with engine(ctx, where) as connection:
         yield connection.container(where.container)

@@ -21,8 +21,8 @@ class Project:
     def of(cls, engine: Engine, container: str) -> Project:
         """Return the project of ``container``. Containers of ``docker compose run`` are ignored.
 
-        Raises CouldNotVerify when the container belongs to no project, or when a service of the project has several
-        containers.
+        Raises CouldNotVerify when the container belongs to no project. Also raises it when a service of the project has
+        several containers.
         """
         name = engine.container(container).labels.get(PROJECT, "")
         if not name:

@@ -44,10 +44,11 @@ def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[i
 
 def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
     """Return the last ``lines`` lines of a container's log, from both output streams, but at most ``limit`` bytes.
+    ``container``: object of the SDK.
 
-    ``container`` is an object of the SDK. Raises CouldNotVerify when the end of the log is not reached before the step's
-    deadline, and Cancelled when the run is stopped. The SDK's own function is not used, because it waits without limit, and
-    takes a broken connection for the end of the log.
+    Raises CouldNotVerify when the end of the log is not reached before the step's deadline. Raises Cancelled when the run is
+    stopped. The SDK's own function is not used, because it waits without limit, and because it takes a broken connection for
+    the end of the log.
     """
     api = container.client.api
     answer = api._get(

@@ -233,8 +233,8 @@ class Volume:
         self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "the old content could not be removed")
 
     def kept(self) -> bool:
-        """Return True while the volume contains files of a restore that this run has not finished, such as old content
-        that must still be put back.
+        """Return True while the restore of this run is unfinished, and the volume contains its files. Such a file may be old
+        content that must still be put back.
 
         Raises CouldNotVerify when the volume cannot be examined.
         """

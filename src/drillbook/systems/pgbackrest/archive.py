@@ -1,8 +1,8 @@
 """Reads the WAL archive of a pgBackRest repository: its segments, its gaps, and the time of the last archived commit.
 
-pgbackrest itself reports only the first and the last segment. None of its commands (in version 2.55) shows a gap between
-these two, or reports a missing segment that a backup needs. Therefore this module lists the names of all segments. It checks
-that no segment is missing between the start of the backup and the newest segment, even if several timelines are involved.
+pgbackrest itself (version 2.55) reports only the first and the last segment. None of its commands shows a gap between these
+two, or a missing segment that a backup needs. Therefore this module lists the names of all segments. It checks that no
+segment is missing between the start of the backup and the newest segment. This also works for several timelines.
 """
 
 from __future__ import annotations

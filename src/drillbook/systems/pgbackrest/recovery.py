@@ -130,8 +130,8 @@ class Recovery:
     def run(self) -> Facts:
         """Carry out the recovery and return its facts.
 
-        Raises StepFailed when the recovery fails, NotReady when the host has another version of PostgreSQL, CouldNotVerify
-        when a program is missing, and HostError when the host cannot be used.
+        Raises StepFailed when the recovery fails. Raises NotReady when the host has another version of PostgreSQL. Raises
+        CouldNotVerify when a program is missing. Raises HostError when the host cannot be used.
         """
         facts = self.backup.facts
         version = need_major(tools_of(self.box), facts["version"])
@@ -207,8 +207,8 @@ class Recovery:
     def _fetch(self, rows: Sequence[tuple[str, str, str]]) -> int:
         """Fetch the WAL into the sandbox, and return the number of segments.
 
-        Raises StepFailed when a segment is missing or damaged, CouldNotVerify when pg_waldump is missing, and HostError when
-        the host cannot be used.
+        Raises StepFailed when a segment is missing or damaged. Raises CouldNotVerify when pg_waldump is missing. Raises
+        HostError when the host cannot be used.
         """
         tools = tools_of(self.box)
         target = self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if self.at and self.at is not END else ""

@@ -21,8 +21,8 @@ from drillbook.systems.pgbackrest.programs import Program
 
 BASIS = "end of the backup, by the clock of the host on which pgbackrest ran"
 _ABSENT = {1: "the stanza is not in the repository", 3: "backup.info and its copy are missing"}
-"""Status codes of `pgbackrest info` that say that the stanza is missing, each with its meaning. Code 2 is not included,
-because it means that the stanza exists but has no backup yet.
+"""Status codes of `pgbackrest info` for a missing stanza. Each code has its meaning as text. Code 2 does not belong to them:
+the stanza exists, but has no backup yet.
 """
 _OTHER_KEY = "key/value found outside of section at line 1"
 """Usual error message of pgbackrest for a file that was decrypted with a wrong key.
@@ -49,8 +49,8 @@ class Repository:
     def info(self) -> dict[str, Any]:
         """Return that part of the output of `pgbackrest info` that describes the stanza.
 
-        Raises StepFailed when the stanza is missing, StepFailed or CouldNotVerify when the command fails, and HostError when
-        the host cannot be used.
+        Raises StepFailed when the stanza is missing. Raises StepFailed or CouldNotVerify when the command fails. Raises
+        HostError when the host cannot be used.
         """
         program = self.program
         # A message may contain bytes of a file that was decrypted with a wrong key, so undecodable bytes are replaced.

@@ -1,9 +1,10 @@
 """Verifies one backup in its pgBackRest repository: runs `pgbackrest verify`, and checks copies of lists and page checksums.
 
-`pgbackrest verify` exits with status 0 even when it finds damage. It prints `status: ok` for a backup without a manifest
-and for missing WAL. Without ``--set``, it calls an incremental backup valid even if its full backup is damaged. All this
-was measured with version 2.55.1. Therefore the output for one backup set is parsed, and the set is valid only if all of its
-files are counted as valid.
+The exit status and the word `ok` in the output are not enough, as measured with version 2.55.1. `pgbackrest verify` exits
+with status 0 even when it finds damage. It prints `status: ok` for a backup without a manifest, and for missing WAL. Without
+``--set``, it calls an incremental backup valid even if its full backup is damaged.
+
+Therefore the output for one backup set is parsed. The set is valid only if all of its files are counted as valid.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ class Verified:
 
 
 def verified(program: Program, label: str) -> Verified:
-    """Run `pgbackrest verify` on all files of a backup, including the files in earlier backups to which it refers.
+    """Run `pgbackrest verify` on all files of a backup. These include the files of earlier backups to which it refers.
 
-    Raises StepFailed or CouldNotVerify when the command fails, CouldNotVerify when it prints no result, and HostError when
-    the host cannot be used.
+    Raises StepFailed or CouldNotVerify when the command fails. Raises CouldNotVerify when it prints no result. Raises
+    HostError when the host cannot be used.
     """
     sink = Answer(f"{program.host.name}: the output of pgbackrest verify")
     more = {"output": "text", "log-level-stderr": "detail"}

@@ -128,8 +128,8 @@ class Worker:
         return outcome.result(seconds)
 
     def end(self, last: Callable[[], None] | None = None) -> None:
-        """Let the thread end as soon as it has finished the functions that it was given before, and has then called
-        ``last``. This method returns at once.
+        """Let the thread end after its present functions. First it finishes the functions that it was given before, then it
+        calls ``last``, then it ends. This method returns at once.
         """
         if last is not None:
             self._jobs.put((last, Future()))

@@ -33,11 +33,11 @@ writes.
 class Canary(BaseCanary):
     """Write numbered rows through any DB-API driver into the canary's own table.
 
-    Each acknowledged row must exist after the recovery.
+    Each acknowledged row must exist after the recovery. A row is acknowledged when its commit has returned.
 
-    A row is acknowledged when its commit has returned. The table `drillbook_canary` is created in the database that
-    `connect` names, and dropped at the end if it holds no row of another run. The driver runs on the controller. Also set
-    the time limits of the driver in `connect`, such as `connect_timeout`, `read_timeout` and `write_timeout` of pymysql.
+    The table `drillbook_canary` is created in the database that `connect` names. At the end it is dropped, unless it holds
+    rows of another run. The driver runs on the controller. Also set the time limits of the driver in `connect`, such as
+    `connect_timeout`, `read_timeout` and `write_timeout` of pymysql.
     """
 
     SECRETS = frozenset({"connect"})

@@ -1,4 +1,4 @@
-"""Actions that start, resume, reconnect or limit a container, and an action that runs a command in a container."""
+"""Actions that start, resume, reconnect or limit a container. One more action runs a command in a container."""
 
 from __future__ import annotations
 

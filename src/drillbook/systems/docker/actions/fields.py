@@ -1,4 +1,4 @@
-"""Field types that several container actions share, and functions that check a container before the drill begins."""
+"""Field types of several container actions. Also functions that check a container before the drill begins."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ ServiceName = Annotated[
 
 
 def examined(ctx: Context, name: str, network: str = "") -> tuple[Place, Any]:
-    """Return the address of a service's container, and the container as an object of the SDK. Raises NotReady when the
-    container cannot be examined. If ``network`` is given, also raises NotReady when the engine has no network of that
-    name.
+    """Return the address of a service's container, and the container as an object of the SDK. The object keeps the state
+    that the engine reported. So this state can still be read after the connection to the engine is closed.
 
-    The object keeps the state that the engine reported, so this state can still be read after the connection to the
-    engine is closed.
+    Raises NotReady when the container cannot be examined. If ``network`` is given, also raises NotReady when the engine has
+    no network of that name.
     """
     try:
         where = place(ctx, name)
@@ -41,9 +40,9 @@ def examined(ctx: Context, name: str, network: str = "") -> tuple[Place, Any]:
 
 
 def seen(ctx: Context, name: str, network: str = "") -> Any | None:
-    """Return the container of a service, if ``examined`` can examine it.
+    """Return the container of a service. Raises NotReady when ``examined`` cannot examine it.
 
-    Raises NotReady when it cannot. When an earlier step of the drill may create the container, return None instead.
+    If an earlier step of the drill may create the container, return None instead of raising NotReady.
     """
     try:
         return examined(ctx, name, network)[1]

@@ -217,7 +217,7 @@ class VolumeRestore(Write):
         return _identity(ctx, self.service, self.volume)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that puts the old content back if the restore is unfinished, and then starts the containers
+        """Return an undo. If the restore is unfinished, the undo puts the old content back. Then it starts the containers
         that the restore stopped."""
         return Volume.of(ctx, self.service, self.volume).undo()
 

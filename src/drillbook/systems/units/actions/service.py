@@ -61,13 +61,13 @@ def _can_change(ctx: Context, name: str) -> None:
 
 
 def _start(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Return the command that starts the unit, and the commands that this command runs by `sudo`."""
+    """Return the command that starts the unit. Also return the commands that it runs by `sudo`."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.start(unit), *manager.by_sudo("start", unit))
 
 
 def _stop(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Return the command that stops the unit, and the commands that this command runs by `sudo`."""
+    """Return the command that stops the unit. Also return the commands that it runs by `sudo`."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.stop(unit), *manager.by_sudo("stop", unit))
 
@@ -262,8 +262,8 @@ class TryStart(Write):
 class Restart(Write):
     """Stop a service's unit if it runs, start it, and wait until it runs. The service then reads its settings again.
 
-    When the manager stops other units together with this unit, such as units of systemd that require it, these other units
-    are started again as well.
+    A manager may stop other units together with this unit, such as units of systemd that require it. These other units are
+    started again as well.
     """
 
     UNDO = ("nothing",)
@@ -317,7 +317,9 @@ class _Down(Fault):
             )
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that starts the unit again, and also the units that its manager stopped together with it."""
+        """Return an undo that starts the unit again. It also starts the units that the manager stopped together with this
+        unit.
+        """
         return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, _unit(ctx, self.service), ctx.deadline))
 
     def active(self, ctx: Context) -> bool:
@@ -342,7 +344,7 @@ class Kill(_Down):
     """Kill a service's main process with SIGKILL, as the kernel does when memory is short. The unit stays down afterwards."""
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command that kills the process of the unit, and the commands that this command runs by `sudo`."""
+        """Return the command that kills the process of the unit. Also return the commands that it runs by `sudo`."""
         manager, seen = manager_of(ctx.host), _state(ctx, self.service)
         return (manager.kill(seen), *manager.by_sudo("kill", seen.unit))
 
@@ -364,14 +366,15 @@ class Log(Read):
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``lines`` (each cut to 300 characters), ``errors`` (the last 20 different lines with
-        errors), ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
+        """Facts: ``unit``, ``lines`` (each cut to 300 characters), ``errors`` (the last 20 different lines with errors),
+        ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
 
-        Old errors are in ``older_errors`` and not in ``errors``, because they do not explain a present fault. In a
-        diagnosis in a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are
-        old. Ages are measured by the host's clock. If a line's time has no zone, the line has no age, and counts as old
-        only if its time would be old in every zone. A line without a time counts as old only if the nearest times above
-        and below it in the log are old.
+        Old errors do not explain a present fault. They are therefore in ``older_errors`` and not in ``errors``. In a
+        diagnosis in a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are old.
+
+        Ages are measured by the host's clock. A time without a zone gives no age. Such a line counts as old only if its time
+        is old in every zone. A line without a time is judged by the nearest lines above and below it that have a time. It
+        counts as old only if both are old.
         """
         unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
         outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]

@@ -257,8 +257,8 @@ class _Settings(Action):
             ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", self._kept(ctx, _file(ctx, self.service)), str(seen.pid))
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that restores the original file, unless another file, such as a restored one, has replaced the
-        changed file. The undo also restarts the unit, if it has failed or may still use the changed file."""
+        """Return an undo that puts the original file back. A new file, such as a restored one, is kept instead. The undo
+        also restarts a unit that has failed, or that may still use the changed file."""
         path = _file(ctx, self.service)
         kept, root, commands = self._kept(ctx, path), as_root(ctx), []
         if unit := self._unit(ctx):
@@ -281,9 +281,9 @@ class _Settings(Action):
 class Change(_Settings, Fault):
     """Change or remove variables in a service's env file and restart its unit, as a wrong deployment does.
 
-    The file keeps its owner and permissions. The original is kept in the same folder, and the undo restores it. If a
-    restore has put a new file there, the undo keeps the new file, and restarts the unit unless it already uses the new
-    file. If the service does not start with the changed settings, this is part of the fault.
+    The file keeps its owner and permissions. The original is kept in the same folder, and the undo puts it back. There is
+    one exception: if a restore has put a new file there, the undo keeps the new file. It then restarts the unit if the unit
+    does not use the new file yet. A service that does not start with the changed settings is part of the fault.
     """
 
     def inject(self, ctx: Context) -> Facts:
