@@ -82,8 +82,8 @@ def file_digest(path: Path) -> str:
 def digest_in(state: RunState, name: str) -> str:
     """Return the digest of the file ``name`` in the folder of a run or suite. Raises OSError when the file cannot be read.
 
-    For the journal and the result file, it is the digest of the bytes that were read already and are shown. Only a result
-    file that was replaced since is read again.
+    For the journal and the result file, it is the digest of the bytes that were read already and are shown. A result file
+    that was replaced after this reading is read again.
     """
     if name == JOURNAL:
         if state.unreadable:

@@ -334,8 +334,9 @@ def _coming(audit: Audit) -> str:
 
 
 def _of_gaps(audit: Audit) -> Iterator[tuple[Alert, bool]]:
-    """Return alerts about services that were not drilled in some part of the period, or never. True stands beside an alert
-    about services that a drill of the period tried."""
+    """Return alerts about services that were not drilled in the whole period or in a part of it. Each alert comes with a
+    flag. The flag is True when a drill of the period tried the services of the alert.
+    """
     for (words, environment, drilled), known in gaps.of(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"

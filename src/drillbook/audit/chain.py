@@ -13,7 +13,9 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Longest time, in seconds, between two moments of a new run: it reads the last hash of the previous run, and it begins.
+"""Longest time, in seconds, between the moment at which a new run reads the last hash of the previous run, and the moment at
+which the new run begins. The previous run may still write events in this time. They are no sign that its journal was
+changed.
 
 The previous run may still write events in this time. They are no sign that the journal of the previous run was changed.
 """

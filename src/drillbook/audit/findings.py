@@ -56,8 +56,9 @@ class FindingRow:
     own_in_newest: int | None = None
     """``in_newest`` without the findings that are only consequences of other findings."""
     own_texts: tuple[str, ...] = ()
-    """``texts`` as the report of the run shows them. The report shows a consequence as a part of the finding that is its
-    cause, so consequences have no text here. It is empty when all entries of ``texts`` are shown."""
+    """Those of ``texts`` that the report of the run shows as findings of their own. The report shows a consequence as a part
+    of the finding that is its cause, so consequences are left out here. The value is empty when no text is left out.
+    """
 
     @property
     def first_step(self) -> str:

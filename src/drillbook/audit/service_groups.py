@@ -74,7 +74,8 @@ REASONS = {
 
 
 def rules(used: Collection[Group], marks: str) -> list[tuple[str, str]]:
-    """Return the names and the explanations of the groups ``used``, and of the best group.
+    """Return the names and the explanations of the groups ``used``, and of the best group. ``marks``: signs such as ``†``.
+    They stand beside the figures of the services in the group ``RESERVED``, and refer to remarks.
 
     ``marks``: signs such as ``†``, which refer to remarks and stand at the figures of the services in the group
     ``RESERVED``.

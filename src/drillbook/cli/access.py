@@ -35,7 +35,7 @@ def connect(inventory: Inventory, name: str) -> Host:
 
 def require_secrets(plans: Sequence[Plan]) -> None:
     """Read all secrets that runs of ``plans`` need: those of services, and the passwords that sudo asks for on hosts. Raises
-    SecretError, which names all that cannot be read.
+    SecretError, which names all secrets that cannot be read.
     """
     secrets: dict[str, Secret] = {}
     for plan in plans:
@@ -47,9 +47,9 @@ def require_secrets(plans: Sequence[Plan]) -> None:
 def redactor_for(plan: Plan, unread: list[SecretError] | None = None) -> Redactor:
     """Read the secrets of all services in a plan, and return a redactor that hides these secrets. ``plan``: the plan.
 
-    Raises SecretError when secrets cannot be read, and UsageError when a secret also appears in plain text in the
-    plan. If the list ``unread`` is given, the errors of unreadable secrets are added to it instead, and so are those of
-    unreadable passwords of hosts.
+    Raises SecretError when secrets cannot be read, and UsageError when a secret also appears in plain text in the plan. If
+    the list ``unread`` is given, SecretError is not raised. The errors about unreadable secrets and passwords of hosts are
+    added to this list.
     """
     redactor = Redactor(())
     if unread is not None:

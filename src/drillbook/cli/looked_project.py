@@ -34,9 +34,9 @@ class Looked:
 
     @property
     def subject(self) -> look.Service | None:
-        """Service that the first drill stops and starts. Only services with a systemd unit are suitable, and services
-        that answered the controller are preferred, and among these the services with the lowest risk. None when no service is
-        suitable.
+        """Service that the first drill stops and starts, or None when no service is suitable. A suitable service has a
+        systemd unit. Services that answered the controller are preferred. Among several of them, the service with the lowest
+        risk is chosen.
         """
         known = [service for service in self.services if service.unit]
         return min(known, key=lambda service: (service.status is None, service.risk), default=None)

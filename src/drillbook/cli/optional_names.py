@@ -88,9 +88,7 @@ def _words() -> Sequence[str]:
 
 @contextmanager
 def reading(words: Sequence[str]) -> Iterator[None]:
-    """Within the ``with`` block, use ``words`` as the command line in which tasks look for the name of their drill or
-    run.
-    """
+    """Use ``words`` during the ``with`` block as the command line in which tasks look for the name of their drill or run."""
     before = _WORDS.set(words)
     try:
         yield

@@ -21,8 +21,9 @@ class NotKnown(Exception):
 
 
 class Later:
-    """Stands for the result of a step, which nobody knows before the run. As text, it names the step and the part of
-    the result.
+    """Placeholder for the result of a step, which is not known before the run. As text, it names the step and the part of
+    the result. Any other use, such as a comparison, a loop or an arithmetic operation, raises NotKnown, because the value
+    would be invented.
 
     It can only become text. Comparing it, looping over it or using it as a number raises NotKnown, because any value
     would be invented.

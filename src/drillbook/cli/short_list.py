@@ -24,9 +24,8 @@ Item = TypeVar("Item")
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Properties of one entry that decide if the short form shows it. ``rank``: the entries of the smallest rank are the
-    most urgent. ``word``: state of the entry, as it is named in the line that counts the
-    entries left out. ``lines``: number of lines of the entry in the table.
-    ``fine``: True when nothing needs to be done.
+    most urgent. ``word``: word for the state of the entry, in the line that counts the entries left out. ``lines``: number
+    of lines of the entry in the table. ``fine``: True when nothing needs to be done.
     """
 
     rank: int

@@ -27,8 +27,8 @@ from drillbook.sdk.in_place import InPlace, RestoresSource
 from drillbook.sdk.service import Service
 
 LIST_S = 60.0
-"""Longest time, in seconds, to list the backups of a backup source. The comparison of the service with a backup has the
-same time limit.
+"""Longest time, in seconds, to list the backups of a backup source. The comparison of a backup with the service has the same
+limit.
 """
 
 
@@ -173,7 +173,9 @@ class SourceGate:
         return loss, rpo
 
     def _alike(self, step: PlannedStep, source: BackupSource, backup: Backup, proof: VerifiedSource) -> None:
-        """Let the driver of the backup source compare the backup with the present service.
+        """Compare the backup with the present service, by the driver of the backup source. ``step``: step that restores the
+        backup. If the action of this step restores only a part of the service, only this part is compared. Raises Refused
+        when the backup is not a backup of this service.
 
         ``step``: step that restores the backup. If its action restores only a part of the service, it compares this part.
 

@@ -183,7 +183,9 @@ def _ask(stop: Stop, number: int) -> bool:
 
 @contextmanager
 def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
-    """Within the ``with`` block, stop the run when a stop file appears in ``folders``, or when ``journal`` is removed."""
+    """Stop the run when a stop file appears in ``folders``, or when ``journal`` is removed. Both are watched during the
+    ``with`` block.
+    """
     over = threading.Event()
 
     def look() -> None:

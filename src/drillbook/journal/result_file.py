@@ -18,7 +18,7 @@ Mark = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class ResultFile:
-    """File ``result.json`` in ``folder``. Its bytes are read at the first use, so that every user gets the same ones."""
+    """File ``result.json`` in ``folder``. Its bytes are read at the first use, so that all users get the same bytes."""
 
     folder: Path
 
@@ -48,7 +48,7 @@ class ResultFile:
         return {} if isinstance(content, OSError) else json_object(content)
 
     def current(self) -> ResultFile:
-        """Return this object if the file is still the one that was read, and otherwise a new one for the changed file.
+        """Return this object if the file is unchanged since it was read. Otherwise return a new object for the changed file.
 
         Only the inode, the size and the time of change are looked at. A run that ends meanwhile replaces the file.
         """

@@ -88,8 +88,8 @@ def _zero(first: Event) -> str:
 
 
 def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[str, Any]:
-    """Return the state of the changes and the locks of a run at the end of the run itself. What a later recovery undid
-    counts as not undone here.
+    """Return the state of the changes and the locks at the moment when the run itself ended. A change that only a later
+    recovery undid counts as not undone. ``own``: the events before the first recovery.
 
     ``own``: the events before the first recovery.
     """

@@ -176,7 +176,7 @@ class SshHost:
 
     @contextmanager
     def _slot(self, words: Sequence[str], deadline: Deadline) -> Iterator[None]:
-        """Within the ``with`` block, occupy one of the ``CHANNELS`` places for commands on the connection."""
+        """Occupy, during the ``with`` block, one of the ``CHANNELS`` places for commands on the connection."""
         while not self._slots.acquire(timeout=max(0.001, min(TICK, deadline.remaining()))):
             if expired(deadline):
                 raise self._stopped(words, deadline, "the command had not started")
