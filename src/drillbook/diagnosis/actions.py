@@ -1,4 +1,4 @@
-"""Action that diagnoses a service as a step of a drill, and compares the cause that the diagnosis finds with the cause that
+"""Action that diagnoses a service as a step of a drill. The cause that the diagnosis finds is compared with the cause that
 the drill expects.
 """
 

@@ -150,9 +150,9 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
 
 
 def _path(services: Mapping[str, Service], case: Case) -> str:
-    """Return the service through which the examined service reaches ``peer``.
+    """Return the service to which the examined service connects in order to reach ``peer``.
 
-    If a relay on the same host leads to ``peer``, return the relay; otherwise return ``peer``.
+    This is a relay on the same host that leads to ``peer``. Without such a relay, it is ``peer`` itself.
     """
     own = services[case.service].host
     return next(

@@ -1,7 +1,8 @@
 """Sends one message through a service URL of apprise. The library apprise implements the protocols of many services.
 
-See https://github.com/caronc/apprise/wiki. Apprise logs addresses and tokens, so its log is discarded. When sending
-fails, this module describes the reason in its own words. It knows the reason from the status in the service's answer.
+See https://github.com/caronc/apprise/wiki. Apprise logs addresses and tokens, so its log is discarded. When a message
+cannot be sent, this module describes the reason in its own words. It takes the reason from the status in the service's
+answer.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def _of_closing(closing: Closing, name: str, approval: Approval) -> None:
 
 
 def _absent(closing: Closing, path: Path) -> Refused:
-    """Return the finding that refuses to close a run because the approval is missing, or was given for an earlier state
-    of the journal.
+    """Return the finding that refuses to close a run. It says that the approval is missing, or that the approval is for an
+    earlier state of the journal.
     """
     remedy = (
         f"Have another person check the hosts and approve the closing with `{closing.command}`. Then copy the "

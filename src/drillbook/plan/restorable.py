@@ -106,9 +106,7 @@ class Restorable:
         return [step for step in self.steps if step.phase == phase and sure(step)]
 
     def _kept_elsewhere(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Check that no step of the phase `backup` writes to the bucket that ``fault`` damages. Raises PlanError if one
-        does.
-        """
+        """Raise PlanError when a step of the phase `backup` writes to the bucket that ``fault`` damages."""
         broken = self.inventory.services.get(self._lost(fault, proofs))
         if not isinstance(broken, S3):
             return
@@ -125,8 +123,8 @@ class Restorable:
                     )
 
     def _proofs(self, fault: PlannedStep) -> list[PlannedStep]:
-        """Return the steps that are certain to verify a backup of the data that ``fault`` destroys. The backup must be
-        from a backup source, or a step of this drill must be certain to make it.
+        """Return the steps that are certain to verify a backup of the data that ``fault`` destroys. The backup must be from
+        a backup source, or from a step of this drill that is certain to run.
 
         Raises PlanError when there is no such step.
         """
@@ -329,9 +327,9 @@ class Restorable:
         return f"write {', or '.join(ways)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
-        """Return True when the step ``proof`` reads the backup that ``said`` names. ``said``: value of a parameter of
-        another step, such as `from`. Two values that depend on results of steps name the same backup when they refer to
-        the same step.
+        """Return True when ``said`` names the backup that the step ``proof`` reads. ``said``: value of a parameter of
+        another step, such as `from`. If both names depend on results of steps, they are equal when they refer to the same
+        step.
         """
         mine = verified_origin(proof)
         if said == mine:

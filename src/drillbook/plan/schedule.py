@@ -46,7 +46,9 @@ class State(StrEnum):
 
     OK = "ok"
     DUE = "due"
-    """The next run should have begun, but the grace is not yet over. Or a run has failed since the last passed run."""
+    """The next run should have begun, but the grace is not yet over. A drill or suite is also due when a run has failed
+    since the last passed run.
+    """
     OVERDUE = "overdue"
     NEVER = "never passed"
     UNKNOWN = "unknown"

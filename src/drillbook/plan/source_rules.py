@@ -50,9 +50,8 @@ class SourceRules:
     fail: Fail
 
     def check(self) -> None:
-        """Raise PlanError unless each restore in place is possible.
-
-        If a fault can only be undone by the restore, the restore must also use a verified backup.
+        """Raise PlanError when a restore in place is not possible. If the restore is the only undo of a fault, it must also
+        use a verified backup.
         """
         mistakes = Mistakes()
         for step in self.steps:

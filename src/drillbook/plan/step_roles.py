@@ -101,8 +101,8 @@ def is_free(fault: PlannedStep) -> bool:
 
 
 def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
-    """Return the names of the actions that can restore the data which ``fault`` destroys. ``proof``: step that
-    verifies the backup for this restore.
+    """Return the names of the actions that can restore the data which ``fault`` destroys. ``proof``: step that verifies the
+    backup of this data.
     """
     kind = find(fault.action)
     if is_free(fault):
@@ -121,9 +121,10 @@ def lost_service(plan: Plan, fault: PlannedStep) -> str:
 
 
 def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
-    """Return True when ``step`` restores, and ``proof`` verifies, backups of the same system, such as PostgreSQL.
+    """Return True when ``step`` and ``proof`` are about backups of the same system, such as PostgreSQL. ``step`` restores a
+    backup, and ``proof`` verifies a backup.
 
-    A custom step may restore any system.
+    A custom step may restore any system, so the result is then True.
     """
     return isinstance(step.params.get("restores"), dict) or _family(step) == _family(proof)
 
@@ -149,8 +150,8 @@ def _names(*values: Any) -> set[str]:
 
 
 def origins(steps: Sequence[PlannedStep], step: PlannedStep) -> dict[str, str]:
-    """Return the parameters of ``step`` that use the result of another step. Each key is the name of such a parameter,
-    and each value is the name of the other step's service.
+    """Return the parameters of ``step`` that use the result of another step. Each key is the name of a parameter. Each
+    value is the service that the other step names.
     """
     saved = {
         planned.save: str(planned.params["service"]) for planned in steps if planned.save and planned.params.get("service")

@@ -1,5 +1,6 @@
-"""Finds the inventory with which a drill can run, or what must be installed before it can. Only the files of the
-inventories are read, and the programs of this machine are looked up. No host is contacted, and no lab has to run."""
+"""Finds the inventory with which a drill can run, or the software that must be installed before the run. Only the files of
+the inventories are read, and the programs of this machine are looked up. No host is contacted, and no lab has to run.
+"""
 
 from __future__ import annotations
 

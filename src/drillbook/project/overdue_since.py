@@ -1,7 +1,8 @@
-"""Finds the moment since which a drill, a suite or the proof of a service is overdue, by the rule of ``plan.schedule_terms``.
+"""Finds the moment since which a drill, a suite or the proof of a service is overdue, by the rule of
+``plan.schedule_terms``.
 
-Whether a drill is overdue now follows from the schedule in its present file. But since when it is overdue may follow from an
-older schedule: a file that was changed yesterday says nothing about last week.
+The present schedule in a drill's file decides whether the drill is overdue now. An older schedule may decide since when the
+drill is overdue, because the file may have been changed after that moment.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ class Past:
         return _open(schedule_terms.never(at, None, self._terms(scheduled, environment, first), self.now)) if at else None
 
     def since_proof(self, asked: Sequence[Scheduled], proof: standings.Ended, proving: frozenset[str]) -> datetime | None:
-        """Return the moment since which the newest proof of a service is overdue although all drills and suites in
-        ``asked`` passed. Return None if it is not overdue. ``proving``: names of drills and suites whose runs proved a
-        restore of the service."""
+        """Return the moment since which the newest proof of a restore of a service is overdue. The drills and suites in
+        ``asked`` have passed since the proof, and did not renew it. Return None if the proof is not overdue. ``proving``:
+        names of drills and suites whose runs proved a restore of the service.
+        """
         if proof.at is None:
             return None
         subjects = [self._subject(scheduled, proof) for scheduled in asked]

@@ -194,8 +194,8 @@ class Project:
         """Return the folders of runs that may have left changes, oldest first. Runs whose journal is missing are included.
         Raises UsageError when the folder of all runs cannot be read.
 
-        A run that left no changes is read only once, because an index remembers it. So the cost does not grow with the
-        number of such runs.
+        An index lists the runs that left no changes, so each of these runs is read only once. The cost does not grow with
+        their number.
         """
         self.look_into_reports()
         known, kept, folders = settled_runs.read(self.reports), {}, []

@@ -48,7 +48,7 @@ class Scheduled:
     services of all its drills.
     """
     restores: bool = False
-    """True when the drill restores data, or, for a suite, when one of its drills does."""
+    """True when the drill restores data. For a suite, True when one of its drills restores data."""
     broken: str = ""
     """Reason why the file cannot be read, or why its schedule is invalid. The text is empty when the file is valid."""
     mistake: str = ""

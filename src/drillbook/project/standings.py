@@ -1,7 +1,7 @@
-"""Reads the standings of drills and suites from the results of runs. A standing names the newest run and the newest
-passed run in one environment.
+"""Reads the standings of drills and suites from the results of runs. A standing names the newest run and the newest passed
+run in one environment.
 
-Reading is fast even for hundreds of runs, because of most runs only the name is used, and the start of the result file.
+Reading is fast even for hundreds of runs. For most runs, only the name and the first bytes of the result file are used.
 """
 
 from __future__ import annotations

@@ -67,10 +67,10 @@ class Unexpected(Exception):
     def __init__(
         self, wanted: str, measured: str, *, status: int | None = None, refused: bool = False, body: str = ""
     ) -> None:
-        """Create the error. ``status``: status of the answer, if this status is not the expected one.
+        """Create the error. ``status``: status of the answer, if it differs from the expected status.
 
-        ``refused``: True when the request never reached a server. ``body``: beginning of the answer. It is not part of the
-        message, so that no report quotes it in a sentence.
+        ``refused``: True when the request never reached a server. ``body``: beginning of the answer. The message does not
+        contain it, so that no report quotes it in a sentence.
         """
         super().__init__(measured)
         self.wanted, self.measured, self.status, self.refused, self.body = wanted, measured, status, refused, body

@@ -44,8 +44,8 @@ class Packet:
 
     @property
     def loopback(self) -> bool | None:
-        """True when the packet stays on its host. False when it is forwarded. None when neither of the addresses of a packet
-        that is not forwarded is known.
+        """True when the packet stays on its host, and False when it does not. None when both addresses are unknown and the
+        packet is not forwarded.
         """
         ends = [end for end in (self.source, self.target) if end is not None]
         if "forward" in self.hooks:
@@ -184,10 +184,11 @@ class _Walk:
         self.hits: list[Hit] = []
 
     def through(self, name: str, depth: int = 0, *, sure: bool = True, aimed: bool = False) -> bool:
-        """Trace the packet through a chain. Return True when the packet's path certainly ends in that chain.
+        """Trace the packet through a chain. Return True when a rule in the chain certainly accepts, drops or rejects the
+        packet.
 
-        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when the packet's addresses or
-        ports decide that it reaches the chain.
+        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when the packet's addresses or ports
+        decide that it reaches the chain.
         """
         if name not in self.table.chains or depth > DEEPEST:
             self.passed = True
@@ -240,7 +241,9 @@ def port(ends: Sequence[tuple[int, int]], *, source: bool) -> Condition:
 
 
 def interface(name: str) -> Condition:
-    """Return the condition that the packet passes the interface. It can be evaluated only for the loopback interface."""
+    """Return the condition that the packet passes the interface. Only a condition about the loopback interface can be
+    evaluated.
+    """
     return lambda packet: packet.loopback if name == "lo" else False if packet.loopback else None
 
 

@@ -308,8 +308,8 @@ def start_command(tools: Tools) -> tuple[str, ...]:
 def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:
     """Stop the server. Raises StepFailed when it does not stop, and HostError when the host cannot be used.
 
-    If ``mode`` is `fast` and the service has a unit, its unit is stopped. Otherwise pg_ctl stops the server, and then
-    the unit, if there is one, is stopped as well.
+    With ``mode`` `fast`, the unit of the service is stopped. With any other mode, or without a unit, pg_ctl stops the
+    server. After pg_ctl, the unit is stopped as well, if there is one.
     """
     if mode == "immediate" or not tools.service.unit:
         tools.owned(

@@ -172,8 +172,8 @@ class Rungs:
         report.result.not_compared[THE_CLUSTER] = cluster_state.NOT_COVERED
 
     def _changed_text(self, dump: str) -> tuple[str, ...]:
-        """Compare the schema as text. Return the evidence files that show the difference. No file is returned if the
-        texts are equal.
+        """Compare the two schemas as text. Return evidence files that show the differences. Return no file if the texts are
+        equal.
         """
         text = schema.normalised(dump)
         wanted = self.backup.schema_sha256

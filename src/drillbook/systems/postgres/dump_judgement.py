@@ -56,8 +56,8 @@ class Judgement:
     def of(self, reading: Reading, compression: str, roles: tuple[str, ...] | None, absent: str = "") -> Checked:
         """Return the result for a dump that was read.
 
-        ``roles``: names in the backup's file of roles, or None when the source declares no such files. ``absent``: if the
-        source declares files of roles but has none, the text that says so; otherwise empty.
+        ``roles``: names in the backup's file of roles, or None when the source declares no such files. ``absent``: text
+        about a declared file of roles that does not exist, or an empty text.
         """
         outline = outline_of(reading.sql)
         problem = self.damage(reading) or self._emptiness(reading)

@@ -105,8 +105,8 @@ class Restoring:
         }
 
     def _must_know_settings(self) -> None:
-        """Raise CouldNotVerify when pg_restore is too new for the sandbox's server. In this case the dump could not be
-        tested, but it may be intact.
+        """Raise CouldNotVerify when pg_restore is too new for the sandbox's server. The dump may then be intact, although
+        it could not be tested.
         """
         try:
             reader_version.need_server(self.tools)
@@ -160,8 +160,9 @@ class Restoring:
         return outline.databases[0]
 
     def _settings(self, outline: Outline) -> dict[str, str]:
-        """Return the server setting shared_preload_libraries with those libraries that the extensions in the dump need
-        and that the host has. The result is empty when the extensions need no libraries."""
+        """Return the server setting shared_preload_libraries for the extensions in the dump. It lists the libraries that
+        the extensions need, except those that the host lacks. The result is empty when the extensions need no libraries.
+        """
         wanted = [name for name in PRELOADED if name in outline.extensions]
         if not wanted:
             return {}

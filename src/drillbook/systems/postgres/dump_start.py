@@ -31,7 +31,9 @@ With this number, the answer stays far below the maximum size of an answer.
 """
 _OF_CLUSTER = b"--\n-- PostgreSQL database cluster dump\n"
 _OF_DATABASES = (b"\n-- Databases\n", b"\n\\connect ", b"\nCREATE DATABASE ")
-"""Texts of which a whole dump of pg_dumpall contains at least one, and a file of roles none."""
+"""Texts that tell a dump of pg_dumpall from a file of roles. The dump contains at least one of these texts. A file of roles
+contains none of them.
+"""
 _MEMBER = b"toc.dat\0"
 _MEMBER_AT = 512
 _VERSION_AT = 5

@@ -36,10 +36,10 @@ def scanned_by(plan: dict[str, Any]) -> list[str]:
 
 
 def reads_of(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield each sequential scan in a plan, with the number of times that one execution of the plan runs it.
+    """Yield each sequential scan in a plan, and the number of times that the scan runs in one execution of the plan.
 
-    The planner estimates this number. The number is above 1 for a scan in a subquery that runs again for every row, and
-    for a scan on the inner side of a nested loop.
+    The planner estimates this number. It is above 1 for a scan in a subquery that runs again for every row, and for a scan
+    on the inner side of a nested loop.
     """
     yield from _reads(plan, 1, 1 << 62, json.dumps(plan))
 

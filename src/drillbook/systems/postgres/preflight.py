@@ -79,8 +79,8 @@ def ask(
 
 
 def plannable(query: str) -> Callable[[Connection], None]:
-    """Return a function that gets the plan of ``query`` from the server. It raises psycopg.Error when a table is absent or
-    may not be used.
+    """Return a function that gets the plan of ``query`` from the server. It raises psycopg.Error when a table of ``query``
+    does not exist, or when the role has no right to use it.
 
     For a statement that has no plan, such as SHOW, the function does nothing.
     """

@@ -252,8 +252,8 @@ class _Writer(ConnectedWriter[Connection]):
         return None
 
     def connect(self, way: ExitStack) -> Connection:
-        """Connect within the probe's timeout, but wait at least two seconds, because the driver supports no shorter
-        timeout.
+        """Connect within the probe's timeout. The driver supports no timeout below two seconds, so a shorter timeout is
+        replaced by two seconds.
         """
         address, port = way.enter_context(self._ctx.reach(self._service))
         options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}

@@ -74,18 +74,19 @@ def own(session: Connection) -> Own:
 
 
 def others(session: Connection, database: str, application: str | None, seconds: float | None) -> list[Role]:
-    """Return the roles that have sessions in ``database``, apart from ``session`` itself. Raises psycopg.Error.
+    """Return the roles that have sessions in ``database``. The session ``session`` itself does not count. Raises
+    psycopg.Error.
 
     ``application``: count only the sessions with this name. ``seconds``: count only the sessions that have been idle in a
-    transaction for longer than this. A session whose state is hidden counts always.
+    transaction for more than this number of seconds. A session always counts if its state is hidden.
     """
     values = {"database": database, "application": application, "seconds": seconds}
     return [Role(*row) for row in session.execute(_OTHERS, values).fetchall()]
 
 
 def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
-    """Check if the role of ``session`` may see the sessions of other roles. If it may not, a check before a drill records
-    this.
+    """Check if the role of ``session`` has the right to see the sessions of other roles. A check before a drill records a
+    missing right.
     """
     mine = own(session)
     if not mine.sees:

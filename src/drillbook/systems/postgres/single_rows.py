@@ -168,8 +168,8 @@ class RowsRestore:
         )
 
     def _after(self, table: Table) -> str:
-        """Return the last statements of the transaction. These statements fail unless the backup's rows match the
-        backup's digest.
+        """Return the last statements of the transaction. They compare the rows of the backup with its digest, and fail when
+        the two differ.
         """
         with connected(self.ctx, self.service) as session:
             listed = session.execute(_COLUMNS, (self.table.schema, self.table.table)).fetchall()

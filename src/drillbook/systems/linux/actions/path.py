@@ -73,7 +73,7 @@ class Cut(Fault):
     def active(self, ctx: Context) -> bool | None:
         """Return True when the rules or the control file exist, and a test request through the relay gets no answer.
 
-        Return False when they do not exist, and a test request is answered.
+        Return False when the rules or the control file do not exist, and a test request is answered.
         """
         relay, means = self._means(ctx)
         if relay.control:

@@ -195,7 +195,7 @@ exit 0
 
 
 class Release(Write):
-    """Kill the processes with the given pids, as an engineer would. Only processes that listen on the port are killed."""
+    """Kill those of the given processes that listen on the port, as an engineer would. No other process is killed."""
 
     UNDO = ("nothing",)
 

@@ -27,7 +27,7 @@ from drillbook.values import Duration
 MOST_ROWS = 50
 AGAIN_S = 0.2
 LEAST_LOCKS = 140000
-"""First version of PostgreSQL that records since when a session waits for a lock."""
+"""First version of PostgreSQL that records the time from which a session waits for a lock."""
 _FULL = re.compile(r"too many (?:clients|connections)|remaining connection slots")
 _UPKEEP = re.compile(
     r"(?:\s|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*(?:COPY|VACUUM|ANALY[ZS]E|REINDEX|CLUSTER|CHECKPOINT|"
@@ -125,7 +125,7 @@ SELECT pg_catalog.current_setting('max_connections')::int,
 
 
 class _OfSessions(_Looking):
-    """Base class of actions that read the sessions of all roles, of which the server may hide some."""
+    """Base class of actions that read the sessions of all roles. The server may hide sessions from the role of the action."""
 
     def _need(self, ctx: Context, session: Connection) -> None:
         session_rights.need_view(ctx, session, ctx.service(self.service, Postgres))

@@ -111,8 +111,8 @@ class LoseData(Fault):
     def active(self, ctx: Context) -> bool | None:
         """Return True while the cluster is missing or lacks the database. Return False as soon as the database exists.
 
-        Raises CouldNotVerify in two cases: the server answers although the data directory contains no cluster, or it does
-        not answer although the directory contains a cluster or other files.
+        The server and the data directory may contradict each other: the server answers although the directory contains no
+        cluster, or it does not answer although the directory contains files. Then CouldNotVerify is raised.
         """
         service = ctx.service(self.service, Postgres)
         state, there = cluster.state(Tools.of(ctx, service, ctx.host)), answers(ctx, service)
@@ -126,7 +126,9 @@ class LoseData(Fault):
         )
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the cluster is complete, its removal has not begun, and its server has the service's database."""
+        """Return True when this step damaged nothing: the cluster is complete, its removal has not begun, and its server
+        has the service's database.
+        """
         service = ctx.service(self.service, Postgres)
         whole = removal.whole(Tools.of(ctx, service, ctx.host))
         return whole and answers(ctx, service) and _holds_its_database(ctx, service)
@@ -171,11 +173,11 @@ class Stop(Fault):
         return {"unit": service.unit, "mode": self.mode}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the service manager knows the unit.
+        """Check that the server can be stopped and started again.
 
-        When pg_ctl is to stop the server, check instead that data directory, unit and server belong together. In both
-        cases, also check that the server can be started again with its present settings, and that the account of the step
-        has the right to start the unit.
+        If the service manager stops the server, it must know the unit. If pg_ctl stops the server, then data directory,
+        unit and server must belong together. In both cases, the server's present settings must allow a start, and the
+        account of the step must have the right to start the unit.
         """
         service = ctx.service(self.service, Postgres)
         if self.mode == "immediate" or not service.unit:

@@ -53,7 +53,9 @@ class BaseBackup(Write):
         return basebackup.Base(ctx, service, Store(ctx.bucket(self.to)), folder, int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """Check the superuser's right to replicate, the place of the data, the tools, the free space, and the store."""
+        """Check that the superuser has the right to replicate, and that all data is in the data directory. Check also the
+        tools, the free space and the store.
+        """
         service = ctx.service(self.service, Postgres)
         version, size = _may_replicate(ctx, service)
         tools = Tools.of(ctx, service, ctx.host)
@@ -180,8 +182,8 @@ class StreamWal(Write):
     """Receive the server's WAL (write-ahead log) continuously into a folder outside the server's data directory.
 
     The WAL receiver exits at the end of the run. If the controller has died, the receiver exits when the time `for` has
-    passed. A recovery in the drill reads the WAL from this folder, as it would read it from a WAL archive. Run this step
-    before the base backup, so that the WAL has no gap.
+    passed. A recovery in the drill reads the WAL from this folder, as from a WAL archive. Run this step before the base
+    backup, so that no WAL is missing after the backup.
     """
 
     SERVICE = Postgres
@@ -278,7 +280,7 @@ class WalReceived(Write):
             raise NotReady(f"{service.name} is a standby, which accepts no commit", hint="set `service` to the primary")
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing, because the message that stays in the WAL changes no data."""
+        """Return an undo that changes nothing. The step's message stays in the WAL, and changes no data."""
         return Undo.nothing("the message in the WAL changes no data")
 
     def run(self, ctx: Context) -> Facts:
@@ -318,11 +320,11 @@ FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalo
 
 
 class Recover(Write):
-    """Recover a whole cluster from a base backup and the later WAL. All this WAL is replayed.
+    """Recover a whole cluster from a base backup and all WAL that was written after this backup.
 
-    The data directory must be empty. The step fails when a WAL segment is missing on one of the timelines between the
-    backup and the end of the WAL, or when the recovery stopped before the last WAL record. A loss of the last segments is
-    found only if the step sets the parameter `reach`, because nothing else records that these segments existed.
+    The data directory must be empty. The step fails when the recovery stops before the last WAL record. It also fails when
+    a WAL segment is missing between the backup and the end of the WAL, on any timeline. If the last segments are lost, this
+    is noticed only with the parameter `reach`, because nothing else records that these segments existed.
     """
 
     SERVICE = Postgres
@@ -358,9 +360,10 @@ class Recover(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``replayed_to``: LSN that the recovery reached; ``last_commit_at``: time of the last recovered commit;
         ``timeline`` and ``timeline_before``: timelines of the recovered cluster and of the backup; ``segments``: number of
-        WAL segments; ``database``: the service's database; ``cluster_bytes`` and ``database_bytes``: both are the size of
-        the cluster; ``backup_taken_at``: time of the base backup; ``bytes_per_second``: this size divided by the duration
-        of the recovery; ``seconds``: duration of each stage."""
+        WAL segments; ``database``: the service's database; ``cluster_bytes``: size of the cluster; ``database_bytes``: the
+        same size; ``backup_taken_at``: time of the base backup; ``bytes_per_second``: size of the cluster divided by the
+        duration of the recovery; ``seconds``: duration of each stage.
+        """
         service = ctx.service(self.service, Postgres)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
         return Recovery(ctx, service, store, origin, self.wal, self.reach, self.temporary).run()

@@ -166,8 +166,9 @@ class DropIndex(Fault):
         return {"index": str(name), "table": f"{state[3]}.{state[4]}", "bytes": state[6], "definition": state[1]}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that creates the index again from its recorded definition. Writers of its table are not
-        blocked meanwhile."""
+        """Return an undo that creates the index again from its recorded definition. Clients can write to the table while
+        the index is created.
+        """
         return Undo.by_action("postgres.create_index", service=self.service, definition=self._definition(ctx))
 
     def active(self, ctx: Context) -> bool:

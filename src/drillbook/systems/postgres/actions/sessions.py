@@ -29,7 +29,7 @@ For = Annotated[
     ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
-"""Server options for the fault's sessions. They override those settings of the role with which the server would end a
+"""Server options for the fault's sessions. Without these options, settings of the role could let the server end such a
 session by itself.
 
 PostgreSQL 14 and newer versions have all these options.

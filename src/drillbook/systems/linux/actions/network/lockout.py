@@ -135,7 +135,9 @@ def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
 
 
 def still_reachable(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
-    """Check after the fault that a new SSH connection works. If it does not, undo the fault at once and raise StepFailed."""
+    """Check after the fault that a new SSH connection works. If the connection fails, undo the fault at once, and raise
+    StepFailed.
+    """
     try:
         reached = second_path(ctx, way, within=PATH_S)
     except DrillbookError:

@@ -129,9 +129,9 @@ rm -rf -- "$folder"
 
 
 class Pause(_OnProcess):
-    """Pause a process (SIGSTOP) so that it seems to hang. It keeps its port, but does not answer.
+    """Pause a process (SIGSTOP), so that the process seems to hang. It keeps its port, but does not answer.
 
-    Its child processes continue. A service manager that checks the health of the process may kill it.
+    Its child processes continue. A service manager may check the health of the process, and kill it.
     """
 
     def ready(self, ctx: Context) -> None:
