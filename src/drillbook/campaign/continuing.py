@@ -56,13 +56,13 @@ def begun_elsewhere(state: CampaignState, own: str, on: str) -> str:
 
 
 def refuse(state: CampaignState, own: str, on: str) -> None:
-    """Raise UsageError when this project must not continue the campaign. ``own``: name of this project folder on this
-    machine, made by ``place.name_of``.
+    """Check that this project may continue the campaign. ``own``: name of this project folder on this machine, made by
+    ``place.name_of``.
 
-    There are three such cases. First, another project ran drills of this campaign on its own machine, and could continue the
-    campaign at the same time. Second, another project began or resumed the campaign, and this project would run the drills
-    on its own machine. Third, runs were started on another machine, it is unknown whether they have ended, and this project
-    would use no workers.
+    Raises UsageError in three cases. First, another project ran drills of this campaign on its own machine, and could
+    continue the campaign at the same time. Second, another project began or resumed the campaign, and this project would run
+    the drills on its own machine. Third, this project would use no workers, but runs were started on another machine, and it
+    is unknown whether these runs have ended.
     """
     if begun := begun_elsewhere(state, own, on):
         raise UsageError(

@@ -46,7 +46,9 @@ class Stopping:
 
 @dataclass(slots=True)
 class Coordinator:
-    """Runs one campaign from its present state to its end. It can also continue a campaign whose controller has died."""
+    """Runs one campaign from its present state to its end. It can also continue a campaign after the death of its
+    controller.
+    """
 
     state: CampaignState
     journal: Journalled
@@ -66,8 +68,8 @@ class Coordinator:
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
-    """Sites whose drill has been asked to stop. If a drill could not be asked, its site is not in this set, and the
-    coordinator asks again in the next round.
+    """Sites that have a drill which was asked to stop. A drill that could not be asked is asked again in the next round. Its
+    site is not in this set.
     """
     _chosen: dict[str, Intent] = field(default_factory=dict)
     """Run and place of each site that is about to start. The key is the name of the site."""

@@ -104,8 +104,8 @@ class Roster:
         ]
 
     def moved(self, job: Job) -> str:
-        """Return a note about a worker whose project was moved or copied from the place of ``job``. The result is empty when
-        there is no such worker.
+        """Return a note about a worker in a project that was moved or copied from the place of ``job``. The result is empty
+        when there is no such worker.
         """
         moved_to = next(
             (candidate.place for candidate in self.workers.values() if place.is_copy(candidate.place, job.place)), ""
@@ -150,9 +150,11 @@ class Roster:
         return f"the worker listens without TLS on an address that others can reach: {exposed}" if exposed else ""
 
     def _twin_of(self, said: dict[str, str]) -> str:
-        """Return the reason to refuse a worker whose machine is a clone. The machine is a clone when a known worker has a
-        place with the same number, but runs on another system or disk. The result is empty when there is no such worker.
-        ``said``: answer of the worker to ``identify``.
+        """Return the reason to refuse a worker on a cloned machine, or an empty text. ``said``: answer of the worker to
+        ``identify``.
+
+        The machine is a clone when another known worker has the same number of its place, but another running system or
+        disk.
         """
         number = place.number_of(said["name"])
         same = (candidate for candidate in self.workers.values() if place.number_of(candidate.place) == number)

@@ -261,7 +261,9 @@ def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str
 
 
 def unreadable(secrets: Mapping[str, Secret]) -> list[SecretError]:
-    """Read ``secrets``, whose keys are their paths in the inventory. Return an error for each that cannot be read."""
+    """Read ``secrets``. Return an error for each secret that cannot be read. Each key is the path of the secret in the
+    inventory.
+    """
     errors = []
     for place, secret in secrets.items():
         try:

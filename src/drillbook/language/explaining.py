@@ -120,8 +120,8 @@ def validated(model: type[Model], written: Any, values: Any) -> Model:
 
 
 def evaluated(detail: Any, model: type[BaseModel], written: Any, values: Any) -> str:
-    """Return a message for a pydantic error in parameters whose expressions were evaluated. The message shows no evaluated
-    value, unless the message of a validator contains one.
+    """Return a message for a pydantic error in parameters with evaluated expressions. The message shows no evaluated value.
+    There is one exception: the message of a validator is shown as it is, and may contain a value.
 
     ``written``: the parameters as the drill has them. ``values``: the same parameters after the evaluation.
     """

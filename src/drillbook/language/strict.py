@@ -326,7 +326,7 @@ class _Builder:
             return self._unreadable(place, self.fail(node.start_mark, f"{tag}: {error}"))
 
     def _unreadable(self, place: Place, error: SourceError) -> None:
-        """Record a mistake because of which the value at ``place`` cannot be read."""
+        """Record a mistake that makes the value at ``place`` unreadable."""
         self.unread[place] = error
         self.mistakes.errors.append(error)
 

@@ -118,7 +118,7 @@ class Action(BaseModel):
     TIMEOUT: ClassVar[float] = 60.0
     """Default timeout of a step with this action, in seconds."""
     LEASED: ClassVar[bool] = False
-    """True for an action whose change has a lease although the action is not a fault.
+    """True when a change of the action has a lease although the action is not a fault.
 
     When the run stops renewing the lease, the target undoes the change by itself.
     """

@@ -105,7 +105,7 @@ class BackupSource(Service):
     RESTORES_TO: ClassVar[tuple[str, ...]] = ()
     """Kinds of sandboxes into which a backup of this source can be restored."""
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ()
-    """Kinds of services whose lost data can be restored in place from a backup of this source; see ``in_place``."""
+    """Kinds of services with lost data that a backup of this source can restore in place; see ``in_place``."""
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that are started on the host of the source to list and check backups."""
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
@@ -134,7 +134,7 @@ class BackupSource(Service):
 
     @property
     def searched(self) -> str:
-        """End of the message that no backup was found. It says in which place and for which names the search was made.
+        """End of the message that no backup was found. It names the searched place, and the names that were searched for.
         Empty when the backup tool reports this itself.
         """
         return ""

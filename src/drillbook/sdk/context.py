@@ -59,10 +59,10 @@ class Context:
     returns the newest passed step with this action and this service.
     """
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Origins of the parameters whose values come from earlier steps. Each key is the name of such a parameter, and its
-    value is the service of the earlier step.
+    """Services of the earlier steps that supply parameters of this step. Each service is stored under the name of the
+    parameter.
 
-    Only the `ready` check has these origins.
+    Only the `ready` check has this value.
     """
     changed: bool = False
     """True when an earlier step of the drill, other than a fault, changes something. Such a step may for example create a
@@ -104,7 +104,7 @@ class Context:
     The `ready` checks of all steps share this set.
     """
     former: frozenset[str] = frozenset()
-    """Names of the hosts on which the run's temporary files are in the folder that older versions of Drillbook used. This
+    """Names of hosts on which this run uses the folder for temporary files that older versions of Drillbook used. This
     happens only when an older version began the run and this version recovers it.
     """
     written: int = 0
@@ -142,9 +142,8 @@ class Context:
         return a == b or same_thing(self.services, self.hosts, a, b)
 
     def bucket(self, uri: str) -> S3:
-        """Return the S3 service of the bucket that ``uri`` names. ``uri`` has the form s3://bucket/...
-
-        Raises PlanError unless the inventory has exactly one such service.
+        """Return the S3 service of the bucket that ``uri`` names. ``uri`` has the form s3://bucket/... Raises PlanError when
+        the inventory has no such service, or several.
         """
         match = re.match(r"s3://([^/#]+)", uri)
         stores = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]

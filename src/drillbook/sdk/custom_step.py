@@ -32,9 +32,8 @@ def declared_undo(argv: tuple[str, ...] | None, what: str) -> Undo:
 def ended_wrongly(
     ctx: Context, argv: Sequence[str], output: Output, facts: Facts, *, wanted: Sequence[int], why: str = ""
 ) -> StepFailed:
-    """Return the error for a command whose exit status is not in ``wanted``.
-
-    ``why``: explanation of the status if it is known.
+    """Return the error for a command that ended with a status that is not in ``wanted``. ``why``: explanation of the status
+    if it is known.
     """
     how = (f"signal {output.signal}" if output.signal else f"status {output.exit}") + (f" ({why})" if why else "")
     said = printable(output.stderr).rstrip("\n")[-1000:]

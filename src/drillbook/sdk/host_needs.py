@@ -50,10 +50,10 @@ NOTHING = BySudo(0)
 class HostNeeds:
     """Needs of an action on a host. All fields are empty for an action without needs.
 
-    ``commands``: required programs that are not in ``BASE``. ``either``: groups of programs, of which one program of each
-    group is required. ``ports``: text about the required ports. ``by_sudo``: the kinds of commands that the action starts
-    by `sudo`. ``rights``: text about these commands. ``scripted``: True when only scripts of `sh -c` start the ``commands``,
-    so that sudo must allow the shell and not the programs.
+    ``commands``: required programs that are not in ``BASE``. ``either``: groups of programs. Of each group, one program is
+    required. ``ports``: text about the required ports. ``by_sudo``: the kinds of commands that the action starts by `sudo`.
+    ``rights``: text about these commands. ``scripted``: True when only scripts of `sh -c` start the ``commands``. Then sudo
+    must allow the shell, and not the programs.
     """
 
     commands: tuple[str, ...] = ()

@@ -171,7 +171,7 @@ class Wanted:
     """Parts of a comparison: the tables and their keys, and the tolerances for numbers of rows.
 
     ``tolerance``: largest relative difference between the copy and production. ``history``: largest relative difference
-    between the copy and the copy that the same step compared in the last run. ``last`` contains the facts of that step.
+    between the copies of this run and of the last run. ``last``: facts of the same step in the last run.
     """
 
     tables: Mapping[str, Keyed]

@@ -42,8 +42,8 @@ def told(ctx: Context, service: str, said: str) -> str:
     """Return the text about a login at ``service`` that a check could not verify. ``said``: message of the server that
     refuses the login, or an empty text.
 
-    The text is empty if nothing is refused. It is also empty if a role or database is absent that an earlier step of the
-    drill may create.
+    The text is empty if nothing is refused. It is also empty if the refusal is about an absent role or database, and an
+    earlier step of the drill may create it.
     """
     late = ctx.changed and any(word in said for word in ABSENT)
     return f"the login at {service}: {said}" if said and not late else ""

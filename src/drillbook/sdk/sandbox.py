@@ -49,9 +49,8 @@ class Sandboxed(Service):
 
     @classmethod
     def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
-        """Return the fields whose values a sandbox itself sets, such as the address.
-
-        These values replace the values in the inventory.
+        """Return the fields that a sandbox itself sets, such as the address. Their values replace the values in the
+        inventory.
         """
         return {}
 
@@ -180,7 +179,9 @@ class Sandbox:
         return sorted({address for service in self.ctx.services.values() if (address := self._address(service))})
 
     def _must_be_permitted(self) -> None:
-        """Raise NotReady for a sandbox on the controller, unless the inventory permits copying data to the controller."""
+        """Check that the sandbox is not on the controller, or that the inventory permits copying data there. Raises NotReady
+        otherwise.
+        """
         if self.host.target.local and not self.config.data_may_leave:
             raise NotReady(
                 f"the sandbox {self.service.name} is on the machine that runs Drillbook, which must not receive production data",

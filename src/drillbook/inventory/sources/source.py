@@ -49,10 +49,8 @@ class Source:
     """
 
     key: ClassVar[str] = ""
-    """Key in an inventory file. The value of this key lists the files of the source. `Inventory` has a field with the
-    same name.
-
-    It is empty for a source that has no key in inventory files.
+    """Key in an inventory file. The value of this key lists the files of the source. `Inventory` has a field with the name
+    of the key. The text is empty for a source without a key in inventory files.
     """
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:

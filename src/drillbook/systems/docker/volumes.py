@@ -153,7 +153,7 @@ class Volume:
         return cls(ctx, name, str(container.attrs["Image"]), users, unfit)
 
     def must_be_free(self) -> None:
-        """Raise NotReady unless every container that uses the volume can be stopped and started again."""
+        """Check that every container that uses the volume can be stopped and started again. Raises NotReady otherwise."""
         if self.unfit:
             raise NotReady(
                 f"the volume {self.name} cannot be restored: {'; '.join(self.unfit)}",

@@ -90,9 +90,8 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
 
 
 def _unlike(copy: Copy, parts: list[Part]) -> Iterator[Finding]:
-    """Yield the findings of a comparison of the manifest with the files. There is a finding for each part in the manifest
-    whose file is missing. There is also a finding for each file that is not empty and has a higher number than all parts in
-    the manifest.
+    """Compare the manifest with the files. Yield a finding for each part in the manifest that has no file. Also yield a
+    finding for each non-empty file with a higher number than all parts in the manifest.
     """
     for part in parts:
         if part.name not in copy.sizes:

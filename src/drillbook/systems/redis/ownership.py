@@ -23,8 +23,8 @@ _HINT = "check `host`, `unit`, `address` and `port` of the service in the invent
 
 
 def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> None:
-    """Raise CouldNotVerify unless the server of ``session`` keeps its data in ``directory`` on this host, and is a process
-    of the unit.
+    """Check that the server of ``session`` keeps its data in ``directory`` on this host, and that it is a process of the
+    unit. Raises CouldNotVerify otherwise.
     """
     unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
     begun, info = time.monotonic(), session.info("server")

@@ -32,8 +32,8 @@ class Available(Availability):
     key: Annotated[str, Field(description="Key that must always exist. When it is empty, the probe only sends a PING.")] = ""
 
     def check(self, ctx: Context) -> str | None:
-        """Connect to the server, and send PING, or EXISTS if the parameter `key` is set. Return None if the answer is good,
-        and otherwise the problem.
+        """Connect to the server, and send PING, or EXISTS if the parameter `key` is set. Return the problem, or None if the
+        answer is good.
         """
         service = ctx.service(self.service, Redis)
         try:

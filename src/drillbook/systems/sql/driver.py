@@ -82,8 +82,8 @@ def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
     """Yield the address and the port at which the controller reaches a service while the `with` block runs. Yield an empty
     mapping when ``service_name`` is empty.
 
-    A service whose kind has no field `reach` is reached through SSH, from its own host. Raises PlanError when the inventory
-    lacks the service or its host, and HostError when the connection to the host fails.
+    The service is reached through SSH from its own host if its kind has no field `reach`. Raises PlanError when the
+    inventory lacks the service or its host. Raises HostError when the connection to the host fails.
     """
     if not service_name:
         yield {}

@@ -47,7 +47,7 @@ def _state(ctx: Context, name: str) -> UnitState:
 
 
 def _can_ask(ctx: Context, name: str) -> None:
-    """Raise NotReady unless the service manager knows the unit."""
+    """Check that the service manager knows the unit. Raises NotReady otherwise."""
     try:
         _state(ctx, name)
     except CouldNotVerify as error:
@@ -55,7 +55,7 @@ def _can_ask(ctx: Context, name: str) -> None:
 
 
 def _can_change(ctx: Context, name: str) -> None:
-    """Raise NotReady unless the service manager knows the unit and lets this account start and stop it."""
+    """Check that the service manager knows the unit, and lets this account start and stop it. Raises NotReady otherwise."""
     _can_ask(ctx, name)
     need_right(ctx, _unit(ctx, name))
 
