@@ -1,6 +1,6 @@
 """Approvals to close a run that could not undo all its changes, for example because a host no longer exists.
 
-Each approval is valid for one run, one state of its journal, and one reason.
+Each approval is valid for one run and one reason. It becomes invalid when another event is added to the journal of the run.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ UNREAD = Reading((), {}, 0, 0, 0, 0, "none", (), 0, 1, "")
 
 
 def form_of(host: Host, path: str, deadline: Deadline) -> Form:
-    """Detect the form of the dump at ``path`` from its content.
+    """Detect the compression and the format of the dump at ``path`` from its content.
 
     Raises NotReady when the host lacks the program that decompresses the dump, and HostError when the host cannot be used.
     """

@@ -126,12 +126,12 @@ class Tools:
     def client(
         self, program: str, *arguments: str, database: str | None = None, stdin: bytes = b"", **options: Any
     ) -> Output:
-        """Run a client program that connects to the service as the superuser. Its messages are not translated.
+        """Run a client program that connects to the service as the superuser. The program's messages are not translated.
 
-        Other users cannot read the files that the program writes. While the program runs, the password of the superuser is
-        in a file that other users cannot read, and not in the environment. ``options`` are passed to Host.run. The caller
-        must check the exit status. Raises CouldNotVerify when the result is unknown, HostError when the host cannot be used,
-        and Cancelled when the run is stopped.
+        Other users cannot read the files that the program writes. While the program runs, the superuser's password is in a
+        file that other users cannot read. The password is not in the environment. ``options`` are passed to Host.run. The
+        caller must check the exit status. Raises CouldNotVerify when the result is unknown, HostError when the host cannot
+        be used, and Cancelled when the run is stopped.
         """
         if self.through_relay:
             return self._through_relay(program, *arguments, database=database, stdin=stdin, **options)

@@ -1,7 +1,7 @@
 """Reads the schema of a database as text. The text is normalised, so that equal schemas have equal texts.
 
-Most kinds of objects are compared by catalog queries (see ``structure``). The text is compared only for the other kinds,
-and for backups made by old versions of Drillbook, because these contain only the text.
+Most kinds of objects are compared by catalog queries (see ``structure``). All other kinds are compared by this text.
+Backups made by old versions of Drillbook contain only the text, so all their objects are compared by it.
 """
 
 from __future__ import annotations

@@ -344,7 +344,7 @@ class PgDumpSource(FileBackups):
             return restoring.carry_out(path, roles)
 
     def in_place(self, ctx: Context, service: Service) -> InPlace:
-        """Return an object that restores a dump into a service whose data directory was lost."""
+        """Return an object that restores a dump into a service. The service has lost its data directory before."""
         return DumpInPlace(ctx, service, self)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:

@@ -316,8 +316,8 @@ class Filters(_ToPeer):
         return self.client is not None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has a program that prints the rules of its packet filters, and that this user may read the
-        rules.
+        """Check that a program on the host can print the rules of the packet filters, and that this user has the right to
+        read them.
         """
         try:
             self._tables(ctx, "ip")

@@ -280,7 +280,7 @@ class WalReceived(Write):
             raise NotReady(f"{service.name} is a standby, which accepts no commit", hint="set `service` to the primary")
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing. The step's message stays in the WAL, and changes no data."""
+        """Return an undo that changes nothing, because the step's message in the WAL changes no data."""
         return Undo.nothing("the message in the WAL changes no data")
 
     def run(self, ctx: Context) -> Facts:

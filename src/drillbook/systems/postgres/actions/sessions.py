@@ -181,8 +181,8 @@ class _Held(Fault):
 class HoldConnections(_Held):
     """Open connections until the server accepts no more, like a program that never closes its connections.
 
-    The connections belong to the application's role. The connections reserved for superusers stay free. The fault needs
-    PostgreSQL 14 or newer.
+    The connections belong to the application's role. Connections that are reserved for superusers stay free. The fault
+    needs PostgreSQL 14 or newer.
     """
 
     TIMEOUT = 120.0

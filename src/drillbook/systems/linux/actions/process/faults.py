@@ -230,7 +230,9 @@ class Kill(_OnProcess):
         return self
 
     def ready(self, ctx: Context) -> None:
-        """Check that the process exists, that the user may send signals to it, and that the program in `start` exists."""
+        """Check that the process exists, that the user has the right to send signals to it, and that the host has the
+        program in `start`.
+        """
         super().ready(ctx)
         if self.known("start") and self.start:
             target.need(ctx, self.start[0])
@@ -326,7 +328,9 @@ class Limit(_OnProcess):
         return {name: int(value) for name, value in values.items() if value is not None}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has prlimit (util-linux), and that every wanted limit is lower than the present limit."""
+        """Check that the host has prlimit (util-linux), and that each limit in the step is lower than the process's present
+        limit.
+        """
         super().ready(ctx)
         target.need(ctx, "prlimit", *self.start[:1] if self.known("start") else ())
         if self._decided() and all(map(self.known, ("open_files", "memory", "cpu_time"))):
@@ -367,7 +371,9 @@ class Limit(_OnProcess):
         return self._undone_by(ctx, _RAISE + _REVIVE, *place, *self.start)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the process has the lowered limits, or while it is down because it exited."""
+        """Return True while the process has the lowered limits. Return True also while the process is down, because a
+        lowered limit can make it exit.
+        """
         pairs = [f"{name}={value}" for name, value in self._wanted().items()]
         lowered = self._kept(ctx, f"shift\n{_AS_SET}", *pairs)
         if lowered is not None:
