@@ -50,7 +50,7 @@ class Link:
 
     before: str
     anchored_events: int
-    """Number of this run's events, up to the event of which the later run recorded the hash."""
+    """Number of events in this run's journal up to the anchored event. The later run recorded the hash of this event."""
     anchored_by: str
 
 

@@ -108,7 +108,7 @@ class Audit:
     drills: tuple[Scheduled, ...] = ()
     """Drills and suites in the files of the project. It is empty when they are unknown."""
     never_passed: frozenset[tuple[str, str]] = frozenset()
-    """Environment and name of each drill of which no run of the whole record passed."""
+    """Environment and name of each drill that has never passed in the whole record."""
 
     @property
     def suites(self) -> frozenset[str]:
@@ -277,7 +277,7 @@ def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _never_passed(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
-    """Return the environment and name of each drill of which no run passed."""
+    """Return the environment and name of each drill that has no passed run."""
     passed = {(record.environment, record.drill) for record in records if record.verdict == Verdict.PASSED}
     return frozenset((record.environment, record.drill) for record in records) - passed
 

@@ -96,8 +96,8 @@ class RehearsedRow:
 
 
 def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
-    """Return a row for each backup source that a drill rehearsed in the period, sorted by environment, service and
-    drill. A drill of which no rehearsal passed has one row without a backup source."""
+    """Return a row for each backup source that a drill rehearsed in the period, sorted by environment, service and drill. A
+    drill without a passed rehearsal has one row without a backup source."""
     rows = []
     for (environment, service, drill), every in by_drill(runs).items():
         restores_stored = any(_faultless(record) and _stored(record) for record in every)

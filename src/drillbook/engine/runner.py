@@ -126,8 +126,7 @@ class Runner(Preparation):
         return not any(step.effect is Effect.FAULT for step in self.plan.phase("inject"))
 
     def _good_still(self) -> None:
-        """Require that every probe is good right before the injection. Only then can a later failure be attributed to the
-        fault.
+        """Require that every probe is good right before the injection. A later failure can then be attributed to the fault.
 
         The run does not wait when the probes have been good since the last step that changed something.
         """

@@ -54,8 +54,7 @@ def of_source(step: PlannedStep) -> bool:
 
 
 def sources_verified(steps: Sequence[PlannedStep]) -> frozenset[str]:
-    """Return the names of the backup sources of which a step verifies a backup. Only steps before the first fault in
-    ``steps`` count.
+    """Return the names of backup sources. A step before the first fault in ``steps`` verifies a backup of each of them.
 
     A step with the key `when` may be skipped, so it does not count.
     """

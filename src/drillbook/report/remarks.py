@@ -135,7 +135,7 @@ def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
 
 
 def reasons(marks: str) -> frozenset[str]:
-    """Return the kinds of reservation for which marks are in the text ``marks``."""
+    """Return the kinds of reservation that the marks in the text ``marks`` stand for."""
     return frozenset(REASONS[mark] for mark in marks if mark in REASONS)
 
 

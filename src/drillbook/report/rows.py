@@ -61,7 +61,7 @@ class ObjectiveRow:
     measured_s: float | None
     error_s: float | None
     upper_s: float | None
-    """Upper end of a figure of which only this end is known; otherwise the figure itself."""
+    """Upper end of the figure if only this end is known. In all other cases, it is the figure itself."""
     remark: str = ""
     """Remark on the figure, such as the observer of the fault. It is empty without a figure."""
     mark: str = ""

@@ -139,7 +139,7 @@ class OpeningTransport(paramiko.Transport):
         raise self.get_exception() or paramiko.SSHException("the connection was lost")
 
     def _parse_channel_open_failure(self, message: Message) -> None:
-        """Forget a refused channel for which no caller waits. The refusal of such a channel is no error."""
+        """Forget a refused channel if no caller waits for it. The refusal of such a channel is no error."""
         number = message.get_int()
         message.rewind()
         with self._ahead_lock:

@@ -126,7 +126,7 @@ class Progress:
     _over: str = ""
     """Heading to print before the next phase. It is set when the run ends early; otherwise it is empty."""
     _empty: frozenset[str] = frozenset()
-    """Phases for which the plan has no steps."""
+    """Phases without steps in the plan."""
     _heading: str = ""
     """Name of the current phase in brief output, until the first line of the phase is printed. It is empty afterwards."""
     _held: dict[tuple[str | None, str | None], tuple[str, str]] = field(default_factory=dict)

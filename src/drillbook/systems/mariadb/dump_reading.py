@@ -103,7 +103,7 @@ class Reading:
     current: str = ""
     """Database of the section that was read last."""
     filled: set[str] = field(default_factory=set)
-    """Tables for which the dump has a section of rows, possibly without any row."""
+    """Tables with a section of rows in the dump. The section may be empty."""
     rows: Counter[str] = field(default_factory=Counter)
     """Number of INSERT statements for each table."""
     sections: set[str] = field(default_factory=set)
@@ -111,7 +111,7 @@ class Reading:
     collations: set[str] = field(default_factory=set)
     """Names of the collations that databases, tables, columns, views, routines, triggers and events use."""
     character_sets: set[str] = field(default_factory=set)
-    """Names of the character sets of those databases, tables and columns for which the dump gives no collation."""
+    """Names of character sets. They belong to those databases, tables and columns that have no collation in the dump."""
     failures: list[str] = field(default_factory=list)
     """Comments of the dump program about objects that it omitted."""
     zeros: bool = False
@@ -184,8 +184,8 @@ class Reading:
         return "", "", ""
 
     def without_rows(self) -> list[str]:
-        """Return the tables for which the dump has no section of rows. The option `--ignore-table-data` of mariadb-dump has
-        this effect.
+        """Return the tables without a section of rows in the dump. The option `--ignore-table-data` of mariadb-dump has this
+        effect.
         """
         return sorted({table for table in self.tables if table not in self.filled})
 

@@ -192,10 +192,10 @@ class ServerInPlace(InPlace):
         return {**facts, "tables": len(wanted), "seconds": {**facts.pop("seconds", {}), **seconds}}
 
     def _opened(self, box: Sandbox) -> set[str]:
-        """Return the names of the restored tables, each of which the method ``fill`` has opened. Create the tables of the
-        drill's canaries if the backup lacks them.
+        """Return the names of the restored tables. The method ``fill`` has opened each of them. If the backup lacks the
+        tables of the drill's canaries, create these tables.
 
-        Raises CouldNotVerify when the server cannot be used, and HostError when the host cannot be used.
+        Raises CouldNotVerify when the server cannot be used. Raises HostError when the host cannot be used.
         """
         _, client = disposable_server.place(box)
         with verifying(box.service):  # type: ignore[arg-type]  # the sandbox is of the kind mariadb

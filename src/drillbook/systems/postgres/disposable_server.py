@@ -225,7 +225,7 @@ def libraries(box: Sandbox, data: str) -> tuple[list[str], list[str]]:
 
 
 def lacking_extensions(session: Connection) -> list[str]:
-    """Return the extensions of the database for which the server has no files. Raises psycopg.Error."""
+    """Return the extensions of the database that the server has no files for. Raises psycopg.Error."""
     return [str(name) for (name,) in session.execute(_LACKING).fetchall()]
 
 

@@ -187,7 +187,7 @@ class Reading:
     """Number of rows of each table. The names of the tables are in SQL syntax."""
     tables: int
     data: int
-    """Number of tables for which the dump has an entry with rows. An entry without rows counts too."""
+    """Number of tables with an entry for rows in the dump. An entry without rows counts too."""
     inserts: int
     objects: int
     """Number of entries of large objects."""

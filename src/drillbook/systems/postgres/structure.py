@@ -77,7 +77,7 @@ class Structure(Part):
     objects: Objects
     views: Mapping[str, View]
     rest: str = ""
-    """Text written by pg_dump for those kinds of objects for which there is no catalog query."""
+    """Text of pg_dump about the other kinds of objects. No catalog query reads them."""
 
     def encoded(self) -> bytes:
         """Return the structure as canonical JSON, the format of the file."""

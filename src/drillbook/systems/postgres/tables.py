@@ -84,8 +84,8 @@ def _plain(part: str) -> str:
 
 
 def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table], list[str]]:
-    """Return two lists. The first has the tables whose names are in ``wanted``. The second has the names in ``wanted``
-    for which there is no table.
+    """Return two lists. The first contains each table with a name in ``wanted``. The second contains each name in ``wanted``
+    without a table.
 
     Raises ValueError when a text in ``wanted`` is not the name of a table.
     """

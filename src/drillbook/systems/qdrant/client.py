@@ -173,7 +173,7 @@ class Session:
         return self._retrieve(ids[:half]) + self._retrieve(ids[half:])
 
     def present(self, ids: Iterable[Id]) -> set[Id]:
-        """Return the ids for which the collection has a point. ``ids``: the ids to look for."""
+        """Return those of ``ids`` that belong to a point of the collection."""
         present: set[Id] = set()
         for some in pieces(ids):
             records = self._ask(self.client.retrieve, ids=some, with_payload=False, with_vectors=False)
