@@ -21,6 +21,7 @@ from tests.audit.test_chain import audited
 from tests.report import samples
 from tests.report.test_agreement import plain
 
+OTHERS = "the recovery point is met for the other data only"
 REMOVED = REMOVED_BY.format(reservation="the reservation")
 
 
@@ -136,11 +137,11 @@ def test_the_summary_explains_each_mark_that_it_shows_and_no_other(passed):
     for rows in ([row], [other], [row, other]):
         assert "with a fresh backup, not with a routine backup." in told(rows)
     lossy = replace(row, service="lossy", marks=SHORT_MARK)
-    assert ("With a reservation", "Less data came back than the fault removed.") in summary.rules([lossy])
+    assert ("With a reservation", f"Less data came back than the fault removed, and {OTHERS}.") in summary.rules([lossy])
     assert "fresh backup" not in told([lossy])
     unknown = replace(row, service="unknown", marks=OWN_ROWS_MARK)
     assert ("With a reservation", "The recovery point covers the canary's own rows only.") in summary.rules([unknown])
-    both = "not with a routine backup, or less data came back than the fault removed."
+    both = f"not with a routine backup, or less data came back than the fault removed, and {OTHERS}."
     for rows in ([row, lossy], [replace(row, marks=f"{SHORT_MARK}{MARK}")]):
         assert both in told(rows)
 
@@ -159,7 +160,7 @@ def test_rows_that_are_known_to_be_lost_stand_in_the_summary_beside_a_longer_rpo
     assert lossy.lost == "3 rows not in the backup"
     (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert row.rpo.drill == "sample"
-    assert row.losses == (f"{SHORT_MARK} table-dropped: 3 rows not in the backup, target 1 s",)
+    assert row.losses == (f"{SHORT_MARK} table-dropped: 3 rows not in the backup, target 1 s met for the other tables only",)
     assert row.losses[0] in row.line
     cell = summary.render(audit).split('<td data-head="RPO">')[1].split("</td>")[0]
     assert row.losses[0] in plain(cell)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from drillbook.audit import gaps, retired, undrilled_services, wording
+from drillbook.audit import gaps, reservations, retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
+from drillbook.audit.alert import AT_ONCE, NEXT_RUN, NOBODY, Alert, catalog_command, is_open, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
-from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
@@ -19,57 +18,17 @@ from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import next_steps, open_findings, remarks
+from drillbook.report import next_steps, open_findings
 from drillbook.report.figures import kinds_of
-from drillbook.report.open_findings import GRAVE
 from drillbook.report.wording import SHORT, badness
 
-MOST_TITLES, MOST_PROOFS = 2, 3
-AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
-NOBODY = "no owner named"
+MOST_TITLES = 2
 RESIDUE = "residue"
 """Code of the finding about changes that are not undone. A separate alert is made for these changes."""
-LACKING = "removed-data-missing"
-"""Code of the finding about data that did not come back."""
 STOPPED = "the run was stopped by "
 """First words of the reason for the verdict ``aborted``, if a person or a signal stopped the run."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
-RESERVATIONS = {
-    remarks.FRESH: (": the drill itself took the restored backup", "see how old a routine backup would be"),
-    remarks.MISSING: (
-        ": less data came back than the fault removed",
-        "back up more often or archive the WAL, so that a run brings all removed data back",
-    ),
-    remarks.UNKNOWN: (
-        ": the recovery point covers the canary's own rows only",
-        "compare the content before and after with `content.take` and `content.matches` to prove the recovery point",
-    ),
-}
-"""Text and next step for an objective that is met with a reservation. The key is the reason for the reservation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One thing that needs attention."""
-
-    text: str
-    step: str
-    """Next step that the alert asks for."""
-    who: str = ""
-    """Contact of the drill's owner, who takes the next step. It is empty when the next step is to plan or change drills."""
-    when: str = ""
-    """Time limit of the next step, such as ``at once``."""
-    run: str = ""
-    """Name of the run whose report tells more about the alert. It is empty when there is no such run."""
-
-    def __str__(self) -> str:
-        return f"{self.text} {self.action}"
-
-    @property
-    def action(self) -> str:
-        """Text with the next step, the person who takes it, and the time limit."""
-        return f"Next: {self.step}. {f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
 
 
 def alerts(audit: Audit) -> Iterator[Alert]:
@@ -114,10 +73,6 @@ def _without_retired(audit: Audit) -> Audit:
 def _who(run: RunRow) -> str:
     """Return the contact of the drill's owner, with the address."""
     return ", ".join(filter(None, (run.owner, run.owner_address))) if run.owner else NOBODY
-
-
-def _owner(owners: dict[tuple[str, str], str], environment: str, drill: str) -> str:
-    return owners.get((environment, drill), NOBODY)
 
 
 def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
@@ -167,7 +122,7 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
     """Yield more facts about a drill whose newest run did not pass: its open findings of medium severity or higher, the day
     since which it is overdue, and the days on which its objectives were last proven.
     """
-    if rows := [row for row in audit.findings if (row.environment, row.drill) == key and _open(row)]:
+    if rows := [row for row in audit.findings if (row.environment, row.drill) == key and is_open(row)]:
         since = min(row.first_seen for row in rows)[:10]
         yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "")
     never = "no run of this drill has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
@@ -181,14 +136,10 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
             yield f"{SHORT.get(goal.key, goal.objective)} last proven on {goal.last_proof[:10]}"
 
 
-def _open(row: FindingRow) -> bool:
-    return bool(row.open_now) and row.severity in GRAVE
-
-
 def _first_step(rows: Iterable[FindingRow]) -> str:
     """Return the first instruction in the remedies of ``rows``. Only open findings of medium severity or higher count. The
     result is empty if no remedy contains an instruction."""
-    return next((step for row in rows if _open(row) and (step := row.first_step)), "")
+    return next((step for row in rows if is_open(row) and (step := row.first_step)), "")
 
 
 def _overdue(row: MissedRow) -> bool:
@@ -201,7 +152,7 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
     rows_by_drill: dict[tuple[str, str], list[FindingRow]] = {}
     failing = audit.failing
     for row in audit.findings:
-        if _open(row) and (row.environment, row.drill) not in failing:
+        if is_open(row) and (row.environment, row.drill) not in failing:
             rows_by_drill.setdefault((row.environment, row.drill), []).append(row)
     for (environment, drill), rows in rows_by_drill.items():
         titles, others = leading(list(dict.fromkeys(row.title for row in rows)), MOST_TITLES)
@@ -212,7 +163,7 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         run = [ran.run for ran in audit.runs if (ran.environment, ran.drill) == (environment, drill)][-1:]
         step = f"{_first_step(rows) or 'correct the problem'}, then run the drill again"
-        yield Alert(text, step, _owner(owners, environment, drill), when, "".join(run))
+        yield Alert(text, step, owner_of(owners, environment, drill), when, "".join(run))
 
 
 def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
@@ -229,7 +180,7 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
             step = "run the suite" if missed.suite else "run the drill"
             step = step if missed.drill else "run a drill that restores the service"
             step += (f", or retire the drill if it no longer exists (`{NEUTRAL} schedule.retire`)") if missed.drill else ""
-            yield Alert(text, step, _owner(owners, missed.environment, missed.drill), AT_ONCE)
+            yield Alert(text, step, owner_of(owners, missed.environment, missed.drill), AT_ONCE)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     for goal in audit.proven:
         run = failing.get((goal.environment, goal.drill))
@@ -237,68 +188,8 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
             answer = "was not proven in this period" if not goal.run else f"{VERBS[goal.missed]} on {goal.at[:10]}"
             since = f", and was last proven on {goal.last_proof[:10]}" if goal.last_proof else ""
             text = f"{goal.objective} of {goal.drill} in {goal.environment} {answer}{since}"
-            yield Alert(text, "run the drill until it passes", _owner(owners, goal.environment, goal.drill), AT_ONCE)
-    yield from _of_reserved(audit, owners)
-
-
-def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind
-    of reservation.
-    """
-    for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
-        reserved = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
-        for reason, (why, step) in RESERVATIONS.items():
-            goals = [goal for goal in reserved if reason in remarks.reasons(goal.mark)]
-            goals = [goal for goal in goals if reason != remarks.FRESH or not _age_known(audit, goal)]
-            goals = [goal for goal in goals if reason != remarks.MISSING or not _told(audit, goal)]
-            if drills := [goal.drill for goal in goals]:
-                proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
-                text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}{why}"
-                who = {_owner(owners, environment, drill) for drill in drills}
-                when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
-                yield Alert(text, step + proofs, who.pop() if len(who) == 1 else "their owners", when)
-
-
-def _told(audit: Audit, goal: ProvenRow) -> bool:
-    """Return True if an alert about the findings of the drill already tells that less data came back."""
-    return any(
-        row.code == LACKING and _open(row) and (row.environment, row.drill) == (goal.environment, goal.drill)
-        for row in audit.findings
-    )
-
-
-def _age_known(audit: Audit, goal: ProvenRow) -> bool:
-    """Return True if a rehearsal measured how much data of the service would be lost. Only a rehearsal of the period counts,
-    and only if it restored a backup that is older than the rehearsal. The alert about the drill's fresh backup is then left
-    out.
-    """
-    place = (goal.environment, goal.service)
-    rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
-    return any(row.loss_s is not None and not row.taken for row in rows)
-
-
-def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
-    """Return the end of the next step for RPOs with a reservation. For each service, it names the drill of the project
-    that restores a routine backup, or else the command that lists drills to copy. For more than ``MOST_PROOFS``
-    services, it names only this command."""
-    text_by_service = {}
-    for goal in goals:
-        run = next((run for run in audit.runs if run.run == goal.run), None)
-        if run and run.routine:
-            text_by_service[goal.service] = (
-                f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
-            )
-        else:
-            lists = f"`{_catalog(run.kind if run else '')}` lists drills to copy"
-            text_by_service[goal.service] = f"{goal.service} by a drill that takes no backup itself ({lists})"
-    many = f" by drills that take no backup themselves (`{_catalog()}` lists drills to copy)"
-    drills = f": {', '.join(text_by_service.values())}" if len(text_by_service) <= MOST_PROOFS else many
-    return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
-
-
-def _catalog(kind: str = "") -> str:
-    """Return the command that lists the shipped drills for a kind of service, or all of them."""
-    return f"{NEUTRAL} catalog{f' --for {shlex.quote(kind)}' if kind else ''}"
+            yield Alert(text, "run the drill until it passes", owner_of(owners, goal.environment, goal.drill), AT_ONCE)
+    yield from reservations.of(audit, owners)
 
 
 def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
@@ -325,7 +216,9 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
         text = f"No run confirms that {open_findings.named(doubtful)} can be restored, but the inventory exempts them from drills"
         yield Alert(
-            text, f"plan a rehearsal that restores each of these backups (`{_catalog()}` lists shipped drills)", when=when
+            text,
+            f"plan a rehearsal that restores each of these backups (`{catalog_command()}` lists shipped drills)",
+            when=when,
         )
 
 
@@ -380,7 +273,7 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
     for environment, kind in sorted({(row.environment, row.kind) for row in rows}):
         names = open_findings.named([row.service for row in rows if (row.environment, row.kind) == (environment, kind)])
         text = f"{names} in {environment}: backups were only rehearsed, which proves neither an RTO nor an RPO"
-        lists = f"`{_catalog(kind)} --faults` lists shipped drills"
+        lists = f"`{catalog_command(kind)} --faults` lists shipped drills"
         if kind and not entries.breaking(kind):
             lists = f"no shipped drill breaks a service of the kind {kind}: write one"
         step = f"run a drill that breaks the service in a test environment and restores its backup ({lists})"

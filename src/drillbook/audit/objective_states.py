@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -116,14 +117,26 @@ class ProvenRow:
         return f"{text}, ({self.uncounted.measured}) {self.uncounted.said}" if self.uncounted else text
 
     @property
+    def aim(self) -> str:
+        """Text with the target. Beside a known loss of data, it names the data for which the target was met."""
+        return f"target {self.target}" + (f" {self.said}" if self.lost and self.reserved else "")
+
+    @property
     def loss(self) -> str:
         """Text about a known loss of data, with the mark, the drill and the target."""
-        return f"{self.mark.strip()} {self.drill}: {self.lost}, target {self.target}"
+        return f"{self.mark.strip()} {self.drill}: {self.lost}, {self.aim}"
 
     @property
     def marks(self) -> str:
         """Text with all marks of the row: the mark beside its figure, and the marks in its notes."""
         return " ".join((self.mark, *self.notes))
+
+
+def reserved_counts(goals: Sequence[ProvenRow]) -> list[tuple[str, int]]:
+    """Return the numbers of objectives that are met with a reservation, or for other data than the lost one only. Each
+    number has the words for its state."""
+    counts = Counter(row.said for row in goals if row.reserved)
+    return sorted(counts.items(), key=lambda item: (item[0] != remarks.RESERVED, item[0]))
 
 
 def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:

@@ -67,7 +67,7 @@ RULES = {
 """Explanations of groups. ``rules`` replaces ``{reasons}`` by the texts of ``REASONS`` that apply."""
 REASONS = {
     remarks.FRESH: "the recovery point was measured with a fresh backup, not with a routine backup",
-    remarks.MISSING: "less data came back than the fault removed",
+    remarks.MISSING: "less data came back than the fault removed, and the recovery point is met for the other data only",
     remarks.UNKNOWN: "the recovery point covers the canary's own rows only",
 }
 """Texts of the reasons for a reservation. The key is the reason."""

@@ -9,11 +9,12 @@ from itertools import groupby
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import content, exempt_list, rehearsed, run_rows, service_groups, services, wording
-from drillbook.audit.alerts import Alert, alerts
+from drillbook.audit.alert import Alert
+from drillbook.audit.alerts import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, deciding
 from drillbook.audit.findings import each_open
-from drillbook.audit.objective_states import ProvenRow
+from drillbook.audit.objective_states import ProvenRow, reserved_counts
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
 from drillbook.audit.summary_layout import (
@@ -39,7 +40,7 @@ from drillbook.report import open_findings, pages, remarks
 from drillbook.report.audit_pages import AUDIT
 from drillbook.report.figures import count, one_line, took
 from drillbook.report.shortened import shortened
-from drillbook.report.wording import CLOCKS, OBJECTIVES, badness
+from drillbook.report.wording import CLOCKS, MET, OBJECTIVES, badness
 
 MOST_LETTERS, MOST_NAME = 165, 26
 NEVER = "never drilled"
@@ -86,6 +87,8 @@ class ServiceRow:
     """Keys of the objectives that drills of the service have, such as ``rto``."""
     beside: str = ""
     """Text with the number of open findings of medium severity or higher. It is empty when the state is not `passed`."""
+    more: tuple[str, ...] = ()
+    """Texts that count the objectives of ``reserved``, such as ``1 more with a reservation``. Each state has one text."""
     marks: str = ""
     """Marks of the objectives that were met with a reservation."""
     keeps_data: bool = True
@@ -126,7 +129,7 @@ class ServiceRow:
     def line(self) -> str:
         """Group and figures of the service in one line."""
         figures = [
-            f"{key} {row.measured}{row.mark} (target {row.target}, {row.drill})"
+            f"{key} {row.measured}{row.mark} ({row.aim}, {row.drill})"
             for key, row in (("RTO", self.rto), ("RPO", self.rpo))
             if row
         ]
@@ -236,7 +239,7 @@ def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
     unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]
     return row_size(
         (row.service, row.environment),
-        3 if row.reserved or row.beside else 2,
+        max(1 + 2 * len(row.more), 3 if row.beside else 2),
         [[*lacks, *_figure(goal), *lost, more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
         [
             [*(() if goal else lacks[:1]), *_figure(goal), *lost]
@@ -247,9 +250,7 @@ def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
 
 
 def _figure(row: ProvenRow | None) -> tuple[str, ...]:
-    return (
-        (f"{row.measured}{row.mark}", f"target {row.target}, {row.drill}") if row else ("not measured", "no drill sets it")
-    )
+    return (f"{row.measured}{row.mark}", f"{row.aim}, {row.drill}") if row else ("not measured", "no drill sets it")
 
 
 def _names_height(rows: Sequence[ServiceRow]) -> float:
@@ -368,6 +369,7 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
         keys=frozenset(row.key for row in goals),
         keeps_data=covered.keeps_data,
         beside=open_findings.beside(state, seen),
+        more=tuple(f"{number} more {said.removeprefix(f'{MET} ')}" for said, number in reserved_counts(goals)),
         unmet=tuple(row for row in goals if not row.met),
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
         rehearsed=tuple(row for row in audit.rehearsed if (row.environment, row.service) == key and row.run),

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator, Sequence
 from drillbook.audit.absences import MISSING, AbsentRow
 from drillbook.audit.content import Audit
 from drillbook.audit.missed_drills import NEVER_RAN, OVERDUE, MissedRow
-from drillbook.audit.objective_states import NOT_PROVEN, ProvenRow
+from drillbook.audit.objective_states import NOT_PROVEN, ProvenRow, reserved_counts
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.proofs import RULE
 from drillbook.judge.result import Verdict
@@ -195,7 +195,7 @@ def proven_counts(goals: Sequence[ProvenRow]) -> str:
     counted, probed = ([row for row in goals if row.by_probe is known] for known in (False, True))
     states = Counter(row.state for row in counted)
     parts = [f"{states[MET]} of {count(len(counted), 'objective')} proven"] if counted else []
-    parts += [f"{states[remarks.RESERVED]} more {remarks.RESERVED}"] if states[remarks.RESERVED] else []
+    parts += [f"{number} more {said}" for said, number in reserved_counts(counted)]
     parts += [f"{states[state]} {state}" for state in (MISSED, NOT_PROVEN) if states[state]]
     text = f"{', '.join(parts)}." if parts else ""
     return f"{text} {_probed(probed)}".strip() if probed else text

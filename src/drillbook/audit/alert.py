@@ -1,0 +1,51 @@
+"""Alert of an audit: one thing that needs attention, with the next step, the person who takes it, and the time for it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from drillbook.audit.findings import FindingRow
+from drillbook.installation.program_name import NEUTRAL
+from drillbook.report.open_findings import GRAVE
+
+AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
+NOBODY = "no owner named"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing that needs attention."""
+
+    text: str
+    step: str
+    """Next step that the alert asks for."""
+    who: str = ""
+    """Contact of the drill's owner, who takes the next step. It is empty when the next step is to plan or change drills."""
+    when: str = ""
+    """Time limit of the next step, such as ``at once``."""
+    run: str = ""
+    """Name of the run whose report tells more about the alert. It is empty when there is no such run."""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.action}"
+
+    @property
+    def action(self) -> str:
+        """Text with the next step, the person who takes it, and the time limit."""
+        return f"Next: {self.step}. {f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
+
+
+def owner_of(owners: dict[tuple[str, str], str], environment: str, drill: str) -> str:
+    """Return the contact of the owner of ``drill``. The key of ``owners`` is the environment and the drill."""
+    return owners.get((environment, drill), NOBODY)
+
+
+def is_open(row: FindingRow) -> bool:
+    """Return True for an open finding of medium severity or higher."""
+    return bool(row.open_now) and row.severity in GRAVE
+
+
+def catalog_command(kind: str = "") -> str:
+    """Return the command that lists the shipped drills for a kind of service, or all of them."""
+    return f"{NEUTRAL} catalog{f' --for {shlex.quote(kind)}' if kind else ''}"

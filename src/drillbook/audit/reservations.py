@@ -1,0 +1,92 @@
+"""Alerts about objectives that are met with a reservation, or for other data than the lost one only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, catalog_command, is_open, owner_of
+from drillbook.audit.content import Audit
+from drillbook.audit.objective_states import ProvenRow
+from drillbook.installation.program_name import NEUTRAL
+from drillbook.report import next_steps, open_findings, remarks
+
+MOST_PROOFS = 3
+LACKING = "removed-data-missing"
+"""Code of the finding about data that did not come back."""
+RESERVATIONS = {
+    remarks.FRESH: (": the drill itself took the restored backup", "see how old a routine backup would be"),
+    remarks.MISSING: (
+        ": less data came back than the fault removed",
+        "back up more often or archive the WAL, so that a run brings all removed data back",
+    ),
+    remarks.UNKNOWN: (
+        ": the recovery point covers the canary's own rows only",
+        "compare the content before and after with `content.take` and `content.matches` to prove the recovery point",
+    ),
+}
+"""Text and next step for an objective that is met with a reservation. The key is the reason for the reservation."""
+
+
+def of(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+    """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind
+    of reservation.
+    """
+    for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
+        reserved = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
+        for reason, (why, step) in RESERVATIONS.items():
+            goals = [goal for goal in reserved if reason in remarks.reasons(goal.mark)]
+            goals = [goal for goal in goals if reason != remarks.FRESH or not _age_known(audit, goal)]
+            goals = [goal for goal in goals if reason != remarks.MISSING or not _told(audit, goal)]
+            if drills := [goal.drill for goal in goals]:
+                proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
+                who = {owner_of(owners, environment, drill) for drill in drills}
+                when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
+                text = f"{_states(environment, goals)}{why}"
+                yield Alert(text, step + proofs, who.pop() if len(who) == 1 else "their owners", when)
+
+
+def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
+    """Return a clause with the drills in each state: met with a reservation, or met for other data than the lost one only."""
+    drills_by_state: dict[str, list[str]] = {}
+    for goal in sorted(goals, key=lambda goal: goal.said != remarks.RESERVED):
+        drills_by_state.setdefault(goal.said, []).append(goal.drill)
+    (first, drills), *others = drills_by_state.items()
+    text = f"The RPO of {open_findings.named(drills)} in {environment} is {first}"
+    return text + "".join(f", that of {open_findings.named(names)} is {said}" for said, names in others)
+
+
+def _told(audit: Audit, goal: ProvenRow) -> bool:
+    """Return True if an alert about the findings of the drill already tells that less data came back."""
+    return any(
+        row.code == LACKING and is_open(row) and (row.environment, row.drill) == (goal.environment, goal.drill)
+        for row in audit.findings
+    )
+
+
+def _age_known(audit: Audit, goal: ProvenRow) -> bool:
+    """Return True if a rehearsal measured how much data of the service would be lost. Only a rehearsal of the period counts,
+    and only if it restored a backup that is older than the rehearsal. The alert about the drill's fresh backup is then left
+    out.
+    """
+    place = (goal.environment, goal.service)
+    rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
+    return any(row.loss_s is not None and not row.taken for row in rows)
+
+
+def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
+    """Return the end of the next step for RPOs with a reservation. For each service, it names the drill of the project
+    that restores a routine backup, or else the command that lists drills to copy. For more than ``MOST_PROOFS``
+    services, it names only this command."""
+    text_by_service = {}
+    for goal in goals:
+        run = next((run for run in audit.runs if run.run == goal.run), None)
+        if run and run.routine:
+            text_by_service[goal.service] = (
+                f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
+            )
+        else:
+            lists = f"`{catalog_command(run.kind if run else '')}` lists drills to copy"
+            text_by_service[goal.service] = f"{goal.service} by a drill that takes no backup itself ({lists})"
+    many = f" by drills that take no backup themselves (`{catalog_command()}` lists drills to copy)"
+    drills = f": {', '.join(text_by_service.values())}" if len(text_by_service) <= MOST_PROOFS else many
+    return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
