@@ -128,7 +128,7 @@ def _check(document: Document, name: str, item: Any) -> Check:
 
 
 def _changes(kind: type[Action], params: Mapping[str, Any]) -> bool:
-    """Return True unless the known parameters prove that the action is read-only."""
+    """Return False when the known parameters prove that the action is read-only, and True in all other cases."""
     dynamic = _dynamic(params)
     known = {key: value for key, value in params.items() if key not in dynamic}
     return "effect" in params or "by" in dynamic or kind.with_unknown(known, dynamic).effect is not Effect.READ

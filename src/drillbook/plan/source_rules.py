@@ -80,8 +80,9 @@ class SourceRules:
         raise self.fail(place, f"there is no backup source {name!r} in the inventory's `backups`", hint)
 
     def _fits(self, step: PlannedStep, source: BackupSource) -> None:
-        """Check that the kind of the backup source, the service and the phase allow a restore in place. Raises
-        PlanError otherwise.
+        """Check that a restore in place is possible: the backups of ``source`` are backups of the step's service, their
+        kind can be restored into this service, and the step is in the phase `restore`. Raises PlanError when it is not
+        possible.
         """
         named, place = str(step.params["service"]), self._place(step)
         kind = kind_of(self.inventory.services[named])
@@ -143,8 +144,8 @@ class SourceRules:
         )
 
     def _all_of_it(self, step: PlannedStep, fault: PlannedStep) -> None:
-        """Check that a fault with a `path` destroys exactly the folder that ``step`` restores. Raises PlanError
-        otherwise.
+        """Check that a fault with a `path` destroys exactly the folder that ``step`` restores. Raises PlanError when the
+        two folders differ.
         """
         data, path = self.inventory.services[str(step.params["service"])].data, fault.params.get("path")
         if path is not None and str(path).rstrip("/") != data.rstrip("/"):
@@ -156,8 +157,8 @@ class SourceRules:
             )
 
     def _bounded(self, step: PlannedStep, source: BackupSource) -> None:
-        """Check that an objective limits the loss of data, and that the age of the backups is known. Raises PlanError
-        otherwise.
+        """Check that the age of the backups is known, and that an objective limits the loss of data. Raises PlanError when
+        the age is unknown or the objective is missing.
         """
         if not source.tells_age:
             raise self.fail(

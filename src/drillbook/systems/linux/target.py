@@ -158,7 +158,7 @@ def look(ctx: Context, by: Selection, pid: int, what: str) -> Found:
 
 
 def need(ctx: Context, *tools: str) -> None:
-    """Raise NotReady unless the host has all the programs ``tools`` on its PATH."""
+    """Raise NotReady when the host lacks one of the programs ``tools`` on its PATH."""
     if missing := ctx.missing(*tools):
         raise NotReady(
             f"{ctx.host.name}: not installed: {', '.join(missing)}", hint=f"install {', '.join(missing)} on the host"

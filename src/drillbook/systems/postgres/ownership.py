@@ -84,7 +84,7 @@ def look(tools: Tools, main: int | None = None) -> Cluster | None:
 
 
 def must_answer(session: Connection, tools: Tools) -> None:
-    """Raise StepFailed unless the server to which ``session`` is connected uses the data directory.
+    """Raise StepFailed when ``session`` is connected to another server than the server of the data directory.
 
     Raises HostError when the host cannot be used.
     """
@@ -106,7 +106,8 @@ def must_be_free(ctx: Context, tools: Tools) -> None:
 
 
 def must_own(ctx: Context, tools: Tools) -> None:
-    """Raise CouldNotVerify unless data directory, unit and server belong together, and HostError when the host cannot be used.
+    """Raise CouldNotVerify unless data directory, unit and server belong together, and HostError when the host cannot be
+    used.
 
     If no server uses the data directory, the unit must be stopped, and no server must answer at the port.
     """
@@ -206,7 +207,8 @@ def _foreign(tools: Tools, why: str) -> StepFailed:
 
 
 def asked_on_host(tools: Tools) -> None:
-    """Run psql on the host, and raise StepFailed unless it reaches the server that uses the data directory.
+    """Run psql on the host. Raise StepFailed when psql reaches another server than the server of the data directory, or no
+    server.
 
     Raises HostError when the host cannot be used.
     """

@@ -93,7 +93,9 @@ def plannable(query: str) -> Callable[[Connection], None]:
 
 
 def indexable(name: Name) -> Callable[[Connection], None]:
-    """Return a function that raises NotReady unless the role of its session may create an index on the table ``name``."""
+    """Return a function that checks a right: the role of its session must have the right to create an index on the table
+    ``name``. The function raises NotReady when the right is missing.
+    """
 
     def question(session: Connection) -> None:
         ordinary, owned, creates, _ = _found(session, name)
@@ -112,9 +114,10 @@ def indexable(name: Name) -> Callable[[Connection], None]:
 
 
 def analyzable(name: Name) -> Callable[[Connection], None]:
-    """Return a function that raises NotReady unless the role of its session may analyze the table ``name``.
+    """Return a function that checks a right: the role of its session must have the right to analyze the table ``name``. The
+    function raises NotReady when the right is missing.
 
-    Without the right, ANALYZE only warns, and updates no statistics.
+    Without this right, ANALYZE only warns, and updates no statistics.
     """
 
     def question(session: Connection) -> None:

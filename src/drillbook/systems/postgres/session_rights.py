@@ -1,9 +1,9 @@
 """Finds out if a role has the rights to see and to end the sessions of other roles.
 
-A role that has the privileges of another role may end the sessions of that role. With the privileges of `pg_signal_backend`,
-it may also end the sessions of every role that is not a superuser. Without the privileges of `pg_read_all_stats`, the view
-pg_stat_activity hides the type and the state of other roles' sessions. Source: PostgreSQL's documentation, "Predefined
-Roles" and "The Cumulative Statistics System".
+A role with the privileges of another role has the right to end the sessions of that role. With the privileges of
+`pg_signal_backend`, it also has the right to end the sessions of every role that is not a superuser. Without the privileges
+of `pg_read_all_stats`, the view pg_stat_activity hides the type and the state of other roles' sessions. Source:
+PostgreSQL's documentation, "Predefined Roles" and "The Cumulative Statistics System".
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ GROUP BY 1, 2, 3 ORDER BY 1
 
 
 class Own(NamedTuple):
-    """Rights of the role that a session has logged in with. ``sees``: true if the role sees the sessions of all roles.
-    ``ends``: true if it may end the sessions of all roles that are not superusers.
+    """Rights of the role with which a session has logged in. ``sees``: true if the role sees the sessions of all roles.
+    ``ends``: true if it has the right to end the sessions of all roles that are not superusers.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Role(NamedTuple):
     sessions: int
 
     def seen_by(self, mine: Own) -> bool:
-        """Return True when the role ``mine`` may see the state of the sessions of this role."""
+        """Return True when the role ``mine`` has the right to see the state of the sessions of this role."""
         return mine.sees or self.usable
 
 

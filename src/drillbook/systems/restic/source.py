@@ -76,7 +76,7 @@ class ResticSource(BackupSource):
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Path of the repository, if it is a folder on the source's host; otherwise empty."""
+        """Path of the repository, if it is a folder on the source's host. It is empty for any other repository."""
         path = self.repository.removeprefix("local:") if isinstance(self.repository, str) else ""
         return (KeptIn(self.host, path),) if path.startswith("/") else ()
 

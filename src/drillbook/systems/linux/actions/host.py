@@ -184,7 +184,7 @@ class OomKills(Read):
         }
 
     def ready(self, ctx: Context) -> None:
-        """Check that the kernel's log may be read. Without it, the action only counts kills."""
+        """Check that the user has the right to read the kernel's log. Without the log, the action only counts kills."""
         if not self._log(ctx).ok:
             ctx.unsure(f"lines about killed processes in the kernel's log, which cannot be read: {_LOG_RIGHT}")
 

@@ -111,7 +111,9 @@ class Open(Write):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that commands of this account may change the host's network, if the relay has no `control` file."""
+        """Check the means to open the path. If the relay has no `control` file, commands of this account need the right to
+        change the host's network.
+        """
         if self.known("service") and not ctx.service(self.service, Relay).control:
             need_right(ctx)
 

@@ -210,8 +210,9 @@ class _Broken(Fault):
             ctx.deadline.wait(0.05)
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Return two values: True when three exchanges all take at least as long as the delay (otherwise False), and
-        the outcome of the last exchange. A single exchange may be slow by chance."""
+        """Try an exchange through the relay. Return a flag and the outcome of the exchange. The flag is True when the
+        exchange shows the effect of the fault.
+        """
         raise NotImplementedError
 
 
@@ -263,8 +264,8 @@ class Delay(_Broken):
             )
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Return True when three exchanges all take at least as long as the delay. A single exchange may be slow by
-        chance.
+        """Try up to three exchanges, because a single exchange may be slow by chance. The flag is True when all three take
+        at least as long as the delay.
         """
         for _ in range(3):
             how, seconds = exchange(ctx, relay)
@@ -289,7 +290,9 @@ class Open(Write):
         return {"control": relay.control, "was": " ".join(was), "seconds": round(opened(ctx, relay), 6)}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the control file may be read, and that the service behind the relay can be asked for an answer."""
+        """Check that the user has the right to read the control file, and that the service behind the relay can be asked
+        for an answer.
+        """
         _greeting(ctx, relay := ctx.service(self.service, Relay))
         _need_control(ctx, relay)
 
@@ -330,7 +333,9 @@ class Status(Read):
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """Check that the control file may be read, and that the service behind the relay can be asked for an answer."""
+        """Check that the user has the right to read the control file, and that the service behind the relay can be asked
+        for an answer.
+        """
         relay = ctx.service(self.service, Relay)
         if self.if_known("exchange"):
             _greeting(ctx, relay)
@@ -338,7 +343,7 @@ class Status(Read):
 
 
 def _need_control(ctx: Context, relay: Relay) -> None:
-    """Raise NotReady when the control file of a relay exists, but may not be read."""
+    """Raise NotReady when the control file of a relay exists, and the user has no right to read it."""
     try:
         in_force(ctx, relay)
     except (HostError, OSError) as error:

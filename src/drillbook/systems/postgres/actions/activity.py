@@ -51,7 +51,7 @@ class _Looking(Read):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the superuser can log in, and may see what the action reads."""
+        """Check that the superuser can log in, and has the right to see what the action reads."""
         preflight.ask(ctx, ctx.service(self.service, Postgres), lambda session: self._need(ctx, session))
 
     def _need(self, ctx: Context, session: Connection) -> None:

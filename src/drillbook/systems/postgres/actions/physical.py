@@ -81,7 +81,7 @@ class BaseBackup(Write):
 def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
     """Return the server's major version and the size of all its databases in bytes.
 
-    Raises NotReady unless the superuser has the right to replicate and all data is in the data directory.
+    Raises NotReady when the superuser has no right to replicate, or when some data is outside the data directory.
     """
     try:
         with connected(ctx, service) as session:

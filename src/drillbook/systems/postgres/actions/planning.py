@@ -197,8 +197,8 @@ class CreateIndex(Write):
     ]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the table exists, and that the role may create an index on it. Nothing is checked if a valid
-        index of this name exists already.
+        """Check that the table exists, and that the role has the right to create an index on it. Nothing is checked if a
+        valid index of this name exists already.
         """
         if self.known("definition"):
             preflight.ask(ctx, ctx.service(self.service, Postgres), self._creatable)
@@ -227,7 +227,9 @@ class CreateIndex(Write):
         return {"index": str(wanted.name), "already": already, "seconds": round(begun - ctx.deadline.remaining(), 3)}
 
     def _made(self, ctx: Context, wanted: Definition) -> bool:
-        """Create the index unless a valid index of that name exists. Return True when such an index existed already."""
+        """Create the index, and return False. If a valid index of that name exists already, create nothing, and return
+        True.
+        """
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             state = _state(session, wanted.name)
             if state is not None and not state[0]:
@@ -265,7 +267,7 @@ class Analyze(Write):
     table: TableName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the table exists, and that the role may analyze it."""
+        """Check that the table exists, and that the role has the right to analyze it."""
         if self.known("table"):
             preflight.ask(ctx, ctx.service(self.service, Postgres), preflight.analyzable(Name.parse(self.table)))
 
@@ -300,7 +302,7 @@ class Explain(Read):
     index: Annotated[IndexName | None, Field(description="Index that the plan must use.")] = None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server can plan the statement: its tables exist, and the role may use them."""
+        """Check that the server can plan the statement: its tables exist, and the role has the right to use them."""
         if self.known("query"):
             preflight.ask(ctx, ctx.service(self.service, Postgres), preflight.plannable(self.query))
 

@@ -64,7 +64,7 @@ class Healthy(Read):
         }
 
     def ready(self, ctx: Context) -> None:
-        """Check that the superuser can log in, and may write a message to the WAL."""
+        """Check that the superuser can log in, and has the right to write a message to the WAL."""
         preflight.ask(ctx, ctx.service(self.service, Postgres), _may_write)
 
 
@@ -145,7 +145,7 @@ class Sql(Read):
         return facts | {"value": facts["rows"][0][0] if rows and columns else None} | declared
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server can plan the statement: its tables exist, and the role may use them.
+        """Check that the server can plan the statement: its tables exist, and the role has the right to use them.
 
         Raises PlanError when the step has an `undo_query` but does not set `effect: write`.
         """

@@ -91,7 +91,7 @@ def has(ctx: Context, tool: str) -> bool:
 
 
 def need_right(ctx: Context) -> None:
-    """Raise NotReady unless commands have CAP_NET_ADMIN. This capability permits changes of the host's network."""
+    """Raise NotReady when commands lack CAP_NET_ADMIN. This capability permits changes of the host's network."""
     output = root(ctx, _RIGHT)
     try:
         held = int(output.text, 16) & _NET_ADMIN

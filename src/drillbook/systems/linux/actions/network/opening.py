@@ -37,7 +37,7 @@ class Open(Write):
     peer_port: PeerPort = None
 
     def ready(self, ctx: Context) -> None:
-        """Check that commands of this account may change the host's network."""
+        """Check that commands of this account have the right to change the host's network."""
         need_right(ctx)
 
     def run(self, ctx: Context) -> Facts:

@@ -337,7 +337,7 @@ class Limit(_OnProcess):
             self._soft(ctx, self._find(ctx))
 
     def _soft(self, ctx: Context, process: Found) -> dict[str, str]:
-        """Return the present soft limits of the process. Raises NotReady unless each of them is above the wanted limit."""
+        """Return the present soft limits of the process. Raises NotReady when one of them is not above the wanted limit."""
         seen = {}
         for name, wanted in self._wanted().items():
             said = process.run(ctx, "prlimit", "--pid", PID, f"--{name}", "--raw", "--noheadings", "--output", "SOFT")
