@@ -106,8 +106,7 @@ def must_be_free(ctx: Context, tools: Tools) -> None:
 
 
 def must_own(ctx: Context, tools: Tools) -> None:
-    """Raise CouldNotVerify unless data directory, unit and server belong together, and HostError when the host cannot be
-    used.
+    """Raise CouldNotVerify unless data directory, unit and server belong together. Raises HostError for an unusable host.
 
     If no server uses the data directory, the unit must be stopped, and no server must answer at the port.
     """
