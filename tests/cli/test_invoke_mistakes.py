@@ -1,12 +1,15 @@
 """Mistakes in the command line of `invoke` are answered in every kind of project, and correct calls never are."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.program import PROGRAM, Folder
 
+ROOT = Path(__file__).parents[2]
 NESTED = """\
 from invoke import Collection, task
 from drillbook import tasks
@@ -155,6 +158,18 @@ def test_a_mistake_before_the_first_task_keeps_the_message_and_status_of_invoke(
     (folder.root / "tasks.py").write_text(OWN)
     done = invoke(folder, *argv)
     assert (done.returncode, said in done.stderr) == (1, True)
+
+
+def test_the_readme_gives_the_status_of_a_mistake(folder):
+    (folder.root / "tasks.py").write_text(OWN)
+    text = " ".join((ROOT / "README.md").read_text().split())
+    both = re.search(r"A task or an option that does not exist ends `drillbook` and `invoke` with (\d);", text)
+    early = re.search(r"A mistake before the first task, such as `([^`]+)`, ends `invoke` with (\d)\.", text)
+    assert both
+    assert early
+    for argv in (["nosuch"], ["drill.lst"], ["drill", "--nope"]):
+        assert {invoke(folder, *argv).returncode, folder.run(*argv).returncode} == {int(both[1])}
+    assert invoke(folder, *early[1].split(), "drill.list").returncode == int(early[2])
 
 
 GREET = """
