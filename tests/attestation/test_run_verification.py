@@ -187,7 +187,10 @@ def test_a_journal_written_anew_and_signed_with_another_key_is_never_verified(ru
 def test_lines_added_behind_the_signed_end_are_named(run):
     lines = lines_of(run)
     last = json.loads(lines[-1])
-    for kind, status, mark in (("note", 1, "somebody added them"), ("recovery.started", 3, "did not sign them")):
+    for kind, status, mark in (
+        ("note", 1, "somebody added lines after the last signed event"),
+        ("recovery.started", 3, "without signing them"),
+    ):
         event = {**last, "kind": kind, "seq": last["seq"] + 1, "prev": last["hash"], "data": {"operator": "somebody"}}
         del event["hash"]
         more = canonical(event | {"hash": digest(canonical(event))}) + b"\n"

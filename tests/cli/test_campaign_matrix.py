@@ -203,7 +203,7 @@ def test_a_drill_that_was_interrupted_when_all_jobs_ran_again_did_not_pass(tmp_p
     assert status == 3
     assert {site: end["state"] for site, end in found.items()} == {"s0": "unknown", "s1": "passed"}
     assert "left no artefact in this attempt at the pipeline" in found["s0"]["message"]
-    assert "passed, but attempt 2 left no run of this site, and DRILLBOOK_NEEDS does not show that all jobs" in told
+    assert "the run passed, but attempt 2 made no run of this site, and DRILLBOOK_NEEDS does not show that all jobs" in told
     assert "run the failed jobs again until all succeed" in told
 
 
@@ -229,7 +229,7 @@ def test_a_pass_of_an_older_attempt_is_used_with_its_date_when_all_jobs_of_this_
     status, _, found = collected(job, artefacts, needed("success", "success"))
     assert status == 0
     assert {site: end["state"] for site, end in found.items()} == {"s0": "passed", "s1": "passed"}
-    assert found["s0"]["message"] == f"from attempt 1 of {day}: attempt 2 left no run of this site"
+    assert found["s0"]["message"] == f"this result is from attempt 1 of {day}, because attempt 2 made no run of this site"
     assert found["s1"]["message"] == ""
     assert events(job)[0]["data"]["attempt"] == 2
     assert f"from attempt 1 of {day}" in (campaign_of(job) / "report.html").read_text()
@@ -246,7 +246,7 @@ def test_a_failure_of_an_older_attempt_is_kept(tmp_path, needs):
     assert status == 1
     assert {site: end["state"] for site, end in found.items()} == {"s0": "failed", "s1": "passed"}
     assert "from attempt 1 of 20" in found["s0"]["message"]
-    assert not found["s0"]["message"].startswith("from attempt 1")  # first the reason of the failure
+    assert not found["s0"]["message"].startswith("this result is from attempt 1")  # first the reason of the failure
 
 
 def test_an_unknown_end_of_an_older_attempt_is_not_used(tmp_path):
@@ -260,7 +260,7 @@ def test_an_unknown_end_of_an_older_attempt_is_not_used(tmp_path):
     shutil.move(job.root / "reports", artefacts)
     status, told, found = collected(job, artefacts, needed("success"))
     assert (status, found["s0"]["state"]) == (3, "unknown")
-    assert "ended as unknown, and attempt 2 left no run of this site" in told
+    assert "the run ended as unknown, and attempt 2 made no run of this site" in told
 
 
 def test_the_run_of_the_later_attempt_is_used_when_the_clock_of_its_runner_is_behind(tmp_path):

@@ -197,17 +197,17 @@ def _behind(journal: Walk, events: int, sealed: Statement) -> Check:
     if journal.lines == events:
         head = str(sealed.get("head"))
         return Check("end", Mark.GOOD, f"the journal ends with the last signed event: {events - 1}, {head[:19]}...")
-    more = f"{count(journal.lines - events, 'line')} after the last signed event, from line {events + 1} on"
+    more = f"{count(journal.lines - events, 'line')}, from line {events + 1} on"
     if sealed.get("occasion") in form.CHECKPOINTS:
         return Check(
             "end",
             Mark.UNKNOWN,
-            f"the run signed its journal up to event {events - 1} while the run was in progress; {more}, without a "
-            "trusted signature",
+            f"the run signed its journal up to event {events - 1} while the run was in progress; no trusted signature covers "
+            f"the lines after this event: {more}",
         )
     if len(journal.events) > events and isinstance(readable(journal.events[events]), RecoveryStarted):
-        return Check("end", Mark.UNKNOWN, f"{more}: a recovery added them, but did not sign them")
-    return Check("end", Mark.WRONG, f"{more}: somebody added them")
+        return Check("end", Mark.UNKNOWN, f"a recovery added lines after the last signed event without signing them: {more}")
+    return Check("end", Mark.WRONG, f"somebody added lines after the last signed event: {more}")
 
 
 def _gaps(sealed: Statement) -> Iterator[Check]:

@@ -63,7 +63,9 @@ class RehearsedRow:
     loss_s: float | None
     error_s: float | None
     basis: str
-    """Source from which the time of the newest restored data is known, such as a commit, and the clock of this time."""
+    """Text about the time of the newest restored data. It says where this time was found, for example in a commit, and which
+    clock it was read from.
+    """
     notes: tuple[str, ...]
     taken: str = ""
     """Text which says that the rehearsal took the backup itself. It is empty for an older backup."""

@@ -169,10 +169,13 @@ class Known:
         return frozenset(known.services) if known and known.services else timeline.services
 
     def listed(self, key: tuple[str, str], at: datetime) -> bool:
-        """Return True when a service needs a proof of a restore at the moment ``at``. For a moment in the past, the newest
-        earlier plan that names the service decides: the service needs a proof unless this plan exempts it. At present,
-        `drill.due` decides: the service needs a proof if `drill.due` considers it, and it is not exempt. ``key``:
-        environment and name of the service.
+        """Return True when a service needs a proof of a restore at the moment ``at``. ``key``: environment and name of the service.
+
+        For a past moment, the plans of runs decide: the newest plan that was made before this moment and that names the service.
+        The service needs a proof unless this plan exempts it. A service that no earlier plan names needs a proof.
+
+        For the present moment, ``services`` decides: the service needs a proof if `drill.due` considers it and does not exempt
+        it. If ``services`` is None, the plans of runs decide also for the present moment.
         """
         if self.present and at >= self.end and self.services is not None:
             return self.services.get(key) is False

@@ -102,9 +102,9 @@ def found_in(
         for name, ending in state.ends.items():
             older = _older(state, now)
             if older and (why := _unusable(ending, now, succeeded=succeeded)):
-                problems.append(f"{campaign}: the run of the site {name} {older} {why}")
+                problems.append(f"{campaign}: the result of the site {name} is from {older} and is not used: {why}")
                 continue
-            note = f"{older}: attempt {now} left no run of this site" if older else ""
+            note = f"this result is from {older}, because attempt {now} made no run of this site" if older else ""
             artefacts[name] = Artefact(ending, campaign, state.start.tool, note)
     return artefacts, problems
 
@@ -139,7 +139,7 @@ def _older(state: CampaignState, now: int) -> str:
     number = state.start.attempt
     if number >= now:
         return ""
-    return f"from {f'attempt {number}' if number else 'an unknown attempt'} of {state.began:%Y-%m-%d}"
+    return f"{f'attempt {number}' if number else 'an unknown attempt'} of {state.began:%Y-%m-%d}"
 
 
 def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
@@ -150,10 +150,10 @@ def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
         return ""
     if ending.state is SiteState.PASSED:
         return (
-            f"passed, but attempt {now} left no run of this site, and {NEEDS_VARIABLE} does not show that all jobs of this attempt "
-            "succeeded; run the failed jobs again until all succeed, or run all jobs again"
+            f"the run passed, but attempt {now} made no run of this site, and {NEEDS_VARIABLE} does not show that all jobs of "
+            f"attempt {now} succeeded; run the failed jobs again until all succeed, or run all jobs again"
         )
-    return f"ended as {ending.state}, and attempt {now} left no run of this site"
+    return f"the run ended as {ending.state}, and attempt {now} made no run of this site"
 
 
 class Artefacts:

@@ -116,9 +116,9 @@ def _check_clock(store: Store, own: Recorded) -> None:
         raise _NotPruned(f"the backup of this run is no longer in the store: {own.location.below(FILE)}")
     apart = (own.at - there.at).total_seconds()
     if abs(apart) > AHEAD_S:
-        way = "ahead of" if apart > 0 else "behind"
+        fast, slow = ("this machine", "the store") if apart > 0 else ("the store", "this machine")
         raise _NotPruned(
-            f"the clock of this machine is {abs(apart):.0f} s {way} the clock of the store, so the ages of the backups are unknown"
+            f"the clock of {fast} is {abs(apart):.0f} s ahead of the clock of {slow}, so the ages of the backups are unknown"
         )
 
 

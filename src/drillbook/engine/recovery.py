@@ -94,7 +94,7 @@ def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding
     folder, wrong = state.folder, state.damage
     if not state.events:
         return (
-            _refusal(folder, wrong, "so it is unknown which hosts that run used, and it may have used hosts of this drill")
+            _refusal(folder, wrong, "it is unknown which hosts that run used, and it may have used hosts of this drill")
             if wrong
             else None
         )
@@ -107,7 +107,7 @@ def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding
     if not targets & {_place(other, name) for name in other.hosts()} or (mends and not wrong):
         return None
     if wrong:
-        return _refusal(folder, wrong, "so it is unknown which changes that run left on the same hosts")
+        return _refusal(folder, wrong, "it is unknown which changes that run left on the same hosts")
     return finding(
         "unfinished-run",
         title=folder.name,
@@ -117,12 +117,12 @@ def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding
     )
 
 
-def _refusal(folder: Path, wrong: str, so: str) -> Finding:
+def _refusal(folder: Path, wrong: str, unknown: str) -> Finding:
     return finding(
         "unfinished-run",
         title=folder.name,
         wanted="no run that died or left changes",
-        measured=f"the journal of {folder.name} is damaged, {so}: {wrong}",
+        measured=f"the journal of {folder.name} is damaged: {wrong}; {unknown}",
         remedy=f"`invoke drill.recover {folder.name}` shows the steps of the manual cleanup. When they are done, move {folder} "
         "out of reports/.",
     )

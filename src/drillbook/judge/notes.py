@@ -193,13 +193,13 @@ def contact(what: OfContact) -> str:
 
     If the contact could not be notified, the sentence contains the reason.
     """
-    who, of = what.contact or "a contact", what.occasion or "run"
-    way = f" by service {what.way}" + (f", {what.service}" if what.service else "")
+    who, occasion = what.contact or "a contact", what.occasion or "run"
+    way = f"service {what.way}" + (f", {what.service}" if what.service else "")
     match what:
         case ContactMissed(message=why):
-            return f"{who} could not be notified of the {of}{way}: {why}"
+            return f"{who} could not be notified of the {occasion} by {way}: {why}"
         case ContactTold():
-            return f"{who} was notified of the {of}{way}"
+            return f"{who} was notified of the {occasion} by {way}"
     return ""
 
 

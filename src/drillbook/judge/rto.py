@@ -165,16 +165,21 @@ def _after_undo(back: float, last: Sample, verified: float | None) -> str:
 
     ``back``: time of the last undo. ``last``: the last bad sample. ``verified``: time at which the verification ended.
     """
-    undone = f"The faults were undone at {back:.3f} s"
-    look = "Check if the service is good now, then find out why"
     if verified is None or back > verified:
-        ended = f", after the end of the verification at {verified:.3f} s" if verified is not None else ""
-        return f"{undone}{ended}. This is too late to count as recovery. {look} no restore had recovered it before."
+        after = f", after the end of the verification at {verified:.3f} s" if verified is not None else ""
+        return (
+            f"The faults were undone at {back:.3f} s{after}. This is too late to count as recovery. Check if the service is good "
+            "now. Then find out why no restore had recovered the service before the faults were undone."
+        )
     if last.end > back:
-        return f"{undone}, but the service was still bad after that. {look} the undo did not recover it at once."
+        return (
+            f"The faults were undone at {back:.3f} s, but the service was still bad after that. Check if the service is good "
+            "now. Then find out why the service did not recover at once when the faults were undone."
+        )
     return (
-        f"{undone}, and no sample after that was bad. But the verification ended at {verified:.3f} s, which is too soon after "
-        "the last bad sample to prove a recovery. Check if the service is good now, and make the verification longer."
+        f"The faults were undone at {back:.3f} s, and no sample after that was bad. But the verification ended at "
+        f"{verified:.3f} s, which is too soon after the last bad sample to prove a recovery. Check if the service is good now, "
+        "and make the verification longer."
     )
 
 

@@ -81,7 +81,7 @@ def test_a_dropped_table_comes_back_from_an_own_dump_with_all_that_went_along(pl
     assert digests(place) == before
     assert facts["restored_data"] == removed
     assert (facts["backup"]["id"], facts["in_place"]) == ("shop.dump", True)
-    assert facts["compared"] == "in the transaction that restored the table"
+    assert facts["compared"] == "the rows were checked in the transaction that restored the table"
     assert not list((place.folder / "scratch").rglob("*.sql")), "nothing is left on the host"
 
 
@@ -93,7 +93,7 @@ def test_a_table_that_a_killed_controller_restored_keeps_what_was_written_since(
     assert action.run(replace(ctx, host=Dying(target=place.host.target)))["restored_data"] == removed
     primary.sql("DELETE FROM orders WHERE id = 1")
     facts = action.run(ctx)
-    assert facts["compared"] == "in the transaction of an earlier attempt of this step"
+    assert facts["compared"] == "the rows were checked in the transaction of an earlier attempt of this step"
     assert (facts["rows"], facts["restored_data"]) == (removed["rows of public.orders in primary"] - 1, removed)
     place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
 

@@ -192,16 +192,19 @@ def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(pl
     fields = {"service": "primary", "from": backup["location"], "table": "orders", "replace": True}
     ctx = place.context(step="restore.1")
     facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
-    assert facts["compared"] == "in the transaction that restored the table"
+    assert facts["compared"] == "the rows were checked in the transaction that restored the table"
     counted = facts["restored_data"]
     assert counted == facts["replaced_data"] == {"rows of public.orders in primary": 500}
     primary.sql("DELETE FROM orders WHERE id = 1")
     facts = place.run("postgres.restore_table", ctx=ctx, **fields)
-    assert (facts["compared"], facts["rows"]) == ("in the transaction of an earlier attempt of this step", 499)
+    assert (facts["compared"], facts["rows"]) == (
+        "the rows were checked in the transaction of an earlier attempt of this step",
+        499,
+    )
     assert facts["restored_data"] == facts["replaced_data"] == counted, "as the attempt counted them"
     place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
     facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)
-    assert (facts["compared"], facts["rows"]) == ("in the transaction that restored the table", 500)
+    assert (facts["compared"], facts["rows"]) == ("the rows were checked in the transaction that restored the table", 500)
 
 
 def test_a_repeated_restore_counts_the_rows_of_a_table_and_of_its_children_as_the_first(place, primary, backup):
@@ -213,7 +216,7 @@ def test_a_repeated_restore_counts_the_rows_of_a_table_and_of_its_children_as_th
     facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
     assert facts["restored_data"] == removed
     facts = place.run("postgres.restore_table", ctx=ctx, **fields)
-    assert facts["compared"] == "in the transaction of an earlier attempt of this step"
+    assert facts["compared"] == "the rows were checked in the transaction of an earlier attempt of this step"
     assert facts["restored_data"] == removed
     place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
     facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)

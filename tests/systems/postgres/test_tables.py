@@ -114,7 +114,7 @@ def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, bac
     assert drop.active(ctx) is False
     assert facts["restored_data"] == removed, "with the rows of the tables that inherit from it"
     assert digests(place) == before
-    assert facts["compared"] == "in the transaction that restored the table"
+    assert facts["compared"] == "the rows were checked in the transaction that restored the table"
     place.run("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": "written since"})
 
 
@@ -241,7 +241,7 @@ def test_a_table_comes_back_although_rows_violate_its_foreign_key(place, primary
     primary.sql(later)
     facts = restore(place, backup, table, replace=replace)
     assert facts["broken_references"] == ["lines_order_id_fkey of public.lines"]
-    assert facts["compared"] == "in the transaction that restored the table"
+    assert facts["compared"] == "the rows were checked in the transaction that restored the table"
     key = "SELECT convalidated FROM pg_constraint WHERE conname = 'lines_order_id_fkey'"
     assert primary.sql(key) == [(False,)]
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
@@ -733,5 +733,8 @@ def test_what_cannot_be_counted_is_replaced_without_a_count(place, primary, back
     with pytest.raises(psycopg.Error, match="invalid page"):
         primary.sql("SELECT count(*) FROM log")
     facts = restore(place, backup, "log", replace=True)
-    assert ("replaced_data" in facts, facts["compared"]) == (False, "in the transaction that restored the table")
+    assert ("replaced_data" in facts, facts["compared"]) == (
+        False,
+        "the rows were checked in the transaction that restored the table",
+    )
     assert shortfall.findings([StepResult(**STEP, facts=facts)]) == []

@@ -100,7 +100,9 @@ class DumpedTableRestore(TableRestore):
         """
         with failing(f"the table {self.table} could not be restored"), self.stages.time("total"):
             if earlier := self._committed():
-                return self._facts([], None, "in the transaction of an earlier attempt of this step", earlier)
+                return self._facts(
+                    [], None, "the rows were checked in the transaction of an earlier attempt of this step", earlier
+                )
             with connected(self.ctx, self.service) as session:
                 if tables.exists(session, self.table):
                     raise self._refuse_existing()

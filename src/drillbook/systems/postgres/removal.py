@@ -132,12 +132,10 @@ def _take_away(tools: Tools, script: str) -> list[str]:
         )
     output = tools.owned(("sh", "-c", script, "sh", data, f"gone-{fresh(4)}"))
     if output.exit in (3, 5):
-        why = (
-            "is not the data directory of a cluster"
-            if output.exit == 3
-            else "is the root of a file system or a home directory"
+        found = (
+            "not the data directory of a cluster" if output.exit == 3 else "the root of a file system or a home directory"
         )
-        raise StepFailed(f"{tools.host.name}: {data} {why}; nothing was removed")
+        raise StepFailed(f"{tools.host.name}: {data} was not removed, because it is {found}")
     return output.check().text.split()
 
 

@@ -190,7 +190,7 @@ class TableRestore:
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
         note = _NUMBERED.search(host.get(f"{scratch}/{TRANSACTION}"))
-        return self._facts(restored, chosen, "in the transaction that restored the table", note)
+        return self._facts(restored, chosen, "the rows were checked in the transaction that restored the table", note)
 
     def _selection(self, archive: str, roles: Collection[str]) -> Selection:
         """Return the entries of the archive that restore the table."""
@@ -344,7 +344,9 @@ class SingleRestore(TableRestore):
             self._known(backup)
             restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
             if earlier := self._committed():
-                return self._facts(restored, None, "in the transaction of an earlier attempt of this step", earlier)
+                return self._facts(
+                    restored, None, "the rows were checked in the transaction of an earlier attempt of this step", earlier
+                )
             if not self.replace and self._there_already(backup):
                 return self._facts(restored, None, "the table existed and equals the backup", None)
             with self.ctx.temporary("table") as scratch:

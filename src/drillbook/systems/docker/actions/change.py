@@ -44,7 +44,7 @@ class Start(_PutToWork):
     """Start a container and wait until it runs. If it already runs, do nothing."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (its name), ``was`` (its state before the start)."""
+        """Facts: ``container`` (name of the container), ``was`` (its state before the start)."""
         with container_of(ctx, self.service) as container:
             was = status_of(container)
             container.start()
@@ -74,7 +74,7 @@ class Unpause(_PutToWork):
     """Resume a paused container. If the container is not paused, do nothing."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (its name), ``was_paused`` (true if it was paused before)."""
+        """Facts: ``container`` (name of the container), ``was_paused`` (true if the container was paused before the step)."""
         with container_of(ctx, self.service) as container:
             paused = status_of(container) == "paused"
             if paused:
@@ -118,7 +118,9 @@ class Connect(Write):
         seen(ctx, self.service, self.if_known("network", ""))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container`` and ``network`` (their names), ``connected`` (false if the container was connected already)."""
+        """Facts: ``container`` (name of the container), ``network`` (name of the network), ``connected`` (true if the step
+        connected the container, false if it was connected already).
+        """
         wanted = Endpoint(
             list(self.aliases), self.address, self.address6, list(self.link_local), list(self.links), self.options, self.mac
         )
@@ -159,7 +161,7 @@ class SetMemory(Write):
         seen(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (name), ``limit_bytes`` (the new memory limit)."""
+        """Facts: ``container`` (name of the container), ``limit_bytes`` (its new memory limit)."""
         with container_of(ctx, self.service) as container:
             container.update(mem_limit=self.memory, memswap_limit=self.swap)
             container.start()

@@ -81,7 +81,7 @@ class Stop(_Down):
     ] = Duration(10)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (name), ``exit`` (exit status of its main process)."""
+        """Facts: ``container`` (name of the container), ``exit`` (exit status of its main process)."""
         with container_of(ctx, self.service) as container:
             container.stop(timeout=grace(ctx, float(self.grace)))
             wait(ctx, container, STOPPED)
@@ -99,7 +99,7 @@ class Kill(_Down):
     ] = "KILL"
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (name), ``exit`` (exit status of its main process)."""
+        """Facts: ``container`` (name of the container), ``exit`` (exit status of its main process)."""
         with container_of(ctx, self.service) as container:
             container.kill(signal=self.signal)
             wait(ctx, container, STOPPED)
@@ -112,7 +112,7 @@ class Pause(_OnContainer):
     UNDO_ACTIONS = ("docker.unpause",)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (name)."""
+        """Facts: ``container`` (name of the container)."""
         with container_of(ctx, self.service) as container:
             container.pause()
             wait(ctx, container, ("paused",))
@@ -150,7 +150,9 @@ class Disconnect(_OnContainer):
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container`` and ``network`` (their names), ``aliases`` (further names of the container on that network)."""
+        """Facts: ``container`` (name of the container), ``network`` (name of the network), ``aliases`` (further names of the
+        container on that network).
+        """
         with container_of(ctx, self.service) as container:
             name = self._name(container)
             aliases = Endpoint.of(container, name).aliases
@@ -229,7 +231,9 @@ class LimitMemory(_OnContainer):
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (name), ``was_bytes`` and ``limit_bytes`` (old and new memory limit)."""
+        """Facts: ``container`` (name of the container), ``was_bytes`` and ``limit_bytes`` (its old and its new memory
+        limit).
+        """
         with container_of(ctx, self.service) as container:
             was, swap = _limits(container)
             limit = int(self.to)

@@ -45,8 +45,8 @@ class Running(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``, ``restarts``.
 
-        ``container`` is the name, ``exit`` is the exit status, and ``restarts`` is a number. ``oom_killed`` is true if the
-        kernel killed the container for lack of memory.
+        ``container`` is the name of the container, ``exit`` is its exit status, and ``restarts`` is the number of its
+        restarts. ``oom_killed`` is true if the kernel killed the container for lack of memory.
         """
         with container_of(ctx, self.service) as container:
             facts = told(container)
@@ -86,8 +86,8 @@ class Logs(Read):
         seen(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lines`` (number), ``errors`` (last 20 lines with errors), ``last`` (last 10 lines), ``evidence`` (the
-        log).
+        """Facts: ``lines`` (number of lines that were read), ``errors`` (the last 20 of these lines that contain an error),
+        ``last`` (the last 10 lines), ``evidence`` (file with all lines that were read).
         """
         with container_of(ctx, self.service) as container:
             data = log(ctx, container, self.lines, LOG_LIMIT)
@@ -165,10 +165,11 @@ class Inspect(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``image``, ``restart`` (the restart policy), ``limit_bytes`` (memory limit, null if there is none),
-        ``networks``, ``mounts``, ``variables`` (names).
+        ``networks``, ``mounts``, ``variables`` (names of the environment variables).
 
-        Also the facts about its state: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``,
-        ``restarts``. ``evidence`` is the file with all settings, in which the values of variables are replaced.
+        Also facts about the container's state: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``,
+        ``started_at``, ``restarts``. ``evidence`` is the file with all settings, in which the values of variables are
+        replaced.
         """
         with container_of(ctx, self.service) as container:
             said = json.loads(json.dumps(container.attrs))

@@ -65,8 +65,8 @@ class VolumeBackup(Write):
             need_target(ctx, Store(ctx.bucket(self.to)), self.to)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` (for later steps), ``volume`` (its name), ``entries`` (number),
-        ``bytes``, ``seconds``.
+        """Facts: ``location`` and ``manifest`` (for later steps), ``volume`` (name of the volume), ``entries`` (number of
+        archived entries), ``bytes``, ``seconds``.
 
         ``bytes`` is the size of the archive. ``evidence`` is a copy of the manifest, ``signed`` is true if the manifest
         is signed, and ``unsigned`` is the reason if it is not.
@@ -163,8 +163,8 @@ class VolumeRestore(Write):
             Store(ctx.bucket(self.from_)).check()
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``volume`` (its name), ``entries`` (number), ``bytes``, ``seconds``, ``taken_at``, ``restarted``
-        (container names).
+        """Facts: ``volume`` (name of the volume), ``entries`` (number of restored entries), ``bytes``, ``seconds``,
+        ``taken_at`` (time of the backup), ``restarted`` (names of the containers that were started again).
         """
         begun, store, origin = time.monotonic(), Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
         backup = Manifest.read(store, origin)

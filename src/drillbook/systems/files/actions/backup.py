@@ -47,9 +47,9 @@ class Archive(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` (for later steps), ``path``, ``entries`` (number), ``bytes`` (total size
-        of the files), ``packed`` (size of the compressed archive in bytes), ``seconds``, ``evidence`` (copy of the
-        manifest), ``signed`` (true if the manifest is signed), ``unsigned`` (the reason if it is not)."""
+        """Facts: ``location`` and ``manifest`` (for later steps), ``path``, ``entries`` (number of archived entries),
+        ``bytes`` (total size of the files), ``packed`` (size of the compressed archive in bytes), ``seconds``, ``evidence``
+        (copy of the manifest), ``signed`` (true if the manifest is signed), ``unsigned`` (the reason if it is not)."""
         folder, store = Reference.parse(self.to), Store(ctx.bucket(self.to))
         path, begun = archives.resolve(ctx, self.path), ctx.deadline.remaining()
         with _failing(), taking(store, folder, "archive") as backup, ctx.temporary("archive") as scratch:
@@ -236,8 +236,8 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``entries`` (number), ``bytes``, ``packed`` (size of the archive in bytes), ``identity`` (of the
-        files), ``seconds``."""
+        """Facts: ``entries`` (number of entries), ``bytes``, ``packed`` (bytes of the archive), ``identity`` (of the files),
+        ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
         folder = stored_backup.split(self.from_)
         manifest = Manifest.read(store, folder)
@@ -280,7 +280,8 @@ class Extract(Write):
     path: Annotated[HostPath | None, Field(description="Folder to restore to. Default: the original path.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``entries`` (number), ``bytes``, ``already`` (true if nothing had to be extracted), ``seconds``."""
+        """Facts: ``path``, ``entries`` (number of entries), ``bytes``, ``already`` (true if nothing had to be extracted),
+        ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
         folder = stored_backup.split(self.from_)
         manifest = Manifest.read(store, folder)
@@ -361,7 +362,7 @@ class Matches(Read):
     ] = "fail"
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``entries`` (number), ``bytes``, ``unexpected``, ``sockets``, ``seconds``.
+        """Facts: ``path``, ``entries`` (number of compared entries), ``bytes``, ``unexpected``, ``sockets``, ``seconds``.
 
         ``unexpected`` counts entries that are not in the archive. ``sockets`` counts sockets, which are never archived.
         """

@@ -252,7 +252,7 @@ class Corrupt(Fault):
     ] = 0
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``offset`` (of the first changed byte), ``bytes`` (number of changed bytes)."""
+        """Facts: ``path``, ``offset`` (position of the first changed byte), ``bytes`` (number of changed bytes)."""
         path = archives.resolve(ctx, self.path)
         refuse_dangerous(path)
         offset, length = self._where(self._size(ctx, path))

@@ -306,7 +306,7 @@ class FillDisk(Fault):
         return ("sh", "-c", _FILL, "sh", file, measure, str(int(amount or 0)))
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``file`` (its path), ``bytes`` (number written), ``free_before`` and ``free_after`` (free bytes)."""
+        """Facts: ``file`` (its path), ``bytes`` (number of written bytes), ``free_before`` and ``free_after`` (free bytes)."""
         file, free = self._needed(ctx)
         output = ctx.run(*self._fill(file))
         nofollow.refuse(ctx, output)

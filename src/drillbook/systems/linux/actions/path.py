@@ -62,7 +62,9 @@ class Cut(Fault):
             relays.healthy(ctx, relay)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``means`` (`relay` or `filter`), and the facts of `relay.drop` or of `network.drop`."""
+        """Facts: ``means``, and the facts of `relay.drop` or of `network.drop`. ``means`` is `relay` if the path was cut by
+        the relay's control file, and `filter` if it was cut by packet filter rules.
+        """
         relay, means = self._means(ctx)
         return {"means": "relay" if relay.control else "filter", **means.inject(ctx)}
 
@@ -118,7 +120,9 @@ class Open(Write):
             need_right(ctx)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``means`` (`relay` or `filter`), ``rules`` (names of the removed rules), ``seconds`` (of a test exchange)."""
+        """Facts: ``means`` (`relay` or `filter`), ``rules`` (names of the removed packet filter rules), ``seconds``
+        (duration of a test exchange).
+        """
         relay = ctx.service(self.service, Relay)
         if relay.control:
             return {"means": "relay", "rules": [], "seconds": relays.Open(service=self.service).run(ctx)["seconds"]}

@@ -151,7 +151,9 @@ class Occupy(Fault):
         return False
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``pids`` (of the listening process). Fails when the port is not free."""
+        """Facts: ``port``, ``pids`` (pids of the processes that listen on the port). The step fails when the port was not
+        free.
+        """
         port = _port(ctx, self.port, self.service)
         taken = listeners(ctx, port)
         if taken:
@@ -217,9 +219,9 @@ class Release(Write):
             _port(ctx, self.port, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``ended`` (killed pids).
+        """Facts: ``port``, ``ended`` (pids of the killed processes).
 
-        If a process whose pid is not in ``pids`` listens on the port, the step fails and kills nothing.
+        If a process listens on the port whose pid is not in the parameter `pids`, the step fails and kills nothing.
         """
         port = _port(ctx, self.port, self.service)
         taken = listeners(ctx, port)
@@ -284,10 +286,11 @@ class Owner(Read):
             _port(ctx, self.port, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``at``, ``listening``, ``owners`` (each as ``pid user command``), ``hidden``.
+        """Facts: ``port``, ``at``, ``listening``, ``owners``, ``hidden``.
 
         ``at`` is a text such as ``port 5432``, or the path of a Unix socket. For a Unix socket, ``port`` is null.
-        ``hidden`` is true when this user may not see which process listens.
+        ``listening`` is true when a process listens there. ``owners`` lists the processes that listen; each has ``pid``,
+        ``user`` and ``command``. ``hidden`` is true when the user who runs the step has no right to see them.
         """
         path = self._socket(ctx)
         port = None if path else _port(ctx, self.port, self.service)

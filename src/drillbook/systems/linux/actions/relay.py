@@ -152,7 +152,9 @@ class _Broken(Fault):
         return 0
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``control`` (path of the file), ``mode`` (kind of the fault), ``milliseconds`` (duration of a delay)."""
+        """Facts: ``control`` (path of the relay's control file), ``mode`` (kind of the fault), ``milliseconds`` (length of
+        the delay, 0 for other faults).
+        """
         relay = ctx.service(self.service, Relay)
         line = f"{self.KIND} {self._milliseconds} {ctx.run_id} {ctx.step}"
         output = ctx.run("sh", "-c", _SET, "sh", relay.control, line, f"{relay.control}.new-{ctx.run_id}")
@@ -282,7 +284,9 @@ class Open(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``control`` (path), ``was`` (content of the removed file), ``seconds`` (of an exchange on the open path)."""
+        """Facts: ``control`` (path of the relay's control file), ``was`` (content of this file before the step removed it),
+        ``seconds`` (duration of a test exchange after that).
+        """
         relay = ctx.service(self.service, Relay)
         was = in_force(ctx, relay)
         if relay.control:

@@ -62,9 +62,9 @@ class RestoreTableFromDump(RestoresSource):
 
         ``restored_data``: number of restored rows, absent when it is unknown or a dependent table was not restored;
         ``relations``: restored relations; ``entries``: number of archive entries that were restored; ``kept``: dependent
-        tables that were not restored because they still existed; ``compared``: time at which the rows were counted;
-        ``broken_references``: foreign keys that present rows violate, absent when there are none;
-        ``in_place``: true; ``seconds``: duration of each stage.
+        tables that were not restored because they still existed; ``compared``: text which says in which transaction the
+        restored rows were checked; ``broken_references``: foreign keys that present rows violate, absent when there are
+        none; ``in_place``: true; ``seconds``: duration of each stage.
         """
         source = self._source(ctx)
         backup, _ = source.select(source.backups(replace(ctx, host=ctx.host_named(source.host))))

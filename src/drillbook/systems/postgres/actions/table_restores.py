@@ -92,8 +92,9 @@ class RestoreTable(_OfOneTable):
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
         ``digests``: digest of each restored relation; ``entries``: number of restored archive entries; ``kept``: dependent
-        tables that were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true
-        when writers are refused; ``replaced``: value of the parameter `replace`; ``seconds``: duration of each stage.
+        tables that were not restored because they still existed; ``compared``: text which says in which transaction the rows
+        were checked, or that the table existed and equals the backup; ``closed``: true when writers are refused;
+        ``replaced``: value of the parameter `replace`; ``seconds``: duration of each stage.
 
         Three facts can be absent. ``restored_data`` is the number of restored rows. It is absent if this number is unknown
         or a dependent table was not restored. ``replaced_data`` is the number of rows in the table that the step dropped.

@@ -72,7 +72,7 @@ class Query(_Asking):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``value`` (null unless the query returns exactly one value), ``count`` (number of series), ``series`` (the
-        first 200), ``type``.
+        first 200 series), ``type`` (type of the result).
         """
         kind, rows = series.instant(_api(ctx, self.service), self.query)
         return {

@@ -32,8 +32,8 @@ class Count(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points`` (number of points), ``status`` (`green` when all points are indexed), ``version`` (of the
-        server).
+        """Facts: ``points`` (number of points), ``status`` (`green` when all points are indexed), ``version`` (version of
+        the server).
         """
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             return {"points": session.count(), "status": session.status(), "version": session.version()}
@@ -103,8 +103,8 @@ class Matches(Read):
     manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `qdrant.snapshot`.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points`` (number of points), ``digest`` (of the collection), ``algorithm`` (how the digest is computed),
-        ``seconds`` (duration).
+        """Facts: ``points`` (number of points), ``digest`` (digest of the collection), ``algorithm`` (how the digest is
+        computed), ``seconds`` (duration).
 
         The action reads the points in the backup only when the collection and the backup have different digests.
         """

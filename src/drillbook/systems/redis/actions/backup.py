@@ -143,7 +143,7 @@ class BackupIntact(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``files`` (number of files), ``bytes``, ``keys`` (number of keys), ``types`` (number of keys of each type),
-        ``snapshot_at`` (time of the saved keyspace), ``identity`` (of the saved keyspace), ``seconds`` (duration).
+        ``snapshot_at`` (time of the saved keyspace), ``identity`` (identity of the saved keyspace), ``seconds`` (duration).
         """
         service, begun = ctx.service(self.service, Redis), time.monotonic()
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
@@ -204,8 +204,8 @@ class Restore(Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``keys`` (number of loaded keys), ``bytes`` (size of the backup), ``append_only`` (true when the server has
-        an append-only file), ``seconds`` (duration of each stage), ``snapshot_at`` (time of the saved keyspace), ``manifest``
-        (of the backup).
+        an append-only file), ``seconds`` (duration of each stage), ``snapshot_at`` (time of the saved keyspace),
+        ``manifest`` (address of the backup's manifest).
         """
         return self._restoring(ctx).run()
 

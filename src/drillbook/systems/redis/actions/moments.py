@@ -63,12 +63,13 @@ class NewestMoment(MeasuresLoss):
         preflight.need(ctx, ctx.service(self.service, Redis), commands)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis`` (where the time was found), ``moments`` (each basis
-        with its time and error).
+        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments``.
 
-        ``newest_moment`` is a time by the clock of the server or client that wrote the key. ``age_s`` is the age of this
-        time in seconds, by the controller's clock. The last write may be up to ``error_s`` seconds later than
-        ``newest_moment``. ``error_s`` is the usual interval between the newest values.
+        ``newest_moment`` is the newest time that was found in the service's data. It was written by a client or by the
+        server, by the clock of its writer. ``age_s`` is the age of ``newest_moment`` in seconds, by the controller's clock.
+        The last write may be later than ``newest_moment``, by up to ``error_s`` seconds. ``error_s`` is the usual interval
+        between the newest times in the data. ``basis`` says in words where ``newest_moment`` was found. ``moments`` lists
+        every time that was found, with its basis and its error.
         """
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             moments = [*_streams(session), *self._times(session), *self._lifetimes(session)]

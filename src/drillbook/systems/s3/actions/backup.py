@@ -43,13 +43,13 @@ class Copy(Write):
     to: Annotated[Uri, Field(description="Folder in the same store, `s3://bucket/prefix`. The folder must be empty.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` (folder of the backup), ``manifest`` (of the backup), ``objects`` (number of objects),
-        ``bytes`` (total size), ``taken_at``, ``versioned`` (true if the bucket keeps versions), ``seconds`` (duration).
+        """Facts: ``location`` (folder of the backup), ``manifest`` (address of the backup's manifest), ``objects`` (number
+        of objects), ``bytes`` (total size), ``taken_at``, ``versioned`` (true if the bucket keeps versions), ``seconds``
+        (duration).
 
         If the bucket keeps versions, there is also the fact ``versions`` (number of versions and delete markers).
         ``evidence`` is a copy of the manifest, ``signed`` is true if the manifest is signed, and ``unsigned`` is the
-        reason if it is not.
-        """
+        reason if it is not."""
         service, folder = ctx.service(self.service, S3), Reference.parse(self.to)
         source, target = Store(service), Store(ctx.bucket(self.to))
         need_same_store(service, target.service)
@@ -195,8 +195,8 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``objects`` (number of objects), ``bytes`` (total size), ``identity`` (of the copied bucket), ``seconds``
-        (duration).
+        """Facts: ``objects`` (number of objects), ``bytes`` (total size), ``identity`` (identity of the copied bucket),
+        ``seconds`` (duration).
         """
         begun = ctx.deadline.remaining()
         store = Store(ctx.bucket(self.from_))

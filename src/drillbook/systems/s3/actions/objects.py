@@ -51,7 +51,7 @@ class Put(Write):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``uri`` (with the digest), ``bytes`` (size), ``sha256``."""
+        """Facts: ``uri`` (address of the object, with its digest), ``bytes`` (size), ``sha256``."""
         service = ctx.service(self.store, S3)
         try:
             data = Path(self.file).expanduser().read_bytes() if self.file is not None else (self.text or "").encode()
@@ -83,7 +83,9 @@ class Get(Read):
     limit: Limit = Size(16 << 20)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``uri`` (with the digest), ``bytes`` (size), ``sha256``, ``evidence`` (the stored file)."""
+        """Facts: ``uri`` (address of the object, with its digest), ``bytes`` (size), ``sha256``, ``evidence`` (the stored
+        file).
+        """
         wanted = Reference.parse(self.uri)
         data = Store(ctx.bucket(self.uri)).get(wanted.key, limit=int(self.limit))
         if data is None:

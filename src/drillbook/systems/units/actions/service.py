@@ -366,8 +366,8 @@ class Log(Read):
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``lines`` (each cut to 300 characters), ``errors`` (the last 20 different lines with errors),
-        ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
+        """Facts: ``unit``, ``lines`` (the lines of the log, each cut to 300 characters), ``errors`` (the last 20 different
+        lines with errors), ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
 
         Old errors do not explain a present fault. They are therefore in ``older_errors`` and not in ``errors``. In a
         diagnosis in a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are old.

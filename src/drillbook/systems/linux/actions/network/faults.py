@@ -119,7 +119,8 @@ class _Filtered(Fault):
         return int(output.exit or 0)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``rules`` (their name), ``tool``, ``exempt`` (the controller's address), ``shown_by``.
+        """Facts: ``rules`` (name of the packet filter rules that the step made), ``tool`` (program that made the rules),
+        ``exempt`` (address of the controller, which the rules do not affect), ``shown_by``.
 
         ``shown_by`` tells how the fault was verified: by a trial `connection`, or by the `rules` in the kernel.
         """

@@ -41,8 +41,8 @@ class Open(Write):
         need_right(ctx)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``rules`` (names of the removed rules), ``delays`` (interfaces), ``seconds`` (of a trial connection, or
-        null).
+        """Facts: ``rules`` (names of the removed packet filter rules), ``delays`` (names of the interfaces whose delay was
+        removed), ``seconds`` (duration of the trial connection, or null when none was made).
         """
         rules, delays = remove_rules(ctx), _remove_delays(ctx)
         if self.peer is None or self.peer_port is None:

@@ -156,7 +156,8 @@ class Delay(Fault):
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``device``, ``handle`` (of the queueing discipline), ``exempt`` (the controller's address), ``shown_by``.
+        """Facts: ``device`` (name of the network interface), ``handle`` (handle of the queueing discipline that the step
+        made), ``exempt`` (address of the controller, whose packets are not delayed), ``shown_by``.
 
         ``shown_by`` tells how the fault was verified: by a trial `connection`, or by the existing `queue`.
         """

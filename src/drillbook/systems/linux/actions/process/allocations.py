@@ -43,7 +43,8 @@ class Allocations(_Named, Read):
         Literal["auto", "memray", "tracemalloc"],
         Field(
             description=(
-                "Tool of the measurement. auto: tracemalloc in the application itself, for which `path` must be set."
+                "Tool that measures the allocations. `memray`: a debugger loads memray into the process. `tracemalloc`, and also "
+                "`auto`: the application measures itself with tracemalloc, and `path` must be set."
             )
         ),
     ] = "auto"

@@ -93,8 +93,8 @@ class Profile(_Named, Read):
         need(ctx, self.program)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``samples`` (number), ``seconds``, ``rate``, ``busiest`` (a function, or null when none ran),
-        ``functions``, ``flamegraph``.
+        """Facts: ``pid``, ``samples`` (number of samples), ``seconds``, ``rate``, ``busiest`` (a function, or null when none
+        ran), ``functions``, ``flamegraph``.
 
         ``seconds`` and ``rate`` are the parameters of the step. Each item of ``functions`` has ``function``,
         ``samples``, ``share``, ``low``, ``high`` and ``with_calls``. ``share`` is the share of the samples in which the
@@ -195,8 +195,9 @@ class Usage(_Named, Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``.
 
-        Three more facts are about the process together with its descendants: ``processes`` (number), ``cpu_percent`` (share
-        of one core) and ``cpu_error`` (error of that share). The last two are null when they were not measured.
+        Three more facts are about the process together with its descendants: ``processes`` (number of these processes),
+        ``cpu_percent`` (share of one core) and ``cpu_error`` (error of that share). The last two are null when they were not
+        measured.
         """
         try:
             process = self._find(ctx)
