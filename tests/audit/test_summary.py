@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from drillbook.audit import exempt_list, html, markdown, summary, summary_layout
+from drillbook.audit import briefing, exempt_list, html, markdown, summary, summary_layout
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed_drills import MissedRow
@@ -648,7 +648,7 @@ def test_each_alert_tells_the_next_step_the_owner_and_the_time(tmp_path):
         assert one.step
         assert one.when
     page = plain(summary.render(audit))
-    assert page.count("Next: ") == min(summary_layout.MOST_ALERTS, len(texts(audit)))
+    assert page.count("Next: ") == min(summary_layout.MOST_ALERTS, len(briefing.of(audit, summary_layout.LEAST_ALERTS)))
     owned = replace(audit, runs=tuple(replace(run, owner="dba") for run in audit.runs))
     assert {one.who for one in alerts(owned)} == {"dba", ""}
     assert "Who: dba. When: at once" in plain(summary.render(owned))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from enum import StrEnum
 
 from drillbook.audit.findings import FindingRow
 from drillbook.installation.program_name import NEUTRAL
@@ -11,6 +12,16 @@ from drillbook.report.open_findings import GRAVE
 
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
+
+
+class Topic(StrEnum):
+    """What an alert is about, if the summary for management treats it in a special way."""
+
+    RUN_AGAIN = "run again"
+    """Drill that did not pass, is overdue, or has an objective that is not proven."""
+    NEVER_DRILLED = "never drilled"
+    """Services that no run of the period drilled."""
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,9 @@ class Alert:
     """Time limit of the next step, such as ``at once``."""
     run: str = ""
     """Name of the run whose report tells more about the alert. It is empty when there is no such run."""
+    about: str = ""
+    """Drill and environment, such as ``api-down in lab``. It is empty when the alert is not about a single drill."""
+    topic: Topic = Topic.OTHER
 
     def __str__(self) -> str:
         return f"{self.text} {self.action}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from drillbook.audit import gaps, reservations, retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
-from drillbook.audit.alert import AT_ONCE, NEXT_RUN, NOBODY, Alert, catalog_command, is_open, owner_of
+from drillbook.audit.alert import AT_ONCE, NEXT_RUN, NOBODY, Alert, Topic, catalog_command, is_open, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
@@ -31,9 +32,12 @@ VERBS = {True: "was missed", False: "could not be verified in the run that faile
 """Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
 
 
-def alerts(audit: Audit) -> Iterator[Alert]:
-    """Return everything that needs attention, the most urgent first. Commands begin with the program that the user called."""
-    return (replace(alert, text=as_called(alert.text), step=as_called(alert.step)) for alert in _alerts(audit))
+def alerts(audit: Audit, told: Collection[str] = ()) -> Iterator[Alert]:
+    """Return everything that needs attention, the most urgent first. Commands begin with the program that the user called.
+
+    ``told``: drills whose reservations are left out. The names are those of ``Alert.about``.
+    """
+    return (replace(alert, text=as_called(alert.text), step=as_called(alert.step)) for alert in _alerts(audit, told))
 
 
 def listed(audit: Audit) -> list[Alert]:
@@ -42,7 +46,7 @@ def listed(audit: Audit) -> list[Alert]:
     return list(alerts(audit))[0 if audit.whole else 1 :]
 
 
-def _alerts(audit: Audit) -> Iterator[Alert]:
+def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
     owners = {(run.environment, run.drill): _who(run) for run in audit.runs}
     if not audit.whole:
         text = f"{wording.record_state(audit)}. {wording.MORE_RUNS}"
@@ -50,9 +54,12 @@ def _alerts(audit: Audit) -> Iterator[Alert]:
     yield from _of_runs(audit, owners)
     audit = _without_retired(audit)
     spans = list(_of_gaps(audit))
-    yield from _of_findings(audit, owners)
+    yield from _of_overdue(audit, owners)
+    yield from _of_objectives(audit, owners)
     yield from (alert for alert, drilled in spans if not drilled)
-    yield from _of_schedules(audit, owners)
+    yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
+    yield from _of_findings(audit, owners)
+    yield from reservations.of(audit, owners, told)
     yield from (alert for alert, drilled in spans if drilled)
     yield from _of_services(audit)
 
@@ -82,7 +89,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
     for run in audit.runs:
         if run.residue and not run.closed:
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
-            yield Alert(text, "undo the changes with `drillbook drill.recover`", _who(run), AT_ONCE, run.run)
+            yield Alert(text, "undo the changes with `drillbook drill.recover`", _who(run), AT_ONCE, run.run, _about(run))
     for key, run in sorted(audit.failing.items(), key=lambda failing: -badness(failing[1].verdict)):
         if retired.covering(audit.retired, run.drill, run.environment):
             continue
@@ -90,7 +97,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         ended = "was not run here" if run.verdict == Verdict.NOT_RUN else f"ended {run.verdict}"
         text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.reason}"
         text += f" ({known})" if known else ""
-        yield Alert(text, _again(audit, key, run), owners[key], AT_ONCE, run.run)
+        yield Alert(text, _again(audit, key, run), owners[key], AT_ONCE, run.run, _about(run), Topic.RUN_AGAIN)
     for row in audit.absent:
         if row.kind == MISSING:
             yield Alert(
@@ -163,14 +170,15 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         run = [ran.run for ran in audit.runs if (ran.environment, ran.drill) == (environment, drill)][-1:]
         step = f"{_first_step(rows) or 'correct the problem'}, then run the drill again"
-        yield Alert(text, step, owner_of(owners, environment, drill), when, "".join(run))
+        yield Alert(text, step, owner_of(owners, environment, drill), when, "".join(run), f"{drill} in {environment}")
 
 
-def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return five kinds of alerts: about drills and suites that are overdue or have never passed, about services whose proof
-    is overdue, about drills and suites that never ran, about objectives that are not proven, and about objectives that are
-    met with a reservation.
-    """
+def _about(row: RunRow | MissedRow | ProvenRow) -> str:
+    return f"{row.drill} in {row.environment}"
+
+
+def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+    """Return alerts about drills and suites that are overdue or have never passed, and about services whose proof is overdue."""
     failing = audit.failing
     for missed in audit.missed:
         if _overdue(missed) and (missed.environment, missed.drill) not in failing:
@@ -180,16 +188,21 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
             step = "run the suite" if missed.suite else "run the drill"
             step = step if missed.drill else "run a drill that restores the service"
             step += (f", or retire the drill if it no longer exists (`{NEUTRAL} schedule.retire`)") if missed.drill else ""
-            yield Alert(text, step, owner_of(owners, missed.environment, missed.drill), AT_ONCE)
-    yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
+            who, about = owner_of(owners, missed.environment, missed.drill), _about(missed) if missed.drill else ""
+            yield Alert(text, step, who, AT_ONCE, about=about, topic=Topic.RUN_AGAIN)
+
+
+def _of_objectives(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+    """Return an alert about each objective that is not proven. A drill that is already listed as failed has none."""
+    failing = audit.failing
     for goal in audit.proven:
         run = failing.get((goal.environment, goal.drill))
         if not goal.met and not (run and goal.run in ("", run.run)):
             answer = "was not proven in this period" if not goal.run else f"{VERBS[goal.missed]} on {goal.at[:10]}"
             since = f", and was last proven on {goal.last_proof[:10]}" if goal.last_proof else ""
             text = f"{goal.objective} of {goal.drill} in {goal.environment} {answer}{since}"
-            yield Alert(text, "run the drill until it passes", owner_of(owners, goal.environment, goal.drill), AT_ONCE)
-    yield from reservations.of(audit, owners)
+            who = owner_of(owners, goal.environment, goal.drill)
+            yield Alert(text, "run the drill until it passes", who, AT_ONCE, about=_about(goal), topic=Topic.RUN_AGAIN)
 
 
 def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
@@ -234,7 +247,8 @@ def _of_gaps(audit: Audit) -> Iterator[tuple[Alert, bool]]:
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
         step = again if drilled else undrilled_services.step(audit, environment, known)
-        yield Alert(f"{names} {words} in {environment}", step, when=_coming(audit)), drilled
+        topic = Topic.OTHER if drilled else Topic.NEVER_DRILLED
+        yield Alert(f"{names} {words} in {environment}", step, when=_coming(audit), topic=topic), drilled
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, catalog_command, is_open, owner_of
 from drillbook.audit.content import Audit
@@ -27,12 +27,13 @@ RESERVATIONS = {
 """Text and next step for an objective that is met with a reservation. The key is the reason for the reservation."""
 
 
-def of(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] = ()) -> Iterator[Alert]:
     """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind
-    of reservation.
+    of reservation. ``told``: drills that are left out, such as ``cache-lost in lab``.
     """
-    for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
-        reserved = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
+    known = [goal for goal in audit.proven if goal.reserved and f"{goal.drill} in {goal.environment}" not in told]
+    for environment in sorted({goal.environment for goal in known}):
+        reserved = [goal for goal in known if goal.environment == environment]
         for reason, (why, step) in RESERVATIONS.items():
             goals = [goal for goal in reserved if reason in remarks.reasons(goal.mark)]
             goals = [goal for goal in goals if reason != remarks.FRESH or not _age_known(audit, goal)]

@@ -8,9 +8,8 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import content, exempt_list, rehearsed, run_rows, service_groups, services, wording
+from drillbook.audit import briefing, content, exempt_list, rehearsed, run_rows, service_groups, services, wording
 from drillbook.audit.alert import Alert
-from drillbook.audit.alerts import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, deciding
 from drillbook.audit.findings import each_open
@@ -161,7 +160,7 @@ class ServiceRow:
 
 def render(audit: Audit, reports_path: str = "..") -> str:
     """Render the summary as the page ``summary.html``. ``reports_path``: path from the page's folder to the folder of runs."""
-    rows, warnings = service_rows(audit), list(alerts(audit))
+    rows, warnings = service_rows(audit), briefing.of(audit, LEAST_ALERTS)
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = exempt_list.of(audit.coverage)
     legend = remarks.legend(row.shown_marks for row in drilled)

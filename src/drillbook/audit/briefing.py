@@ -1,0 +1,76 @@
+"""Alerts for the summary for management: one for each drill, and none that hides the services that were never drilled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from drillbook.audit.alert import AT_ONCE, Alert, Topic
+from drillbook.audit.alerts import alerts
+from drillbook.audit.content import Audit
+from drillbook.language.lists import listed
+from drillbook.report.figures import count
+
+MOST_TEXTS = 3
+
+
+def of(audit: Audit, least: int) -> list[Alert]:
+    """Return the alerts of ``audit``, the most urgent first. Each drill has at most one alert about itself.
+
+    ``least``: number of alerts that the page shows in any case. If more drills must run again, or an alert about services
+    that were never drilled has a later place, all drills that must run again share one alert.
+    """
+    told = {alert.about for alert in alerts(audit) if alert.about}
+    found = [_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))]
+    if _last_never(found) >= least or sum(alert.topic is Topic.RUN_AGAIN for alert in found) > least:
+        found = _with_one_for_all(found)
+    never = [alert for alert in found if alert.topic is Topic.NEVER_DRILLED]
+    if _last_never(found) >= least:
+        others = [alert for alert in found if alert.topic is not Topic.NEVER_DRILLED]
+        place = max(1, least - len(never))
+        found = [*others[:place], *never, *others[place:]]
+    return found
+
+
+def _last_never(found: Sequence[Alert]) -> int:
+    """Return the index of the last alert about services that were never drilled, or -1."""
+    return max((number for number, alert in enumerate(found) if alert.topic is Topic.NEVER_DRILLED), default=-1)
+
+
+def _by_drill(found: Sequence[Alert]) -> list[Alert]:
+    """Join the alerts about the same drill to the first of them."""
+    alert_by_drill: dict[str, Alert] = {}
+    for number, alert in enumerate(found):
+        key = alert.about or str(number)
+        first = alert_by_drill.get(key)
+        alert_by_drill[key] = _joined(first, alert) if first else alert
+    return list(alert_by_drill.values())
+
+
+def _with_state(audit: Audit, alert: Alert) -> Alert:
+    """Return ``alert`` with the reservations of the drill that it is about."""
+    goals = [goal for goal in audit.proven if goal.reserved and alert.about == f"{goal.drill} in {goal.environment}"]
+    return replace(alert, text="; ".join([alert.text, *(f"its RPO is {goal.said}" for goal in goals)]))
+
+
+def _joined(first: Alert, second: Alert) -> Alert:
+    """Join two alerts about a drill. A verdict comes first. Its reason and the next step of the second alert are left out:
+    the report of the run has them."""
+    verdict = second.text.partition(": ")[0]
+    text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
+    if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):
+        text = f"{verdict}; {first.text.removeprefix(f'{first.about} ')}"
+    return replace(first, text=text, run=first.run or second.run)
+
+
+def _with_one_for_all(found: Sequence[Alert]) -> list[Alert]:
+    """Join the alerts about drills that must run again to one alert. It has the place of the first of them."""
+    again = [alert for alert in found if alert.topic is Topic.RUN_AGAIN]
+    if len(again) < 2:
+        return list(found)
+    texts = [alert.text.partition(": ")[0] for alert in again]
+    text = f"{count(len(again), 'drill')} must run again: {listed(texts, MOST_TEXTS, '; ')}"
+    who = {alert.who for alert in again}
+    step = "mend the causes, which the audit names, and run the drills again"
+    one = Alert(text, step, who.pop() if len(who) == 1 else "their owners", AT_ONCE, topic=Topic.RUN_AGAIN)
+    return [one if alert is again[0] else alert for alert in found if alert is again[0] or alert not in again]
