@@ -1,11 +1,12 @@
 """Output of the task `catalog` on a terminal."""
 
 import json
+import re
 
 import pytest
 
 from drillbook.catalog import entries
-from drillbook.cli import console, show_catalog
+from drillbook.cli import console, scaffold, show_catalog
 
 
 @pytest.mark.parametrize(("kind", "width"), [("", 60), ("", 80), ("folder", 80)])
@@ -44,6 +45,26 @@ def test_no_copy_of_a_drill_that_the_project_has_is_suggested(tmp_path, monkeypa
         (tmp_path / "drills" / f"{name}.yml").write_text(f"drill: {name}\n")
     show_catalog.catalog("redis", as_json=False)
     assert "init --with rehearse-cache-log\n" in capsys.readouterr().out
+
+
+def test_what_is_suggested_can_be_copied(tmp_path, monkeypatch, capsys):
+    """A diagnosis tree of the same name as the kind is no drill, and a file of the project is never overwritten."""
+    scaffold.init(tmp_path, names=["cache-lost", "rehearse-cache"])
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    show_catalog.catalog("redis", as_json=False)
+    assert "init --with rehearse-cache-log\n" in capsys.readouterr().out
+    own = tmp_path / entries.find("rehearse-cache-log").files[0]
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("drill: another-name\n")
+    show_catalog.catalog("redis", as_json=False)
+    (name,) = re.findall(r"init --with (\S+)\n", capsys.readouterr().out)
+    assert entries.find(name).sort == "drill"
+    assert scaffold.free(tmp_path, names=[name])
+    (tmp_path / "inventory/lab.yml").write_text("environment: changed\n")
+    for kind in ("redis", "tcp"):
+        show_catalog.catalog(kind, as_json=False)
+        assert "init --with" not in capsys.readouterr().out, "no drill can be copied, and trees are here already"
 
 
 def test_a_time_is_that_of_the_last_run_here_or_an_order_of_size_with_its_source(tmp_path, monkeypatch, capsys):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from drillbook.catalog import entries
 from drillbook.catalog.entries import Entry
+from drillbook.cli import scaffold
 from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunStates
@@ -56,23 +58,37 @@ def catalog(kind: str, *, as_json: bool, faults: bool = False) -> int:
         out.print(Prose(Text(f"Kinds for --for: {', '.join(kinds)}."), 2))
     out.print(Prose(Text(SOURCE), 2))
     steps = [("see what the entries for one kind of service need", f"{program()} catalog --for KIND")] if not kind else []
-    own = _own_drills()
-    lacking = [entry for entry in selected if entry.name not in own]
-    example = (
-        next((entry.name for entry in sorted(lacking, key=lambda entry: entry.subject != kind)), "") if kind else "NAME"
-    )
+    example = _to_copy(selected, kind) if kind else "NAME"
     steps += [("copy one into a project", f"{program()} init --with {example}")] if example else []
     if steps:
         out.print(shown_steps(steps))
     return Exit.OK
 
 
-def _own_drills() -> Collection[str]:
-    """Return the names of the drills and suites of this project. The result is empty outside a project."""
+def _to_copy(selected: Sequence[Entry], kind: str) -> str:
+    """Return the name of a drill or suite of ``selected`` that can be copied into this project, or an empty text.
+
+    Drills of a service of ``kind`` come first, and drills come before suites. Diagnosis trees are never suggested, because
+    every project has them. An entry is left out when the project has a drill of its name, or a file with the path and
+    other content of one of its files: then `init` copies nothing.
+    """
     try:
-        return Project.here().drill_names()
+        project = Project.here()
     except DrillbookError:
-        return ()
+        own, root = dict[str, Path](), None
+    else:
+        own, root = project.drill_names(), project.root
+    lacking = [entry for entry in selected if entry.sort in ("drill", "suite") and entry.name not in own]
+    ranked = sorted(lacking, key=lambda entry: (entry.subject != kind, entry.sort != "drill"))
+    return next((entry.name for entry in ranked if root is None or _fits(root, entry)), "")
+
+
+def _fits(root: Path, entry: Entry) -> bool:
+    """Return True when the files of ``entry`` can be copied into the project in ``root``."""
+    try:
+        return bool(scaffold.free(root, names=[entry.name]))
+    except UsageError:
+        return False
 
 
 def _whole(entry: Entry, known: Mapping[str, float]) -> RenderableType:
