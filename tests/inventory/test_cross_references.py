@@ -28,7 +28,7 @@ def test_right_names_are_no_mistake():
         ({"groups": {"db": []}}, "'db' is the name of both a host and a group", ("hosts", "db")),
         (
             {"services": {"database": {"host": "db2"}}},
-            "service 'database' runs on the host 'db2'",
+            "service 'database' names the host 'db2'",
             ("services", "database", "host"),
         ),
         (
@@ -46,7 +46,7 @@ def test_right_names_are_no_mistake():
             "backup 'nightly' saves the service 'dtabase'",
             ("backups", "nightly", "service"),
         ),
-        ({"backups": {"nightly": {"host": "db9"}}}, "backup 'nightly' is on the host 'db9'", ("backups", "nightly", "host")),
+        ({"backups": {"nightly": {"host": "db9"}}}, "backup 'nightly' names the host 'db9'", ("backups", "nightly", "host")),
     ],
 )
 def test_a_wrong_name_is_told_at_its_place(changed, said, place):

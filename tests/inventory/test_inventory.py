@@ -39,7 +39,7 @@ def test_a_source_is_named_like_a_service_and_lies_on_the_host_of_its_service(tm
             "backups.n: 'folder' is a kind of service, but here a kind of backup is needed",
             6,
         ),
-        ("backups:\n  n: {kind: tar, host: db-9, at: /b}\n", "is on the host 'db-9', which is not in `hosts`", 6),
+        ("backups:\n  n: {kind: tar, host: db-9, at: /b}\n", "names the host 'db-9', which is not in `hosts`", 6),
         ("backups:\n  n: {kind: tar, at: /b}\n", "host", 6),
         ("backups:\n  n: {kind: tar, host: db-1, at: /b, evrz: 1h}\n", "evrz", 6),
     ],

@@ -113,7 +113,7 @@ def test_steps_of_one_parallel_group_do_not_see_each_other(tmp_path):
         ("port: 2201", "prot: 2201", 3, "unknown key 'prot'"),
         ("port: 2201", "port: !lab ssh.app-1", 3, "`!lab` can be used only in the inventory of a lab"),
         ("groups: {db: [db-1, db-2]}", "groups: {db: [db-1, db-3]}", 6, "'db-3', which is not in `hosts`"),
-        ("kind: http, host: app-1", "kind: http, host: app-2", 8, "runs on the host 'app-2', which is not in `hosts`"),
+        ("kind: http, host: app-1", "kind: http, host: app-2", 8, "names the host 'app-2', which is not in `hosts`"),
         ("kind: http", "kind: htpp", 8, "kind"),
         ("!env KEY", "!env 9KEY", 9, "expected the name of an environment variable"),
         ("!env KEY", "!evn KEY", 9, "unknown tag !evn"),

@@ -63,13 +63,14 @@ class Known:
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite. The key of each anchor is the name of the run."""
     counts: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
-    """Counts for each place that stores anchors; the key is the name of the place. Each value has three items: the
-    number of drill runs with an anchor there, the number of suite runs, and the time of the newest anchor there.
+    """Counts for each place that stores anchors; the key of each entry is the name of the place. Each value has three items:
+    the number of drill runs with an anchor there, the number of suite runs, and the time of the newest anchor there.
     """
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read. Each message has the reason."""
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Reasons why an anchor is weak evidence, such as a missing lock. The key is the name of the anchor's run."""
+    """Reasons why an anchor is weak evidence, such as a missing lock. The key of each entry is the name of the anchor's run.
+    """
 
 
 def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:

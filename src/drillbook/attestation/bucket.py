@@ -117,7 +117,8 @@ class AnchorBucket:
         return f"{self.prefix}/" if self.prefix else ""
 
     def _versions(self, client: Any) -> dict[str, list[_Version]]:
-        """Return the versions of the objects that hold anchors, as one list for each run. The key is the run's name.
+        """Return the versions of the objects that hold anchors, as one list for each run. The key of each entry is the run's
+        name.
 
         Each list ends with the anchor that has the highest number of events.
         """

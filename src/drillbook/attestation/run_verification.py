@@ -158,7 +158,7 @@ def _ending(state: RunState) -> Check:
 
 
 MARKS = {State.VOUCHED: Mark.GOOD, State.UNREADABLE: Mark.WRONG, State.UNFIT: Mark.WRONG, State.FORBIDDEN: Mark.WRONG}
-"""Outcome of the signature check. The key is the state of the signature. Any other state has the outcome ``UNKNOWN``."""
+"""Outcome of the signature check for each state of the signature. Any other state has the outcome ``UNKNOWN``."""
 
 
 def _signed(attested: Attested) -> Iterator[Check]:

@@ -210,9 +210,10 @@ def seal_suite(
 ) -> str:
     """Write and sign the attestation of a suite; see ``seal_run``.
 
-    ``attested``: digest of each attestation that this process wrote for a drill of the suite. The key is the folder of the
-    drill. ``before``: state of the suite's folder before this process changed it. The digests of the other drills are
-    taken from the suite's previous attestation in ``before``. ``runs``: states of the drills' runs, if they were read already.
+    ``attested``: digest of each attestation that this process wrote for a drill of the suite. The key of each entry is the
+    folder of the drill. ``before``: state of the suite's folder before this process changed it. The digests of the other
+    drills are taken from the suite's previous attestation in ``before``. ``runs``: states of the drills' runs, if they were
+    read already.
     """
     if before.unvouched:
         return before.unvouched
@@ -294,7 +295,9 @@ class _Signing:
     sealer: Sealer
     before: Standing
     known: Mapping[str, File]
-    """Files whose content is known, because it was judged or rendered. They are not read again. The key is the name."""
+    """Files whose content is known, because it was judged or rendered. They are not read again. The key of each entry is the
+    name of the file.
+    """
     approvers: Collection[str]
     """Fingerprints of the keys that approved the runs in the folder."""
 

@@ -29,7 +29,7 @@ RESIDUE = "residue"
 STOPPED = "the run was stopped by "
 """First words of the reason for the verdict ``aborted``, if a person or a signal stopped the run."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
-"""Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
+"""Reasons why an objective is not proven. The key of each entry is the value of ``ProvenRow.missed``."""
 
 
 def alerts(audit: Audit, told: Collection[str] = ()) -> Iterator[Alert]:
@@ -266,8 +266,9 @@ def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
 
 
 def _rehearsed_only(audit: Audit) -> dict[tuple[str, str], list[RehearsedRow]]:
-    """Return the passed rehearsals of each service whose drills are all rehearsals. The key is the environment and the
-    service."""
+    """Return the passed rehearsals of each service whose drills are all rehearsals. The key of each entry is the environment
+    and the service.
+    """
     drills = {(run.environment, run.service, run.drill) for run in audit.runs}
     drills -= {(row.environment, row.service, row.drill) for row in audit.rehearsed}
     others = {(environment, service) for environment, service, _ in drills}

@@ -51,7 +51,7 @@ class Assurance:
     """True when only this machine's own key signed the runs and suites of the period."""
     anchored: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """For each run with an anchor, the number of events that the newest anchor confirms, and a text that names this anchor.
-    The key is the name of the run. Runs that contradict their anchor are left out.
+    The key of each entry is the name of the run. Runs that contradict their anchor are left out.
     """
     checked: bool = True
     """True when signatures and anchors were verified."""

@@ -29,7 +29,9 @@ class Campaign:
     event that was written just before the site's start (its intent).
     """
     heads: Mapping[str, tuple[str, ...]] | None = None
-    """Hashes of the last events of each run that has ended. The key is the name of the run. A suite has several hashes."""
+    """Hashes of the last events of each run that has ended. The key of each entry is the name of the run. A suite has
+    several hashes.
+    """
     finished: bool = False
     damage: str = ""
 

@@ -94,8 +94,8 @@ class Audit:
     """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. Empty if the line is complete."""
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
-    """Explanations of environments, for example that an environment is a lab. The key is the name of the environment. An
-    explanation is left out unless the plans of all runs in the environment show that it is true.
+    """Explanations of environments, for example that an environment is a lab. The key of each entry is the name of the
+    environment. An explanation is left out unless the plans of all runs in the environment show that it is true.
     """
     absent: tuple[AbsentRow, ...] = ()
     """Missing runs, and suites without an end."""
@@ -124,7 +124,8 @@ class Audit:
     @property
     def failing(self) -> dict[tuple[str, str], RunRow]:
         """Deciding run of each drill, if it did not pass. The newest run decides, but after a failed run only runs that
-        passed or failed count. The key is the environment and the name of the drill."""
+        passed or failed count. The key of each entry is the environment and the name of the drill.
+        """
         places = dict.fromkeys(run.environment for run in self.runs)
         newest = [coverage.deciding(run for run in self.runs if run.environment == place) for place in places]
         return {
@@ -266,8 +267,8 @@ def _of_journals(
 
 
 def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
-    """Return explanations of environments. The key is the name of the environment. An explanation is returned only if the
-    plans of all runs in the environment show that it is true.
+    """Return explanations of environments. The key of each entry is the name of the environment. An explanation is returned
+    only if the plans of all runs in the environment show that it is true.
     """
     plans: dict[str, list[object]] = {}
     for record in records:

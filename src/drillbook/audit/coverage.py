@@ -288,7 +288,8 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
 
 
 def deciding(runs: Iterable[Run]) -> dict[str, Run]:
-    """Return the run whose verdict counts for each drill. The key is the name of the drill. ``runs``: oldest first.
+    """Return the run whose verdict counts for each drill. The key of each entry is the name of the drill. ``runs``: oldest
+    first.
 
     The newest run counts, with one exception: after a failed run, only runs that passed or failed count.
     """

@@ -91,7 +91,9 @@ def _objectives(audit: Audit) -> dict[str, Sequence[object]]:
 
 
 def _never_ran(audit: Audit) -> list[tuple[str, list[MissedRow]]]:
-    """Group the drills and suites that never ran. The key is a text with their environments and their schedule."""
+    """Group the drills and suites that never ran. The key of each entry is a text with their environments and their
+    schedule.
+    """
     rows_by_text: dict[str, list[MissedRow]] = {}
     for row in audit.missed:
         if row.kind == NEVER_RAN:

@@ -30,7 +30,7 @@ NEXT = {
     "suite-run": f"A run was removed from the folder of its suite. {RESTORE}",
     "campaign-run": f"A site's run was removed, or was not collected yet. {RESTORE}",
 }
-"""Cause and next step of problems that break the record. The key is the code of the problem."""
+"""Cause and next step of problems that break the record. The key of each entry is the code of the problem."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,9 @@ RESERVATIONS = {
         "compare the content before and after with `content.take` and `content.matches` to prove the recovery point",
     ),
 }
-"""Text and next step for an objective that is met with a reservation. The key is the reason for the reservation."""
+"""Text and next step for an objective that is met with a reservation. The key of each entry is the reason for the
+reservation.
+"""
 
 
 def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] = ()) -> Iterator[Alert]:

@@ -129,7 +129,9 @@ def _same_service(record: Record, proof: StepResult, restores: Sequence[StepResu
 
 
 def _services(record: Record) -> dict[str, str]:
-    """Return the name of the service that each step of the plan works on or restores. The key is the id of the step."""
+    """Return the name of the service that each step of the plan works on or restores. The key of each entry is the id of the
+    step.
+    """
     service_by_step = {}
     for step in planned_steps(record):
         params = step["params"]

@@ -117,7 +117,7 @@ def _owner_address(record: Record) -> str:
 
 
 def hrefs(rows: Iterable[RunRow], reports_path: str) -> dict[str, str]:
-    """Return a link to the report of each run that ended. The key is the name of the run."""
+    """Return a link to the report of each run that ended. The key of each entry is the name of the run."""
     base = quote(reports_path)
     return {row.run: f"{base}/{folder}/{PAGE}" for row in rows if row.finished and (folder := link(row.folder))}
 

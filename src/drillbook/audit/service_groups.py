@@ -70,7 +70,7 @@ REASONS = {
     remarks.MISSING: "less data came back than the fault removed, and the recovery point is met for the other data only",
     remarks.UNKNOWN: "the recovery point covers the canary's own rows only",
 }
-"""Texts of the reasons for a reservation. The key is the reason."""
+"""Texts of the reasons for a reservation. The key of each entry is the reason."""
 
 
 def rules(used: Collection[Group], marks: str) -> list[tuple[str, str]]:

@@ -79,8 +79,9 @@ class Known:
     services: Mapping[tuple[str, str], bool] | None = None
     """Services that `drill.due` considers, each with True when it is exempt from drills. None when they are unknown."""
     plans: dict[str, list[tuple[datetime, dict[str, object]]]] = field(default_factory=dict)
-    """Services in the plans of runs. The key is the environment. Each entry has the start of a run and the services of
-    its plan. The oldest comes first."""
+    """Services in the plans of runs. They are stored as one list for each environment, under its name.
+    Each item of a list has the start of a run and the services of its plan. The oldest run comes first.
+    """
 
     def timelines(self) -> list[Timeline]:
         """Return the timeline of each drill and suite in each environment."""

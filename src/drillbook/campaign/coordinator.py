@@ -72,7 +72,7 @@ class Coordinator:
     site is not in this set.
     """
     _chosen: dict[str, Intent] = field(default_factory=dict)
-    """Run and place of each site that is about to start. The key is the name of the site."""
+    """Run and place of each site that is about to start. The key of each entry is the name of the site."""
 
     def run(self) -> CampaignFinished | None:
         """Drill every site that the rules permit to start. Return the event that ends the campaign.

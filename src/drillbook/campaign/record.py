@@ -66,7 +66,7 @@ class CampaignState:
     @property
     def open(self) -> dict[str, Intent]:
         """Intents of the sites whose result is not recorded. An intent is written before a site is started, so these sites
-        may have been started. The key is the name of the site.
+        may have been started. The key of each entry is the name of the site.
         """
         return {site: intent for site, intent in self.intents.items() if site not in self.ends}
 
@@ -79,7 +79,7 @@ class CampaignState:
 
     @property
     def inventories(self) -> dict[str, str]:
-        """Path of the inventory of each site. The key is the name of the site."""
+        """Path of the inventory of each site. The key of each entry is the name of the site."""
         return {site["name"]: site["path"] for site in self.start.sites}
 
     @property

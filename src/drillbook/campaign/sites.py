@@ -235,7 +235,7 @@ def _unknown_canaries(document: Document) -> Iterator[SourceError]:
 
 def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Path]) -> dict[str, str]:
     """Write an inventory into ``folder`` for each site that sets values of its own. Returns the path of the inventory of
-    each site. The key is the name of the site.
+    each site. The key of each entry is the name of the site.
 
     ``inventory_of``: path of each inventory. The key is the name of the inventory in the sites file. A written inventory
     includes this inventory, and the values of the site have precedence.

@@ -27,7 +27,7 @@ def fetch(folder: Path, manifest: Mapping[str, tuple[int, str]], pieces: Pieces)
 
     Parameters:
         folder: folder of the run. It must not exist yet.
-        manifest: size and SHA-256 digest of each file. The key is the path of the file.
+        manifest: size and SHA-256 digest of each file. The key of each entry is the path of the file.
         pieces: function that reads pieces of files at the worker.
     """
     draft = folder.with_name(f".{folder.name}.arriving")

@@ -26,7 +26,7 @@ GITHUB_RUN = {
 }
 ARTEFACT = {"name": "site-${{ matrix.site }}", "path": "reports/", "if-no-files-found": "error"}
 MOST = {"github": 256, "gitlab": 200}
-"""Maximum number of jobs in one matrix. The key is the CI service."""
+"""Maximum number of jobs in one matrix. The key of each entry is the CI service."""
 
 
 def rendered(kind: str, drill: str, file: SitesFile, sites: str, confirm: str = "") -> str:

@@ -17,7 +17,7 @@ FILES = {
     ".gitlab-ci.yml": "gitlab-ci.yml",
     "requirements.in": "requirements.in",
 }
-"""CI files of a project. The key is the path of the file, and the value is the name of its template."""
+"""CI files of a project. The key of each entry is the path of the file, and the value is the name of its template."""
 EXAMPLE = f"https://packages.example.com/drillbook-{__version__}-py3-none-any.whl"
 _SOURCE = re.compile(r"(https://|git\+https://|git\+ssh://|file://)\S+")
 _INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements.txt"

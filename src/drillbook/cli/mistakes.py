@@ -183,7 +183,7 @@ def wrong_list(args: Mapping[str, Argument], root: Collection) -> str:
 
 def no_option(option: str, context: ParserContext) -> str:
     """Return the message that the task of ``context`` has no option ``option``. The message suggests the most similar
-    option.
+    option. If no option is similar, it lists all options of the task.
     """
     known = _options(context)
     near = get_close_matches(option, known, 1)

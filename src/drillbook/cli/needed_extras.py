@@ -35,7 +35,9 @@ def require(plans: Sequence[Plan] = (), root: Path | None = None) -> None:
 
 
 def lacking(plans: Sequence[Plan] = (), root: Path | None = None) -> dict[str, MissingExtra]:
-    """Return an error about each needed extra that is not installed. The key is the name of the extra. See ``require``."""
+    """Return an error about each needed extra that is not installed. The key of each entry is the name of the extra. See
+    ``require``.
+    """
     errors: dict[str, MissingExtra] = {}
     for extra, what in (*_of_environment(), *_of_settings(root), *(need for plan in plans for need in _of_plan(plan))):
         if extra not in errors and (error := extras.lacking(extra, what)):

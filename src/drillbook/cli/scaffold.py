@@ -32,8 +32,8 @@ FILES = {
     ".gitignore": "gitignore",
     ".drillbook/.gitignore": "keyignore",
 }
-"""Files of a new project. The key is the path of the file, and the value is the name of its template. The files for CI are
-not listed here, because ``cli.ci_files`` makes them.
+"""Files of a new project. The key of each entry is the path of the file, and the value is the name of its template. The
+files for CI are not listed here, because ``cli.ci_files`` makes them.
 """
 LAB_JOB, REHEARSAL_JOB = ci_files.Job("pre-release", "lab", lab=True), ci_files.Job("rehearsal", "rehearsal", lab=False)
 FIRST = (

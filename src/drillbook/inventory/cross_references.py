@@ -26,12 +26,12 @@ def wrong(value: Mapping[str, Any], controller: str) -> Iterator[Misplaced]:
             yield Misplaced(f"{name!r} is the name of both a host and a group", ("hosts", name), "rename one of them")
     yield from _members(groups, names)
     for key, service in services.items():
-        yield from _host("service", "runs", key, _mapping(service).get("host"), names)
+        yield from _host("service", key, _mapping(service).get("host"), names)
         yield from _needs(
             key, _mapping(service).get("needs"), [*services, *(name for name in backups if name not in services)]
         )
     for key, source in backups.items():
-        yield from _host("backup", "is", key, _mapping(source).get("host"), names)
+        yield from _host("backup", key, _mapping(source).get("host"), names)
         yield from _saved(key, _mapping(source).get("service"), services)
     yield from _gateways({key: _mapping(fields).get("gateway") for key, fields in hosts.items()}, names)
 
@@ -51,10 +51,10 @@ def _members(groups: Mapping[str, Any], names: Sequence[str]) -> Iterator[Mispla
                 )
 
 
-def _host(what: str, verb: str, key: str, host: Any, names: Sequence[str]) -> Iterator[Misplaced]:
+def _host(what: str, key: str, host: Any, names: Sequence[str]) -> Iterator[Misplaced]:
     if isinstance(host, str) and host not in names:
         yield Misplaced(
-            f"{what} {key!r} {verb} on the host {host!r}, which is not in `hosts`",
+            f"{what} {key!r} names the host {host!r}, which is not in `hosts`",
             (f"{what}s", key, "host"),
             f"{did_you_mean(host, names)}hosts: {', '.join(names)}",
         )

@@ -17,8 +17,8 @@ from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.result import Result, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
-"""Clocks that are compared. The key is the clock, and the value is the objective of this clock. If a clock has no figure, the
-figure of its objective is compared.
+"""Clocks that are compared. The key of each entry is the clock, and the value is the objective of this clock. If a clock has
+no figure, the figure of its objective is compared.
 """
 LEAST_S, LEAST_PART = 0.2, 0.25
 """Least difference at which a step counts as slower or faster than in the earlier runs. The duration must differ by more

@@ -66,7 +66,8 @@ LONGEST_FOLDER = 70
 SHOP = "shop"
 """Name of the shop's program, of its database, and of its folder on db-1."""
 SANDBOXES = {"cache": "cache", "database": "db", "site": "site", "archive": "tar", "guestbook": "book", "shop": "shop"}
-"""Sandboxes of the lab. The key is the name of the sandbox, and the value is the last part of the name of its folder.
+"""Sandboxes of the lab. The key of each entry is the name of the sandbox, and the value is the last part of the name of its
+folder.
 
 This part is short, because the paths of Unix sockets must be short.
 """
@@ -77,8 +78,8 @@ PROGRAMS = {
         ("mariadbd", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "mbstream"),
     ),
 }
-"""Groups of programs that the lab can use. The key is the name of the group. The value has two items: a text with the names
-of the Debian packages, and the names of the programs that must be installed.
+"""Groups of programs that the lab can use. The key of each entry is the name of the group. The value has two items: a text
+with the names of the Debian packages, and the names of the programs that must be installed.
 """
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
 """Text with the names of the Debian packages of the monitoring programs. There are no Python wheels of these programs."""

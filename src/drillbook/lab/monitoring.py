@@ -21,7 +21,9 @@ SHORTER = (("[5m]", "[10s]"), ("for: 1m", "for: 2s"))
 EVERY = "1s"
 KEPT = "2h"
 JOBS = {"api": "api", "postgres": "exporter"}
-"""Jobs of Prometheus. The key is the job, and the value is the name, in the lab, of the port that Prometheus scrapes."""
+"""Jobs of Prometheus. The key of each entry is the job, and the value is the name, in the lab, of the port that Prometheus
+scrapes.
+"""
 
 
 def servers(path: str) -> tuple[str, str] | None:

@@ -196,8 +196,10 @@ def read(
 
 
 def services(project: Project, known: Standings) -> dict[tuple[str, str], bool]:
-    """Return the services in the newest plan of each environment and in the inventories, each with True when it is
-    exempt from drills. A service with False needs a proof of a restore. The key is environment and name of the service."""
+    """Return the services in the newest plan of each environment and in the inventories, each with True when it is exempt
+    from drills. A service with False needs a proof of a restore. The key of each entry is environment and name of the
+    service.
+    """
     return {**estate.planned(known), **estate.read(project).services}
 
 

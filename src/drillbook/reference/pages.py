@@ -220,7 +220,7 @@ def text_of(name: str) -> str:
 
 
 def makers() -> dict[str, Callable[[], str]]:
-    """Return the function that makes each page. The key is the page's file name in ``docs/``."""
+    """Return the function that makes each page. The key of each entry is the page's file name in ``docs/``."""
     return {
         "actions.md": _actions,
         "probes.md": _probes,

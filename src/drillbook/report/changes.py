@@ -18,10 +18,11 @@ from drillbook.report.wording import PROBE_DETECTION, SHORT, ended
 FIRST = "This is the first run of this drill in this environment that can be compared."
 NOTE = (
     "Each figure of a run has a measurement error. A figure counts as changed only if the two runs differ by more than the "
-    "sum of their errors, also as they are printed here. Steps are timed on the controller's monotonic clock, without "
-    "sampling error. A step counts as slower or faster only if its printed duration differs from that in each compared run "
-    f"in which the step succeeded by more than {seconds(LEAST_S)}, and by more than {LEAST_PART:.0%} of the duration in that "
-    "run."
+    "sum of their errors. The figures as they are printed here must also differ by more than this sum. Steps are timed on the "
+    "controller's monotonic clock, without sampling error. The duration of a step is compared with its duration in each "
+    "compared run in which the step succeeded. The step counts as slower if its printed duration is longer than all of these "
+    "durations, and as faster if it is shorter than all of them. Each difference must be more than "
+    f"{seconds(LEAST_S)}, and more than {LEAST_PART:.0%} of the duration in the compared run."
 )
 INCOMPARABLE = "cannot be compared"
 UNVERIFIED, UNCOUNTED = "is not verified", rows.DOES_NOT_COUNT

@@ -12,14 +12,14 @@ from drillbook.report.figures import count, one_line
 from drillbook.report.wording import STEP_WORDS
 
 LEFT = {"open": "is not reported as undone", "residue": "could not be undone", "closed": "could not be undone"}
-"""Words for a fault that was not undone. The key is the outcome of its undo."""
+"""Words for a fault that was not undone. The key of each entry is the outcome of its undo."""
 UNDONE = {
     "put back: undone": "undone",
     "put back: gone already": "gone before an undo began",
     "put back: restored": "undone by a restore",
 }
-"""Words for a fault that was undone. The key is the outcome of its undo. An outcome that is not a key is shown as it is
-recorded.
+"""Words for a fault that was undone. The key of each entry is the outcome of its undo. An outcome that is not a key is shown
+as it is recorded.
 """
 RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to its end; the recovery is not verified"
 """Outcome of the undo of a fault that a restore undid, and the words to show for this outcome when a verification did not

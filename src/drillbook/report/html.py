@@ -134,7 +134,7 @@ def _of_data(view: RunView) -> dict[str, Any]:
 
 
 def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
-    """Return the HTML id of each step on each host. The key is the pair of step and host.
+    """Return the HTML id of each step on each host. The key of each entry is the pair of step and host.
 
     Each id contains a number instead of the step's name, because names may contain any character.
     """

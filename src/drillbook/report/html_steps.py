@@ -70,7 +70,7 @@ def section(
 
 
 class _Known(dict[str, str]):
-    """Cache of escaped texts. The key is a text, and the value is its HTML. Only short texts are stored."""
+    """Cache of escaped texts. The key of each entry is a text, and the value is its HTML. Only short texts are stored."""
 
     def __missing__(self, text: str) -> str:
         escaped = pages.escaped(text)

@@ -30,7 +30,7 @@ MOST_REASON = 240
 """Largest length of the reason of a run that did not pass, in characters."""
 UNFINISHED, RUNNING = "unfinished", "running"
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
-"""Kinds of points in a trend. The key is the state of the objective, and the value is the kind of the point."""
+"""Kind of a point in a trend, for each state of the objective."""
 
 
 @dataclass(frozen=True, slots=True)

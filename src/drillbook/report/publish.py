@@ -25,12 +25,12 @@ def write_all(folder: Path, renderings: Sequence[Rendering[Subject]], subject: S
 
 
 def write_run(folder: Path, view: RunView) -> dict[str, str]:
-    """Write every report file of one run; see ``formats``. Return the texts. The key is the name of the file."""
+    """Write every report file of one run; see ``formats``. Return the texts. The key of each entry is the name of the file."""
     return _written(folder, formats.of_run(view))
 
 
 def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:
-    """Write every report file of a suite; see ``formats``. Return the texts. The key is the name of the file."""
+    """Write every report file of a suite; see ``formats``. Return the texts. The key of each entry is the name of the file."""
     return _written(folder, formats.of_suite(suite, views))
 
 

@@ -40,7 +40,7 @@ def injects_nothing(plan: Mapping[str, Any]) -> bool:
 
 def facts(result: Result) -> dict[str, Mapping[str, Any]]:
     """Return the facts of each successful step of a rehearsal, which is a run that restores a backup and injects no fault.
-    The key is the action of the step.
+    The key of each entry is the action of the step.
 
     A rehearsal with a backup that Drillbook itself stored uses other actions. In this case, the result has only the keys
     ``RESTORE`` and ``MEASURE``, with the facts about the restore and about the age of the backup. The result is empty for a

@@ -39,7 +39,9 @@ OWN_ROWS = (
     "removed and restored. A comparison of the content before and after (content.take, content.matches) proves it."
 )
 TAKEN = {MARK: "a backup that this run took", RECENT_MARK: "a backup taken during this run"}
-"""Words for a backup that was taken during the run that restored it. The key is the mark that ``fresh`` returns."""
+"""Words for a backup that was taken during the run that restored it. The key of each entry is the mark that ``fresh``
+returns.
+"""
 LEGENDS = {
     OWN_ROWS_MARK: f"{OWN_ROWS_MARK} {OWN_ROWS}",
     SHORT_MARK: f"{SHORT_MARK} {SHORT}",
@@ -52,7 +54,7 @@ WHY = {
     MARK: "the drill itself took the restored backup",
     RECENT_MARK: "the restored backup was taken during the run",
 }
-"""Reason for the reservation in a few words. The key is the mark beside the figure."""
+"""Reason for the reservation in a few words. The key of each entry is the mark beside the figure."""
 SECOND = 1.0
 """Largest assumed error, in seconds, of the time at which a base backup with an archived log was taken. The field
 ``error_s`` of such a backup is the error of another time: the time of its newest data.

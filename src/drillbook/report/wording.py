@@ -30,14 +30,14 @@ FALLIBLE = {
     "verify": "a verification",
     "cleanup": "the cleanup",
 }
-"""Names of the parts of a drill that may fail, for messages. The key is the phase of the step that failed."""
+"""Names of the parts of a drill that may fail, for messages. The key of each entry is the phase of the step that failed."""
 ENDINGS: dict[str, str] = {
     Verdict.FAILED: "failed",
     Verdict.INCONCLUSIVE: "was inconclusive",
     Verdict.REFUSED: "was refused",
     Verdict.ABORTED: "was aborted",
 }
-"""Words that follow "the run" in a sentence about the end of a run. The key is the verdict."""
+"""Words that follow "the run" in a sentence about the end of a run. The key of each entry is the verdict."""
 ANSWERED = re.compile(r"(?s)((?:answered|(?<!with )status) \d{3}\b[^{}\[\]<>]*): *[\[{<].*")
 """Regular expression that matches the status of an HTTP answer, and the beginning of its body (JSON, HTML) after a colon. The
 exit status of a program is not matched.
@@ -60,7 +60,8 @@ BADNESS = (
 """Verdicts from the best to the worst."""
 STATES = {MET: "\N{CHECK MARK}", RESERVED: "~", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
 MET_OF = {MET: True, RESERVED: True, MISSED: False}
-"""True for each state in which an objective was met, and False for the state in which it was missed. The key is the state.
+"""True for each state in which an objective was met, and False for the state in which it was missed. The key of each entry
+is the state.
 """
 STATE_CLASSES = {RESERVED: "unverified", NOT_VERIFIED: "unverified"}
 """CSS classes of states in HTML pages. A state that is not listed has a class of the same name. An objective that was met with
@@ -212,8 +213,8 @@ def objective_name(key: str, by: str = "", names: Mapping[str, str] = SHORT) -> 
 
 
 def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
-    """Return the explanations of the measurement errors of some clocks. The key is an explanation, and the value is its short
-    name. ``shown``: keys of the clocks.
+    """Return the explanations of the measurement errors of some clocks. The key of each entry is an explanation, and the
+    value is its short name. ``shown``: keys of the clocks.
     """
     texts = [clock.error for clock in clocks_of(result) if clock.key in shown]
     return {text: ERROR_NAMES[text] for text in dict.fromkeys(texts)}

@@ -44,7 +44,7 @@ class BackupSet:
     folder: Reference
     upload: Upload
     sizes: dict[str, int] = field(default_factory=dict)
-    """Sizes of the files sent so far. The key is the name of the file, and the value is its size in bytes."""
+    """Sizes of the files sent so far. The key of each entry is the name of the file, and the value is its size in bytes."""
     manifest: bytes = b""
 
     def send(self, carrier: Carrier, path: str, files: Sequence[File], part_size: int) -> dict[str, StoredFile]:

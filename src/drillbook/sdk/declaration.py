@@ -16,19 +16,20 @@ class System:
     package: str
     """Dotted name of the package. Names of modules are relative to this package, such as ``.actions``."""
     actions: Mapping[str, str] = field(default_factory=dict)
-    """Modules or packages that define actions. The key is the family of these actions.
+    """Modules or packages that define actions. The key of each entry is the family of these actions.
 
     The family is the part of an action's name before the dot.
     """
     probes: Mapping[str, str] = field(default_factory=dict)
-    """Modules or packages that define probes. The key is the family of these probes.
+    """Modules or packages that define probes. The key of each entry is the family of these probes.
 
     The family is the part of a probe's name before the dot.
     """
     services: Mapping[str, str] = field(default_factory=dict)
-    """Modules that define kinds of services. The key is the name of the kind in inventories."""
+    """Modules that define kinds of services. The key of each entry is the name of the kind in inventories."""
     logins: Mapping[str, str] = field(default_factory=dict)
-    """Modules with a function ``refused`` that tries a login before a drill. The key is the kind of service."""
+    """Modules with a function ``refused`` that tries a login before a drill. The key of each entry is the kind of service.
+    """
     needs: tuple[str, ...] = ()
     """Names of the other systems that this system imports."""
     findings: str = ""
@@ -82,6 +83,8 @@ class System:
             return False
 
     def modules(self, part: str) -> Mapping[str, str]:
-        """Return the full names of the modules in the field ``part``. The key is the family or kind that a module defines."""
+        """Return the full names of the modules in the field ``part``. The key of each entry is the family or kind that a
+        module defines.
+        """
         declared: Mapping[str, str] = getattr(self, part)
         return {name: importlib.util.resolve_name(module, self.package) for name, module in declared.items()}

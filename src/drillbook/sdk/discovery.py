@@ -181,12 +181,13 @@ def _modules(part: str) -> dict[str, str]:
 
 @cache
 def _families() -> dict[str, str]:
-    """Return all families of actions and probes. The key is the module that defines the family."""
+    """Return all families of actions and probes. The key of each entry is the module that defines the family."""
     return {module: name for part in ("actions", "probes") for name, module in _modules(part).items()}
 
 
 def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
-    """Return the plugins that define any of the given names. The key is the plugin's origin, and the value is its version.
+    """Return the plugins that define any of the given names. The key of each entry is the plugin's origin, and the value is
+    its version.
 
     ``names``: names of actions and probes. ``kinds``: kinds of services.
     """
@@ -232,7 +233,7 @@ def find(name: str, kind: type[Any]) -> type[Any]:
 
 
 def _by_name(module: str, kind: type[Any]) -> dict[str, type[Any]]:
-    """Return the classes of ``kind`` in a module. The key is the YAML name of the class.
+    """Return the classes of ``kind`` in a module. The key of each entry is the YAML name of the class.
 
     When two classes have the same name, the first class is used.
     """
@@ -279,7 +280,7 @@ def _of_plugin(module: str, load: Callable[[], T]) -> T:
 
 
 def shipped(part: str) -> Mapping[str, Path]:
-    """Return the paths of the files that systems contain. The key is the file's name. ``part``: ``trees``,
+    """Return the paths of the files that systems contain. The key of each entry is the file's name. ``part``: ``trees``,
     ``drills`` or ``rehearsal``.
 
     Raises PluginError when two plugins contain files of the same name.

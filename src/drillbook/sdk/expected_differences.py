@@ -14,4 +14,5 @@ def _reasons(value: dict[str, str]) -> dict[str, str]:
 
 
 Reasons = Annotated[dict[str, str], AfterValidator(_reasons)]
-"""Expected differences. The key is a name or a pattern, and the value is the reason, which the report shows."""
+"""Expected differences. The key of each entry is a name or a pattern, and the value is the reason, which the report shows.
+"""

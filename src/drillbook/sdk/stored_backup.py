@@ -72,7 +72,7 @@ class StoredFile(Part):
 
 
 def entries(sent: Sequence[File]) -> dict[str, StoredFile]:
-    """Return the manifest's entries for uploaded files. The key is the name of the file before the encryption."""
+    """Return the manifest's entries for uploaded files. The key of each entry is the name of the file before the encryption."""
     return {file.content.name: StoredFile.of(file) for file in sent}
 
 
@@ -109,7 +109,8 @@ class BackupManifest(Part):
         return origin.sha256 or sha256(self.encoded())
 
     def stored(self) -> Mapping[str, int] | None:
-        """Return the objects in the backup's folder. The key is the name of the object, and the value its size in bytes.
+        """Return the objects in the backup's folder. The key of each entry is the name of the object, and the value its size
+        in bytes.
 
         The manifest and its signature are left out. Returns None when the manifest does not list the objects. Such a
         backup is never pruned.
@@ -165,7 +166,7 @@ class FilesManifest(BackupManifest):
         return backup
 
     def stored(self) -> Mapping[str, int]:
-        """Return the stored files. The key is the name of the object, and the value is its size in bytes."""
+        """Return the stored files. The key of each entry is the name of the object, and the value is its size in bytes."""
         return {file.stored_as(name): file.size for name, file in self.files.items()}
 
     def listed(self) -> list[File]:

@@ -52,7 +52,7 @@ class Plugins:
 
     root: Path
     files: Mapping[str, bytes]
-    """Content of each file. The key is the path of the file relative to the project."""
+    """Content of each file. The key of each entry is the path of the file relative to the project."""
     links: Sequence[str] = ()
     """Paths of links among the files. Drillbook does not follow these links."""
 
@@ -64,8 +64,8 @@ class Plugins:
 
     @cached_property
     def misplaced(self) -> dict[str, str]:
-        """Modules in `plugins/` that belong to no package, and folders with modules but without `__init__.py`. The key is
-        the present path. The value is the path where Drillbook expects the file.
+        """Modules in `plugins/` that belong to no package, and folders with modules but without `__init__.py`. The key of
+        each entry is the present path. The value is the path where Drillbook expects the file.
         """
         paths = [Path(path).parts[1:] for path in self.files if path.endswith(".py")]
         single = {f"{FOLDER}/{name}": f"{FOLDER}/{Path(name).stem}/__init__.py" for name, *rest in paths if not rest}
@@ -75,7 +75,7 @@ class Plugins:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Digest of each file. The key is the path of the file relative to the project."""
+        """Digest of each file. The key of each entry is the path of the file relative to the project."""
         return {path: digest(content) for path, content in self.files.items()}
 
     @cached_property

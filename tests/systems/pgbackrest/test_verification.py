@@ -23,10 +23,10 @@ def test_a_valid_backup_has_no_finding():
 @pytest.mark.parametrize(
     ("arguments", "code", "measured"),
     [
-        (("valid", 967, 966, 0, 1), "backup-damaged", "1 of 967 files are not"),
-        (("invalid", 967, 966, 0, 1), "backup-damaged", "1 of 967 files are not"),
+        (("valid", 967, 966, 0, 1), "backup-damaged", "1 of 967 files are damaged or missing"),
+        (("invalid", 967, 966, 0, 1), "backup-damaged", "1 of 967 files are damaged or missing"),
         (("invalid", 967, 960, 7), "backup-missing", "7 of 967 files are missing"),
-        (("invalid", 967, 960, 6, 1), "backup-damaged", "7 of 967 files are not"),
+        (("invalid", 967, 960, 6, 1), "backup-damaged", "7 of 967 files are damaged or missing"),
         (("invalid", 0, 0), "backup-damaged", "neither the manifest nor its copy can be read"),
         (("valid", 0, 0), "backup-damaged", "neither the manifest nor its copy can be read"),
         (("manifest missing", 0, 0), "backup-missing", "neither"),

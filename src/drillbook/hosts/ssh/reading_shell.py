@@ -80,9 +80,9 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     """Return the shell text of a command. If the command calls functions that the shell does not know yet, the text also
     defines these functions.
 
-    ``names``: functions that the shell already knows. The key is the text of the functions, and the value is the name by
-    which the shell calls them. Braces enclose the result. So the shell runs no part of it if the connection breaks while the
-    text is sent.
+    ``names``: functions that the shell already knows. The key of each entry is the text of the functions, and the value is
+    the name by which the shell calls them. Braces enclose the result. So the shell runs no part of it if the connection
+    breaks while the text is sent.
     """
     functions = _functions(words)
     if functions is None:

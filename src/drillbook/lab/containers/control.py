@@ -29,7 +29,9 @@ PORT_OF = {
     "prometheus": "prometheus",
     "alertmanager": "alertmanager",
 }
-"""Components that have a port. The key is the component, and the value is the name of its port on the controller."""
+"""Components that have a port. The key of each entry is the component, and the value is the name of its port on the
+controller.
+"""
 _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillbook/leases 2>/dev/null | grep -v :$"
 
 

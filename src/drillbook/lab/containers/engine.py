@@ -94,7 +94,8 @@ def composed(
 
 
 def containers(project: str) -> dict[str, dict[str, Any]]:
-    """Return the description of each container of a project, as `docker inspect` prints it. The key is the service.
+    """Return the description of each container of a project, as `docker inspect` prints it. The key of each entry is the
+    service.
 
     Raises LabError when Docker is missing or too slow.
     """

@@ -12,8 +12,8 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""Machines of the Docker lab. The key is the machine, and the value is the corresponding host of the embedded lab. The SSH
-port of the machine has the name of this host, as in ``ssh.app-1``.
+"""Machines of the Docker lab. The key of each entry is the machine, and the value is the corresponding host of the embedded
+lab. The SSH port of the machine has the name of this host, as in ``ssh.app-1``.
 """
 SERVICES = (
     "app",
@@ -32,8 +32,8 @@ SERVICES = (
 )
 """The services in ``lab/compose.yml``."""
 ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store", "vectors": "store", "exporter": "db"}
-"""Containers that share the network and the processes of a machine. The key is the container, and the value is the
-machine.
+"""Containers that share the network and the processes of a machine. The key of each entry is the container, and the value is
+the machine.
 """
 SANDBOX = "/var/tmp/sandbox-db"
 """Folder of the database sandbox on the machine `spare`."""

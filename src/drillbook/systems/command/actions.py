@@ -137,8 +137,8 @@ class Run(Free, Fault):
         return bool(self.if_known("undo_") == RESTORE)
 
     def _started(self) -> dict[str, tuple[str, ...]]:
-        """Return the programs of the step's commands. The key is the name of the field that contains the command. A program
-        is left out if its path is not known yet.
+        """Return the programs of the step's commands. The key of each entry is the name of the field that contains the
+        command. A program is left out if its path is not known yet.
         """
         commands = {"argv": self.if_known("argv"), "undo": self.if_known("undo_"), "proof": self.if_known("proof")}
         folder, path = self.if_known("cwd"), "PATH" in self.if_known("env", {})
@@ -294,8 +294,8 @@ class Script(Free):
         return tuple(chain.from_iterable(self._started().values()))
 
     def _started(self) -> dict[str, tuple[str, ...]]:
-        """Return the interpreter and the program of the undo. The key is the name of the field, `interpreter` or `undo`. A
-        program that is not known yet is left out.
+        """Return the interpreter and the program of the undo. The key of each entry is the name of the field, `interpreter`
+        or `undo`. A program that is not known yet is left out.
         """
         commands = {"interpreter": self.if_known("interpreter"), "undo": self.if_known("undo_")}
         return {field: preflight.programs(None, argv) for field, argv in commands.items() if argv}

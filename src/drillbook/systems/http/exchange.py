@@ -127,7 +127,8 @@ def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> Non
 
 
 def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:
-    """Return the values that ``step`` saves from the answer. The key is the name under which the value is saved.
+    """Return the values that ``step`` saves from the answer. The key of each entry is the name under which the value is
+    saved.
 
     Raises Unexpected when the answer is not JSON, or has no single value at one of the paths.
     """

@@ -125,7 +125,7 @@ def of_nft(ruleset: str, listing: str, iptables: str) -> list[Table]:
 
 
 def _texts(listing: str) -> dict[tuple[str, str, str, int], str]:
-    """Return the text of each rule. The key consists of the table, the chain and the handle of the rule."""
+    """Return the text of each rule. The key of each entry consists of the table, the chain and the handle of the rule."""
     family = table = chain = ""
     text_by_place = {}
     for line in listing.splitlines():

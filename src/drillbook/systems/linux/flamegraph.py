@@ -27,8 +27,8 @@ class _Node:
 
 
 def svg(samples: Mapping[tuple[str, ...], int], title: str, unit: str = "samples") -> str:
-    """Draw ``samples``. The key is a stack (outermost frame first), and the value is its weight, such as the number of
-    samples. ``unit``: unit of the weights.
+    """Draw ``samples``. The key of each entry is a stack (outermost frame first), and the value is its weight, such as the
+    number of samples. ``unit``: unit of the weights.
     """
     root = _Node("all")
     for stack, count in samples.items():

@@ -89,7 +89,9 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a packet filter, with its chains. The key is the name of the chain. A rule can jump to another chain."""
+    """A table of a packet filter, with its chains. The key of each entry is the name of the chain. A rule can jump to
+    another chain.
+    """
 
     tool: str
     family: str

@@ -88,7 +88,7 @@ def problems(seen: Verified, label: str, host: str) -> list[Finding]:
     wrong = seen.files - seen.valid
     only = "backup-missing" if seen.missing == wrong else "backup-damaged"
     named = f", such as {', '.join(seen.bad[:EXAMPLES])}" if seen.bad else ""
-    measured = f"{wrong} of {seen.files} files {'are missing' if only == 'backup-missing' else 'are not'}{named}"
+    measured = f"{wrong} of {seen.files} files are {'missing' if only == 'backup-missing' else 'damaged or missing'}{named}"
     return [finding(only, title=label, wanted=WHOLE, measured=measured, host=host)]
 
 

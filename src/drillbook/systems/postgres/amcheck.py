@@ -57,7 +57,7 @@ FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AN
 class Checked:
     """Result of the checks: the numbers of checked indexes and tables, and the findings.
 
-    ``not_covered``: numbers of indexes and tables that were not checked. The key is the reason.
+    ``not_covered``: numbers of indexes and tables that were not checked. The key of each entry is the reason.
     """
 
     indexes: int = 0

@@ -165,8 +165,8 @@ def _roles(session: Connection, sealing: Sealing, *, passwords: bool) -> dict[st
 
 
 def _rules(session: Connection, sealing: Sealing) -> dict[str, dict[str, Any]]:
-    """Return the rules of pg_hba.conf. The key is the text of a rule. The value holds the rule's position in the file and
-    its options.
+    """Return the rules of pg_hba.conf. The key of each entry is the text of a rule. The value holds the rule's position in
+    the file and its options.
     """
     rules: dict[str, dict[str, Any]] = {}
     for _, *parts, options, error in sorted(session.execute(_RULES).fetchall(), key=lambda row: int(row[0])):

@@ -35,7 +35,7 @@ class Measured:
     views: materialized_views.Compared
     cluster: ClusterState | None
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Default versions of the installed extensions on this server. The key is the name of an extension."""
+    """Default versions of the installed extensions on this server. The key of each entry is the name of an extension."""
 
 
 @dataclass(slots=True)

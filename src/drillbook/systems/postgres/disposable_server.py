@@ -69,7 +69,7 @@ EMPTY: Mapping[str, str] = {
 }
 """Additional settings of a server that uses an empty cluster."""
 _RESTRICTS = {12: 20, 13: 16, 14: 13, 15: 8, 16: 4, 17: 0}
-"""First minor version that has the setting ``restrict_nonsystem_relation_kind``. The key is the major version.
+"""First minor version that has the setting ``restrict_nonsystem_relation_kind``. The key of each entry is the major version.
 
 All later major versions have this setting.
 """

@@ -44,7 +44,7 @@ _SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo;
 
 
 def heads(ctx: Context, place: Place, names: Sequence[str], folders: Collection[str]) -> dict[str, bytes]:
-    """Return the first bytes of each dump. The key is the name of the dump.
+    """Return the first bytes of each dump. The key of each entry is the name of the dump.
 
     ``names``: names of all dumps; ``folders``: names of the dumps in directory format. Raises HostError when the host of the
     dumps cannot be used, and CouldNotVerify when the beginnings cannot be read.
@@ -55,7 +55,7 @@ def heads(ctx: Context, place: Place, names: Sequence[str], folders: Collection[
 
 
 def starts(host: Host, begun: Mapping[str, bytes], deadline: Deadline) -> dict[str, datetime]:
-    """Return the start time of each dump that contains its start time. The key is the name of the dump.
+    """Return the start time of each dump that contains its start time. The key of each entry is the name of the dump.
 
     ``begun``: first bytes of each dump. Local times are read in the time zone of ``host``. Raises HostError when the host
     cannot be used.

@@ -53,7 +53,7 @@ class EarlyUpload:
     name: str
     part_size: int
     sent: dict[str, File] = field(default_factory=dict)
-    """Files that were uploaded so far. The key is the name of a file."""
+    """Files that were uploaded so far. The key of each entry is the name of a file."""
 
     def run(self, dump: Future[Any]) -> None:
         """Upload finished files until ``dump`` has ended. Raises the errors of ``BackupSet.send``.

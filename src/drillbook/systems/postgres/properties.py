@@ -81,8 +81,8 @@ def configured_outside(session: Connection) -> tuple[str, ...]:
 
 
 def configuration(session: Connection) -> dict[str, bytes]:
-    """Return the content of each configuration file in the data directory. The key is the file's path relative to this
-    directory.
+    """Return the content of each configuration file in the data directory. The key of each entry is the file's path relative
+    to this directory.
 
     Files outside the data directory survive a loss of this directory, and are not backed up. ``configured_outside``
     returns their paths. Raises CouldNotVerify when the name of a file cannot be stored in a backup.

@@ -320,7 +320,9 @@ class PgDumpSource(FileBackups):
             self.foresee(ctx, [another(backup.id, expected, named, ctx.host.name)])
 
     def _tables_of_contents(self, ctx: Context) -> dict[str, str]:
-        """Return the path of the table of contents of each dump in directory format. The key is the name of the dump."""
+        """Return the path of the table of contents of each dump in directory format. The key of each entry is the name of
+        the dump.
+        """
         place = self.place(ctx)
         files = place.files(ctx) if isinstance(place, HostFolder | Prefix) else ()
         paths = [PurePosixPath(file.name) for file in files]

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Stages:
-    """Durations of the stages of an action in seconds. The key is the name of a stage."""
+    """Durations of the stages of an action in seconds. The key of each entry is the name of a stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 

@@ -160,7 +160,8 @@ def expected(recorded: Objects, present: Objects, *, limited: bool) -> Objects:
 
 
 def versions(session: Connection) -> dict[str, str]:
-    """Return the default version of each extension in the database. The key is the extension's name. Raises psycopg.Error.
+    """Return the default version of each extension in the database. The key of each entry is the extension's name. Raises
+    psycopg.Error.
 
     The server installs the default version when CREATE EXTENSION names no version.
     """

@@ -368,4 +368,4 @@ QUERIES = {
     "default privileges": DEFAULT_PRIVILEGES,
     "large object": LARGE_OBJECT,
 }
-"""Queries that read the definitions of all objects of one kind. The key is the kind."""
+"""Queries that read the definitions of all objects of one kind. The key of each entry is the kind."""

@@ -187,8 +187,8 @@ _GOOD = ("up", "ok", "healthy", "pass", "passing", "true", "connected", "alive",
 
 
 def _failing(body: dict[str, Any]) -> dict[str, str]:
-    """Return the failing dependencies in a health report. The key is the name of the dependency, and the value is its
-    message.
+    """Return the failing dependencies in a health report. The key of each entry is the name of the dependency, and the value
+    is its message.
     """
     message_by_name: dict[str, str] = {}
     for part in ("dependencies", "checks", "components", "services", "details"):

@@ -166,8 +166,9 @@ class Reconcile(Write):
         return {"deleted": len(gone), "deleted_ids": sample(gone), "evidence": kept}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server, the database and the backup's store answer, that the collection exists, and that the
-        API key may write."""
+        """Check that the server and the database answer, that the collection exists, and that the API key has the right to
+        write. If the step names a backup, also check that the store of the backup answers.
+        """
         need_collection(ctx, ctx.service(self.service, Qdrant), writable=True)
         source_rows.need_database(ctx, self.database)
         if self.known("from_") and self.from_ is not None:
