@@ -47,6 +47,18 @@ def test_a_service_is_good_only_when_the_newest_run_of_every_drill_passed(tmp_pa
     assert summary.headline([row, replace(row, environment="prod")]).startswith("Fully proven: 0 of 2 services.")
 
 
+def test_a_drill_that_was_not_run_here_is_less_urgent_than_one_with_a_finding(tmp_path):
+    """A run that tried nothing failed nothing: it is not the first entry, and nobody has to act at once."""
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00", text=DOWN.replace("api-down", "sample")).not_run().close()
+    book.run("2026-01-11T09:00:00", drill="api-down", text=DOWN).slow().close()
+    told = list(alerts(audited(book)))
+    assert told[0].text.startswith("api-down in lab ended failed")
+    (at,) = [number for number, one in enumerate(told) if "was not run here" in one.text]
+    lead = next(number for number, one in enumerate(told) if "never drilled" in one.text)
+    assert (at > lead, told[at].when) == (True, "in the next period")
+
+
 def test_a_drill_that_was_not_run_here_did_not_fail(tmp_path, capsys):
     """A service whose only run tried nothing was neither drilled nor failed, in all formats of the audit."""
     book = Book(tmp_path)

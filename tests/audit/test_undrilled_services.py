@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drillbook.audit import undrilled_services
 from drillbook.audit.alerts import alerts
+from drillbook.project.needed_inventories import Inventories, Listed
 from drillbook.project.schedules import Scheduled
 from drillbook.report import next_steps
+from tests.audit.test_assurance import EMPTY
 from tests.audit.test_chain import audited
 from tests.audit.test_rehearsed import rehearse
 
@@ -39,3 +42,27 @@ def test_a_shipped_drill_is_copied_if_the_project_has_none(book):
 
 def test_a_drill_is_written_for_a_kind_without_a_shipped_one(book):
     assert step(book, service="backups", kind="") == f"write a drill for backups; or {next_steps.EXEMPT}"
+
+
+def test_a_drill_that_needs_another_inventory_is_run_with_it():
+    """A command that would end with "not run here" is no next step: it names its inventory, or what must be installed."""
+    drill = Scheduled("rehearse-volume", services=("volume",), uses=frozenset(["volume"]), environments=("lab",))
+    lab = Listed("lab", "lab", True, frozenset(["volume"]), {"volume": "the Docker lab"})
+    docker = Listed("docker", "lab", True, frozenset(["volume"]))
+    audit = replace(EMPTY, drills=(drill,), inventories=Inventories("lab", (lab, docker)))
+    expected = "run `drillbook drill rehearse-volume --inventory docker` (needs the inventory docker)"
+    assert undrilled_services.step(audit, "lab", ["volume"]) == f"{expected}; or {next_steps.EXEMPT}"
+    audit = replace(audit, inventories=Inventories("lab", (lab,)))
+    expected = "run `drillbook drill rehearse-volume` (needs an installation of the Docker lab)"
+    assert undrilled_services.step(audit, "lab", ["volume"]) == f"{expected}; or {next_steps.EXEMPT}"
+
+
+def test_a_drill_to_copy_is_named_with_the_inventory_that_it_needs(book):
+    rehearse(book)
+    audit = audited(book)
+    bare = replace(audit.coverage[0], service="guestbook", kind="folder", runs=0)
+    lab = Listed("lab", "lab", True, frozenset(["guestbook"]), {"guestbook": "the Docker lab"})
+    docker = Listed("docker", "lab", True, frozenset(["guestbook"]))
+    audit = replace(audit, coverage=(bare,), inventories=Inventories("lab", (lab, docker)))
+    said = undrilled_services.step(audit, bare.environment, ["guestbook"])
+    assert "`drillbook init --with rehearse-guestbook` (needs the inventory docker)" in said

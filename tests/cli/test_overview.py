@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -644,6 +645,13 @@ def test_the_list_has_the_order_of_drill_due_and_what_cannot_run_here_comes_late
     assert rows == [one.drill for one in asked]
     assert {"rehearse-volume", "rehearsal-docker"} & {one.drill for one in asked if one.needs}
     assert rows[0] == "rehearse-cache"
+
+
+def test_a_drill_that_was_not_run_here_stays_with_those_that_need_another_inventory():
+    wanted, last = SimpleNamespace(broken="", mistake="", name="away"), SimpleNamespace(verdict="not run here", beside="")
+    row = DueRow(State.NEVER, "volume", "away", "lab", needs="the inventory docker")
+    assert overview._entry(wanted, last, row, 1).word == overview._entry(wanted, None, row, 1).word
+    assert overview._entry(wanted, last, replace(row, needs=""), 1).word == "not passed in the last run"
 
 
 def test_a_project_without_a_drill_names_the_next_step(tmp_path, capsys):

@@ -59,6 +59,7 @@ def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
     yield from (alert for alert, drilled in spans if not drilled)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     yield from _of_findings(audit, owners)
+    yield from _not_run(audit, owners)
     yield from reservations.of(audit, owners, told)
     yield from (alert for alert, drilled in spans if drilled)
     yield from _of_services(audit)
@@ -91,13 +92,8 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
             yield Alert(text, "undo the changes with `drillbook drill.recover`", _who(run), AT_ONCE, run.run, _about(run))
     for key, run in sorted(audit.failing.items(), key=lambda failing: -badness(failing[1].verdict)):
-        if retired.covering(audit.retired, run.drill, run.environment):
-            continue
-        known = "; ".join(_known(audit, key, run))
-        ended = "was not run here" if run.verdict == Verdict.NOT_RUN else f"ended {run.verdict}"
-        text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.reason}"
-        text += f" ({known})" if known else ""
-        yield Alert(text, _again(audit, key, run), owners[key], AT_ONCE, run.run, _about(run), Topic.RUN_AGAIN)
+        if run.verdict != Verdict.NOT_RUN:
+            yield from _of_failing(audit, key, run, owners, AT_ONCE)
     for row in audit.absent:
         if row.kind == MISSING:
             yield Alert(
@@ -106,6 +102,27 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         else:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
             yield Alert(text, "run the suite again", when=AT_ONCE)
+
+
+def _not_run(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+    """Return alerts about drills whose newest run was not run here. They are less urgent than drills that failed, because
+    such a run tried nothing."""
+    for key, run in audit.failing.items():
+        if run.verdict == Verdict.NOT_RUN:
+            yield from _of_failing(audit, key, run, owners, _coming(audit))
+
+
+def _of_failing(
+    audit: Audit, key: tuple[str, str], run: RunRow, owners: dict[tuple[str, str], str], when: str
+) -> Iterator[Alert]:
+    """Return the alert about a drill whose newest run ``run`` did not pass. A retired drill has none."""
+    if retired.covering(audit.retired, run.drill, run.environment):
+        return
+    known = "; ".join(_known(audit, key, run))
+    ended = "was not run here" if run.verdict == Verdict.NOT_RUN else f"ended {run.verdict}"
+    text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.reason}"
+    text += f" ({known})" if known else ""
+    yield Alert(text, _again(audit, key, run), owners[key], when, run.run, _about(run), Topic.RUN_AGAIN)
 
 
 def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> str:

@@ -26,6 +26,7 @@ from drillbook.audit.timelines import Known
 from drillbook.audit.trend import Plot
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Verdict
+from drillbook.project.needed_inventories import Inventories
 from drillbook.project.retirements import Retirement
 from drillbook.project.schedule_record import Entry
 from drillbook.project.schedules import Scheduled
@@ -107,6 +108,8 @@ class Audit:
     """Drills and environments that no longer exist."""
     drills: tuple[Scheduled, ...] = ()
     """Drills and suites in the files of the project. It is empty when they are unknown."""
+    inventories: Inventories | None = None
+    """Inventories of the project. None when they are unknown."""
     never_passed: frozenset[tuple[str, str]] = frozenset()
     """Environment and name of each drill that has never passed in the whole record."""
 
@@ -177,13 +180,14 @@ def make(
     campaigns: Sequence[Campaign] = (),
     suites: Sequence[Suite] = (),
     wanted: Sequence[Scheduled] = (),
+    inventories: Inventories | None = None,
     services: Mapping[tuple[str, str], bool] | None = None,
 ) -> Audit:
     """Make the audit of ``period`` from all journals and from ``scheduled``.
 
     ``scheduled``: result of ``schedule_record.read``. ``suites``: result of ``suites.find``. ``wanted``: schedules in the files
-    of drills and suites; without any, they are unknown. ``services``: result of ``due.services``. ``today``: date of the audit in
-    UTC, by default the present date.
+    of drills and suites; without any, they are unknown. ``inventories``: inventories of the project, for the
+    next steps. ``services``: result of ``due.services``. ``today``: date of the audit in UTC, by default the present date.
     """
     followed = chain.follow(records, strays, campaigns)
     followed.problems += missing_runs(suites, records)
@@ -199,7 +203,7 @@ def make(
     rows += retired.missed(never_ran(wanted, _ran(records, suites), rows), gone, period)
     absent = tuple(absences(made.problems, suites, period))
     _, damage, torn = scheduled
-    made = replace(made, so_far=so_far, absent=absent, drills=tuple(wanted))
+    made = replace(made, so_far=so_far, absent=absent, drills=tuple(wanted), inventories=inventories)
     return replace(made, missed=tuple(rows), schedule_damage=damage, schedule_torn=torn)
 
 

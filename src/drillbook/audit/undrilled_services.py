@@ -8,6 +8,7 @@ from drillbook.audit.content import Audit
 from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.language.lists import leading, listed
+from drillbook.project.needed_inventories import Choice
 from drillbook.project.schedules import Scheduled
 from drillbook.report import next_steps, open_findings
 from drillbook.report.figures import one_line
@@ -26,17 +27,37 @@ def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
     steps = [f"run {_commands(audit, environment, list(dict.fromkeys(own.values())))}"] if own else []
     if shipped:
         drills = ",".join(dict.fromkeys(shipped.values()))
-        steps.append(f"copy a drill for {open_findings.named(list(shipped))}: `{NEUTRAL} init --with {drills}`")
+        copy = f"copy a drill for {open_findings.named(list(shipped))}: `{NEUTRAL} init --with {drills}`"
+        steps.append(f"{copy}{_needs_of_services(audit, environment, list(shipped))}")
     steps += [f"write a drill for {open_findings.named(written)}"] if written else []
     return f"{'; '.join(steps)}; or {next_steps.EXEMPT}"
 
 
 def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
-    """Return the commands that run ``drills`` with the inventory of the newest run in ``environment``."""
-    inventory = next((run.inventory for run in reversed(audit.runs) if run.environment == environment), "")
-    texts = [f"`{next_steps.run_again(NEUTRAL, one_line(drill), inventory)}`" for drill in drills]
+    """Return the commands that run ``drills``, each with the inventory that ``audit.inventories`` chooses, and with what the
+    run needs before. Without inventories, the inventory of the newest run in ``environment`` is used."""
+    usual = next((run.inventory for run in reversed(audit.runs) if run.environment == environment), "")
+    texts = [_command(audit, environment, drill, usual) for drill in drills]
     lists = f" (`{NEUTRAL} drill.due` lists them)" if leading(texts, MOST_COMMANDS)[1] else ""
     return f"{listed(texts, MOST_COMMANDS)}{lists}"
+
+
+def _command(audit: Audit, environment: str, name: str, usual: str) -> str:
+    drill = next((drill for drill in audit.drills if drill.name == name), None)
+    known = audit.inventories.choice(drill, environment) if drill and audit.inventories else Choice(usual)
+    needs = f" (needs {one_line(known.needs)})" if known.needs else ""
+    return f"`{next_steps.run_again(NEUTRAL, one_line(name), known.inventory)}`{needs}"
+
+
+def _needs_of_services(audit: Audit, environment: str, services: Sequence[str]) -> str:
+    """Return what the runs of a drill for each of ``services`` need, in parentheses. It is empty if they need nothing."""
+    if not audit.inventories:
+        return ""
+    chosen = [
+        audit.inventories.choice(Scheduled("", services=(name,), uses=frozenset([name])), environment) for name in services
+    ]
+    needs = dict.fromkeys(one_line(choice.needs) for choice in chosen if choice.needs)
+    return f" (needs {', '.join(needs)})" if needs else ""
 
 
 def _own(audit: Audit, environment: str, service: str) -> str:

@@ -31,7 +31,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
-from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules, standings
+from drillbook.project import due, needed_inventories, recorded_schedules, run_index, schedule_record, schedules, standings
 from drillbook.project.project import Project
 from drillbook.report import publish, remarks
 from drillbook.report.audit_pages import AUDIT, SUMMARY
@@ -98,6 +98,7 @@ def _read(project: Project, runs: RunStates, period: Period, places: Sequence[Pl
         campaigns=campaigns.find(project.reports),
         suites=suites.find(project.reports, journals, strays, runs),
         wanted=wanted,
+        inventories=needed_inventories.read(project),
         services=due.services(project, known),
     )
 

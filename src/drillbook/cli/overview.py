@@ -171,13 +171,14 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
 
 def _entry(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int) -> Entry:
     """Return the rank and the state of a drill or suite for the short form of the list. A lower rank is more urgent."""
+    tried = last is not None and not (last.verdict == Verdict.NOT_RUN and row is not None and row.needs)
     states = [
         ("cannot be read", bool(wanted.broken or wanted.mistake)),
         ("overdue", row is not None and row.state is State.OVERDUE),
-        ("not passed in the last run", last is not None and (last.verdict != "passed" or bool(_left(last)))),
+        ("not passed in the last run", last is not None and tried and (last.verdict != "passed" or bool(_left(last)))),
         ("never run", last is None and row is not None and not row.needs),
-        ("due", row is not None and row.state is State.DUE),
-        ("that need another inventory or an installation", last is None and row is not None),
+        ("due", row is not None and tried and row.state is State.DUE),
+        ("that need another inventory or an installation", not tried and row is not None),
         ("never run and without a schedule", last is None),
         ("passed with open findings", last is not None and bool(last.beside)),
         ("passed and not due", True),
