@@ -1,8 +1,10 @@
 """Printed audits: a year of quarterly suites on few sheets, with each name of a run on one line."""
 
-from drillbook.audit import html
+from drillbook.audit import html, summary
+from tests.audit import stories
 from tests.audit.stories import DRILL, Book
 from tests.audit.test_chain import audited
+from tests.audit.test_summary import first_runs
 from tests.report.chrome import Chrome
 from tests.report.test_browser import chrome
 
@@ -29,3 +31,16 @@ def test_a_year_of_quarterly_suites_needs_few_sheets_and_breaks_no_name_of_a_run
     assert chrome.run(BROKEN) == []
     assert chrome.run("document.querySelector('#table-runs').offsetWidth") <= 688, "the room between the margins"
     assert chrome.paper(tmp_path / "page.pdf") <= 11
+
+
+def test_a_full_summary_on_paper_counts_reservations_and_explains_only_its_own_words(chrome: Chrome, tmp_path):
+    audit = first_runs(audited(stories.year(Book(tmp_path))))
+    page = tmp_path / "summary.html"
+    page.write_text(summary.render(audit), encoding="utf-8")
+    assert 'class="stack dense"' in page.read_text(), "the page is full"
+    for mode, rehearsed in (("light", True), ("print", False)):
+        chrome.look(1280, mode)
+        chrome.open(page)
+        text = chrome.run("document.querySelector('#services').parentElement.innerText")
+        assert "more with a reservation" in text
+        assert ("rehearsed: restored in " in text, "Rehearsed\n" in text) == (rehearsed, rehearsed)

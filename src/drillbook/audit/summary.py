@@ -47,6 +47,7 @@ STATE_NOTE = "By the newest run of each drill of the service; a drill that faile
 FIGURES_NOTE = "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
 """Explanation of the columns RTO and RPO."""
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
+REHEARSED = "Rehearsed"
 REHEARSED_NOTE = (
     "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO."
 )
@@ -56,6 +57,7 @@ _FIXED = {
     "exempt_lead": exempt_list.LEAD,
     "nothing": wording.NO_ALERT,
     "signs": SIGNS,
+    "rehearsed_term": REHEARSED,
 }
 
 
@@ -180,6 +182,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             headline=headline(rows),
             standing=standing(rows),
             terms=terms(rows),
+            rehearsed_on_paper=not chosen.dense,
             legend=legend,
             runs_sentence=content.runs_sentence(audit.runs, audit.verdicts),
             rows=drilled,
@@ -204,8 +207,8 @@ def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
     ]
     definitions = [*rules(rows), ("State", STATE_NOTE), *spans, ("Figures", FIGURES_NOTE)]
     drilled = [row for row in rows if row.state != NEVER]
-    definitions += [("Detection", PROBE_NOTE)] if any(row.probed for row in drilled) else []
-    definitions += [("Rehearsed", REHEARSED_NOTE)] if any(row.rehearsed for row in drilled) else []
+    definitions += [("Objectives proven", PROBE_NOTE)] if any(row.probed for row in drilled) else []
+    definitions += [(REHEARSED, REHEARSED_NOTE)] if any(row.restored or row.would_lose for row in drilled) else []
     return definitions if rows else []
 
 
