@@ -297,7 +297,11 @@ def test_the_pages_are_written_in_a_checkout_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("from_backup", "said"), [(True, "from the backup that the run verified"), (False, "by the steps of the drill")]
+    ("from_backup", "said"),
+    [
+        (True, "restore the data with the backup that the run verified and verify"),
+        (False, "restore the data with the steps of the drill and verify"),
+    ],
 )
 def test_a_dry_recovery_says_what_it_would_restore_from(from_backup, said):
     lost = Intent(1, lose("inject", 1, "lose"), "db-1", {}, Effect.FAULT, Undo.by_restore("is gone"), settled=False)

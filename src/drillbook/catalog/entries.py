@@ -44,10 +44,10 @@ class Entry:
 
     name: str
     sort: str
-    """Type of the entry: ``drill``, ``suite``, ``tree``, ``rules`` or ``lab``."""
+    """Type of this entry of the catalog: ``drill``, ``suite``, ``tree``, ``rules`` or ``lab``."""
     purpose: str
     breaks: bool
-    """True when the entry injects a fault."""
+    """True when this entry of the catalog injects a fault."""
     kinds: tuple[str, ...]
     """Kinds of the services and backup sources that the entry uses, in alphabetical order."""
     subject: str

@@ -93,8 +93,8 @@ def _undo(intent: Intent, from_backup: bool) -> str:
     if undo.kind == "action":
         return f"would undo {what}: by {undo.action}"
     if undo.kind == "restore":
-        how = "from the backup that the run verified" if from_backup else "by the steps of the drill"
-        return f"would restore and verify the data {how}, because {what} has no other undo: {undo.why}"
+        means = "the backup that the run verified" if from_backup else "the steps of the drill"
+        return f"would restore the data with {means} and verify the data, because {what} has no other undo: {undo.why}"
     return f"would leave {what} as it is: {undo.why}"
 
 

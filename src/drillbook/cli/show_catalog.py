@@ -26,7 +26,7 @@ from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
 
 HEADS = {"suite": "Suites", "drill": "Drills", "tree": "Diagnosis trees", "rules": "Alert rules", "lab": "Lab files"}
-"""Heading for each type of entry, in the order of the list."""
+"""Heading for each type of entry of the catalogue. The headings are printed in this order."""
 ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 """Round durations in seconds. A duration that was measured on another machine is only approximately right for this
 machine. Therefore it is shown as the nearest of these durations.

@@ -224,12 +224,11 @@ class Recovery:
                 f"{self.box.host.name} has no {name}",
                 hint=f"set {tools.service.setting('bin')} to the folder that contains {name}",
             )
-        why = (
-            f": {printable(output.stderr, limit=300).strip()}"
+        measured = (
+            f"{name} cannot be read: {printable(output.stderr, limit=300).strip()}"
             if said == "unread"
-            else ", its content differs from the archived content"
+            else f"the content of {name} differs from the archived content"
         )
-        measured = f"{name} cannot be read{why}"
         raise StepFailed(
             f"{self.program.name}: the archived WAL is incomplete or damaged: {measured}",
             findings=[gap(name, measured, host=self.box.host.name)],

@@ -150,8 +150,8 @@ class DropIndex(Fault):
         return str(made)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``index``: name of the index; ``table``: name of its table; ``bytes``: size of the index;
-        ``definition``.
+        """Facts: ``index``: name of the index; ``table``: name of its table; ``bytes``: size of the index; ``definition``:
+        SQL statement that creates the index.
         """
         name = Name.parse(self.index)
         try:
