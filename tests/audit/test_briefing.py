@@ -68,3 +68,13 @@ def test_services_without_a_drill_come_second_behind_damage_that_cannot_be_joine
     (first,) = [text for text in texts if text.startswith("api-a in lab")]
     assert "ended failed on 2026-02-10; left changes that are not undone: change of api-a" in first
     assert any(text.startswith("vectors was never drilled") for text in texts[:LEAST_ALERTS])
+
+
+def test_a_service_whose_newest_run_was_stopped_has_the_mark_of_an_aborted_run(tmp_path):
+    book = Book(tmp_path)
+    stopped = book.run("2026-01-10T09:00:00")
+    stopped.add(1.0, "ended.early", why="aborted", message="the run was stopped by SIGINT", findings=[]).end().close()
+    page = summary.render(audited(book))
+    assert 'class="state aborted"' in page
+    assert "■ did not pass" in plain(page)
+    assert "✗ did not pass" not in plain(page)
