@@ -134,7 +134,7 @@ def test_the_lock_is_read_back_and_cannot_be_removed(bench, at, s3, tmp_path):
 def test_a_bucket_without_a_lock_is_told_after_the_run_and_by_the_audit(bench, audit, at, s3, tmp_path, capsys):
     source = at(LOOSE)
     tell_missed(conducted(bench).missed)
-    assert f"the anchor {source} cannot be written: InvalidRequest" in capsys.readouterr().err
+    assert f"the anchors in {source} cannot be written: InvalidRequest" in capsys.readouterr().err
     line = anchor_places.default(bench.root / "reports").read_bytes().splitlines(keepends=True)[-1]
     content = json.loads(line)
     key = f"{tmp_path.name}/{content['run']}/{content['events']:09d}-{bucket.hashlib.sha256(line).hexdigest()}.json"
@@ -152,7 +152,7 @@ def test_a_store_that_does_not_answer_keeps_no_run_from_ending_and_is_never_take
     assert bench.run(SAMPLE).result.exit == 0
     status, said = audit()
     assert status == 3
-    assert f"the anchor {source} cannot be read: EndpointConnectionError" in said
+    assert f"the anchors in {source} cannot be read: EndpointConnectionError" in said
     assert verified(bench) == 3
 
 
@@ -286,7 +286,7 @@ def authority(tmp_path, monkeypatch):
 
 def untimed(said, reason):
     """Names of the runs that the audit lists with ``reason``: one run, or several in brackets."""
-    told = re.findall(rf"No trusted signature: (?:\d+ runs \(([^)]*)\)|(\S+)): {re.escape(reason)}", " ".join(said.split()))
+    told = re.findall(rf"Weak anchor: (?:\d+ runs \(([^)]*)\)|(\S+)): {re.escape(reason)}", " ".join(said.split()))
     return {name for many, one in told for name in (many.split(", ") if many else [one])}
 
 

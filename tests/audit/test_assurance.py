@@ -317,7 +317,7 @@ def test_a_weak_anchor_is_no_missing_signature(book):
     run = read[0].run
     period = Period.parse("2026-01-01", "2026-12-31")
     known = Known({}, {}, (), {run: ("the anchor in s3://anchors is not locked",)})
-    found = assurance.assure(read, period, book.reports, book.root, known)
+    found = assurance.assure(read, period, Project(book.root), known, RunStates())
     assert found.weak == (f"{run}: the anchor in s3://anchors is not locked",)
     assert set(found.weak) < set(found.unvouched)
     audit = content.make(read, strays, period, found)

@@ -11,6 +11,7 @@ import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.probe import find_probe
+from tests.processes import suspend
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET, secret
 from tests.systems.refusals import refused_until
@@ -106,7 +107,7 @@ def test_a_server_that_hangs_is_in_doubt_in_time(place, primary, ctx, probe):
     writer = probe.writer(ctx)
     assert writer.write(1) is None
     backend = primary.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'drillbook-canary'")[0][0]
-    os.kill(backend, signal.SIGSTOP)
+    suspend(backend)
     begun = time.monotonic()
     lost = writer.write(2)
     assert time.monotonic() - begun > 0.4
@@ -282,7 +283,7 @@ def test_available_tells_a_dead_a_deaf_and_a_hanging_server(place, primary, targ
     asked = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'"
     until(lambda: primary.sql(asked), "the query runs")
     backend = primary.sql(asked)[0][0]
-    os.kill(backend, signal.SIGSTOP)
+    suspend(backend)
     try:
         sample.join(20)
         assert not sample.is_alive()

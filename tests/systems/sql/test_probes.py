@@ -15,6 +15,7 @@ from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.probe import find_probe
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.sql import driver
+from tests.processes import suspend
 from tests.systems.mariadb.site import running
 from tests.systems.refusals import refused_until
 
@@ -104,7 +105,7 @@ def test_a_server_that_hangs_never_holds_the_writer(ground, mariadb):
     writer = probe.writer(ctx)
     assert writer.write(1) is None
     pid = int((mariadb.folder / "pid").read_text())
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     try:
         lost = [writer.write(number) for number in (2, 3)]
     finally:
