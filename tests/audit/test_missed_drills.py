@@ -272,11 +272,12 @@ def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):
     assert re.findall(r"<dd class=\"soft\">(.*?)</dd>", never) == ["<bdi>all</bdi> (suite)", "<bdi>never</bdi>"]
     missed = plain(html.render(made)).partition("Never ran")[0]
     assert "no drill that has run and no proof of a service was overdue in this period; but 1 drill and 1 suite" in missed
-    assert "with a schedule never ran, so they are due now (drillbook drill.due lists them)." in missed
+    assert "with a schedule never ran, so they are due now (drillbook drill.due --all lists them)." in missed
     assert "no drill and no proof" not in missed
     assert "1 drill and 1 suite never ran, although the schedule asks for it: all and never" in [
         one.text for one in alerts(made)
     ]
+    assert "run them (`drillbook drill.due --all` lists them)" in [one.step for one in alerts(made)]
     entry = Entry("2026-03-02T09:00:00Z", NOT_BEGUN, "never", "api", "lab", "", "no inventory")
     made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted, scheduled=([entry], "", ""))
     assert [(row.kind, row.drill) for row in made.missed] == [("not begun", "never"), ("never ran", "all")]

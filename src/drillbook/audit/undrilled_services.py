@@ -14,7 +14,7 @@ from drillbook.report import next_steps, open_findings
 from drillbook.report.figures import one_line
 
 MOST_COMMANDS = 4
-"""Largest number of commands in one text. If there are more, the text refers to the task ``drill.due``."""
+"""Largest number of commands in one text. If there are more, the text refers to ``drill.due --all``."""
 
 
 def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
@@ -38,7 +38,7 @@ def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
     run needs before. Without inventories, the inventory of the newest run in ``environment`` is used."""
     usual = next((run.inventory for run in reversed(audit.runs) if run.environment == environment), "")
     texts = [_command(audit, environment, drill, usual) for drill in drills]
-    lists = f" (`{NEUTRAL} drill.due` lists them)" if leading(texts, MOST_COMMANDS)[1] else ""
+    lists = f" (`{NEUTRAL} drill.due --all` lists them)" if leading(texts, MOST_COMMANDS)[1] else ""
     return f"{listed(texts, MOST_COMMANDS)}{lists}"
 
 

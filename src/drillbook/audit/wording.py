@@ -340,7 +340,7 @@ def still_overdue(audit: Audit, most: int) -> str:
 def none_overdue(audit: Audit) -> str:
     """Return the sentence to show when no drill was missed. It takes the place of the empty table. If another part of the
     audit names drills that never passed, the sentence says `no other drill`. It also counts the drills that never ran,
-    because `drill.due` lists them as due.
+    because `drill.due --all` lists them as due.
     """
     other = "other " if never_passed(audit) else ""
     never = [row for row in audit.missed if row.kind == NEVER_RAN]
@@ -352,7 +352,7 @@ def none_overdue(audit: Audit) -> str:
     return (
         f"By the recorded schedules, no {other}drill that has run and no proof of a service was overdue in this period; but "
         f"{kinds_of(drills, suites)} with a schedule never ran, so {'it is' if single else 'they are'} due now "
-        f"(`{NEUTRAL} drill.due` lists {'it' if single else 'them'})."
+        f"(`{NEUTRAL} drill.due --all` lists {'it' if single else 'them'})."
     )
 
 
