@@ -44,7 +44,7 @@ from drillbook.report.wording import CLOCKS, MET, OBJECTIVES, badness
 MOST_LETTERS, MOST_NAME = 165, 26
 NEVER = "never drilled"
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
-FIGURES_NOTE = "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
+FIGURES_NOTE = "RTO and RPO: the longest met in a drill's newest run, by the controller's monotonic clock; ± is its error."
 """Explanation of the columns RTO and RPO."""
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
 REHEARSED = "Rehearsed"
@@ -63,7 +63,7 @@ _FIXED = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """State of one service: newest runs, proven objectives, and the longest RTO and RPO that were proven."""
+    """State of one service: newest runs, proven objectives, and the longest RTO and RPO that the newest runs met."""
 
     service: str
     environment: str
