@@ -84,7 +84,7 @@ def test_one_event_is_a_length(run):
     reseal(run, events=1, head=json.loads(lines_of(run)[0])["hash"])
     assert re.search(r"somebody added lines after the last signed event: \d+ lines, from line 2 on", checked(run)[1]["end"])
     (run / FILE).write_bytes(lines_of(run)[0])
-    assert checked(run)[1]["end"].startswith("GOOD the journal ends with the last signed event: 0, sha256:")
+    assert checked(run)[1]["end"].startswith("GOOD the journal ends with the last signed event, number 1 of 1: sha256:")
 
 
 def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run):

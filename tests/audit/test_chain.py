@@ -218,7 +218,8 @@ def test_a_recovered_run_is_named_at_an_inner_event(book):
     assert audit.whole
     assert audit.problems == ()
     assert "recovered later" in evidence(audit, later).before
-    assert evidence(audit, killed).anchor.startswith(f"{later.id}, up to event ")
+    row = evidence(audit, killed)
+    assert row.anchor == f"{later.id}, up to event {row.events - 2} of {row.events}"
     assert any("its last 2 events" in line for line in audit.unanchored)
     assert audit.runs[0].verdict == "aborted"
     assert audit.runs[0].residue == ()

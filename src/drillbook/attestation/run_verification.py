@@ -188,21 +188,21 @@ def _head(journal: Walk, sealed: Statement) -> Check:
         mark = Mark.UNKNOWN if journal.lines == events else Mark.WRONG
         return Check("end", mark, f"{signed}; the journal is damaged before its end")
     if journal.hashes[events - 1] != head:
-        return Check("end", Mark.WRONG, f"event {events - 1} differs from the signed event: the journal was rewritten")
+        return Check("end", Mark.WRONG, f"event {events} differs from the signed event: the journal was rewritten")
     return _behind(journal, events, sealed)
 
 
 def _behind(journal: Walk, events: int, sealed: Statement) -> Check:
     """Check that the journal has no lines after the last signed event. ``events``: number of signed events."""
     if journal.lines == events:
-        head = str(sealed.get("head"))
-        return Check("end", Mark.GOOD, f"the journal ends with the last signed event: {events - 1}, {head[:19]}...")
+        last = f"number {events} of {journal.lines}: {str(sealed.get('head'))[:19]}..."
+        return Check("end", Mark.GOOD, f"the journal ends with the last signed event, {last}")
     more = f"{count(journal.lines - events, 'line')}, from line {events + 1} on"
     if sealed.get("occasion") in form.CHECKPOINTS:
         return Check(
             "end",
             Mark.UNKNOWN,
-            f"the run signed its journal up to event {events - 1} while the run was in progress; no trusted signature covers "
+            f"the run signed its journal up to event {events} while the run was in progress; no trusted signature covers "
             f"the lines after this event: {more}",
         )
     if len(journal.events) > events and isinstance(readable(journal.events[events]), RecoveryStarted):
