@@ -65,6 +65,9 @@ def test_all_times_of_a_report_count_from_one_zero_and_reach_its_end() -> None:
     )
     assert "2026-11-30 07:18:36 UTC, when the program began to prepare the run" in told
     assert told in markdown.render(run)
+    for page in (markdown.render(run), plain(html.render(run))):
+        assert "from 0 s, when the program began to prepare the run, to the start of the injection" in page
+        assert "start of the run" not in page
     assert told in plain(html.render(run))
 
 

@@ -7,6 +7,7 @@ from drillbook.judge.result import Result, RunView
 from drillbook.judge.rpo import OF_BACKUP
 from drillbook.report import losses, rehearsal, remarks
 from drillbook.report.figures import lasted, moment, seconds, took, utc
+from drillbook.report.wording import BEGAN
 
 MARKS = {
     "recovery_point": "recovery point",
@@ -86,7 +87,7 @@ def course(view: RunView) -> str:
         to = f"to the end of its recovery, {utc(view.result.finished)}; the last event before this recovery is {last}"
     return (
         f"The run lasted {took(duration)}, from its first event, at {seconds(first, 2)}, {to}. All times count from 0 s, "
-        f"{utc(view.zero)}, when the program began to prepare the run, and are on the controller's monotonic clock."
+        f"{utc(view.zero)}, {BEGAN}, and are on the controller's monotonic clock."
     )
 
 

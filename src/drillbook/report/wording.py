@@ -128,6 +128,8 @@ class Clock:
     error: str
 
 
+BEGAN = "when the program began to prepare the run"
+"""Meaning of 0 s, from which all times of a report count."""
 _SAMPLED = (
     "The time from the last probe sample before a change to the first sample after the change: the probe's interval and "
     "the latency of the sample."
@@ -141,7 +143,7 @@ _JOURNAL = (
     "sampling, so there is no sampling error."
 )
 CLOCKS = (
-    Clock("disruption", "Disruption", "from the start of the run to the start of the injection", _JOURNAL),
+    Clock("disruption", "Disruption", f"from 0 s, {BEGAN}, to the start of the injection", _JOURNAL),
     Clock(
         "detection",
         "Detection",
