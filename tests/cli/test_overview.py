@@ -198,6 +198,10 @@ def test_a_passed_run_with_open_findings_is_marked(shelf, capsys):
     assert " passed ! " in lines[at]
     assert lines[at + 1] == "  ! 1 high finding open: drillbook report.open left"
     assert sum("!" in line for line in lines) == 2
+    *runs, legend = listed(shelf, capsys, overview.runs).splitlines()
+    assert " passed ! " in row_of("\n".join(runs), "-left-")
+    assert sum("!" in line for line in runs) == 1
+    assert legend == "! = open findings of medium severity or higher: the report names them"
 
 
 def test_a_run_that_was_recovered_later_says_when_and_by_whom(shelf, capsys):

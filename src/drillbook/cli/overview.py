@@ -54,6 +54,8 @@ LEAST_TITLE = 40
 width of the longest title is used instead."""
 UNCOUNTED = "() = does not count: the run did not pass, or the objective was not verified"
 """Meaning of the parentheses around a figure in the list of runs."""
+OPEN = "! = open findings of medium severity or higher: the report names them"
+"""Meaning of the mark after a verdict in the list of runs."""
 
 
 def drills(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
@@ -343,12 +345,15 @@ def _print_runs(runs: Sequence[tuple[Path, bool]], states: RunStates, out: Conso
     print_lines(columns, out, name=len(columns) - 1)
     if any(result and result.rto and not result.rto_counts for result in results):
         out.print(Text(UNCOUNTED, style="dim"))
+    if any(result and result.beside for result in results):
+        out.print(Text(OPEN, style="dim"))
 
 
 def _shape(verdict: str, result: Ended | None) -> Text:
     shape = Text(verdict, style=WORDS.get(verdict, ""))
     if result and verdict != "journal lost":
         shape.append(_left(result), style="" if result.settled else "bold red")
+        shape.append(" !" if result.beside else "", style="yellow")
     return shape
 
 
