@@ -235,7 +235,9 @@ def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
         where = f" in {place}, but ran elsewhere" if place else ""
         text = f"{kinds_of(len(group) - suites, suites)} never ran{where}, although the schedule asks for it: {names}"
         it = "it" if len(group) == 1 else "them"
-        there = f" there, or take {place} out of `guard.environments`" if place else f" (`drillbook drill.due --all` lists {it})"
+        there = (
+            f" there, or take {place} out of `guard.environments`" if place else f" (`drillbook drill.due --all` lists {it})"
+        )
         yield Alert(text, f"run {it}{there}", when=AT_ONCE)
 
 
