@@ -326,10 +326,10 @@ ROWS = (
 )
 
 
-def printed(rows, width, **options):
+def printed(rows, width, unread=(), **options):
     console = Console(width=width, file=io.StringIO(), color_system=None)
     unproven = sum(not row.drill and row.state is State.NEVER for row in rows)
-    due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows), unproven=unproven), console, **options)
+    due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows), unread=unread, unproven=unproven), console, **options)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -409,6 +409,16 @@ def test_a_long_table_shows_what_is_urgent_and_counts_the_rest(width):
     full = printed(MANY, width, everything=True)
     assert [name for row in MANY if not any(line.startswith(f"{(name := row.drill)} ") for line in full)] == []
     assert "not listed" not in " ".join(full)
+
+
+def test_text_below_a_long_table_makes_it_shorter_so_that_its_head_stays_on_the_terminal():
+    """A terminal of 24 lines has 23 for the output, and one for the prompt."""
+    unread = tuple(f"inventory/part-{number}.yml: not readable" for number in range(12))
+    lines = printed(MANY, 80, unread=unread)
+    assert len(lines) == 23
+    assert lines[0].split()[:2] == ["drill", "service"]
+    assert [line.split()[0] for line in lines[1:] if line.startswith("late-")] == ["late-0", "late-1", "late-2"]
+    assert len(printed(MANY, 80, everything=True, unread=unread)) > 40
 
 
 def test_a_long_table_of_drills_that_are_all_fine_is_one_line():

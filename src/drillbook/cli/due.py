@@ -69,12 +69,25 @@ def show(
 
 def _print(states: Due, out: Console, project: Project | None = None, *, everything: bool = False) -> None:
     """Print the rows, the most urgent first, and then the summary. If ``project`` is given, and something is overdue or has
-    never passed, suggest commands to the user before the summary. Unless ``everything`` is true, a long table is shortened.
+    never passed, suggest commands to the user before the summary. Unless ``everything`` is true, a long table is shortened,
+    so that the whole output fits on a small terminal.
     """
     rows = [row for row in states.rows if not undrilled_services.is_undrilled(row)]
-    shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything)
-    _print_tables(shown, out)
-    short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(entry.fine for entry in rest) else "")
+    with out.capture() as below:
+        _print_below(states, out, project, everything=everything)
+    for most in range(short_list.MOST_LINES, short_list.LEAST_LINES - 1, -1):
+        shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything, most=most)
+        with out.capture() as above:
+            _print_tables(shown, out)
+            short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(entry.fine for entry in rest) else "")
+        text = above.get() + below.get()
+        if everything or text.count("\n") < short_list.TERMINAL:
+            break
+    out.file.write(text)
+
+
+def _print_below(states: Due, out: Console, project: Project | None, *, everything: bool) -> None:
+    """Print what stands below the table: services without a drill, problems, the next steps and the summary."""
     if text := undrilled_services.advice(states.rows, project, everything=everything):
         out.print(Prose(Text(text), 2))
     for row in states.rows:

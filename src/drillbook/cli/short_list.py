@@ -18,6 +18,10 @@ from drillbook.report.terminal.prose import Prose
 MOST_LINES = 10
 """Number of lines that a table of the short form may have below its heads. The whole output of a usual project then
 fits on a terminal of 24 lines."""
+LEAST_LINES = 3
+"""Number of lines that such a table may always have, however long the text below it is."""
+TERMINAL = 24
+"""Number of lines of a small terminal. The last of them is needed for the prompt."""
 Item = TypeVar("Item")
 
 
@@ -39,17 +43,19 @@ def by_urgency(items: Sequence[Item], entries: Sequence[Entry]) -> list[tuple[It
     return sorted(zip(items, entries, strict=True), key=lambda pair: pair[1].rank)
 
 
-def short(items: Sequence[Item], entries: Sequence[Entry], *, everything: bool = False) -> tuple[list[Item], list[Entry]]:
+def short(
+    items: Sequence[Item], entries: Sequence[Entry], *, everything: bool = False, most: int = MOST_LINES
+) -> tuple[list[Item], list[Entry]]:
     """Return the items to show, the most urgent first, and the entries of the items that are left out.
 
-    All items are shown if they fit into ``MOST_LINES`` lines, or if ``everything`` is true. Otherwise two groups are
+    All items are shown if they fit into ``most`` lines, or if ``everything`` is true. Otherwise two groups are
     left out: the items that need no action (``fine``), and the least urgent items for which there is no room.
     """
     pairs = by_urgency(items, entries)
-    if everything or sum(entry.lines for entry in entries) <= MOST_LINES:
+    if everything or sum(entry.lines for entry in entries) <= most:
         return [item for item, _ in pairs], []
     shown: list[Item] = []
-    room = MOST_LINES
+    room = most
     for item, entry in pairs:
         room -= entry.lines
         if entry.fine or room < 0:
