@@ -88,14 +88,14 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     assert "~ 1 more with a reservation" in page
 
 
-def test_each_service_with_a_reservation_has_the_drill_or_the_command_that_helps_to_prove_it(passed):
-    """A drill of the project that restores a routine backup is named; the journals of older versions know none."""
+def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_must_be_written(passed):
+    """A drill of the project that restores a routine backup is named; if there is none, the words are those of a report."""
     (run,) = passed.runs
     assert (run.kind, run.routine) == ("postgres", ())
     (one,) = [one for one in alerts(passed) if "with a reservation: the drill itself" in one.text]
     assert one.step == (
-        f"see how old a routine backup would be: {run.service} by a drill that takes no backup itself "
-        f"(`drillbook catalog --for postgres` lists drills to copy); {REMOVED}"
+        f"see how old a routine backup would be: write a drill that restores a routine backup of {run.service} "
+        f"(`drillbook actions postgres.restore`); {REMOVED}"
     )
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     (one,) = [one for one in alerts(known) if "with a reservation: the drill itself" in one.text]
@@ -103,8 +103,8 @@ def test_each_service_with_a_reservation_has_the_drill_or_the_command_that_helps
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
     assert one.step == (
-        "see how old a routine backup would be by drills that take no backup themselves "
-        f"(`drillbook catalog` lists drills to copy); {REMOVED}"
+        "see how old a routine backup would be by drills that restore routine backups; write one for each service that "
+        f"has none; {REMOVED}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, catalog_command, is_open, owner_of
+from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, is_open, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.installation.program_name import NEUTRAL
@@ -78,18 +78,19 @@ def _age_known(audit: Audit, goal: ProvenRow) -> bool:
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
     """Return the end of the next step for RPOs with a reservation. For each service, it names the drill of the project
-    that restores a routine backup, or else the command that lists drills to copy. For more than ``MOST_PROOFS``
-    services, it names only this command."""
-    text_by_service = {}
+    that restores a routine backup, or else says, as a report does, that such a drill must be written. It does so without
+    names of services if there are more than ``MOST_PROOFS``."""
+    known: dict[str, str] = {}
+    written: dict[str, str] = {}
     for goal in goals:
         run = next((run for run in audit.runs if run.run == goal.run), None)
         if run and run.routine:
-            text_by_service[goal.service] = (
-                f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
-            )
+            known[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
         else:
-            lists = f"`{catalog_command(run.kind if run else '')}` lists drills to copy"
-            text_by_service[goal.service] = f"{goal.service} by a drill that takes no backup itself ({lists})"
-    many = f" by drills that take no backup themselves (`{catalog_command()}` lists drills to copy)"
-    drills = f": {', '.join(text_by_service.values())}" if len(text_by_service) <= MOST_PROOFS else many
+            text, command = next_steps.to_write(NEUTRAL, goal.service, run.restoring if run else "")
+            written[goal.service] = f"{text} (`{command}`)"
+    texts = [", ".join(known.values())] if known else []
+    texts += [text for service, text in written.items() if service not in known]
+    many = " by drills that restore routine backups; write one for each service that has none"
+    drills = f": {'; '.join(texts)}" if len(known.keys() | written.keys()) <= MOST_PROOFS else many
     return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"

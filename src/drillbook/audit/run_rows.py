@@ -10,7 +10,7 @@ from drillbook.audit.coverage import row_of
 from drillbook.audit.records import Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
-from drillbook.report import open_findings, rehearsal
+from drillbook.report import next_steps, open_findings, rehearsal
 from drillbook.report.figures import link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED, without_body
@@ -58,6 +58,8 @@ class RunRow:
     routine: tuple[str, ...] = ()
     """Drills of the project that restore a routine backup of the service, the most suitable first. A routine backup is
     taken by the usual schedule, not by a drill."""
+    restoring: str = ""
+    """Action of the last step that restored a backup. It is empty if no step did."""
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -97,6 +99,7 @@ def run_row(record: Record) -> RunRow:
         inventory=str((record.opening and record.opening.inventory) or ""),
         kind=_kind(record),
         routine=tuple((record.opening and record.opening.routine) or ()),
+        restoring=next_steps.restoring(record.result.steps) if record.result else "",
         rto_state=_state(record, "rto"),
         rpo_state=_state(record, "rpo"),
         **figures,

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from drillbook.judge.result import RunView, SuiteResult, Verdict
+from drillbook.judge.result import RunView, StepResult, SuiteResult, Verdict
 from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
@@ -102,11 +102,21 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
             f"see the age of a routine backup of {service}",
             f"{view.program} drill {drill}{on(one_line(view.inventory))}",
         )
-    action = next((step.action for step in reversed(restores(view.result.steps))), "")
+    return to_write(view.program, service, restoring(view.result.steps))
+
+
+def to_write(program: str, service: str, action: str) -> tuple[str, str]:
+    """Return the suggestion for a service of which no drill of the project restores a routine backup. ``action``: action
+    that restored a backup of the service; the suggested command describes it."""
     return (
-        f"write a drill that restores a routine backup of {service}",
-        f"{view.program} actions {one_line(action)}".rstrip(),
+        f"write a drill that restores a routine backup of {one_line(service)}",
+        f"{program} actions {one_line(action)}".rstrip(),
     )
+
+
+def restoring(steps: Sequence[StepResult]) -> str:
+    """Return the action of the last step that restored a backup. It is empty if no step did."""
+    return next((step.action for step in reversed(restores(steps))), "")
 
 
 def before_run(
