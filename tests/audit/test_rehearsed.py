@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.audit import html, markdown, rehearsed, summary
+from drillbook.audit import content, html, markdown, rehearsed, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.content import as_data
 from drillbook.audit.service_groups import Group
@@ -221,9 +221,9 @@ services:
 """
 
 
-def restore_newest(book, day="2026-03-10", *, restore="done", age=833.584):
-    """Add a run that restored to a spare service a backup which Drillbook stored before."""
-    address = "s3://backups/20260310T083000.000Z-table-dropped-0001/dpa/manifest.json#sha256=aa"
+def restore_newest(book, day="2026-03-10", *, restore="done", age=833.584, place="nightly"):
+    """Add a run that restored to a spare service a backup which was stored before. ``place``: folder of the backup."""
+    address = f"s3://backups/{place}/dpa/manifest.json#sha256=aa"
     known = {"manifest": address, "snapshot_at": "2026-03-10T08:46:06Z"}
     run = book.run(f"{day}T09:00:00", drill="newest", text=NEWEST, hosts=CLUSTERS).add(0.5, "phase.started", phase="backup")
     hosts = {step.id: step.hosts[0] for step in run.plan.steps}
@@ -271,6 +271,34 @@ def test_a_restored_older_backup_does_the_next_step_of_a_reservation(book):
     assert asked in steps(replace(reserved, rehearsed=()))
     assert asked in steps(replace(reserved, rehearsed=(replace(only(audit), taken="a backup taken during this run"),)))
     assert asked not in steps(reserved)
+
+
+BY_DRILL = "20260310T083000.000Z-table-dropped-0001"
+"""Folder of a backup that a run of a drill took."""
+
+
+def test_a_backup_that_another_drill_took_is_told_and_is_no_routine_backup(book, capsys):
+    """Every page names the origin, and the next step to look at a routine backup stays open."""
+    taken = "a backup that the drill table-dropped took"
+    restore_newest(book, place=BY_DRILL)
+    audit = audited(book)
+    assert (only(audit).taken, only(audit).lost) == (taken, f"13 min 54 s, with {taken}")
+    (run,) = audit.runs
+    assert f"would be lost, with {taken}; no objective" in run.rpo
+    for page in (html.render(audit), markdown.render(audit), summary.render(audit)):
+        assert f"with {taken}" in plain(page)
+    desk._print(audit, Path("out"))
+    assert f"newest: the loss was measured with {taken}." in " ".join(capsys.readouterr().out.split())
+    assert content.as_data(audit)["rehearsed"][0]["taken"] == taken
+    shows = [control.shows for control in audit.controls if "an earlier run of a drill had taken" in control.shows]
+    assert shows
+    assert all(
+        text.endswith(" In 1 of them, an earlier run of a drill had taken the restored backup: newest.") for text in shows
+    )
+    goal = replace(stories_goal(book), environment="lab", service="database", drill="table-dropped", key="rpo")
+    goal = replace(goal, mark=" \N{DAGGER}", proven=False, reserved=True)
+    asked = "The RPO of table-dropped in lab is met with a reservation: the drill itself took the restored backup"
+    assert asked in steps(replace(audit, proven=(goal,)))
 
 
 def stories_goal(book):

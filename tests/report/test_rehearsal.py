@@ -208,6 +208,10 @@ def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_a
         "Would be lost": "25 min 5 s",
         "Sandbox": "none: restored to the service spare",
     }
+    (origin,) = [lines[-1] for name, _, lines in rehearsal.rows(told.result) if name == "Would be lost"]
+    assert origin == "The run restored a backup that the drill nightly took, so this is not the age of a routine backup."
+    listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
+    assert "would be lost, with a backup that the drill nightly took; no objective" in listed
     assert [row.clock.key for row in rows.clock_rows(told.result)] == ["restore", "waiting"]
     assert not rehearsal.rows(stored(inject=True).result), "the team's own commands may have broken something"
 

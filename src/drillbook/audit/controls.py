@@ -186,10 +186,16 @@ def _bearing(control: Control, runs: Sequence[Record], shown: Sequence[Record]) 
 
 
 def _taken(control: Control, shown: Sequence[Record]) -> str:
-    """Return a sentence about the runs of ``shown`` that restored only backups that were taken during the run. The
-    result is empty when there are no such runs, and for evidence that is not about restored backups."""
-    fresh = [record for record in shown if control.evidence in OF_BACKUPS and run_evidence.taken_by_run(record)]
-    return f" In {len(fresh)} of them, the restored backup was taken during the run: {_drills(fresh)}." if fresh else ""
+    """Return sentences about the runs of ``shown`` that restored only backups that were taken during the run, or by earlier
+    runs of drills. The result is empty when there are no such runs, and for evidence that is not about restored backups."""
+    asked = shown if control.evidence in OF_BACKUPS else ()
+    fresh = [record for record in asked if run_evidence.taken_by_run(record)]
+    earlier = [record for record in asked if run_evidence.taken_by_drill(record)]
+    text = f" In {len(fresh)} of them, the restored backup was taken during the run: {_drills(fresh)}." if fresh else ""
+    more = f" {'more' if fresh else 'of them'}"
+    if earlier:
+        text += f" In {len(earlier)}{more}, an earlier run of a drill had taken the restored backup: {_drills(earlier)}."
+    return text
 
 
 def _drills(runs: Sequence[Record]) -> str:

@@ -68,7 +68,7 @@ class RehearsedRow:
     """
     notes: tuple[str, ...]
     taken: str = ""
-    """Text which says that the rehearsal took the backup itself. It is empty for an older backup."""
+    """Text which says that the rehearsal, or an earlier run of a drill, took the backup. It is empty for any other backup."""
     stored: bool = False
     """True for a backup that Drillbook stored. The age of such a backup is known only if a step found it in the store."""
 
@@ -86,7 +86,7 @@ class RehearsedRow:
 
     @property
     def lost(self) -> str:
-        """Text with the measured loss and its error. If the rehearsal took the backup itself, the text says this."""
+        """Text with the measured loss and its error. If a drill took the backup, the text says this."""
         return f"{self.figure}, with {self.taken}" if self.taken and self.loss_s is not None else self.figure
 
     @property
@@ -224,8 +224,12 @@ def _stored_row(
 
 
 def _taken(record: Record, step: StepResult) -> str:
-    """Return a text which says that the run itself took the backup that ``step`` restored. It is empty for an older backup."""
-    return remarks.TAKEN.get(remarks.fresh(step, record.result.steps, record.result.started), "") if record.result else ""
+    """Return a text which says that the run itself, or an earlier run of a drill, took the backup that ``step`` restored. It
+    is empty for any other backup."""
+    if record.result is None:
+        return ""
+    mark = remarks.fresh(step, record.result.steps, record.result.started)
+    return remarks.TAKEN.get(mark, "") or remarks.taken_by_drill([step])
 
 
 def _losses(record: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:

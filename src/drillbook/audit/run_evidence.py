@@ -67,6 +67,12 @@ def taken_by_run(record: Record, source: str = "") -> str:
     return remarks.taken_by_run(steps, record.result.started) if record.result else ""
 
 
+def taken_by_drill(record: Record) -> str:
+    """Return a text which says that earlier runs of a drill took all backups that the run restored. The result is empty
+    for any other run."""
+    return "" if taken_by_run(record) else remarks.taken_by_drill(_steps(record))
+
+
 def _sources(record: Record) -> dict[str, str]:
     """Find the steps of the plan's restore phase that restore a backup. Return the name of each step's backup, with the id
     of the step as the key.

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from drillbook.journal.damaged import RUN_ID
 from drillbook.judge.result import Result, StepResult
 from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
@@ -65,7 +64,10 @@ class Brief:
     lost: str
     """Data that would be lost, with its error. It is ``not measured`` without such a figure."""
     taken: str
-    """Words that say that the backup was taken during the run. It is empty for an older backup."""
+    """Words that say that the backup was taken during the run, or by an earlier run of a drill. It is empty for any other
+    backup."""
+    recent: bool = False
+    """True when the backup was taken during the run."""
 
     def listed(self, key: str) -> str:
         """Return the figure that stands in the place of the objective ``key``, in a list of runs."""
@@ -82,7 +84,9 @@ def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: b
         return None
     total = (known[RESTORE].get("seconds") or {}).get("total")
     restored = NOT_MEASURED if total is None else took(total)
-    return Brief(restored, loss(known.get(MEASURE, {})) or NOT_MEASURED, remarks.taken_by_run(steps, started))
+    recent = remarks.taken_by_run(steps, started)
+    lost = loss(known.get(MEASURE, {})) or NOT_MEASURED
+    return Brief(restored, lost, recent or remarks.taken_by_drill(steps), bool(recent))
 
 
 def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
@@ -118,22 +122,12 @@ def sentence(result: Result) -> str:
     total = known[RESTORE].get("seconds", {}).get("total")
     restored = f"The backup was restored in {took(total)}" if total is not None else "The backup was restored"
     lost = loss(known.get(MEASURE, {}))
-    taken = remarks.taken_by_run(result.steps, result.started) or _taken_by_drill(known[RESTORE])
+    taken = remarks.taken_by_run(result.steps, result.started) or remarks.taken_by_drill(result.steps)
     return (
         f"{restored}; {lost} of data would be lost{f', with {taken}' if taken else ''}."
         if lost
         else f"{restored}; it was not measured how much data would be lost."
     )
-
-
-def _taken_by_drill(restored: Mapping[str, Any]) -> str:
-    """Return words which say that an earlier run of a drill took the restored backup. The address of such a backup contains
-    the id of that run. The age of such a backup tells nothing about the age of a nightly backup. The result is empty for any
-    other backup.
-    """
-    parts = str(restored.get("backup", {}).get("id", "")).split("/")
-    drills = [match[8] for part in parts if (match := RUN_ID.fullmatch(part))]
-    return f"a backup that the drill {one_line(drills[0])} took" if drills else ""
 
 
 def loss(measured: Mapping[str, Any]) -> str:
@@ -197,12 +191,15 @@ def markdown(result: Result) -> list[str]:
 
 
 def _own(result: Result) -> str:
-    """Return a remark which says that the restored backup was taken during the run.
+    """Return a remark which says that the restored backup was taken during the run, or by an earlier run of a drill.
 
-    The result is empty for an older backup. The remark mentions no fault, because a rehearsal injects no fault.
+    The result is empty for any other backup. The remark mentions no fault, because a rehearsal injects no fault.
     """
     told = remarks.of_backup(result.steps, result.started)
-    return "" if told is None else remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text
+    if told is None:
+        earlier = remarks.taken_by_drill(result.steps)
+        return f"The run restored {earlier}, so this is not the age of a routine backup." if earlier else ""
+    return remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text
 
 
 def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from drillbook.journal.damaged import RUN_ID
 from drillbook.judge import detection, shortfall
 from drillbook.judge.result import Objective, StepResult
 from drillbook.report import own_commands
@@ -231,6 +232,24 @@ def taken_by_run(steps: Sequence[Step | StepResult], started: str) -> str:
     """
     marks = [fresh(step, steps, started) for step in restores(steps)]
     return TAKEN[MARK if MARK in marks else RECENT_MARK] if marks and all(marks) else ""
+
+
+def taken_by_drill(steps: Sequence[Step | StepResult]) -> str:
+    """Return words which say that runs of a drill took all backups that a run restored. The address of such a backup contains
+    the id of that run. The age of such a backup tells nothing about the age of a routine backup.
+
+    The result is empty for any other backup, and for a run that restored none.
+    """
+    drills = [_drill_of(step.facts) for step in restores(steps)]
+    return f"a backup that the drill {one_line(drills[0])} took" if drills and all(drills) else ""
+
+
+def _drill_of(facts: Mapping[str, Any]) -> str:
+    """Return the name of the drill whose run took the restored backup. It is empty for any other backup."""
+    backup = facts.get("backup")
+    addresses = (facts.get("manifest"), backup.get("id") if isinstance(backup, Mapping) else None)
+    parts = [part for address in addresses if isinstance(address, str) for part in address.split("/")]
+    return next((match[8] for part in parts if (match := RUN_ID.fullmatch(part))), "")
 
 
 def awaits_alert(actions: Mapping[str, str]) -> bool:
