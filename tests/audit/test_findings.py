@@ -80,3 +80,13 @@ def test_what_to_do_about_a_finding_of_a_passed_run_is_its_remedy(book, remedy, 
     audit = replace(audited(stories.quiet(book)), findings=(replace(ROW, remedy=remedy),))
     (one,) = [one for one in alerts(audit) if "sample in lab has" in one.text]
     assert one.step == f"{said}, then run the drill again"
+
+
+def test_a_finding_that_each_run_has_again_says_what_closes_it(book):
+    row = replace(ROW, code="removed-data-missing", remedy="Enter the missing data again.")
+    (one,) = [
+        one for one in alerts(replace(audited(stories.quiet(book)), findings=(row,))) if "sample in lab has" in one.text
+    ]
+    closing = "Enter the missing data again; change the drill so that its restore also brings back the data that is newer"
+    assert one.step.startswith(closing)
+    assert one.step.endswith(", then run the drill again")

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from drillbook.findings import finding
 from drillbook.judge.result import RunView
 from drillbook.notify.wording import objective
-from drillbook.report import html, index, remarks, rows, suites, timeline
+from drillbook.report import html, index, next_steps, remarks, rows, suites, timeline
 from drillbook.report.formats import as_json
 from drillbook.report.remarks import RESERVED, SHORT_MARK
 from drillbook.report.terminal import summary
@@ -69,3 +70,18 @@ def test_notes_and_the_index_use_the_same_words(lossy: RunView) -> None:
     assert f": {OTHERS}" in objective("rpo", lossy.result.objectives["rpo"], told)
     page = index.render([index.entry(json.loads(as_json(lossy.result)))])
     assert f"~</span> {OTHERS}" in page
+
+
+def test_the_next_step_says_what_closes_the_finding_because_a_repetition_does_not(lossy: RunView) -> None:
+    lost = finding("removed-data-missing", wanted="all 10 rows", measured="7 came back", step="restore.1")
+    view = lossy.model_copy(update={"result": lossy.result.model_copy(update={"findings": (lost,)})})
+    closing = "change the drill so that its restore also brings back the data that is newer than the backup"
+    (told,) = [text for text, _ in next_steps.in_report(view) if text.endswith("; then repeat the drill")]
+    suite, _ = samples.suite()
+    for text in (
+        told,
+        *(text for text, _ in next_steps.after_suite("invoke", suite, [view], "") if text.startswith("for ")),
+    ):
+        assert text.index("enter the missing data again") < text.index(closing) < text.index("then repeat the drill")
+    other = lossy.model_copy(update={"result": lossy.result.model_copy(update={"findings": (finding("step-failed"),)})})
+    assert closing not in str(next_steps.in_report(other))

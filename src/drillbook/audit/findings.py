@@ -63,8 +63,9 @@ class FindingRow:
     @property
     def first_step(self) -> str:
         """First instruction in the remedy, without its full stop. The result is empty if the remedy has no instruction.
-        See ``remedies.first_instruction``."""
-        return remedies.first_instruction(self.code, self.remedy)
+        See ``remedies.first_instruction``. If more is needed before a repetition closes the finding, the result tells it."""
+        step = remedies.first_instruction(self.code, self.remedy)
+        return step + remedies.before_repeat(self.code, step) if step else ""
 
     @property
     def times(self) -> int:

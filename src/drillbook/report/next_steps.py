@@ -10,7 +10,7 @@ from drillbook.judge.result import RunView, StepResult, SuiteResult, Verdict
 from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
-from drillbook.report.remedies import first_instruction
+from drillbook.report.remedies import before_repeat, first_instruction
 from drillbook.report.restore_steps import restores
 from drillbook.report.rows import findings_of, rows_of
 
@@ -161,11 +161,12 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
 
 
 def _remedy(view: RunView) -> str:
-    """Return the first instruction of the worst finding of medium severity or higher, with a small first letter. The
-    result is empty when no such finding has an instruction."""
-    grave = open_findings.grave(findings_of(view.result))
-    text = next(filter(None, (first_instruction(finding.code, finding.remedy) for finding in grave)), "")
-    return one_line(text[:1].lower() + text[1:])
+    """Return the first instruction of the worst finding of medium severity or higher, with a small first letter, and what
+    else closes the finding. The result is empty when no such finding has an instruction."""
+    for finding in open_findings.grave(findings_of(view.result)):
+        if text := first_instruction(finding.code, finding.remedy):
+            return one_line(text[:1].lower() + text[1:] + before_repeat(finding.code, text))
+    return ""
 
 
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:

@@ -13,6 +13,20 @@ STATEMENT = re.compile(
 GENERAL = ("objective-not-verified", "not-ready", "allowed-failure", "aborted")
 """Codes of findings whose remedy only refers to the cause."""
 
+CLOSED_BY = {
+    "removed-data-missing": "change the drill so that its restore also brings back the data that is newer than the backup, for "
+    "example from an archived log: until then, each run may have this finding again",
+}
+"""Condition under which a repetition of the drill closes a finding. The key is the code of the finding. For other codes, it is
+enough to follow the remedy."""
+
+
+def before_repeat(code: str, instruction: str) -> str:
+    """Return text to put between the ``instruction`` of a finding with ``code`` and the suggestion to repeat the drill. It is
+    empty if a repetition closes the finding after the instruction was followed, and for an instruction that begins with a
+    comparison, because the cause is then unknown."""
+    return f"; {CLOSED_BY[code]}" if code in CLOSED_BY and not instruction.casefold().startswith("compare ") else ""
+
 
 def first_instruction(code: str, remedy: str) -> str:
     """Return the first instruction of the ``remedy`` of a finding with ``code``, without its full stop.
