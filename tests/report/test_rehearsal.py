@@ -80,6 +80,9 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
         "Problems that this check cannot detect": ("<a file> that is missing", ()),
     }
     assert [row.clock.key for row in rows.clock_rows(view().result)] == ["restore", "waiting"]
+    errors = [line.partition(": ")[0] for line in markdown.render(view()).splitlines() if line.startswith("- Error of ")]
+    assert errors
+    assert not [line for line in errors for name in ("Detection", "Outage", "Recovery", "RPO") if name in line]
     for text in (html.render(view()), markdown.render(view())):
         assert "www-1.tar.gz, of 2026-01-02 09:59:58 UTC" in text
         assert NO_FAULT not in text

@@ -383,6 +383,7 @@ def _glossary(view: RunView) -> str:
         f"{LATEST_NOTE} The objective of a figure that could not be measured is not verified."
     )
     errors: dict[str, list[str]] = {}
-    for clock in wording.clocks_of(view.result):
-        errors.setdefault(clock.error, []).append(clock.name)
-    return lead + "\n\n" + "\n".join(f"- Error of {', '.join(names)}: {error}" for error, names in errors.items())
+    for row in rows.clock_rows(view.result):
+        errors.setdefault(row.clock.error, []).append(row.clock.name)
+    listed = "\n".join(f"- Error of {', '.join(names)}: {error}" for error, names in errors.items())
+    return f"{lead}\n\n{listed}" if listed else lead
