@@ -50,7 +50,7 @@ def at_a_terminal(folder, *argv):
 def test_the_terminal_shows_texts_wrapped_once_and_defaults_as_yaml(tmp_path):
     folder = Folder(tmp_path)
     said = at_a_terminal(folder, "actions", "sql.canary")
-    assert "A row is acknowledged when its commit has returned. The table `drillbook_canary`" in said, said
+    assert "Each acknowledged row must exist after the recovery. A row is acknowledged when" in said, said
     assert max(map(len, said)) <= 80, said
     said = at_a_terminal(folder, "actions", "postgres.restore")
     assert max(map(len, said)) <= 80, said
