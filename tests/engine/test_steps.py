@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from drillbook.engine.steps import classify, groups, saved_facts
+from drillbook.engine.steps import CUT, classify, groups, saved_facts
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
 from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.journal.journal import FILE
@@ -164,6 +164,64 @@ def test_each_retry_has_a_timeout_of_its_own_and_polling_has_one_for_all(small):
     small.run("restore:\n" + run("try", retries=2, every="10ms", timeout="5s"))
     assert len(deadlines) == 3
     assert len({id(deadline) for deadline in deadlines}) == 3
+
+
+def test_an_attempt_that_the_end_of_its_step_cut_off_hides_no_complete_answer(small):
+    """Here a service answers with the wrong status, and the last request gets no answer in the rest of the time."""
+    asked, stop = [], threading.Event()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            if len(asked) > 2:
+                stop.wait(5)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/"
+    small.hosts["controller"] = FakeHost("controller")
+    small.run(f"verify:\n  - http.responds: {{url: '{url}', status: 418}}\n    every: 20ms\n    timeout: 500ms\n")
+    stop.set()
+    server.shutdown()
+    server.server_close()
+    failed = next(event for event in small.events if event.kind == "failed")
+    assert failed.data["message"] == f"{url} answered 200, expected 418{CUT}"
+    assert failed.data["attempts"] == len(asked) == 3
+    (found,) = failed.data["findings"]
+    assert (found["measured"], found["wanted"]) == ("status 200", "status 418")
+    assert failed.data["facts"]["status"] == 200
+
+
+def test_a_command_that_was_cut_off_hides_no_exit_status(small):
+    count = []
+
+    def hangs(call):
+        count.append(call)
+        if len(count) > 2:
+            call.sleep(60)
+        return Reply(1)
+
+    small.hosts["a"].on("try", hangs)
+    small.run("restore:\n" + run("try", every="20ms", timeout="300ms"))
+    failed = next(event for event in small.events if event.kind == "failed")
+    assert failed.data["message"] == f"a: `try` ended with status 1{CUT}"
+    assert (failed.data["outcome"], failed.data["attempts"]) == ("failed", 3)
+
+
+@pytest.mark.parametrize(
+    "every", [{}, {"every": "20ms"}, {"retries": 1, "every": "20ms"}], ids=["once", "polled", "retried"]
+)
+def test_an_attempt_without_an_earlier_answer_is_told_as_it_is(small, every):
+    small.hosts["a"].on("try", lambda call: call.sleep(60))
+    small.run("restore:\n" + run("try", timeout="100ms", **every))
+    failed = next(event for event in small.events if event.kind == "failed")
+    assert CUT not in failed.data["message"]
+    assert failed.data["outcome"] == "error"
 
 
 def test_groups_that_follow_each_other_are_carried_out_one_after_the_other(small):

@@ -37,6 +37,9 @@ from drillbook.sdk.web import traced
 
 PROOF_S = 10.0
 """Longest time, in seconds, until a check must show that an injected fault is active, or that an undone fault is gone."""
+NEARLY_S = 0.005
+"""An attempt that ends so many seconds before the end of a polled step, or later, does not replace a complete one."""
+CUT = "; the last attempt did not end within the step's time"
 _ANSWERED = re.compile(r"status [1-4]\d\d\b")
 """Regular expression for an HTTP status below 500: the service answered, and the answer is not an error of the server."""
 
@@ -131,7 +134,7 @@ def _start(stage: Stage, step: PlannedStep, host: str) -> None:
 
 def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outcome:
     _start(stage, step, host)
-    begun, attempts = time.monotonic(), 0
+    begun, attempts, last = time.monotonic(), 0, Exception("no attempt")
     poll = step.every_s is not None and not step.retries
     deadline = stage.deadline(step.timeout_s)
     attempt = _Attempt(stage, step, host, action)
@@ -146,9 +149,12 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             )
             return Outcome("done", facts)
         except Exception as error:  # noqa: BLE001  any error of an action must be journalled
-            again = attempts <= step.retries or (poll and deadline.remaining() > float(step.every_s or 0))
-            if isinstance(error, Cancelled | PlanError) or not again or stage.cancel.is_set():
-                return _failed(stage, step, host, error, seconds=time.monotonic() - begun, attempts=attempts)
+            stopped = isinstance(error, Cancelled | PlanError) or stage.cancel.is_set()
+            if stopped or not (attempts <= step.retries or (poll and deadline.remaining() > float(step.every_s or 0))):
+                cut = poll and attempts > 1 and not stopped and deadline.remaining() < NEARLY_S
+                told, note = (last, CUT) if cut else (error, "")
+                return _failed(stage, step, host, told, seconds=time.monotonic() - begun, attempts=attempts, note=note)
+            last = error
             stage.cancel.wait(float(step.every_s or 0))
 
 
@@ -327,16 +333,18 @@ def _of_step(problem: Finding, step: PlannedStep) -> Finding:
 
 
 def _failed(
-    stage: Stage, step: PlannedStep, host: str, error: Exception, *, seconds: float = 0.0, attempts: int = 0
+    stage: Stage, step: PlannedStep, host: str, error: Exception, *, seconds: float = 0.0, attempts: int = 0, note: str = ""
 ) -> Outcome:
+    """Journal the failure of a step. ``note``: text after the message of ``error``, before its hint."""
     outcome, code, message = classify(error)
+    first, line, hint = message.partition("\n")
     findings: tuple[Finding, ...] = error.findings if isinstance(error, StepFailed) else ()
     facts = error.facts if isinstance(error, StepFailed) else {}
     stage.journal.append(
         Failed(
             outcome=outcome,
             code=code,
-            message=printable(stage.redactor.text(message)),
+            message=printable(stage.redactor.text(f"{first}{note}{line}{hint}")),
             seconds=seconds,
             attempts=attempts,
             findings=tuple(_of_step(problem, step).model_dump(mode="json") | {"host": host} for problem in findings),

@@ -76,7 +76,7 @@ def ask(
         if deadline.cancel.is_set():
             deadline.check()
         if isinstance(error, TimeoutError) or time.monotonic() - start >= timeout:
-            raise TimeoutError(f"no answer within {timeout:g} s") from None
+            raise TimeoutError(f"no answer within {round(timeout, 3):g} s") from None
         if isinstance(error, OSError):
             raise
         raise OSError(f"no HTTP answer: {type(error).__name__} {error}".rstrip()) from None

@@ -16,6 +16,10 @@ from drillbook.sdk.temporary_unit import TemporaryUnit
 from drillbook.systems.http.actions.fields import requested
 from drillbook.systems.http.exchange import SHOWN
 
+ANSWER_S, LEAST_S = 2.0, 0.2
+"""Time limit of a request, and shortest remaining time, both in seconds, in which another request is worth sending."""
+NOTHING = "no request was sent"
+
 
 class Serve(TemporaryUnit):
     """Start the unit of a service for the duration of this drill, and wait until the service answers.
@@ -35,10 +39,10 @@ class Serve(TemporaryUnit):
         """
         service, manager, begun = ctx.service(self.service, Http), manager_of(ctx.host), ctx.deadline.remaining()
         seen = manager.ensure(ctx.host, service.unit, "running", ctx.deadline)
-        url, last, body = f"{service.url}{self.path}", "no request was sent", ""
-        while ctx.deadline.remaining() > 0.2:
+        url, last, body = f"{service.url}{self.path}", NOTHING, ""
+        while (left := ctx.deadline.remaining()) > LEAST_S:
             try:
-                answer = requested(ctx, url, limit=2.0)
+                answer = requested(ctx, url, limit=ANSWER_S)
                 if answer.status == self.status:
                     return {
                         "unit": service.unit,
@@ -48,8 +52,10 @@ class Serve(TemporaryUnit):
                     }
                 last, body = f"answered {answer.status}, expected {self.status}", excerpt(answer.body, limit=SHOWN)
             except OSError as error:
-                last, body = str(error), ""
-            ctx.deadline.wait(0.1)
+                cut = isinstance(error, TimeoutError) and left < ANSWER_S  # the rest of the time was too short to tell
+                last, body = (last, body) if cut and last != NOTHING else (str(error), "")
+            if ctx.deadline.remaining() > LEAST_S:
+                ctx.deadline.wait(0.1)
         raise StepFailed(
             f"{url} does not give the expected answer: {last}",
             facts={"unit": service.unit, "url": url, "body": body},
