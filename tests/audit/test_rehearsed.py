@@ -159,7 +159,8 @@ def test_a_service_with_a_drill_beside_its_rehearsal_is_asked_for_an_rpo(book):
     audit = audited(book)
     broken = replace(audit, runs=(*audit.runs, replace(audit.runs[0], drill="site-lost")))
     assert (
-        steps(broken)["No drill of site in lab measures the recovery point (RPO)"] == "set `rpo` in a drill, with a canary"
+        steps(broken)["No drill of site in lab measures the recovery point (RPO)"]
+        == "set `rpo` in a drill, with a canary for the kind of service, or else with `http.canary` or `command.canary`"
     )
 
 

@@ -639,7 +639,10 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
         assert told in text
     (told,) = [one for one in alerts(audit) if "recovery point" in one.text]
     assert told.text == "No drill of api in lab measures the recovery point (RPO)"
-    assert told.step == "set `rpo` in a drill, with a canary"
+    assert (
+        told.step
+        == "set `rpo` in a drill, with a canary for the kind of service, or else with `http.canary` or `command.canary`"
+    )
 
 
 def test_a_service_that_keeps_no_data_needs_no_recovery_point(tmp_path):

@@ -281,7 +281,11 @@ def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
     for environment in sorted({row.environment for row in lacking}):
         names = open_findings.named([row.service for row in lacking if row.environment == environment])
         text = f"No drill of {names} in {environment} measures the recovery point (RPO)"
-        yield Alert(text, "set `rpo` in a drill, with a canary", when=when)
+        yield Alert(
+            text,
+            "set `rpo` in a drill, with a canary for the kind of service, or else with `http.canary` or `command.canary`",
+            when=when,
+        )
 
 
 def _rehearsed_only(audit: Audit) -> dict[tuple[str, str], list[RehearsedRow]]:
