@@ -1,4 +1,4 @@
-"""What needs attention on the summary: one entry for each drill, and never hidden: the services that no run drilled."""
+"""Entries of the summary that need attention: one for each drill; services that no run drilled are never hidden."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ NOBODY = "no owner named"
 
 
 class Topic(StrEnum):
-    """What an alert is about, if the summary for management treats it in a special way."""
+    """Subject of an alert. Only the subjects that the summary for management treats in a special way have a name."""
 
     RUN_AGAIN = "run again"
     """Drill that did not pass, is overdue, or has an objective that is not proven."""

@@ -21,26 +21,26 @@ def of(audit: Audit, least: int) -> list[Alert]:
     that were never drilled has a later place, all drills that must run again share one alert.
     """
     told = {alert.about for alert in alerts(audit) if alert.about}
-    found = [_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))]
-    if _last_never(found) >= least or sum(alert.topic is Topic.RUN_AGAIN for alert in found) > least:
-        found = _with_one_for_all(found)
-    never = [alert for alert in found if alert.topic is Topic.NEVER_DRILLED]
-    if _last_never(found) >= least:
-        others = [alert for alert in found if alert.topic is not Topic.NEVER_DRILLED]
+    shown = [_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))]
+    if _last_never(shown) >= least or sum(alert.topic is Topic.RUN_AGAIN for alert in shown) > least:
+        shown = _with_one_for_all(shown)
+    never = [alert for alert in shown if alert.topic is Topic.NEVER_DRILLED]
+    if _last_never(shown) >= least:
+        others = [alert for alert in shown if alert.topic is not Topic.NEVER_DRILLED]
         place = max(1, least - len(never))
-        found = [*others[:place], *never, *others[place:]]
-    return found
+        shown = [*others[:place], *never, *others[place:]]
+    return shown
 
 
-def _last_never(found: Sequence[Alert]) -> int:
+def _last_never(shown: Sequence[Alert]) -> int:
     """Return the index of the last alert about services that were never drilled, or -1."""
-    return max((number for number, alert in enumerate(found) if alert.topic is Topic.NEVER_DRILLED), default=-1)
+    return max((number for number, alert in enumerate(shown) if alert.topic is Topic.NEVER_DRILLED), default=-1)
 
 
-def _by_drill(found: Sequence[Alert]) -> list[Alert]:
+def _by_drill(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about the same drill to the first of them."""
     alert_by_drill: dict[str, Alert] = {}
-    for number, alert in enumerate(found):
+    for number, alert in enumerate(shown):
         key = alert.about or str(number)
         first = alert_by_drill.get(key)
         alert_by_drill[key] = _joined(first, alert) if first else alert
@@ -63,14 +63,14 @@ def _joined(first: Alert, second: Alert) -> Alert:
     return replace(first, text=text, run=first.run or second.run)
 
 
-def _with_one_for_all(found: Sequence[Alert]) -> list[Alert]:
+def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about drills that must run again to one alert. It has the place of the first of them."""
-    again = [alert for alert in found if alert.topic is Topic.RUN_AGAIN]
+    again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN]
     if len(again) < 2:
-        return list(found)
+        return list(shown)
     texts = [alert.text.partition(": ")[0] for alert in again]
     text = f"{count(len(again), 'drill')} must run again: {listed(texts, MOST_TEXTS, '; ')}"
     who = {alert.who for alert in again}
     step = "mend the causes, which the audit names, and run the drills again"
-    one = Alert(text, step, who.pop() if len(who) == 1 else "their owners", AT_ONCE, topic=Topic.RUN_AGAIN)
-    return [one if alert is again[0] else alert for alert in found if alert is again[0] or alert not in again]
+    joined = Alert(text, step, who.pop() if len(who) == 1 else "their owners", AT_ONCE, topic=Topic.RUN_AGAIN)
+    return [joined if alert is again[0] else alert for alert in shown if alert is again[0] or alert not in again]

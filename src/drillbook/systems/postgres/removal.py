@@ -132,10 +132,10 @@ def _take_away(tools: Tools, script: str) -> list[str]:
         )
     output = tools.owned(("sh", "-c", script, "sh", data, f"gone-{fresh(4)}"))
     if output.exit in (3, 5):
-        found = (
+        present = (
             "not the data directory of a cluster" if output.exit == 3 else "the root of a file system or a home directory"
         )
-        raise StepFailed(f"{tools.host.name}: {data} was not removed, because it is {found}")
+        raise StepFailed(f"{tools.host.name}: {data} was not removed, because it is {present}")
     return output.check().text.split()
 
 
