@@ -160,12 +160,12 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     return [*steps, ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
 
 
-def _remedy(view: RunView) -> str:
-    """Return the first instruction of the worst finding of medium severity or higher, with a small first letter, and what
-    else closes the finding. The result is empty when no such finding has an instruction."""
+def _remedy(view: RunView, *, short: bool = False) -> str:
+    """Return the first instruction of the worst finding of medium severity or higher, with a small first letter, and unless
+    ``short``, the change that also closes the finding. The result is empty when no such finding has an instruction."""
     for finding in open_findings.grave(findings_of(view.result)):
         if text := first_instruction(finding.code, finding.remedy):
-            return one_line(text[:1].lower() + text[1:] + before_repeat(finding.code, text))
+            return one_line(text[:1].lower() + text[1:] + ("" if short else before_repeat(finding.code, text)))
     return ""
 
 
@@ -228,7 +228,7 @@ def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple
 def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:
     drill = one_line(view.result.drill)
     named = f"{drill} (owner {one_line(view.owner)})" if view.owner else drill
-    if remedy := _remedy(view):
+    if remedy := _remedy(view, short=True):
         return f"for {named}: {remedy}; then repeat the drill", f"{program} drill {drill}{option}"
     return f"for {named}: read the remedy of the finding", f"{program} report.open {one_line(view.result.run)}"
 
