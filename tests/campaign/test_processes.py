@@ -268,7 +268,7 @@ def test_a_killed_drill_is_recovered_and_not_repeated(folder):
     assert done.returncode != 0
     found = ends(folder)["s0"]
     assert found["state"] == "unknown", found
-    assert "recovered" in found["message"]
+    assert "a recovery then undid its changes" in found["message"]
 
 
 def test_a_second_controller_of_the_same_campaign_is_refused(folder):
