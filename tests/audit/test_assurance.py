@@ -302,7 +302,7 @@ def test_anchors_that_cannot_be_read_are_no_runs(book):
     assert "Anchors that could not be read: s3://anchors: no answer" in said
     assert not any(text.startswith("No trusted signature") and "anchors" in text for text in said)
     assert wording.record_state(audit) == "The record is complete, but has no trusted signature"
-    signed = replace(audit, assurance=replace(found, unvouched=found.unread))
+    signed = replace(audit, assurance=replace(found, unsigned=()))
     assert (
         wording.record_state(signed)
         == "The record is complete and has trusted signatures, but not every anchor could be read"
@@ -322,7 +322,7 @@ def test_a_weak_anchor_is_no_missing_signature(book):
     assert set(found.weak) < set(found.unvouched)
     audit = content.make(read, strays, period, found)
     assert f"Weak anchor: {run}: the anchor in s3://anchors is not locked" in wording.assurance(audit)
-    signed = replace(audit, assurance=replace(found, unvouched=found.weak))
+    signed = replace(audit, assurance=replace(found, unsigned=()))
     assert "trusted signatures, but not every run has an anchor that is strong evidence" in wording.record_state(signed)
     assert wording.signing_step(signed) == wording.STRONGER
     assert not signed.vouched

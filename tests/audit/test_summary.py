@@ -405,7 +405,7 @@ def first_runs(audit):
         proven=tuple(goals),
         runs=tuple(runs),
         rehearsed=tuple(row for row in audit.rehearsed if row.service == "database"),
-        assurance=replace(audit.assurance, unvouched=(), unread=(), checked=True, own_only=True, compared=()),
+        assurance=replace(audit.assurance, unsigned=(), weak=(), unread=(), checked=True, own_only=True, compared=()),
     )
 
 

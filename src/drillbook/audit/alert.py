@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -53,6 +54,17 @@ class Alert:
 def owner_of(owners: dict[tuple[str, str], str], environment: str, drill: str) -> str:
     """Return the contact of the owner of ``drill``. The key of ``owners`` is the environment and the drill."""
     return owners.get((environment, drill), NOBODY)
+
+
+def joint_owner(owners: Iterable[str]) -> str:
+    """Return the owner to name in an alert about several drills."""
+    different = set(owners)
+    return different.pop() if len(different) == 1 else "their owners"
+
+
+def drill_key(drill: str, environment: str) -> str:
+    """Return the key of a drill in one environment, as ``Alert.about`` has it."""
+    return f"{drill} in {environment}"
 
 
 def is_open(row: FindingRow) -> bool:

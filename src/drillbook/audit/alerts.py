@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from drillbook.audit import gaps, reservations, retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
-from drillbook.audit.alert import AT_ONCE, NEXT_RUN, NOBODY, Alert, Topic, catalog_command, is_open, owner_of
+from drillbook.audit.alert import AT_ONCE, NEXT_RUN, NOBODY, Alert, Topic, catalog_command, drill_key, is_open, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
-from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
@@ -90,7 +89,14 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
     for run in audit.runs:
         if run.residue and not run.closed:
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
-            yield Alert(text, "undo the changes with `drillbook drill.recover`", _who(run), AT_ONCE, run.run, _about(run))
+            yield Alert(
+                text,
+                "undo the changes with `drillbook drill.recover`",
+                _who(run),
+                AT_ONCE,
+                run.run,
+                drill_key(run.drill, run.environment),
+            )
     for key, run in sorted(audit.failing.items(), key=lambda failing: -badness(failing[1].verdict)):
         if run.verdict != Verdict.NOT_RUN:
             yield from _of_failing(audit, key, run, owners, AT_ONCE)
@@ -122,7 +128,9 @@ def _of_failing(
     ended = "was not run here" if run.verdict == Verdict.NOT_RUN else f"ended {run.verdict}"
     text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.reason}"
     text += f" ({known})" if known else ""
-    yield Alert(text, _again(audit, key, run), owners[key], when, run.run, _about(run), Topic.RUN_AGAIN)
+    yield Alert(
+        text, _again(audit, key, run), owners[key], when, run.run, drill_key(run.drill, run.environment), Topic.RUN_AGAIN
+    )
 
 
 def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> str:
@@ -187,11 +195,7 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         run = [ran.run for ran in audit.runs if (ran.environment, ran.drill) == (environment, drill)][-1:]
         step = f"{_first_step(rows) or 'correct the problem'}, then run the drill again"
-        yield Alert(text, step, owner_of(owners, environment, drill), when, "".join(run), f"{drill} in {environment}")
-
-
-def _about(row: RunRow | MissedRow | ProvenRow) -> str:
-    return f"{row.drill} in {row.environment}"
+        yield Alert(text, step, owner_of(owners, environment, drill), when, "".join(run), drill_key(drill, environment))
 
 
 def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
@@ -205,7 +209,10 @@ def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Al
             step = "run the suite" if missed.suite else "run the drill"
             step = step if missed.drill else "run a drill that restores the service"
             step += (f", or retire the drill if it no longer exists (`{NEUTRAL} schedule.retire`)") if missed.drill else ""
-            who, about = owner_of(owners, missed.environment, missed.drill), _about(missed) if missed.drill else ""
+            who, about = (
+                owner_of(owners, missed.environment, missed.drill),
+                drill_key(missed.drill, missed.environment) if missed.drill else "",
+            )
             yield Alert(text, step, who, AT_ONCE, about=about, topic=Topic.RUN_AGAIN)
 
 
@@ -219,7 +226,14 @@ def _of_objectives(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator
             since = f", and was last proven on {goal.last_proof[:10]}" if goal.last_proof else ""
             text = f"{goal.objective} of {goal.drill} in {goal.environment} {answer}{since}"
             who = owner_of(owners, goal.environment, goal.drill)
-            yield Alert(text, "run the drill until it passes", who, AT_ONCE, about=_about(goal), topic=Topic.RUN_AGAIN)
+            yield Alert(
+                text,
+                "run the drill until it passes",
+                who,
+                AT_ONCE,
+                about=drill_key(goal.drill, goal.environment),
+                topic=Topic.RUN_AGAIN,
+            )
 
 
 def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:

@@ -31,10 +31,8 @@ OWN = "this machine's own key"
 class Assurance:
     """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
 
-    unvouched: tuple[str, ...] = ()
-    """Texts about runs of the period whose present content has no trusted signature, or whose anchors are weak evidence.
-    Places whose anchors cannot be read are included, too. Each text gives the reason.
-    """
+    unsigned: tuple[str, ...] = ()
+    """Texts about runs of the period whose present content has no trusted signature, each with the reason."""
     compared: tuple[str, ...] = ()
     """Places whose anchors were compared with the journals. Each text names the place, the number of runs with an anchor
     there, and the time of the newest anchor.
@@ -42,9 +40,9 @@ class Assurance:
     problems: tuple[Problem, ...] = ()
     """Contradictions between anchors and journals."""
     unread: tuple[str, ...] = ()
-    """Places whose anchors could not be read, each with the reason. They are also in ``unvouched``."""
+    """Places whose anchors could not be read, each with the reason."""
     weak: tuple[str, ...] = ()
-    """Texts about runs of the period whose anchors are weak evidence, each with the reason. They are also in ``unvouched``."""
+    """Texts about runs of the period whose anchors are weak evidence, each with the reason."""
     signers: tuple[str, ...] = ()
     """Trusted keys that signed runs and suites of the period, each with the number of runs and suites that it signed."""
     own_only: bool = False
@@ -55,6 +53,11 @@ class Assurance:
     """
     checked: bool = True
     """True when signatures and anchors were verified."""
+
+    @property
+    def unvouched(self) -> tuple[str, ...]:
+        """Texts about everything that keeps the record from being proven by signatures and anchors."""
+        return (*self.unsigned, *self.weak, *self.unread)
 
 
 UNCHECKED = Assurance(checked=False)
@@ -77,7 +80,7 @@ def assure(records: Sequence[Record], period: Period, project: Project, known: K
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
         known_by = list(pool.map(lambda folder: trusted_content.vouched_by(runs.of(folder), project.root), folders))
-    unvouched = [f"{folder.name}: {said}" for folder, (said, _) in zip(folders, known_by, strict=True) if said]
+    unsigned = tuple(f"{folder.name}: {said}" for folder, (said, _) in zip(folders, known_by, strict=True) if said)
     weak = tuple(f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker))
     compared = (
         f"{source}: {runs_of(drills, suites)}; the newest is of {at}"
@@ -85,7 +88,7 @@ def assure(records: Sequence[Record], period: Period, project: Project, known: K
     )
     keys = Counter(_key(said) for _, said in known_by if said)
     return Assurance(
-        (*unvouched, *weak, *known.unread),
+        unsigned,
         tuple(compared),
         tuple(_problems(records, known, reports)),
         known.unread,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drillbook.audit.alert import AT_ONCE, Alert, Topic
+from drillbook.audit.alert import AT_ONCE, Alert, Topic, drill_key, joint_owner
 from drillbook.audit.alerts import alerts
 from drillbook.audit.content import Audit
 from drillbook.language.lists import listed
@@ -49,7 +49,7 @@ def _by_drill(shown: Sequence[Alert]) -> list[Alert]:
 
 def _with_state(audit: Audit, alert: Alert) -> Alert:
     """Return ``alert`` with the reservations of the drill that it is about."""
-    goals = [goal for goal in audit.proven if goal.reserved and alert.about == f"{goal.drill} in {goal.environment}"]
+    goals = [goal for goal in audit.proven if goal.reserved and alert.about == drill_key(goal.drill, goal.environment)]
     return replace(alert, text="; ".join([alert.text, *(f"its RPO is {goal.said}" for goal in goals)]))
 
 
@@ -70,7 +70,7 @@ def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
         return list(shown)
     texts = [alert.text.partition(": ")[0] for alert in again]
     text = f"{count(len(again), 'drill')} must run again: {listed(texts, MOST_TEXTS, '; ')}"
-    who = {alert.who for alert in again}
+    who = joint_owner(alert.who for alert in again)
     step = "mend the causes, which the audit names, and run the drills again"
-    joined = Alert(text, step, who.pop() if len(who) == 1 else "their owners", AT_ONCE, topic=Topic.RUN_AGAIN)
+    joined = Alert(text, step, who, AT_ONCE, topic=Topic.RUN_AGAIN)
     return [joined if alert is again[0] else alert for alert in shown if alert is again[0] or alert not in again]

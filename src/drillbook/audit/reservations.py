@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, is_open, owner_of
+from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, drill_key, is_open, joint_owner, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.installation.program_name import NEUTRAL
@@ -33,7 +33,7 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
     """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind
     of reservation. ``told``: drills that are left out, such as ``cache-lost in lab``.
     """
-    known = [goal for goal in audit.proven if goal.reserved and f"{goal.drill} in {goal.environment}" not in told]
+    known = [goal for goal in audit.proven if goal.reserved and drill_key(goal.drill, goal.environment) not in told]
     for environment in sorted({goal.environment for goal in known}):
         reserved = [goal for goal in known if goal.environment == environment]
         for reason, (why, step) in RESERVATIONS.items():
@@ -42,10 +42,10 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
             goals = [goal for goal in goals if reason != remarks.MISSING or not _told(audit, goal)]
             if drills := [goal.drill for goal in goals]:
                 proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
-                who = {owner_of(owners, environment, drill) for drill in drills}
+                who = joint_owner(owner_of(owners, environment, drill) for drill in drills)
                 when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
                 text = f"{_states(environment, goals)}{why}"
-                yield Alert(text, step + proofs, who.pop() if len(who) == 1 else "their owners", when)
+                yield Alert(text, step + proofs, who, when)
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:

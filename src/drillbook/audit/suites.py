@@ -12,6 +12,7 @@ from pathlib import Path
 
 from drillbook.audit.chain import Problem
 from drillbook.audit.records import Record, Stray
+from drillbook.exits import Exit
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
 from drillbook.report.folders import begun, drill_of, suite_of
@@ -75,7 +76,7 @@ def _suite(state: RunState, folder: str) -> Suite:
         tuple(name for name in names if isinstance(name, str) and name),
         str(result.get("environment") or ""),
         str(result.get("started") or ""),
-        "suite" in result and result.get("verdict") == Verdict.PASSED and result.get("exit") == 0,
+        "suite" in result and result.get("verdict") == Verdict.PASSED and result.get("exit") == Exit.OK,
     )
 
 

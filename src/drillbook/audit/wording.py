@@ -241,8 +241,7 @@ def record_state(audit: Audit) -> str:
 
 def _unsigned(audit: Audit) -> bool:
     """Return True if a run has no trusted signature, or if the signatures were not examined."""
-    known = audit.assurance
-    return bool(set(known.unvouched) - set(known.unread) - set(known.weak)) or not known.checked
+    return bool(audit.assurance.unsigned) or not audit.assurance.checked
 
 
 def signing_step(audit: Audit) -> str:
@@ -282,9 +281,9 @@ def assurance(audit: Audit, most: int | None = None) -> list[str]:
     if not known.checked:
         return ["Signatures and anchors were not examined."]
     runs: dict[tuple[str, str], list[str]] = {}
-    for unvouched in (text for text in known.unvouched if text not in known.unread):
-        run, _, reason = unvouched.partition(": ")
-        runs.setdefault(("Weak anchor" if unvouched in known.weak else "No trusted signature", reason), []).append(run)
+    for weakness, texts in (("No trusted signature", known.unsigned), ("Weak anchor", known.weak)):
+        for run, _, reason in (text.partition(": ") for text in texts):
+            runs.setdefault((weakness, reason), []).append(run)
     suites = {folder.rpartition("/")[2] for folder in audit.suites}
     reasons = [f"{weakness}: {_names(names, suites, most)}: {reason}" for (weakness, reason), names in runs.items()]
     reasons += [f"Anchors that could not be read: {text}" for text in known.unread]

@@ -131,7 +131,10 @@ class Skipped(Content):
     PLACE: ClassVar[str] = "step"
 
     why: Annotated[
-        str, Field(description="Reason for the skip: a false condition of the step, or an earlier step that failed.")
+        str,
+        Field(
+            description="Reason for the skip: a false condition of the step, an earlier step that failed, or a stop of the run."
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drillbook.exits import Exit
 from drillbook.journal.run_state import RunStates
 from drillbook.judge import proofs
 from drillbook.judge.proofs import Answer
@@ -44,7 +45,7 @@ class RunFigures:
     @property
     def passed(self) -> bool:
         """True when the run passed and has undone all its changes."""
-        return bool(self.data["verdict"] == Verdict.PASSED and self.data["exit"] == 0)
+        return bool(self.data["verdict"] == Verdict.PASSED and self.data["exit"] == Exit.OK)
 
     @property
     def proven(self) -> bool:

@@ -257,8 +257,8 @@ def of_text(text: str) -> str:
 
 
 def _text(params: Mapping[str, Any], code: str) -> str:
-    """Return the text of an item. It begins with the value of the parameter ``code``, written as in a shell. The other
-    parameters follow in full.
+    """Return the text of an item for the action's parameters ``params``. It begins with the value of the parameter whose
+    name is ``code``; a list of words is written as in a shell. The other parameters follow, except those in ``_ASIDE``.
     """
     value = params[code]
     words = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
