@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from contextlib import suppress
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.context import Context
@@ -11,13 +11,19 @@ from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.s3errors import is_refused
 from drillbook.sdk.store import Store
 
+_NO_UPLOAD = "drillbook-no-such-upload"
+"""Id that no multipart upload has, because the store itself chooses the ids."""
+
 
 def need_writable(ctx: Context, store: Store, key: str = "") -> None:
     """Check that the bucket can be read, and that objects can be written below ``key``.
 
-    A multipart upload is begun and aborted. It writes no object. Steps that write to the same place share one trial, see
-    ``Context.uploads``. Raises NotReady when the bucket cannot be read, and when the store refuses the upload. Another
-    error of the upload is ignored, because it does not show that a right is missing.
+    The trial uploads a part to a multipart upload that does not exist. S3 requires the right s3:PutObject for this request
+    and checks it first. Nothing is written, and nothing remains when the controller dies during the trial. Steps that write
+    to the same place share one trial, see ``Context.uploads``. Raises NotReady when the bucket cannot be read, and when the
+    store refuses the upload. Another error of the upload is ignored, because it does not show that a right is missing.
+
+    Source: Amazon S3 API Reference, UploadPart, "Permissions", and its error NoSuchUpload.
     """
     place = (store.service.name, store.service.bucket, key.rstrip("/"))
     if place not in ctx.uploads:
@@ -27,17 +33,15 @@ def need_writable(ctx: Context, store: Store, key: str = "") -> None:
 
 
 def _upload(store: Store, trial: str) -> None:
+    content = b"drillbook"
     try:
-        upload = store.begin(trial)
+        store.put_part(trial, _NO_UPLOAD, 1, content, hashlib.sha256(content).hexdigest())
     except CouldNotVerify as error:
         if is_refused(error):
             raise NotReady(
                 f"the access keys of the store {store.service.name} may read but not write objects such as {trial}: {error.message}",
                 hint="give these keys the right to write (s3:PutObject), or name other keys in the inventory",
             ) from error
-        return
-    with suppress(CouldNotVerify):  # without this right, the upload stays unfinished; it is no object
-        store.abort(trial, upload)
 
 
 def need_deletable(store: Store, key: str = "", *, version: str = "null") -> None:
