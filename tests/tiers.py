@@ -78,7 +78,9 @@ TURNS = {
     "repository/test_newcomer.py": 6,
     "repository/test_site.py": 3,
     "repository/test_tutorial.py": 6,
-    "repository/test_wheel.py": 4,
+    "repository/test_wheel.py": 6,
+    "repository/test_own_postgres_page.py": 3,
+    "diagnosis/test_older_errors.py": 2,
 }
 """Files and folders of costly tests, with the divisor: CI runs one part of so many at each run, see ``for_others``;
 the most specific entry counts.
