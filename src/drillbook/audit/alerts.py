@@ -260,7 +260,7 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     when = _coming(audit)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
-        text = f"No run confirms that {open_findings.named(doubtful)} can be restored, but the inventory exempts them from drills"
+        text = f"The inventory exempts {open_findings.named(doubtful)} from drills, although no run confirms that they can be restored"
         yield Alert(
             text,
             f"plan a rehearsal that restores each of these backups (`{catalog_command()}` lists shipped drills)",

@@ -81,7 +81,7 @@ def look(target: Target, targets: Targets) -> Seen:
 
 
 def script() -> str:
-    """Return the general script, and after it the scripts of the systems, each in a shell of its own."""
+    """Return the shell script that observes a host: the part for all hosts, then the part of each system in its own subshell."""
     general = files("drillbook.cli").joinpath("templates", "look", "look.sh").read_text(encoding="utf-8")
     own = (f"(\n{each.SCRIPT}\n) </dev/null\n" for each in looks.known().values() if each.SCRIPT)
     return f"{general}{''.join(own)}exit 0\n"

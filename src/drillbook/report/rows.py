@@ -102,7 +102,7 @@ class ObjectiveRow:
 
     @property
     def by_probe(self) -> bool:
-        """True for a figure of the drill's own probe about detection. It is counted apart; see ``remarks.by_probe``."""
+        """True for a detection time that the drill's own probe measured. Reports count it apart, because it proves no alerting."""
         return remarks.by_probe(self.key, self.by)
 
     @property
@@ -362,9 +362,9 @@ def contradictions(view: RunView) -> list[str]:
 
 
 def settled_sentence(settled: Settled) -> str:
-    """Return a sentence about a person who closed changes that could not be undone.
+    """Return a sentence which says that a person closed the changes that could not be undone.
 
-    The sentence has the name of the person, the time, the reason and the approval.
+    It contains the name of the person, the time, the reason and the approval.
     """
     second = settled.approval
     approved = f", approved by {second['principal']} until {utc(str(second['until']))}" if second else ""

@@ -106,7 +106,10 @@ def _wrong_type(system: System) -> str:
 
 
 def _without_module(system: System, part: str, name: str) -> str:
-    """Return a text about the module ``name`` if it is not in the package of ``system``. ``part``: the field that names it."""
+    """Return an error text if the module ``name`` is not in the package of ``system``, otherwise an empty text.
+
+    ``part``: field of ``system`` that names the module.
+    """
     if not re.fullmatch(r"(\.\w+)+", name):
         return f"`{part}` names the module {name!r}, which is outside its package; write a name such as {'.' + name.strip('.')!r}"
     package = importlib.import_module(system.package)
@@ -121,7 +124,7 @@ def _without_module(system: System, part: str, name: str) -> str:
 
 
 def _without_folder(system: System, part: str) -> str:
-    """Return a text about the folder in the field ``part`` if it is not a folder in the package of ``system``."""
+    """Return an error text if the path in the field ``part`` of ``system`` is no folder of its package, otherwise an empty text."""
     name: str = getattr(system, part)
     if not name:
         return ""
@@ -171,7 +174,7 @@ def table(system: System, part: str, attribute: str, kind: type[Any] | Callable[
 
 
 def _wrong_table(value: Any, attribute: str, kind: type[Any] | Callable[..., Any]) -> str:
-    """Return a text about ``value`` if it is not a mapping of texts to values of ``kind``. The result is empty otherwise."""
+    """Return an error text if ``value`` is not a mapping of texts to values of ``kind``, otherwise an empty text."""
     fits = (lambda each: isinstance(each, kind)) if isinstance(kind, type) else kind
     what = kind.__name__ if isinstance(kind, type) else "a function"
     if not isinstance(value, Mapping):
