@@ -13,7 +13,7 @@ from drillbook.language import template
 from drillbook.sdk.host import ManagerConfig, Target
 from drillbook.sdk.manager import manager_of
 from drillbook.systems.linux.actions.host import Disk, OomKills
-from drillbook.systems.postgres.actions.activity import _session_facts, is_upkeep
+from drillbook.systems.postgres.actions.reading.activity import _session_facts, is_upkeep
 
 from .test_trees import Site
 

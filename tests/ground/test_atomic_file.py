@@ -95,7 +95,7 @@ RENAMES = {
     "report/publish.py": "a link",
     "sdk/run_folder.py": "a folder that becomes visible",
     "signing/keys.py": "a public key that ssh-keygen wrote",
-    "systems/docker/actions/volumes.py": "replaces text in a path of a host",
+    "systems/docker/actions/backup.py": "replaces text in a path of a host",
     "systems/files/deletion_program.py": "a path that is about to be deleted, by a program that runs alone on the host",
 }
 """Modules that rename or replace a path without writing a whole file, each with the reason."""

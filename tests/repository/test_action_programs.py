@@ -22,7 +22,7 @@ OTHERWISE = {
         "pg_lsclusters": "only where it exists, on Debian",
     },
     "systems/postgres/command_line.py": {"pg_lsclusters": "only where it exists, on Debian"},
-    "systems/linux/actions/network/shaping.py": {
+    "systems/linux/actions/network/faults/shaping.py": {
         "modprobe": "only where the host forbids the trial; without it the check is not green",
         "unshare": "tried by the check itself, which is not green without it",
     },
@@ -77,7 +77,7 @@ STARTED = {path.relative_to(PACKAGE): started(path) - OWN - {*BASE} - MANAGERS f
 
 def test_the_programs_of_actions_are_found():
     assert "prlimit" in STARTED[Path("systems/linux/actions/process/faults.py")]
-    assert "tc" in STARTED[Path("systems/linux/actions/network/shaping.py")]
+    assert "tc" in STARTED[Path("systems/linux/actions/network/faults/shaping.py")]
 
 
 @pytest.mark.parametrize("path", [path for path, found in STARTED.items() if found], ids=str)

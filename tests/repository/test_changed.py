@@ -97,7 +97,7 @@ def test_tests_that_follow_a_page_or_a_template_run_after_its_change(clone):
 
 def test_all_tests_of_a_changed_room_run_and_no_others():
     holds = held(
-        "src/drillbook/systems/postgres/actions/tables.py", MODULE, "src/drillbook/values.py", "tests/cli/test_x.py"
+        "src/drillbook/systems/postgres/actions/faults/tables.py", MODULE, "src/drillbook/values.py", "tests/cli/test_x.py"
     )
     assert all(
         map(holds, ("systems/postgres/test_dump.py", "engine/leases/test_lock.py", "ground/test_values.py", "cli/test_x.py"))
@@ -123,7 +123,9 @@ MANY = [f"src/drillbook/{room}/a.py" for room in ("audit", "cli", "hosts")]
 
 
 def test_a_module_of_an_inner_package_is_tested_by_the_file_of_the_package():
-    holds = held("src/drillbook/systems/postgres/actions/production.py", "src/drillbook/engine/leases/watch.py", *MANY)
+    holds = held(
+        "src/drillbook/systems/postgres/actions/comparison/production.py", "src/drillbook/engine/leases/watch.py", *MANY
+    )
     assert all(
         map(
             holds,

@@ -1,8 +1,6 @@
 """Layers: each package imports only packages above it in ORDER. Read from the source with ``ast``; no code runs."""
 
 import ast
-import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -229,40 +227,3 @@ def test_modules_and_functions_stay_small(path):
 
 def test_names_are_the_fields_words():
     assert not {path.stem for path in MODULES} & {"utils", "common", "helpers", "base", "core", "misc"}
-
-
-def test_files_that_all_systems_may_have_bear_the_same_names():
-    """docs/decisions/0009 names them; a system declares each in its ``SYSTEM``."""
-    for name, system in SYSTEMS.items():
-        if not system.package.startswith(f"{discovery.BUILT_IN}."):
-            continue
-        own = list(system.services)
-        for part, wanted in (("actions", "actions"), ("probes", "probes"), ("logins", "login_check")):
-            for family, module in getattr(system, part).items():
-                assert module.split(".")[1] in (wanted, f"{family}_{wanted}"), f"{name}: {part} in {module}"
-        for kind in own:
-            module = system.services[kind].removeprefix(".")
-            assert module in ("service", "source") or module.endswith("_source"), f"{name}: the kind {kind} in {module}"
-        for part in ("host_needs", "by_hand", "looks", "examples", "rehearsal"):
-            assert getattr(system, part).removeprefix(".") in ("", part), f"{name}: {part}"
-
-
-def names_in_several(folders):
-    """Names of files and packages that lie in more than one of the folders."""
-    used = Counter(
-        stem
-        for folder in folders
-        for stem in {path.stem for path in folder.iterdir() if not path.stem.startswith((".", "_"))}
-    )
-    return {stem for stem, number in used.items() if number > 1}
-
-
-def test_a_name_that_several_systems_use_is_one_of_the_common_names():
-    record = (PACKAGE.parents[1] / "docs" / "decisions" / "0009-systems-are-found-not-named.md").read_text()
-    first, _, second = record.partition("| file in `actions` |")
-    table, actions = (set(re.findall(r"^\| `(\w+)(?:\.py)?`", part, re.MULTILINE)) for part in (first, second))
-    systems = [PACKAGE / "systems" / name for name in SYSTEMS if name != "diagnosis"]
-    assert names_in_several(systems) == table | {"archive", "exchange"}, "name it in the record, or rename the file"
-    assert names_in_several([path / "actions" for path in systems if (path / "actions").is_dir()]) == actions
-    assert "`archive.py`" in record
-    assert "`exchange.py`" in record

@@ -10,8 +10,8 @@ import pytest
 
 from drillbook.errors import NotReady
 from drillbook.hosts.local import LocalHost
-from drillbook.systems.files.actions.faults import Corrupt
-from drillbook.systems.files.actions.reversible import Chmod, FillDisk, Replace
+from drillbook.systems.files.actions.faults.loss_and_damage import Corrupt
+from drillbook.systems.files.actions.faults.reversible import Chmod, FillDisk, Replace
 from drillbook.systems.linux.actions.port import Occupy
 from drillbook.systems.linux.actions.process.faults import Limit, Pause
 from drillbook.systems.linux.actions.resource import Cpu, FileDescriptors, Memory

@@ -16,7 +16,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.docker import volumes
-from drillbook.systems.docker.actions.volumes import VolumeBackup, VolumeRestore
+from drillbook.systems.docker.actions.backup import VolumeBackup, VolumeRestore
 from drillbook.systems.docker.volumes import Volume
 from tests.systems.ground import path_without
 from tests.systems.refusals import refused_until

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import CommandFailed, NotReady, StepFailed
-from drillbook.systems.files.actions.faults import Corrupt
-from drillbook.systems.files.actions.reversible import Chmod, FillDisk, Replace
+from drillbook.systems.files.actions.faults.loss_and_damage import Corrupt
+from drillbook.systems.files.actions.faults.reversible import Chmod, FillDisk, Replace
 from tests.needs import need
 from tests.systems.ground import path_without
 

@@ -14,9 +14,9 @@ import pytest
 
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.sdk.service import Http
-from drillbook.systems.files.actions.digest_and_delete import Remove
-from drillbook.systems.files.actions.faults import Corrupt
-from drillbook.systems.files.actions.reversible import Chmod, FillDisk, Replace
+from drillbook.systems.files.actions.faults.disappearance import Remove
+from drillbook.systems.files.actions.faults.loss_and_damage import Corrupt
+from drillbook.systems.files.actions.faults.reversible import Chmod, FillDisk, Replace
 from drillbook.systems.units.actions.settings import Change, Keep, PutBack
 from tests.needs import need
 from tests.systems.ground import TOOLS, Ground, is_root

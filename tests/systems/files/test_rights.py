@@ -12,8 +12,8 @@ import pytest
 from drillbook.cli.program import main
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.systems.files.actions.backup import Archive, Extract
-from drillbook.systems.files.actions.digest_and_delete import Remove
-from drillbook.systems.files.actions.faults import Corrupt, Lose
+from drillbook.systems.files.actions.faults.disappearance import Remove
+from drillbook.systems.files.actions.faults.loss_and_damage import Corrupt, Lose
 from drillbook.systems.units.service import Process
 from tests.needs import need
 from tests.program import Folder

@@ -8,7 +8,7 @@ import pytest
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.service import Http
 from drillbook.systems.http import accesslog, requestlog
-from drillbook.systems.http.actions.accesslog import Errors, Slowest
+from drillbook.systems.http.actions.reading.logged_requests import Errors, Slowest
 from tests.systems.ground import Ground
 from tests.systems.refusals import refused_until
 

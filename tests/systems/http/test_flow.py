@@ -12,7 +12,7 @@ from drillbook.judge.result import Verdict
 from drillbook.language import placeholders
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Target
-from drillbook.systems.http.actions.flow import Flow
+from drillbook.systems.http.actions.reading.flow import Flow
 from tests.engine.test_runner import Bench
 
 TOKEN = "t0ken-of-the-session"

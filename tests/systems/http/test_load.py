@@ -9,7 +9,7 @@ import pytest
 
 from drillbook.errors import Cancelled
 from drillbook.sdk.service import Http
-from drillbook.systems.http.actions.load import Load
+from drillbook.systems.http.actions.reading.load import Load
 from tests.systems.ground import Ground
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import CouldNotVerify, HostError, StepFailed
-from drillbook.systems.http.actions.reading import Health
+from drillbook.systems.http.actions.reading.responses import Health
 from drillbook.systems.linux.actions.host import Disk, Memory, OomKills
 from drillbook.systems.linux.actions.net import Resolve, Route
 from drillbook.systems.units.actions.env import Matches

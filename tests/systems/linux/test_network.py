@@ -30,8 +30,8 @@ from drillbook.project.project import Project
 from drillbook.sdk.action import Context, find
 from drillbook.sdk.host import Deadline
 from drillbook.systems.linux.actions.net import Filters
+from drillbook.systems.linux.actions.network.faults.shaping import major_of
 from drillbook.systems.linux.actions.network.opening import own_queues
-from drillbook.systems.linux.actions.network.shaping import major_of
 from drillbook.systems.linux.service import Relay
 from drillbook.systems.redis.service import Redis
 from tests.examples import replaced

@@ -23,7 +23,7 @@ from drillbook.sdk.action import Effect
 from drillbook.sdk.service import Http
 from drillbook.sdk.web import ask
 from drillbook.systems.linux import allocations, attaching
-from drillbook.systems.linux.actions.process.allocations import Allocations
+from drillbook.systems.linux.actions.process.reading.allocations import Allocations
 from drillbook.systems.linux.process_selection import by_port
 from drillbook.systems.linux.target import Found
 from tests.needs import need

@@ -11,7 +11,7 @@ import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.systems.linux import flamegraph, stacks, ticks
-from drillbook.systems.linux.actions.process.reading import MemoryProfile, Profile, Stacks, Usage
+from drillbook.systems.linux.actions.process.reading.profiles import MemoryProfile, Profile, Stacks, Usage
 from tests.needs import need
 from tests.systems.ground import PLAIN, path_without
 from tests.systems.refusals import refused_until

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.probe import find_probe
-from drillbook.systems.postgres.actions.sessions import REFUSAL
+from drillbook.systems.postgres.actions.faults.sessions import REFUSAL
 from drillbook.systems.postgres.connection import connected
 from drillbook.systems.postgres.programs import Tools
 from tests.ports import free_port

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from drillbook.errors import StepFailed
-from drillbook.systems.redis.disposable_server import REFUSED
+from drillbook.systems.redis.disposable_server.sandboxed import REFUSED
 from tests.ports import free_port
 from tests.systems.estate import codes
 from tests.systems.redis import artefacts

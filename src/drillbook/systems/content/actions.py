@@ -17,7 +17,7 @@ from drillbook.sdk.answer_limits import parsed
 from drillbook.sdk.host import excerpt
 from drillbook.sdk.masked_text import shown
 from drillbook.systems.content import compare
-from drillbook.systems.content.reading import Reading
+from drillbook.systems.content.content_reading import Reading
 
 FORMAT = "drillbook/content/1"
 MOST_SHOWN = 20

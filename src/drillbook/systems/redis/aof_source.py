@@ -16,9 +16,10 @@ from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.host import Host, Output
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
-from drillbook.systems.redis import checker, disposable_server, manual_restore
+from drillbook.systems.redis import checker, manual_restore
 from drillbook.systems.redis.aof_parts import MANIFEST, PART, Copy, judged
 from drillbook.systems.redis.checker import Checker, Program, Run
+from drillbook.systems.redis.disposable_server import sandboxed
 
 COVERED = (
     "every byte was read",
@@ -121,22 +122,22 @@ class AofSource(FileBackups):
         """Check a copy of the backup, and start a server in the sandbox that loads this copy. The server refuses a truncated
         file.
         """
-        data, begun = disposable_server.prepared(box), time.monotonic()
+        data, begun = sandboxed.prepared(box), time.monotonic()
 
         def run(argv: Sequence[str]) -> Output:
             return box.run(*argv)
 
         with self.copied(ctx, backup, box.files, box.folder, run) as copy:
             copied = time.monotonic()
-            verdict = judged(Checker(run, box.host, disposable_server.program(box), box.folder), copy)
+            verdict = judged(Checker(run, box.host, sandboxed.program(box), box.folder), copy)
             if verdict.problems:
                 raise StepFailed(f"{box.host.name}: {verdict.problems[0].title}", findings=verdict.problems)
-            name = copy.manifest.removesuffix(MANIFEST) or disposable_server.AOF
+            name = copy.manifest.removesuffix(MANIFEST) or sandboxed.AOF
             source = copy.folder if copy.manifest else f"{copy.folder}/{next(iter(copy.sizes))}"
-            run(("mv", "--", source, f"{data}/{disposable_server.AOF_FOLDER if copy.manifest else name}")).check()
+            run(("mv", "--", source, f"{data}/{sandboxed.AOF_FOLDER if copy.manifest else name}")).check()
         checked = time.monotonic()
-        load = disposable_server.Load(backup.id, verdict.begins, verdict.databases, append_only=name)
-        facts = disposable_server.serving(ctx, box, load)
+        load = sandboxed.Load(backup.id, verdict.begins, verdict.databases, append_only=name)
+        facts = sandboxed.serving(ctx, box, load)
         seconds = {"fetch": round(copied - begun, 3), "check": round(checked - copied, 3), **facts.pop("seconds")}
         return {**facts, "seconds": seconds}
 
@@ -154,7 +155,7 @@ class AofSource(FileBackups):
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has a Redis or Valkey server that knows the format of the backup."""
-        disposable_server.need_server(ctx, service)
+        sandboxed.need_server(ctx, service)
         self.need_here(ctx)
         self._need_format(ctx, str(getattr(service, "program", "")))
 

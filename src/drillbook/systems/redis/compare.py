@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from drillbook.findings import Finding, finding
 from drillbook.systems.redis.content import OWN, Entry, Keys
-from drillbook.systems.redis.fields import Fields, FieldTimes
+from drillbook.systems.redis.field_expiry import Fields, FieldTimes
 
 SHOWN = 20
 """Maximum number of findings with the same code. Each of them names one key. When there are more keys, one further finding tells

@@ -14,7 +14,7 @@ from drillbook.sdk.action import Facts, Undo
 from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, evidence_of_run, lies_in
-from drillbook.systems.redis import checker, identity, ownership, running_server
+from drillbook.systems.redis import checker, identity, ownership, server_state
 from drillbook.systems.redis.checker import Checker
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.restore import Replacement
@@ -66,7 +66,7 @@ class RedisInPlace(InPlace):
             return self.redis.program
         try:
             with connected(self.ctx, self.redis) as session:
-                return running_server.place(session, self.redis).program
+                return server_state.place(session, self.redis).program
         except CouldNotVerify:
             return ""
 
@@ -82,7 +82,7 @@ class RedisInPlace(InPlace):
         except NotReady as error:
             return error.message
         with connected(self.ctx, self.redis) as session:
-            directory, sizes = running_server.place(session, self.redis).directory, session.sizes()
+            directory, sizes = server_state.place(session, self.redis).directory, session.sizes()
         if why := lies_in(self.ctx, self.source, directory):
             return f"{why}: after a flush the server overwrites its RDB file in this folder, and the new file has no keys"
         if beyond := sorted(number for number in map(int, sizes) if number >= int(checked.get("databases", 0))):

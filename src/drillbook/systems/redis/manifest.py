@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from drillbook.sdk.stored_backup import FilesManifest, Part
 from drillbook.systems.redis.content import ALGORITHM, Entry
-from drillbook.systems.redis.fields import FieldTimes
+from drillbook.systems.redis.field_expiry import FieldTimes
 from drillbook.systems.redis.properties import Properties
 
 FORMAT: Literal["drillbook/redis-backup/1"] = "drillbook/redis-backup/1"

@@ -14,7 +14,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.lineage import IN_FOLDER, Lineage, same_age
 from drillbook.sdk.manager.right import need_right
-from drillbook.systems.redis import running_server
+from drillbook.systems.redis import server_state
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.save import as_owner
 from drillbook.systems.redis.service import Redis
@@ -52,8 +52,8 @@ def ready(ctx: Context, service: Redis) -> None:
         manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
         if answers(ctx, service):
             with connected(ctx, service) as session:
-                running_server.must_be_master(session, service)
-                directory = running_server.place(session, service).directory
+                server_state.must_be_master(session, service)
+                directory = server_state.place(session, service).directory
                 must_own(ctx, session, service, directory)
                 _need_room(ctx, service, directory)
     except CouldNotVerify as error:

@@ -9,7 +9,7 @@ from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
 from drillbook.sdk import login_check
 from drillbook.sdk.context import Context
 from drillbook.sdk.service import is_sandbox
-from drillbook.systems.redis import rights, running_server
+from drillbook.systems.redis import rights, server_state
 from drillbook.systems.redis.connection import Command, Session, connected, reason
 from drillbook.systems.redis.content import mark_of
 from drillbook.systems.redis.login_check import refusal
@@ -48,7 +48,7 @@ def need_mark(ctx: Context, service: Redis) -> None:
         elif lacking := _refusal(service, rights.marking(key), session.batch(rights.marking(key, only_existing=True))):
             return lacking
         try:
-            running_server.must_be_master(session, service)
+            server_state.must_be_master(session, service)
         except CouldNotVerify as error:
             return NotReady(error.message, hint=error.hint)
         return None

@@ -15,7 +15,7 @@ from drillbook.sdk.probe import Availability, CanaryWriter, ConnectedWriter, Los
 from drillbook.sdk.probe import Canary as BaseCanary
 from drillbook.systems.redis import content
 from drillbook.systems.redis.connection import Session, connected, opened, reason
-from drillbook.systems.redis.running_server import must_be_master
+from drillbook.systems.redis.server_state import must_be_master
 from drillbook.systems.redis.service import Redis
 from drillbook.values import Duration
 

@@ -20,8 +20,9 @@ from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.redis import checker, disposable_server, manual_restore
+from drillbook.systems.redis import checker, manual_restore
 from drillbook.systems.redis.checker import Checker, Program, Verdict
+from drillbook.systems.redis.disposable_server import sandboxed
 from drillbook.systems.redis.in_place import RedisInPlace
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
@@ -106,8 +107,8 @@ class RdbSource(FileBackups):
         """Check the file of the backup, and start a server in the sandbox that loads this file. The server has no append-only
         file.
         """
-        data, begun = disposable_server.prepared(box), time.monotonic()
-        tool = Checker(lambda argv: box.run(*argv), box.host, disposable_server.program(box), box.folder)
+        data, begun = sandboxed.prepared(box), time.monotonic()
+        tool = Checker(lambda argv: box.run(*argv), box.host, sandboxed.program(box), box.folder)
         with self.brought(ctx, backup, box.files, box.folder) as brought:
             path, wrong = _plain(tool, backup.id, brought)
             if not wrong:
@@ -119,7 +120,7 @@ class RdbSource(FileBackups):
                 f"{box.host.name}: {verdict.problems[0].title}", findings=verdict.problems, facts=counted(verdict)
             )
         checked = time.monotonic()
-        facts = disposable_server.serving(ctx, box, disposable_server.Load(backup.id, verdict.begins, verdict.databases))
+        facts = sandboxed.serving(ctx, box, sandboxed.Load(backup.id, verdict.begins, verdict.databases))
         _must_be_all(backup.id, box.host, verdict, facts)
         seconds = {"fetch": round(copied - begun, 3), "check": round(checked - copied, 3), **facts.pop("seconds")}
         return {**facts, "keys_in_file": verdict.keys, "seconds": seconds}
@@ -155,7 +156,7 @@ class RdbSource(FileBackups):
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has a Redis or Valkey server, and the decompression program."""
-        disposable_server.need_server(ctx, service)
+        sandboxed.need_server(ctx, service)
         self.need_here(ctx)
         self.need_format(ctx, str(getattr(service, "program", "")))
 

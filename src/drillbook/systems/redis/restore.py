@@ -19,7 +19,7 @@ from drillbook.sdk.host import Deadline
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
-from drillbook.systems.redis import ownership, running_server
+from drillbook.systems.redis import ownership, server_state
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.manifest import RDB, Manifest, Place
 from drillbook.systems.redis.save import as_owner
@@ -109,8 +109,8 @@ class Replacement:
         host.
         """
         with connected(self.ctx, self.service) as session:
-            running_server.must_be_master(session, self.service)
-            place = running_server.place(session, self.service)
+            server_state.must_be_master(session, self.service)
+            place = server_state.place(session, self.service)
             ownership.must_own(self.ctx, session, self.service, place.directory)
             return place
 
@@ -130,7 +130,7 @@ class Replacement:
             self._replace(place, rdb)
             # The checks below show if the unit started: some managers report it as started although it exited at once.
             self.ctx.run(*manager_of(self.ctx.host).start(self.service.unit))
-            loaded = running_server.loaded(self.ctx, self.service)
+            loaded = server_state.loaded(self.ctx, self.service)
             self.timed("load", begun)
             self._must_be_all(keys, loaded)
             appends = self._settled(place)
@@ -179,7 +179,7 @@ class Replacement:
         """Return True when the restarted server uses an append-only file, according to its own setting."""
         with connected(self.ctx, self.service) as session:
             ownership.must_own(self.ctx, session, self.service, place.directory)
-            return running_server.place(session, self.service).appends
+            return server_state.place(session, self.service).appends
 
     def _owner(self, *argv: str) -> None:
         self.ctx.run(*as_owner(self.service), *argv).check()

@@ -15,8 +15,9 @@ from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import utc
 from drillbook.sdk.transfer import Carrier
-from drillbook.systems.redis import content, fields, identity, properties, running_server, trial_server
+from drillbook.systems.redis import content, field_expiry, identity, properties, server_state
 from drillbook.systems.redis.connection import connected
+from drillbook.systems.redis.disposable_server import beside_service
 from drillbook.systems.redis.manifest import RDB, Manifest, Place
 from drillbook.systems.redis.service import Redis
 
@@ -64,19 +65,19 @@ class Backup:
         """Copy the RDB into ``folder``/files on the host, and build the manifest from a trial server that loads this file."""
         begun = time.monotonic()
         with connected(self.ctx, self.service) as session:
-            running_server.must_be_master(session, self.service)
-            place = running_server.place(session, self.service)
-            name, version = running_server.version(session)
+            server_state.must_be_master(session, self.service)
+            place = server_state.place(session, self.service)
+            name, version = server_state.version(session)
             mark = identity.mark(session, self.ctx.run_id)
             known = properties.read(session)
             moment = session.clock()  # read before the server forks, so that the file is not older than this time
-            running_server.save(session, self.service)
+            server_state.save(session, self.service)
         self._copy(place, f"{folder}/files/{RDB}")
         self._timed("save", begun)
         begun = time.monotonic()
-        with trial_server.loading(self.ctx, place.program, f"{folder}/files") as session:
-            loaded = running_server.in_file(session)
-            keys, times = content.read(session), fields.read(session)
+        with beside_service.loading(self.ctx, place.program, f"{folder}/files") as session:
+            loaded = server_state.in_file(session)
+            keys, times = content.read(session), field_expiry.read(session)
             known = known.model_copy(update={"functions": properties.functions(session)})
         self._timed("digest", begun)
         if content.mark_of(self.ctx.run_id) not in keys.get("0", {}):

@@ -12,7 +12,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, NotReady, PlanError
 from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.systems.linux.actions import relay as relays
-from drillbook.systems.linux.actions.network import faults
+from drillbook.systems.linux.actions.network.faults import filtered
 from drillbook.systems.linux.actions.network.fields import need_right
 from drillbook.systems.linux.actions.network.opening import remove_rules
 from drillbook.systems.linux.service import Relay
@@ -48,7 +48,7 @@ class Cut(Fault):
                 f"host: rules in its packet filter would cut off all clients of {relay.to!r}, not only the relay",
                 hint="set `control` of the relay in the inventory, or use `network.drop`",
             )
-        return relay, faults.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))
+        return relay, filtered.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))
 
     def ready(self, ctx: Context) -> None:
         """Check that the path works and has no fault yet, and that the step has the means to cut the path: the relay's

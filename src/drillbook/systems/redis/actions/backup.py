@@ -20,20 +20,11 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.store import Store
 from drillbook.sdk.store_rights import need_target
-from drillbook.systems.redis import (
-    content,
-    fields,
-    identity,
-    ownership,
-    preflight,
-    properties,
-    rights,
-    running_server,
-    trial_server,
-)
+from drillbook.systems.redis import content, field_expiry, identity, ownership, preflight, properties, rights, server_state
 from drillbook.systems.redis.actions.fields import Location, ServiceName
 from drillbook.systems.redis.compare import Times, compare
 from drillbook.systems.redis.connection import Session, connected
+from drillbook.systems.redis.disposable_server import beside_service
 from drillbook.systems.redis.manifest import Manifest
 from drillbook.systems.redis.properties import Properties
 from drillbook.systems.redis.restore import Restoring
@@ -111,9 +102,9 @@ def _can_be_saved(ctx: Context, service: Redis) -> int:
     """Return the server's memory use in bytes. Raises NotReady when the keyspace cannot be saved."""
     try:
         with connected(ctx, service) as session:
-            running_server.must_be_master(session, service)
+            server_state.must_be_master(session, service)
             rights.must_allow(ctx, session, service, rights.saving(ctx.run_id))
-            place = running_server.place(session, service)
+            place = server_state.place(session, service)
             used = int(session.info("memory")["used_memory"])
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from error
@@ -151,7 +142,7 @@ class BackupIntact(Read):
             backup = Manifest.read_whole(store, origin)
             with ctx.temporary("intact") as scratch:
                 folder = stored_backup.carry(ctx, store, origin, backup, scratch)
-                with trial_server.loading(ctx, service.program or backup.place.program, folder) as session:
+                with beside_service.loading(ctx, service.program or backup.place.program, folder) as session:
                     comparison = compare(backup.keys, content.read(session), session.clock(), {}, _times(backup, session))
                     wrong = _changed(backup, Properties(salt="", functions=properties.functions(session)), {})
         except CouldNotVerify as error:
@@ -333,7 +324,7 @@ def _times(backup: Manifest, session: Session) -> Times:
     """Return two results: the expiry times of hash fields in the backup, and on the server. Both results are empty when the
     backup contains no such times.
     """
-    return Times() if backup.fields is None else Times(backup.fields, fields.read(session))
+    return Times() if backup.fields is None else Times(backup.fields, field_expiry.read(session))
 
 
 def _properties(backup: Manifest, service: Redis, session: Session) -> Properties:

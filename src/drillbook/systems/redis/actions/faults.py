@@ -5,7 +5,7 @@ from __future__ import annotations
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
 from drillbook.sdk.identity import Identity
-from drillbook.systems.redis import identity, rights, running_server
+from drillbook.systems.redis import identity, rights, server_state
 from drillbook.systems.redis.actions.fields import ServiceName
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.service import Redis
@@ -44,7 +44,7 @@ class Flush(Fault):
         service = ctx.service(self.service, Redis)
         try:
             with connected(ctx, service) as session:
-                running_server.must_be_master(session, service)
+                server_state.must_be_master(session, service)
                 rights.must_allow(ctx, session, service, rights.FLUSH)
                 sizes = session.sizes()
         except CouldNotVerify as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drillbook.sdk.action import Context, Facts, Place, Undo, Write
-from drillbook.systems.redis import content, identity, preflight, running_server
+from drillbook.systems.redis import content, identity, preflight, server_state
 from drillbook.systems.redis.actions.fields import ServiceName
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.in_place import MARKED
@@ -30,7 +30,7 @@ class Mark(Write):
         """Facts: ``key`` (name of the key that was written)."""
         ctx.evidence(MARKED, self.service, sync=True)
         with connected(ctx, ctx.service(self.service, Redis)) as session:
-            running_server.must_be_master(session, ctx.service(self.service, Redis))
+            server_state.must_be_master(session, ctx.service(self.service, Redis))
             identity.mark(session, ctx.run_id)
         return {"key": content.mark_of(ctx.run_id)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
-from drillbook.systems.redis import content, preflight, running_server
+from drillbook.systems.redis import content, preflight, server_state
 from drillbook.systems.redis.actions.fields import ServiceName
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.service import Redis
@@ -56,7 +56,7 @@ class Healthy(Read):
 
 
 def _health(session: Session) -> Facts:
-    name, version = running_server.version(session)
+    name, version = server_state.version(session)
     memory, disk = session.info("memory"), session.info("persistence")
     sizes = session.sizes()
     return {

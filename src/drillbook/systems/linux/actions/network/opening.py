@@ -12,9 +12,9 @@ from pydantic import Field
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Undo, Write
+from drillbook.systems.linux.actions.network.faults.shaping import UNDO, major_of
 from drillbook.systems.linux.actions.network.fields import Peer, PeerPort, Traffic, need_right, root, tries
 from drillbook.systems.linux.actions.network.filters import HELD, of_run
-from drillbook.systems.linux.actions.network.shaping import UNDO, major_of
 
 STEPS = 100
 """Number of steps for which delays are searched: inject.1 to inject.100. A delay of a later step is not found."""

@@ -12,8 +12,8 @@ from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.host import printable
 from drillbook.systems.postgres import preflight
-from drillbook.systems.postgres.actions.activity import is_upkeep, said
 from drillbook.systems.postgres.actions.fields import ServiceName
+from drillbook.systems.postgres.actions.reading.activity import is_upkeep, said
 from drillbook.systems.postgres.connection import Connection, connected, first_row, reason
 from drillbook.systems.postgres.explain_output import nodes_of, reads_of
 from drillbook.systems.postgres.service import Postgres

@@ -19,7 +19,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Output, printable
 from drillbook.systems.redis.connection import Session, opened
 from drillbook.systems.redis.manifest import RDB
-from drillbook.systems.redis.running_server import TICK_S
+from drillbook.systems.redis.server_state import TICK_S
 
 PORTS = range(30000, 60000)
 ATTEMPTS = 8

@@ -1,4 +1,4 @@
-"""Actions for the rehearsal of a restore outside production: find the newest backup, and remove the temporary cluster."""
+"""Action that finds the newest backup of a service in a store, and measures its age."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk import manifest_signatures
-from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
+from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.backup_source import AHEAD_S
 from drillbook.sdk.service import S3
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import FILE, sha256
-from drillbook.systems.postgres import cluster, cluster_mark, newest_backup, removal
+from drillbook.systems.postgres import newest_backup
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.newest_backup import Found, Search
-from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
 from drillbook.values import Duration
 
@@ -143,52 +142,3 @@ class NewestBackup(Read):
     def ready(self, ctx: Context) -> None:
         """Check that the bucket exists and the credentials permit reading."""
         Store(ctx.service(self.store, S3)).check()
-
-
-class RemoveCluster(Write):
-    """Stop and remove a cluster that this run restored with `temporary: true`; refuse to remove any other cluster."""
-
-    SERVICE = Postgres
-    UNDO = ("nothing",)
-
-    service: ServiceName
-
-    def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed``: true when a cluster was removed; ``files``: number of its files; ``bytes``: their total size.
-
-        When there is no cluster, the action does nothing.
-        """
-        service = ctx.service(self.service, Postgres)
-        tools = Tools.of(ctx, service, ctx.host)
-        cluster.clear_aside(tools)
-        if cluster.state(tools) in ("absent", "empty"):
-            return {"removed": False, "files": 0, "bytes": 0}
-        owner = cluster_mark.owner(tools)
-        if owner != ctx.run_id:
-            whose = (
-                (f"the cluster in this folder belongs to the other run {owner}")
-                if owner
-                else ("the cluster in this folder is not a temporary cluster of any run")
-            )
-            raise StepFailed(
-                f"{ctx.host.name}: {service.data_directory} must not be removed: {whose}",
-                findings=[
-                    finding(
-                        "restore-target",
-                        title=self.service,
-                        wanted=f"a temporary cluster of the run {ctx.run_id}",
-                        measured=whose,
-                        remedy=(
-                            "Find out who owns the cluster. If nobody needs it, stop its server and remove its data "
-                            "directory by hand."
-                        ),
-                    )
-                ],
-            )
-        cluster_mark.stop(ctx, tools)
-        removed = removal.remove(tools)
-        return {"removed": True, "files": removed.files, "bytes": removed.bytes}
-
-    def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing, because the cluster existed only for this run."""
-        return Undo.nothing("the cluster was made only for this run")

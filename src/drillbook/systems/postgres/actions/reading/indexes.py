@@ -8,7 +8,7 @@ from pydantic import Field
 
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import printable
-from drillbook.systems.postgres.actions.activity import MOST_ROWS, _Looking
+from drillbook.systems.postgres.actions.reading.activity import MOST_ROWS, _Looking
 from drillbook.systems.postgres.connection import Connection
 from drillbook.values import Duration, Size
 

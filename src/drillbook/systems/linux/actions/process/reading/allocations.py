@@ -13,7 +13,7 @@ from drillbook.sdk.service import Http
 from drillbook.sdk.web import ask
 from drillbook.systems.linux import allocations, attaching
 from drillbook.systems.linux.actions.process.naming import _Named
-from drillbook.systems.linux.actions.process.reading import _present, _too_short
+from drillbook.systems.linux.actions.process.reading.profiles import _present, _too_short
 from drillbook.systems.linux.allocations import Seen
 from drillbook.systems.linux.target import need
 from drillbook.values import Duration

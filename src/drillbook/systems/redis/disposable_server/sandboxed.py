@@ -14,7 +14,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import printable
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
-from drillbook.systems.redis import checker, running_server
+from drillbook.systems.redis import checker, server_state
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.service import Redis
 
@@ -158,7 +158,7 @@ def _looked(ctx: Context, box: Sandbox, service: Redis) -> Facts | None:
 
 
 def _facts(session: Session, state: dict[str, str]) -> Facts:
-    name, version = running_server.version(session)
+    name, version = server_state.version(session)
     sizes = session.sizes()
     return {
         "keys": sum(sizes.values()),
