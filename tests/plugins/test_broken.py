@@ -175,6 +175,11 @@ UNSEEN = {
         ACTION + "\n\nLOOKS = {{'box': 5}}\n",
         "`LOOKS` must be a mapping of names to Look, but 'box' is 5, in {folder}/actions.py",
     ),
+    "a varying argument of a wrong type": (
+        "actions={'broken': '.actions'}, varying_arguments='.actions'",
+        ACTION + "\n\nVARYING_ARGUMENTS = {{'id': 'x+'}}\n",
+        "`VARYING_ARGUMENTS` must be a mapping of names to VaryingArgument, but 'id' is 'x+', in {folder}/actions.py",
+    ),
     "a login that is not tried": ("logins={'redis': '.actions'}", "", "in `logins` defines no function `refused`"),
 }
 """Plugins with a mistake that `drill.list` does not see, because it imports no module of them."""

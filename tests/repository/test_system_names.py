@@ -35,7 +35,7 @@ def test_files_that_all_systems_may_have_bear_the_same_names():
         for kind in own:
             module = system.services[kind].removeprefix(".")
             assert module in ("service", "source") or module.endswith("_source"), f"{name}: the kind {kind} in {module}"
-        for part in ("host_needs", "by_hand", "looks", "examples", "rehearsal"):
+        for part in ("host_needs", "by_hand", "looks", "varying_arguments", "examples", "rehearsal"):
             assert getattr(system, part).removeprefix(".") in ("", part), f"{name}: {part}"
 
 

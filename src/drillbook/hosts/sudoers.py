@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from drillbook.sdk import random_names
+from drillbook.sdk import random_names, varying_arguments
 
 RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
 """Pattern that finds the id of a run in a command. A sudo rule allows the id of any run of the same drill there. See
@@ -35,13 +35,10 @@ IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z)
 """Pattern that finds the digest of a run's id in the name of a folder, in a command. A run that restores the data of a
 service in place creates this folder next to the data. A sudo rule allows any digest there.
 """
-SNAPSHOT = re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)")
-"""Pattern that finds the name of an exported snapshot of PostgreSQL in a command, after ``--snapshot=``. A sudo rule allows
-any such name there, because the name differs in every run; see pg_export_snapshot."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Folders in which sudo looks for a program, as in `secure_path` of Debian."""
 NO_ARGUMENTS = '""'
-_DIGIT, _HEX, _CAPITALS, _SPACE = "[0-9]", "[0-9a-f]", "[0-9A-F]", r"[[\:space\:]]"
+_DIGIT, _HEX, _SPACE = "[0-9]", "[0-9a-f]", r"[[\:space\:]]"
 _SPECIAL = {
     "\\": r"\\\\",  # sudoers removes one level, fnmatch the other
     "\n": r"[[\:cntrl\:]]",
@@ -91,14 +88,15 @@ def allows_all(rules: str, account: str) -> bool:
 
 def pattern(words: str) -> str:
     """Return a pattern in the syntax of sudoers(5). It matches the arguments ``words`` of a command, joined by spaces."""
+    allowed = dict.fromkeys((RUN, TOKEN, BESIDE, FRESH, NAMED, IN_PLACE))
+    allowed |= {each.pattern: each.allowed for each in varying_arguments.declared()}
     parts, at = [], 0
     for match in sorted(
-        [match for regex in (RUN, TOKEN, BESIDE, FRESH, NAMED, IN_PLACE, SNAPSHOT) for match in regex.finditer(words)],
-        key=lambda occurrence: occurrence.start(),
+        [match for regex in allowed for match in regex.finditer(words)], key=lambda occurrence: occurrence.start()
     ):
         if match.start() < at:
             continue
-        parts += [_literal(words[at : match.start()]), _varying(match)]
+        parts += [_literal(words[at : match.start()]), allowed[match.re] or _varying(match)]
         at = match.end()
     return "".join([*parts, _literal(words[at:])])
 
@@ -112,6 +110,4 @@ def _varying(match: re.Match[str]) -> str:
         return f"{8 * _DIGIT}T{6 * _DIGIT}.{3 * _DIGIT}Z-{match[1]}-{4 * _HEX}"
     if match.re is TOKEN:
         return f"drillbook-{16 * _HEX}-"
-    if match.re is SNAPSHOT:
-        return f"{8 * _CAPITALS}-{8 * _CAPITALS}-{_DIGIT}"
     return len(match[0]) * _HEX

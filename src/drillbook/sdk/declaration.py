@@ -48,6 +48,8 @@ class System:
     """Module with ``HOST_NEEDS``: what the system's actions need on a host. Empty when they need nothing."""
     by_hand: str = ""
     """Module with ``BY_HAND``: the commands with which a person does steps of the system's actions. Empty when there are none."""
+    varying_arguments: str = ""
+    """Module with ``VARYING_ARGUMENTS``: parts of commands that differ in every run, for rules of sudo. Empty when none do."""
     extra: str = ""
     """Extra of Drillbook that the system's actions and probes need. Empty when they need none, and for plugins."""
     origin: str = ""

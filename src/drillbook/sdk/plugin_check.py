@@ -13,12 +13,14 @@ from drillbook.sdk.declaration import System
 from drillbook.sdk.host_needs import HostNeeds
 from drillbook.sdk.looks import Look
 from drillbook.sdk.probe import Probe
+from drillbook.sdk.varying_arguments import VaryingArgument
 
 TABLES: dict[str, tuple[str, type[Any] | Callable[..., Any]]] = {
     "findings": ("FINDINGS", Kind),
     "looks": ("LOOKS", Look),
     "host_needs": ("HOST_NEEDS", HostNeeds),
     "by_hand": ("BY_HAND", callable),
+    "varying_arguments": ("VARYING_ARGUMENTS", VaryingArgument),
 }
 """Mapping in each module that a system names, and the class of its values."""
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 PAGE = "see `A system of your own` in the documentation"
 MAPPINGS = {"actions", "probes", "services", "logins"}
 """Fields of ``System`` that are mappings of names to modules."""
-MODULES = ("findings", "looks", "host_needs", "by_hand")
+MODULES = ("findings", "looks", "host_needs", "by_hand", "varying_arguments")
 """Fields of ``System`` that each name one module."""
 FOLDERS = ("trees", "drills", "examples", "rehearsal")
 """Fields of ``System`` that each name a folder in the package."""

@@ -19,5 +19,6 @@ SYSTEM = System(
     host_needs=".host_needs",
     looks=".looks",
     by_hand=".by_hand",
+    varying_arguments=".varying_arguments",
     rehearsal="rehearsal",
 )

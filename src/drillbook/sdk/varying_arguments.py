@@ -1,0 +1,33 @@
+"""Parts of a command's arguments that differ in every run. A rule of sudo must allow all of their values.
+
+A system declares those of its own programs in its module ``varying_arguments``. ``hosts.sudoers`` knows the parts that come from
+Drillbook, such as the id of a run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from drillbook.sdk import discovery, plugin_loading
+
+
+@dataclass(frozen=True, slots=True)
+class VaryingArgument:
+    """A part of the arguments. ``pattern`` finds it in them. ``allowed``: the pattern of all its values, in the syntax of
+    sudoers(5), such as ``[0-9a-f][0-9a-f]``.
+    """
+
+    pattern: re.Pattern[str]
+    allowed: str
+
+
+def declared() -> Iterator[VaryingArgument]:
+    """Yield the parts that the systems declare."""
+    for system in discovery.systems():
+        if system.varying_arguments:
+            known: Mapping[str, VaryingArgument] = plugin_loading.table(
+                system, "varying_arguments", "VARYING_ARGUMENTS", VaryingArgument
+            )
+            yield from known.values()
