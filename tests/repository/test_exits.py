@@ -19,8 +19,20 @@ def number(node):
     return isinstance(node, ast.Constant) and type(node.value) is int
 
 
+def key(node):
+    """Return the key of `result["exit"]` or `result.get("exit")`, as a constant node. None for every other expression."""
+    match node:
+        case ast.Subscript(slice=ast.Constant() as constant):
+            return constant
+        case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[ast.Constant() as constant, *_]):
+            return constant
+    return None
+
+
 def named(node):
-    """Return True for `x.exit`, `exit_status` and the like, of a task."""
+    """Return True for `x.exit`, `exit_status`, `result["exit"]` and the like, of a task."""
+    if constant := key(node):
+        return constant.value in NAMES
     name = getattr(node, "attr", getattr(node, "id", getattr(node, "arg", None)))
     return name in NAMES and ast.unparse(node) not in OF_COMMANDS
 
@@ -71,14 +83,17 @@ if ended.exit != 5: pass
 class Check:
     exit: int = 0
 Check(exit=3)
+if result["exit"] == 0 or result.get("exit", 3) == 0: pass
+result["exit"] = 4
 sys.exit(2)
 raise SystemExit(1)
 def task() -> int:
     return 0 if well else status
 """
-    assert sorted(bare(wrong, "cli")) == [2, 4, 5, 6, 7, 8]
+    assert sorted(bare(wrong, "cli")) == [2, 4, 5, 6, 6, 7, 8, 9, 10]
     right = """
 if ended.exit != Exit.RESIDUE or command.exit != 0: pass
+if result["exit"] == Exit.OK or result.get("lines") == 0: pass
 def width() -> int:
     return 0
 def task() -> int:
