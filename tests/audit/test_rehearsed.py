@@ -222,8 +222,9 @@ services:
 """
 
 
-def restore_newest(book, day="2026-03-10", *, restore="done", age=833.584, place="nightly"):
-    """Add a run that restored to a spare service a backup which was stored before. ``place``: folder of the backup."""
+def restore_newest(book, day="2026-03-10", *, restore="done", age=833.584, place="nightly", **facts):
+    """Add a run that restored to a spare service a backup which was stored before. ``place``: folder of the backup.
+    ``facts``: other facts of the step that finds it."""
     address = f"s3://backups/{place}/dpa/manifest.json#sha256=aa"
     known = {"manifest": address, "snapshot_at": "2026-03-10T08:46:06Z"}
     run = book.run(f"{day}T09:00:00", drill="newest", text=NEWEST, hosts=CLUSTERS).add(0.5, "phase.started", phase="backup")
@@ -237,6 +238,7 @@ def restore_newest(book, day="2026-03-10", *, restore="done", age=833.584, place
         location=address.removesuffix("/manifest.json"),
         age_s=age,
         **known,
+        **facts,
     )
     run.add(1.0, "phase.ended", phase="backup", status="done").add(1.0, "phase.started", phase="restore")
     told = {"made": {"kind": "postgres", "manifest": "aa"}, "other_service": "spare", "seconds": {"total": 9.463}}
@@ -300,6 +302,20 @@ def test_a_backup_that_another_drill_took_is_told_and_is_no_routine_backup(book,
     goal = replace(goal, mark=" \N{DAGGER}", proven=False, reserved=True)
     asked = "The RPO of table-dropped in lab is met with a reservation: the drill itself took the restored backup"
     assert asked in steps(replace(audit, proven=(goal,)))
+    reserved = replace(audit, proven=(replace(goal, run=run.run),), runs=(replace(run, routine=("newest",)),))
+    assert "drill newest" not in steps(reserved)[asked], "it restored no routine backup"
+    assert "by `drillbook drill newest`" in steps(replace(reserved, rehearsed=()))[asked]
+
+
+def test_a_backup_of_the_drill_that_takes_the_routine_backups_is_a_routine_backup(book):
+    """The step that searched the store tells this; the address is that of any drill."""
+    restore_newest(book, place=BY_DRILL, taken_by="table-dropped", routine=True)
+    assert (only(audited(book)).taken, only(audited(book)).lost) == ("", "13 min 54 s")
+
+
+def test_the_step_that_found_a_backup_tells_whose_it_is(book):
+    restore_newest(book, taken_by="weekly", routine=False)
+    assert only(audited(book)).taken == "a backup that the drill weekly took"
 
 
 def stories_goal(book):

@@ -36,7 +36,8 @@ def test_the_newest_backup_is_restored_served_and_removed(bench):
     assert result.verdict is Verdict.PASSED, (result.reason, [one.measured for one in result.findings])
     facts = {step.id: step.facts for step in result.steps}
     assert facts["backup.1"]["found"] is False
-    assert facts["backup.3"]["count"] == 1
+    assert (facts["backup.3"]["count"], facts["backup.3"]["taken_by"]) == (1, "restore-newest")
+    assert facts["backup.3"]["routine"] is False
     assert [one["status"] for one in facts["verify.3"]["requests"]] == [200, 200, 202, 200]
     events = read(folder / FILE).events
     written = {event.data["params"].get("service") for event in events if event.kind == "intent"}
@@ -58,7 +59,8 @@ def test_the_newest_backup_is_restored_served_and_removed(bench):
 
 
 def test_a_backup_that_is_too_old_fails(bench):
-    _, view = bench.run(prefixed(bench, "too-old", ("max_age: 26h", "max_age: 1ms")))
+    routine = "prefix: too-old/, taken_by: [restore-newest], max_age: 1ms}"
+    _, view = bench.run(prefixed(bench, "too-old", ("prefix: too-old/}", routine)))
     assert (view.result.verdict, view.result.exit) == (Verdict.FAILED, 1)
     assert "backup-too-old" in {one.code for one in view.result.findings}
     nothing_left(bench)

@@ -24,11 +24,12 @@ restore:
 TAKES = "postgres.dump: {service: database, to: 's3://x/y'}"
 CHECKS_OWN = f"{TAKES}\n    save: own\n  - postgres.backup_intact: {{service: database, from: '{{{{ own.location }}}}'}}"
 CHECKS_FOUND = (
-    "postgres.newest_backup: {service: database, store: backups}\n    save: newest\n"
+    "postgres.newest_backup: {service: database, store: backups, taken_by: [nightly-dump]}\n    save: newest\n"
     "  - postgres.backup_intact: {service: database, from: '{{ newest.location }}'}"
 )
 JOB = "command.run: {effect: write, argv: [backup]}"
-READS = "postgres.newest_backup: {service: database, store: backups}"
+ANY_DRILL = "postgres.newest_backup: {service: database, store: backups}"
+READS = ANY_DRILL.replace("backups}", "backups, taken_by: [nightly-dump]}")
 FROM_FOUND = "postgres.restore: {service: spare, from: '{{ found.location }}'}"
 FROM_SOURCE = "backup.restore: {service: database_copy, from: database_dumps}"
 
@@ -47,7 +48,12 @@ def found(project, name):
 def test_the_shipped_drills(project):
     database = found(project, "postgres-lost")
     assert database == found(project, "table-dropped")
-    assert database[0] == "restore-newest", "it takes a backup only when there is none"
+    assert "restore-newest" not in database, "it also restores a backup that a drill took for itself"
+    path = project.root / "drills" / "restore-newest.yml"
+    text = path.read_text().replace("store: backups}\n", "store: backups, taken_by: [nightly-dump], max_age: 26h}\n")
+    assert text != path.read_text()
+    path.write_text(text)
+    assert found(project, "postgres-lost")[0] == "restore-newest", "it takes a backup only when there is none"
     assert not {"rehearse-database", "rehearse-wal"} & set(database), "they run the team's job first"
     assert not {"postgres-lost", "table-dropped", "database-lost", "data-orphans"} & set(database), (
         "they take their own backup"
@@ -61,6 +67,8 @@ def test_the_shipped_drills(project):
     ("backup", "restore", "environment", "named"),
     [
         (READS, FROM_FOUND, "lab", True),
+        (ANY_DRILL, FROM_FOUND, "lab", False),
+        (ANY_DRILL, FROM_SOURCE, "lab", True),
         (TAKES, FROM_FOUND, "lab", False),
         (CHECKS_OWN, FROM_FOUND, "lab", False),
         (CHECKS_FOUND, FROM_FOUND, "lab", True),

@@ -219,6 +219,15 @@ def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_a
     assert not rehearsal.rows(stored(inject=True).result), "the team's own commands may have broken something"
 
 
+def test_the_table_of_a_suite_marks_a_figure_with_a_backup_of_a_drill():
+    told = stored()
+    suite, _ = samples.suite()
+    suite = suite.model_copy(update={"runs": suite.runs[:1]})
+    screen = plain(renderings.printed(summary.suite_ending(suite, [told]), 80))
+    assert "25 min 5 s ‖" in screen
+    assert "‖ an earlier run of a drill took the restored backup." in screen
+
+
 def test_lists_of_runs_tell_the_figures_of_rehearsals():
     told = view()
     run = {"run": told.result.run, "drill": told.result.drill, "verdict": "passed", "exit": 0, "folder": "r"}

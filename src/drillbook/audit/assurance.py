@@ -16,12 +16,12 @@ from drillbook.attestation.anchors import Known
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
-from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunStates
 from drillbook.project.project import Project
 from drillbook.report.figures import count, runs_of
 from drillbook.report.folders import begun
+from drillbook.sdk.run_names import RUN_ID
 
 WORKERS = 4
 OWN = "this machine's own key"

@@ -229,7 +229,7 @@ def _taken(record: Record, step: StepResult) -> str:
     if record.result is None:
         return ""
     mark = remarks.fresh(step, record.result.steps, record.result.started)
-    return remarks.TAKEN.get(mark, "") or remarks.taken_by_drill([step])
+    return remarks.TAKEN.get(mark, "") or remarks.origin(step, record.result.steps)
 
 
 def _losses(record: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -79,13 +79,14 @@ def _age_known(audit: Audit, goal: ProvenRow) -> bool:
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
     """Return the end of the next step for RPOs with a reservation. For each service, it names the drill of the project
     that restores a routine backup, or else says, as a report does, that such a drill must be written. It does so without
-    names of services if there are more than ``MOST_PROOFS``."""
+    names of services if there are more than ``MOST_PROOFS``. A drill that restored a backup of a drill is not named."""
+    others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken}
     known: dict[str, str] = {}
     written: dict[str, str] = {}
     for goal in goals:
         run = next((run for run in audit.runs if run.run == goal.run), None)
-        if run and run.routine:
-            known[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
+        if run and (drill := next((name for name in run.routine if (goal.environment, name) not in others), "")):
+            known[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, drill, run.inventory)}`"
         else:
             text, command = next_steps.to_write(NEUTRAL, goal.service, run.restoring if run else "")
             written[goal.service] = f"{text} (`{command}`)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from drillbook.journal.journal import FILE
 from drillbook.journal.json_values import json_object
 from drillbook.journal.run_files import ATTESTATION, RESULT
 from drillbook.language.lists import listed
+from drillbook.sdk.run_names import RUN_ID
 
-RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+)-[0-9a-f]{4}")
-"""Pattern of a run's name: time of the start, name of the drill or suite, and four random hexadecimal digits."""
 MOST_NAMES = 3
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.errors import DrillbookError, JournalError
-from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge import comparison
@@ -18,6 +17,7 @@ from drillbook.judge.result import Result, RunView, Verdict
 from drillbook.judge.size_points import ACTION
 from drillbook.plan.planner import Plan
 from drillbook.sdk.earlier_results import EarlierStep
+from drillbook.sdk.run_names import RUN_ID
 
 MOST_RUNS = 100
 """Largest number of earlier runs that one search judges, newest first. A search looks for sizes of services that steps

@@ -12,7 +12,6 @@ from drillbook.errors import UnknownName, UsageError
 from drillbook.inventory import inventory
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal import damaged
-from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState
 from drillbook.language.strict import did_you_mean
@@ -20,6 +19,7 @@ from drillbook.plan import spec
 from drillbook.project import settled_runs
 from drillbook.report.folders import drill_of
 from drillbook.sdk import discovery
+from drillbook.sdk.run_names import RUN_ID
 
 OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
 """Hint shown when a task is called outside a project."""

@@ -1,4 +1,6 @@
-"""Finds the drills of a project that restore a routine backup. A routine backup is older than the run of the drill."""
+"""Finds the drills of a project that restore a routine backup. A routine backup is older than the run of the drill, and no
+drill took it for itself.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,9 @@ from drillbook.plan.planner import Plan
 from drillbook.project.project import Project
 from drillbook.report.restore_steps import restores_source
 from drillbook.sdk.action import Effect, find
+
+BY = "taken_by"
+"""Parameter of steps that search a store for a backup: the drills that take the routine backups."""
 
 
 def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
@@ -72,6 +77,14 @@ class _Step:
     conditional: bool
 
     @property
+    def any_drill(self) -> bool:
+        """True for a step that also finds backups which drills took for themselves."""
+        try:
+            return BY in find(self.action).model_fields and not self.params.get(BY)
+        except DrillbookError:
+            return False
+
+    @property
     def writes(self) -> bool:
         try:
             return find(self.action).EFFECT is not Effect.READ and self.params.get("effect") != Effect.READ
@@ -82,12 +95,12 @@ class _Step:
 def _found(backup: Sequence[_Step]) -> set[str]:
     """Return the names under which read-only steps of the phase ``backup`` save their facts.
 
-    Steps that read a backup which the drill itself took are left out.
+    Steps that read a backup which the drill itself took are left out, and steps that find the backups of all drills.
     """
     read: set[str] = set()
     own: set[str] = set()
     for step in backup:
-        taken = step.writes or not own.isdisjoint(_names(step.params.get("from")))
+        taken = step.writes or step.any_drill or not own.isdisjoint(_names(step.params.get("from")))
         (own if taken else read).add(step.save)
     return read - own - {""}
 

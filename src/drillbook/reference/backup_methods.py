@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drillbook.errors import UnknownName, UsageError
-from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.journal import read
 from drillbook.judge.judge import judge
@@ -26,6 +25,7 @@ from drillbook.reference.handbook.results import ended_runs
 from drillbook.report import figures
 from drillbook.sdk import discovery
 from drillbook.sdk.backup_source import BackupSource
+from drillbook.sdk.run_names import RUN_ID
 
 SUITES = ("rehearsal-all", "rehearsal-docker")
 PAGE, FILE = "backup-methods.md", "backup-methods-results.json"

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.events.content import ENDS
-from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE, alive
 from drillbook.journal.json_values import json_object
 from drillbook.journal.run_files import RESULT
+from drillbook.sdk.run_names import RUN_ID, drill_of
 
 __all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "start_in", "suite_of", "verdict"]
 
@@ -24,15 +24,6 @@ TAIL = 8192
 
 These bytes almost always contain the event that ended the run.
 """
-
-
-def drill_of(run: str) -> str:
-    """Return the name of the drill or suite, taken from the name of a run.
-
-    The result is empty when the name of the run has another form.
-    """
-    match = RUN_ID.fullmatch(run)
-    return match[8] if match else ""
 
 
 def suite_of(folder: str) -> str:

@@ -66,8 +66,8 @@ class Brief:
     taken: str
     """Words that say that the backup was taken during the run, or by an earlier run of a drill. It is empty for any other
     backup."""
-    recent: bool = False
-    """True when the backup was taken during the run."""
+    mark: str = ""
+    """Mark for ``taken``, where there is no room for its words. It is empty for any other backup."""
 
     def listed(self, key: str) -> str:
         """Return the figure that stands in the place of the objective ``key``, in a list of runs."""
@@ -84,9 +84,10 @@ def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: b
         return None
     total = (known[RESTORE].get("seconds") or {}).get("total")
     restored = NOT_MEASURED if total is None else took(total)
-    recent = remarks.taken_by_run(steps, started)
+    recent, earlier = remarks.taken_by_run(steps, started), remarks.taken_by_drill(steps)
     lost = loss(known.get(MEASURE, {})) or NOT_MEASURED
-    return Brief(restored, lost, recent or remarks.taken_by_drill(steps), bool(recent))
+    mark = remarks.RECENT_MARK if recent else remarks.EARLIER_MARK if earlier else ""
+    return Brief(restored, lost, recent or earlier, mark)
 
 
 def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from drillbook.journal.damaged import RUN_ID
 from drillbook.judge import detection, shortfall
 from drillbook.judge.result import Objective, StepResult
 from drillbook.report import own_commands
 from drillbook.report.figures import moment, one_line
 from drillbook.report.restore_steps import restores
 from drillbook.sdk.backup_source import PRINTED_BASIS
+from drillbook.sdk.run_names import drill_of
 
 MARK = "†"
 """Mark beside the RPO of a backup that the drill itself took. It is used where there is no room for the sentence
@@ -29,6 +29,8 @@ OWN_REHEARSED = "The drill itself took the restored backup, so a restore of the 
 RECENT_MARK = "‡"
 """Mark beside the RPO of a backup that the drill or a routine job took during the run."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
+EARLIER_MARK = "‖"
+"""Mark beside the loss that a rehearsal measured with a backup which an earlier run of a drill took."""
 SHORT_MARK = "§"
 """Mark beside the RPO of a run in which less data came back than the fault removed. It may stand before another mark."""
 MAY_NOT_COUNT = "the RPO may not include the data that did not come back"
@@ -54,6 +56,7 @@ WHY = {
     SHORT_MARK: "some data did not come back",
     MARK: "the drill itself took the restored backup",
     RECENT_MARK: "the restored backup was taken during the run",
+    EARLIER_MARK: "an earlier run of a drill took the restored backup",
 }
 """Reason for the reservation in a few words. The key of each entry is the mark beside the figure."""
 SECOND = 1.0
@@ -235,21 +238,34 @@ def taken_by_run(steps: Sequence[Step | StepResult], started: str) -> str:
 
 
 def taken_by_drill(steps: Sequence[Step | StepResult]) -> str:
-    """Return words which say that runs of a drill took all backups that a run restored. The address of such a backup contains
-    the id of that run. The age of such a backup tells nothing about the age of a routine backup.
+    """Return words which say that runs of a drill took all backups that a run restored. The age of such a backup tells
+    nothing about the age of a routine backup. ``steps``: all steps of the run.
 
     The result is empty for any other backup, and for a run that restored none.
     """
-    drills = [_drill_of(step.facts) for step in restores(steps)]
-    return f"a backup that the drill {one_line(drills[0])} took" if drills and all(drills) else ""
+    texts = [origin(step, steps) for step in restores(steps)]
+    return texts[0] if texts and all(texts) else ""
 
 
-def _drill_of(facts: Mapping[str, Any]) -> str:
-    """Return the name of the drill whose run took the restored backup. It is empty for any other backup."""
-    backup = facts.get("backup")
-    addresses = (facts.get("manifest"), backup.get("id") if isinstance(backup, Mapping) else None)
-    parts = [part for address in addresses if isinstance(address, str) for part in address.split("/")]
-    return next((match[8] for part in parts if (match := RUN_ID.fullmatch(part))), "")
+def origin(restored: Step | StepResult, steps: Sequence[Step | StepResult]) -> str:
+    """Return words which say that a run of a drill took the backup that the step ``restored`` restored. The result is empty
+    for any other backup, and for one that a drill took which takes the routine backups.
+
+    The step that searched for the backup tells this. If no step tells it, the address of the backup does: it contains the
+    name of the run that took the backup. ``steps``: all steps of the run.
+    """
+    address = restored.facts.get("manifest")
+    for step in steps:
+        if address and step.facts.get("manifest") == address and "routine" in step.facts:
+            return "" if step.facts["routine"] else _by_drill(str(step.facts.get("taken_by")))
+    backup = restored.facts.get("backup")
+    addresses = (address, backup.get("id") if isinstance(backup, Mapping) else None)
+    parts = [part for text in addresses if isinstance(text, str) for part in text.split("/")]
+    return _by_drill(next(filter(None, map(drill_of, parts)), ""))
+
+
+def _by_drill(drill: str) -> str:
+    return f"a backup that the drill {one_line(drill)} took" if drill else ""
 
 
 def awaits_alert(actions: Mapping[str, str]) -> bool:

@@ -22,6 +22,7 @@ from drillbook.sdk import encryption, host_encryption
 from drillbook.sdk.action import Context
 from drillbook.sdk.encryption import SUFFIX, Encryption
 from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.run_names import drill_of
 from drillbook.sdk.store import Store
 from drillbook.sdk.transfer import NAME, PART_LEAST, Carrier, File, Problem
 from drillbook.values import canonical
@@ -94,6 +95,11 @@ class BackupManifest(Part):
     taken_at: str
     encrypted: Encryption | None = None
     """Rule with the recipients for whom the files are encrypted. None if the files are not encrypted."""
+
+    @property
+    def drill(self) -> str:
+        """Name of the drill that took the backup. If ``run`` is no name of a run, this is ``run`` itself."""
+        return drill_of(self.run) or self.run
 
     def encoded(self) -> bytes:
         """Return the manifest as canonical JSON, the form in which it is stored."""

@@ -385,7 +385,8 @@ def test_names(text, name):
 
 def test_the_newest_backup_is_told_by_what_it_says(place, primary, backup):
     """Not by upload time, not a backup of another service, and not an object that only resembles a backup."""
-    later = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/newest/b")
+    nightly = place.context(run="20260101T030000.000Z-nightly-dump-0001")
+    later = place.run("postgres.dump", ctx=nightly, service="primary", to=f"s3://{BUCKET}/newest/b")
     first = place.s3().get_object(Bucket=BUCKET, Key="tables/manifest.json")["Body"].read()
     place.s3().put_object(Bucket=BUCKET, Key="newest/a/manifest.json", Body=first)
     other = first.replace(b'"service":"primary"', b'"service":"another"').replace(b'"server_time":"2', b'"server_time":"3')
@@ -396,14 +397,36 @@ def test_the_newest_backup_is_told_by_what_it_says(place, primary, backup):
     found = place.run("postgres.newest_backup", service="primary", store="store", prefix="newest/")
     assert (found["location"], found["manifest"]) == (later["location"], later["manifest"])
     assert (found["count"], found["unreadable"]) == (2, ["newest/d/manifest.json"])
+    assert (found["taken_by"], found["routine"]) == ("nightly-dump", False)
     assert 0 <= found["age_s"] < 3600, "the age of the newest, not of the one in the future"
+    routine = {"service": "primary", "store": "store", "prefix": "newest/", "taken_by": ["nightly-dump"]}
     with pytest.raises(StepFailed) as failure:
-        place.run("postgres.newest_backup", service="primary", store="store", prefix="newest/", max_age="1ms")
+        place.run("postgres.newest_backup", **routine, max_age="1ms")
     assert codes(failure) == ["backup-too-old"]
     with pytest.raises(CouldNotVerify, match="no backup of primary"):
         place.run("postgres.newest_backup", service="primary", store="store", prefix="nothing/")
     none = place.run("postgres.newest_backup", service="primary", store="store", prefix="nothing/", required=False)
     assert none["found"] is False
+
+
+def test_a_backup_that_a_drill_took_for_itself_is_no_routine_backup(place, primary, backup):
+    """It is newer than the last one of the nightly drill, and would hide that this one has stopped."""
+    for name in ("nightly-dump", "table-dropped"):
+        ctx = place.context(run=f"20260101T030000.000Z-{name}-0001")
+        place.run("postgres.dump", ctx=ctx, service="primary", to=f"s3://{BUCKET}/routine/{ctx.run_id}/dpa")
+    store = {"service": "primary", "store": "store", "prefix": "routine/"}
+    newest = place.run("postgres.newest_backup", **store)
+    assert (newest["taken_by"], newest["routine"], newest["count"]) == ("table-dropped", False, 2)
+    routine = place.run("postgres.newest_backup", **store, taken_by=["nightly-dump"], max_age="26h")
+    assert (routine["taken_by"], routine["routine"], routine["count"]) == ("nightly-dump", True, 1)
+    assert routine["snapshot_at"] < newest["snapshot_at"]
+    with pytest.raises(
+        CouldNotVerify, match="that weekly took; it has backups that other drills took: nightly-dump, table-dr"
+    ):
+        place.run("postgres.newest_backup", **store, taken_by=["weekly"], max_age="26h")
+    assert place.run("postgres.newest_backup", **store, taken_by=["weekly"], required=False)["found"] is False
+    with pytest.raises(ValueError, match="`max_age` needs `taken_by`"):
+        place.action("postgres.newest_backup", **store, max_age="26h")
 
 
 def test_the_newest_backup_must_be_vouched_for(place, primary, backup, tmp_path, monkeypatch):

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drillbook.errors import PlanError, SpecError, UsageError
-from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.journal import read
 from drillbook.judge.judge import judge
@@ -26,6 +25,7 @@ from drillbook.project.project import Project
 from drillbook.report import figures
 from drillbook.report.folders import alive, drill_of, first_event
 from drillbook.sdk import stored_backup
+from drillbook.sdk.run_names import RUN_ID
 
 FILE = "handbook-results.json"
 NOT_RUN = "not run"

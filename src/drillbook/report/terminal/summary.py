@@ -200,7 +200,7 @@ def _rehearsed(row: SuiteRow) -> tuple[RenderableType, RenderableType]:
     told = row.rehearsed
     if told is None:
         return Text("-", style="dim"), Text("-", style="dim")
-    return Text(told.restored), Cell(Text(told.lost + (f" {remarks.RECENT_MARK}" if told.recent else "")))
+    return Text(told.restored), Cell(Text(f"{told.lost} {told.mark}".rstrip()))
 
 
 def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
@@ -230,7 +230,7 @@ def _legend(members: Sequence[SuiteRow]) -> list[RenderableType]:
     parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
     lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
     marks = [objective.mark for objective in shown]
-    marks += [remarks.RECENT_MARK for row in members if row.rehearsed and row.rehearsed.recent]
+    marks += [row.rehearsed.mark for row in members if row.rehearsed]
     lines += filter(None, [remarks.short_legend(marks)])
     return [Prose(Text("\n".join(lines), style="dim"), 2, below=1)] if lines else []
 

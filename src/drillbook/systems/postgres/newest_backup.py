@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from drillbook.errors import CouldNotVerify
+from drillbook.language.lists import listed
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
@@ -17,6 +18,8 @@ from drillbook.systems.postgres.manifest import FORMAT, Manifest
 from drillbook.systems.postgres.service import Postgres
 
 READERS = 8
+MOST_DRILLS = 3
+"""Largest number of drills that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,25 @@ class Search:
     newest: Found | None
     count: int
     unreadable: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    """Names of the drills whose backups were left out, sorted."""
 
 
-def search(store: Store, prefix: str, service: Postgres, deadline: Deadline) -> Search:
+def search(store: Store, prefix: str, service: Postgres, deadline: Deadline, taken_by: Collection[str] = ()) -> Search:
     """Read every manifest below ``prefix``, and find the newest backup of the service.
 
-    Backups are compared by the time of the snapshot in the manifest. The time of the upload is not used. Raises
-    CouldNotVerify when the store does not answer.
+    ``taken_by``: drills whose backups count; if it is empty, the backups of all drills count. Backups are compared by the
+    time of the snapshot in the manifest. The time of the upload is not used. Raises CouldNotVerify when the store does not
+    answer.
     """
     keys = [prefix + name for name in store.sizes(prefix) if name == FILE or name.endswith("/" + FILE)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifests") as pool:
         read = list(pool.map(lambda key: _read(store, key, deadline), keys))
     mine = [backup for backup in read if isinstance(backup, Found) and _is_of(backup.manifest, service)]
-    return Search(_newest(mine), len(mine), tuple(key for key in read if isinstance(key, str)))
+    counted = [backup for backup in mine if not taken_by or backup.manifest.drill in taken_by]
+    others = {backup.manifest.drill for backup in mine} - {backup.manifest.drill for backup in counted}
+    unreadable = tuple(key for key in read if isinstance(key, str))
+    return Search(_newest(counted), len(counted), unreadable, tuple(sorted(others)))
 
 
 def _is_of(manifest: Manifest, service: Postgres) -> bool:
@@ -87,16 +96,22 @@ def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
     return backup
 
 
-def of(store: Store, prefix: str, service: Postgres, deadline: Deadline) -> tuple[Found, Search]:
-    """Return the newest backup of the service, and the result of the search.
+def of(
+    store: Store, prefix: str, service: Postgres, deadline: Deadline, taken_by: Collection[str] = ()
+) -> tuple[Found, Search]:
+    """Return the newest backup of the service, and the result of the search. ``taken_by``: as in ``search``.
 
     Raises CouldNotVerify when there is no backup.
     """
-    result = search(store, prefix, service, deadline)
-    if result.newest is None:
-        where = f"below {prefix!r} " if prefix else ""
-        raise CouldNotVerify(
-            f"the store {store.service.name} contains no backup of {service.name} {where}".rstrip(),
-            hint="take a backup with `postgres.dump`, or correct `prefix`",
-        )
-    return result.newest, result
+    result = search(store, prefix, service, deadline, taken_by)
+    if result.newest is not None:
+        return result.newest, result
+    lacking = f"the store {store.service.name} contains no backup of {service.name}"
+    where = f" below {prefix!r}" if prefix else ""
+    if not taken_by:
+        raise CouldNotVerify(f"{lacking}{where}", hint="take a backup with `postgres.dump`, or correct `prefix`")
+    others = f"; it has backups that other drills took: {listed(result.others, MOST_DRILLS)}" if result.others else ""
+    raise CouldNotVerify(
+        f"{lacking}{where} that {' or '.join(taken_by)} took{others}",
+        hint="find out why the drill took none, or correct `taken_by` or `prefix`",
+    )

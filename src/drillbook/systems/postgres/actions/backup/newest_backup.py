@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
@@ -23,7 +23,11 @@ from drillbook.values import Duration
 
 
 class NewestBackup(Read):
-    """Find the newest backup of a service in a store, and measure its age. Backups of all runs are considered."""
+    """Find the newest backup of a service in a store, the drill that took it, and its age.
+
+    Without `taken_by`, the backups of all drills are considered. Among them are backups that drills took for themselves, so
+    that the age then tells nothing about routine backups. Therefore `max_age` needs `taken_by`.
+    """
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -34,8 +38,16 @@ class NewestBackup(Read):
     prefix: Annotated[
         str, Field(description="Search only for backups whose keys begin with this prefix; empty: the whole bucket.")
     ] = ""
+    taken_by: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Drills that take the routine backups, such as `[nightly-dump]`. Backups that other drills took are "
+            "left out. Empty: backups of all drills."
+        ),
+    ] = ()
     max_age: Annotated[
-        Duration | None, Field(gt=0, description="Maximum age of the newest backup; an older one fails the step.")
+        Duration | None,
+        Field(gt=0, description="Maximum age of the newest routine backup; an older one fails the step. Needs `taken_by`."),
     ] = None
     signed: Annotated[
         bool,
@@ -49,10 +61,21 @@ class NewestBackup(Read):
         bool, Field(description="If `false`, the step succeeds even without a backup, and its fact `found` is then false.")
     ] = True
 
+    @model_validator(mode="after")
+    def _of_routine(self) -> Self:
+        """Refuse a maximum age of backups that any drill may have taken."""
+        if self.max_age is not None and not self.taken_by:
+            raise ValueError(
+                "`max_age` needs `taken_by`, the names of the drills that take the routine backups: a backup that another "
+                "drill took for itself would hide that routine backups are missing"
+            )
+        return self
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``found``: true when there is a backup; ``count``: number of backups in the store.
 
         ``unreadable``: keys of manifests that could not be read. The other facts describe the newest backup.
+        ``taken_by``: name of the drill that took it; ``routine``: true when the parameter `taken_by` names this drill.
         ``location``: address of the backup, with the digest of the manifest; ``manifest``: address of the manifest;
         ``snapshot_at``: time of the backup's snapshot by the server's clock; ``age_s``: seconds from this time until now
         by the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers of tables, rows and bytes in the backup;
@@ -76,19 +99,22 @@ class NewestBackup(Read):
             )
         facts = self._facts(best, searched, age, doubt)
         if self.max_age is not None and age > self.max_age:
-            raise StepFailed(
-                f"the newest backup of {service.database} is {age:.0f} s old",
-                facts=facts,
-                findings=[
-                    finding(
-                        "backup-too-old",
-                        title=str(best.folder).partition("#")[0],
-                        wanted=f"at most {self.max_age} old",
-                        measured=f"{age:.0f} s old, taken at {best.manifest.server_time}",
-                    )
-                ],
-            )
+            raise self._too_old(best, age, facts)
         return facts
+
+    def _too_old(self, best: Found, age: float, facts: Facts) -> StepFailed:
+        return StepFailed(
+            f"the newest backup of {best.manifest.database.name} is {age:.0f} s old",
+            facts=facts,
+            findings=[
+                finding(
+                    "backup-too-old",
+                    title=str(best.folder).partition("#")[0],
+                    wanted=f"at most {self.max_age} old",
+                    measured=f"{age:.0f} s old, taken at {best.manifest.server_time} by the drill {best.manifest.drill}",
+                )
+            ],
+        )
 
     def _newest(self, ctx: Context, store: Store, service: Postgres) -> tuple[Found | None, Search]:
         """Return the newest backup and the result of the search for it.
@@ -97,8 +123,8 @@ class NewestBackup(Read):
         backup is an error.
         """
         if self.required:
-            return newest_backup.of(store, self.prefix, service, ctx.deadline)
-        searched = newest_backup.search(store, self.prefix, service, ctx.deadline)
+            return newest_backup.of(store, self.prefix, service, ctx.deadline, self.taken_by)
+        searched = newest_backup.search(store, self.prefix, service, ctx.deadline, self.taken_by)
         return searched.newest, searched
 
     def _facts(self, best: Found, searched: Search, age: float, doubt: str) -> Facts:
@@ -108,6 +134,8 @@ class NewestBackup(Read):
             "location": str(best.folder),
             "manifest": str(best.folder.below(FILE, best.folder.sha256)),
             "snapshot_at": best.manifest.server_time,
+            "taken_by": best.manifest.drill,
+            "routine": bool(self.taken_by),
             "age_s": round(age, 3),
             "count": searched.count,
             "unreadable": list(searched.unreadable),
