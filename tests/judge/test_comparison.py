@@ -60,6 +60,45 @@ def test_other_targets_are_differences_if_the_last_run_recorded_its_own(tmp_path
     assert story.judge().comparison.targets == ()
 
 
+CHUNKS = "rows of public.chunks in database"
+
+
+def losing(tmp_path, gone, *earlier):
+    """Run whose restore brought back ``gone`` rows less than its fault removed, after ``earlier`` runs."""
+    story = Story(tmp_path).good()
+    counted = {"inject.1": {"removed_data": {CHUNKS: 100}}, "restore.1": {"restored_data": {CHUNKS: 100 - gone}}}
+    for index, event in enumerate(story.events):
+        if event.kind == "done" and event.step in counted:
+            story.change(index, facts=counted[event.step])
+    story.add(21.0, "earlier.runs", runs=list(earlier))
+    return story.judge()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (9, 12, [(CHUNKS, "at least 9 rows lost", "at least 12 rows lost", 3)]),
+        (9, 9, [(CHUNKS, "at least 9 rows lost", "at least 9 rows lost", 0)]),
+        (9, 0, [(CHUNKS, "at least 9 rows lost", "", -9)]),
+        (0, 12, [(CHUNKS, "", "at least 12 rows lost", 12)]),
+        (0, 0, []),
+    ],
+)
+def test_lost_rows_are_compared(tmp_path, before, now, told):
+    (entry,) = as_entries([losing(tmp_path, before).result])
+    known = losing(tmp_path, now, entry).comparison
+    assert [(loss.what, loss.before, loss.now, loss.more) for loss in known.losses] == told
+
+
+def test_lost_rows_are_not_compared_with_a_run_whose_loss_is_not_known(tmp_path):
+    (entry,) = as_entries([losing(tmp_path, 0).result])
+    failed = entry | {"verdict": "failed"}
+    older = {key: value for key, value in entry.items() if key != "lost"}
+    for other in (failed, older):
+        (loss,) = losing(tmp_path, 12, other).comparison.losses
+        assert (loss.before, loss.now, loss.more) == (None, "at least 12 rows lost", None)
+
+
 def test_a_figure_that_the_last_run_did_not_verify_is_marked(tmp_path):
     last = result_of(tmp_path)
     goals = {key: one.model_copy(update={"met": None}) for key, one in last.objectives.items()}

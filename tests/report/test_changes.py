@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from drillbook.findings import finding
-from drillbook.judge.changes import Comparison, FigureChange, StepChange, TargetChange
+from drillbook.judge.changes import Comparison, FigureChange, LossChange, StepChange, TargetChange
 from drillbook.judge.result import RunView, Verdict
 from drillbook.report import changes, html, markdown
 from drillbook.report.terminal import summary
@@ -181,6 +181,22 @@ def test_an_rpo_without_the_data_that_did_not_come_back_has_the_same_words_in_bo
     assert told.before == told.now
     assert told.now.startswith("§ by the canary alone ")
     assert told.change == "cannot be compared: § less data came back than the fault removed"
+
+
+def test_lost_rows_are_compared_in_the_table_and_in_the_line() -> None:
+    what = "rows of public.chunks in database"
+    nine, twelve = "at least 9 rows lost", "at least 12 rows lost"
+    worse = changed(gone_findings=(), losses=(LossChange(what=what, before=nine, now=twelve, more=3),))
+    assert row(worse, f"Lost: {what}") == changes.ChangeRow(f"Lost: {what}", nine, twelve, "3 more", loud=True)
+    assert changes.summary(worse).endswith(f"(failed): {twelve} instead of {nine}")
+    for loss, told, quiet in (
+        (LossChange(what=what, before=nine, now="", more=-9), (nine, "none lost", "9 fewer"), False),
+        (LossChange(what=what, before=nine, now=nine, more=0), (nine, nine, "same"), True),
+        (LossChange(what=what, before=None, now=nine, more=None), ("not known", nine, "cannot be compared"), True),
+    ):
+        view = changed(gone_findings=(), losses=(loss,))
+        assert row(view, f"Lost: {what}") == changes.ChangeRow(f"Lost: {what}", *told)
+        assert ("instead of" not in changes.summary(view)) is quiet
 
 
 def test_another_target_is_named() -> None:

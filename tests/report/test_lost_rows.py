@@ -76,9 +76,14 @@ def test_the_next_step_says_what_closes_the_finding_because_a_repetition_does_no
     lost = finding("removed-data-missing", wanted="all 10 rows", measured="7 came back", step="restore.1")
     view = lossy.model_copy(update={"result": lossy.result.model_copy(update={"findings": (lost,)})})
     closing = "change the drill so that its restore also brings back the data that is newer than the backup"
-    (told,) = [text for text, _ in next_steps.in_report(view) if text.endswith("; then repeat the drill")]
-    assert told.index("enter the missing data again") < told.index(closing) < told.index("then repeat the drill")
+    steps = next_steps.in_report(view)
+    assert steps[0][0].index("enter the missing data again") < steps[0][0].index(closing)
+    assert steps[0][1].endswith(" actions postgres.recover"), "it recovers from an archived log"
+    again = f" drill {view.result.drill}"
+    assert [text for text, command in steps if again in command] == ["then repeat the drill"], "beside no remedy"
     suite, _ = samples.suite()
-    assert closing not in str(next_steps.after_suite("invoke", suite, [view], "")), "its screen has no room for that"
+    (told,) = [step for step in next_steps.after_suite("invoke", suite, [view], "") if "enter the missing data" in step[0]]
+    assert told[0].endswith(", and read what closes the finding"), "the screen has no room for more"
+    assert told[1] == f"invoke report.open {view.result.run}"
     other = lossy.model_copy(update={"result": lossy.result.model_copy(update={"findings": (finding("step-failed"),)})})
     assert closing not in str(next_steps.in_report(other))

@@ -55,6 +55,18 @@ class FindingChange(_Value):
     title: str
 
 
+class LossChange(_Value):
+    """Counted loss of one kind of data in two runs."""
+
+    what: str
+    before: str | None
+    """Short clause about the loss in the last run. It is empty if nothing was lost, and None if this is not known."""
+    now: str | None
+    """Short clause about the loss in this run, as in ``before``."""
+    more: int | None
+    """Difference of the counted losses. It is None if one of them is not known."""
+
+
 class Comparison(_Value):
     """Differences between this run and the last run of the same drill in the same environment."""
 
@@ -72,5 +84,7 @@ class Comparison(_Value):
     gone_findings: tuple[FindingChange, ...]
     targets: tuple[TargetChange, ...] = ()
     """Objectives whose target differs. It is empty if the last run's targets are not recorded, as in older journals."""
+    losses: tuple[LossChange, ...] = ()
+    """Data that did not come back in this run or in the last run."""
     older: tuple[str, ...] = ()
     """Runs before the last run, newest first. The durations of this run's steps are compared with them, too."""

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from drillbook.events.event import Event, contents
 from drillbook.events.runs import EarlierRuns
-from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange, TargetChange
+from drillbook.judge import shortfall
+from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
 from drillbook.judge.recovered_later import RECOVERED
-from drillbook.judge.result import Result, StepResult
+from drillbook.judge.result import Result, StepResult, Verdict
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
 """Clocks that are compared. The key of each entry is the clock, and the value is the objective of this clock. If a clock has
@@ -36,6 +37,27 @@ class ComparedStep(BaseModel):
     host: str
     status: str
     seconds: float | None
+
+
+class ComparedLoss(BaseModel):
+    """Data of one kind of which less came back than was removed. The fields are those of ``shortfall.Shortfall``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    what: str
+    removed: int
+    restored: int
+    replaced: bool = False
+
+    @property
+    def missing(self) -> int:
+        """Number of items that are missing at least."""
+        return self.removed - self.restored
+
+    @property
+    def text(self) -> str:
+        """Short clause about the loss."""
+        return shortfall.Shortfall(self.what, self.removed, self.restored, "", self.replaced).lost
 
 
 class ComparedRun(BaseModel):
@@ -61,6 +83,8 @@ class ComparedRun(BaseModel):
     """Target of each objective, in seconds. It is None in the entries of older journals."""
     unverified: tuple[str, ...] = ()
     """Objectives that were measured, but could not be verified. It is empty in the entries of older journals."""
+    lost: tuple[ComparedLoss, ...] | None = None
+    """Data that did not come back. It is None in the entries of older journals."""
 
 
 def reduced(result: Result) -> ComparedRun:
@@ -78,6 +102,10 @@ def reduced(result: Result) -> ComparedRun:
         targets={key: objective.target_s for key, objective in result.objectives.items()},
         unverified=tuple(
             key for key, objective in result.objectives.items() if objective.met is None and objective.measured_s is not None
+        ),
+        lost=tuple(
+            ComparedLoss(what=loss.what, removed=loss.removed, restored=loss.restored, replaced=loss.replaced)
+            for loss in shortfall.shortfalls(result.steps)
         ),
     )
 
@@ -107,6 +135,7 @@ def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
         new_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(new - old)),
         gone_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(old - new)),
         targets=tuple(_targets(last, now)),
+        losses=tuple(_losses(last, now)),
         older=tuple(run.run for run in earlier[1:]),
     )
 
@@ -117,6 +146,24 @@ def _targets(last: ComparedRun, now: ComparedRun) -> Iterator[TargetChange]:
     for key in sorted(present | before) if before is not None else ():
         if (before or {}).get(key) != present.get(key):
             yield TargetChange(key=key, before_s=(before or {}).get(key), now_s=present.get(key))
+
+
+def _losses(last: ComparedRun, now: ComparedRun) -> Iterator[LossChange]:
+    """Yield each kind of data that did not come back in one of the two runs."""
+    before, present = ({loss.what: loss for loss in run.lost or ()} for run in (last, now))
+    for what in sorted(before | present):
+        old, new = _lost(last, before.get(what)), _lost(now, present.get(what))
+        more = None if old is None or new is None else new[1] - old[1]
+        yield LossChange(what=what, before=old and old[0], now=new and new[0], more=more)
+
+
+def _lost(run: ComparedRun, loss: ComparedLoss | None) -> tuple[str, int] | None:
+    """Return a clause about a loss in a run, and the number of missing items. The clause is empty for no loss. Returns None
+    when the loss is not known: the journal does not record it, or the run did not pass, and may not have restored the data.
+    """
+    if loss is not None:
+        return loss.text, loss.missing
+    return ("", 0) if run.lost is not None and run.verdict == Verdict.PASSED else None
 
 
 def _figure(result: Result, key: str) -> tuple[float | None, float | None]:

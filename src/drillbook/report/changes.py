@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange, TargetChange
+from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
 from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_change
 from drillbook.judge.result import RunView, Verdict
 from drillbook.language.lists import leading
@@ -30,6 +30,7 @@ NEITHER = {UNVERIFIED: "neither figure is verified", UNCOUNTED: "neither figure 
 LACKING = "removed-data-missing"
 """Code of the finding that less data came back than the fault removed."""
 SHORT_RPO = f"{INCOMPARABLE}: {remarks.SHORT_MARK} less data came back than the fault removed"
+NONE_LOST = "none lost"
 NOT_TRIED = "not tried in this run"
 STOPPED = "aborted"
 """Code of the finding that a run was stopped. The verdict says the same, so the sentence for the terminal leaves it out."""
@@ -91,6 +92,7 @@ def summary(view: RunView) -> str:
         f"{SHORT.get(target.key, one_line(target.key))} target {_target(target.now_s)} instead of {_target(target.before_s)}"
         for target in known.targets
     ]
+    parts += [f"{it.now or NONE_LOST} instead of {it.before or NONE_LOST}" for it in known.losses if it.more]
     parts += [f"{names[key]} {text}" for key, text in told.items() if text.endswith(("longer", "shorter"))]
     new = [finding for finding in known.new_findings if not _is_expected(view, finding)]
     parts += [count(len(new), "new finding")] if new else []
@@ -131,6 +133,7 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
         yield ChangeRow(_goal(target), _target(target.before_s), _target(target.now_s), "changed", loud=True)
     for change in known.figures:
         yield ChangeRow(names[change.key], *_figures(view, change), text := _change(view, change), text.endswith("longer"))
+    yield from map(_loss, known.losses)
     for new in known.new_findings:
         within = open_findings.allowed(new.code, view.result.objectives)
         title = open_findings.counting(f"{new.title}, {open_findings.WITHIN}" if within else new.title, view.result.verdict)
@@ -148,6 +151,14 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
         yield ChangeRow("Plan", "another digest", "see Plan", "changed")
     if known.tool != view.result.tool:
         yield ChangeRow("Program", one_line(known.tool), one_line(view.result.tool), "changed")
+
+
+def _loss(change: LossChange) -> ChangeRow:
+    """Return the row about data that did not come back. A loss is counted, so it has no measurement error."""
+    before, now = ("not known" if text is None else one_line(text) or NONE_LOST for text in (change.before, change.now))
+    more = change.more
+    text = INCOMPARABLE if more is None else "same" if more == 0 else f"{abs(more)} {'more' if more > 0 else 'fewer'}"
+    return ChangeRow(f"Lost: {one_line(change.what)}", before, now, text, bool(more and more > 0))
 
 
 def _names(view: RunView) -> dict[str, str]:

@@ -10,7 +10,7 @@ from drillbook.judge.result import RunView, StepResult, SuiteResult, Verdict
 from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
-from drillbook.report.remedies import before_repeat, first_instruction
+from drillbook.report.remedies import LOG_RESTORES, before_repeat, first_instruction
 from drillbook.report.restore_steps import restores
 from drillbook.report.rows import findings_of, rows_of
 
@@ -135,8 +135,8 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a run's report.
 
     After a run that passed and left no changes, one suggestion is to repeat the drill. If this run has a finding of medium
-    severity or higher, the suggestion comes first and begins with the remedy of the finding. The last suggestion is always
-    to verify the run's record.
+    severity or higher, the suggestion comes first and begins with the remedy of the finding. If a repetition alone does not
+    close the finding, the remedy is a suggestion of its own. The last suggestion is always to verify the run's record.
     """
     result = view.result
     suggestions = next_steps(
@@ -153,20 +153,32 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         steps.append(proof)
     if result.verdict is Verdict.PASSED and not result.open_residue:
         again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
-        if first := _remedy(view):
+        first, closing = _remedy(view)
+        if closing:
+            steps = [(f"{first}{closing}", _log_restore(view)), *steps, ("then repeat the drill", again)]
+        elif first:
             steps.insert(0, (f"{first}; then repeat the drill", again))
         else:
             steps.append(("repeat the drill", again))
     return [*steps, ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
 
 
-def _remedy(view: RunView, *, short: bool = False) -> str:
-    """Return the first instruction of the worst finding of medium severity or higher, with a small first letter, and unless
-    ``short``, the change that also closes the finding. The result is empty when no such finding has an instruction."""
+def _remedy(view: RunView) -> tuple[str, str]:
+    """Return the first instruction of the worst finding of medium severity or higher, with a small first letter, and the
+    change without which a repetition of the drill does not close the finding. The second text is empty if a repetition is
+    enough. Both are empty when no such finding has an instruction."""
     for finding in open_findings.grave(findings_of(view.result)):
         if text := first_instruction(finding.code, finding.remedy):
-            return one_line(text[:1].lower() + text[1:] + ("" if short else before_repeat(finding.code, text)))
-    return ""
+            return one_line(text[:1].lower() + text[1:]), before_repeat(finding.code, text)
+    return "", ""
+
+
+def _log_restore(view: RunView) -> str:
+    """Return the command that describes an action which also brings back data that is newer than the backup. For a system
+    without such an action, it describes the action that restored the backup."""
+    action = restoring(view.result.steps)
+    known = LOG_RESTORES.get(action.partition(".")[0], action)
+    return f"{view.program} actions {one_line(known)}".rstrip()
 
 
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
@@ -218,7 +230,8 @@ def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple
     drills.
 
     The suggestion names the drill, its owner and the remedy of the finding, and its command repeats the drill. If the remedy
-    contains no instruction, the command opens the report instead, which shows the remedy.
+    contains no instruction, or a repetition does not close the finding, the command opens the report instead, which tells
+    more.
     """
     passed = [view for view in views if view.result.verdict is Verdict.PASSED and not view.result.open_residue]
     grave = [view for view in passed if open_findings.grave(findings_of(view.result))][:MOST_DRILLS]
@@ -228,9 +241,13 @@ def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple
 def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:
     drill = one_line(view.result.drill)
     named = f"{drill} (owner {one_line(view.owner)})" if view.owner else drill
-    if remedy := _remedy(view, short=True):
+    remedy, closing = _remedy(view)
+    report = f"{program} report.open {one_line(view.result.run)}"
+    if closing:
+        return f"for {named}: {remedy}, and read what closes the finding", report
+    if remedy:
         return f"for {named}: {remedy}; then repeat the drill", f"{program} drill {drill}{option}"
-    return f"for {named}: read the remedy of the finding", f"{program} report.open {one_line(view.result.run)}"
+    return f"for {named}: read the remedy of the finding", report
 
 
 def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
