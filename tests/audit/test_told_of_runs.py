@@ -94,7 +94,7 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     assert (run.kind, run.routine) == ("postgres", ())
     (one,) = [one for one in alerts(passed) if "with a reservation: the drill itself" in one.text]
     assert one.step == (
-        f"see how old a routine backup would be: write a drill that restores a routine backup of {run.service} "
+        f"measure how old a routine backup is: write a drill that restores a routine backup of {run.service} "
         f"(`drillbook actions postgres.restore`); {REMOVED}"
     )
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
@@ -103,7 +103,7 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
     assert one.step == (
-        "see how old a routine backup would be by drills that restore routine backups; write one for each service that "
+        "measure how old a routine backup is by drills that restore routine backups; write one for each service that "
         f"has none; {REMOVED}"
     )
 
@@ -175,9 +175,9 @@ def test_rows_that_are_known_to_be_lost_stand_in_the_summary_beside_a_longer_rpo
 @pytest.mark.parametrize(
     ("mark", "steps"),
     [
-        (MARK, ["see how old"]),
+        (MARK, ["measure how old"]),
         (SHORT_MARK, ["back up more often"]),
-        (f"{SHORT_MARK}{MARK}", ["see how old", "back up more often"]),
+        (f"{SHORT_MARK}{MARK}", ["measure how old", "back up more often"]),
         (OWN_ROWS_MARK, ["compare the content"]),
         (f"{SHORT_MARK}{OWN_ROWS_MARK}", ["back up more often", "compare the content"]),
     ],

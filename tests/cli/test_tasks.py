@@ -83,7 +83,7 @@ def test_a_suite_that_left_nothing_in_place_is_not_recovered_by_name(folder):
         done = folder.run("drill.recover", suite, *options)
         assert done.returncode == 2
         said = " ".join(done.stderr.split())
-        assert f"no drill of {suite} left changes in place" in said
+        assert f"{suite} is a suite, and no drill of it left changes in place" in said
         assert "none" not in said
 
 

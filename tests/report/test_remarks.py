@@ -244,11 +244,15 @@ def test_detection_by_alertmanager_ends_with_its_answer_and_not_with_the_start_o
         meanings[name] = (clock.span, wording.ERROR_NAMES[clock.error], meaning)
     assert meanings == {
         "received": (
-            "from the disruption to the first answer of Alertmanager that the alert ApiPaged is active",
+            "from the start of the injection to the first answer of Alertmanager that the alert ApiPaged is active",
             "two polls",
             "Alertmanager first answered that the expected alert is active",
         ),
-        "fired": ("from the disruption to the start of the alert ApiDown", "the alert", "the expected alert began to fire"),
+        "fired": (
+            "from the start of the injection to the start of the alert ApiDown",
+            "the alert",
+            "the expected alert began to fire",
+        ),
     }
 
 

@@ -251,7 +251,9 @@ def test_a_check_does_not_start_the_command_of_a_backup_and_a_run_does(place, tm
     source = TarSource(name="printed", host="here", at=["sh", "-c", script])
     assert source.beginning(replace(place.ctx(), doubt=doubts.append), ["output"]).data == b""
     (told,) = doubts
-    assert told.startswith("the version of the backup that the command of printed prints: a run reads it before any fault")
+    assert told.startswith(
+        "the version of the backup that the command of printed prints: only a run reads this version, before any fault"
+    )
     assert "set `only_reads: true` of printed" in told
     assert not (tmp_path / "begun").exists()
     assert source.beginning(place.ctx(), ["output"]).data == b"dump\n"

@@ -36,9 +36,10 @@ class AbsentRow:
 
 
 def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Period) -> list[AbsentRow]:
-    """Return the missing runs, and the suites that began in the period and have no recorded end, oldest first.
+    """Return a row for each missing run, and for each suite that began in the period and has no recorded end. The oldest row
+    comes first.
 
-    ``problems``: problems of the period.
+    ``problems``: problems of the record. Those about a missing run name the record that mentions the run.
     """
     names: dict[str, dict[str, Problem]] = {}
     for problem in problems:

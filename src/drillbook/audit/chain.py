@@ -14,10 +14,8 @@ from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
 """Longest time, in seconds, between the moment at which a new run reads the last hash of the previous run, and the moment at
-which the new run begins. The previous run may still write events in this time. They are no sign that its journal was
-changed.
-
-The previous run may still write events in this time. They are no sign that the journal of the previous run was changed.
+which the new run begins. The previous run may still write events in this time. Such events are no sign that somebody changed
+its journal.
 """
 
 
@@ -158,12 +156,12 @@ def _before(record: Record, place: _Place | None) -> str:
 def _link_problems(
     earlier: Sequence[Record], record: Record, place: _Place | None, start: int, members: Container[str]
 ) -> Iterator[Problem]:
-    """Return the problems of the link from run ``record`` to its previous run.
+    """Return the problems of the link from the run ``record`` to its previous run.
 
-    ``earlier``: all older runs, oldest first. ``place``: position of the hash that the run records as its previous run's
-    last hash. ``start``: index in ``earlier`` of the first run after the run in ``place``, or 0 when ``place`` is None.
-    ``members``: folders of the runs of campaigns. These runs are not reported as skipped, because they may arrive late from
-    other machines, and the journal of their campaign shows that they exist.
+    ``earlier``: all older runs, oldest first. ``place``: journal and event whose hash the run ``record`` names as the last
+    hash of its previous run, or None if no journal has this hash. ``start``: index in ``earlier`` of the first run after the
+    previous run; 0 when ``place`` is None. ``members``: folders of the runs of campaigns. These runs are not reported as
+    skipped, because they may arrive late from other machines, and the journal of their campaign shows that they exist.
     """
     before = earlier[-1] if earlier else None
     if record.first and record.first.prev and place is None:

@@ -74,7 +74,7 @@ class Audit:
     newest: str
     """Time at which the newest of all runs began, even if that run is outside of the period."""
     outside: int
-    """Number of journals outside the period that were read for the chain."""
+    """Number of journals of other periods. They were read too, because the chain of journals covers all runs."""
     runs: tuple[RunRow, ...]
     coverage: tuple[CoverageRow, ...]
     proven: tuple[ProvenRow, ...]

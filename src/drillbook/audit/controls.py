@@ -40,7 +40,7 @@ class Control:
     evidence: str
     """Kind of evidence that the control asks for. It is a key of ``EVIDENCE``."""
     sections: tuple[str, ...]
-    """Ids of the sections that contain evidence."""
+    """Ids of the sections of the audit that contain this evidence."""
     not_shown: str
     shows: str = ""
     """Text with the number of runs that contain this evidence, and the drills of these runs."""

@@ -21,11 +21,11 @@ from drillbook.sdk.identity import Thing
 
 NO_RUN = "no run"
 NOT_YET = "not yet"
-"""Mark of a span that begins in the future."""
+"""Word for a span that begins in the future."""
 LEFT_OUT = "left out"
-"""Mark of a span without runs, for a service that the inventory exempts from drills."""
+"""Word for a span without runs, if the inventory exempts the service from drills."""
 REHEARSED = "rehearsed only"
-"""Mark that replaces `passed` when none of the passed runs proved a fault active and then restored the service."""
+"""Words that replace `passed` when none of the passed runs proved a fault active and then restored the service."""
 
 
 def shown_verdict(verdict: str, recovered: int) -> str:
@@ -70,7 +70,7 @@ class Cell:
     recovered: int = 0
     """Number of passed runs that proved a fault active and then restored the service."""
     still_failed: tuple[str, ...] = ()
-    """Drills that counted as failed when this span began, and that have no passed or failed run in it."""
+    """Drills that had failed before this span of time, and that neither passed nor failed again in this span."""
 
     @property
     def shown(self) -> str:
@@ -112,8 +112,8 @@ class CoverageRow:
     backup_of: str = ""
     """Service whose data is in this backup. It is empty when this row is not about a backup."""
     restored: str = ""
-    """Start of the newest run that restored this backup and passed. It is empty when there is no such run, or when a later
-    run failed that should have restored the backup.
+    """Start of the newest passed run that restored this backup. It is empty when there is no such run. It is also empty when
+    a later run failed whose drill restores this backup.
     """
     taken: str = ""
     """Text which says that the run named in ``restored`` took the backup itself. It is empty for an older backup."""
@@ -308,8 +308,8 @@ def _deciding(runs: Sequence[Record]) -> dict[str, Record]:
 def _cell(label: str, runs: Sequence[Record], before: Sequence[Record], without: str) -> Cell:
     """Make the cell of one span of time.
 
-    ``before``: runs before this span. A drill that failed in these runs stays failed until a run passes. ``without``: mark of
-    the cell when the span has no run.
+    ``before``: runs before this span. A drill that failed in these runs counts as failed until it passes. ``without``: word
+    for a span without a run, such as ``no run``.
     """
     if not runs:
         return Cell(label, 0, 0, without, False)

@@ -24,7 +24,9 @@ class EvidenceRow:
 
 
 def evidence_row(record: Record, followed: Chain) -> EvidenceRow:
-    """Return the row of one run: state of its journal, digests, size, and the later run that confirms it."""
+    """Return the row of one run in the audit's list of evidence. ``followed``: chain of all runs, from which come the previous
+    run, and the later run that confirms this run.
+    """
     link = followed.links[record.folder]
     state = "damaged" if record.damage else "whole, unfinished" if not record.finished else "whole"
     state += ", last line torn" if record.torn else ""

@@ -47,8 +47,9 @@ def section(audit: Audit) -> list[str]:
 
 
 def _unproven(row: ProvenRow) -> tuple[str, ...]:
-    """Return four cells about an objective that is not proven: its state (with the figure, if the objective was missed),
-    the day and name of the run that decides about it, and the newest figure, which does not count.
+    """Return the last four cells of the row of an objective that is not proven: the state, the day of the run that decides
+    about the objective, the name of this run, and the newest figure (see ``_uncounted``). If the run missed the objective,
+    the cell with the state also has the figure.
     """
     figure = f"{escape(row.measured + row.mark)}: " if row.missed else ""
     return f"{figure}**{row.state}**", row.at[:10], code(row.run) if row.run else "", _uncounted(row)
@@ -63,8 +64,9 @@ def _probed(row: ProvenRow) -> tuple[str, ...]:
 
 
 def _uncounted(row: ProvenRow) -> str:
-    """Return the newest figure of an objective that is not proven, with its run, and why it does not count. The result
-    is empty when no run measured the objective."""
+    """Return the newest figure of an objective that is not proven, with its run, and the reason why it proves nothing. The
+    result is empty when no run measured the objective.
+    """
     figure = row.uncounted
     return f"{figure.at[:10]}: ({escape(figure.measured)}) {escape(figure.said)} ({code(figure.run)})" if figure else ""
 
@@ -76,6 +78,6 @@ def _goal(row: ProvenRow) -> tuple[str, ...]:
 
 
 def legend(marks: Iterable[str]) -> list[str]:
-    """Explain the mark that an RPO in a table has when it was met with a reservation. Returns no lines if no RPO has a mark."""
+    """Explain the sign, such as ``†``, beside an RPO that was met with a reservation. Returns no lines if no RPO has a sign."""
     text = remarks.legend(marks)
     return [escape(text)] if text else []

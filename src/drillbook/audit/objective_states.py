@@ -21,7 +21,7 @@ NOT_PROVEN = "not proven"
 
 @dataclass(frozen=True, slots=True)
 class UncountedFigure:
-    """The newest measured figure of an objective that is not proven. It does not count."""
+    """The newest measured figure of an objective that is not proven. The figure itself proves nothing."""
 
     measured: str
     """Figure with its error and its mark."""
@@ -29,13 +29,13 @@ class UncountedFigure:
     """Start of the run that measured the figure."""
     run: str
     why: str
-    """Reason why the figure does not count."""
+    """Reason why the figure does not prove the objective."""
     state: str
     """State of the objective in the run that measured the figure, such as ``met`` or ``not verified``."""
 
     @property
     def said(self) -> str:
-        """Text to show beside the figure. It says that the figure does not count, and gives the reason."""
+        """Text to show beside the figure. It says that the figure proves nothing, and gives the reason."""
         return f"{DOES_NOT_COUNT}: {self.why}"
 
 
@@ -65,7 +65,7 @@ class ProvenRow:
     newest_verdict: str
     notes: tuple[str, ...]
     mark: str = ""
-    """Mark beside an RPO with a reservation. The marks and their meanings are in ``report.remarks``."""
+    """Sign, such as ``†``, beside an RPO with a reservation. The signs and their meanings are in ``report.remarks``."""
     by: str = ""
     """Observer that detected the fault: an alert, or the drill's own probe. It is empty unless the objective is a detection time.
     """
@@ -123,12 +123,14 @@ class ProvenRow:
 
     @property
     def loss(self) -> str:
-        """Text about a known loss of data, with the mark, the drill and the target."""
+        """Text about the known loss of data beside an objective: the mark of the figure, the drill, the loss, and the
+        target.
+        """
         return f"{self.mark.strip()} {self.drill}: {self.lost}, {self.aim}"
 
     @property
     def marks(self) -> str:
-        """Text with all marks of the row: the mark beside its figure, and the marks in its notes."""
+        """Text that contains all signs of this row, such as ``†``. The signs are beside the figure and in the notes."""
         return " ".join((self.mark, *self.notes))
 
 
@@ -160,8 +162,8 @@ def _order(key: str) -> tuple[int, str]:
 
 
 def _answer(record: Record, key: str, target_s: float) -> Answer:
-    """Decide if one run proved the objective ``key``, missed it, or says nothing about it. ``target_s``: target of the
-    objective in the newest run.
+    """Return the result of one run for the objective ``key``, such as proved or missed. ``target_s``: target of the objective
+    in the newest run that has it.
     """
     if key not in targets_of(record):
         return Answer.NONE
@@ -232,7 +234,7 @@ def _uncounted(key: str, runs: Sequence[Record], wanted: float, inside: int) -> 
 
 
 def _why(record: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> str:
-    """Return the reason why a measured figure does not count. ``before``: true when its run began before the period."""
+    """Return the reason why a measured figure proves no objective. ``before``: True when its run began before the period."""
     if before:
         return f"the run was before the period{', and missed the objective' if row.state == MISSED else ''}"
     if record.verdict != Verdict.PASSED:
@@ -271,11 +273,11 @@ def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, r
 
 
 def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, wanted: float) -> Iterator[str]:
-    """Yield notes if the target of an objective has changed. ``wanted``: the new target. ``row``: the objective in the run
-    that proved it.
+    """Yield notes about an objective whose target was changed in the drill. ``wanted``: the new target. ``row``: the
+    objective in the run that proved it, or None.
 
-    One note says that this proof also meets the new target. The other note says that the last run that met the objective
-    would miss the new target.
+    The first note says that the figure of the proof is within the new target. The second note says that the figure of the
+    last run that met the objective is not within the new target.
     """
     if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
         yield f"the target has changed to {seconds(wanted)} since that run: the figure is within the new target, too"

@@ -35,9 +35,10 @@ NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class ProblemGroup:
-    """Problems that are shown as one item, because they have the same code and contradict anchors of the same place.
+    """Problems that an audit shows as one item. They have the same code, and are about anchors in the same place, such as
+    one bucket.
 
-    ``runs`` is empty for a single problem, because ``text`` already names its run.
+    ``runs`` is empty for a group of one problem, because ``text`` already names its run.
     """
 
     code: str
@@ -50,9 +51,9 @@ class ProblemGroup:
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
-    """Group the problems that contradict anchors by their code, and by the place of these anchors. Every other problem
-    stays alone. Each group stands at the position of its first problem. A group of one problem keeps the problem's
-    text."""
+    """Group the problems about anchors: those with the same code and with anchors in the same place become one group. Every
+    other problem is a group by itself, with its own text. The groups are in the order of their first problems.
+    """
     members_by_key: dict[tuple[str, bool, str], list[Problem]] = {}
     for problem in problems:
         key = (problem.code, problem.breaking, problem.source or f"{problem.text}\n{problem.run}")

@@ -14,7 +14,7 @@ MOST_PROOFS = 3
 LACKING = "removed-data-missing"
 """Code of the finding about data that did not come back."""
 RESERVATIONS = {
-    remarks.FRESH: (": the drill itself took the restored backup", "see how old a routine backup would be"),
+    remarks.FRESH: (": the drill itself took the restored backup", "measure how old a routine backup is"),
     remarks.MISSING: (
         ": less data came back than the fault removed",
         "back up more often or archive the WAL, so that a run brings all removed data back",

@@ -48,8 +48,10 @@ def markdown(known: Sequence[Retirement]) -> list[str]:
 
 
 def missed(rows: Iterable[MissedRow], known: Sequence[Retirement], period: Period) -> list[MissedRow]:
-    """Return the rows of missed drills. A row ends at the latest when its drill was retired. It is left out when the
-    drill was retired before the row began or before ``period``."""
+    """Return the rows of missed drills, changed for retired drills and environments. A row that is still open ends with the
+    retirement. It is left out if the retirement is older than the row, if it is about a drill that never ran, or if it now
+    ends before ``period``.
+    """
     drills = ((row, "" if row.kind == NEVER_RAN else row.drill) for row in rows)
     ended = chain.from_iterable(_missed(row, covering(known, drill, row.environment)) for row, drill in drills)
     return [row for row in ended if not row.retired or period.touches(row.since, row.until)]

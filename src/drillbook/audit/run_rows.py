@@ -43,7 +43,7 @@ class RunRow:
     such findings.
     """
     rpo_mark: str = ""
-    """Mark beside an RPO with a reservation. The marks and their meanings are in ``report.remarks``."""
+    """Sign, such as ``†``, beside an RPO with a reservation. The signs and their meanings are in ``report.remarks``."""
     rto_state: str = ""
     rpo_state: str = ""
     """States of the objectives, for their symbols. A state is empty if the drill does not set the objective."""
@@ -135,7 +135,9 @@ def _closed(record: Record) -> str:
 
 
 def _figure(record: Record, key: str) -> str:
-    """Return the figure of an objective with its state. A rehearsal sets no objective, so its own figure is returned."""
+    """Return the figure of an objective with its state. For a rehearsal, which has no objectives, return the figure that it
+    measured instead: the duration of the restore, or the data that would be lost.
+    """
     row = row_of(record, key)
     if row is not None:
         return row.listed

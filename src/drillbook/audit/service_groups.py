@@ -74,11 +74,10 @@ REASONS = {
 
 
 def rules(used: Collection[Group], marks: str) -> list[tuple[str, str]]:
-    """Return the names and the explanations of the groups ``used``, and of the best group. ``marks``: signs such as ``†``.
-    They stand beside the figures of the services in the group ``RESERVED``, and refer to remarks.
+    """Return the name and the explanation of each group in ``used``. The best group, ``PROVEN``, is always included.
 
-    ``marks``: signs such as ``†``, which refer to remarks and stand at the figures of the services in the group
-    ``RESERVED``.
+    ``marks``: signs such as ``†`` beside the figures of the services in the group ``RESERVED``. Each sign refers to a
+    remark.
     """
     known = remarks.reasons(marks)
     reasons = ", or ".join(text for key, text in REASONS.items() if key in known)

@@ -68,15 +68,15 @@ class ServiceRow:
     service: str
     environment: str
     state: str
-    """Worst verdict of the drills, or ``never drilled`` when there is no run. For each drill, the verdict of one run counts;
-    ``coverage.deciding`` selects this run.
+    """Worst verdict of the drills, or ``never drilled`` when there is no run. The verdict of a drill is that of the run which
+    ``coverage.deciding`` selects.
     """
     at: str
     """Day of the run with the worst verdict. It is empty when there is no run."""
     passed: int
     runs: int
     recovered: int
-    """Number of runs that passed and in which the service recovered from a fault."""
+    """Number of passed runs in which the service recovered from a fault."""
     proven: int
     reserved: int
     """Number of objectives that were met with a reservation. ``proven`` does not count these objectives."""
@@ -91,7 +91,7 @@ class ServiceRow:
     more: tuple[str, ...] = ()
     """Texts that count the objectives of ``reserved``, such as ``1 more with a reservation``. Each state has one text."""
     marks: str = ""
-    """Marks of the objectives that were met with a reservation."""
+    """Signs, such as ``†``, of the objectives that were met with a reservation."""
     keeps_data: bool = True
     """False for a service without data of its own, which needs no RPO."""
     unmet: tuple[ProvenRow, ...] = ()
@@ -234,8 +234,8 @@ def _fit(
 
 
 def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
-    """Return the height of a service's row in each of its forms, from full to short. Each objective without a proof, and
-    each figure, has lines of its own.
+    """Return the heights that the row of one service has with all details, without details, and as a line of text below the
+    table. ``rows``: rows of all services.
     """
     goals = (("rto", row.rto, row.restored, ()), ("rpo", row.rpo, row.would_lose, row.losses))
     unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]

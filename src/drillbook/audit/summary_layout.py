@@ -55,8 +55,9 @@ class RowSize:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Content of the printed summary: the number of alerts, of services with a row of the table, and of services with
-    figures. The services that have no row of the table have a line of text below it. ``dense``: True when the rows have no details.
+    """Content of the printed summary. ``alerts``: number of alerts; ``rows``: number of services in the table; ``figures``:
+    number of services with figures. The services that are not in the table have a line of text below it; without figures,
+    only their names are shown. ``dense``: True when the rows of the table have no details.
     """
 
     alerts: int

@@ -65,7 +65,9 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Journals, results of suites, record of schedules, and files of the project, from which the timelines are made."""
+    """Data from which the timelines of drills and suites are made: journals, results of suites, the record of schedules, and
+    files of the project.
+    """
 
     records: Sequence[Record]
     entries: Sequence[Entry]
@@ -122,8 +124,10 @@ class Known:
         return Timeline(environment, name, runs, terms, drills, True, services, self._gone(environment, name, terms))
 
     def _terms(self, environment: str, name: str, terms: list[Term]) -> Terms:
-        """Return the schedules of a drill or suite: those in the record, and that in its file if the files are known.
-        ``terms``: schedules that its runs recorded."""
+        """Return the schedules that a drill or suite had over time. ``terms``: schedules in the journals of its runs. The
+        schedules in the record of schedules are added, and the present schedule in the file of the drill or suite, if it is
+        known.
+        """
         terms = [*terms, *recorded_schedules.of_entries(self.entries, name, environment)]
         recorded = tuple(sorted(terms, key=lambda term: term.since))
         schedule = self.wanted.get(name)

@@ -28,7 +28,7 @@ KEYS = ("rto", "rpo")
 class Point:
     """One run in a chart.
 
-    ``kind``: ``met``, ``missed``, ``unverified`` (the run's figure does not count) or ``none`` (the run has no figure).
+    ``kind``: ``met``, ``missed``, ``unverified`` (the run's figure proves no objective) or ``none`` (the run has no figure).
     """
 
     x: float
@@ -122,7 +122,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
 
 
 def _mark(runs: Sequence[Record], key: str) -> str:
-    """Return the marks beside the figures of ``runs``, each mark once. The title of the chart shows them."""
+    """Return the signs beside the figures of ``runs``, such as ``†``. Each sign is returned once, for the title of the chart."""
     return "".join(sorted({row.mark for run in runs if (row := row_of(run, key))}))
 
 

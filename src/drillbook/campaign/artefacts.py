@@ -173,7 +173,7 @@ class Artefacts:
         return self._artefacts[site].ending.run if site in self._artefacts else ""
 
     def who(self, job: Job) -> str:
-        """Return an empty name, which means this machine, because the runs are copied to this machine."""
+        """Return the name of the place where the run of a site is. It is always empty, which means this machine."""
         del job
         return ""
 

@@ -46,7 +46,7 @@ class Fleet:
     """Executor that carries out jobs on the workers of a Dask scheduler. It survives the death of workers and of the
     scheduler.
 
-    One thread looks for workers, and separate threads ask each worker. So a worker or a scheduler that hangs never
+    One thread looks for workers. Each worker is asked by threads of its own. So a worker or a scheduler that hangs never
     blocks the campaign or the other workers.
     """
 
@@ -261,8 +261,8 @@ class Fleet:
         return min(self._roster.at(job), key=load, default=None)
 
     def _hand_over(self, client: Client, pending: Pending, address: str) -> None:
-        """Submit a job to one worker, and mark the job as resumed. The mark has the effect that a later attempt first
-        examines the run at the place, and starts a drill only when none was started there.
+        """Submit a job to one worker, and mark the job as resumed. A later attempt of a resumed job first looks for a run at
+        the place, and starts a drill only if there is none.
         """
         if pending.job.approved and (pending.job.campaign, address) not in self._told_approval:
             pending.preparing = True

@@ -97,8 +97,10 @@ class SitesFile(_Part):
     waves: tuple[str, ...] = Field(
         default=(),
         description=(
-            "Shares of all sites, in ascending order, such as [10%, 50%]. Each share says how many sites have been "
-            "drilled when a wave ends. A wave begins only after the previous wave has ended."
+            "Ends of the waves, as shares of all sites in ascending order. For example, [10%, 50%]: the first of these waves "
+            "ends when 10 % of all sites have been drilled, and the second when 50 % have. The canary sites count in the shares, "
+            "but they form their own wave before. A last wave drills the remaining sites. A wave begins only after the previous "
+            "wave has ended."
         ),
     )
     abort_if: AbortIf = AbortIf()

@@ -136,8 +136,8 @@ def copies(names: Sequence[str]) -> dict[str, str]:
 
 
 def _with_schema(path: str) -> str:
-    """Return the text of a shipped file for a project. In a project, drills and trees begin with a line that tells
-    editors the path of the schema.
+    """Return the text of the shipped file ``path``, as it is written to a project. Drills and diagnosis trees get a first
+    line that tells editors the path of their schema. Other files are unchanged.
     """
     text, parts = shipped_files.text(path), PurePosixPath(path).parts
     if parts[0] != "drills" or path.startswith(f"{RULES}/"):

@@ -147,7 +147,9 @@ def _print(made: Audit, folder: Path) -> None:
 
 
 def _print_record(out: Console, made: Audit) -> None:
-    """Print the problems of the record, the doubts about it, its state, and the next step for its signatures."""
+    """Print the state of the record of all runs: first its problems, then the doubts about it, and then one line that says
+    whether it is intact. This line also has the next step if signatures are missing.
+    """
     breaking, more = leading([group for group in grouped(made.problems) if group.breaking], MOST_LINES)
     for group in breaking:
         out.print(Prose(Text(f"! {group.code}: {group.text}", style="red"), 2))
@@ -233,7 +235,7 @@ def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table
 
 
 def _print_uncounted(out: Console, made: Audit) -> None:
-    """Print the reason why each figure in parentheses does not count, and the run that measured it."""
+    """Print a line for each run whose figures are in parentheses because they prove no objective. The line has the reason."""
     lines = _uncounted(made)
     if not lines:
         return
@@ -247,7 +249,7 @@ def _print_uncounted(out: Console, made: Audit) -> None:
 
 
 def _uncounted(made: Audit) -> list[str]:
-    """Return a line for each run with figures that do not count: drill, objectives, reason and name of the run."""
+    """Return a line for each run whose figures prove no objective: drill, objectives, reason and name of the run."""
     places = len({item.environment for item in made.proven}) > 1
     keys_by_run: dict[tuple[str, str, str], list[str]] = {}
     for item in made.proven:
@@ -288,7 +290,7 @@ def _figure(item: ProvenRow) -> str:
 
 
 def _marked(figure: str) -> str:
-    """Move the marks at the end of a figure to its beginning. A figure without marks is returned unchanged."""
+    """Move the signs at the end of a figure, such as ``†``, to its beginning. A figure without signs is unchanged."""
     match = re.fullmatch(rf"(.*) ([{''.join(remarks.LEGENDS)}]+)", figure)
     return f"{match[2]} {match[1]}" if match else figure
 

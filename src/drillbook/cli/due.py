@@ -31,7 +31,7 @@ from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import badness
 
 MOST_UNSCHEDULED = 3
-"""Number of drills without a schedule that the short form names."""
+"""Largest number of drills without a schedule that the short list names. Further drills are only counted."""
 STYLES = {
     State.OVERDUE: "bold red",
     State.NEVER: "bold red",
@@ -355,7 +355,9 @@ def _more(row: DueRow, shown: Container[str]) -> str:
 
 
 def _unproven(row: DueRow) -> str:
-    """Return what to do about a service of which no restore is proven. The result is empty for other rows."""
+    """Return a text about a service whose drills proved no restore. It names these drills. The result is empty for other
+    rows.
+    """
     if row.drill or row.state is not State.NEVER:
         return ""
     return f"the drills of this service proved no restore: {one_line(', '.join(row.drills))}"

@@ -363,8 +363,8 @@ def _took(result: Ended | None) -> str:
 
 
 def _rto(result: Ended | None) -> str:
-    """Return the measured RTO with its measurement error, in parentheses when it does not count. The result is ``-`` for
-    a suite, and for a run without an objective or without a measured RTO.
+    """Return the measured RTO with its measurement error. It is in parentheses if the run did not pass or did not verify the
+    objective. The result is ``-`` for a suite, and for a run without an objective or without a measured RTO.
     """
     if result is None or result.rto is None:
         return "-"

@@ -114,12 +114,13 @@ def single(project: Project, run: str, flag: str) -> RunState:
     broken = [state for state in states if state.damage or state.needs_recovery]
     if len(states) > 1 and not broken:
         raise UsageError(
-            f"{flag} needs the name of one run, and no drill of {run} left changes in place", hint="see `invoke drill.list`"
+            f"{flag} needs the name of one run, but {run} is a suite, and no drill of it left changes in place",
+            hint="see `invoke drill.list`",
         )
     if len(states) > 1 and len(broken) != 1:
         names = ", ".join(state.folder.name for state in broken)
         raise UsageError(
-            f"{flag} needs the name of one run; of the drills in {run}, these left changes in place: {names}",
+            f"{flag} needs the name of one run, but {run} is a suite; these of its drills left changes in place: {names}",
             hint="name one of them",
         )
     return broken[0] if len(broken) == 1 else states[0]

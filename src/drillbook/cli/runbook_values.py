@@ -21,12 +21,10 @@ class NotKnown(Exception):
 
 
 class Later:
-    """Placeholder for the result of a step, which is not known before the run. As text, it names the step and the part of
-    the result. Any other use, such as a comparison, a loop or an arithmetic operation, raises NotKnown, because the value
-    would be invented.
+    """Placeholder for a value in the result of a step. A runbook is made before the step runs, so the value is not known.
 
-    It can only become text. Comparing it, looping over it or using it as a number raises NotKnown, because any value
-    would be invented.
+    The placeholder can only become a text, such as ``<pid of inject.1>``. Comparing it, looping over it or using it as a
+    number raises NotKnown, because any value would be invented.
     """
 
     __slots__ = ("_path", "_step")
@@ -46,7 +44,7 @@ class Later:
         return Later(self._step, (*self._path, str(key)))
 
     def __str__(self) -> str:
-        """Return a text that names the step, and the part of its result."""
+        """Return a text such as ``<pid of inject.1>``: the key of the value in the step's result, and the id of the step."""
         return f"<{'.'.join(self._path) or 'result'} of {self._step}>"
 
     def _refuse(self, *_: object) -> Any:
@@ -75,7 +73,9 @@ class Values:
         self._used = tuple(_references(plan))
 
     def used_of(self, name: str) -> list[tuple[str, str]]:
-        """Return the parts of the result saved as ``name`` that other steps use, each as an expression and in words."""
+        """Return the values that other steps take from the result ``name``. Each is a pair: the expression, such as
+        ``found.pid``, and its text for people, such as ``<pid of inject.1>``.
+        """
         parts = sorted({tuple(path) for first, *path in self._used if first == name})
         return [(".".join((name, *path)), str(Later(self._steps[name], path))) for path in parts]
 

@@ -261,8 +261,8 @@ class _View:
             yield f"needs --confirm {self.plan.inventory.environment} and {said}"
 
     def _reboot(self, host: str, leased: Sequence[PlannedStep], *, named: bool) -> str:
-        """Describe how ``host`` undoes the steps ``leased`` when it has lost contact with the controller, and when it was
-        rebooted. ``named``: True if the text names the steps.
+        """Return a text that says how ``host`` undoes the steps ``leased`` when it loses contact with the controller, and
+        when it is rebooted. ``named``: True to list the ids of the steps.
         """
         does, stays = "undoes its changes", "the changes stay"
         if any(step.effect is Effect.FAULT for step in leased):
@@ -314,8 +314,8 @@ def _line(out: Console, text: Text, indent: int) -> None:
 
 
 def _about(estimate: dict[str, Any], told: int = 0) -> str:
-    """Return a text with the median duration of earlier runs, and the number of these runs. ``told``: number of runs that
-    the output has named already. The text does not repeat this number.
+    """Return a text with the time that a step took in earlier runs, such as ``earlier runs took 4.2 s (median of 5 runs)``.
+    ``told``: a number of runs that the output has already shown; the text leaves out an equal number.
     """
     runs, seconds = estimate["runs"], estimate["seconds"]
     if not runs:

@@ -199,7 +199,8 @@ def _before(code_trust: Trust) -> Mapping[str, Mapping[str, str]]:
 
 def _mark(item: Item, before: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
     """Return a mark for an item, and the style of the mark. The mark tells whether the item is new, changed or
-    unchanged since the user last trusted the project. ``before``: the items that were trusted at that time.
+    unchanged since the user last trusted the project. ``before``: the items that were trusted at that time. If the project
+    was never trusted, all items have the same mark.
     """
     if not before:
         return "•", ""

@@ -156,8 +156,10 @@ class Hold:
 
     def adopt(self, host: str, armed: Sequence[int], become: Become | None = None) -> None:
         """Take over the lease that a dead controller of this run left on ``host``. Renew it while this process undoes the
-        changes. ``armed``: numbers of the changes whose undos are armed, as the journal records. If the host does not
-        answer, the lease is assumed to contain exactly these undos. ``become``: privilege of the changes.
+        changes.
+
+        ``armed``: numbers of the changes whose undos are in the lease, according to the journal. They are used if the host
+        does not answer. ``become``: account that made the changes.
         """
         grip = self._grip(host, become)
         grip.armed, grip.asked = set(armed), True

@@ -15,8 +15,8 @@ from drillbook.errors import Locked
 from drillbook.sdk.identity import LockName
 
 GRACE_S = 3.0
-"""Seconds to wait for another run that began at the same time. The other run gives back its locks that come later in the
-order within this time.
+"""Time, in seconds, to wait for a lock of another run that also began to take its locks only a moment ago. Within this time,
+the other run gives its later locks back.
 """
 
 

@@ -119,7 +119,7 @@ class _Check:
     """True when an earlier step of the drill, other than a fault, may write files, such as backups."""
 
     disturbed: bool
-    """True when an earlier step of the drill is a fault that commands written in the drill cause."""
+    """True when an earlier step of the drill injects a fault by commands of the drill or by a person."""
     verified: frozenset[str]
     """Names of the backup sources that a step verifies before the first fault."""
     printed: dict[tuple[str, ...], Any]

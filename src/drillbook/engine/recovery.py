@@ -111,7 +111,7 @@ def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding
     return finding(
         "unfinished-run",
         title=folder.name,
-        wanted="no run that died or left changes",
+        wanted="no earlier run that died or left changes",
         measured=f"the run {folder.name} uses the same hosts and is not finished",
         remedy=f"Recover that run first: invoke drill.recover {folder.name}",
     )
@@ -121,7 +121,7 @@ def _refusal(folder: Path, wrong: str, unknown: str) -> Finding:
     return finding(
         "unfinished-run",
         title=folder.name,
-        wanted="no run that died or left changes",
+        wanted="no earlier run that died or left changes",
         measured=f"the journal of {folder.name} is damaged: {wrong}; {unknown}",
         remedy=f"`invoke drill.recover {folder.name}` shows the steps of the manual cleanup. When they are done, move {folder} "
         "out of reports/.",

@@ -73,7 +73,7 @@ def put_back(
 
 
 def _together(step: PlannedStep) -> tuple[str, int | str]:
-    """Return a value for a step. Steps that ran at the same time have the same value."""
+    """Return a value that identifies the work to which ``step`` belongs. Steps that ran in parallel have the same value."""
     return step.phase, step.id if step.group is None else step.group
 
 

@@ -173,13 +173,11 @@ class SourceGate:
         return loss, rpo
 
     def _alike(self, step: PlannedStep, source: BackupSource, backup: Backup, proof: VerifiedSource) -> None:
-        """Compare the backup with the present service, by the driver of the backup source. ``step``: step that restores the
-        backup. If the action of this step restores only a part of the service, only this part is compared. Raises Refused
-        when the backup is not a backup of this service.
+        """Compare the backup with the present service, by the driver of the backup source. Raises Refused when the backup is
+        not a backup of this service.
 
-        ``step``: step that restores the backup. If its action restores only a part of the service, it compares this part.
-
-        Raises Refused when the backup is not a backup of this service.
+        ``step``: step that restores the backup. If its action restores only a part of the service, only this part is
+        compared.
         """
         service: Service = self.stage.plan.inventory.services[self.service]
         place = source.in_place(self._context(service.host), service)

@@ -130,10 +130,10 @@ class Held:
 
     @contextmanager
     def back(self, stop: Stop) -> Iterator[None]:
-        """Hold signals back within the ``with`` block. At the end of the outermost block, deliver the last signal to the
-        program, unless ``complete`` was called.
+        """Delay the signals that stop the program until the end of the ``with`` block. If blocks are nested, it is the end
+        of the outermost block. The program then gets the last signal, but not if ``complete`` was called.
 
-        ``stop``: stop request of the run in the block. A signal sets this request at once, so the run ends early, and
+        ``stop``: stop request of the run in the block. A signal sets this request at once, so that the run ends early and
         undoes its changes. HUP stays ignored if the program ignores it, as under nohup(1).
         """
         self._stops = [*(self._stops if self._stop else ()), stop]

@@ -19,9 +19,9 @@ AT_ONCE = 128
 
 @dataclass(frozen=True, slots=True)
 class Turn(Generic[T]):
-    """One piece of work, with its host.
+    """Piece of work on one host, such as an undo.
 
-    ``step``: value of the step. Consecutive pieces of work with equal values may run at the same time.
+    ``step``: value that identifies the step. Consecutive pieces of work with equal values may run at the same time.
     """
 
     host: str
@@ -30,11 +30,11 @@ class Turn(Generic[T]):
 
 
 def in_turns(turns: Sequence[Turn[T]], patience_s: float) -> list[T]:
-    """Carry out ``turns``, and return their results in the same order.
+    """Carry out the pieces of work ``turns``, and return their results in the same order.
 
-    Consecutive turns of one step run in parallel, but a host runs only one turn at a time. The turns of a step begin when
-    all earlier turns have ended. They also begin when no turn has ended for ``patience_s`` seconds, because a host may hang.
-    When turns raised errors, raises the first of these errors after all turns have ended.
+    The work of one step is done on all its hosts in parallel. A host does only one piece of work at a time. The work of the
+    next step begins when all earlier work has ended. Because a host may hang, it also begins when no work has ended for
+    ``patience_s`` seconds. Raises the first error of the work, after all work has ended.
     """
     lanes: dict[str, _Lane] = {}
     futures: list[Future[T]] = []

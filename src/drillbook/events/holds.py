@@ -72,7 +72,9 @@ class LockLost(OnHost):
 
     KIND: ClassVar[str] = "lock.lost"
 
-    message: Annotated[str, Field(description="Description of the locks or the lease that the run lost.")]
+    message: Annotated[
+        str, Field(description="Text that names the lost locks and their host, and says that another run has them now.")
+    ]
     names: Annotated[tuple[str, ...], Field(description="Names of the locks.")] = ()
 
 

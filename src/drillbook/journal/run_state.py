@@ -107,7 +107,8 @@ class RunState:
     def data(self) -> bytes:
         """Bytes of the journal. Raises JournalError when the journal cannot be read."""
         if isinstance(self._content, OSError):
-            raise JournalError(f"{self.folder / FILE} cannot be read: {self._content.strerror}") from self._content
+            why = self._content.strerror
+            raise JournalError(f"the journal {self.folder / FILE} cannot be read: {why}") from self._content
         return self._content
 
     @cached_property

@@ -41,7 +41,9 @@ def early_end(own: Sequence[Event], plan: Plan) -> EarlyEnd | None:
 
 
 def spans(own: Sequence[Event], end: EarlyEnd | None) -> tuple[Span, ...]:
-    """Return the spans of all phases. A phase that ran before the early end, and again after it, has two spans."""
+    """Return the time span of each phase, sorted by start. A phase that ran before the early end of the run, and again after
+    it, has two spans. ``end``: the early end, or None.
+    """
     again = [span for span in end.spans if span.label in end.later] if end else []
     return tuple(sorted((*again, *phase_spans(own)), key=lambda span: span.start))
 

@@ -15,7 +15,7 @@ from drillbook.findings import Finding
 from drillbook.judge.result import FaultResult, ProbeTrack, Span
 
 SLEEP_S = 0.1
-"""Shortest suspension that counts, in seconds.
+"""Shortest suspension of the controller, in seconds, that is taken into account.
 
 A suspension is measured with two clocks, one of which stops while the controller is suspended. The clocks are read one
 after the other, so a shorter difference may come from the time between the two readings.

@@ -90,8 +90,6 @@ def _zero(first: Event) -> str:
 def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[str, Any]:
     """Return the state of the changes and the locks at the moment when the run itself ended. A change that only a later
     recovery undid counts as not undone. ``own``: the events before the first recovery.
-
-    ``own``: the events before the first recovery.
     """
     left = residue.residue(own, plan)
     faults = faultstate.faults(own, own, plan, left)

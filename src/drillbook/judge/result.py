@@ -241,10 +241,9 @@ class Timeline(_Value):
     phases: tuple[Span, ...]
     probes: tuple[ProbeTrack, ...]
     marks: dict[str, float]
-    """Times of measured moments. The key of a time is the name of the moment.
-
-    Names: ``disruption``, ``first_bad``, ``recovered``, ``verified``, ``alerted``, ``recovery_point`` (acknowledgement of
-    the newest surviving write, perhaps before the disruption), ``last_acknowledged``, and the names in ``notes.MARK_OF``.
+    """Time of each measured moment, in seconds on the run's clock. The key is the name of the moment: ``disruption``,
+    ``first_bad``, ``recovered``, ``verified``, ``alerted``, ``recovery_point`` (acknowledgement of the newest write that
+    survived, which may be before the disruption), ``last_acknowledged``, or a name in ``notes.MARK_OF``.
     """
     zero: str = ""
     """Date and time in UTC at which the run's clock shows 0 s. The first event is written a little later."""

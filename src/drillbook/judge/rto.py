@@ -203,10 +203,9 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
 
 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
-    """Return the outcome of the run's last wait for the service to become good again.
+    """Return the outcome of the run's last wait for the service to become good again, or None if the run did not wait.
 
-    A run that ended early and undid all its faults may not have waited. It is treated like a run whose wait was
-    interrupted. For any other run without a wait, for example after a failed undo, the result is None.
+    A run that ended early may undo all its faults without waiting. The result is then that of an interrupted wait.
     """
     early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
     waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]

@@ -127,8 +127,8 @@ def counted(steps: Iterable[Outcome]) -> bool:
 
 
 def findings(steps: Iterable[Outcome]) -> list[Finding]:
-    """Make findings about missing data: one for each kind of data of which less came back than was removed, and one for each
-    restore after which rows refer to missing rows.
+    """Make findings about missing data. A kind of data has a finding if less of it was restored than was removed. A restore
+    has a finding if rows refer to missing rows afterwards.
     """
     steps = list(steps)
     broken = [

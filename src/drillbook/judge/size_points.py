@@ -48,7 +48,7 @@ def of_run(
 
     Each point holds the size of one service, from the last successful step ``capacity.collect`` that measured the service.
     ``steps``: triples of action, status and facts, in order. ``service``: service of the drill. ``rto_s`` and ``restore_s``:
-    measured times of this service in seconds, or None when they do not count.
+    measured times of this service in seconds, or None when the run did not measure and verify them.
     """
     point_by_service: dict[str, Point] = {}
     for action, status, facts in steps:

@@ -34,8 +34,8 @@ def servers(path: str) -> tuple[str, str] | None:
 
 
 def commands(lab: Lab, path: str) -> dict[str, str]:
-    """Return the commands that start the monitoring programs. The key of each command is the name of the program. The result
-    is empty when Prometheus or Alertmanager is not installed.
+    """Return the commands that start Prometheus, Alertmanager and the exporter of PostgreSQL. The key of each command is the
+    name of the program. The result is empty when Prometheus or Alertmanager is not installed.
     """
     programs = servers(path)
     if programs is None:

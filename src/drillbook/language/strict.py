@@ -68,9 +68,8 @@ class Document:
     the value in the file. The field ``value`` of the document contains None at this place."""
 
     def part(self, place: Place) -> Document:
-        """Return the document in ``parts`` in which the path ``place`` can be followed the furthest.
-
-        If this is true of several documents, return the last of them.
+        """Return the file that contains the value at ``place``, or the most of its parents. If several files fit equally
+        well, return the last of them.
         """
 
         def held(document: Document) -> int:

@@ -78,7 +78,9 @@ def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> 
 
 
 def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
-    """Return the services in ``names``, all services on which they depend, and the target of each relay among them."""
+    """Return the services in ``names``, and all services on which they depend. If a relay is among them, the result also
+    contains the service to which it leads.
+    """
     reached = [name for name in names if name in inventory.services]
     for name in reached:
         service = inventory.services[name]

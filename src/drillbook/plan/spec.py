@@ -43,14 +43,14 @@ class Objectives(_Part):
     """Time limits that the recovery has to meet."""
 
     rto: Duration | None = Field(
-        default=None, description=("Longest permitted time from the disruption to sustained recovery.")
+        default=None, description=("Longest permitted time from the start of the injection to sustained recovery.")
     )
     rpo: Duration | None = Field(
         default=None,
         description=("Longest permitted period from which acknowledged writes may be lost."),
     )
     detect: Duration | None = Field(
-        default=None, description=("Longest permitted time from the disruption to its detection.")
+        default=None, description=("Longest permitted time from the start of the injection to the detection of the fault.")
     )
 
 

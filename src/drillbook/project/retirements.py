@@ -41,7 +41,9 @@ class Retirement:
 
 
 def of(entries: Iterable[Entry]) -> list[Retirement]:
-    """Return the retirements in the record, oldest first."""
+    """Return the retirements among ``entries``, the lines of ``reports/schedule.jsonl``, in the order of the lines. A
+    retirement says that a drill or an environment no longer exists.
+    """
     return [
         Retirement(entry.at, entry.drill, entry.environment, entry.by, entry.message)
         for entry in entries
@@ -50,7 +52,9 @@ def of(entries: Iterable[Entry]) -> list[Retirement]:
 
 
 def in_force(retirements: Sequence[Retirement], runs: Iterable[tuple[str, str, str]]) -> list[Retirement]:
-    """Return the retirements that no later run ended. ``runs``: drill, environment and start of each run."""
+    """Return the retirements that are still valid. A retirement ends when the drill runs again in the environment.
+    ``runs``: drill, environment and start of each run.
+    """
     begun = [(drill, environment, at) for drill, environment, started in runs if (at := moment(started))]
     return [
         retirement

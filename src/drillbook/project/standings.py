@@ -46,8 +46,9 @@ class Ended:
     rto: tuple[float, float | None, float] | None = None
     """Measured RTO, its error and its target in seconds. None when the drill has no RTO, or when it was not measured."""
     rto_counts: bool = True
-    """False when the measured RTO does not count: the run did not pass, or the objective could not be verified. An RTO
-    that missed its target always counts."""
+    """False when the measured RTO is no result of the drill, because the run did not pass or could not verify the objective.
+    Always True for an RTO that missed its target.
+    """
     beside: str = ""
     """Text with the number of open findings of medium severity or higher of a run that passed. Empty when it has none."""
     recovered: str = ""

@@ -31,8 +31,8 @@ def renew(project: Project) -> list[str]:
 
 
 def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
-    """Return, for each drill or suite, the duration of its newest passed run in seconds. Only runs on its own lab
-    count. ``labs``: lab of each drill or suite.
+    """Return the duration in seconds of the newest passed run of each drill and suite. ``labs``: kind of the lab for which a
+    drill or suite is made; runs elsewhere are ignored.
     """
     runs = list(project.runs())
     witnesses = {folder: folder for folder in runs} | {run.parent: run for run in runs if run.parent != project.reports}

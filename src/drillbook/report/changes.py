@@ -41,9 +41,8 @@ WORDS = {"same": "no change greater than the measurement errors", "unknown": INC
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """One difference: the thing that differs, its state in the last run and in this run, and the change.
-
-    ``loud`` is true when the difference needs attention.
+    """Row of the table of differences. ``what``: name of the thing that differs, such as a step; ``before`` and ``now``: its
+    value in the last run and in this run; ``change``: the change in words. ``loud``: True when the reader should look at it.
     """
 
     what: str

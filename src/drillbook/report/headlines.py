@@ -38,7 +38,7 @@ def sentence(view: RunView) -> str:
 
 
 def _not_passed(view: RunView) -> StepView | None:
-    """Return the step of a verification that did not pass. No figure of the recovery counts then. When several
+    """Return the step of a verification that did not pass, so that the figures of the recovery prove nothing. When several
     verifications did not pass, return the step that the reason of the verdict names, or else the first of these steps.
     The result is None when all verifications passed, and for every verdict except failed and inconclusive."""
     if view.result.verdict not in (Verdict.FAILED, Verdict.INCONCLUSIVE):
@@ -57,8 +57,8 @@ def _verification(step: StepView) -> str:
 
 
 def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
-    """Return parts of a sentence about a run whose verification did not pass: its figures, and a note that these do not
-    count.
+    """Return parts of a sentence about a run whose verification did not pass: the figures of the run, and a note that these
+    figures prove no objective.
     """
     known = measured(result, "rto")[0] is not None and "first_bad" in marks
     seen = (
@@ -68,7 +68,7 @@ def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
 
 
 def _doubt(objectives: Sequence[str], result: Result) -> str:
-    """Return a note that the measured figures of ``objectives`` do not count. It is empty when no figure was measured."""
+    """Return a note that the measured figures of ``objectives`` prove nothing. It is empty when no figure was measured."""
     figures = [objective for objective in objectives if measured(result, objective)[0] is not None]
     return {0: "", 1: f"the {''.join(figures).upper()} does not count", 2: "these figures do not count"}[len(figures)]
 

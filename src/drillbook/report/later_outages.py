@@ -1,4 +1,4 @@
-"""Sentences about outages after the recovery. They explain bad samples in the timeline that no clock counts."""
+"""Sentences about outages after the recovery. They explain bad samples in the timeline that no measured duration includes."""
 
 from __future__ import annotations
 

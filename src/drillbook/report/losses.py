@@ -19,9 +19,8 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class LossRow:
-    """Texts about one measured loss.
-
-    The texts are: backup method, step, loss with its error, time of the newest data, its error, and source of that time.
+    """Texts in one row of the table of losses: the backup method with its step, the loss, the time of the newest data, the
+    error of this time, and the clock that it was taken from.
     """
 
     method: str

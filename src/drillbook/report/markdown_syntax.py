@@ -40,7 +40,9 @@ def _coded(text: str) -> str:
 
 
 def prose(text: object) -> str:
-    """Format a text in one line: parts in backticks as code, and a semicolon between its lines, unless a line ends with a colon."""
+    """Format ``text`` as one line of Markdown. Its lines are joined by semicolons; a line that ends with a colon, a
+    semicolon or a comma gets no further semicolon. Parts in backticks become code.
+    """
     lines = [line.strip() for line in shown(text).split("\n") if line.strip()]
     return _with_code(re.sub(r"([:;,]); ", r"\1 ", "; ".join(lines)))
 

@@ -40,7 +40,7 @@ RECEIVED = "Alertmanager first answered that the expected alert is active"
 UNPROVEN_MARKS = {
     "recovered": ("good again", "the first good sample after the last bad one ended; the recovery is not verified")
 }
-"""Name and meaning of marks when a verification did not pass."""
+"""Names and meanings of measured moments in a run whose verification did not pass. The key of each entry is the moment."""
 
 
 def mark_name(result: Result, mark: str) -> str:

@@ -10,7 +10,7 @@ from drillbook.report.wording import measured
 from drillbook.sdk.action import find
 
 BEFORE_RECOVERY = ("inject", "detect", "diagnose", "restore")
-"""Phases that may end before the service has recovered, so that the recovery time includes them."""
+"""Phases that may take place before the service has recovered. The recovery time includes the durations of these phases."""
 
 
 def wanted(text: str, objective: Objective | None) -> str:

@@ -87,8 +87,9 @@ def told(finding: Finding) -> list[tuple[str, str]]:
 
 
 def recovered_later(titles: Iterable[str]) -> str:
-    """Return the words in the first of ``titles`` that tell when, and by whom, the changes were undone after the run.
-    The result is empty if no title has such words."""
+    """Find the first title that tells when and by whom the changes were undone after the run, and return this part of the
+    title. The result is empty if no title tells this.
+    """
     parts = [title.rpartition(f"; {RECOVERED}") for title in titles]
     return next((f"{RECOVERED}{one_line(rest)}" for _, mark, rest in parts if mark), "")
 

@@ -75,14 +75,18 @@ def whole_dates(text: object) -> Markup:
 
 
 def breakable(text: object) -> Markup:
-    """Mark the places at which a line may break inside a long name or path: after separators, and not inside a date or a number."""
+    """Mark the places at which a browser may break a long name or path into two lines. These places are after separators
+    such as ``/`` and ``_``, but not inside a date or a number.
+    """
     parts = re.split(r"(\d{4}-\d\d-\d\d)|((?<=\w)(?:[/_@=+-]+|[.:]+(?=[A-Za-z]))(?=\w))", figures.shown(text))
     forms = (Markup("{}"), Markup('<span class="date">{}</span>'), Markup("{}<wbr>"))
     return Markup("").join(forms[number % 3].format(part) for number, part in enumerate(parts) if part)
 
 
 def run_names(text: object) -> Markup:
-    """Mark the places at which a line may break inside the names of runs, as ``breakable`` does, and keep their times whole."""
+    """Mark the places at which a browser may break the names of runs in ``text`` into two lines. The time at the beginning
+    of a name is never broken.
+    """
     parts = re.split(r"(\d{8}T\d{6}\.\d{3}Z-?)", figures.shown(text))
     form = Markup('<span class="date">{}</span><wbr>')
     return Markup("").join(form.format(part) if number % 2 else breakable(part) for number, part in enumerate(parts))

@@ -12,7 +12,7 @@ from drillbook.report.figures import took
 from drillbook.report.wording import NO_STEPS, PHASES, STOPPED
 
 UNDO = "undo"
-"""Text beside the name of a phase that ran after the early end of a run, to undo changes."""
+"""Text before the name of a phase that ran after the early end of a run, to undo changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,15 @@ class PhaseRow:
     seconds: float | None
     steps: tuple[StepView, ...]
     later: bool = False
-    """True for a phase that ran after the early end of the run, to undo changes."""
+    """True for the part of a phase that ran after the early end of the run, to undo changes."""
     repeated: bool = False
-    """True for a phase that ran before the early end of the run, and ran again after it to undo changes."""
+    """True for a phase that has two rows, because it ran twice: before the early end of the run, and after it to undo
+    changes. This is the first of the two rows.
+    """
 
     @property
     def name(self) -> str:
-        """Name of the phase. A phase that ran after the early end of the run is marked."""
+        """Name of the phase, with ``undo:`` before it if the phase ran after the early end of the run."""
         return f"{UNDO}: {self.phase}" if self.later else self.phase
 
     @property

@@ -61,7 +61,9 @@ def write_index(
 
 
 def _set_latest(reports: Path, latest: str, finished: str) -> None:
-    """Set the link to ``latest``. If ``latest`` is empty, set the link to ``finished``, unless the link names a newer run."""
+    """Set the symbolic link `latest` to the run ``latest``. If this name is empty, set the link to the run ``finished``, but
+    only if that is newer than the run to which the link points now.
+    """
     link = reports / "latest"
     if latest or finished > (link.resolve().name if link.exists() else ""):
         draft = reports / f".latest-{os.getpid()}"

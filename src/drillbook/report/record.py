@@ -10,7 +10,7 @@ from typing import Any
 
 from drillbook.judge.result import CommandView, RunView, StepView
 from drillbook.language.template import texts as texts_in
-from drillbook.report.figures import one_line, shown, size
+from drillbook.report.figures import count, one_line, shown, size
 
 PLAIN = (str, int, float, type(None))
 """Types of facts that cannot contain the name of a file."""
@@ -103,7 +103,8 @@ def plan_rows(view: RunView) -> list[tuple[str, str]]:
         for name in used
     ]
     if len(known) > len(used):
-        services.append(f"{len(known) - len(used)} {'more' if used else 'not used'} in the inventory")
+        left = count(len(known) - len(used), "other service" if used else "service")
+        services.append(f"{left} in the inventory, not used by the drill")
     hosts = [_reached(name, _mapping(entry)) for name, entry in sorted(_mapping(inventory.get("hosts")).items())]
     effects = [str(_mapping(step).get("effect")) for step in _list(plan.get("steps"))]
     counts = [f"{effects.count(effect)} {effect}" for effect in ("read", "write", "fault") if effect in effects]

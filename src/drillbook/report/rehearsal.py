@@ -103,7 +103,8 @@ def stored(steps: Sequence[AnyStep]) -> Iterator[tuple[AnyStep, dict[str, Mappin
     """Yield each step that restored a backup which Drillbook stored, with the facts about this backup. The keys of these
     facts are ``RESTORE`` and ``MEASURE``.
 
-    The age of the backup is that of the newest step that found it in the store.
+    A step that finds the backup in the store records the age that the backup has then. If several steps recorded an age,
+    the age of the last of these steps is used.
     """
     for step in restores(steps):
         address, at = step.facts.get("manifest"), step.facts.get("snapshot_at")

@@ -20,30 +20,33 @@ from drillbook.sdk.backup_source import PRINTED_BASIS
 from drillbook.sdk.run_names import drill_of
 
 MARK = "†"
-"""Mark beside the RPO of a backup that the drill itself took. It is used where there is no room for the sentence
+"""Sign beside the RPO of a run that restored a backup which the drill itself took. Tables show it instead of the sentence
 ``OWN_BACKUP``.
 """
 OWN_BACKUP = "The drill itself took the restored backup just before the fault, so this is not the RPO of the nightly backup."
 OWN_REHEARSED = "The drill itself took the restored backup, so a restore of the nightly backup may lose more data."
 """Sentence that replaces ``OWN_BACKUP`` for a rehearsal, because a rehearsal injects no fault."""
 RECENT_MARK = "‡"
-"""Mark beside the RPO of a backup that the drill or a routine job took during the run."""
+"""Sign beside the RPO of a run whose restored backup was taken during this run, by the drill or by a routine job."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
 EARLIER_MARK = "‖"
 """Mark beside the loss that a rehearsal measured with a backup which an earlier run of a drill took."""
 SHORT_MARK = "§"
-"""Mark beside the RPO of a run in which less data came back than the fault removed. It may stand before another mark."""
+"""Sign beside the RPO of a run in which less data came back than the fault removed. A second sign may follow it."""
 MAY_NOT_COUNT = "the RPO may not include the data that did not come back"
 SHORT = f"Less data came back than the fault removed, and {MAY_NOT_COUNT}."
 OWN_ROWS_MARK = "¶"
-"""Mark beside the RPO of a canary whose records the team's commands perhaps neither removed nor restored."""
+"""Sign beside the RPO of a canary. It says that the team's commands may have removed and restored other data than the
+canary's records.
+"""
 OWN_ROWS = (
     "This is the RPO of the canary's own rows only: the drill does not know which data the team's commands and manual steps "
-    "removed and restored. A comparison of the content before and after (content.take, content.matches) proves it."
+    "removed and restored. To prove the RPO of this data, compare the content before the fault and after the restore (content.take, "
+    "content.matches)."
 )
 TAKEN = {MARK: "a backup that this run took", RECENT_MARK: "a backup taken during this run"}
-"""Words for a backup that was taken during the run that restored it. The key of each entry is the mark that ``fresh``
-returns.
+"""Words for a backup that was taken during the run that restored it. The key of each entry is the sign beside the RPO, which
+``fresh`` returns.
 """
 LEGENDS = {
     OWN_ROWS_MARK: f"{OWN_ROWS_MARK} {OWN_ROWS}",
@@ -58,19 +61,19 @@ WHY = {
     RECENT_MARK: "the restored backup was taken during the run",
     EARLIER_MARK: "an earlier run of a drill took the restored backup",
 }
-"""Reason for the reservation in a few words. The key of each entry is the mark beside the figure."""
+"""Reason for the reservation in a few words. The key of each entry is the sign beside the figure."""
 SECOND = 1.0
 """Largest assumed error, in seconds, of the time at which a base backup with an archived log was taken. The field
 ``error_s`` of such a backup is the error of another time: the time of its newest data.
 """
 FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
-"""Kind of reservation for each mark. For each kind, the audit has its own words and suggests its own next step."""
+"""Kind of reservation for each sign. For each kind, the audit has its own words and suggests its own next step."""
 RESERVED = "met with a reservation"
-"""State of an objective that was met by a figure with one of the marks above. The objective does not count as proven."""
+"""State of an objective that was met by a figure with one of the signs above. The objective does not count as proven."""
 RESERVATION = f"An objective within its target that has such a mark is {RESERVED}: it does not count as proven."
 REMOVED_BY = "only a drill that restores in place a backup older than its run removes {reservation}"
-"""Clause that tells what removes the reservation of an RPO with the mark ``MARK`` or ``RECENT_MARK``."""
+"""Clause that tells what removes the reservation of an RPO with the sign ``MARK`` or ``RECENT_MARK``."""
 PROBE = "by the drill's probe"
 BY_PROBE = "probe"
 """Short form of the words in ``PROBE``. The field ``by`` of a remark contains it."""
@@ -85,7 +88,7 @@ class Remark:
 
     text: str
     mark: str = ""
-    """Mark beside the figure."""
+    """Sign beside the figure, such as ``†``."""
     by: str = ""
     """Name of the observer of a detection, shown beside the name of the figure."""
     lost: str = ""
@@ -322,11 +325,12 @@ def printed(facts: Mapping[str, Any]) -> bool:
 
 
 def _during(facts: Mapping[str, Any], started: str) -> bool:
-    """Return True when the backup that a step with these ``facts`` restored has data from after the start of the run.
+    """Return True when the restored backup may have data from after the start of the run. ``facts``: facts of the step that
+    restored the backup.
 
-    A time that differs from the start by no more than its clock's error counts as after the start; for a backup with
-    point-in-time recovery, at most one second of this error counts. Returns False for a backup that the output of a command
-    lists, because only the time at which it was listed is known.
+    The error of the clock is added to the time of the data. For a backup with point-in-time recovery, at most one second is
+    added. Returns False for a backup that the output of a command lists, because only the time at which it was listed is
+    known.
     """
     told = facts.get("backup")
     backup = told if isinstance(told, Mapping) else {"taken_at": facts.get("snapshot_at")}

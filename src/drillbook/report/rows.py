@@ -40,7 +40,7 @@ expression that matches one range.
 UNPROVEN = ("objective-missed", "objective-not-verified")
 UNEXPECTED = "http-unexpected"
 DOES_NOT_COUNT = "does not count"
-"""Words beside a figure that does not count. The reason follows these words."""
+"""Words beside a figure that proves no objective, before the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,12 @@ class ObjectiveRow:
     by: str = ""
     """Observer that detected the fault, as shown in lists: `probe`, or the alert with its name."""
     lost: str = ""
-    """Known loss of data that the figure may not count. ``measured`` begins with it. It is empty for other figures."""
+    """Text about a loss of data that is known, but that the figure may not include, such as a number of rows. ``measured``
+    begins with this text. It is empty for a figure without such a loss."""
     within: str = ""
     """Words for a met objective whose figure is only that of other data than the lost one. It is empty for others."""
     doubt: str = ""
-    """Reason why a met objective does not count: the run did not pass. It is empty for other objectives."""
+    """Text that a met objective is not proven, because the run did not pass. It is empty for other objectives."""
     uncounted: str = ""
     """Reason why a figure does not count, for lists of runs: the run did not pass, or did not verify the objective. It is empty
     for a figure that counts, and without a figure."""
@@ -85,7 +86,7 @@ class ObjectiveRow:
 
     @property
     def said(self) -> str:
-        """State in words, with the reason why a met objective does not count, or with the data that the figure is about."""
+        """State in words. For a met objective, it also tells that the run did not pass, or which data the figure is about."""
         return self.doubt or self.within or self.state
 
     @property
@@ -95,7 +96,7 @@ class ObjectiveRow:
 
     @property
     def listed(self) -> str:
-        """Figure without its mark, and the state, for lists of runs. A figure that does not count is in parentheses."""
+        """Figure without its sign, and the state, for lists of runs. A figure that proves no objective is in parentheses."""
         if self.measured_s is None:
             return "not measured"
         return f"({self.measured}) {self.uncounted}" if self.uncounted else f"{self.measured}: {self.said}"
@@ -372,9 +373,10 @@ def settled_sentence(settled: Settled) -> str:
 
 
 def settled_rows(settled: Settled) -> list[str]:
-    """Return texts about changes that a person closed.
+    """Return texts about changes that a person declared settled, because they need no undo.
 
-    The texts name the state of each change that a check found, and the locks and leases that remain on targets.
+    For each change, a text tells in which state the last check found it. Further texts name the locks and leases that
+    remain on targets.
     """
     texts = [
         f"{change.what} on {change.host} (step {change.step}): the check of the change reported {change.proof}"

@@ -41,7 +41,9 @@ class SuiteRow:
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:
-    """Return the rows of a suite's drills. Each row has the view of its run if the run has a record."""
+    """Return one row for each drill of a suite. ``views``: runs of the suite whose journals exist. A drill without such a
+    run has a row without a view.
+    """
     by_run = {view.result.run: view for view in views}
     return [_row(number, run, by_run.get(str(run.get("run")))) for number, run in enumerate(suite.runs, 1)]
 
@@ -68,9 +70,11 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
 
 
 def _verdict(said: str, view: RunView | None) -> str:
-    """Return the verdict of a drill.
+    """Return the verdict to show for one drill of a suite. ``said``: verdict in the suite's own result. ``view``: the
+    drill's run, or None if its record is missing.
 
-    The verdict is ``not verified`` if the drill passed, but left changes, or its record is missing or contradicts this verdict.
+    A passed drill is shown as ``not verified`` in three cases: its record is missing, its record contradicts the verdict, or
+    its run left changes.
     """
     if view is None:
         return wording.NOT_VERIFIED if said == Verdict.PASSED else said

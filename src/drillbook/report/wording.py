@@ -147,7 +147,7 @@ CLOCKS = (
     Clock(
         "detection",
         "Detection",
-        "from the disruption to the expected alert, or to the end of the first bad sample",
+        "from the start of the injection to the expected alert, or to the end of the first bad sample",
         _SAMPLED,
     ),
     Clock(
@@ -159,11 +159,12 @@ CLOCKS = (
     Clock(
         "rto",
         "Recovery time (RTO)",
-        "from the disruption to the first good sample of the sustained recovery; counts only if the verification passed",
+        "from the start of the injection to the first good sample of the sustained recovery; counts only if the verification "
+        "passed",
         _SAMPLED,
     ),
     Clock("restore", "Restore", "from the start to the end of the restore phase", _JOURNAL),
-    Clock("verified", "Verified", "from the disruption to the end of the verification", _JOURNAL),
+    Clock("verified", "Verified", "from the start of the injection to the end of the verification", _JOURNAL),
     Clock("waiting", "Waiting", "time spent waiting for people at manual steps and approvals", _JOURNAL),
     Clock(
         "rpo",
@@ -231,16 +232,19 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
     by = remarks.observer(result.steps)
     name, span, error = (
         PROBE_DETECTION,
-        "from the disruption to the end of the first bad sample of the drill's probe",
+        "from the start of the injection to the end of the first bad sample of the drill's probe",
         _SAMPLED,
     )
     alert = by.removeprefix("by ")
     if by != remarks.PROBE:
         name = SHORT["detect"]
     if remarks.received(result.steps):
-        span, error = f"from the disruption to the first answer of Alertmanager that {alert} is active", _RECEIVED
+        span, error = (
+            f"from the start of the injection to the first answer of Alertmanager that {alert} is active",
+            _RECEIVED,
+        )
     elif by != remarks.PROBE:
-        span, error = f"from the disruption to the start of {alert}", _ALERTED
+        span, error = f"from the start of the injection to the start of {alert}", _ALERTED
     return tuple(
         replace(clock, name=name, span=span, error=error) if clock.key == "detection" else clock for clock in CLOCKS
     )

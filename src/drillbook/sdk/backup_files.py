@@ -212,8 +212,9 @@ class FileBackups(BackupSource):
         """
         if ctx.doubt and not self.only_reads:
             ctx.unsure(
-                f"the version of the backup that the command of {self.name} prints: a run reads it before any fault. If the command "
-                f"only reads and may be ended at any time, set `only_reads: true` of {self.name}, so that the check reads it, too"
+                f"the version of the backup that the command of {self.name} prints: only a run reads this version, before any fault. "
+                f"If the command only reads and may be ended at any time, set `only_reads: true` of {self.name}; the check then "
+                "reads the version, too"
             )
             return Beginning()
         if not ctx.doubt and not self.only_reads and self.name in ctx.verified:

@@ -349,7 +349,9 @@ def _need_download(ctx: Context, host: Host) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return the last part of the path ``name`` for use as a file name."""
+    """Return the last part of the path ``name`` as a file name. Characters other than letters, digits and ``._-`` become
+    ``_``. If nothing is left, the file name is `backup`.
+    """
     return re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2]) or "backup"
 
 

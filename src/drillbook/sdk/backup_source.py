@@ -32,9 +32,9 @@ AHEAD_S = 60.0
 END = datetime.max.replace(tzinfo=UTC)
 """Value for the target time of a point-in-time recovery. It means: recover up to the end of the archived log."""
 NEEDED = "that the drill uses:"
-"""Part of a text that a check before a drill records. The text says that a backup was not found or not listed."""
+"""Words in a remark of a check before a drill. The remark says that the backup for the drill was not found or not listed."""
 UNFIT = "would fail the drill:"
-"""Part of a text that a check before a drill records. The text says why the drill cannot pass with the backup that it uses."""
+"""Words in a remark of a check before a drill. The remark says why the drill would fail with the backup that it uses."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
 """Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
 about the age of its data.
@@ -166,10 +166,9 @@ class BackupSource(Service):
             )
 
     def selecting(self, at: str | None, only: str | None = "") -> Self:
-        """Return this source for a step that selects a backup by ``at`` and ``only``; see ``chosen``.
-
-        ``at`` or ``only`` is None when an earlier step will set it. A source for which this method was not called selects
-        its newest backup.
+        """Return a copy of this source that selects a backup for one step, as ``chosen`` does. ``at``: `latest`, the id of a
+        backup, or a time. ``only``: id of the only backup that is considered, or an empty text. Each of them is None if an
+        earlier step of the drill will set it. Without a call of this method, a source selects its newest backup.
         """
         made = self.model_copy()
         made._selection = None if at is None or only is None else (at, only)

@@ -117,9 +117,8 @@ class Context:
     Only checks of a diagnosis have this time; otherwise it is None. In a drill it is the time of the disruption.
     """
     programs: Programs = field(default_factory=Programs)
-    """Answers of hosts that were asked for programs. The `ready` checks of all steps share these answers.
-
-    In every other context there are no answers at first, so that hosts are asked again.
+    """Programs that hosts have, as far as the hosts were asked. The `ready` checks of all steps share one object, so that no
+    host is asked twice. Every other context begins with an empty object.
     """
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:

@@ -52,9 +52,8 @@ class Lines:
         _WATCHER.watch(self)
 
     def add(self, connection: Any) -> None:
-        """Close ``connection`` (a socket or an SSH channel) when the deadline passes.
-
-        Close it at once if the deadline has already passed.
+        """Close ``connection`` (a socket or an SSH channel) when the deadline passes or the run is cancelled. If this has
+        already happened, close it at once.
         """
         self.ended_by(lambda: _end(connection))
 

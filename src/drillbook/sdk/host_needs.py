@@ -43,7 +43,7 @@ class BySudo(Flag):
 
 
 NOTHING = BySudo(0)
-"""Value for an action that starts nothing by `sudo` itself."""
+"""Value for an action that itself starts no command by `sudo`."""
 
 
 @dataclass(frozen=True, slots=True)

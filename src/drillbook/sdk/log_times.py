@@ -86,9 +86,9 @@ def dated(lines: Sequence[str], clock: HostClock | None, since: float | None) ->
 
 
 def _nearest(firsts: Sequence[bool], old: Sequence[bool], *, missing: bool) -> list[bool]:
-    """Return a value for each line: the value in ``old`` of the nearest earlier line that begins with a time.
+    """Return one value for each line: the value in ``old`` that belongs to the nearest earlier line that begins with a time.
 
-    ``firsts``: True for each line that begins with a time. ``missing``: value if there is no such earlier line.
+    ``firsts``: True for each line that begins with a time. ``missing``: value for lines without such an earlier line.
     """
     nearest, last = [], missing
     for first, flag in zip(firsts, old, strict=True):

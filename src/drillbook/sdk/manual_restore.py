@@ -26,7 +26,9 @@ _LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")
 """Pattern of an address that contains a password."""
 _NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 70
-"""Largest length of the names in the folder's name. The path of a Unix socket in the folder may have 107 characters."""
+"""Largest number of characters of names that become a part of the folder's name. The limit is needed because the path of a Unix
+socket in the folder may have at most 107 characters.
+"""
 STOP = "unset folder   # no command below does anything:"
 """Shell command that unsets the variable ``folder``. All later commands need this variable, so they fail before they do
 anything. The reason is appended as a comment.

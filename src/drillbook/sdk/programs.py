@@ -27,10 +27,10 @@ done
 
 
 class Programs:
-    """Answers of hosts that were asked for programs. A new object contains no answers."""
+    """Programs that hosts have or lack, as far as the hosts were asked. A new object is empty."""
 
     def __init__(self) -> None:
-        """Start without any answers."""
+        """Start without any knowledge about hosts."""
         self._there: dict[_Place, dict[str, bool]] = {}
         self._expected: dict[_Place, dict[str, None]] = {}
         self._locks: dict[_Place, threading.Lock] = {}

@@ -43,7 +43,7 @@ class Located(BaseModel):
     _written: WrittenAt = PrivateAttr(default_factory=WrittenAt)
 
     def written_at(self, file: str, line: int, fields: Mapping[str, int]) -> None:
-        """Set the file and the line that describe the entry, and the lines of its fields, for hints."""
+        """Store the place of the entry, which hints name: the file, the line of its key, and the line of each field."""
         self._written = WrittenAt(file, line, dict(fields))
 
     def setting(self, key: str) -> str:

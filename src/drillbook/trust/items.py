@@ -41,7 +41,7 @@ _ASIDE = ("effect", "exit", "service")
 already shown as the place of execution.
 """
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as", "become")
-"""Fields of a service that decide on which host, and as which user, a command is executed."""
+"""Fields of a service. They decide where a command is executed: the host and the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +245,8 @@ def _of_secret(place: str, secret: Secret, root: Path, name: str) -> Item:
 
 
 def shipped(text: object) -> bool:
-    """Return True when ``text`` is equal to a statement in Drillbook's own drills or trees. Return False for a text
-    with expressions.
+    """Return True when ``text`` is equal to a statement in Drillbook's own drills or diagnosis trees. Return False for a
+    text with expressions.
     """
     return isinstance(text, str) and not template.is_template(text) and of_text(text) in SHIPPED
 
@@ -257,8 +257,9 @@ def of_text(text: str) -> str:
 
 
 def _text(params: Mapping[str, Any], code: str) -> str:
-    """Return the text of an item for the action's parameters ``params``. It begins with the value of the parameter whose
-    name is ``code``; a list of words is written as in a shell. The other parameters follow, except those in ``_ASIDE``.
+    """Return the text of an item. ``params``: the parameters of the step, probe or check. The text begins with the value of
+    the parameter whose name is ``code``: a list of words is quoted as in a shell, a text is unchanged, and any other value
+    is JSON. The other parameters follow as JSON, except those in ``_ASIDE``.
     """
     value = params[code]
     words = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)

@@ -39,8 +39,8 @@ class Unusable(DrillbookError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of trust: the trusted digest, the time, and the user. It also lists the
-    trusted items. For each key of an item, it holds the text and the digest of the item.
+    """A record of trust in a project: the digest that the user trusted, the time, and the name of the user. ``items`` has an
+    entry for each trusted item, under the item's key: its text and its digest.
     """
 
     digest: str

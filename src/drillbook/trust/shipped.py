@@ -1,4 +1,4 @@
-"""Digests of the statements in Drillbook's own drills and trees.
+"""Digests of the statements in Drillbook's own drills and diagnosis trees.
 
 A user who runs Drillbook trusts these statements too. They are also trusted in copies of these files.
 """

@@ -12,7 +12,7 @@ from tests.program import Folder, fault, here
 from tests.systems.redis import artefacts
 from tests.systems.redis.unit import program
 
-TOLD = "the version of the backup that the command of dumps prints: a run reads it before any fault"
+TOLD = "the version of the backup that the command of dumps prints: only a run reads this version, before any fault"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ class Lab(Source):
     def tags(self, around: Around) -> Mapping[str, TagReader]:
         """Return the functions for the tags `!lab` and `!lab_secret`.
 
-        Each function returns a value, or raises ValueError when there is no lab.
+        Each function returns a value. It raises ValueError when there is no lab, or when the lab has no value of this name.
         """
 
         def value_of(name: Any) -> str | int:

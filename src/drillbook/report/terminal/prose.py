@@ -98,8 +98,9 @@ def _folded(text: Text, width: int, console: Console) -> Iterator[Text]:
 
 
 def bound(line: str) -> str:
-    """Replace blanks of ``line`` that must not become the end of a line by no-break spaces: those inside figures, and
-    between marks such as ``†`` and the words that they belong to."""
+    """Replace some blanks in ``line`` by no-break spaces, so that no line ends there. These are the blanks inside figures,
+    and the blanks between a mark such as ``†`` and its word.
+    """
     return _with_marks(figures.inside(line))
 
 
@@ -109,9 +110,11 @@ def _with_marks(line: str) -> str:
 
 
 def parts(line: str, width: int, rest: int = 0, binding: Callable[[str], str] = bound) -> Iterator[tuple[int, int]]:
-    """Yield the beginning and the end of each part into which ``line`` is broken between words. The first part has at
-    most ``width`` columns, and the others have at most ``rest``, or ``width`` columns if ``rest`` is 0. Only a part that
-    consists of one long word is wider. ``binding``: replaces blanks at which the line is not broken by no-break spaces.
+    """Break ``line`` between words into parts that fit the terminal. Yield the begin and the end of each part, as indexes.
+
+    The first part has at most ``width`` columns. The others have at most ``rest`` columns, or ``width`` if ``rest`` is 0.
+    Only a part that consists of one long word is wider. ``binding``: function that replaces some blanks by no-break spaces,
+    so that the line is not broken there.
     """
     begin = end = 0
     for word in _WORD.finditer(binding(line)):

@@ -63,19 +63,19 @@ COLOURS = {
 }
 
 DOUBTED = wording.STATES[wording.NOT_VERIFIED]
-"""Symbol of a met objective that does not count, because the run did not pass."""
+"""Symbol of a met objective in a run that did not pass."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
 """Heads of the columns with the figures of a suite's drills. The table has no room for the observer of a detection."""
 BY_PROBE = "detected by probe"
-"""Head of the column with the detections of a suite's drills if all of them are by the drills' own probes. Otherwise a
-detection by an alert has the word `alert`.
+"""Head of the column with detection times in the table of a suite, if the drills' own probes measured all of them. If an
+alert ended one of them, the head is `detection`, and the cell of this drill contains the word `alert`.
 """
 NAMED = 21
-"""Greatest width of the column with the names of the objectives, if the column of figures has the width ``MEASURED``. Both then
-fit into 80 columns.
+"""Greatest width of the column with the names of objectives. Together with a column of figures of the width ``MEASURED``, it
+fits into a terminal of 80 columns.
 """
 MEASURED = 31
-"""Least width of the column with the measured figures and their remarks, if no objective has a reason beside its state."""
+"""Least width of the column with figures and remarks. It is used if no objective in the table has a reason beside its state."""
 
 
 def summary(view: RunView, report: str = "") -> RenderableType:
@@ -314,7 +314,7 @@ def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
 
 
 def _objective_state(row: ObjectiveRow) -> Text:
-    """Return the state of an objective. A met objective that does not count is not green."""
+    """Return the state of an objective in its colour. A met objective is yellow, not green, if the run did not pass."""
     return Text(f"{DOUBTED} {row.said}", style="yellow") if row.doubt else _state(row.state, row.said)
 
 

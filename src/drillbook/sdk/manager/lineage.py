@@ -46,7 +46,9 @@ also prints the age of the process in seconds, its parents and its control group
 APART_S = 5.0
 """Largest accepted error, in seconds, when the age of a process is measured twice and the two ages are compared."""
 STARTING_S = 30.0
-"""Longest time, in seconds, from the start of a server's process on a busy host until the server begins to count its age."""
+"""Longest time, in seconds, from the start of a server's process until the moment from which the server counts its uptime. A
+busy host needs the most.
+"""
 
 
 def same_age(told: float, seen: float, between: float) -> bool:

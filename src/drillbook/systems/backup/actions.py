@@ -355,7 +355,7 @@ def _within_budget(box: Sandbox, work: Callable[[], T]) -> T:
 
 
 def _on(ctx: Context, source: BackupSource) -> Context:
-    """Return the context of the step in which the step's host is replaced by the host of ``source``."""
+    """Return a copy of the step's context ``ctx`` whose host is the host of ``source``."""
     return replace(ctx, host=ctx.host_named(source.host))
 
 

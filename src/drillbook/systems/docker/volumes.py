@@ -295,7 +295,7 @@ def _unfit(user: Any) -> str:
     The result is empty when this is possible, or when the container is stopped already.
     """
     if (status := status_of(user)) in ("paused", "restarting"):
-        return f"{user.name}, which uses the volume, is {status}"
+        return f"the container {user.name}, which uses the volume, is {status}"
     return passing(user) if status == "running" else ""
 
 

@@ -43,8 +43,8 @@ HAVING GROUP_CONCAT(CONCAT_WS(' ', COLUMN_NAME, REPLACE(COLUMN_TYPE, '(11)', '')
   = {text(_MADE)}
 """  # noqa: S608  only constants are inserted
 """Query of the tables that `sql.canary` created. A drill may name this table, so it is recognised by its columns, their
-types, and its primary key. A team's own table of which only the column names are the same is not found. A view is not
-found either, because views have no keys."""
+types, and its primary key. A team's own table is not found even if its columns have the same names. A view is not found
+either, because views have no keys."""
 PROGRAMS = """
 SELECT 'TRIGGER' AS kind, TRIGGER_SCHEMA AS s, TRIGGER_NAME AS t FROM information_schema.TRIGGERS WHERE {TRIGGER}
 UNION ALL SELECT ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE {ROUTINE}

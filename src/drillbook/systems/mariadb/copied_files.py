@@ -124,7 +124,7 @@ class CopiedFiles:
         """Return a list with one finding if the backup contains no table and no view. Otherwise return an empty list."""
         if self.tables:
             return []
-        wanted = "at least one table outside the server's system databases"
+        wanted = "at least one table or view outside the server's system databases"
         return [finding("backup-empty", title=name, wanted=wanted, measured="none", host=host)]
 
     def unfinished(self, name: str, host: str) -> list[Finding]:

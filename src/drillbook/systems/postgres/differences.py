@@ -27,9 +27,9 @@ LONG = 300
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Difference in one property of one object.
+    """Difference between an object in a backup (``wanted``) and the same object in a database (``measured``).
 
-    ``trait``: name of the property, or an empty text when the whole object is missing or unexpected.
+    ``trait``: name of the property that differs. Empty when the database lacks the object, or when only the database has it.
     """
 
     kind: str

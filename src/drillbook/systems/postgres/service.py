@@ -55,7 +55,10 @@ class Postgres(Sandboxed):
     kind: Literal["postgres"] = "postgres"
     address: str = Field(
         default="127.0.0.1",
-        description="Address of the server, as seen from the place that `reach` names, or the folder of its Unix socket.",
+        description=(
+            "Address of the server, or the folder of its Unix socket. With `reach: direct` the controller connects to this "
+            "address, and with `reach: ssh` the host does."
+        ),
     )
     port: Port = Field(default=5432, description="Port of the server.")
     reach: Literal["direct", "ssh"] = Field(

@@ -106,7 +106,7 @@ def need_end(mine: Own, service: Postgres, roles: list[Role]) -> None:
         if role.superuser and not mine.superuser:
             hint = "log in as a superuser (`admin` of the service): nobody else may end the sessions of a superuser"
         raise NotReady(
-            f"{service.name}: the role {mine.name} may not {'see' if end else 'end'} the sessions of the role {role.name}, "
-            f"of which there are {role.sessions}",
+            f"{service.name}: the role {mine.name} may not {'see' if end else 'end'} the sessions of the role {role.name} "
+            f"({role.sessions})",
             hint=hint,
         )

@@ -76,7 +76,7 @@ END
 
 
 def _output_to(path: str) -> str:
-    """Return the command of psql after which the results of queries are written to the file ``path``."""
+    """Return psql's command that makes psql write the results of queries to the file ``path``."""
     quoted = path.replace("\\", "\\\\").replace("'", "''")
     return f"\\o '{quoted}'"
 

@@ -17,7 +17,7 @@ from drillbook.systems.linux.actions.network.fields import need_right
 from drillbook.systems.linux.actions.network.opening import remove_rules
 from drillbook.systems.linux.service import Relay
 
-ServiceName = Annotated[str, Field(description="Name in the inventory of the relay that is on the path.")]
+ServiceName = Annotated[str, Field(description="Name of the relay on the path, as in the inventory.")]
 
 
 class Cut(Fault):

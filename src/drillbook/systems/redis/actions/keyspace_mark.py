@@ -65,4 +65,4 @@ class Unmark(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing: the mark existed only for the drill."""
-        return Undo.nothing("the mark was needed only during this run")
+        return Undo.nothing("the removed mark was needed only during this run")

@@ -138,7 +138,7 @@ class Chmod(Fault):
     mode: Annotated[str, Field(pattern=r"^[0-7]{3,4}$", description="New permissions as octal digits, such as `000`.")]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path exists, belongs to the user, and does not have these permissions already."""
+        """Check that the path exists, belongs to the user, and has other permissions than `mode`."""
         if self.known("path") and self.known("mode"):
             self._was(ctx)
 

@@ -61,7 +61,8 @@ class Plans(Read):
         Duration, Field(ge=0, description="Examine only statements that have been running for at least this time.")
     ] = Duration(5)
     watch: Annotated[
-        Duration, Field(ge=0, le=60, description="Maximum time to wait for such a statement if there is none yet.")
+        Duration,
+        Field(ge=0, le=60, description="Maximum time to wait until a statement has been running for `longer_than`."),
     ] = Duration(0)
     rows: Annotated[int, Field(ge=0, description="Report sequential scans only of tables with at least this many rows.")] = (
         10_000
