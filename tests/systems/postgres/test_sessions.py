@@ -4,6 +4,8 @@ index.
 
 import contextlib
 import re
+import socket
+import socketserver
 import subprocess
 import threading
 import time
@@ -112,6 +114,58 @@ def test_every_connection_is_taken_until_the_undo(place, small):
     assert marked(ctx.run_id) == []
     until(lambda: connects(small) and fault.active(ctx) is False)
     undo(fault, ctx)
+
+
+LINGERS_S = 4.0
+
+
+class Lingering(socketserver.ThreadingTCPServer):
+    """Path to a server on which the end of a session arrives ``LINGERS_S`` late, as from a busy machine or by a proxy."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, port):
+        self.far = port
+        super().__init__(("127.0.0.1", 0), Late)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Late(socketserver.BaseRequestHandler):
+    def handle(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.server.far)) as far:
+            threading.Thread(target=self.carry, args=(far, self.request), daemon=True).start()
+            self.carry(self.request, far, lambda data: data.startswith(b"X\0\0\0\4"))
+            lasts(LINGERS_S)
+            far.shutdown(socket.SHUT_RDWR)
+
+    def carry(self, near, far, ends=lambda data: False):
+        with contextlib.suppress(OSError):
+            while (data := near.recv(65536)) and not ends(data):
+                far.sendall(data)
+
+
+@pytest.fixture
+def lingering(place, small):
+    with Lingering(small.service.port) as server:
+        place.clusters["lingering"] = type(small)(
+            small.service.model_copy(update={"name": "lingering", "port": server.server_address[1]})
+        )
+        yield place.clusters["lingering"]
+        del place.clusters["lingering"]
+        server.shutdown()
+
+
+def test_sessions_of_the_step_itself_are_no_held_connections(place, small, lingering):
+    """A server that ends the step's own closed sessions late is not full because of them."""
+    ctx = place.context(step="inject.1")
+    fault = place.action("postgres.hold_connections", service="lingering", **{"for": "2m"})
+    try:
+        facts = fault.run(ctx)
+        assert facts["held"] >= 10
+        until(lambda: not connects(small))
+    finally:
+        undo(fault, ctx)
+    until(lambda: connects(small) and fault.active(ctx) is False)
 
 
 def test_held_connections_end_with_their_time_and_no_timeout_of_the_role_ends_them(place, small):

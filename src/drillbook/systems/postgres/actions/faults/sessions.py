@@ -45,6 +45,8 @@ SHOWN = 0.9
 
 It is less than 1 because a client that is logging in is not visible yet.
 """
+LOOK_S = 0.2
+"""Seconds between two looks at the sessions of the server."""
 LEAST_MAJOR = 14
 """First major version of PostgreSQL in which a running statement notices that its client is gone."""
 _ACCOUNT = "check address, port and accounts of the service in the inventory"
@@ -114,6 +116,13 @@ SELECT pg_catalog.current_setting('server_version_num')::int / 10000,
        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'
           AND pid <> pg_catalog.pg_backend_pid()),
        coalesce((SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s), false)
+"""
+# Count the sessions without the present one, without those that this step has closed, which the server may end later, and
+# without those that are logging in (`starting`, since PostgreSQL 18): the server may still refuse them.
+_USED = """
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()
+  AND coalesce(state, '') <> 'starting' AND NOT (application_name = 'drillbook' AND pid = ANY(%s))
 """
 _HELD = """
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
@@ -196,7 +205,7 @@ class HoldConnections(_Held):
         Also check that the application's role is not a superuser.
         """
         self._checked(ctx)
-        major, most, used, exempt = self._room(ctx)
+        major, most, used, exempt = self._room(ctx, set())
         if exempt:
             raise NotReady(
                 (
@@ -214,9 +223,10 @@ class HoldConnections(_Held):
                 f"{self.service}: {used} of {most} connections are in use already", hint="choose a smaller `leave`"
             )
 
-    def _room(self, ctx: Context) -> tuple[int, int, int, bool]:
+    def _room(self, ctx: Context, closed: set[int]) -> tuple[int, int, int, bool]:
         """Return the server's major version, the maximum number of ordinary connections, the number of ordinary connections
-        in use, and a flag. The flag is True when the service's `user` is a superuser.
+        in use, and a flag. The flag is True when the service's `user` is a superuser. Add the process id of the session to
+        ``closed``.
 
         Raises NotReady when the server cannot be queried.
         """
@@ -224,6 +234,7 @@ class HoldConnections(_Held):
         try:
             with connected(ctx, service) as session:
                 major, most, used, exempt = first_row(session, _ROOM, service.user)
+                closed.add(session.info.backend_pid)
         except (psycopg.Error, HostError) as error:
             raise NotReady(f"{self.service} cannot be queried: {reason(error)}", hint=_ACCOUNT) from error
         return major, most, used, exempt
@@ -233,29 +244,41 @@ class HoldConnections(_Held):
 
         ``limit``: maximum number of connections of ordinary roles.
         """
-        _, most, used, _ = self._room(ctx)
+        closed: set[int] = set()
+        _, most, used, _ = self._room(ctx, closed)
         wanted = most if self.leave == 0 else max(0, most - used - self.leave)
         Helper(ctx).start(
             _HOLD, self.for_, self._application(ctx), _OPTIONS, str(wanted), *self._client(ctx), private=self._private(ctx)
         )
-        while not (self._taken(ctx) if self.leave == 0 else self._count(ctx) >= wanted):
-            ctx.deadline.wait(0.2)
+        if self.leave == 0:
+            self._fill(ctx, most, closed)
+        while self.leave and self._count(ctx) < wanted:
+            ctx.deadline.wait(LOOK_S)
         return {"application": self._application(ctx), "held": self._count(ctx), "limit": most}
 
-    def _taken(self, ctx: Context) -> bool:
-        """Return True when the server refuses new clients and at least the fraction ``SHOWN`` of its connections is in use."""
-        _, most, used, _ = self._room(ctx)
-        return used >= SHOWN * most and self._refuses(ctx)
+    def _fill(self, ctx: Context, most: int, closed: set[int]) -> None:
+        """Wait until the server refuses new clients, and at least the fraction ``SHOWN`` of its connections is in use.
 
-    def _refuses(self, ctx: Context) -> bool:
-        """Return True when the server refuses the application because no connection is free.
+        A session that this step has closed occupies a connection until the server ends it; then the connection is free
+        again. So the step uses one session for all queries, does not count the sessions that it has closed, and in the end
+        waits until the server refuses new clients without this session, too. ``closed``: process ids of closed sessions.
+        """
+        least = min(SHOWN * most, most - 1)  # the session of these queries may occupy a connection
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            while not (int(first_row(session, _USED, [*closed])[0]) >= least and self._refuses(ctx, closed)):
+                ctx.deadline.wait(LOOK_S)
+        while not self._refuses(ctx, closed):
+            ctx.deadline.wait(LOOK_S)
+
+    def _refuses(self, ctx: Context, closed: set[int]) -> bool:
+        """Return True when the server refuses the application because no connection is free. Otherwise add the process id of
+        the session to ``closed``.
 
         Raises CouldNotVerify when the server refuses it for another reason.
         """
-        if not self._count(ctx):
-            return False
         try:
-            with connected(ctx, ctx.service(self.service, Postgres), as_user=True):
+            with connected(ctx, ctx.service(self.service, Postgres), as_user=True) as session:
+                closed.add(session.info.backend_pid)
                 return False
         except psycopg.errors.ConnectionTimeout:
             return False
