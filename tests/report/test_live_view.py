@@ -322,13 +322,18 @@ def folder(tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     server.root = tmp_path
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    made.write(
-        f"objectives: {{rto: 30s}}\nprobes:\n  - http.available: {{url: 'http://127.0.0.1:{server.server_port}/'}}\n"
-        + fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
-        + "restore:\n"
-        + step(["sleep", "1.5"], "name: Wait for it")
-        + step(["rm", "-f", "DIR/broken"])
-    )
+
+    def write(seconds):
+        made.write(
+            f"objectives: {{rto: 30s}}\nprobes:\n  - http.available: {{url: 'http://127.0.0.1:{server.server_port}/'}}\n"
+            + fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
+            + "restore:\n"
+            + step(["sleep", seconds], "name: Wait for it")
+            + step(["rm", "-f", "DIR/broken"])
+        )
+
+    write("1.5")
+    made.slow = lambda: write("600")  # the drill is still in this step when the test has read of it
     yield made
     server.shutdown()
     server.server_close()
@@ -369,6 +374,7 @@ def test_a_real_run_on_a_terminal(folder):
 
 
 def test_the_terminal_is_closed_in_the_middle(folder):
+    folder.slow()
     on_terminal(folder, "drill", "sample", act=lambda text, pid: "Wait for it" in text)
     result = folder.result()
     assert (result["verdict"], result["residue"], result["exit"]) == ("aborted", [], 4)
@@ -392,6 +398,7 @@ def test_a_person_is_asked_and_answers(folder):
 
 
 def test_ctrl_c_on_a_terminal(folder):
+    folder.slow()
     sent = []
 
     def act(text, pid):

@@ -65,12 +65,14 @@ def test_an_alert_that_fires_and_clears_passes_and_measures_the_detection(bench)
     detect = view.result.objectives["detect"]
     assert detect.met is True
     assert detect.clock == "disruption to the expected alert"
-    assert 2 * SCRAPE_S < detect.error_s < 30
+    assert detect.error_s > 2 * SCRAPE_S
     (fired,) = bench.events("alert.firing")
-    active = bench.events("fault.active")[0].clock
+    began = next(event.clock for event in bench.events("step.started") if event.data["phase"] == "detect")
+    assert 2 * SCRAPE_S < fired.data["error_s"] < 2 * SCRAPE_S + fired.clock - began, "one scrape, one evaluation, one query"
     disruption = view.result.clocks["disruption_s"]
     assert 0 <= detect.measured_s <= fired.clock - disruption
-    assert disruption + detect.measured_s > active - 1, "it cannot have fired long before the fault was there"
+    broken = next(event.clock for event in bench.events("step.started") if event.data["phase"] == "inject")
+    assert disruption + detect.measured_s + detect.error_s > broken, "it cannot have fired before the fault began"
     assert "alerted" in view.timeline.marks
     assert any("the alert FileThere began to fire" in note.text for note in view.notes)
     assert bench.events("alert.cleared")
