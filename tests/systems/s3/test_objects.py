@@ -1,14 +1,11 @@
-"""The S3 actions with a real store."""
+"""Single objects, written to a real store, read, and compared with digests."""
 
 import hashlib
 
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET, SECRET_KEY, secret
-
-place = fixtures.place
 
 
 def codes(failure):
