@@ -26,7 +26,7 @@ PURE = """
 ground            redact values
 statistics        line quantiles
 language          strict
-events            kinds
+events            content event first_event kinds page
 diagnosis         shipped_trees trees
 plan              approval_cases guard planner planner_cases restorable spec
 journal           journal journal_cases other_versions

@@ -8,9 +8,7 @@ import pytest
 from drillbook.errors import JournalError
 from drillbook.events.content import Unknown
 from drillbook.events.event import Event
-from drillbook.events.kinds import KINDS, parse
-from drillbook.events.probes import ProbeSamples
-from drillbook.events.runs import PhaseEnded, StopRequested
+from drillbook.events.kinds import KINDS
 from drillbook.journal.journal import FILE, Journal, read, salvage
 from drillbook.journal.run_state import RunState
 from drillbook.redact import Redactor
@@ -84,18 +82,6 @@ def test_a_secret_that_is_a_word_of_the_journal_leaves_it_readable(tmp_path, sec
     events = read(tmp_path / FILE).events
     assert [event.kind for event in events] == ["undone", "run.finished", "probe.samples"]
     assert [event.data["why"] for event in events] == ["because of ***"] * 3
-
-
-def test_a_field_of_a_newer_version_is_kept_beside_the_others():
-    data = {"phase": "restore", "status": "done", "energy_kwh": 0.25}
-    what = parse("phase.ended", data)
-    assert isinstance(what, PhaseEnded)
-    assert (what.phase, what.data()) == ("restore", data)
-
-
-def test_a_field_that_was_not_given_is_not_written():
-    assert StopRequested(by="ann", from_="lock").data() == {"by": "ann", "from": "lock"}
-    assert ProbeSamples(probe="probe.1", samples=((0.0, 0.1, True, None),)).data().keys() == {"probe", "samples"}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,16 @@ ELSEWHERE = {
     "systemd": "whatever needs a machine that a real systemd rules",
 }
 """Folders that match no package, each with its content."""
+_KINDS = "models alone; test_kinds.py: words and readers; tests/journal/test_other_versions.py: each from the disk"
 WHOLE = {
+    "events": {
+        "campaigns.py": _KINDS,
+        "holds.py": _KINDS,
+        "probes.py": _KINDS,
+        "runs.py": _KINDS,
+        "session.py": "types alone",
+        "steps.py": _KINDS,
+    },
     "installation": {},
     "judge": {
         "capacity.py": "test_size_points.py and test_outlook.py: points and predictions, which it only joins",
