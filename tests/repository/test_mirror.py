@@ -23,6 +23,7 @@ ELSEWHERE = {
 }
 """Folders that match no package, each with its content."""
 _KINDS = "models alone; test_kinds.py: words and readers; tests/journal/test_other_versions.py: each from the disk"
+_TABLE = "words alone; test_kind.py: each code with its words"
 WHOLE = {
     "events": {
         "campaigns.py": _KINDS,
@@ -31,6 +32,12 @@ WHOLE = {
         "runs.py": _KINDS,
         "session.py": "types alone",
         "steps.py": _KINDS,
+    },
+    "findings": {
+        "backups.py": _TABLE,
+        "content.py": _TABLE,
+        "runs.py": _TABLE,
+        "services.py": _TABLE,
     },
     "installation": {},
     "judge": {
