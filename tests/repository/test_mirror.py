@@ -63,6 +63,7 @@ WHOLE = {
         "host_needs.py": "words alone",
         "service.py": "one name alone, of a model in the SDK",
     },
+    "trust": {"shipped.py": "digests alone; test_items.py: they are those of the files that ship"},
 }
 """
 Packages, and systems as ``systems/<name>``, of which every module has a file of tests with its name. Each has its exceptions:
