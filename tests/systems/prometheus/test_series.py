@@ -1,11 +1,12 @@
-"""Answers of a real Prometheus to valid and invalid queries."""
+"""Values that a real Prometheus returns for valid and invalid queries."""
 
 import json
 
 import pytest
 
 from drillbook.judge.result import Verdict
-from tests.systems.prometheus.test_alerts import Watched
+from drillbook.systems.prometheus import series
+from tests.systems.prometheus.watched import Watched
 
 
 @pytest.fixture
@@ -61,17 +62,16 @@ def test_how_a_value_went(bench, watch):
     assert len(points[0]["points"]) == series["count"]
 
 
-def test_the_alerts_of_now(bench, watch):
-    bench.file.touch()
-    watch.until(lambda: watch.query(f'ALERTS{{alertstate="firing",file="{bench.name}"}}'))
-    steps = verify("alerts") + "".join(
-        f"  - prometheus.alerts: {{service: metrics, labels: {{file: {name}}}}}\n" for name in ("NAME", "other")
-    )
-    facts, own, none = (step.facts for step in bench.run(steps).result.steps)
-    assert (own["firing"], own["count"], none["firing"], none["count"]) == (["FileThere"], 2, [], 0)
-    assert "FileThere" in facts["firing"]
-    assert "FileThereForLong" in facts["pending"]
-    assert {"alert": "FileThere", "file": bench.name} in [
-        {"alert": one["alert"], "file": one["labels"]["file"]} for one in facts["alerts"]
+def test_values_that_are_not_finite_count_but_have_no_size():
+    points = [[1.0, 3.0], [2.0, float("nan")], [3.0, 1.0], [4.0, float("inf")]]
+    assert series.summary(points) == {"count": 4, "first": 3.0, "last": 1.0, "min": 1.0, "max": 3.0, "mean": 2.0}
+    assert series.summary([[1.0, float("nan")]]) == {"count": 1} | dict.fromkeys(("first", "last", "min", "max", "mean"))
+    assert series.finite([{"labels": {"a": "b"}, "points": points}]) == [
+        {"labels": {"a": "b"}, "points": [[1.0, 3.0], [2.0, None], [3.0, 1.0], [4.0, None]]}
     ]
-    bench.file.unlink()
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"alerts": None}, {"alerts": {"a": 1}}])
+def test_an_answer_of_another_form_has_no_mappings(value):
+    assert list(series.mappings(value, "alerts")) == []
+    assert list(series.mappings({"alerts": [{"a": 1}, 7, None, []]}, "alerts")) == [{"a": 1}]
