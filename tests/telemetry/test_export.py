@@ -8,7 +8,8 @@ import pytest
 
 from drillbook.judge.result import Verdict
 from drillbook.telemetry import export
-from drillbook.telemetry.ids import traceparent
+from drillbook.telemetry.ids import ROOT, span_id, trace_id, traceparent
+from drillbook.telemetry.spans import Span
 from tests.engine.test_runner import Bench, step
 from tests.report.test_event_lines import printed
 from tests.telemetry.collector import Collector
@@ -156,3 +157,46 @@ def test_a_collector_that_refuses_is_told(tmp_path, monkeypatch):
         assert bench.events("trace.missed")[0].data["message"] == "the collector did not accept the spans"
     finally:
         refusing.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, "http://collector:4318"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://me:s3cret@collector/v1/traces?key=s3cret"}, "https://collector"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://all:4318", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4318"},
+            "http://traces:4318",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": " True "}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:port"}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:0"}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector"}, ""),
+    ],
+    ids=range(8),
+)
+def test_the_address_of_the_collector_has_no_credentials(environment, address):
+    assert export.endpoint(environment) == address
+
+
+def test_spans_are_sent_in_batches_each_with_the_ids_of_its_run(collector, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setattr(export, "BATCH", 2)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "our-drills")
+    keys = [ROOT, "phase", "step"]
+    spans = [Span(key, ROOT if key != ROOT else "", key, 1, 2, "why" if key == "step" else "", {"n": 1}) for key in keys]
+    export.export("r1", spans)
+    assert collector.paths == ["/v1/traces"] * 2
+    assert [span.span_id for span in collector.spans] == [span_id("r1", key).to_bytes(8) for key in keys]
+    assert {span.trace_id for span in collector.spans} == {trace_id("r1").to_bytes(16)}
+    assert [span.parent_span_id for span in collector.spans] == [b"", *[span_id("r1", ROOT).to_bytes(8)] * 2]
+    assert [(span.status.code, span.status.message) for span in collector.spans] == [(1, ""), (1, ""), (2, "why")]
+    assert {resource["service.name"] for resource in collector.resources} == {"our-drills"}
+
+
+def test_a_run_of_a_suite_is_below_the_suite(collector, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    export.export("r1", [Span(ROOT, "", "drill", 1, 2)], suite="s1")
+    (span,) = collector.spans
+    assert (span.trace_id, span.parent_span_id) == (trace_id("s1").to_bytes(16), span_id("s1", ROOT).to_bytes(8))
