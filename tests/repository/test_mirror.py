@@ -25,6 +25,7 @@ ELSEWHERE = {
 _KINDS = "models alone; test_kinds.py: words and readers; tests/journal/test_other_versions.py: each from the disk"
 _TABLE = "words alone; test_kind.py: each code with its words"
 WHOLE = {
+    "attestation": {},
     "events": {
         "campaigns.py": _KINDS,
         "holds.py": _KINDS,
