@@ -11,22 +11,16 @@ from pathlib import Path
 import pytest
 
 from drillbook import __version__
-from drillbook.campaign.attempt import Ending, Job
-from drillbook.campaign.expected_plans import Expected
+from drillbook.campaign.attempt import Ending
 from drillbook.campaign.scheduler import SiteState
 from drillbook.errors import UsageError
-from drillbook.inventory import inventory
-from drillbook.plan import planner, spec
+from tests.campaign.answering import JOB, OWN, Tells
 from tests.campaign.test_processes import until
 from tests.needs import library
-from tests.plan.test_planner import HOSTS
-from tests.plan.test_spec import GOOD
 
 library("distributed")
 
-from drillbook.campaign import connecting, fleet, roster, worker, worker_requests  # noqa: E402  need the library
-
-JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="")
+from drillbook.campaign import connecting, fleet, roster, worker  # noqa: E402  need the library
 
 
 def waiting(job):
@@ -42,12 +36,6 @@ def rules_of_tasks(dask_scheduler):
     bound = [sorted(task.worker_restrictions) for key, task in dask_scheduler.tasks.items() if key in tasks]
     loose = [task.loose_restrictions for key, task in dask_scheduler.tasks.items() if key in tasks]
     return dask_scheduler.allowed_failures, tasks, bound, loose
-
-
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "drills").mkdir()
-    return tmp_path
 
 
 def test_dask_repeats_no_task_and_moves_none_to_another_worker(root):
@@ -85,102 +73,6 @@ def test_a_site_whose_place_does_not_come_back_ends_as_unknown_with_the_command_
     assert ending.state is SiteState.UNKNOWN
     assert "because 0123@elsewhere:/project did not send the run" in ending.message
     assert "drill.recover run-s0" in ending.message
-
-
-@pytest.mark.parametrize(
-    ("said", "why"),
-    [
-        ({"version": "0.0.1", "name": "n"}, "the worker has Drillbook 0.0.1, but the controller has "),
-        ({"error": "/srv is no project"}, "/srv is no project"),
-        ({"version": __version__, "name": "n"}, ""),
-    ],
-)
-def test_a_worker_that_cannot_drill_is_not_used_and_the_reason_is_told(said, why):
-    assert roster._unfit(said).startswith(why)
-    assert bool(roster._unfit(said)) == bool(why)
-
-
-def test_the_process_of_a_drill_compares_plan_and_version(root):
-    (root / "sample.yml").write_text(GOOD)
-    (root / "hosts.yml").write_text(HOSTS)
-    plan = planner.make(spec.load(root / "sample.yml"), inventory.load(root / "hosts.yml"))
-    other = "sha256:" + "0" * 64
-    same = Expected("s0", {plan.drill: plan.digest}, __version__)
-    assert same.differences([plan], root) == []
-    assert Expected("s0").differences([plan], root) == [], "campaigns of older versions recorded no plans"
-    assert Expected.of(same.as_text()) == same
-    for expected in (
-        replace(same, plans={plan.drill: other}),
-        replace(same, plans={"x": other}),
-        replace(same, version="0.1"),
-    ):
-        (found,) = expected.differences([plan], root)
-        assert found.code == "campaign-plan-differs"
-        assert plan.digest in found.measured
-        assert expected.plans.get(plan.drill, "has no plan of the drill") in found.measured
-        assert found.remedy
-    with pytest.raises(UsageError, match="must be set by a campaign only"):
-        Expected.of("s0")
-
-
-class Tells:
-    """Client of a cluster whose workers give answers, by their addresses. The answer None never comes."""
-
-    status = "running"
-
-    def __init__(self, said, listens=None, nannies=None):
-        self.said, self.listens, self.nannies, self.scheduler = said, listens or {}, nannies or {}, self
-        self.asked = []
-
-    async def identity(self, **_):
-        return {
-            "workers": {
-                address: {"resources": {}, "nthreads": 2, "nanny": self.nannies.get(address)} for address in self.said
-            }
-        }
-
-    def sync(self, function, *, callback_timeout):
-        return asyncio.run(asyncio.wait_for(function(), callback_timeout))
-
-    async def run(self, answer, function, *values, workers, nanny):
-        assert answer is worker.answer
-        (address,) = workers
-        self.asked.append((address, function.__name__))
-        if function is worker.listens:
-            listening = self.nannies[address] if nanny else self.listens.get(address, address)
-            return {address: worker.Answer([listening])}
-        if self.said[address] is None:
-            await asyncio.Event().wait()
-        if isinstance(self.said[address], Exception):
-            raise self.said[address]
-        return {address: worker.Answer(self.said[address])}
-
-    def close(self, timeout):
-        pass
-
-
-OWN = {"name": "0-1@vm:/srv", "version": __version__, "root": "/srv", "disk": "boot-1:64"}
-
-
-@pytest.fixture
-def joined(root):
-    """Make a fleet with a client."""
-    started = []
-
-    def make(client, **more):
-        started.append(fleet.Fleet(lambda: client, root, "dask", **more))
-        return started[-1]
-
-    yield make
-    for one in started:
-        one.close()
-
-
-def test_a_clone_of_the_machine_of_another_worker_is_not_used(joined):
-    made = joined(Tells({"tls://a": OWN, "tls://b": OWN, "tls://c": {**OWN, "disk": "boot-2:64"}}))
-    said = made.told()
-    assert len([line for line in said if line.startswith("worker ")]) >= 1
-    assert any("its machine is a clone of that of tls://" in line for line in said)
 
 
 def test_a_site_of_a_moved_project_ends_as_unknown_and_names_both_places(joined):
@@ -258,34 +150,6 @@ def test_slow_transfers_hold_neither_an_approval_nor_a_request_to_stop(joined, r
         assert made.wait(0) == []
     finally:
         client.go.set()
-
-
-def test_a_worker_that_failed_to_answer_is_asked_again(joined, monkeypatch):
-    monkeypatch.setattr(roster, "RETRY_S", 0)
-    client = Tells({"tls://a": ConnectionError("refused")})
-    made = joined(client)
-    assert any("Drillbook cannot be used on this worker: ConnectionError: refused" in line for line in made.told())
-    assert made.who(JOB) is None
-    client.said["tls://a"] = OWN
-    until(lambda: made.who(JOB) == OWN["name"])
-    assert not any("not used" in line for line in made.told())
-
-
-@pytest.mark.parametrize("where", ["contact", "listens", "nanny"])
-def test_a_worker_that_listens_without_tls_anywhere_is_not_used(joined, where):
-    open_to_all = "tcp://0.0.0.0:4000"
-    address = open_to_all if where == "contact" else "tls://a"
-    client = Tells(
-        {address: OWN},
-        listens={address: open_to_all} if where == "listens" else {},
-        nannies={address: open_to_all} if where == "nanny" else {},
-    )
-    made = joined(client, trusted=connecting._encrypted)
-    assert made.told() == [
-        "no worker can be used yet; the sites wait until there is one",
-        f"not used: {address}: the worker listens without TLS on an address that others can reach: {open_to_all}",
-    ]
-    assert where == "listens" or client.asked == []
 
 
 @pytest.fixture
@@ -377,14 +241,6 @@ def test_a_full_disk_at_one_place_fails_its_sites_alone(one_place, root, monkeyp
     (root / "go").touch()
     (good,) = until(lambda: made.wait(1))
     assert (good.site, good.state) == ("good", SiteState.PASSED)
-
-
-def test_a_question_tells_an_error_of_the_function_from_one_of_the_connection():
-    assert worker.answer(full, None, None) == worker.Answer(error="OSError: [Errno 28] No space left on device")
-    with pytest.raises(worker_requests.Lost, match="refused"):
-        worker_requests.ask(Tells({"a": ConnectionError("refused")}), "a", worker.identify, within_s=1)
-    with pytest.raises(worker_requests.Lost, match=r"no answer in 0 s"):
-        worker_requests.ask(Tells({"a": None}), "a", worker.identify, within_s=0.01)
 
 
 def test_a_scheduler_without_drillbook_is_refused():

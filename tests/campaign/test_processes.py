@@ -9,10 +9,9 @@ import time
 
 import pytest
 
-from drillbook.campaign import attempt, place
-from drillbook.campaign.attempt import Job
+from drillbook.campaign import place
 from tests.attestation.forging import chained
-from tests.program import PROGRAM, Folder, fault, step
+from tests.program import Folder, fault, step
 
 
 @pytest.fixture
@@ -303,44 +302,3 @@ def test_ctrl_c_twice_stops_the_running_drills_which_undo_their_changes(folder):
     assert process.wait(60) == 4
     assert not (folder.root / "broken").exists()
     assert [end["state"] for end in ends(folder).values()] == ["unknown"]
-
-
-def test_a_drill_that_was_stopped_before_it_began_never_begins(tmp_path):
-    job = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root=str(tmp_path))
-    assert not attempt.cancel(job)
-    ending = attempt.carry_out(job)
-    assert (ending.state, ending.message) == ("refused", "not started: the operator stopped the campaign")
-    assert not (job.folder / "sites" / "s0.txt").exists(), "no process was started"
-
-
-@pytest.mark.parametrize("ignores", [(), ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")], ids=["hears", "ignores"])
-def test_a_drill_that_inherited_an_ignored_interrupt_is_stopped_too(folder, ignores):
-    """A shell without job control ignores the interrupt in what it starts in the background."""
-    write_long_fault(folder)
-    job = Job("c", "s0", "run-s0", "sample", suite=False, inventory="lab", root=str(folder.root))
-    argv = [*ignores, *PROGRAM, "drill", "sample"]
-    with attempt._locked(job) as lock, subprocess.Popen(argv, cwd=folder.root, env=folder.environment) as drill:
-        try:
-            os.pwrite(lock, f"{drill.pid:<20}".encode(), 0)
-            until((folder.root / "broken").exists)
-            assert attempt.cancel(job)
-            assert drill.wait(30) == 4
-        finally:
-            (folder.root / "go").touch()
-    assert not (folder.root / "broken").exists()
-
-
-def test_a_pid_that_an_earlier_holder_left_in_the_lock_is_not_stopped(tmp_path):
-    """After a reboot, the pid in the file may be that of an unrelated process."""
-    job = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root=str(tmp_path))
-    lock = job.folder / "sites" / "s0.lock"
-    lock.parent.mkdir(parents=True)
-    with subprocess.Popen(["sleep", "600"]) as unrelated:
-        try:
-            lock.write_text(f"{unrelated.pid:<20}")
-            with attempt._locked(job):
-                assert not attempt.cancel(job)
-            assert unrelated.poll() is None
-        finally:
-            unrelated.terminate()
-    assert unrelated.returncode == -signal.SIGTERM

@@ -26,6 +26,11 @@ _KINDS = "models alone; test_kinds.py: words and readers; tests/journal/test_oth
 _TABLE = "words alone; test_kind.py: each code with its words"
 WHOLE = {
     "attestation": {},
+    "campaign": {
+        "artefacts.py": "tests/cli/test_campaign_matrix.py: what CI jobs left is found by attempt, and collected",
+        "executor.py": "an interface alone",
+        "job.py": "one model alone",
+    },
     "events": {
         "campaigns.py": _KINDS,
         "holds.py": _KINDS,
@@ -72,8 +77,8 @@ WHOLE = {
 Packages, and systems as ``systems/<name>``, of which every module has a file of tests with its name. Each has its exceptions:
 modules without a file of their own, with the files that show their behaviour, or why there is none.
 """
-LEAST = 0.40
-"""Share of all modules with a file of their name (352 of 866 on 2026-11-30); raise it with new files."""
+LEAST = 0.45
+"""Share of all modules with a file of their name (more than 400 of 871 on 2026-11-30); raise it with new files."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
