@@ -222,7 +222,7 @@ def _observer(record: Record) -> str:
 
 
 def _uncounted(key: str, runs: Sequence[Record], wanted: float, inside: int) -> UncountedFigure | None:
-    """Return the newest measured figure of an objective that is not proven, with the reason why it does not count. ``inside``:
+    """Return the newest measured figure of an objective that is not proven, with the reason why it proves nothing. ``inside``:
     index in ``runs`` of the first run of the period.
     """
     for number in range(len(runs) - 1, -1, -1):

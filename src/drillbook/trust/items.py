@@ -49,8 +49,8 @@ class Item:
     """One command, statement or program in the project's files that a read-only task would execute."""
 
     key: Key
-    """Key of the step, check, secret, tool or lab to which the item belongs. Items from several inventories with equal
-    keys are one item.
+    """Key of the step, check, secret, tool or lab to which the item belongs. Items with equal keys are merged, even if they
+    come from several inventories.
     """
     where: str
     """File and line in which the item is written. The path of the file is relative to the project."""
