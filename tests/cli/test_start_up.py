@@ -1,0 +1,42 @@
+"""Modules that the program imports for its quickest tasks. Their number tells the time to start, without a clock."""
+
+import subprocess
+import sys
+
+import pytest
+
+SAID = "modules: "
+PROGRAM = (
+    "import atexit, sys; sys.argv[0] = 'drillbook'; "
+    f"atexit.register(lambda: print('{SAID}' + ' '.join(sorted(sys.modules)), file=sys.stderr)); "
+    "from drillbook.cli.program import main; main()"
+)
+MOST = {"--version": 118, "drill.list": 187}
+"""Most modules of Drillbook that a task may import. Lower a figure with the code; a higher one needs a reason here."""
+SLOW = {
+    *("asyncssh", "boto3", "botocore", "cryptography", "docker", "fabric", "fastapi", "numpy", "paramiko", "psycopg"),
+    *("pymysql", "qdrant_client", "redis", "requests", "httpx", "apprise", "opentelemetry", "distributed"),
+}
+"""Libraries that only some tasks need, each of which costs more than a tenth of the whole start."""
+
+
+def imported(folder, *argv):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *argv], cwd=folder, capture_output=True, text=True, check=True)
+    return set(done.stderr.rpartition(SAID)[2].split())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Project with one drill that never ran."""
+    root = tmp_path_factory.mktemp("project")
+    subprocess.run([sys.executable, "-m", "drillbook.cli", "init", "."], cwd=root, check=True, capture_output=True)
+    return root
+
+
+@pytest.mark.parametrize("task", MOST)
+def test_a_quick_task_imports_no_more_modules_than_recorded(project, task):
+    modules = imported(project, task)
+    assert {name.partition(".")[0] for name in modules} & SLOW == set()
+    own = [name for name in sorted(modules) if name.partition(".")[0] == "drillbook"]
+    assert len(own) <= MOST[task], f"{len(own)} modules, at most {MOST[task]}: import the new one where it is needed: {own}"
+    assert len(own) > MOST[task] - 12, f"only {len(own)} modules: lower the figure {MOST[task]}"
