@@ -121,7 +121,7 @@ def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
     return [shortfall for shortfall in candidates if shortfall.restored < shortfall.removed]
 
 
-def counted(steps: Iterable[Outcome]) -> bool:
+def has_uncounted(steps: Iterable[Outcome]) -> bool:
     """Return True when a step removed or restored data that no canary counts. A loss of such data may go unnoticed."""
     return any(step.status == "done" and (step.facts.get(REMOVED) or step.facts.get(RESTORED)) for step in steps)
 

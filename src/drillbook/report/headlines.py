@@ -133,7 +133,7 @@ def _loss(result: Result) -> str:
     """Return clauses about the loss of data: first the data that did not come back, then the measured RPO."""
     missing = remarks.shortfalls(result.steps)
     doubtful = own_commands.doubtful(result.steps, result.objectives.get("rpo"))
-    whose = "of the canary's" if doubtful or shortfall.counted(result.steps) else "of the"
+    whose = "of the canary's" if doubtful or shortfall.has_uncounted(result.steps) else "of the"
     return "; ".join([*missing, _measured_loss(result, whose)])
 
 
