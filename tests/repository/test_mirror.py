@@ -66,6 +66,13 @@ WHOLE = {
         "actions/fields.py": "types of fields alone; test_points.py: the ids that they take",
         "host_needs.py": "words alone",
     },
+    "systems/redis": {
+        "actions/fields.py": "types of fields alone",
+        "disposable_server/sandboxed.py": "test_rdb_source.py, test_aof_source.py, test_hostile_files.py: it loads their backups, and refuses",
+        "host_needs.py": "words alone",
+        "looks.py": "tests/cli/test_look.py: a server that is found on a host",
+        "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell",
+    },
     "systems/s3": {
         "host_needs.py": "words alone",
         "service.py": "one name alone, of a model in the SDK",
