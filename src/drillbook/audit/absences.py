@@ -60,7 +60,7 @@ def _missing(problems: Sequence[Problem]) -> AbsentRow:
     lost = (
         ("the folder of this run is missing")
         if run
-        else ("either the folder of this run or the end of the previous journal is missing")
+        else ("either the folder of this run or the end of its journal is missing")
     )
     named_by = " and ".join(sorted(problem.named_by for problem in problems))
     verb = "names" if len(problems) == 1 else "name"

@@ -32,6 +32,8 @@ class Campaign:
     """Hashes of the last events of each run that has ended. The key of each entry is the name of the run. A suite has
     several hashes.
     """
+    suite: bool = False
+    """True when the campaign runs a suite, so that the names of its runs are names of suites."""
     finished: bool = False
     damage: str = ""
 
@@ -55,7 +57,8 @@ def _read(path: Path) -> Campaign:
         events = read_journal(path).events
     except JournalError as error:
         return Campaign(name, damage=error.message)
-    if not events or not isinstance(events[0].what, CampaignStarted) or events[0].what.campaign != name:
+    started = events[0].what if events else None
+    if not isinstance(started, CampaignStarted) or started.campaign != name:
         return Campaign(
             name, damage=f"the folder of the campaign {name} contains a journal that is not the journal of this campaign"
         )
@@ -64,6 +67,7 @@ def _read(path: Path) -> Campaign:
         name,
         frozenset(event.hash for event in events),
         {end.run: tuple(end.head.split(",")) for end in ends if end.head},
+        started.suite,
         any(isinstance(event.what, CampaignFinished) for event in events),
     )
 

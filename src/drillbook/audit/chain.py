@@ -37,7 +37,9 @@ class Problem:
     source: str = ""
     """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
     lost: bool = False
-    """True when ``run`` is known to be missing, and is the run of a drill, not of a suite."""
+    """True when ``run`` is known to be missing, and is the run of a drill, not of a suite. A run is not missing if only the end
+    of its journal was cut off.
+    """
     named_by: str = ""
     """The anchor, campaign, suite or later run whose record shows that a run is missing. It is empty for any other problem."""
 
@@ -105,7 +107,7 @@ def follow(journals: Sequence[Record], strays: Sequence[Stray], campaigns: Seque
             vouched[place.record.folder] = (place.seq + 1, record.run)
         start = numbers[place.record.folder] + 1 if place else 0
         chain.problems += _link_problems(records[:number], record, place, start, members)
-    chain.problems += _campaigns(campaigns, places, vouched)
+    chain.problems += _campaigns(campaigns, places, vouched, {record.run for record in records})
     for record in records:
         events, by = vouched.get(record.folder, (0, ""))
         chain.links[record.folder] = Link(said[record.folder], events, by)
@@ -113,12 +115,16 @@ def follow(journals: Sequence[Record], strays: Sequence[Stray], campaigns: Seque
 
 
 def _campaigns(
-    campaigns: Sequence[Campaign], places: Mapping[str, _Place], vouched: dict[str, tuple[int, str]]
+    campaigns: Sequence[Campaign],
+    places: Mapping[str, _Place],
+    vouched: dict[str, tuple[int, str]],
+    there: Container[str],
 ) -> Iterator[Problem]:
     """Return the problems of campaigns. A campaign records the hash of the last event of each of its runs.
 
     ``vouched``: for each folder of a run, the number of its events that a later record confirms by their hash, and the name of
-    the run or campaign with this record. The function adds the runs that campaigns confirm.
+    the run or campaign with this record. The function adds the runs that campaigns confirm. ``there``: names of all runs that
+    have a journal.
     """
     for campaign in campaigns:
         at = campaign.started
@@ -129,14 +135,30 @@ def _campaigns(
             yield Problem("campaign-unfinished", campaign.name, text, False, at, at)
     for campaign, run, head in ended_heads(campaigns):
         if (place := places.get(head)) is None:
-            named_by = f"the campaign {campaign.name}"
-            text = (
-                f"{named_by} recorded {head} as the last event of the run {run}, but no journal contains this event: "
-                "the run is missing, or the end of its journal was cut off"
-            )
-            yield Problem("campaign-run", run, text, True, campaign.started, campaign.started, lost=True, named_by=named_by)
+            yield _unconfirmed(campaign, run, head, there)
         elif place.seq + 1 > vouched.get(place.record.folder, (0, ""))[0]:
             vouched[place.record.folder] = (place.seq + 1, f"the campaign {campaign.name}")
+
+
+def _unconfirmed(campaign: Campaign, run: str, head: str, there: Container[str]) -> Problem:
+    """Describe the last event of a campaign's run, with the hash ``head``, that no journal contains. ``run`` may be a suite.
+    Then the name of the drill's run is unknown."""
+    named_by = f"the campaign {campaign.name}"
+    if campaign.suite:
+        text = (
+            f"{named_by} recorded {head} as the last event of a run of the suite {run}, but no journal contains this event: "
+            "the run is missing, or the end of its journal was cut off"
+        )
+    elif run in there:
+        text = (
+            f"{named_by} recorded {head} as the last event of the run {run}, but the journal of this run does not contain this "
+            "event: the end of the journal was cut off, or another journal replaced it"
+        )
+        return Problem("campaign-run", run, text, True, campaign.started, campaign.started)
+    else:
+        text = f"{named_by} recorded {head} as the last event of the run {run}, but this run is missing"
+    lost = not campaign.suite
+    return Problem("campaign-run", run, text, True, campaign.started, campaign.started, lost=lost, named_by=named_by)
 
 
 def _before(record: Record, place: _Place | None) -> str:

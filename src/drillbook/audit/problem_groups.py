@@ -28,7 +28,7 @@ NEXT = {
     "unjudged": "Read the reason, and ask for the version of Drillbook that made the run.",
     "campaign-damaged": f"The journal of this campaign is damaged, so it does not prove which runs belong to it. {RESTORE}",
     "suite-run": f"A run was removed from the folder of its suite. {RESTORE}",
-    "campaign-run": f"A site's run was removed, or was not collected yet. {RESTORE}",
+    "campaign-run": f"A site's run, or the end of its journal, was removed, or the run was not collected yet. {RESTORE}",
 }
 """Cause and next step of problems that break the record. The key of each entry is the code of the problem."""
 
