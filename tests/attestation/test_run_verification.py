@@ -88,7 +88,8 @@ def test_every_line_that_is_removed_is_named(run):
     for number in range(len(lines) - 1):
         found = walk(b"".join(lines[:number] + lines[number + 1 :]))
         assert (found.line, found.wrong.partition(":")[0]) == (number + 1, f"line {number + 1} was removed")
-    assert "lines 3 to 5 were removed" in walk(b"".join(lines[:2] + lines[5:])).wrong
+    assert walk(b"".join(lines[:2] + lines[3:])).wrong == "line 3 was removed: the former line 4 is now line 3"
+    assert walk(b"".join(lines[:2] + lines[5:])).wrong == "lines 3 to 5 were removed: the former line 6 is now line 3"
 
 
 def test_every_pair_of_lines_that_is_swapped_is_named(run):
@@ -105,6 +106,7 @@ def test_every_line_that_is_added_is_named(run):
         for more in (lines[0], b"{}\n", b"nonsense\n", b"\n"):
             found = walk(b"".join([*lines[:number], more, *lines[number:]]))
             assert (found.line, found.wrong.partition(":")[0]) == (number + 1, f"line {number + 1} was added")
+    assert walk(b"".join([*lines, lines[1]])).wrong == f"line {len(lines) + 1} was added: it repeats line 2"
 
 
 def test_every_tail_that_is_cut_is_told_by_the_signed_head(run):
@@ -158,7 +160,8 @@ def test_a_journal_written_anew_without_the_key_is_found(run):
     forge(run)
     status, said = checked(run)
     assert status == 1
-    assert "the journal was rewritten" in said["end"]
+    last = len(lines_of(run))
+    assert said["end"] == f"WRONG line {last} differs from the signed line: the journal was rewritten"
     attest(run)
     status, said = checked(run)
     assert status == 1

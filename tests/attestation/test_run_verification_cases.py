@@ -80,6 +80,18 @@ def test_an_attestation_that_does_not_say_how_long_the_journal_was_is_wrong(run,
     assert checked(run)[1]["end"] == "WRONG the attestation does not state the length of the journal"
 
 
+@pytest.mark.parametrize("gaps", [3, [3], [[3]], [["3", "4"]], [[3, None]], {"3": 4}])
+def test_an_attestation_that_does_not_say_which_events_are_unsigned_is_wrong(run, gaps):
+    reseal(run, unvouched=gaps)
+    assert checked(run)[1]["vouched"] == "WRONG the attestation does not state which events are unsigned"
+
+
+def test_unsigned_events_are_told_as_lines_of_the_journal(run):
+    reseal(run, unvouched=[[3, 5], [7, 7]])
+    said = checked(run)[1]["vouched"]
+    assert said.startswith("UNKNOWN the lines 4 to 6, 8 to 8 of the journal have no trusted signature: ")
+
+
 def test_one_event_is_a_length(run):
     reseal(run, events=1, head=json.loads(lines_of(run)[0])["hash"])
     assert re.search(r"somebody added lines after the last signed event: \d+ lines, from line 2 on", checked(run)[1]["end"])

@@ -380,7 +380,7 @@ def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
     status, said = checked(run)
     assert status == 3
     assert "GOOD signature: signed with this machine's own key" in said
-    assert f"UNKNOWN end: the run signed its journal up to event {found['events']} while the run was in progress" in said
+    assert f"UNKNOWN end: the run signed its journal up to line {found['events']} while the run was in progress" in said
     assert render.report(Project(tmp_path), run.name) == 0
     assert attestation(run) == found, "nobody vouches for what stands behind it"
 
@@ -395,7 +395,9 @@ def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
         status, said = checked(run)
         assert status == 3
         assert "WRONG" not in said
-        assert f"UNKNOWN vouched: the events {found['events']} to {first - 1} have no trusted signature" in said
+        assert (
+            f"UNKNOWN vouched: the lines {found['events'] + 1} to {first} of the journal have no trusted signature" in said
+        )
         render.report(Project(tmp_path), run.name)
 
 

@@ -1,5 +1,6 @@
 """Standing of a run's folder: what a trusted key signed of the journal that the task has read."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from drillbook.attestation import trusted_content
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState
+from tests.attestation.forging import chained
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "attested"
 NAME = "20261127T180155.356Z-sample-e40f"
@@ -33,6 +35,14 @@ def test_a_run_that_ended_after_its_journal_was_read_is_signed(run):
     begun = b"".join(data.splitlines(keepends=True)[:5])
     found = looked(run, begun, data)
     assert (found.doubt, found.unvouched, found.events) == ("", "", len(data.splitlines()))
+
+
+def test_events_after_the_signed_ones_are_told_as_lines_of_the_journal(run):
+    data = (run / FILE).read_bytes()
+    events = [json.loads(line) for line in data.splitlines()]
+    (run / FILE).write_bytes(chained([*events, events[-1]]))
+    found = trusted_content.of_run(RunState(run), run.parents[1])
+    assert found.unvouched == f"1 event after the signed events, from line {len(events) + 1} on"
 
 
 @pytest.mark.parametrize("later", ["as it was read", "another journal", "gone"])

@@ -217,9 +217,11 @@ def test_a_recovered_run_is_named_at_an_inner_event(book):
     audit = audited(book)
     assert audit.whole
     assert audit.problems == ()
-    assert "recovered later" in evidence(audit, later).before
     row = evidence(audit, killed)
-    assert row.anchor == f"{later.id}, up to event {row.events - 2} of {row.events}"
+    assert evidence(audit, later).before == (
+        f"{killed.id}, at line {row.events - 2} of its journal: that run was recovered later"
+    )
+    assert row.anchor == f"{later.id}, up to line {row.events - 2} of {row.events}"
     assert any("its last 2 events" in line for line in audit.unanchored)
     assert audit.runs[0].verdict == "aborted"
     assert audit.runs[0].residue == ()
@@ -242,7 +244,11 @@ def test_lines_that_nobody_wrote_behind_the_end(book):
     first.at = second.at.replace(day=20)
     first.journal = stories.Journal.resume(first.folder, stories.Redactor([]), origin=0.0)
     first.add(30.0, "done", "verify.1", "controller", facts={}, seconds=0.1, attempts=1).close()
-    assert codes(audited(book)) == [("grown", first.id)]
+    audit = audited(book)
+    assert codes(audit) == [("grown", first.id)]
+    events = evidence(audit, first).events
+    assert f"ended with line {events - 1} when " in audit.problems[0].text
+    assert f"but now contains {events} lines, and no recovery wrote the added lines" in audit.problems[0].text
 
 
 def test_a_run_inside_a_suite_counts_and_is_missed(book):

@@ -200,7 +200,7 @@ def differs(anchor: Anchor, hashes: Sequence[str]) -> str:
         )
     if hashes[anchor.events - 1] != anchor.head:
         return (
-            f"the anchor made at {anchor.at}, from {anchor.source}, records event {anchor.events} of {len(hashes)} with another "
+            f"the anchor made at {anchor.at}, from {anchor.source}, records line {anchor.events} of {len(hashes)} with another "
             "hash: the journal was rewritten"
         )
     return ""

@@ -116,3 +116,13 @@ def kept_names(statement: Statement) -> list[tuple[str, str]]:
     Such a file is an evidence file, or holds an incomplete line of the journal.
     """
     return [(name, known) for name, known in signed_names(statement) if name not in (JOURNAL, *RENDERED)]
+
+
+def line_ranges(gaps: Any) -> str:
+    """Name the lines of the journal that ``gaps`` lists, such as ``4 to 6, 9 to 9``. ``gaps``: content of ``unvouched`` in an
+    attestation, whose events are numbered from 0, like ``seq``. The result is empty if it is no list of pairs of numbers.
+    """
+    try:
+        return ", ".join(f"{first + 1} to {last + 1}" for first, last in gaps)
+    except (TypeError, ValueError):
+        return ""

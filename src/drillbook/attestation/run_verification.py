@@ -188,7 +188,7 @@ def _head(journal: Walk, sealed: Statement) -> Check:
         mark = Mark.UNKNOWN if journal.lines == events else Mark.WRONG
         return Check("end", mark, f"{signed}; the journal is damaged before its end")
     if journal.hashes[events - 1] != head:
-        return Check("end", Mark.WRONG, f"event {events} differs from the signed event: the journal was rewritten")
+        return Check("end", Mark.WRONG, f"line {events} differs from the signed line: the journal was rewritten")
     return _behind(journal, events, sealed)
 
 
@@ -202,8 +202,8 @@ def _behind(journal: Walk, events: int, sealed: Statement) -> Check:
         return Check(
             "end",
             Mark.UNKNOWN,
-            f"the run signed its journal up to event {events} while the run was in progress; no trusted signature covers "
-            f"the lines after this event: {more}",
+            f"the run signed its journal up to line {events} while the run was in progress; no trusted signature covers "
+            f"the lines after this line: {more}",
         )
     if len(journal.events) > events and isinstance(readable(journal.events[events]), RecoveryStarted):
         return Check("end", Mark.UNKNOWN, f"a recovery added lines after the last signed event without signing them: {more}")
@@ -214,13 +214,13 @@ def _gaps(sealed: Statement) -> Iterator[Check]:
     """Report the events and files that the attestation itself lists as unsigned."""
     gaps, loose = sealed.get("unvouched") or [], sealed.get("unvouched_files") or []
     if gaps:
-        spans = ", ".join(f"{first} to {last}" for first, last in gaps)
-        yield Check(
-            "vouched",
-            Mark.UNKNOWN,
-            f"the events {spans} have no trusted signature: the process that wrote them died before it signed them, "
-            "and a recovery found them",
+        spans = form.line_ranges(gaps)
+        said = (
+            f"the lines {spans} of the journal have no trusted signature: the process that wrote them died before it signed "
+            "them, and a recovery found them"
         )
+        mark = Mark.UNKNOWN if spans else Mark.WRONG
+        yield Check("vouched", mark, said if spans else "the attestation does not state which events are unsigned")
     if loose:
         yield Check("vouched", Mark.UNKNOWN, f"files that a recovery found have no trusted signature: {names(loose)}")
 

@@ -157,7 +157,7 @@ def _not_covered(journal: Chain, view: RunView, written: Written | None, before:
 def _gaps(written: Written | None, before: Standing) -> list[list[int]]:
     """Return the ranges of events that were neither signed before nor written by this process.
 
-    Each range is a pair of the first and the last event number.
+    Each range is a pair of the numbers ``seq`` of the first and the last event.
     """
     if written is not None and written.first > before.events:
         return [*before.gaps, [before.events, written.first - 1]]

@@ -176,7 +176,7 @@ def _beyond(journal: Chain, events: int) -> str:
     ends with the last signed event.
     """
     if len(journal.hashes) > events:
-        return f"{count(len(journal.hashes) - events, 'event')} after the signed events, from event {events + 1} on"
+        return f"{count(len(journal.hashes) - events, 'event')} after the signed events, from line {events + 1} on"
     if not journal.intact:
         return "the last line of the journal is torn or damaged"
     return ""

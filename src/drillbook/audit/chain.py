@@ -172,7 +172,7 @@ def _before(record: Record, place: _Place | None) -> str:
         return place.record.run
     recovered = any(resumed.seq == place.seq + 1 for resumed in place.record.recoveries)
     why = "that run was recovered later" if recovered else "that run was still in progress"
-    return f"{place.record.run}, at its event {place.seq}: {why}"
+    return f"{place.record.run}, at line {place.seq + 1} of its journal: {why}"
 
 
 def _link_problems(
@@ -204,8 +204,8 @@ def _link_problems(
         yield Problem(
             "grown",
             place.record.run,
-            f"the journal of {place.record.run} ended with event {place.seq} when {record.run} began, but now contains "
-            f"{len(place.record.hashes)} events, and no recovery wrote the added events",
+            f"the journal of {place.record.run} ended with line {place.seq + 1} when {record.run} began, but now contains "
+            f"{len(place.record.hashes)} lines, and no recovery wrote the added lines",
             True,
             place.record.started,
             record.started,

@@ -37,7 +37,7 @@ def evidence_row(record: Record, followed: Chain) -> EvidenceRow:
     elif link.anchored_events == len(record.hashes):
         anchor = link.anchored_by
     else:
-        anchor = f"{link.anchored_by}, up to event {link.anchored_events} of {len(record.hashes)}"
+        anchor = f"{link.anchored_by}, up to line {link.anchored_events} of {len(record.hashes)}"
     head = record.hashes[-1] if record.hashes and not record.damage else "no trustworthy run"
     return EvidenceRow(
         record.run,

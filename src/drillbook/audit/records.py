@@ -63,7 +63,7 @@ class Record:
     ended: str = ""
     """Time of the last event of the run itself, before any recovery. It is empty when unknown."""
     end: int = -1
-    """Number of the event that ended the run. It is -1 when the run did not end."""
+    """Number ``seq`` of the event that ended the run. It is -1 when the run did not end."""
     recoveries: tuple[Resumed, ...] = ()
     result: Result | None = None
     doubts: tuple[str, ...] = ()

@@ -75,7 +75,7 @@ renders the reports again:
 | 3 | nothing is wrong, but something could not be shown: there is no signature, nobody vouches for the key, or the run has no end |
 
 The attestation of a run that has not ended has the occasion `begin` or `inject`, and no verdict and no files. It vouches
-for the first `events` events. `unvouched` (the numbers of the first and last of these events) and `unvouched_files` name
+for the first `events` events. `unvouched` (the numbers `seq` of the first and last of these events) and `unvouched_files` name
 what a recovery found and nobody vouches for.
 
 What a signature shows, what it does not show, and where the keys are stored: [safety](safety.md#signed-attestation).

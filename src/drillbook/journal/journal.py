@@ -361,7 +361,7 @@ def _next(path: Path, number: int, line: bytes, events: list[Event]) -> Event:
     if events and event.prev != events[-1].hash:
         raise JournalError(f"{path}:{number}: the chain is broken: a line before this one was changed, removed or moved")
     if event.seq != len(events):
-        raise JournalError(f"{path}:{number}: the line has the number {event.seq}, but {len(events)} was expected")
+        raise JournalError(f"{path}:{number}: the line has the `seq` {event.seq}, but {len(events)} was expected")
     return event
 
 

@@ -154,7 +154,7 @@ def _what(events: Sequence[Event], rest: Sequence[Event | None], number: int) ->
     missing = here.seq - len(events)
     if missing > 0:
         what = f"line {number} was" if missing == 1 else f"lines {number} to {number + missing - 1} were"
-        return f"{what} removed: event {len(events)} is missing, and event {here.seq} is in its place"
+        return f"{what} removed: the former line {here.seq + 1} is now line {number}"
     if here.seq < len(events):
-        return f"line {number} was added: it repeats event {here.seq}"
+        return f"line {number} was added: it repeats line {here.seq + 1}"
     return f"line {number} was changed: it does not continue the previous line"
