@@ -59,6 +59,22 @@ def test_a_task_that_reads_runs_nothing_of_a_pull_request(request_, argv):
     assert not (request_.root / "done").exists()
 
 
+def test_without_a_command_there_is_nothing_to_trust_only_if_all_was_examined(request_):
+    said = request_.run("trust", "--show").stdout
+    assert said == "read-only tasks execute no command of this project: there is nothing to trust\n"
+    broken = request_.root / "drills" / "broken.yml"
+    broken.write_text("drill: [\n")
+    first, last = request_.run("trust", "--show").stdout.splitlines()
+    assert first.startswith("? this file cannot be used, and was not examined: ")
+    assert last == "no command was found in the files that could be examined"
+    broken.unlink()
+    (request_.root / "plugins" / "tool").mkdir(parents=True)
+    (request_.root / "plugins" / "tool" / "__init__.py").write_text("")
+    *above, last = request_.run("trust", "--show").stdout.splitlines()
+    assert above[0].startswith("every task imports 1 plugin of ")
+    assert last == "read-only tasks execute no command of this project"
+
+
 @pytest.mark.parametrize(
     ("text", "secret", "line", "what"),
     [

@@ -52,7 +52,7 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
         value = _value(code_trust) | {"plugins": _plugins_value(brought)}
         stdout().write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
     else:
-        _show(code_trust, console())
+        _show(code_trust, console(), plugins_known=bool(brought.names or brought.skipped))
     if not ask or not code_trust.scan.items or (not code_trust.doubt and not yes):
         return Exit.OK
     if not yes and not _agreed("may read-only tasks execute these commands until one of the commands changes?"):
@@ -88,14 +88,17 @@ def told(item: Item) -> str:
     return f"{one_line(item.where)}: {item.kind}: {one_line(item.text)}"
 
 
-def _show(code_trust: Trust, out: Console) -> None:
+def _show(code_trust: Trust, out: Console, *, plugins_known: bool) -> None:
+    """Print the commands that a check or diagnosis executes. ``plugins_known``: true when the project has plugins, which are
+    printed above.
+    """
     scan = code_trust.scan
     for problem in scan.unread:
         out.print(
             Text(f"? this file cannot be used, and was not examined: {one_line(problem)}", style="yellow"), soft_wrap=True
         )
     if not scan.items:
-        out.print("read-only tasks execute no code of this project: there is nothing to trust")
+        out.print(_no_command(unread=bool(scan.unread), plugins_known=plugins_known))
         return
     out.print(
         Text(
@@ -112,6 +115,14 @@ def _show(code_trust: Trust, out: Console) -> None:
     for key in sorted(before.keys() - {_key(item) for item in scan.items}):
         out.print(Text(f"- gone: {one_line(before[key].get('text', key))}", style="red"), soft_wrap=True)
     _tell_standing(scan.digest, code_trust.doubt, out)
+
+
+def _no_command(*, unread: bool, plugins_known: bool) -> str:
+    """Return the sentence to print when no command was found. ``unread``: true when some files could not be examined."""
+    if unread:
+        return "no command was found in the files that could be examined"
+    text = "read-only tasks execute no command of this project"
+    return text if plugins_known else f"{text}: there is nothing to trust"
 
 
 def _tell_standing(digest: str, doubt: str, out: Console) -> None:
