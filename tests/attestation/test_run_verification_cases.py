@@ -203,6 +203,10 @@ def test_whose_key_signed(run, monkeypatch, tmp_path):
         assert checked(run)[1]["signature"].startswith(
             "WRONG signed by a key that inventory/allowed_signers does not allow: SHA256:"
         )
+        closing = shown(run_verification.verify(run, tmp_path, RunStates())).rpartition("✕ WRONG: ")[2]
+        assert " ".join(closing.split()) == (
+            "content was changed, or was signed by a key that is not allowed; see the checks marked ✕"
+        )
         allowed.write_text(f'bob@example.com namespaces="drillbook-approval" {strange}')
         assert checked(run)[1]["signature"].startswith("UNKNOWN signed by an unknown key: SHA256:")
         allowed.unlink()
@@ -387,7 +391,7 @@ def test_an_untouched_suite_is_verified_with_its_drills(suite, made):
     assert text[0].strip() == suite.name
     assert f"{inner.name}  {len(inner.checks)} checks" in text[1]
     assert "ending" not in shown(found), "of a drill that is whole no check is told"
-    assert text[-1] == "✓ verified: everything in the folder equals the signed content"
+    assert text[-1] == "✓ verified: all examined files equal the signed content"
 
 
 def inner_of(suite):

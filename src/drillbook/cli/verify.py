@@ -23,16 +23,16 @@ from drillbook.report.terminal.prose import Prose
 
 SHAPES = {Mark.GOOD: ("✓", "green"), Mark.UNKNOWN: ("?", "yellow"), Mark.WRONG: ("✕", "bold red")}
 CLOSING = {
-    Mark.GOOD: "verified: everything in the folder equals the signed content",
-    Mark.UNKNOWN: "not verified: the checks marked ? could not be completed",
-    Mark.WRONG: "WRONG: content was changed; see the checks marked ✕",
+    Mark.GOOD: "verified: all examined files equal the signed content",
+    Mark.UNKNOWN: "not verified: the checks marked ? could not confirm everything",
+    Mark.WRONG: "WRONG: content was changed, or was signed by a key that is not allowed; see the checks marked ✕",
 }
 
 
 @last_work()
 def verify(project: Project, run: str, *, as_json: bool = False) -> int:
     """Verify a run, a suite or a campaign. Returns 0 when all checks are good, 1 when a check found something wrong,
-    and 3 when a check could not be completed.
+    and 3 when a check could not confirm everything.
     """
     campaign = record.folder_of(project.reports, run) if run else None
     if campaign and (campaign / RECORD).is_dir():
