@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.errors import CommandFailed, StepFailed
+from drillbook.errors import CommandFailed, CouldNotVerify, StepFailed
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk.action import find
 from drillbook.sdk.host import Output
@@ -124,6 +124,21 @@ def test_what_another_run_restored_and_keeps_closed_is_not_dropped(place, backup
     place.run("postgres.restore", ctx=first, **fields)
     assert restored.sql(number) == before, "it is whole: the same step has nothing more to do"
     assert place.run("postgres.clear_restore", ctx=first, service="spare") == {"discarded": [], "opened": True}
+
+
+def test_half_a_database_that_the_server_refuses_to_drop_is_told_as_it_is(place, restored):
+    ctx = place.context(step="restore.1")
+    half = provisional_name("shop", ctx.run_id)
+    restored.sql(f'CREATE DATABASE "{half}" IS_TEMPLATE true', database="postgres")
+    try:
+        with pytest.raises(CouldNotVerify) as failure:
+            place.run("postgres.clear_restore", ctx=ctx, service="spare")
+    finally:
+        restored.sql(f'ALTER DATABASE "{half}" IS_TEMPLATE false', database="postgres")
+        restored.sql(f'DROP DATABASE "{half}"', database="postgres")
+    assert failure.value.message.startswith("spare: an unfinished restore could not be found or cleared: ")
+    assert "template" in failure.value.message
+    assert failure.value.hint.startswith("if its server is down, start it; then recover the run: ")
 
 
 @pytest.mark.parametrize("closed", [True, False])

@@ -77,8 +77,8 @@ class ClearRestore(Write):
                     access.open_up(session, service.database)
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(
-                f"{self.service} cannot be queried for unfinished restores: {reason(error)}",
-                hint=f"start its server, then recover the run: invoke drill.recover {ctx.run_id}",
+                f"{self.service}: an unfinished restore could not be found or cleared: {reason(error)}",
+                hint=f"if its server is down, start it; then recover the run: invoke drill.recover {ctx.run_id}",
             ) from error
         return {"discarded": discarded, "opened": opened}
 
