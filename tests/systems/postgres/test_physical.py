@@ -364,6 +364,9 @@ def test_a_role_that_may_not_replicate_is_told_before(place, primary):
     place.extra["other"] = primary.service.model_copy(update={"admin": keeper})
     action = place.action("postgres.base_backup", service="other", to=f"s3://{BUCKET}/never")
     try:
+        with pytest.raises(NotReady) as refused:
+            action.ready(place.context())
+        assert "set wal_level to replica or logical, and max_wal_senders to 3 or more" in refused.value.hint
         refused_until(
             lambda: action.ready(place.context()),
             "primary cannot be backed up physically: keeper has no right to replicate, wal_level is replica",

@@ -81,7 +81,8 @@ class BaseBackup(Write):
 def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
     """Return the server's major version and the size of all its databases in bytes.
 
-    Raises NotReady when the superuser has no right to replicate, or when some data is outside the data directory.
+    Raises NotReady in four cases: the server cannot be reached, some data is outside the data directory, the superuser has no
+    right to replicate, or wal_level or max_wal_senders does not permit a base backup.
     """
     try:
         with connected(ctx, service) as session:
@@ -101,7 +102,7 @@ def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
         raise NotReady(
             f"{service.name} cannot be backed up physically: {service.admin.user} "
             f"{'has the' if allowed else 'has no'} right to replicate, wal_level is {level}, max_wal_senders is {senders}",
-            hint="give the role the attribute REPLICATION, and set wal_level to replica and max_wal_senders to 3 or more",
+            hint="give the role the attribute REPLICATION, set wal_level to replica or logical, and max_wal_senders to 3 or more",
         )
     return int(version) // 10000, int(size)
 
