@@ -64,7 +64,7 @@ class Carrying:
             self.backup.remove(SNAPSHOT)
             return (
                 None,
-                "clients wrote while the server took the snapshot, so the content of the snapshot cannot be verified",
+                "clients wrote after the export of the points began, so the content of the snapshot cannot be verified",
             )
         return snapshot, ""
 
