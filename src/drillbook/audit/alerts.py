@@ -260,7 +260,8 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     when = _coming(audit)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
-        text = f"The inventory exempts {open_findings.named(doubtful)} from drills, although no run confirms that they can be restored"
+        names = open_findings.named(doubtful)
+        text = f"The inventory exempts {names} from drills, although no run of the period confirms that they can be restored"
         yield Alert(
             text,
             f"plan a rehearsal that restores each of these backups (`{catalog_command()}` lists shipped drills)",
