@@ -122,7 +122,7 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
         said = f"{now.rows} rows, digest {now.digest}; {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))
     else:
-        result.not_compared[name] = "the query of the view depends on time, chance or the session"
+        result.not_compared[name] = "the query of the view may depend on time, chance or the session"
 
 
 def _evaluated(snap: Snapshot, name: str, owner: str, query: str) -> tuple[View, View] | str:
