@@ -12,7 +12,10 @@ HOST_NEEDS = {
     ),
     "service.log": HostNeeds(
         (),
-        "permission to read the unit's log: root, or a member of the group adm or systemd-journal",
+        (
+            "permission to read the unit's log: root, or a member of the group adm or systemd-journal; for supervisor: access to "
+            "its socket; for Docker: access to the engine's socket"
+        ),
         either=(("journalctl", "supervisorctl", "docker"),),
     ),
     "service.*": HostNeeds(
