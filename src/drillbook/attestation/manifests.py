@@ -41,11 +41,11 @@ class ManifestKeys:
             file.write(signature)
             file.flush()
             try:
-                made_by = keys.signer(manifest, Path(file.name))
-                if not made_by:
+                fingerprint = keys.signer(manifest, Path(file.name))
+                if not fingerprint:
                     return "the signature of the manifest does not match: the manifest was changed after it was signed"
                 now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                state, said = signature_check.who(manifest, Path(file.name), self.root, made_by, now)
+                state, said = signature_check.who(manifest, Path(file.name), self.root, fingerprint, now)
             except KeyProblem as problem:
                 return f"the signature of the manifest could not be checked: {problem}"
         return "" if state is State.VOUCHED else said

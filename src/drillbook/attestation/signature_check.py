@@ -79,34 +79,34 @@ def _signature(state: RunState, data: bytes, statement: dict[str, Any], root: Pa
         why = "the signature was removed" if statement.get("key") else f"{statement.get('unsigned') or 'no reason is given'}"
         return State.UNSIGNED, f"the attestation is not signed: {why}"
     try:
-        made_by = keys.signer(data, path)
-        if not made_by:
+        fingerprint = keys.signer(data, path)
+        if not fingerprint:
             return State.UNFIT, "the signature does not match: the attestation was changed after it was signed"
-        if made_by == approved_with(state):
+        if fingerprint == approved_with(state):
             return (
                 State.APPROVER,
-                f"signed only with the key that approved the run, {made_by}; this is no independent signature",
+                f"signed only with the key that approved the run, {fingerprint}; this is no independent signature",
             )
-        return who(data, path, root, made_by, str(statement.get("at")))
+        return who(data, path, root, fingerprint, str(statement.get("at")))
     except KeyProblem as problem:
         return State.UNTRIED, f"the signature could not be checked: {problem}"
     except OSError as error:
         return State.UNTRIED, f"the signature cannot be read: {error.strerror}"
 
 
-def who(data: bytes, signature: Path, root: Path, made_by: str, at: str) -> tuple[State, str]:
-    """Decide if the key of a valid signature is trusted. Return the state, and a sentence about the key. ``made_by``:
+def who(data: bytes, signature: Path, root: Path, fingerprint: str, at: str) -> tuple[State, str]:
+    """Decide if the key of a valid signature is trusted. Return the state, and a sentence about the key. ``fingerprint``:
     fingerprint of the key.
     """
     allowed = root / keys.ALLOWED
     if allowed.is_file() and (name := keys.principal(data, signature, allowed, at)):
-        return State.VOUCHED, f"signed by {name}, who is listed in {keys.ALLOWED} ({made_by})"
+        return State.VOUCHED, f"signed by {name}, who is listed in {keys.ALLOWED} ({fingerprint})"
     try:
         own = keys.chosen(root)
-        if own.exists() and keys.fingerprint(keys.public_of(own)) == made_by:
-            return State.VOUCHED, f"signed with this machine's own key {own} ({made_by})"
+        if own.exists() and keys.fingerprint(keys.public_of(own)) == fingerprint:
+            return State.VOUCHED, f"signed with this machine's own key {own} ({fingerprint})"
     except KeyProblem:
         pass
     if allowed.is_file() and keys.names_signers(allowed):
-        return State.FORBIDDEN, f"signed by a key that {keys.ALLOWED} does not allow: {made_by}"
-    return State.STRANGE, (f"signed by an unknown key: {made_by}; if you trust this key, add the key to {keys.ALLOWED}")
+        return State.FORBIDDEN, f"signed by a key that {keys.ALLOWED} does not allow: {fingerprint}"
+    return State.STRANGE, (f"signed by an unknown key: {fingerprint}; if you trust this key, add the key to {keys.ALLOWED}")
