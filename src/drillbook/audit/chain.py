@@ -165,7 +165,10 @@ def _before(record: Record, place: _Place | None) -> str:
     if record.first is None or record.first.prev is None:
         return "none: this is the first run of the record"
     if place is None:
-        return "MISSING: this run names a hash that no journal contains"
+        return (
+            "unknown: no journal contains the hash that this run names; the previous run is missing, or the end of its journal "
+            "was cut off"
+        )
     if place.record.damage:
         return f"{place.record.run}, whose journal is now damaged"
     if place.head:
