@@ -95,8 +95,8 @@ def _signature(state: RunState, data: bytes, statement: dict[str, Any], root: Pa
 
 
 def who(data: bytes, signature: Path, root: Path, fingerprint: str, at: str) -> tuple[State, str]:
-    """Decide if the key of a valid signature is trusted. Return the state, and a sentence about the key. ``fingerprint``:
-    fingerprint of the key.
+    """Decide if the key with this ``fingerprint``, which made a valid signature, is trusted. Return the state, and a sentence
+    about the key.
     """
     allowed = root / keys.ALLOWED
     if allowed.is_file() and (name := keys.principal(data, signature, allowed, at)):
