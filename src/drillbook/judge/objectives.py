@@ -35,9 +35,9 @@ def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None
         return "the verification did not run"
     if ended[-1] == "interrupted":
         return "the verification was interrupted"
-    doubted = next((view.result.id for view in steps if view.result.facts.get("unvouched")), None)
-    if doubted:
-        return f"{doubted} used a backup that has no trusted signature"
+    step = next((view.result.id for view in steps if view.result.facts.get("unvouched")), None)
+    if step:
+        return f"{step} used a backup that has no trusted signature"
     bad = [view.result.id for view in checks if view.result.status in (*BAD, "allowed")]
     if bad:
         return f"the verification did not pass ({', '.join(bad)})"
