@@ -102,7 +102,9 @@ class Record:
 
     @property
     def verdict(self) -> str:
-        """Verdict of the run. It is ``not verified`` when the journal is damaged or there are ``doubts``."""
+        """Verdict of the run. It is ``not verified`` when the journal is damaged, when the run could not be judged, or when
+        there are ``doubts``.
+        """
         return str(self.result.verdict) if self.result and not self.damage and not self.doubts else NOT_VERIFIED
 
     @property

@@ -87,7 +87,9 @@ def _print(states: Due, out: Console, project: Project | None = None, *, everyth
 
 
 def _print_below(states: Due, out: Console, project: Project | None, *, everything: bool) -> None:
-    """Print what stands below the table: services without a drill, problems, the next steps and the summary."""
+    """Print what stands below the table: services without a drill, problems, a torn record of schedules, drills without a
+    schedule, the next steps and the summary.
+    """
     if text := undrilled_services.advice(states.rows, project, everything=everything):
         out.print(Prose(Text(text), 2))
     for row in states.rows:

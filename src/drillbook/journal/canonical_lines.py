@@ -14,8 +14,10 @@ from typing import Any, NoReturn
 
 from pydantic_core import to_json
 
-_MOST_DIGITS = 15
-"""Maximum number of digits of an integer. An integer with more digits is not always exact in JSON."""
+_LONGEST_INTEGER = 15
+"""Maximum number of characters of an integer, including a minus sign. An integer with more digits is not always exact in
+JSON.
+"""
 _TINY = ("0.0000", "-0.0000")
 """Beginnings of numbers so small that some encoders write them with an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")
@@ -55,7 +57,7 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
+    if len(text) > _LONGEST_INTEGER:
         raise ValueError("the line has an integer with too many digits to be always exact")
     return int(text)
 

@@ -30,8 +30,9 @@ not contain the field.
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'? ``, where x is the word in ``known`` that is most similar to ``word``. The result is
-    empty when no word is similar.
+    """Return ``did you mean 'x'? ``, where x is the word in ``known`` that is most similar to ``word``. A word with the same
+    letters in another order counts as the most similar. The result is empty when no word is similar, or ``word`` is very
+    long.
     """
     words = list(known) if len(word) < 80 else []
     twisted = [other for other in words if len(word) > 1 and sorted(other) == sorted(word)]

@@ -88,7 +88,8 @@ _NOISE = re.compile(
 
 
 def dumped(tools: Tools, *, snapshot: str = "") -> str:
-    """Return the schema of the service's database as pg_dump writes it, with owners, grants and the database's own settings.
+    """Return the schema of the service's database as pg_dump writes it, with owners, grants and the database's own settings,
+    but without Drillbook's own schema.
 
     ``snapshot``: name of the exported snapshot to read. Raises CouldNotVerify when pg_dump fails, and HostError when the
     host cannot be used.
