@@ -11,7 +11,7 @@ import pytest
 
 from drillbook.attestation import anchor_places
 from drillbook.attestation.anchors import Anchor, Known
-from drillbook.audit import assurance, chain, content, html, markdown, problem_groups, records, wording
+from drillbook.audit import absences, assurance, chain, content, html, markdown, problem_groups, records, wording
 from drillbook.audit.period import Period
 from drillbook.cli import recover, verify
 from drillbook.errors import UsageError
@@ -272,6 +272,10 @@ def test_anchors_and_missing_anchors_of_suites_are_counted_apart(book):
     found = assurance.assure(read, Period.parse("2026-01-01", "2026-12-31"), Project(book.root), known, RunStates())
     assert found.compared == ("the anchor: 8 runs of drills and 1 run of a suite; the newest is of 2026-01-10",)
     assert [(one.text[:9], one.lost) for one in found.problems] == [("the suite", False), ("the run 2", True)]
+    missing, absent = absences.absences(found.problems, (), Period.parse("2026-01-01", "2026-12-31"))
+    assert (missing.run, missing.drill, absent.run) == (suite.run, "all", run.run)
+    assert missing.why == f"{missing.named_by} names it, but the folder of this suite is missing"
+    assert absent.why == f"{absent.named_by} names it, but the folder of this run is missing"
     (group,) = problem_groups.grouped(found.problems)
     assert group.text == "1 run of a drill and 1 run of a suite that the anchor in the anchor names are missing"
     assert figures.runs_of(0, 2) == "2 runs of suites"

@@ -55,12 +55,14 @@ def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Perio
 
 
 def _missing(problems: Sequence[Problem]) -> AbsentRow:
-    """Return the row of one missing run. ``problems``: problems about this run, one for each record that names the run."""
-    run = problems[0].run if problems[0].lost else ""
+    """Return the row of one missing run or suite. ``problems``: problems about it, one for each record that names it."""
+    first = problems[0]
+    suite = first.code == "anchor-missing" and not first.lost
+    run = first.run if first.lost or suite else ""
     lost = (
-        ("the folder of this run is missing")
+        f"the folder of this {'suite' if suite else 'run'} is missing"
         if run
-        else ("either the folder of this run or the end of its journal is missing")
+        else "either the folder of this run or the end of its journal is missing"
     )
     named_by = " and ".join(sorted(problem.named_by for problem in problems))
     verb = "names" if len(problems) == 1 else "name"

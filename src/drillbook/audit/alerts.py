@@ -102,9 +102,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
             yield from _of_failing(audit, key, run, owners, AT_ONCE)
     for row in audit.absent:
         if row.kind == MISSING:
-            yield Alert(
-                f"{row.run or 'A run'} is missing: {row.why}", "restore the folder of this run", when="before the sign-off"
-            )
+            yield Alert(f"{row.run or 'A run'} is missing: {row.why}", "restore its folder", when="before the sign-off")
         else:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
             yield Alert(text, "run the suite again", when=AT_ONCE)
