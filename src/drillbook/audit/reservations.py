@@ -67,9 +67,8 @@ def _told(audit: Audit, goal: ProvenRow) -> bool:
 
 
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
-    """Return True if a rehearsal measured how much data of the service would be lost. Only a rehearsal of the period counts,
-    and only if it restored a backup that is older than the rehearsal. The alert about the drill's fresh backup is then left
-    out.
+    """Return True if a rehearsal of the period measured how much data of the service would be lost, with a backup that no
+    drill took. The alert about backups that the drills took themselves then leaves out ``goal``.
     """
     place = (goal.environment, goal.service)
     rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
