@@ -36,7 +36,7 @@ A message says what happened; ``hint`` says what to do next. Exit statuses are t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from drillbook.exits import Exit
 
@@ -65,6 +65,8 @@ class DrillbookError(Exception):
         """Last line of the output, below the message and the hint. If it is certain that no drill was run, this line says so;
         otherwise it is empty.
         """
+        self.outcomes: tuple[dict[str, Any], ...] = ()
+        """Attempts by outcome, of an action that itself repeats a question; see ``sdk.outcomes``. It is empty for others."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message

@@ -1,6 +1,7 @@
 """Steps on in-memory hosts: several hosts, groups, attempts, deadlines, events, and saved facts."""
 
 import json
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,8 +11,10 @@ import pytest
 from drillbook.engine.steps import CUT, classify, groups, saved_facts
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
 from drillbook.hosts.fake import FakeHost, Reply
-from drillbook.journal.journal import FILE
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.judge import judge
 from drillbook.judge.result import Verdict
+from drillbook.report import html
 from tests.machine.small import Disk, Small
 
 FAULT = "inject:\n  - command.run: {argv: [make, it], effect: fault, undo: [mend, it], proof: [is, it]}\n    hosts: a\n"
@@ -190,7 +193,9 @@ def test_an_attempt_that_the_end_of_its_step_cut_off_hides_no_complete_answer(sm
     server.shutdown()
     server.server_close()
     failed = next(event for event in small.events if event.kind == "failed")
-    assert failed.data["message"] == f"{url} answered 200, expected 418{CUT}"
+    first, note = f"{url} answered 200, expected 418", failed.data["message"].removesuffix(CUT)
+    assert re.fullmatch(re.escape(first) + r", 2 times in 0\.\d s", note), failed.data["message"]
+    assert failed.data["outcomes"] == [{"outcome": first, "count": 2}], "the attempt that was cut off is not counted"
     assert failed.data["attempts"] == len(asked) == 3
     (found,) = failed.data["findings"]
     assert (found["measured"], found["wanted"]) == ("status 200", "status 418")
@@ -209,8 +214,41 @@ def test_a_command_that_was_cut_off_hides_no_exit_status(small):
     small.hosts["a"].on("try", hangs)
     small.run("restore:\n" + run("try", every="20ms", timeout="300ms"))
     failed = next(event for event in small.events if event.kind == "failed")
-    assert failed.data["message"] == f"a: `try` ended with status 1{CUT}"
+    assert re.fullmatch(
+        re.escape("a: `try` ended with status 1") + r", 2 times in 0\.\d s" + re.escape(CUT), failed.data["message"]
+    )
     assert (failed.data["outcome"], failed.data["attempts"]) == ("failed", 3)
+
+
+def test_the_outcomes_of_a_polled_step_are_counted(small):
+    count = []
+
+    def changes(call):
+        count.append(call)
+        return Reply(7 if len(count) < 3 else 1)
+
+    small.hosts["a"].on("try", changes)
+    small.run("restore:\n" + run("try", every="30ms", timeout="300ms"))
+    failed = next(event for event in small.events if event.kind == "failed")
+    seven, one = failed.data["outcomes"]
+    assert seven == {"outcome": "a: `try` ended with status 7", "count": 2}
+    assert one["outcome"] == "a: `try` ended with status 1"
+    total = one["count"] + 2
+    assert f"status 1, {one['count']} of {total} times in 0." in failed.data["message"]
+    assert "; the other attempts: 2 × a: `try` ended with status 7" in failed.data["message"]
+    view = judge(read(small.folder / FILE))
+    (step,) = [step for step in view.steps if step.message]
+    assert step.outcomes == ((seven["outcome"], 2), (one["outcome"], one["count"]))
+    page = html.render(view)
+    assert "2 × <bdi>a: `try` ended with status 7</bdi>" in page
+
+
+def test_a_step_with_one_attempt_counts_no_outcomes(small):
+    small.hosts["a"].on("try", lambda call: Reply(1))
+    small.run("restore:\n" + run("try"))
+    failed = next(event for event in small.events if event.kind == "failed")
+    assert "outcomes" not in failed.data
+    assert failed.data["message"].endswith("ended with status 1")
 
 
 @pytest.mark.parametrize(
@@ -280,6 +318,31 @@ def test_a_fault_that_shows_late_is_proven_and_one_that_is_gone_at_once_is_not(s
     assert small.run(FAULT) == []
     proof = next(event for event in small.events if event.kind == "fault.active")
     assert (proof.data["active"], proof.host, proof.step) == (True, "a", "inject.1")
+    assert proof.data["outcomes"] == [
+        {"outcome": "the fault is not active", "count": 2},
+        {"outcome": "the fault is active", "count": 1},
+    ]
+    assert "outcomes" not in next(event.data for event in small.events if event.kind == "fault.gone"), "one check"
+
+
+def test_a_check_of_a_fault_that_was_cut_off_hides_no_answer(small):
+    """The step ends in the middle of the third check; the two before said that the fault is not active."""
+    checks = []
+
+    def hangs(call):
+        checks.append(call)
+        if len(checks) == 3:
+            call.sleep(60)
+        return Reply(1)
+
+    small.hosts["a"].on("is", hangs)
+    small.run(FAULT + "    timeout: 600ms\n")
+    proof = next(event for event in small.events if event.kind == "fault.active")
+    assert (proof.data["active"], proof.data["detail"]) == (False, "")
+    assert proof.data["outcomes"] == [{"outcome": "the fault is not active", "count": 2}]
+    assert small.result.verdict is not Verdict.PASSED
+    (found,) = [found for found in small.result.findings if found.code == "fault-unproven"]
+    assert found.measured == "active: False, the last answer of 2 checks"
 
 
 def test_a_cancelled_step_is_not_allowed_to_fail(small):

@@ -518,7 +518,9 @@ def test_a_fault_is_asked_about_until_it_is_gone_or_the_patience_is_over(small, 
     elif gone is False:
         assert small.acts().count("is") > 1
     ((id_, host, data),) = told(small, "fault.gone")
+    outcomes = data.pop("outcomes", ())
     assert (id_, host, data) == ("inject.1", "a", {"active": None if gone is None else not gone, "detail": ""})
+    assert sum(row["count"] for row in outcomes) == (small.acts().count("is") if small.acts().count("is") > 1 else 0)
 
 
 def test_a_proof_that_breaks_is_tried_again_and_told(small, monkeypatch):

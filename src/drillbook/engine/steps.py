@@ -15,28 +15,31 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from drillbook.engine import expectations
 from drillbook.engine.parallel import AT_ONCE
 from drillbook.engine.provenance import elsewhere
 from drillbook.engine.step_context import Stage
 from drillbook.engine.unreachable import LOST
+from drillbook.engine.vouching import vouched
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
 from drillbook.events.event import Event, each
 from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentRecorded, Skipped, StepStarted
-from drillbook.findings import Finding, finding
+from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called
 from drillbook.journal.suspension import suspended
 from drillbook.language import explaining, template
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
-from drillbook.sdk import manifest_signatures
 from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, find
-from drillbook.sdk.answer_limits import told_once
 from drillbook.sdk.deadline import under
-from drillbook.sdk.host import Deadline, excerpt, once_more, printable
+from drillbook.sdk.host import Deadline, once_more, printable
+from drillbook.sdk.outcomes import Tally
 from drillbook.sdk.web import traced
 
 PROOF_S = 10.0
 """Longest time, in seconds, until a check must show that an injected fault is active, or that an undone fault is gone."""
+ANSWERS = {True: "the fault is active", False: "the fault is not active", None: "the state of the fault is unknown"}
+"""Answer of a check of a fault, in words."""
 NEARLY_S = 0.005
 """An attempt that ends so many seconds before the end of a polled step, or later, does not replace a complete one."""
 CUT = "; the last attempt did not end within the step's time"
@@ -134,7 +137,7 @@ def _start(stage: Stage, step: PlannedStep, host: str) -> None:
 
 def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outcome:
     _start(stage, step, host)
-    begun, attempts, last = time.monotonic(), 0, Exception("no attempt")
+    begun, attempts, last, tally = time.monotonic(), 0, Exception("no attempt"), Tally()
     poll = step.every_s is not None and not step.retries
     deadline = stage.deadline(step.timeout_s)
     attempt = _Attempt(stage, step, host, action)
@@ -152,8 +155,12 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             stopped = isinstance(error, Cancelled | PlanError) or stage.cancel.is_set()
             if stopped or not (attempts <= step.retries or (poll and deadline.remaining() > float(step.every_s or 0))):
                 cut = poll and attempts > 1 and not stopped and deadline.remaining() < NEARLY_S
-                told, note = (last, CUT) if cut else (error, "")
-                return _failed(stage, step, host, told, seconds=time.monotonic() - begun, attempts=attempts, note=note)
+                told, seconds = last if cut else error, time.monotonic() - begun
+                if not (cut or stopped):
+                    tally.add(classify(error)[2])
+                note = (tally.times(classify(told)[2], seconds) if poll and not stopped else "") + (CUT if cut else "")
+                return _failed(stage, step, host, told, seconds=seconds, attempts=attempts, note=note, tally=tally)
+            tally.add(classify(error)[2])
             last = error
             stage.cancel.wait(float(step.every_s or 0))
 
@@ -186,7 +193,7 @@ class _Attempt:
         with traced(context.traceparent), under(deadline):
             facts = stage.provenance.examine(action, context, _carried_out(action, context)) | self.doubt
             facts |= elsewhere(action, context, stage.plan, facts)
-        _expect(stage, step, facts)
+        expectations.check(stage, step, facts)
         if breaks and isinstance(action, Fault):
             _prove(stage, step, action, context, wanted=True)
         stage.provenance.remember(facts)
@@ -199,7 +206,7 @@ class _Attempt:
         first = changes and not self.announced
         if first:
             self.action = self.stage.provenance.pinned(self.action, context)
-        action, doubt = _vouched(self.stage, self.action, context)
+        action, doubt = vouched(self.stage, self.action, context)
         self.doubt |= doubt
         if first:
             _announce(self.stage, self.step, action, context)
@@ -211,23 +218,6 @@ def _carried_out(action: Action, context: Context) -> Facts:
     """Run the action. A read-only action is repeated once if the connection was lost."""
     run = partial(action.run, context)
     return once_more(run) if action.effect is Effect.READ else run()
-
-
-def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
-    """Check that the signature of the backup is trusted. Return ``action`` with the digest of the backup added to its
-    parameters, and the facts of this check.
-
-    Normally, raises CouldNotVerify when the signature is not trusted. There is one exception: when a fault was already
-    announced in this run, a restore uses the backup in spite of the untrusted signature. The fact ``unvouched`` then
-    contains the reason why the signature is not trusted.
-    """
-    action, doubt = manifest_signatures.pinned(action, context)
-    if doubt and (action.effect is Effect.READ or not stage.journal.patient):
-        raise CouldNotVerify(
-            f"{action.name()}: {doubt}; the backup was not used",
-            hint="take a new backup. If this backup is known to be good, add its digest to its location: s3://...#sha256=HEX",
-        )
-    return action, {"unvouched": doubt} if doubt else {}
 
 
 def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context) -> None:
@@ -261,36 +251,17 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
         stage.hold.arm(event.seq, step.action, host, undo.commands, stage.become(step.id, host))
 
 
-def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
-    for text in step.expect:
-        try:
-            held = template.expression(text, {**stage.names(), "result": facts})
-        except ValueError as error:
-            raise CouldNotVerify(f"expect: {error}") from None
-        if not held:
-            seen = {key: value for key, value in facts.items() if key in text} or told_once(facts)
-            raise StepFailed(
-                f"expected {text}",
-                facts=facts,
-                findings=[
-                    finding(
-                        "expectation", title=step.name or step.action, wanted=text, measured=excerpt(str(seen), limit=400)
-                    )
-                ],
-            )
-
-
 def _prove(
     stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool, patience: float = PROOF_S
 ) -> tuple[bool | None, HostError | None]:
     """Repeat a check of a fault for at most ``patience`` seconds, until the fault is in the wanted state. Journal the
-    last answer.
+    last answer, and the number of checks with each answer. A check that the end of the step cut off is no answer.
 
     ``wanted``: true when the fault should be active, false when it should be gone. Return two values. The first tells
     if the fault is active; it is None when this is unknown. The second is the error of a host that did not answer, or
     None. A check that fails is repeated too, because the undo by a lease may have disturbed it.
     """
-    until = time.monotonic() + patience
+    until, tally, known = time.monotonic() + patience, Tally(), None
     while True:
         active: bool | None = None
         detail, lost = "", None
@@ -301,11 +272,18 @@ def _prove(
             detail, lost = error.message, error
         except Exception as error:  # noqa: BLE001  an error in the check proves nothing, and must not end the run
             detail = f"{type(error).__name__}: {error}"
+        cut = bool(detail) and known is not None and context.deadline.remaining() < NEARLY_S
+        if cut and known:
+            (active, detail), lost = known, None
+        else:
+            known = active, detail
+            tally.add(detail or ANSWERS[active])
         settled = active is wanted or (active is None and not detail)  # the action cannot determine the state
-        if settled or lost or time.monotonic() >= until:
+        if settled or lost or time.monotonic() >= until or cut:
             break
         context.deadline.wait(0.1)
-    answer = FaultActive(active=active, detail=detail) if wanted else FaultGone(active=active, detail=detail)
+    kind = FaultActive if wanted else FaultGone
+    answer = kind(active=active, detail=detail, **_counted(stage, tally.entries()))
     stage.journal.append(answer, step=step.id, host=context.host.name)
     return active, lost
 
@@ -333,9 +311,19 @@ def _of_step(problem: Finding, step: PlannedStep) -> Finding:
 
 
 def _failed(
-    stage: Stage, step: PlannedStep, host: str, error: Exception, *, seconds: float = 0.0, attempts: int = 0, note: str = ""
+    stage: Stage,
+    step: PlannedStep,
+    host: str,
+    error: Exception,
+    *,
+    seconds: float = 0.0,
+    attempts: int = 0,
+    note: str = "",
+    tally: Tally | None = None,
 ) -> Outcome:
-    """Journal the failure of a step. ``note``: text after the message of ``error``, before its hint."""
+    """Journal the failure of a step. ``note``: text after the message of ``error``, before its hint. ``tally``: outcomes of
+    all attempts that their own time limit or an answer ended.
+    """
     outcome, code, message = classify(error)
     first, line, hint = message.partition("\n")
     findings: tuple[Finding, ...] = error.findings if isinstance(error, StepFailed) else ()
@@ -350,11 +338,19 @@ def _failed(
             findings=tuple(_of_step(problem, step).model_dump(mode="json") | {"host": host} for problem in findings),
             facts=facts,
             allowed=step.allow_failure,
+            **_counted(stage, getattr(error, "outcomes", ()) or (tally.entries() if tally else ())),
         ),
         step=step.id,
         host=host,
     )
     return Outcome(outcome, facts)
+
+
+def _counted(stage: Stage, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the field `outcomes` of an event. It is left out if there was only one attempt."""
+    if sum(row["count"] for row in outcomes) < 2:
+        return {}
+    return {"outcomes": tuple(row | {"outcome": stage.redactor.text(row["outcome"])} for row in outcomes)}
 
 
 def classify(error: Exception) -> tuple[str, str, str]:

@@ -14,6 +14,15 @@ Facts = Annotated[
     Json,
     Field(description=("Facts that the action found. The page [actions](actions.md) describes the facts of each action.")),
 ]
+Outcomes = Annotated[
+    tuple[Json, ...],
+    Field(
+        description=(
+            "Attempts by outcome, if there were several: `outcome` (the first line of the message) and `count`. An attempt that "
+            "the end of the step's time cut off is not counted. Absent for a single attempt, and in older journals."
+        )
+    ),
+]
 OfIntent = Annotated[int, Field(description="`seq` of the event `intent` that announced the change.")]
 
 
@@ -122,6 +131,7 @@ class Failed(OnStep):
         str | None,
         Field(description=("Reason that the drill gives for allowing this failure; null when the failure is not allowed.")),
     ]
+    outcomes: Outcomes = ()
 
 
 class Skipped(Content):
@@ -146,6 +156,7 @@ class OfFault(OnStep):
         Field(description=("True when the fault is active, false when it is not active, and null when this is unknown.")),
     ]
     detail: Annotated[str, Field(description="Reason why the state of the fault is unknown; empty when it is known.")] = ""
+    outcomes: Outcomes = ()
 
 
 class FaultActive(OfFault):

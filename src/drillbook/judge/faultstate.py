@@ -71,7 +71,9 @@ def _injection(mine: Sequence[Event], undone: Undone | None) -> tuple[Injection,
     if undone is not None and undone.message == NEVER_HAPPENED:
         return Injection.NEVER, f"{NEVER_HAPPENED}: the check of the fault proves that it changed nothing"
     if proof is not None:
-        return Injection.UNPROVEN, proof.detail or f"active: {proof.active}"
+        checks = sum(row["count"] for row in proof.outcomes)
+        more = f", the last answer of {checks} checks" if checks > 1 else ""
+        return Injection.UNPROVEN, f"{proof.detail or f'active: {proof.active}'}{more}"
     if isinstance(outcome, Done):
         return Injection.UNPROVEN, "the fault was not checked after the injection"
     return Injection.UNKNOWN, f"it is unknown if the fault was injected: {_interrupted(outcome)}"

@@ -95,6 +95,7 @@ def _view(
         attempts=max(1, outcome.attempts) if outcome else 1,
         every_s=None if step.retries else step.every_s,
         allowed=(outcome.allowed or "") if isinstance(outcome, Failed) else "",
+        outcomes=tuple((row["outcome"], row["count"]) for row in outcome.outcomes) if isinstance(outcome, Failed) else (),
     )
 
 

@@ -149,11 +149,14 @@ def _summary(step: StepView) -> str:
 
 
 def _course(step: StepView) -> Iterator[str]:
-    """Yield the HTML of the number of attempts of a step, of the reason why its failure was allowed, and of its message. A
-    part that the step does not have is left out.
+    """Yield the HTML of the number of attempts of a step, of their outcomes, of the reason why its failure was allowed, and
+    of its message. A part that the step does not have is left out.
     """
     if step.attempts > 1:
         yield f"<dt>Attempts</dt><dd>{step.attempts:d}{_pace(step)}</dd>"
+    if len(step.outcomes) > 1:
+        lines = "<br>".join(f"{number:d} × <bdi>{_text(outcome)}</bdi>" for outcome, number in step.outcomes)
+        yield f'<dt>Outcomes</dt><dd class="text">{lines}</dd>'
     if step.allowed:
         yield f'<dt>Allowed, because</dt><dd class="text"><bdi>{_text(step.allowed)}</bdi></dd>'
     if step.message:

@@ -155,7 +155,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
         first, closing = _remedy(view)
         if closing:
-            steps = [(f"{first}{closing}", _log_restore(view)), *steps, ("then repeat the drill", again)]
+            steps[:0] = [(f"{first}{closing}", _log_restore(view)), ("then repeat the drill", again)]
         elif first:
             steps.insert(0, (f"{first}; then repeat the drill", again))
         else:

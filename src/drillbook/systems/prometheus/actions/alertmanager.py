@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,8 +12,9 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.events.probes import AlertAbsent, AlertReceived
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.outcomes import Tally
 from drillbook.systems.prometheus.alerts import quoted
-from drillbook.systems.prometheus.client import Api
+from drillbook.systems.prometheus.client import ANSWER_S, LATE, LEAST_S, Api
 from drillbook.systems.prometheus.service import Alertmanager
 from drillbook.values import Duration
 
@@ -45,41 +47,51 @@ class Received(Read):
         """
         begun = time.monotonic()
         before: float | None = None
+        known: tuple[list[dict[str, Any]] | None, str] | None = None
+        tally = Tally()
         while True:
             asked = time.monotonic()
-            alerts, doubt = self._look(ctx)
+            left = begun + self.within - asked
+            alerts, doubt = self._look(ctx, max(LEAST_S, min(ANSWER_S, left)))
             answered = time.monotonic()
             if on_its_way := [alert for alert in alerts or () if _status(alert, "state") == "active"]:
-                facts: Facts = {
-                    "seconds": round(answered - begun, 3),
-                    "error_s": None if before is None else round(answered - before, 6),
-                    "receivers": sorted({str(to.get("name")) for alert in on_its_way for to in alert.get("receivers", [])}),
-                    "alerts": [
-                        {"labels": alert.get("labels"), "since": alert.get("startsAt")} for alert in on_its_way[:MOST]
-                    ],
-                }
-                ctx.note(
-                    AlertReceived(
-                        alert=self.alert,
-                        ago_s=round(time.monotonic() - answered, 6),
-                        error_s=facts["error_s"],
-                        receivers=tuple(facts["receivers"]),
-                    )
-                )
-                return facts
+                error_s = None if before is None else round(answered - before, 6)
+                return self._arrived(ctx, on_its_way, answered, error_s) | {"seconds": round(answered - begun, 3)}
+            late = known is not None and alerts is None and left < LEAST_S
+            if known is None or not late:
+                known = alerts, doubt
+                tally.add(doubt if alerts is None else _why(alerts))
             if answered - begun >= self.within:
-                if alerts is None:
-                    raise CouldNotVerify(doubt)
-                raise self._missed(ctx, alerts)
+                raise self._ended(ctx, known, tally, LATE if late else "")
             before = before if alerts is None else asked
             ctx.deadline.wait(POLL_S)
 
-    def _look(self, ctx: Context) -> tuple[list[dict[str, Any]] | None, str]:
+    def _arrived(self, ctx: Context, alerts: list[dict[str, Any]], answered: float, error_s: float | None) -> Facts:
+        """Record that the alert was received, and return the facts about it."""
+        receivers = sorted({str(to.get("name")) for alert in alerts for to in alert.get("receivers", [])})
+        ago_s = round(time.monotonic() - answered, 6)
+        ctx.note(AlertReceived(alert=self.alert, ago_s=ago_s, error_s=error_s, receivers=tuple(receivers)))
+        told = [{"labels": alert.get("labels"), "since": alert.get("startsAt")} for alert in alerts[:MOST]]
+        return {"error_s": error_s, "receivers": receivers, "alerts": told}
+
+    def _ended(
+        self, ctx: Context, known: tuple[list[dict[str, Any]] | None, str], tally: Tally, late: str
+    ) -> StepFailed | CouldNotVerify:
+        """Return the error for an alert that was not received within `within`. ``known``: the last complete answer, as ``_look``
+        returns it. ``late``: text about a later question without an answer."""
+        alerts, doubt = known
+        outcome = doubt if alerts is None else _why(alerts)
+        note = f"{tally.times(outcome, float(self.within))}{late}"
+        error = CouldNotVerify(f"{doubt}{note}") if alerts is None else self._missed(ctx, outcome, note)
+        error.outcomes = tally.entries()
+        return error
+
+    def _look(self, ctx: Context, patience_s: float) -> tuple[list[dict[str, Any]] | None, str]:
         """Return ``(instances, "")`` with the instances of the alert in Alertmanager, or ``(None, reason)`` when they
         are unknown.
         """
         try:
-            return self._found(ctx), ""
+            return self._found(ctx, patience_s), ""
         except CouldNotVerify as error:
             return None, error.message
 
@@ -99,33 +111,37 @@ class Received(Read):
                 hint="find out why the alert fires, and remove the cause first",
             )
 
-    def _found(self, ctx: Context) -> list[dict[str, Any]]:
+    def _found(self, ctx: Context, patience_s: float = ANSWER_S) -> list[dict[str, Any]]:
         wanted = {"alertname": self.alert, **self.labels}
-        alerts = Api(ctx.service(self.service, Alertmanager), ctx.deadline).get(
-            "/api/v2/alerts", [("filter", f"{key}={quoted(value)}") for key, value in wanted.items()]
-        )
+        api = replace(Api(ctx.service(self.service, Alertmanager), ctx.deadline), patience_s=patience_s)
+        alerts = api.get("/api/v2/alerts", [("filter", f"{key}={quoted(value)}") for key, value in wanted.items()])
         if not isinstance(alerts, list):
             raise CouldNotVerify(f"{self.service} did not answer in the format of Alertmanager's API")
         return [alert for alert in alerts if isinstance(alert, dict)]
 
-    def _missed(self, ctx: Context, alerts: list[dict[str, Any]]) -> StepFailed:
-        why = "the alert did not arrive"
-        if alerts:
-            by = sorted(
-                {
-                    f"{word} by {', '.join(map(str, _status(alert, key)))}"
-                    for alert in alerts
-                    for word, key in (("silenced", "silencedBy"), ("inhibited", "inhibitedBy"))
-                    if _status(alert, key)
-                }
-            )
-            why = f"the alert arrived, but no receiver is notified, because the alert is {'; '.join(by) or 'not processed yet'}"
-        message = f"the alert {self.alert} was not received within {self.within}: {why}"
+    def _missed(self, ctx: Context, why: str, note: str) -> StepFailed:
+        """Return the error for an alert that did not reach a receiver. ``note``: text about all answers."""
+        message = f"the alert {self.alert} was not received within {self.within}: {why}{note}"
         ctx.note(AlertAbsent(alert=self.alert, message=message))
         return StepFailed(
             message,
             findings=[finding("alert-missing", title=self.alert, measured=why, wanted=f"received within {self.within}")],
         )
+
+
+def _why(alerts: list[dict[str, Any]]) -> str:
+    """Return the reason why no receiver is notified of ``alerts``, the instances of the alert in Alertmanager."""
+    if not alerts:
+        return "the alert did not arrive"
+    by = sorted(
+        {
+            f"{word} by {', '.join(map(str, _status(alert, key)))}"
+            for alert in alerts
+            for word, key in (("silenced", "silencedBy"), ("inhibited", "inhibitedBy"))
+            if _status(alert, key)
+        }
+    )
+    return f"the alert arrived, but no receiver is notified, because the alert is {'; '.join(by) or 'not processed yet'}"
 
 
 def _status(alert: dict[str, Any], key: str) -> Any:

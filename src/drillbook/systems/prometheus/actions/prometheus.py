@@ -14,15 +14,14 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.events.probes import AlertAbsent, AlertCleared, AlertFiring, AlertRemains
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.outcomes import Tally
 from drillbook.systems.prometheus import alerts, series
 from drillbook.systems.prometheus.alerts import Alert
-from drillbook.systems.prometheus.client import ANSWER_S, Api
+from drillbook.systems.prometheus.client import ANSWER_S, LATE, LEAST_S, Api
 from drillbook.systems.prometheus.service import Prometheus
 from drillbook.values import Duration
 
 POLL_S = 0.25
-LEAST_S = 1.0
-"""Shortest time limit for an answer of Prometheus, in seconds. It is used even when `within` ends earlier."""
 AWHILE_S = 86400.0
 CALM_S = 20.0
 """Longest time, in seconds, that the check before a drill waits for an active alert to end."""
@@ -204,23 +203,43 @@ class _OfAlert(Read):
 
         The first time is the start of the last answered poll before the final one, or None if there was no such poll. The
         second time is the end of the final poll. When `within` has passed, raises StepFailed if the alert still has another
-        state, and CouldNotVerify if Prometheus does not answer.
+        state, and CouldNotVerify if Prometheus does not answer. A last poll that the end of `within` cut off does not count.
         """
         api, until = _api(ctx, self.service), time.monotonic() + self.within
         first: Alert | None = None
         before: float | None = None
+        known: tuple[Alert | None, str] | None = None
+        tally = Tally()
         while True:
             asked = time.monotonic()
             seen, doubt = self._look(replace(api, patience_s=max(LEAST_S, min(ANSWER_S, until - asked))))
             first = first or seen
             if first and seen and self._settled(first, seen, wanted):
                 return seen, before, time.monotonic()
+            late = known is not None and seen is None and until - asked < LEAST_S
+            if known is None or not late:
+                known = seen, doubt
+                tally.add(_words(*known))
             if time.monotonic() >= until:
-                if seen is None:
-                    raise CouldNotVerify(doubt)
-                raise self._missed(ctx, seen, wanted)
+                raise self._ended(ctx, known, wanted, tally, LATE if late else "")
             before = asked if seen else before
             ctx.deadline.wait(POLL_S)
+
+    def _ended(
+        self, ctx: Context, known: tuple[Alert | None, str], wanted: str, tally: Tally, late: str
+    ) -> StepFailed | CouldNotVerify:
+        """Return the error for an alert that has not the ``wanted`` state at the end of `within`. ``known``: the last complete
+        answer, as ``_look`` returns it. ``late``: text about a later question without an answer."""
+        seen, doubt = known
+        outcome = _words(seen, doubt)
+        error: StepFailed | CouldNotVerify
+        if seen is None:
+            error = CouldNotVerify(f"{doubt}{tally.times(outcome, float(self.within))}{late}")
+        else:
+            number = f"; it was {seen.state} {tally.number(outcome)}" if tally.total > 1 else ""
+            error = self._missed(ctx, seen, wanted, f"{number}{tally.others(outcome)}{late}")
+        error.outcomes = tally.entries()
+        return error
 
     def _look(self, api: Api) -> tuple[Alert | None, str]:
         """Return the alert and an empty text. When Prometheus does not answer, perhaps because of the fault, return None and
@@ -242,19 +261,24 @@ class _OfAlert(Read):
         fresh = wanted == "firing" or all(moment not in first.evaluated for moment in seen.evaluated)
         return seen.state == wanted and fresh
 
-    def _missed(self, ctx: Context, seen: Alert, wanted: str) -> StepFailed | CouldNotVerify:
+    def _missed(self, ctx: Context, seen: Alert, wanted: str, note: str) -> StepFailed | CouldNotVerify:
+        """Return the error for an alert whose last known state is that of ``seen``. ``note``: text about all answers."""
         if seen.state == wanted:
             return CouldNotVerify(
-                f"the rule {self.alert} was not evaluated within {self.within}, so it is unknown if the alert is {wanted}",
+                f"the rule {self.alert} was not evaluated within {self.within}, so it is unknown if the alert is {wanted}{note}",
                 hint="check that Prometheus still evaluates its rules",
             )
         code = "alert-missing" if wanted == "firing" else "alert-remains"
-        message = f"the alert {self.alert} is {seen.state} after {self.within}, not {wanted}"
+        message = f"the alert {self.alert} is {seen.state} after {self.within}, not {wanted}{note}"
         missed = AlertAbsent if wanted == "firing" else AlertRemains
         ctx.note(missed(alert=self.alert, message=message))
         return StepFailed(
             message, findings=[finding(code, title=self.alert, wanted=f"{wanted} within {self.within}", measured=seen.state)]
         )
+
+
+def _words(seen: Alert | None, doubt: str) -> str:
+    return doubt if seen is None else f"the alert is {seen.state}"
 
 
 class AlertFires(_OfAlert):
