@@ -65,4 +65,5 @@ def test_a_drill_to_copy_is_named_with_the_inventory_that_it_needs(book):
     docker = Listed("docker", "lab", True, frozenset(["guestbook"]))
     audit = replace(audit, coverage=(bare,), inventories=Inventories("lab", (lab, docker)))
     said = undrilled_services.step(audit, bare.environment, ["guestbook"])
-    assert "`drillbook init --with rehearse-guestbook` (needs the inventory docker)" in said
+    run = "`drillbook drill rehearse-guestbook --inventory docker`"
+    assert f"copy a drill for guestbook: `drillbook init --with rehearse-guestbook`, then {run}; " in said

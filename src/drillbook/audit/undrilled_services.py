@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drillbook.audit.content import Audit
-from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.language.lists import leading, listed
+from drillbook.project import drills_to_copy
+from drillbook.project.drills_to_copy import Copy
 from drillbook.project.needed_inventories import Choice
 from drillbook.project.schedules import Scheduled
 from drillbook.report import next_steps, open_findings
@@ -20,15 +21,16 @@ MOST_COMMANDS = 4
 def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
     """Return what to do so that ``services`` of ``environment`` are drilled."""
     own = {service: drill for service in services if (drill := _own(audit, environment, service))}
-    shipped = {
-        service: drill for service in services if service not in own and (drill := _to_copy(audit, environment, service))
-    }
-    written = [service for service in services if service not in own and service not in shipped]
+    copies = _copies(audit, environment, [service for service in services if service not in own])
+    copied = [service for copy in copies for service in copy.services]
+    written = [service for service in services if service not in own and service not in copied]
     steps = [f"run {_commands(audit, environment, list(dict.fromkeys(own.values())))}"] if own else []
-    if shipped:
-        drills = ",".join(dict.fromkeys(shipped.values()))
-        copy = f"copy a drill for {open_findings.named(list(shipped))}: `{NEUTRAL} init --with {drills}`"
-        steps.append(f"{copy}{_needs_of_services(audit, environment, list(shipped))}")
+    if ready := [copy for copy in copies if copy.is_ready]:
+        names = open_findings.named([service for copy in ready for service in copy.services])
+        steps.append(f"copy a drill for {names}: `{NEUTRAL} init --with {','.join(copy.drill for copy in ready)}`")
+    steps += [
+        f"copy a drill for {open_findings.named(copy.services)}: {copy.commands(NEUTRAL)}" for copy in copies[len(ready) :]
+    ]
     steps += [f"write a drill for {open_findings.named(written)}"] if written else []
     return f"{'; '.join(steps)}; or {next_steps.EXEMPT}"
 
@@ -49,17 +51,6 @@ def _command(audit: Audit, environment: str, name: str, usual: str) -> str:
     return f"`{next_steps.run_again(NEUTRAL, one_line(name), known.inventory)}`{needs}"
 
 
-def _needs_of_services(audit: Audit, environment: str, services: Sequence[str]) -> str:
-    """Return what the runs of a drill for each of ``services`` need, in parentheses. It is empty if they need nothing."""
-    if not audit.inventories:
-        return ""
-    chosen = [
-        audit.inventories.choice(Scheduled("", services=(name,), uses=frozenset([name])), environment) for name in services
-    ]
-    needs = dict.fromkeys(one_line(choice.needs) for choice in chosen if choice.needs)
-    return f" (needs {', '.join(needs)})" if needs else ""
-
-
 def _own(audit: Audit, environment: str, service: str) -> str:
     """Return the name of a drill of the project that uses ``service`` and may run in ``environment``. A drill that restores
     data is preferred. The result is empty if there is no such drill."""
@@ -74,7 +65,7 @@ def _usable(drill: Scheduled, environment: str) -> bool:
     )
 
 
-def _to_copy(audit: Audit, environment: str, service: str) -> str:
-    """Return the name of the shipped drill to copy for ``service``. It is empty if the project has a drill of this name."""
-    kind = next((row.kind for row in audit.coverage if (row.environment, row.service) == (environment, service)), "")
-    return entries.to_copy(kind, service, {drill.name for drill in audit.drills})
+def _copies(audit: Audit, environment: str, services: Sequence[str]) -> list[Copy]:
+    """Return the shipped drills to copy for ``services``. Drills of the project are left out."""
+    kinds = {row.service: row.kind for row in audit.coverage if row.environment == environment}
+    return drills_to_copy.of(services, kinds, {drill.name for drill in audit.drills}, audit.inventories, environment)

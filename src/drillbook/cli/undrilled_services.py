@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.catalog import entries
 from drillbook.installation.program_name import program
 from drillbook.language.lists import leading
 from drillbook.plan.schedule import State
-from drillbook.project import estate
+from drillbook.project import drills_to_copy, estate, needed_inventories
+from drillbook.project.drills_to_copy import Copy
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.report import next_steps
@@ -35,13 +35,15 @@ def advice(rows: Sequence[DueRow], project: Project | None, *, everything: bool 
     if not undrilled:
         return ""
     places = {row.environment for row in rows if row.environment}
-    copied = _to_copy(undrilled, project) if project else {}
-    names = [_name(row, places) + ("" if row.service in copied else " (write one)") for row in undrilled]
-    services = {drill: [service for service, its in copied.items() if its == drill] for drill in copied.values()}
-    shown, more = leading(list(services.items()), len(services) if everything else MOST_COPIES)
-    copies = [f"for {one_line(', '.join(of))}: `{program()} init --with {drill}`" for drill, of in shown]
-    copies += [f"{count(more, 'more drill')} to copy: `{program()} drill.due --all`"] if more else []
-    return "\n".join([f"services without a drill: {', '.join(names)}", *copies, f"or {next_steps.EXEMPT}"])
+    copies = _to_copy(undrilled, project) if project else []
+    copied = {(environment, service) for environment, copy in copies for service in copy.services}
+    names = [_name(row, places) + ("" if (row.environment, row.service) in copied else " (write one)") for row in undrilled]
+    texts = list(
+        dict.fromkeys(f"for {one_line(', '.join(copy.services))}: {copy.commands(program())}" for _, copy in copies)
+    )
+    shown, more = leading(texts, len(texts) if everything else MOST_COPIES)
+    rest = [f"{count(more, 'more drill')} to copy: `{program()} drill.due --all`"] if more else []
+    return "\n".join([f"services without a drill: {', '.join(names)}", *shown, *rest, f"or {next_steps.EXEMPT}"])
 
 
 def _name(row: DueRow, places: set[str]) -> str:
@@ -49,8 +51,16 @@ def _name(row: DueRow, places: set[str]) -> str:
     return f"{one_line(row.service)}{where}"
 
 
-def _to_copy(undrilled: Sequence[DueRow], project: Project) -> dict[str, str]:
-    """Return the shipped drill to copy for each service that has one. Drills of the project are left out."""
-    kinds, own = estate.kinds(project), project.drill_names()
-    shipped = {row.service: entries.to_copy(kinds.get(row.service, ""), row.service, own) for row in undrilled}
-    return {service: drill for service, drill in shipped.items() if drill}
+def _to_copy(undrilled: Sequence[DueRow], project: Project) -> list[tuple[str, Copy]]:
+    """Return the shipped drills to copy, each with the environment of its services. Drills that can run as they are come
+    first. Drills of the project are left out."""
+    kinds, own, inventories = estate.kinds(project), project.drill_names(), needed_inventories.read(project)
+    services_by_place: dict[str, list[str]] = {}
+    for row in undrilled:
+        services_by_place.setdefault(row.environment, []).append(row.service)
+    copies = [
+        (place, copy)
+        for place, services in services_by_place.items()
+        for copy in drills_to_copy.of(services, kinds, own, inventories, place)
+    ]
+    return sorted(copies, key=lambda pair: not pair[1].is_ready)

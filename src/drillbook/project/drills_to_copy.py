@@ -1,0 +1,76 @@
+"""Finds the shipped drills to copy for services that no drill of a project uses. Finds also what such a drill needs: another
+inventory, or software that must be installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from drillbook.catalog import entries
+from drillbook.project.needed_inventories import Inventories
+from drillbook.project.schedules import Scheduled
+from drillbook.report.figures import one_line
+
+DOCKER = "docker"
+"""Inventory of the Docker lab. `init --with` copies it with each drill that only this lab can run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Shipped drill to copy for some services of one environment. ``inventory``: other inventory with which the drill must
+    run. ``needs``: text about what must be installed before. Both are empty for a drill that can run as it is.
+    """
+
+    drill: str
+    services: tuple[str, ...]
+    inventory: str = ""
+    needs: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """True when the drill can run as soon as it is copied."""
+        return not self.inventory and not self.needs
+
+    def commands(self, program: str) -> str:
+        """Return the command that copies the drill, and the command that runs it if it needs another inventory."""
+        copy = f"`{program} init --with {self.drill}`"
+        if self.inventory:
+            return f"{copy}, then `{program} drill {self.drill} --inventory {one_line(self.inventory)}`"
+        return f"{copy} (needs {one_line(self.needs)})" if self.needs else copy
+
+
+def of(
+    services: Sequence[str],
+    kinds: Mapping[str, str],
+    own: Collection[str],
+    inventories: Inventories | None = None,
+    environment: str = "",
+) -> list[Copy]:
+    """Return the shipped drills to copy for ``services`` of ``environment``.
+
+    Drills that can run as they are come first, and of these the drills that inject no fault. A drill that restores another
+    service of the environment is left out, because it would not use the service. ``kinds``: kind of each service, by its
+    name. ``own``: names of the project's drills.
+    """
+    listed = inventories.listed if inventories else ()
+    others = {name for each in listed if each.environment == environment for name in each.services} | set(services)
+    services_by_copy: dict[tuple[str, str, str], list[str]] = {}
+    for service in services:
+        drill = entries.to_copy(kinds.get(service, ""), service, own)
+        if drill and entries.find(drill).service not in others - {service}:
+            services_by_copy.setdefault((drill, *_needs(drill, service, inventories, environment)), []).append(service)
+    copies = [Copy(drill, tuple(its), *needs) for (drill, *needs), its in services_by_copy.items()]
+    return sorted(copies, key=lambda copy: (not copy.is_ready, entries.find(copy.drill).breaks))
+
+
+def _needs(drill: str, service: str, inventories: Inventories | None, environment: str) -> tuple[str, str]:
+    """Return the other inventory that ``drill`` needs, and what must be installed for it."""
+    if not inventories:
+        return "", ""
+    choice = inventories.choice(Scheduled("", services=(service,), uses=frozenset([service])), environment)
+    if not choice.needs:
+        return "", ""
+    if choice.needs.endswith(f"the inventory {choice.inventory}"):
+        return choice.inventory, ""
+    return (DOCKER, "") if entries.find(drill).lab == DOCKER else ("", choice.needs)
