@@ -69,8 +69,21 @@ def phases_of_last(project: Project, drill: str) -> dict[str, float]:
     return {}
 
 
-def _results(project: Project, drill: str) -> Iterator[dict[str, Any]]:
-    """Yield the results of the runs of ``drill``, the newest first. Results that cannot be read are left out."""
+def last_of_suite(project: Project, suite: str) -> float | None:
+    """Return the duration of the newest passed run of ``suite``, in seconds. Returns None without such a run."""
+    for result in _results(project, suite, "suite"):
+        try:
+            if result["verdict"] == Verdict.PASSED:
+                return (_moment(result["finished"]) - _moment(result["started"])).total_seconds()
+        except (ValueError, KeyError, TypeError):
+            continue  # the result is damaged
+    return None
+
+
+def _results(project: Project, drill: str, key: str = "drill") -> Iterator[dict[str, Any]]:
+    """Yield the results of the runs of ``drill``, the newest first. Results that cannot be read are left out. ``key``: name
+    of the field with the name of the drill, or of the suite.
+    """
     paths = [*project.reports.glob(f"*-{drill}-*/{RESULT}"), *project.reports.glob(f"*/*-{drill}-*/{RESULT}")]
     known = [path for path in paths if "latest" not in path.parts]
     for path in sorted(known, key=lambda path: path.parent.name, reverse=True):
@@ -78,7 +91,7 @@ def _results(project: Project, drill: str) -> Iterator[dict[str, Any]]:
             result = json.loads(path.read_bytes())
         except (OSError, ValueError):
             continue
-        if isinstance(result, dict) and result.get("drill") == drill:
+        if isinstance(result, dict) and result.get(key) == drill:
             yield result
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import orchestration
+from drillbook.cli import orchestration, suite_plan
 from drillbook.cli.console import console, stdout
-from drillbook.cli.earlier_durations import Earlier, earlier, median
+from drillbook.cli.earlier_durations import Earlier, earlier, last_of_suite, median
+from drillbook.cli.suite_plan import SuiteRow
 from drillbook.cli.undo_words import undo_words
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
@@ -29,7 +30,7 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project import planning
 from drillbook.project.project import Project
-from drillbook.report.figures import count, one_line, seconds
+from drillbook.report.figures import count, one_line, seconds, took
 from drillbook.report.next_steps import before_run
 from drillbook.report.restore_steps import restores_source
 from drillbook.report.terminal.next_steps import shown_steps
@@ -65,9 +66,13 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
         stdout().write(json.dumps(values[0] if isinstance(plannable, Drill) else values, indent=2) + "\n")
     else:
         out = console()
+        if isinstance(plannable, Suite):
+            suite_plan.heading(plannable, made, last_of_suite(project, name), out)
         for number, view in enumerate(views):
             out.print(end="\n" * bool(number))
             view.show(out)
+        if isinstance(plannable, Suite):
+            suite_plan.table([view.row() for view in views], out)
         confirm = next((plan.inventory.environment for plan in made if guard.needs_approval(plan)), "")
         refused = any(view.exit for view in views)
         out.print(shown_steps(before_run(program(), name, inventory, confirm=confirm, refused=refused)))
@@ -171,7 +176,7 @@ class _View:
         told = {}
         for host in self.plan.hosts():
             leased = [step for step, undo in undone if host in step.hosts and undo.leased]
-            bound = [step for step, undo in undone if host in step.hosts and not undo.leased and undo.kinds != ("nothing",)]
+            bound = [step for step, undo in undone if host in step.hosts and _needs_recover(undo)]
             verb = "restores" if all(step.restore_only for step in bound) else "undoes"
             names, them = ", ".join(step.id for step in bound), "it" if len(bound) == 1 else "them"
             unable = f"cannot undo {names} by itself: `{program()} drill.recover` {verb} {them}" if bound else ""
@@ -203,6 +208,19 @@ class _View:
             "refusals": [refusal.model_dump(mode="json") for refusal in self.refusals],
             "lacking": [finding.model_dump(mode="json") for finding in self.lacking],
         }
+
+    def row(self) -> SuiteRow:
+        """Return the row of this plan in the table at the end of the plan of a suite."""
+        faults = [step for step in self.plan.steps if step.effect is Effect.FAULT]
+        touched = {f"{name} on {lock.host}": None for lock in self.plan.locks() for name in lock.services or (lock.title,)}
+        return SuiteRow(
+            self.plan.drill,
+            tuple(touched),
+            tuple(dict.fromkeys(step.action for step in faults)),
+            tuple(step.id for step in faults if _needs_recover(undo_of(step))),
+            took(self.earlier.runs[0]) if self.earlier.runs else "",
+            "" if not self.exit else "refused now" if self.refusals else "not run here",
+        )
 
     def show(self, out: Console) -> None:
         """Print the plan. The output needs a terminal with at least 80 columns."""
@@ -307,6 +325,11 @@ class _View:
             undo = undo_of(step)
             lease = f"; also by its lease, after {self.plan.guard.lease_s:g} s without renewal" if undo.leased else ""
             _line(out, Text(f"undo: {undo.text}{lease}"), 8)
+
+
+def _needs_recover(undo: Undo) -> bool:
+    """Return True for the undo of a fault that no host can run by itself, so that it needs `drill.recover`."""
+    return not undo.leased and undo.kinds != ("nothing",)
 
 
 def _line(out: Console, text: Text, indent: int) -> None:
