@@ -57,5 +57,5 @@ def test_the_terminal_shows_beside_passed_what_it_hides() -> None:
     found = suites.suite_rows(suite, views)
     assert any(row.beside for row in found)
     text = plain(renderings.printed(summary.suite_ending(suite, views)))
-    named = text.split("Open findings: ")[1]
+    named = text.split("Open findings (!): ")[1]
     assert all(row.drill in named for row in found if row.beside)

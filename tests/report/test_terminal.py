@@ -104,7 +104,7 @@ def test_the_end_of_a_suite_fits_on_a_screen_of_80x24() -> None:
     assert "The report has the error of each figure." in whole
 
 
-def test_the_report_the_next_steps_and_the_verdict_of_a_suite_stay_on_a_screen_of_80x24() -> None:
+def test_the_drills_the_report_and_the_verdict_of_a_suite_stay_on_a_screen_of_80x24() -> None:
     suite, views = quarterly()
     found = Finding(code="removed-data-missing", severity="medium", title="Less came back", remedy="Enter it again.")
     views = [
@@ -113,11 +113,19 @@ def test_the_report_the_next_steps_and_the_verdict_of_a_suite_stay_on_a_screen_o
     ] + views[3:]
     passed = suite.model_copy(update={"verdict": Verdict.PASSED, "exit": 0, "runs": suite.runs[1:]})
     steps = next_steps.after_suite("invoke", passed, views, "")
+    screen = Console(width=80, height=24, file=io.StringIO(), force_terminal=True, color_system=None)
+    screen.print(summary.suite_summary(passed, views, "reports/x/report.html", steps))
+    last = [line.rstrip() for line in screen.file.getvalue().splitlines()[-23:]]
+    assert any(line.startswith("  drill ") for line in last), "the heads stay"
+    rows = [line for line in last if line.startswith(tuple(f"  {run['drill']} " for run in passed.runs))]
+    assert len(rows) == len(passed.runs)
+    assert [row.split()[1:4] for row in rows[:2]] == [["✓", "passed", "!"]] * 2, "two have an open finding, as in drill.list"
+    assert "  report reports/x/report.html" in last
+    assert last[-1].startswith("✓ PASSED")
+    assert "Open findings (!): 2 medium, in " in " ".join(last)
     lines = renderings.printed(summary.suite_summary(passed, views, "reports/x/report.html", steps)).splitlines()
-    last = "\n".join(lines[-23:])
-    assert "report reports/x/report.html" in last
-    assert "  Next\n    read the report\n" in last
-    assert lines[-1].startswith("✓ PASSED")
+    below = "\n".join(lines[-23:])
+    assert "  Next\n    read the report\n" in below, "in a file, the next steps are near the verdict"
     assert [line for line in lines if f"{MARK} {WHY[MARK]}." in line]
     assert len(lines) <= 34
 

@@ -122,6 +122,12 @@ class Teller:
         """Print ``what``. If a live view is shown, ``what`` is printed above it."""
         (self._live.say if self._live is not None else self.console.print)(what)
 
+    def _finish(self) -> None:
+        """Remove the live view, so that the summary of the run ends on the last line of the terminal."""
+        if self._live is not None:
+            self._live.finish()
+            self._live = None
+
     def between(self, view: RunView) -> None:
         """Show the result of one drill of a suite."""
         if self.manner is Manner.JSON:
@@ -137,6 +143,7 @@ class Teller:
         if not self.talks:
             self.between(view)
             return
+        self._finish()
         result = view.result
         self.say(summary.details(view, report, brief=self.manner is Manner.BRIEF))
         steps = next_steps(
@@ -161,4 +168,5 @@ class Teller:
         if self.manner is Manner.QUIET:
             self.say(summary.short_suite_summary(suite))
             return
+        self._finish()
         self.say(summary.suite_summary(suite, views, report, after_suite(program(), suite, views, self.inventory)))

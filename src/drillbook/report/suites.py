@@ -87,7 +87,7 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
 
     The sentences also name the drills that met an objective with a reservation. If ``probed`` is true, they also name the
     drills whose fault was detected only by their own probe, and not by an alert. ``probed`` is false when the caller also
-    prints a table that shows these drills.
+    prints a table that shows these drills, and marks those with open findings by an exclamation mark.
     """
     verdicts = [row.verdict for row in members]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
@@ -95,7 +95,8 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
     text = f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none ran'}."
     if found_in := suite_findings(members):
         where = open_findings.named([row.drill for row, _ in found_in])
-        text += f" Open findings: {', '.join(open_findings.counts([finding for _, finding in found_in]))}, in {where}."
+        mark = "" if probed else " (!)"
+        text += f" Open findings{mark}: {', '.join(open_findings.counts([finding for _, finding in found_in]))}, in {where}."
     for key, name in wording.SHORT.items():
         reserved = [(row, goal) for row in members for goal in row.objectives if _reserved(goal, key)]
         for said in dict.fromkeys(goal.said for _, goal in reserved):

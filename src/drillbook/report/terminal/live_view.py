@@ -57,6 +57,12 @@ class LiveView(Drawing):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Remove the live view. Text that is printed afterwards then ends on the last lines of the terminal, and no removed
+        lines stay empty below it. A second call does nothing.
+        """
         self._halt.set()
         self._thread.join()
         with self._screen:

@@ -36,6 +36,7 @@ from drillbook.report.moments import run_duration
 from drillbook.report.phases import phase_rows
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
+from drillbook.report.terminal.ending import Ending
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Cell, Prose
 
@@ -184,7 +185,8 @@ def _drills(members: Sequence[SuiteRow]) -> Table:
     for row in members:
         known = {objective.key: objective for objective in row.objectives}
         cells = [_brief(known[key]) if key in known else Text("-" if row.view else "?", style="dim") for key in keys]
-        table.add_row(Text(one_line(row.drill)), _state(row.verdict), *cells, *(_rehearsed(row) if heads else ()))
+        verdict = _state(row.verdict).append(" !" if row.beside else "", style="yellow")
+        table.add_row(Text(one_line(row.drill)), verdict, *cells, *(_rehearsed(row) if heads else ()))
     return table
 
 
@@ -239,21 +241,18 @@ def suite_ending(
     suite: SuiteResult, views: Sequence[RunView], report: str = "", steps: Sequence[tuple[str, str]] = ()
 ) -> RenderableType:
     """Return the last lines of a suite: its drills with their objectives, the path of the report, the next ``steps``,
-    contradictions in its record, the number of drills by verdict, and its verdict.
+    contradictions in its record, the number of drills by verdict, and its verdict. See ``Ending`` for their order.
     """
     members = suite_rows(suite, views)
     where = _where("" if report else suite.run, report, suite.environment, views)  # the path of the report has the run
-    return Group(
-        _spaced(_drills(members)),
-        *_told(members),
-        *_legend(members),
-        where,
-        *([shown_steps(steps)] if steps else []),
+    table = Group(_spaced(_drills(members)), *_told(members), *_legend(members), where)
+    last = Group(
         Text(),
         *_contradictions(suite_contradictions(suite, members)),
         Prose(Text(suite_sentence(members, probed=False)), 2),
         short_suite_summary(suite),
     )
+    return Ending(table, shown_steps(steps) if steps else None, last)
 
 
 def _contradictions(contradictions: Sequence[str]) -> list[RenderableType]:
