@@ -36,7 +36,7 @@ report            agreement figures html junit markdown timeline
 attestation       run_verification_cases
 engine            backup_gate hold mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases
 reference         results
-systems/linux     packetfilter
+systems/linux     filterdumps packetfilter
 systems/postgres  timelines
 corpus            corpus
 repository        layers mirror
@@ -59,7 +59,7 @@ TURNS = {
     "campaign": 3,
     "campaign/test_fleet.py": 3,
     "corpus/test_backups.py": 3,
-    "inventory/test_ansible.py": 3,
+    "inventory/test_files.py": 3,
     "plan": 2,
     "telemetry": 2,
     "systems": 12,

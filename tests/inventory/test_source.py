@@ -7,11 +7,8 @@ import pytest
 
 from drillbook.errors import InventoryError
 from drillbook.inventory import inventory, merging
-from drillbook.inventory.inventory import Inventory
 from drillbook.inventory.sources.registry import KEYS, SOURCES
 from drillbook.inventory.sources.source import Source, exists, names
-
-TAGS = {"!env", "!file", "!command", "!lab", "!lab_secret"}
 
 
 @dataclass(frozen=True)
@@ -49,18 +46,6 @@ class Tables(Source):
 def another(monkeypatch):
     monkeypatch.setattr(merging, "SOURCES", (*SOURCES, Tables()))
     monkeypatch.setattr(merging, "KEYS", KEYS | {Tables.key})
-
-
-def test_every_key_of_a_source_is_a_key_of_inventories():
-    assert {"include", "ansible"} == KEYS
-    for key in KEYS:
-        assert Inventory.model_fields[key].exclude, f"a plan holds what {key} led to, not the key"
-
-
-def test_sources_do_not_take_the_tags_of_each_other(tmp_path):
-    around = merging.Around(tmp_path, None)
-    found = [tag for source in SOURCES for tag in source.tags(around)]
-    assert (set(found), len(found)) == (TAGS, len(TAGS))
 
 
 def test_another_source_is_one_class_in_the_list(tmp_path, another):
