@@ -18,11 +18,11 @@ from tests.waiting import until
 
 ELSEWHERE = {
     "ansible-restore": "tests/e2e/test_own_playbook.py",  # the playbook is a team's own
-    "linux-capture": "tests/systems/linux/test_network.py",  # tcpdump needs rights that the lab's hosts lack
-    "linux-filters": "tests/systems/linux/test_network.py",  # only root reads packet filters
-    "linux-network-delay": "tests/systems/linux/test_network.py",  # refused where the kernel has no sch_netem
-    "linux-network-drop": "tests/systems/linux/test_network.py",  # packet filters need root on the host
-    "linux-network-reset": "tests/systems/linux/test_network.py",
+    "linux-capture": "tests/systems/linux/actions/network/test_network_drills.py",  # tcpdump needs rights that the lab's hosts lack
+    "linux-filters": "tests/systems/linux/actions/network/test_network_drills.py",  # only root reads packet filters
+    "linux-network-delay": "tests/systems/linux/actions/network/test_network_drills.py",  # refused where the kernel has no sch_netem
+    "linux-network-drop": "tests/systems/linux/actions/network/test_network_drills.py",  # packet filters need root on the host
+    "linux-network-reset": "tests/systems/linux/actions/network/test_network_drills.py",
     "mariadb-compare": "tests/systems/mariadb/test_drill.py",  # the lab's shop runs only during drills that start it
     "mariadb-lost": "tests/systems/mariadb/test_drill.py",  # and makes its data again at each start
     "qdrant-undo": "tests/e2e/test_vectors.py",  # the values are those of a run

@@ -18,9 +18,6 @@ from drillbook.sdk.web import ask
 from drillbook.systems.http.probes.http.available import Available
 from drillbook.values import Duration
 from tests.engine.test_runner import Bench
-from tests.systems.linux.test_process import managed
-
-__all__ = ["managed"]
 
 
 class Answers(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Rules that block a connection, from the output of iptables-save and nft; tests/systems/linux/test_network.py uses
+"""Rules that block a connection, from the output of iptables-save and nft; tests/systems/linux/actions/network uses
 the real tools.
 """
 
@@ -8,8 +8,8 @@ import json
 import pytest
 
 from drillbook.systems.linux import filterdumps, packetfilter
+from tests.systems.linux.rules import ACCEPT, CHAIN, HERE, PEER, payload
 
-HERE, PEER = ipaddress.ip_address("10.0.0.5"), ipaddress.ip_address("10.0.0.9")
 FIREWALL = """\
 *filter
 :INPUT DROP [0:0]
@@ -76,12 +76,6 @@ def test_the_host_of_the_server():
     assert told(["-A INPUT -s 10.0.0.9/32 -p tcp -m tcp --dport 5432 -j ACCEPT"], opens=False) == []
 
 
-@pytest.mark.parametrize("text", ["*filter\n-A INPUT -s nonsense -j DROP\n", "*filter\n-A INPUT -j\n", "*filter\n:x\n"])
-def test_what_is_not_understood_is_an_error(text):
-    with pytest.raises((ValueError, LookupError, StopIteration)):
-        filterdumps.of_iptables(text, "ip")
-
-
 AIMED = "-A FORWARD -s 10.0.0.9/32 -p tcp -m tcp --dport 5432"
 
 
@@ -113,56 +107,6 @@ def test_a_host_reaches_its_own_addresses_by_the_loopback(address):
     assert told(["-A INPUT -i lo -j ACCEPT"], here=own, peer=own) == []
     assert told(["-A INPUT ! -i lo -j ACCEPT"], here=own, peer=own) == [("INPUT", "policy drop", True)]
     assert told(["-A INPUT -i lo -j ACCEPT"], here=None, peer=None) == [("INPUT", "policy drop", False)]
-
-
-def payload(protocol, field, right, op="=="):
-    return {"match": {"op": op, "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}}
-
-
-def key(kind, name, right):
-    return {"match": {"op": "==", "left": {kind: {"key": name}}, "right": right}}
-
-
-CHAIN = {"family": "inet", "table": "t", "name": "out", "type": "filter", "hook": "output", "prio": 0}
-DROP, ACCEPT = {"drop": None}, {"accept": None}
-FLAGS = {
-    "match": {
-        "op": "==",
-        "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, ["syn", "ack"]]},
-        "right": "syn",
-    }
-}
-
-
-@pytest.mark.parametrize(
-    ("rules", "policy", "found"),
-    [
-        ([[payload("tcp", "dport", 5432), DROP]], "accept", [True]),
-        ([[payload("th", "dport", 5432), DROP]], "accept", [True]),
-        ([[payload("udp", "dport", 5432), DROP]], "accept", []),
-        ([[payload("udp", "dport", 53, "!="), DROP]], "accept", []),
-        ([[payload("udp", "dport", "@ports"), DROP]], "accept", []),
-        ([[payload("udp", "dport", 5432), ACCEPT]], "drop", [True]),
-        ([[payload("tcp", "dport", 5432), ACCEPT]], "drop", []),
-        ([[payload("tcp", "dport", "@ports"), ACCEPT]], "drop", [False]),
-        ([[{"vmap": {"key": {"payload": {"protocol": "udp", "field": "dport"}}, "data": "@map"}}]], "drop", [True]),
-        ([[{"vmap": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": "@map"}}]], "drop", [False]),
-        ([[payload("ip6", "saddr", "fe80::1", "!="), DROP]], "accept", []),
-        ([[payload("ip", "saddr", "10.0.0.7", "!="), DROP]], "accept", [True]),
-        ([[key("meta", "nfproto", "ipv6"), DROP]], "accept", []),
-        ([[key("meta", "protocol", "ip"), DROP]], "accept", [True]),
-        ([[key("ct", "daddr", "10.0.0.8"), DROP]], "accept", [False]),  # as it was before any translation
-        ([[FLAGS, DROP]], "accept", [True]),
-    ],
-)
-def test_a_look_into_a_header_asks_for_that_header(rules, policy, found):
-    items = [
-        {"rule": {"family": "inet", "table": "t", "chain": "out", "handle": number, "expr": expr}}
-        for number, expr in enumerate(rules)
-    ]
-    tables = filterdumps.of_nft(json.dumps({"nftables": [{"chain": {**CHAIN, "policy": policy}}, *items]}), "", "")
-    hits = packetfilter.hits(tables, packetfilter.there_and_back(HERE, PEER, 5432, 4, opens=True))
-    assert [one.certain for one in hits] == found
 
 
 @pytest.mark.parametrize("rules", [[], [[payload("tcp", "dport", 22), ACCEPT]]])

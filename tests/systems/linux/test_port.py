@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import NotReady, StepFailed
+from drillbook.sdk.action import find
 from drillbook.sdk.service import Http
 from drillbook.systems.linux.actions.port import Occupy, Release
+from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.redis.service import Redis
 from drillbook.systems.units.service import Process
 from tests.needs import need
@@ -165,3 +167,18 @@ def test_the_port_of_a_service(ground):
     refused_until(lambda: fault.ready(ground.ctx()), said, lambda: change(port=free_port()))
     with pytest.raises(NotReady, match="the port is unknown"):
         Occupy().ready(ground.ctx())
+
+
+def test_a_port_that_the_service_does_not_name(ground):
+    ground.services["app"] = Process(name="app", host="here")
+    action = find("port.owner").model_validate({"service": "app"})
+    with pytest.raises(NotReady, match="the service 'app' names no `port`"):
+        action.run(ground.ctx())
+
+    def name_it():
+        ground.services["app"] = Redis(name="app", host="here", port=free_port())
+
+    refused_until(lambda: action.ready(ground.ctx()), "the service 'app' names no `port`", name_it)
+    assert action.run(ground.ctx())["listening"] is False
+    ground.services["app"] = Mariadb(name="app", host="here", address="/run/app.sock")
+    action.ready(ground.ctx())

@@ -6,10 +6,8 @@ import pytest
 
 from drillbook.sdk.action import find
 from drillbook.sdk.service import Http
-from tests.systems.linux.test_process import managed
 from tests.systems.refusals import refused_until
 
-__all__ = ["managed"]
 CHANGE = {"service": "it", "set": {"LEVEL": "debug"}}
 
 

@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.systems.linux import flamegraph, stacks, ticks
 from drillbook.systems.linux.actions.process.reading.profiles import MemoryProfile, Profile, Stacks, Usage
 from tests.needs import need
 from tests.systems.ground import PLAIN, path_without
+from tests.systems.linux.processes import OPEN
 from tests.systems.refusals import refused_until
 
-# With the kernel's Yama, each process must allow others to trace it: PR_SET_PTRACER, PR_SET_PTRACER_ANY.
-OPEN = "import ctypes; ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)\n"
 COMPUTES = """\
 import os, threading
 def computes_here():
@@ -88,24 +86,6 @@ def test_a_profile_names_the_function_that_computes(ground, spying):
     assert ET.fromstring(drawing).tag.endswith("svg")
 
 
-def test_without_a_sample_there_is_no_busy_function():
-    assert stacks.functions(stacks.collapsed("py-spy> Samples: 0 Errors: 0\n")) == []
-
-
-def test_memory_that_grows_and_memory_that_does_not(ground):
-    path, child = started(ground, LEAKS)
-    facts = MemoryProfile(pid_file=path, seconds="2s", samples=10).run(ground.ctx())
-    assert facts["grows"] is True
-    assert facts["growth_bytes_per_s"] > 200_000
-    assert facts["rss_bytes"] > facts["rss_first_bytes"] + 500_000
-    child.kill()
-    child.wait()
-    Path(path).unlink()
-    path, child = started(ground, RESTS)
-    facts = MemoryProfile(pid_file=path, seconds="1s", samples=5).run(ground.ctx())
-    assert (facts["grows"], facts["growth_bytes_per_s"], facts["samples"]) == (False, 0, 5)
-
-
 def test_a_process_that_ends_meanwhile_could_not_be_verified(ground):
     path, _ = started(ground, "import os, time\nopen(PATH, 'w').write(str(os.getpid()))\ntime.sleep(1)")
     with pytest.raises(CouldNotVerify, match=r"exited while its memory was measured|is gone"):
@@ -128,27 +108,6 @@ def test_what_stands_in_the_way_is_told(ground, spying, monkeypatch):
         Stacks(pid_file=str(ground.root / "pid")).ready(ctx)
 
 
-def test_stacks_are_counted_by_function():
-    found = stacks.collapsed(
-        'process 7:"/bin/x --password=hunter2;y";a (f.py:1);b (f.py:2) 3\nprocess 7;a (f.py:9);b (f.py:5) 5\n'
-        "a (f.py:1) 2\nnonsense\n"
-    )
-    assert sum(found.values()) == 10
-    assert "hunter2" not in str(found)
-    rows = {row["function"]: (row["samples"], row["with_calls"]) for row in stacks.functions(found)}
-    assert rows == {"b (f.py)": (8, 0.8), "a (f.py)": (2, 1.0)}
-
-
-def test_names_of_a_target_are_text_in_the_drawing():
-    drawing = flamegraph.svg({("<script>alert(1)</script>", 'b"\x00\x1b\ud800 & c'): 3, ("thin",): 1}, "<b>title</b>")
-    assert "<script" not in drawing
-    assert [one.text for one in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}title")][:2] == [
-        "<b>title</b>",
-        "all: 4 samples, 100.0 %",
-    ]
-    assert ET.fromstring(flamegraph.svg({}, "nothing")).tag.endswith("svg")
-
-
 def test_how_busy_a_process_and_its_children_are(ground):
     works = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # until the process ends
     path, _ = started(ground, f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {works!r}])\n" + RESTS)
@@ -159,15 +118,6 @@ def test_how_busy_a_process_and_its_children_are(ground):
     rests = Usage(pid_file=path, seconds="1s").run(ground.ctx())
     assert (rests["processes"], rests["cpu_percent"] <= rests["cpu_error"]) == (1, True), rests
     assert Usage(pid_file=path).run(ground.ctx())["cpu_percent"] is None
-
-
-def test_ticks():
-    before, after = "at 10.00\n1 0 5\n7 1 100\n8 7 10\n9 1 900\n", "at 12.00\n1 0 5\n7 1 150\n9 1 999\n11 7 20\n12 11 30\n"
-    told = ticks.load_of(7, f"hz 100\n{before}{after}")
-    assert told == {"processes": 3, "cpu_percent": 50.0, "cpu_error": 3.2}
-    for gone in (9999, 8, 11):
-        with pytest.raises(ValueError, match="does not exist"):
-            ticks.load_of(gone, f"hz 100\n{before}{after}")
 
 
 def test_cpu_time_needs_its_unit(ground, monkeypatch):
@@ -182,3 +132,17 @@ def test_cpu_time_needs_its_unit(ground, monkeypatch):
 
     refused_until(lambda: usage.ready(ground.ctx()), "not installed: getconf", mend)
     assert usage.run(ground.ctx())["processes"] == 1
+
+
+def test_memory_that_grows_and_memory_that_does_not(ground):
+    path, child = started(ground, LEAKS)
+    facts = MemoryProfile(pid_file=path, seconds="2s", samples=10).run(ground.ctx())
+    assert facts["grows"] is True
+    assert facts["growth_bytes_per_s"] > 200_000
+    assert facts["rss_bytes"] > facts["rss_first_bytes"] + 500_000
+    child.kill()
+    child.wait()
+    Path(path).unlink()
+    path, child = started(ground, RESTS)
+    facts = MemoryProfile(pid_file=path, seconds="1s", samples=5).run(ground.ctx())
+    assert (facts["grows"], facts["growth_bytes_per_s"], facts["samples"]) == (False, 0, 5)

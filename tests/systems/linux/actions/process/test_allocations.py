@@ -5,7 +5,6 @@ in the lab's API.
 import asyncio
 import contextlib
 import json
-import re
 import signal
 import sys
 import threading
@@ -22,14 +21,12 @@ from drillbook.lab.app.allocations import Watch
 from drillbook.sdk.action import Effect
 from drillbook.sdk.service import Http
 from drillbook.sdk.web import ask
-from drillbook.systems.linux import allocations, attaching
+from drillbook.systems.linux import attaching
 from drillbook.systems.linux.actions.process.reading.allocations import Allocations
-from drillbook.systems.linux.process_selection import by_port
-from drillbook.systems.linux.target import Found
 from tests.needs import need
 from tests.ports import free_port
 from tests.systems.ground import path_without
-from tests.systems.linux.test_process_looks import OPEN
+from tests.systems.linux.processes import OPEN
 from tests.systems.refusals import refused_until
 
 LEAKS = """\
@@ -226,33 +223,6 @@ def test_who_watches_already_is_left_alone(ground, profiling):
     assert held_by(child.pid, "theirs"), "it goes on"
 
 
-@pytest.mark.parametrize(
-    ("said", "message", "hint"),
-    [
-        *((f"drillbook: {word}\n", "", "") for word in attaching._WHY),
-        (
-            "Failed to start tracking in remote process: ModuleNotFoundError(\"No module named 'memray'\")",
-            "memray is not installed",
-            "environment",
-        ),
-        (
-            "Failed to start tracking in remote process: PermissionError(13, 'Permission denied')",
-            r"cannot work in process 7: .*Permission denied",
-            "the process's user",
-        ),
-        ("The given process ID is owned by a different user.", "may not be traced", "ptrace_scope"),
-        ("You most likely do not have permission to trace the process.", "may not be traced", "{sudo: true}"),
-        ("something \x1b else", r"could not trace process 7: something \\x1b else", "--verbose"),
-    ],
-)
-def test_what_memray_says_is_explained(ground, said, message, hint):
-    word = said.split()[1] if said.startswith("drillbook: ") else ""
-    error = attaching._refused(ground.ctx(), Found(7, 1, "S", by_port(1)), "memray", word, "" if word else said)
-    assert re.search(message, error.message)
-    assert hint in error.hint
-    assert "{pid}" not in error.message + error.hint
-
-
 def watched(ground, port, **fields):
     ground.services = {"api": Http(host="here", url=f"http://127.0.0.1:{port}")}
     return Allocations(service="api", path="/debug/allocations", **fields)
@@ -335,46 +305,3 @@ def test_code_in_a_process_must_be_written_out():
         Allocations(port=8000, path="/debug/allocations")
     assert Allocations(service="api", by="memray").effect is Effect.WRITE
     assert Allocations(service="api", path="/debug/allocations").effect is Effect.READ
-
-
-def test_places_of_a_target_are_text_and_add_up():
-    seen = allocations.of_memray(
-        json.dumps(
-            {
-                "held_bytes": 1000,
-                "held_allocations": 9,
-                "peak_bytes": 2000,
-                "seconds": 1.5,
-                "places": [["<script>\x1b", "/" + "x" * 500 + "/f.py", 1], ["outer", "g.py", 2]],
-                "rows": [[600, 3, [0, 1]], [200, 2, [0]], [100, 1, []]],
-            }
-        )
-    )
-    facts = allocations.summary(seen, 2)
-    assert [(row["bytes"], row["allocations"], row["share"]) for row in facts["places"]] == [(800, 5, 0.8), (100, 1, 0.1)]
-    assert facts["largest"].startswith("<script>\\x1b (...x")
-    assert facts["largest"].endswith("/f.py:1)")
-    assert facts["places"][1]["where"] == "(outside of Python)"
-    drawing = allocations.drawing(seen, "title")
-    assert "<script" not in drawing
-    assert "outer (g.py:2): 600 bytes, 66.7 %" in [
-        one.text for one in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}title")
-    ]
-
-
-def test_a_drawing_stays_small(monkeypatch):
-    monkeypatch.setattr(allocations, "LARGEST_DRAWING", 20_000)
-    held = tuple(allocations.Held((f"a{n} (f.py:1)", f"b{n} (f.py:2)"), 1000 - n, 1) for n in range(500))
-    drawing = allocations.drawing(allocations.Seen(held, 1, 1, 1, 1.0), "title")
-    assert 1000 < len(drawing) <= 20_000
-    assert "a0 (f.py:1)" in drawing
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "null", "{}", '{"places": [[1]], "rows": []}', '{"places": [], "rows": [[1, 2, [5]]]}', "[" * 100_000]
-)
-def test_what_is_no_list_of_allocations_is_told(text):
-    with pytest.raises(ValueError):
-        allocations.of_memray(text)
-    with pytest.raises(ValueError):
-        allocations.of_tracemalloc(text.encode())

@@ -1,4 +1,4 @@
-"""Relays and processes that a fault cannot use: reported before a drill, and usable once the cause is removed."""
+"""Relays that a fault cannot use: reported before a drill, and usable once the cause is removed."""
 
 import contextlib
 import socketserver
@@ -8,11 +8,10 @@ import threading
 
 import pytest
 
-from drillbook.errors import NotReady, PlanError
+from drillbook.errors import PlanError
 from drillbook.sdk.action import find
 from drillbook.systems.linux.actions import relay as relays
 from drillbook.systems.linux.service import Relay
-from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.redis.service import Redis
 from drillbook.systems.units.service import Process
 from tests.ports import free_port
@@ -139,18 +138,3 @@ def test_a_service_that_cannot_be_asked_for_an_answer(path, name):
     path.ground.services["behind"] = behind
     action.ready(path.ctx)
     action.run(path.ctx)
-
-
-def test_a_port_that_the_service_does_not_name(ground):
-    ground.services["app"] = Process(name="app", host="here")
-    action = find("port.owner").model_validate({"service": "app"})
-    with pytest.raises(NotReady, match="the service 'app' names no `port`"):
-        action.run(ground.ctx())
-
-    def name_it():
-        ground.services["app"] = Redis(name="app", host="here", port=free_port())
-
-    refused_until(lambda: action.ready(ground.ctx()), "the service 'app' names no `port`", name_it)
-    assert action.run(ground.ctx())["listening"] is False
-    ground.services["app"] = Mariadb(name="app", host="here", address="/run/app.sock")
-    action.ready(ground.ctx())

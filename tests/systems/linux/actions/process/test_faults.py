@@ -4,108 +4,18 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from drillbook.errors import NotReady, StepFailed
-from drillbook.sdk.host import ManagerConfig
 from drillbook.systems.linux import target
 from drillbook.systems.linux.actions.process.faults import Kill, Limit, Pause, Resume
 from drillbook.systems.linux.faultstate import made_state_folder
-from drillbook.systems.units.service import Process
 from tests.needs import need
-from tests.ports import free_port
-from tests.systems.ground import PLAIN, Ground, path_without, state
+from tests.systems.ground import PLAIN, path_without, state
+from tests.systems.linux.processes import limits
 from tests.systems.refusals import refused_until
-
-SERVER = """\
-import os, socket, sys
-s = socket.socket()
-s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("127.0.0.1", int(sys.argv[1])))
-s.listen(5)
-open(sys.argv[2] + ".new", "w").write(f"{os.getpid()}\\n/some/path 123\\n")
-os.replace(sys.argv[2] + ".new", sys.argv[2])
-while True:
-    s.accept()[0].close()
-"""
-START = 'setsid "$1" -c "$2" "$3" "$4" </dev/null >/dev/null 2>&1 &'
-SUPERVISOR = """\
-[supervisord]
-nodaemon=true
-logfile={root}/supervisord.log
-pidfile={root}/supervisord.pid
-[unix_http_server]
-file={root}/s.sock
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-[supervisorctl]
-serverurl=unix://{root}/s.sock
-[program:app]
-command=sleep 1000
-autorestart=false
-startsecs=0
-"""
-
-
-class Served:
-    """Program that was started by hand, with a pid file; it can be started again in the same way."""
-
-    def __init__(self, ground):
-        self.port, self.file = free_port(), ground.root / "served.pid"
-        self.start = ("sh", "-c", START, "sh", sys.executable, SERVER, str(self.port), str(self.file))
-        subprocess.run(self.start, check=True)
-        ground.until(self.file.exists)
-
-    @property
-    def pid(self):
-        return int(self.file.read_text().split()[0])
-
-    def end(self):
-        for sign in (signal.SIGCONT, signal.SIGKILL):
-            try:
-                os.kill(self.pid, sign)
-            except ProcessLookupError:
-                return
-
-
-@pytest.fixture
-def served(ground):
-    made = Served(ground)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def managed(tmp_path, monkeypatch):
-    """The machine with a supervisor that has one unit."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    need("supervisord")
-    config = tmp_path / "s.conf"
-    config.write_text(SUPERVISOR.format(root=tmp_path))
-    made = Ground(
-        tmp_path,
-        ManagerConfig(kind="supervisor", config=str(config)),
-        {"app": Process(name="app", host="here", unit="app"), "bare": Process(name="bare", host="here")},
-    )
-    made.tools = {"PATH": os.environ["PATH"]}
-    daemon = made.start("supervisord", "-c", str(config), stderr=subprocess.DEVNULL)
-    ask = ["supervisorctl", "-c", str(config), "status", "app"]
-    made.until(lambda: b"RUNNING" in subprocess.run(ask, capture_output=True, check=False).stdout)
-    yield made
-    daemon.terminate()
-    daemon.wait(20)
-    made.close()
-
-
-def test_a_process_is_found_by_each_of_its_names(ground, served):
-    ctx = ground.ctx()
-    by_port, by_file = target.of_port(ctx, served.port), target.of_pid_file(ctx, str(served.file))
-    assert by_port == by_file
-    assert by_port.pid == served.pid
-    assert str(by_port.start) == Path(f"/proc/{served.pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
 
 
 @pytest.mark.parametrize("way", ["port", "pid_file"])
@@ -218,11 +128,6 @@ def test_an_undo_whose_start_fails_is_a_failed_undo_and_can_be_tried_again(groun
     ground.nothing_left()
 
 
-def limits(pid, name):
-    line = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith(name))
-    return line.removeprefix(name).split()[:2]
-
-
 def test_limit_lowers_soft_limits_and_gives_them_back(ground, served):
     need("prlimit")
     names = ("Max open files", "Max address space", "Max cpu time")
@@ -290,100 +195,6 @@ def test_a_missing_tool_is_told(ground, served, monkeypatch):
     with pytest.raises(NotReady, match="no-such-program"):
         Kill(port=served.port, start=("no-such-program",)).ready(ground.ctx())
     Kill(port=served.port, start=served.start).ready(ground.ctx())
-
-
-def test_who_is_not_to_be_touched(ground):
-    ctx = ground.ctx()
-    me = ground.root / "me.pid"
-    for pid, said in (
-        (os.getpid(), "the connection of this drill"),
-        (1, "the init process"),
-        (2**22 + 1, "cannot be used, because the process 4194305 does not exist"),
-    ):
-        me.write_text(f"{pid}\n")
-        with pytest.raises(NotReady, match=said):
-            Pause(pid_file=str(me)).ready(ctx)
-    me.write_text("none of your business\n")
-    with pytest.raises(NotReady, match="contains no number"):
-        Pause(pid_file=str(me)).ready(ctx)
-    with pytest.raises(NotReady, match="the file does not exist"):
-        Pause(pid_file=str(ground.root / "nothing")).ready(ctx)
-    me.write_text(str(ground.start("sleep", "60").pid))
-    Pause(pid_file=str(me)).ready(ctx)
-    port = free_port()
-    refused_until(lambda: Pause(port=port).ready(ctx), f"no process listens on port {port}", lambda: ground.serve(port))
-
-
-def test_a_port_of_two_processes_means_nobody(ground):
-    """Both listen at the same time, on two addresses."""
-    port = free_port()
-    code = "import socket,sys,time;s=socket.socket();s.bind((sys.argv[1],int(sys.argv[2])));s.listen();print(flush=True);time.sleep(60)"
-    for address in ("127.0.0.1", "127.0.0.2"):
-        child = subprocess.Popen([sys.executable, "-c", code, address, str(port)], stdout=subprocess.PIPE)
-        ground.ours.append(child)
-        child.stdout.readline()
-
-    def end():
-        child.kill()
-        child.wait()
-
-    refused_until(lambda: Pause(port=port).ready(ground.ctx()), f"port {port} has several listeners", end)
-
-
-def test_a_server_with_children_is_its_parent(ground):
-    code = (
-        "import os,socket,sys,time;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();child=os.fork()\n"
-        "if child: print(s.getsockname()[1],child,flush=True)\ntime.sleep(60)"
-    )
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    ground.ours.append(child)
-    port, forked = map(int, child.stdout.readline().split())
-    try:
-        assert target.of_port(ground.ctx(), port).pid == child.pid
-    finally:
-        os.kill(forked, signal.SIGKILL)
-
-
-@pytest.mark.parametrize(
-    ("kind", "params"),
-    [
-        (Pause, {}),
-        (Pause, {"pid_file": "/a/b", "port": 5}),
-        (Kill, {"port": 5}),
-        (Limit, {"service": "app"}),
-        (Limit, {"port": 5, "open_files": 8}),
-        (Kill, {"service": "app", "signal": "STOP"}),
-        (Pause, {"pid_file": "relative"}),
-    ],
-)
-def test_what_cannot_be_meant_is_told_when_the_drill_is_read(kind, params):
-    with pytest.raises(ValueError):
-        kind.model_validate(params)
-
-
-def test_the_main_process_of_a_unit(managed):
-    found = target.of_unit(managed.ctx(), "app")
-    states = []
-    managed.cycle(Pause(service="app"), lambda: states.append(state(found.pid)))
-    assert states == ["T"]
-    if Path("/usr/bin/prlimit").exists():
-        managed.cycle(Limit(service="app", open_files=8), lambda: states.append(limits(found.pid, "Max open files")[0]))
-        assert states[-1] == "8"
-        assert target.of_unit(managed.ctx(), "app") == found
-    facts = managed.cycle(Kill(service="app"))
-    assert facts["pid"] == found.pid
-    assert target.of_unit(managed.ctx(), "app").pid != found.pid
-
-
-def test_a_unit_that_is_down_or_not_named(managed):
-    ctx = managed.ctx()
-    with pytest.raises(NotReady, match="has no `unit` in the inventory, so its process is unknown"):
-        Pause(service="bare").ready(ctx)
-    Kill(service="app").inject(ctx)
-    with pytest.raises(NotReady, match=r"app is .*; it must run"):
-        Pause(service="app").ready(ctx)
-    managed.undo(Kill(service="app").undo(ctx))
-    Pause(service="app").ready(ctx)
 
 
 def test_a_service_keeps_its_port_until_it_is_stopped(managed):
