@@ -33,7 +33,6 @@ def test_a_variable_a_file_and_a_command_are_not_read_with_the_inventory(tmp_pat
         ("!env CAFÉ", "!env: expected the name of an environment variable"),
         ("!env [A]", "!env: expected the name of an environment variable"),
         ("!file ''", "!file: expected the path of a file"),
-        ('!file "a\\0b"', "!file: expected the path of a file"),
         ("!command pass show", "!command: expected a list: the program and its arguments"),
         ("!command []", "!command: expected a list: the program and its arguments"),
         ("!command [pass, 1]", "!command: expected a list: the program and its arguments"),

@@ -47,7 +47,7 @@ def test_what_is_no_file_cannot_be_included(tmp_path, name):
     assert (message.endswith(" does not exist"), file, line) == (True, "top.yml", 2)
 
 
-@pytest.mark.parametrize("value", ["7", "[a.yml, '']", "{a: b}", '["a\\0"]'])
+@pytest.mark.parametrize("value", ["7", "[a.yml, '']", "{a: b}"])
 def test_the_key_takes_a_path_or_a_list_of_paths(tmp_path, value):
     top = write(tmp_path, top=f"environment: lab\ninclude: {value}\n")
     assert refused(top) == ("`include` must be a path or a list of paths", "top.yml", 2)

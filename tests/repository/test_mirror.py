@@ -26,11 +26,27 @@ _KINDS = "models alone; test_kinds.py: words and readers; tests/journal/test_oth
 _TABLE = "words alone; test_kind.py: each code with its words"
 WHOLE = {
     "attestation": {},
+    "audit": {
+        "alert.py": "test_briefing.py: next step, person and time of each alert",
+        "alerts.py": "test_briefing.py, test_gaps.py and test_missed_drills.py: what needs attention, in its order",
+        "evidence_rows.py": "test_content.py and test_chain.py: digests, and runs that confirm a journal",
+        "formats.py": "test_rendering.py: every file of an audit",
+        "html.py": "test_rendering.py and test_screen.py: the page of an audit",
+        "markdown.py": "test_rendering.py: it tells the same as the page",
+        "markdown_proven.py": "test_objective_states.py: objectives in every format",
+        "records.py": "test_chain.py: journals that were changed, cut, copied or removed",
+        "reservations.py": "test_gaps.py and test_told_of_runs.py: each reservation, with its next step",
+        "run_rows.py": "test_all_runs.py and test_told_of_runs.py: figures of runs, with their marks",
+        "summary_layout.py": "test_summary.py: what fits on one page, and what is linked",
+        "timelines.py": "test_missed_drills.py and test_content.py: the runs of each drill over time",
+        "wording.py": "test_assurance.py and test_lost_rows.py: sentences of the audit and of its summary",
+    },
     "campaign": {
         "artefacts.py": "tests/cli/test_campaign_matrix.py: what CI jobs left is found by attempt, and collected",
         "executor.py": "an interface alone",
         "job.py": "one model alone",
     },
+    "engine/leases": {},
     "events": {
         "campaigns.py": _KINDS,
         "holds.py": _KINDS,
@@ -45,7 +61,14 @@ WHOLE = {
         "runs.py": _TABLE,
         "services.py": _TABLE,
     },
+    "hosts": {
+        "atomic.py": "test_hosts.py: files on every kind of host; test_files.py: on a server without SFTP",
+        "fake.py": "test_hosts.py: it keeps the contract of all hosts",
+        "ssh/reading_commands.py": "test_reading_shell.py: scripts that certainly read, and others",
+        "ssh/tunnel.py": "test_hosts.py: forwarding to ports and sockets on every kind of host",
+    },
     "installation": {},
+    "inventory": {},
     "judge": {
         "capacity.py": "test_size_points.py and test_outlook.py: points and predictions, which it only joins",
         "changes.py": "models alone",
@@ -58,9 +81,60 @@ WHOLE = {
         "result.py": "models alone; tests/golden has their form",
         "samples.py": "test_rto.py and test_rpo.py: samples and writes are their input",
     },
+    "lab": {
+        "app/__main__.py": "test_settings.py: starts that cannot succeed, each with its status",
+        "app/allocations.py": "tests/systems/linux/actions/process/test_allocations.py: its route and its traces",
+        "app/objects.py": "test_api.py: an original is read from the store by its key",
+        "containers/engine.py": "tests/docker/test_lab.py: an engine, none, and what a lab left in one",
+        "daemon.py": "test_control.py: a daemon that is killed, and one that is stopped",
+        "monitoring.py": "tests/systems/prometheus/test_rules.py: its rules; test_diagnosis_on_lab.py: its programs",
+        "qdrant_collection.py": "test_qdrant_stand_in.py: collections through their REST API",
+        "qdrant_snapshots.py": "tests/systems/qdrant: snapshots that are made, damaged and restored",
+        "serve.py": "test_control.py: starts of a lab, also after a crash",
+    },
     "notify": {},
+    "report": {
+        "formats.py": "test_golden.py: every file of every format",
+        "growth.py": "tests/judge/test_outlook.py: growth that is steady, unsure, or not predicted",
+        "markdown_steps.py": "test_markdown.py: facts in short, and details of steps that failed",
+        "publish.py": "tests/cli/test_overview.py: the reports and the index of a project's runs",
+        "restore_steps.py": "test_proven_restore.py and test_rehearsal.py: steps that restored a backup, and others",
+        "suites.py": "test_agreement.py and test_marks.py: the drills of a suite in every format",
+        "terminal/board.py": "test_live_view.py: the state that it shows while a run goes on",
+        "terminal/drawing.py": "test_live_view.py: views on real terminals",
+        "wording.py": "test_headlines.py and test_remarks.py: sentences about the results of runs",
+    },
     "signing": {},
     "statistics": {},
+    "systems/docker": {
+        "actions/fields.py": "test_faults.py and test_reading.py: containers that are absent, stopped, or gone at their end",
+        "host_needs.py": "words alone",
+        "manifest.py": "models alone",
+        "service.py": "one model alone",
+    },
+    "systems/files": {
+        "actions/fields.py": "test_disappearance.py and test_refused.py: paths that no drill may touch",
+        "deletion_program.py": "test_loss_and_damage.py: deletions that end half-way, are killed, or meet a mount",
+        "host_needs.py": "words alone",
+        "in_place.py": "tests/systems/restic/test_in_place.py: folders that a backup restores in their place",
+        "survey_program.py": "test_archives.py: each difference in type, owner, attributes and content",
+    },
+    "systems/http": {
+        "actions/fields.py": "test_responses.py: requests, and the facts of their answers",
+        "exchange.py": "test_flow.py and test_canary.py: requests with saved values, and unexpected answers",
+        "host_needs.py": "words alone",
+        "looks.py": "tests/cli/test_look.py: servers that are recognised, and what they answer",
+        "requestlog.py": "test_logged_requests.py: logs that are rotated, too long, or in another zone",
+        "service.py": "it only names the model of the sdk",
+    },
+    "systems/linux": {
+        "actions/network/fields.py": "tests/systems/linux/actions/network/test_lockout.py: fields that lock out, or select nothing",
+        "capturing.py": "tests/systems/linux/actions/network/test_reading.py: captures, and why tcpdump cannot make one",
+        "faultstate.py": "tests/systems/linux/actions/process/test_faults.py: the state of faults that broke off",
+        "helper.py": "test_resource.py and test_port.py: faults that it keeps up, and their end",
+        "host_needs.py": "words alone",
+        "spying.py": "tests/systems/linux/actions/process/test_profiles.py: py-spy, its absence, and processes that it cannot read",
+    },
     "systems/prometheus": {"host_needs.py": "words alone", "service.py": "models alone"},
     "systems/qdrant": {
         "actions/fields.py": "types of fields alone; test_points.py: the ids that they take",
@@ -77,6 +151,7 @@ WHOLE = {
         "host_needs.py": "words alone",
         "service.py": "one name alone, of a model in the SDK",
     },
+    "systems/units": {"host_needs.py": "words alone"},
     "telemetry": {},
     "trust": {"shipped.py": "digests alone; test_items.py: they are those of the files that ship"},
 }
@@ -84,8 +159,8 @@ WHOLE = {
 Packages, and systems as ``systems/<name>``, of which every module has a file of tests with its name. Each has its exceptions:
 modules without a file of their own, with the files that show their behaviour, or why there is none.
 """
-LEAST = 0.45
-"""Share of all modules with a file of their name (more than 400 of 871 on 2026-11-30); raise it with new files."""
+LEAST = 0.60
+"""Share of all modules with a file of their name (532 of 884 on 2026-11-30); raise it with new files."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
