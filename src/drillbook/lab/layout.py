@@ -129,7 +129,7 @@ class Lab:
                 monitored=data.get("monitored", True),
                 **{name: data[name] for name in ("base", "identity", "pid", "started", "ready")},
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def write(self) -> None:
