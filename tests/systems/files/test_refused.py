@@ -179,32 +179,6 @@ def test_a_path_that_no_drill_may_touch(ground):
     )
 
 
-@pytest.mark.parametrize(
-    ("find_says", "run_as", "said"),
-    [("find: unrecognized: -printf", "", "has no GNU find"), ("", "nobody-there", "there is no user nobody-there")],
-    ids=["busybox", "account"],
-)
-def test_the_newest_write_needs_gnu_find_and_the_account(ground, monkeypatch, find_says, run_as, said):
-    programs = ground.root / "bin"
-    programs.mkdir()
-    path = os.environ["PATH"]
-    if find_says:
-        (programs / "find").write_text(f"#!/bin/sh\necho '{find_says}' >&2\nexit 1\n")
-        (programs / "find").chmod(0o755)
-        monkeypatch.setenv("PATH", f"{programs}:{path}")
-    copy = Folder(name="copy", host="here", path=str(programs), run_as=run_as)
-    ground.services["copy"] = copy
-    newest = find("files.newest_moment").model_validate({"service": "copy"})
-
-    def mend():
-        monkeypatch.setenv("PATH", path)
-        ground.services["copy"] = copy.model_copy(update={"run_as": ""})
-        (programs / "written").touch()
-
-    refused_until(lambda: newest.ready(ground.ctx()), said, mend)
-    assert newest.run(ground.ctx())["newest_moment"]
-
-
 def test_a_list_of_digests_that_is_absent_refuses_a_comparison_that_works_with_it(ground):
     (ground.root / "page").write_text("page\n")
     ground.services["www"] = Folder(name="www", host="here", path=str(ground.root))

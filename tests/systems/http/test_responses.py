@@ -1,62 +1,53 @@
-"""http.health: what a service says of itself."""
+"""http.responds with a real server on loopback."""
 
-import http.server
-import threading
+import re
 
 import pytest
 
-from drillbook.errors import StepFailed
-from drillbook.systems.http.actions.reading.responses import Health
-from tests.ports import free_port
+from drillbook.judge.result import Verdict
+from tests.engine.test_runner import Bench
 
 
-@pytest.fixture
-def server():
-    """Service that reports the given state of itself."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            status, body = self.server.says
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            del args
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        yield made
-        made.shutdown()
+def verify(url, more=""):
+    return f'verify:\n  - http.responds: {{url: "{url}"{more}}}\n'
 
 
-def ask(server, ground):
-    return Health(url=f"http://127.0.0.1:{server.server_port}/health").run(ground.ctx())
-
-
-def test_a_service_that_is_well(server, ground):
-    server.says = 200, b'{"status": "ok", "dependencies": {"postgresql": "up", "redis": {"status": "UP"}}}'
-    found = ask(server, ground)
-    assert (found["status"], found["state"], found["failing"]) == (200, "ok", [])
+def test_responds(server, tmp_path):
+    bench = Bench(tmp_path)
+    view = bench.run(verify(f"{server}/x/200", ", contains: hello"))
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+    assert view.result.steps[0].facts["json"] == {"said": "<script>hello</script>"}
+    assert bench.run(verify(f"{server}/x/503")).result.verdict is Verdict.FAILED
+    assert bench.run(verify(f"{server}/x/503", ", status: 503")).result.verdict is Verdict.PASSED
+    assert bench.run(verify(f"{server}/x/200", ", contains: bye")).result.verdict is Verdict.FAILED
+    view = bench.run(verify("http://127.0.0.1:9/"))
+    assert (view.result.verdict, view.result.findings[0].code) == (Verdict.FAILED, "http-unexpected")
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "failing"),
+    ("path", "more", "said", "measured"),
     [
-        (503, b'{"status": "unavailable", "dependencies": {"postgresql": "down", "redis": "up"}}', ["postgresql"]),
-        (200, b'{"status": "degraded", "failing": {"redis": "refused"}}', ["redis"]),
-        (500, b"<h1>oops</h1>", []),
+        ("503", "", "answered 503, expected 200", "status 503"),
+        ("200", ", contains: bye", "answers without 'bye'", "status 200, a body without 'bye'"),
     ],
 )
-def test_a_service_that_is_not_well(server, ground, status, body, failing):
-    server.says = status, body
-    with pytest.raises(StepFailed) as told:
-        ask(server, ground)
-    assert (told.value.facts["status"], told.value.facts["failing"]) == (status, failing)
+def test_the_body_of_an_unexpected_answer_is_a_fact_and_no_headline(server, tmp_path, path, more, said, measured):
+    result = Bench(tmp_path).run(verify(f"{server}/x/{path}", more)).result
+    assert result.reason.endswith(said)
+    assert result.findings[0].measured == measured
+    assert "hello" in result.steps[0].facts["body"]
 
 
-def test_a_service_that_does_not_answer(ground):
-    with pytest.raises(StepFailed, match="does not answer") as told:
-        Health(url=f"http://127.0.0.1:{free_port()}/health").run(ground.ctx())
-    assert told.value.facts["answered"] is False
+@pytest.mark.parametrize(
+    ("what", "doubted"),
+    [("x/200", True), ("x/404", True), ("x/503", False), ("nobody", False)],
+)
+def test_the_remedy_of_an_unexpected_answer_doubts_the_drill_only_while_the_service_is_healthy(
+    server, tmp_path, what, doubted
+):
+    url = f"{server}/{what}" if what != "nobody" else "http://127.0.0.1:9/"
+    result = Bench(tmp_path).run(verify(url, ", status: 201")).result
+    (found,) = [one for one in result.findings if one.code == "http-unexpected"]
+    assert found.remedy.startswith("Send the same request by hand")
+    line = re.search(r" If the answer is right, correct the expectation in `[\w.-]+\.yml:\d+`\.$", found.remedy)
+    assert bool(line) is doubted, found.remedy

@@ -1,4 +1,4 @@
-"""files.replace, .corrupt, .chmod, .fill_disk on real files: the undo restores every attribute."""
+"""files.replace, .chmod, .fill_disk on real files: the undo restores every attribute."""
 
 import hashlib
 import os
@@ -7,48 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.errors import CommandFailed, NotReady, StepFailed
-from drillbook.systems.files.actions.faults.loss_and_damage import Corrupt
+from drillbook.errors import NotReady, StepFailed
 from drillbook.systems.files.actions.faults.reversible import Chmod, FillDisk, Replace
 from tests.needs import need
+from tests.systems.files.archived import CONTENT, alone, fingerprint
 from tests.systems.ground import path_without
-
-CONTENT = b"port = 5432\n\0\xff" * 40
-
-
-def fingerprint(path):
-    """Everything that the undo restores: content, identity, owner, permissions, times, attributes."""
-    found = path.lstat()
-    names = {name: os.getxattr(path, name) for name in os.listxattr(path)}
-    return (
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-        found.st_ino,
-        found.st_uid,
-        found.st_gid,
-        found.st_mode,
-        found.st_mtime_ns,
-        found.st_nlink,
-        names,
-    )
-
-
-@pytest.fixture
-def file(ground):
-    """A file with a set time and permissions, and an attribute if the file system has one."""
-    (ground.root / "etc").mkdir()
-    path = ground.root / "etc" / "it's a file"
-    path.write_bytes(CONTENT)
-    path.chmod(0o640)
-    try:
-        os.setxattr(path, "user.note", b"kept")
-    except OSError:
-        pass
-    os.utime(path, ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
-    return path
-
-
-def alone(path):
-    return [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 def test_replace_and_back_byte_for_byte(ground, file):
@@ -142,54 +105,6 @@ def test_replace_refuses_what_it_could_not_put_back(ground, file):
         action.inject(ctx)
     ground.undo(action.undo(ctx))
     assert file.read_bytes() == CONTENT
-
-
-def test_corrupt_changes_bytes_and_nothing_else_and_back(ground, file):
-    before, during = fingerprint(file), []
-    action = Corrupt(path=str(file), bytes=16, seed=3)
-    facts = ground.cycle(action, lambda: during.append((file.read_bytes(), fingerprint(file))))
-    at = facts["offset"]
-    assert during[0][0] == CONTENT[:at] + bytes(byte ^ 0x80 for byte in CONTENT[at : at + 16]) + CONTENT[at + 16 :]
-    assert during[0][1][1:] == before[1:], "size, time and permissions tell nothing"
-    assert fingerprint(file) == before
-    assert alone(file)
-    ground.never(action)
-
-
-@pytest.mark.parametrize("written", [0, 1, 7, 15, 16])
-def test_corrupt_and_its_repair_that_broke_off_between_two_bytes(ground, file, written):
-    ctx = ground.ctx()
-    action = Corrupt(path=str(file), bytes=16)
-    undo = action.undo(ctx)
-    at = action.inject(ctx)["offset"]
-    torn = bytearray(file.read_bytes())
-    torn[at : at + written] = CONTENT[at : at + written]
-    file.write_bytes(torn)
-    assert action.active(ctx) is (written < 16)
-    ground.undo(undo)
-    assert file.read_bytes() == CONTENT
-    assert alone(file)
-
-
-def test_corrupt_leaves_a_file_that_was_restored_meanwhile(ground, file):
-    ctx = ground.ctx()
-    action = Corrupt(path=str(file), bytes=16)
-    undo = action.undo(ctx)
-    action.inject(ctx)
-    file.write_bytes(b"another" * 200)
-    ground.undo(undo)
-    assert file.read_bytes() == b"another" * 200
-    assert alone(file)
-
-
-def test_corrupt_changes_nothing_that_it_cannot_note_down(ground, file, monkeypatch):
-    monkeypatch.setenv("PATH", path_without(ground.root / "bin", "tr"))
-    action = Corrupt(path=str(file))
-    with pytest.raises(CommandFailed, match="status 5"):
-        action.inject(ground.ctx())
-    assert file.read_bytes() == CONTENT
-    ground.undo(action.undo(ground.ctx()))
-    assert alone(file)
 
 
 @pytest.mark.parametrize("mode", ["000", "0444", "2777"])
