@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import os
+import re
 import socket
 import socketserver
 import subprocess
@@ -188,3 +189,8 @@ def descendants(pid: int, name: str) -> list[int]:
     for one in found:
         found += [child for child, parent in parents.items() if parent == one]
     return found[:0:-1]
+
+
+def strip_sftp(config):
+    config.write_text(re.sub(r"Subsystem sftp.*\n", "", config.read_text()))
+    return True
