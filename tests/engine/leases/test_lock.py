@@ -300,15 +300,6 @@ def test_each_call_is_one_command(here):
     assert host.commands == 4
 
 
-def test_beat_tells_every_loss(here):
-    token = Lock(here, "api", 5).take(owner(), deadline=soon()).token
-    found = beat(here, {"api": token, "db 1": 7}, "run-1", deadline=soon())
-    assert (found.stop, found.fenced, found.lapsed) == ("", ("db 1",), True)
-    Lock(here, "api", 5).release(token, deadline=soon())
-    found = beat(here, {"api": token, "db 1": 7}, "run-1", deadline=soon())
-    assert (found.fenced, found.lapsed) == (("api", "db 1"), True)
-
-
 def test_without_flock_the_host_is_not_ready(here, tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()

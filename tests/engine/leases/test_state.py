@@ -4,7 +4,6 @@ Real users, real crontab lines.
 """
 
 import os
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.engine.leases import Lease, Lock, fence, lease_folders, listed
+from drillbook.engine.leases import Lease, Lock, fence, listed
 from drillbook.engine.leases.script import program_of, source
 from drillbook.errors import NotReady
 from drillbook.hosts.local import LocalHost
@@ -112,16 +111,6 @@ def test_a_user_without_a_home_is_told_before_anything_is_touched(street):
     assert done.returncode == 0, done.stderr
 
 
-def test_where_leases_lie_is_told():
-    assert lease_folders(Target(), "r") == [
-        "/var/lib/drillbook/leases/r",
-        "~/.local/state/drillbook/leases/r",
-        "/var/tmp/drillbook/leases/r",
-    ]
-    assert lease_folders(Target(scratch="/srv/a b"), "r") == ["'/srv/a b/drillbook'/leases/r"]
-    assert lease_folders(Target(state="/srv/state"), "r") == ["/srv/state/leases/r", "/var/tmp/drillbook/leases/r"]
-
-
 def test_locks_and_leases_in_two_folders_work_together(street):
     host = here(street / "tmp", state=str(street / "state" / "ours"))
     lock, lease = Lock(host, "api", 60), Lease(host, "run-1", 60)
@@ -214,9 +203,3 @@ def test_files_of_a_run_of_a_version_before_are_used_and_removed(street):
     words = (str(street / "drillbook"), "run-1", str(former))
     host.run(("sh", "-c", target_folders.REMOVE, "sh", *words), deadline=soon()).check()
     assert names(street) == ["drillbook-run-1.inject.1"], "only its own undo removes it"
-
-
-def test_by_hand_and_by_shell_the_same_folder_is_meant():
-    assert target_folders.parts("/var/tmp/drillbook/runs/r") == ("/var/tmp/drillbook", "runs/r")
-    assert target_folders.parts("/var/tmp/drillbook-r") == ("/var/tmp/drillbook-r", ".")
-    assert shlex.split(lease_folders(Target(scratch="/a b"), "r")[0]) == ["/a b/drillbook/leases/r"]
