@@ -32,7 +32,7 @@ plan              approval_cases guard planner planner_cases restorable spec
 journal           journal journal_cases other_versions
 judge             clocks detection faultstate findings judge judge_views notes objectives outage outlook residue rpo rto
 judge             rto_stalls size_points steps verdict
-report            agreement figures html junit markdown timeline
+report            agreement figures html junit labels markdown markdown_syntax timeline
 attestation       run_verification_cases
 engine            backup_gate hold mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases
 reference         results

@@ -5,40 +5,11 @@ import re
 import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
-from drillbook.report import headlines, html, index, losses, markdown, rehearsal, rows, wording
+from drillbook.report import headlines, html, index, markdown, rehearsal, rows, wording
 from drillbook.report.terminal import summary
-from drillbook.sdk.backup_source import PRINTED_BASIS
 from tests.report import renderings, samples
+from tests.report.rehearsed import BACKUP, NO_FAULT, RESTORED, view
 from tests.report.test_agreement import plain
-
-BACKUP = {"id": "www-1.tar.gz", "taken_at": "2026-01-02T09:59:58.000Z", "basis": "time of the file"}
-RESTORED = {
-    "backup": BACKUP,
-    "seconds": {"unpack": 0.52, "total": 0.61},
-    "used_bytes": 3 << 20,
-    "isolation": "namespace",
-    "unreachable": ["10.0.0.1:5432", "10.0.0.2:6379"],
-}
-CHECKED = {"covered": ["every byte was read", "the end is there"], "not_covered": ["<a file> that is missing"]}
-NO_FAULT = "no fault was injected"
-
-
-def view(*, loss_s=12.34, error_s=1.0, basis="time of the file", status="done", faults=()):
-    steps = (
-        samples.step("backup.1", "backup.check", facts=CHECKED),
-        samples.step("restore.1", "backup.restore", status=status, facts=RESTORED),
-        samples.step("verify.1", "backup.measure", facts={"loss_s": loss_s, "error_s": error_s, "basis": basis}),
-    )
-    clocks = dict.fromkeys(samples.passed().result.clocks) | {"restore_s": 0.7, "waiting_s": 0.0}
-    result = samples.result(
-        steps=tuple(one.result for one in steps),
-        objectives={},
-        clocks=clocks,
-        unmeasured={key: NO_FAULT for key, value in clocks.items() if value is None},
-        findings=(),
-        faults=faults,
-    )
-    return samples.view(result, steps=steps, timeline=Timeline(seconds=20.6, phases=(), probes=(), marks={}))
 
 
 def test_the_first_sentence_names_the_restore_and_the_loss():
@@ -53,17 +24,6 @@ def test_a_backup_that_a_command_printed_is_of_unknown_age():
         row[:2] for row in rehearsal.rows(samples.result(steps=(step.result,), objectives={}, findings=(), faults=()))
     )
     assert shown["Backup"] == "www-1.tar.gz, read from a command at 2026-01-02 09:59:58 UTC; the age of its data is unknown"
-
-
-@pytest.mark.parametrize("printed", [True, False])
-def test_a_loss_that_was_counted_from_the_start_of_a_command_is_not_told(printed):
-    """Older versions recorded such a loss, of about 0 s."""
-    basis = f"{PRINTED_BASIS}; the age of the data is unknown" if printed else "time of the file"
-    told = view(loss_s=0.25, error_s=0, basis=basis)
-    shown = dict(row[:2] for row in rehearsal.rows(told.result))
-    assert shown["Would be lost"] == ("not measured" if printed else "0.25 s")
-    assert ("it was not measured how much data would be lost" in headlines.sentence(told)) is printed
-    assert (losses.section(told) == []) is printed
 
 
 def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
@@ -121,19 +81,6 @@ def test_the_loss_of_a_backup_that_the_run_took_itself_says_so(taken_at, words):
     assert headlines.sentence(told).startswith(sentence)
     for text in (renderings.printed(summary.ending(told)), *renderings.formats(told).values()):
         assert sentence in plain(text)
-
-
-@pytest.mark.parametrize(("error_s", "error"), [(7, "± 7 s, included; measured: 6.65 s"), (2, "± 2 s"), (0, "none")])
-def test_a_loss_is_told_with_the_time_of_the_newest_data_and_its_error(error_s, error):
-    facts = {"loss_s": 6.654, "error_s": error_s, "basis": "end of the dump", "newest_moment": "2026-11-30T04:46:00.000Z"}
-    step = samples.step("backup.5", "backup.measure", facts=facts)
-    told = samples.view(samples.result(steps=(step.result,), clocks={}, findings=()), steps=(step,))
-    (row,) = losses.loss_rows(told)
-    assert (row.newest, row.error) == ("2026-11-30 04:46:00 UTC", error)
-    assert f"| 2026-11-30 04:46:00 UTC | {error} | end of the dump |" in losses.section(told)[1]
-    page = html.render(told).replace("\N{NO-BREAK SPACE}", " ")
-    assert 'data-head="Newest data">2026-11-30 04:46:00 UTC<' in page
-    assert f'data-head="Error">{error}<' in page
 
 
 def test_the_stages_of_a_restore_are_in_the_order_in_which_they_ran_and_add_up():

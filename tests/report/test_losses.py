@@ -1,0 +1,32 @@
+"""Losses of data that a run measured."""
+
+import pytest
+
+from drillbook.report import headlines, html, losses, rehearsal
+from drillbook.sdk.backup_source import PRINTED_BASIS
+from tests.report import samples
+from tests.report.rehearsed import view
+
+
+@pytest.mark.parametrize("printed", [True, False])
+def test_a_loss_that_was_counted_from_the_start_of_a_command_is_not_told(printed):
+    """Older versions recorded such a loss, of about 0 s."""
+    basis = f"{PRINTED_BASIS}; the age of the data is unknown" if printed else "time of the file"
+    told = view(loss_s=0.25, error_s=0, basis=basis)
+    shown = dict(row[:2] for row in rehearsal.rows(told.result))
+    assert shown["Would be lost"] == ("not measured" if printed else "0.25 s")
+    assert ("it was not measured how much data would be lost" in headlines.sentence(told)) is printed
+    assert (losses.section(told) == []) is printed
+
+
+@pytest.mark.parametrize(("error_s", "error"), [(7, "± 7 s, included; measured: 6.65 s"), (2, "± 2 s"), (0, "none")])
+def test_a_loss_is_told_with_the_time_of_the_newest_data_and_its_error(error_s, error):
+    facts = {"loss_s": 6.654, "error_s": error_s, "basis": "end of the dump", "newest_moment": "2026-11-30T04:46:00.000Z"}
+    step = samples.step("backup.5", "backup.measure", facts=facts)
+    told = samples.view(samples.result(steps=(step.result,), clocks={}, findings=()), steps=(step,))
+    (row,) = losses.loss_rows(told)
+    assert (row.newest, row.error) == ("2026-11-30 04:46:00 UTC", error)
+    assert f"| 2026-11-30 04:46:00 UTC | {error} | end of the dump |" in losses.section(told)[1]
+    page = html.render(told).replace("\N{NO-BREAK SPACE}", " ")
+    assert 'data-head="Newest data">2026-11-30 04:46:00 UTC<' in page
+    assert f'data-head="Error">{error}<' in page

@@ -1,0 +1,29 @@
+"""Figures of objectives: a clock that ends with a sample has its figure as upper end."""
+
+from __future__ import annotations
+
+import pytest
+
+from drillbook.judge.result import Objective
+from drillbook.report import objective_figures, rows
+
+
+@pytest.mark.parametrize(
+    ("clock", "written"),
+    [
+        ("disruption to the end of the first bad sample", "at most 1.1 s"),
+        ("disruption to sustained recovery", "at most 1.1 s"),
+        ("disruption to the expected alert", "at most 2.2 s"),
+        ("acknowledged writes", "at most 2.2 s"),
+        ("", "at most 2.2 s"),
+    ],
+)
+def test_a_clock_that_ends_with_a_sample_has_its_figure_as_upper_end(clock: str, written: str) -> None:
+    """The first bad sample ended 1.072 s after the disruption, so the detection cannot have been later."""
+    one = Objective(target_s=60.0, measured_s=1.072, error_s=1.072, met=True, clock=clock)
+    assert objective_figures.objective_figure(one) == written
+    assert objective_figures.drawn(one) == (1.072 if "1.1" in written else 2.144)
+    (row,) = rows.objective_rows({"detect": one})
+    assert row.measured == written
+    unseen = one.model_copy(update={"measured_s": 0.0, "error_s": 0.05})
+    assert objective_figures.objective_figure(unseen) == "at most 0.05 s"
