@@ -2,74 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 
-from drillbook.audit import content, html, markdown, records, suites
-from drillbook.audit.alerts import alerts
-from drillbook.audit.period import Period
-from tests.audit.stories import DOWN
+from drillbook.audit import html
+from tests.audit.quarterly import SUITE, made, quarterly
 from tests.report.test_agreement import plain
-
-SUITE = "20260210T085959.000Z-quarterly-00aa"
-
-
-def made(book):
-    found, strays = records.find(book.reports)
-    known = suites.find(book.reports, found, strays)
-    return content.make(found, strays, Period.parse("2026-01-01", "2026-12-31"), suites=known)
-
-
-def quarterly(book, *, ended=True):
-    """A suite of two drills, with a single run before and after it."""
-    book.run("2026-01-10T09:00:00").good().close()
-    inside = [book.run("2026-02-10T09:00:00", suite=SUITE).good().close()]
-    inside.append(book.run("2026-02-10T09:10:00", drill="api-down", text=DOWN, suite=SUITE).good().close())
-    runs = [{"run": run.id, "folder": run.id, "verdict": "passed"} for run in inside]
-    if ended:
-        (book.reports / SUITE / "result.json").write_text(json.dumps({"suite": "quarterly", "runs": runs}))
-    return inside
-
-
-def test_a_suite_that_recorded_no_end_stands_with_the_runs_that_did_not_pass(book):
-    quarterly(book, ended=False)
-    audit = made(book)
-    (row,) = audit.absent
-    assert (row.kind, row.run, row.drill, row.at[:10]) == ("no end", SUITE, "quarterly", "2026-02-10")
-    assert audit.whole
-    for page in (html.render(audit), markdown.render(audit)):
-        section = plain(re.split(r'id="not-passed">|\n## Runs that did not', page)[1].split("All runs")[0])
-        assert SUITE in section
-        assert "the suite has no recorded end" in section
-        assert "Every run of the period passed" not in section
-    assert content.as_data(audit)["absent"][0]["kind"] == "no end"
-    assert "the suite quarterly of 2026-02-10 has no recorded end" in [one.text for one in alerts(audit)]
-
-
-def test_a_suite_that_ended_is_not_among_them(book):
-    quarterly(book)
-    assert made(book).absent == ()
-
-
-def test_a_suite_that_ended_before_the_period_is_not_told(book):
-    quarterly(book, ended=False)
-    found, strays = records.find(book.reports)
-    known = suites.find(book.reports, found, strays)
-    assert content.make(found, strays, Period.parse("2026-03-01", "2026-12-31"), suites=known).absent == ()
-
-
-def test_a_missing_run_is_told_with_the_suite_that_names_it(book):
-    _, last = quarterly(book)
-    shutil.rmtree(last.folder)
-    audit = made(book)
-    assert [(one.code, one.run, one.lost) for one in audit.problems] == [("suite-run", last.id, True)]
-    assert not audit.whole
-    (row,) = audit.absent
-    assert (row.kind, row.run, row.drill, row.named_by) == ("missing", last.id, "api-down", f"the suite {SUITE}")
-    for page in (html.render(audit), markdown.render(audit)):
-        words = plain(page)
-        assert f"Missing: {last.id} (the suite {SUITE} names it, but the folder of this run is missing)." in words
 
 
 def test_a_missing_run_is_told_with_the_run_that_names_its_hash(book):

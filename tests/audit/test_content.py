@@ -6,20 +6,17 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from drillbook.audit import content, coverage, html, markdown, records, services, summary, wording
+from drillbook.audit import content, coverage, html, markdown, records, summary, wording
 from drillbook.audit.alerts import alerts
 from drillbook.audit.controls import CONTROLS, EVIDENCE
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
-from drillbook.audit.period import Period
 from drillbook.audit.wording import TITLES
 from drillbook.cli import audit as desk
-from drillbook.errors import UsageError
 from drillbook.report import index
 from tests.audit import stories
 from tests.audit.stories import LEFT
@@ -326,53 +323,6 @@ def test_an_empty_period_says_so(book):
     assert audit.sentence == "No run began in this period, so nothing was proven."
 
 
-@pytest.mark.parametrize(
-    ("since", "until", "unit", "labels"),
-    [
-        ("2026-01-15", "2026-03-02", "month", ["2026-01", "2026-02", "2026-03"]),
-        ("2025-11-01", "2026-12-31", "quarter", ["2025 Q4", "2026 Q1", "2026 Q2", "2026 Q3", "2026 Q4"]),
-        ("2020-06-01", "2026-01-01", "year", ["2020", "2021", "2022", "2023", "2024", "2025", "2026"]),
-        ("2024-02-29", "2024-02-29", "month", ["2024-02"]),
-    ],
-)
-def test_columns(since, until, unit, labels):
-    period = Period.parse(since, until)
-    spans = period.spans()
-    assert (period.unit, [span.label for span in spans]) == (unit, labels)
-    assert (str(spans[0].first), str(spans[-1].last)) == (since, until)
-
-
-@pytest.mark.parametrize(
-    ("since", "until", "message"),
-    [
-        ("2026-13-01", "2026-12-31", "--since '2026-13-01' is not a date"),
-        ("2026-01-01", "2026-02-30", "--until '2026-02-30' is not a date"),
-        ("20260101", "2026-12-31", "--since '20260101' is not a date"),
-        ("", "2026-12-31", "an audit needs both --since and --until"),
-        ("２０２６-01-01", "2026-12-31", "is not a date"),
-        ("2026-12-31", "2026-01-01", "--until 2026-01-01 lies before --since 2026-12-31"),
-    ],
-)
-def test_dates_that_cannot_be(since, until, message):
-    with pytest.raises(UsageError) as caught:
-        Period.parse(since, until)
-    assert message in caught.value.message
-    assert caught.value.exit_status == 2
-
-
-@pytest.mark.parametrize(
-    ("day", "since", "until"),
-    [
-        ("2026-01-01", "2026-01-01", "2026-03-31"),
-        ("2026-06-30", "2026-04-01", "2026-06-30"),
-        ("2026-08-15", "2026-07-01", "2026-09-30"),
-        ("2026-12-31", "2026-10-01", "2026-12-31"),
-    ],
-)
-def test_the_quarter_of_a_day(day, since, until):
-    assert Period.quarter(date.fromisoformat(day)) == Period.parse(since, until)
-
-
 def test_controls_point_to_sections_and_say_what_is_not_shown():
     assert {one.id for one in CONTROLS} == {
         "A1.2",
@@ -437,15 +387,6 @@ def test_a_backup_was_compared_only_where_a_verification_did(book):
     assert next(one.shows for one in audit.controls if one.id == "A1.2").startswith("Nothing: ")
 
 
-@pytest.mark.parametrize("story", [stories.year, stories.hostile])
-def test_the_numbers_of_services_in_the_first_paragraph_add_up(book, story):
-    audit = audited(story(book))
-    total, rest = re.search(r"Of (\d+) services?, (.+?)\.", audit.sentence).groups()
-    assert sum(int(number) for number in re.findall(r"(\d+) (?:was|were)", rest)) == int(total)
-    exempt = sum(bool(row.left_out) and not row.runs for row in audit.coverage)
-    assert int(total) + exempt == len(audit.coverage) == sum(services.service_counts(audit.coverage).values())
-
-
 def test_a_record_that_is_not_complete_is_told_once_in_red(book):
     stories.year(book)
     shutil.rmtree(book.runs[7].folder)
@@ -460,15 +401,6 @@ def test_a_record_that_is_not_complete_is_told_once_in_red(book):
             == text.count("There may have been more runs than the record shows")
             == 1
         )
-
-
-def test_exempt_services_are_listed_by_reason_and_not_in_the_matrix(book):
-    left = HOSTS.replace("backups: {", "backups: {not_drilled: kept elsewhere, ")
-    book.run("2026-01-10T09:00:00", hosts=left).good().close()
-    page = html.render(audited(book, until="2026-03-31"))
-    matrix, listed = page.split('id="coverage"')[1].split("Exempt from drills")
-    assert "<bdi>backups</bdi>" not in matrix
-    assert "<bdi>backups</bdi>" in listed.split("</section>")[0]
 
 
 def test_one_run_is_no_trend(book):

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from drillbook.audit import briefing, exempt_list, html, markdown, summary, summary_layout
+from drillbook.audit import briefing, html, markdown, summary, summary_layout
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed_drills import MissedRow
@@ -514,31 +514,6 @@ def test_what_does_not_fit_is_linked_to_its_part_of_the_audit(tmp_path):
     for one in found:
         assert " ".join(one.text.split()) in shown
     assert text.split("## Needs attention")[1].split("\n## ")[0].count("\n- ") == len(found)
-
-
-def test_exempt_services_are_named_with_the_reason(tmp_path):
-    book = Book(tmp_path)
-    book.run(
-        "2026-01-10T09:00:00", hosts=HOSTS.replace("backups: {", "backups: {not_drilled: kept elsewhere, ")
-    ).good().close()
-    audit = audited(book)
-    page = plain(summary.render(audit))
-    assert (
-        "Exempt by a statement in the inventory; the audit tells which of them runs confirm: backups (kept elsewhere)."
-        in page
-    )
-    (one,) = [row for row in audit.coverage if row.left_out]
-    more = tuple(replace(one, service=f"s{number}", left_out=f"reason {number}") for number in range(6))
-    page = plain(summary.render(replace(audit, coverage=(*audit.coverage, *more))))
-    assert "reason 2), and 3 more in the audit." in page
-    same = tuple(replace(one, service=f"service-{number}", left_out="a copy") for number in range(20))
-    page = plain(summary.render(replace(audit, coverage=(*audit.coverage, *same))))
-    assert "service-5, service-6 and 13 more (a copy)" in page
-
-
-def test_exempt_services_behind_a_long_name_are_counted():
-    assert exempt_list.texts(["a" * 80, "b", "c"], "copies") == ("a" * 74 + "… and 2 more", "copies")
-    assert exempt_list.texts(["a" * 80], "a copy") == ("a" * 74 + "…", "a copy")
 
 
 def test_the_lab_is_explained_once_and_columns_name_their_runs(tmp_path):

@@ -1,7 +1,8 @@
-"""Services that the inventory exempts from drills: the stated backup is checked against the runs."""
+"""Services of an audit: each is counted once, and the stated reason of an exempt one is checked against the runs."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -11,8 +12,10 @@ from drillbook.audit import coverage, html, markdown, run_evidence, services
 from drillbook.audit.alerts import alerts
 from drillbook.audit.period import Period
 from drillbook.judge.result import Verdict
+from tests.audit import stories
+from tests.audit.made_records import RESTORED, record
 from tests.audit.test_chain import audited
-from tests.audit.test_controls import RESTORED, record
+from tests.plan.test_planner import HOSTS
 from tests.report.test_agreement import plain
 
 REASON = "a backup; it is rehearsed with its service"
@@ -90,3 +93,21 @@ def test_backups_with_the_same_evidence_share_one_sentence():
     one = rows(failed("01"))["site_archives"]
     covered, names = [one, replace(one, service="other")], ["site_archives", "other"]
     assert services.by_evidence(covered, names) == [(services.evidence_of(one), names)]
+
+
+@pytest.mark.parametrize("story", [stories.year, stories.hostile])
+def test_the_numbers_of_services_in_the_first_paragraph_add_up(book, story):
+    audit = audited(story(book))
+    total, rest = re.search(r"Of (\d+) services?, (.+?)\.", audit.sentence).groups()
+    assert sum(int(number) for number in re.findall(r"(\d+) (?:was|were)", rest)) == int(total)
+    exempt = sum(bool(row.left_out) and not row.runs for row in audit.coverage)
+    assert int(total) + exempt == len(audit.coverage) == sum(services.service_counts(audit.coverage).values())
+
+
+def test_exempt_services_are_listed_by_reason_and_not_in_the_matrix(book):
+    left = HOSTS.replace("backups: {", "backups: {not_drilled: kept elsewhere, ")
+    book.run("2026-01-10T09:00:00", hosts=left).good().close()
+    page = html.render(audited(book, until="2026-03-31"))
+    matrix, listed = page.split('id="coverage"')[1].split("Exempt from drills")
+    assert "<bdi>backups</bdi>" not in matrix
+    assert "<bdi>backups</bdi>" in listed.split("</section>")[0]
