@@ -1,4 +1,4 @@
-"""What the steps of one run are evidence for."""
+"""Evidence in the steps of one run: restored backups, compared content, and recovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What containers and volumes are seen to have."""
+"""Looks at containers and volumes from outside."""
 
 import subprocess
 

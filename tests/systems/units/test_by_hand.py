@@ -1,5 +1,8 @@
 """Commands of the service manager, as a person types them."""
 
+import shlex
+import subprocess
+
 import pytest
 
 from drillbook.sdk.by_hand import ManualStep, commands
@@ -27,9 +30,10 @@ def test_a_restart_stops_and_starts():
 )
 def test_the_command_is_that_of_the_hosts_manager(manager, word):
     for action in ("service.status", "service.start", "service.stop"):
-        (line,) = typed(action, **manager)
-        assert word in line.split()
-        assert "app" in line.replace(".service", "").split()
+        text = "\n".join(typed(action, **manager))
+        words = shlex.split(text)
+        assert {word, "app"} <= set(words), text
+        assert subprocess.run(["sh", "-n"], input=text.encode(), check=False).returncode == 0
 
 
 def test_a_unit_with_a_space_is_one_word():
