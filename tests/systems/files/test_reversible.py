@@ -228,6 +228,19 @@ def test_fill_disk_refuses_a_foreign_file_and_a_folder_that_is_not_ours(ground):
             fill(ground, **wrong)
 
 
+def test_fill_disk_refuses_a_folder_that_vanishes_while_it_is_examined(ground, monkeypatch):
+    """The listing of free space then prints nothing, as here a listing that fails."""
+    tools = ground.root.parent / f"{ground.run}-bin"
+    tools.mkdir()
+    (tools / "df").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "df").chmod(0o755)
+    action = fill(ground, size="1MiB")
+    action.ready(ground.ctx())
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    with pytest.raises(NotReady, match="is not a folder that this user may write to"):
+        action.ready(ground.ctx())
+
+
 def test_half_a_filler_is_removed(ground):
     action = fill(ground, size="40MiB")
     (ground.root / f".drillbook-{ground.run}-inject.1-filler").write_bytes(b"\0" * 4096)

@@ -193,7 +193,9 @@ class Chmod(Fault):
 _SPACE = """
 test -d "$1" && test -w "$1" || exit 3
 space() { df -Pk -- "$1" | awk 'NR == 2 { print $6, $4 }'; }
-set -- $(space "$1") ; echo "$1 $2"
+set -- $(space "$1")
+test -n "$2" || exit 3
+echo "$1 $2"
 """
 # FILE MEASURE BYTES: fill the file, with fallocate if the file system supports that, otherwise with zeros; stop when the file
 # is removed. MEASURE is `size`, or `leave` for the bytes that stay free; the amount is printed. The free space is no argument,
