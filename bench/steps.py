@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.hosts.servers import OpenSsh
 
 from drillbook.hosts.open import open_host
-from drillbook.hosts.ssh.connecting import open_link
+from drillbook.hosts.ssh.login import open_link
 from drillbook.sdk.host import Deadline
 
 STEPS = 20

@@ -12,7 +12,7 @@ from drillbook.engine.leases import Lease, fence
 from drillbook.errors import Cancelled, CommandLost, CommandTimedOut
 from drillbook.hosts import open_host
 from drillbook.hosts.shell import Order
-from drillbook.hosts.ssh import opening, reading_shell
+from drillbook.hosts.ssh import early_channels, reading_shell
 from drillbook.hosts.ssh.reading_shell import calls_function, only_reads, reads_by_script
 from drillbook.sdk import target_folders
 from drillbook.sdk.host import LeaseConfig
@@ -256,7 +256,7 @@ def test_a_server_that_runs_another_command_instead(opened):
 def test_a_silent_server_gets_a_channel_first(host, monkeypatch):
     host.run(["true"], deadline=soon())
     before = _asked_for(host)
-    monkeypatch.setattr(opening, "FRESH_S", 0.0)
+    monkeypatch.setattr(early_channels, "FRESH_S", 0.0)
     assert host.run(["true"], deadline=soon()).ok
     assert _asked_for(host) > before
 
@@ -386,7 +386,7 @@ def test_questions_about_programs_and_the_removal_of_files_need_no_channel_of_th
     kept, run = tmp_path / "drillbook" / "runs" / "other", tmp_path / "drillbook" / "runs" / "run 1"
     for folder in (kept, run):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(opening, "FRESH_S", 60.0)
+    monkeypatch.setattr(early_channels, "FRESH_S", 60.0)
     host.run(["true"], deadline=soon()).check()
     before = _asked_for(host)
     odd = ["no such\nprogram", "$(true)", "bin/sh"]

@@ -12,14 +12,14 @@ from drillbook.errors import (
     Cancelled,
     CommandTimedOut,
 )
-from drillbook.hosts.ssh import opening
+from drillbook.hosts.ssh import early_channels
 from tests.hosts.servers import OpenSsh, descendants
 from tests.hosts.suite import soon
 from tests.waiting import until
 
 
 def test_flag_ends_the_wait_for_a_channel(own_server, opened, monkeypatch):
-    monkeypatch.setattr(opening, "FRESH_S", 0.0)  # as when the server does not answer for a while
+    monkeypatch.setattr(early_channels, "FRESH_S", 0.0)  # as when the server does not answer for a while
     host = opened(own_server.target())
     host.run(["true"], deadline=soon())
     pids = [own_server._process.pid, *descendants(own_server._process.pid, "sshd")]

@@ -35,7 +35,7 @@ def _ssh_host(target: Target, targets: Mapping[str, Target], ssh_config: str, pa
 
 
 def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> Gateway | None:
-    from drillbook.hosts.ssh.connecting import proxy_jumps  # noqa: PLC0415  loads the SSH client
+    from drillbook.hosts.ssh.login import proxy_jumps  # noqa: PLC0415  loads the SSH client
 
     if not target.gateway:
         return _jumps(tuple(proxy_jumps(target, ssh_config)), ssh_config)

@@ -12,7 +12,7 @@ import paramiko
 
 from drillbook.errors import HostUnreachable
 from drillbook.hosts.atomic import SECONDS, beside
-from drillbook.hosts.ssh.connecting import Link
+from drillbook.hosts.ssh.login import Link
 from drillbook.hosts.ssh.packets import MOST_PACKET
 from drillbook.hosts.ssh.session import open_session
 from drillbook.sdk.host import Deadline

@@ -20,9 +20,9 @@ from drillbook.hosts.forward import forwarded, forwarded_privately
 from drillbook.hosts.shell import Order, checked, exports, revealed, through_sudo
 from drillbook.hosts.ssh import files
 from drillbook.hosts.ssh.channel import TICK, End, Exec, ExecRefused, LinkLost, NotSent
-from drillbook.hosts.ssh.connecting import CONNECT_SECONDS, Link, open_link
-from drillbook.hosts.ssh.connection import Keeper, expired
+from drillbook.hosts.ssh.connection_reuse import Keeper, expired
 from drillbook.hosts.ssh.gateway import Gateway
+from drillbook.hosts.ssh.login import CONNECT_SECONDS, Link, open_link
 from drillbook.hosts.ssh.reading_shell import InShell, ReadingShell, ShellEnded, calls_function, only_reads, reads_by_script
 from drillbook.hosts.ssh.session import Ending, Process, open_session
 from drillbook.hosts.ssh.transport import close_channel

@@ -19,8 +19,8 @@ import paramiko
 from drillbook.hosts.capture import Capture
 from drillbook.hosts.shell import FENCE_WORDS, Order, fence_inline, is_fenced, new_token
 from drillbook.hosts.ssh.channel import TICK, End, LinkLost, NotSent, Wake, drain, request_command
-from drillbook.hosts.ssh.connecting import Link
-from drillbook.hosts.ssh.connection import expired
+from drillbook.hosts.ssh.connection_reuse import expired
+from drillbook.hosts.ssh.login import Link
 from drillbook.hosts.ssh.reading_commands import command_reads, script_reads
 from drillbook.hosts.ssh.transport import close_channel, send_all, steady
 from drillbook.sdk.host import Deadline

@@ -13,8 +13,8 @@ from drillbook.errors import HostError
 from drillbook.hosts.capture import Capture, MarkedCapture
 from drillbook.hosts.shell import ENDING, Order
 from drillbook.hosts.ssh.channel import TICK, End, Exec, LinkLost
-from drillbook.hosts.ssh.connecting import Link
-from drillbook.hosts.ssh.connection import Keeper, expired
+from drillbook.hosts.ssh.connection_reuse import Keeper, expired
+from drillbook.hosts.ssh.login import Link
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline
 
 PATIENCE = 30.0

@@ -13,7 +13,7 @@ import paramiko
 from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
-from drillbook.hosts.ssh.opening import OpeningTransport
+from drillbook.hosts.ssh.early_channels import OpeningTransport
 from drillbook.hosts.ssh.packets import CHECK, Packets, ReadAhead
 
 CHUNK = 32 * 1024

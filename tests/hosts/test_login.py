@@ -11,7 +11,7 @@ from drillbook.errors import (
     HostUnreachable,
     UsageError,
 )
-from drillbook.hosts.ssh import connecting as link
+from drillbook.hosts.ssh import login as link
 from drillbook.hosts.ssh.host import SshHost
 from drillbook.sdk.host import Target
 from tests.hosts.reaching import alias, fails

@@ -6,7 +6,7 @@ import pytest
 from paramiko.message import Message
 
 from drillbook.hosts import open_host
-from drillbook.hosts.ssh import opening
+from drillbook.hosts.ssh import early_channels
 from drillbook.hosts.ssh.packets import Packets
 from tests.hosts.servers import OpenSsh
 from tests.hosts.suite import soon
@@ -57,7 +57,7 @@ def test_a_server_that_allows_one_channel_is_asked_ahead_once(tmp_path):
 
 
 def test_a_channel_of_a_server_that_was_silent_is_closed_and_not_used(host, monkeypatch):
-    monkeypatch.setattr(opening, "FRESH_S", 0.0)
+    monkeypatch.setattr(early_channels, "FRESH_S", 0.0)
     for _ in range(15):  # sshd allows 10 channels at once
         assert host.run(["echo"], deadline=soon()).ok
         assert not _transport(host)._ahead or _transport(host)._ahead.answered.wait(20)
@@ -72,7 +72,7 @@ def test_a_channel_that_the_server_closed_is_not_used(host):
 
 
 def test_many_commands_leave_no_room_for_a_channel_ahead(host, monkeypatch):
-    monkeypatch.setattr(opening, "FEW", 1)
+    monkeypatch.setattr(early_channels, "FEW", 1)
     host.run(["echo"], deadline=soon())
     assert _transport(host)._ahead is None
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future, wait
 
 from drillbook.errors import Cancelled, CommandTimedOut, HostError
 from drillbook.hosts.ssh.channel import TICK
-from drillbook.hosts.ssh.connecting import Link
+from drillbook.hosts.ssh.login import Link
 from drillbook.sdk.host import Deadline
 
 
