@@ -14,7 +14,6 @@ from drillbook.audit.findings import findings
 from drillbook.audit.missed_drills import MissedRow
 from drillbook.audit.service_groups import Group
 from drillbook.findings import finding
-from drillbook.project.schedules import Scheduled
 from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, REMOVED_BY, SHORT_MARK
 from tests.audit import stories
 from tests.audit.stories import ACKS, DRILL, SAMPLES, Book
@@ -101,18 +100,10 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     (one,) = [one for one in alerts(known) if "with a reservation: the drill itself" in one.text]
     assert one.step.endswith(f": {run.service} by `drillbook drill restore-newest --inventory staging`; {REMOVED}")
-    shipped = replace(passed, runs=(replace(run, routine_to_copy="restore-newest"),))
-    (one,) = [one for one in alerts(shipped) if "with a reservation: the drill itself" in one.text]
-    assert (
-        f"copy a drill that restores a routine backup of {run.service} (`drillbook init --with restore-newest`)" in one.step
-    )
-    copied = replace(shipped, drills=(Scheduled("restore-newest"),))
-    (one,) = [one for one in alerts(copied) if "with a reservation: the drill itself" in one.text]
-    assert f": {run.service} by `drillbook drill restore-newest" in one.step, "the drill was copied after the run"
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
     assert one.step == (
-        "measure how old a routine backup is by drills that restore routine backups; copy or write one for each service that "
+        "measure how old a routine backup is by drills that restore routine backups; write one for each service that "
         f"has none; {REMOVED}"
     )
 

@@ -63,23 +63,6 @@ def test_the_shipped_drills(project):
     assert found(project, "api-down") is None, "it takes no backup"
 
 
-def test_a_shipped_drill_is_copied_if_the_inventory_has_all_its_services(project):
-    (project.root / "drills" / "restore-newest.yml").unlink()
-    inventory = project.inventory("lab")
-    plan = make(project.drill("postgres-lost"), inventory)
-    assert routine_restores.to_copy(project, plan) == "restore-newest"
-    others = {name: service for name, service in inventory.services.items() if name != "spare_api"}
-    bare = plan.model_copy(update={"inventory": inventory.model_copy(update={"services": others})})
-    assert routine_restores.to_copy(project, bare) == "", "the drill needs a second API"
-    lacking = inventory.services["spare_api"].model_copy(update={"missing": "an API"})
-    without = plan.model_copy(
-        update={"inventory": inventory.model_copy(update={"services": {**others, "spare_api": lacking}})}
-    )
-    assert routine_restores.to_copy(project, without) == "", "this machine has no second API"
-    (project.root / "drills" / "restore-newest.yml").write_text("drill: restore-newest\nservice: other\n")
-    assert routine_restores.to_copy(project, plan) == "", "the project has a drill of this name"
-
-
 @pytest.mark.parametrize(
     ("backup", "restore", "environment", "named"),
     [

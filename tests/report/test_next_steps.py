@@ -116,15 +116,6 @@ def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, ste
         assert next_steps.after_suite("invoke", suite, [view, view], "").count(step) == 1
 
 
-def test_a_shipped_drill_of_a_routine_backup_is_copied_if_the_project_has_none() -> None:
-    copied = {"routine_to_copy": "restore-newest"}
-    view = samples.passed().model_copy(update={"routine": (), **copied})
-    step = ("copy a drill that restores a routine backup of database", "drillbook init --with restore-newest")
-    assert next_steps.age_of_routine(view) == step
-    view = samples.passed().model_copy(update={"routine": ("mine",), **copied})
-    assert next_steps.age_of_routine(view)[1] == "drillbook drill mine", "the project has one"
-
-
 def test_one_drill_of_a_routine_backup_is_enough_for_a_service() -> None:
     view = samples.passed().model_copy(update={"routine": ()})
     steps = [

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Sequence
 from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, drill_key, is_open, joint_owner, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
-from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report import next_steps, open_findings, remarks
 
@@ -78,40 +77,20 @@ def _age_known(audit: Audit, goal: ProvenRow) -> bool:
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
     """Return the end of the next step for RPOs with a reservation. For each service, it names the drill of the project
-    that restores a routine backup, or else says, as a report does, that such a drill must be copied or written. It does so
-    without names of services if there are more than ``MOST_PROOFS``."""
+    that restores a routine backup, or else says, as a report does, that such a drill must be written. It does so without
+    names of services if there are more than ``MOST_PROOFS``. A drill that restored a backup of a drill is not named."""
+    others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken}
     known: dict[str, str] = {}
     written: dict[str, str] = {}
     for goal in goals:
         run = next((run for run in audit.runs if run.run == goal.run), None)
-        if run and (drill := _routine_drill(audit, run)):
+        if run and (drill := next((name for name in run.routine if (goal.environment, name) not in others), "")):
             known[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, drill, run.inventory)}`"
         else:
-            text, command = _without_drill(audit, goal.service, run)
+            text, command = next_steps.to_write(NEUTRAL, goal.service, run.restoring if run else "")
             written[goal.service] = f"{text} (`{command}`)"
     texts = [", ".join(known.values())] if known else []
     texts += [text for service, text in written.items() if service not in known]
-    many = " by drills that restore routine backups; copy or write one for each service that has none"
+    many = " by drills that restore routine backups; write one for each service that has none"
     drills = f": {'; '.join(texts)}" if len(known.keys() | written.keys()) <= MOST_PROOFS else many
     return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
-
-
-def _routine_drill(audit: Audit, run: RunRow) -> str:
-    """Return the drill of the project that restores a routine backup of the service of ``run``. It is empty if there is none.
-
-    A shipped drill that was copied after the run counts too. A drill that restored a backup of a drill does not count.
-    """
-    others = {row.drill for row in audit.rehearsed if row.taken and row.environment == run.environment}
-    drills = (*run.routine, *((run.routine_to_copy,) if _is_in_project(audit, run.routine_to_copy) else ()))
-    return next((drill for drill in drills if drill not in others), "")
-
-
-def _is_in_project(audit: Audit, drill: str) -> bool:
-    return any(known.name == drill for known in audit.drills)
-
-
-def _without_drill(audit: Audit, service: str, run: RunRow | None) -> tuple[str, str]:
-    """Return the suggestion for a service of which no drill of the project restores a routine backup."""
-    if run and run.routine_to_copy and not _is_in_project(audit, run.routine_to_copy):
-        return next_steps.to_copy(NEUTRAL, service, run.routine_to_copy)
-    return next_steps.to_write(NEUTRAL, service, run.restoring if run else "")

@@ -58,8 +58,6 @@ class RunRow:
     routine: tuple[str, ...] = ()
     """Drills of the project that restore a routine backup of the service, the most suitable first. A routine backup is
     taken by the usual schedule, not by a drill."""
-    routine_to_copy: str = ""
-    """Shipped drill to copy that restores a routine backup of the service. Empty if there is none, or if ``routine`` has one."""
     restoring: str = ""
     """Action of the last step that restored a backup. It is empty if no step did."""
 
@@ -101,7 +99,6 @@ def run_row(record: Record) -> RunRow:
         inventory=str((record.opening and record.opening.inventory) or ""),
         kind=_kind(record),
         routine=tuple((record.opening and record.opening.routine) or ()),
-        routine_to_copy=str((record.opening and record.opening.routine_to_copy) or ""),
         restoring=next_steps.restoring(record.result.steps) if record.result else "",
         rto_state=_state(record, "rto"),
         rpo_state=_state(record, "rpo"),

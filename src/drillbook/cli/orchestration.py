@@ -171,14 +171,12 @@ class Orchestrator:
 
     def _head(self, plan: Plan, run: dict[str, str], approved: dict[str, Any] | None) -> RunSession:
         schedule = self.schedules.get(plan.drill)
-        routine = routine_restores.of(self.project, plan)
         return {
             **header(run["operator"]),
             "approval": approved,
             "schedule": schedule.as_data() if schedule else None,
             "inventory": self.named,
-            "routine": routine,
-            "routine_to_copy": routine_restores.to_copy(self.project, plan) if routine == () else "",
+            "routine": routine_restores.of(self.project, plan),
         }
 
     @property

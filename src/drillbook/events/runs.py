@@ -112,15 +112,6 @@ class RunStarted(Begun):
             )
         ),
     ] = None
-    routine_to_copy: Annotated[
-        str,
-        Field(
-            description=(
-                "Shipped drill to copy that restores a routine backup of the same service. Empty if the project itself has "
-                "such a drill, or if no shipped drill fits the inventory. Absent in older journals."
-            )
-        ),
-    ] = ""
 
 
 class CheckStarted(Content):

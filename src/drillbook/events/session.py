@@ -24,4 +24,3 @@ class RunSession(Session):
     schedule: NotRequired[Json | None]
     inventory: NotRequired[str]
     routine: NotRequired[tuple[str, ...] | None]
-    routine_to_copy: NotRequired[str]

@@ -64,7 +64,6 @@ def _view(history: History) -> RunView:
         program=first.program,
         inventory=first.inventory,
         routine=first.routine,
-        routine_to_copy=first.routine_to_copy,
         notes=tuple(_note_as_called(note, first.program) for note in notes.notes(own)),
         lease_logs=notes.lease_logs(events),
         comparison=comparison.comparison(result, events),

@@ -344,8 +344,6 @@ class RunView(_Value):
     inventory: str = ""
     """Inventory as the user named it, for commands in reports; empty when the journal does not record it."""
     routine: tuple[str, ...] | None = None
-    routine_to_copy: str = ""
-    """Shipped drill to copy that restores a routine backup of the service. Empty if there is none, or if ``routine`` has one."""
     notes: tuple[Note, ...] = ()
     lease_logs: tuple[StoredLog, ...] = ()
     """Copies of the logs that targets wrote about their leases. A lease is an undo that a target runs by itself when the

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drillbook.catalog import entries, shipped_files
 from drillbook.errors import DrillbookError
 from drillbook.language import strict, template
 from drillbook.plan.planner import Plan
-from drillbook.project import schedules
 from drillbook.project.project import Project
 from drillbook.report.restore_steps import restores_source
 from drillbook.sdk.action import Effect, find
@@ -38,36 +36,13 @@ def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
         return None
     others = {name: path for name, path in project.drill_names().items() if name != plan.drill}
     routines = [routine for name, path in others.items() if (routine := _routine(name, path, plan))]
-    return tuple(routine.name for routine in _sorted(routines))
-
-
-def to_copy(project: Project, plan: Plan) -> str:
-    """Return the name of the shipped drill to copy that restores a routine backup of the service of ``plan``. The rules are
-    those of ``of``. The drill may use only services of the plan's inventory that exist on this machine, and the project must
-    not have a drill of its name. The result is empty if there is no such drill.
-    """
-    own, root, services = project.drill_names(), shipped_files.root(), plan.inventory.services
-    present = {name for name, service in services.items() if not service.missing}
-    shipped = [entry for entry in entries.entries() if entry.service == plan.service and entry.name not in own]
-    routines = [
-        routine
-        for entry in shipped
-        if (routine := _routine(entry.name, root / entry.files[0], plan)) and routine.uses <= present
-    ]
-    return next((routine.name for routine in _sorted(routines)), "")
+    return tuple(routine.name for routine in sorted(routines, key=lambda routine: (routine.writes, routine.name)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Routine:
     name: str
     writes: int
-    uses: frozenset[str]
-    """Names of all services that the drill uses."""
-
-
-def _sorted(routines: Sequence[_Routine]) -> list[_Routine]:
-    """Sort the drills by the number of changing steps in the phase `backup`, and then by name."""
-    return sorted(routines, key=lambda routine: (routine.writes, routine.name))
 
 
 def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
@@ -88,7 +63,7 @@ def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
     read = _found(backup)
     if not any(_restores_routine(step, read) for step in _steps(written.get("restore"))):
         return None
-    return _Routine(name, sum(step.writes for step in backup), frozenset(schedules.used_services(written)))
+    return _Routine(name, sum(step.writes for step in backup))
 
 
 @dataclass(frozen=True, slots=True)

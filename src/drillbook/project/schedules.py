@@ -107,17 +107,17 @@ def _read(name: str, path: Path, known: Sequence[str]) -> Scheduled:
         return Scheduled(name, broken=f"{path.name}: the file has no title")
     scheduled = _of(name, value, path)
     mistake = "" if scheduled.broken else first_mistake(value, path, text, known)
-    return replace(scheduled, mistake=mistake, uses=frozenset(used_services(value)), restores=bool(_RESTORE.search(text)))
+    return replace(scheduled, mistake=mistake, uses=frozenset(_services(value)), restores=bool(_RESTORE.search(text)))
 
 
-def used_services(value: Any) -> Iterator[str]:
+def _services(value: Any) -> Iterator[str]:
     """Yield the names of services in a part of a drill: values of the key ``service``, and services in expressions."""
     if isinstance(value, dict):
         yield from (name for name in (value.get("service"),) if isinstance(name, str))
         value = list(value.values())
     if isinstance(value, list):
         for part in value:
-            yield from used_services(part)
+            yield from _services(part)
     elif isinstance(value, str):
         yield from _EXPRESSION.findall(value)
 

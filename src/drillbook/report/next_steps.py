@@ -86,8 +86,8 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 
     The suggestion is made for a passed run whose RPO was met only with a reservation, because the restored backup was taken
     during the run. It is to run a drill that restores a routine backup. If the project has no such drill, the suggestion is
-    to copy a shipped one, or else to write one, with the command that describes the restoring action. A suggested drill that
-    is a rehearsal shows the age of the backup, but does not remove the reservation.
+    to write one, with the command that describes the restoring action. A suggested drill that is a rehearsal shows the age
+    of the backup, but does not remove the reservation.
 
     Returns None for any other run, and for a journal that does not record which drills restore routine backups.
     """
@@ -102,17 +102,7 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
             f"see the age of a routine backup of {service}",
             f"{view.program} drill {drill}{on(one_line(view.inventory))}",
         )
-    if view.routine_to_copy:
-        return to_copy(view.program, service, view.routine_to_copy)
     return to_write(view.program, service, restoring(view.result.steps))
-
-
-def to_copy(program: str, service: str, drill: str) -> tuple[str, str]:
-    """Return the suggestion to copy the shipped ``drill``, which restores a routine backup of ``service``."""
-    return (
-        f"copy a drill that restores a routine backup of {one_line(service)}",
-        f"{program} init --with {one_line(drill)}",
-    )
 
 
 def to_write(program: str, service: str, action: str) -> tuple[str, str]:
