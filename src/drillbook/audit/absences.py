@@ -70,7 +70,5 @@ def _missing(problems: Sequence[Problem]) -> AbsentRow:
 
 
 def _no_end(suite: Suite) -> AbsentRow:
-    why = (
-        "the suite has no recorded end: it is still in progress, or its controller died; some of its drills may not have run"
-    )
+    why = "the suite has no recorded end: it is still in progress, or its controller died; perhaps some of its drills did not run"
     return AbsentRow(NO_END, suite.run, suite.name, suite.started, "", why)

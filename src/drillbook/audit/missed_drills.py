@@ -220,7 +220,10 @@ def _said(schedule: Schedule) -> str:
 def _old_proof(
     key: tuple[str, str], known: Known, timelines: Sequence[Timeline], proofs: Sequence[Record]
 ) -> Iterator[MissedRow]:
-    """Return the spans in which the newest proof of a service was overdue although its drills passed."""
+    """Return the spans of time in which the newest proven restore of a service was too old.
+
+    The drills of the service passed in this time, but none of them proved a restore.
+    """
     environment, name = key
     service = known.service(timelines, key, proofs)
     started = {moment(record.started or ""): record.started or "" for record in proofs}

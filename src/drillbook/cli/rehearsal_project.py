@@ -195,9 +195,9 @@ def _values(answers: Answers, kind: Rehearsal) -> dict[str, str]:
 
 
 def _known_place(answers: Answers, kind: Rehearsal) -> None:
-    """Raise UsageError when the place of the backups, as the user named it, cannot be written into the inventory. Two places
-    are refused. The first has another form than the places of backups of this kind. The second begins with `~`: the user's
-    shell did not replace the `~` by a home folder, and nothing on the host would replace it.
+    """Raise UsageError when the place of the backups, as the user named it, cannot be written into the inventory. A place
+    is refused if its form does not suit this kind of backup. A path is also refused if it begins with `~`, because neither
+    the user's shell nor the host replaced the `~` by a home folder.
     """
     place = answers.at
     if place.startswith("~") and kind.is_path:

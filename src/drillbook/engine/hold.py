@@ -192,7 +192,7 @@ class Hold:
             patience.wait(POLL_S)
 
     def _grip(self, host: str, become: Become | None = None) -> Grip:
-        """Return the locks and the lease on ``host``, or the lease of the account ``become`` if it has a sudo password."""
+        """Return the locks and the lease on ``host``; if ``become`` has a sudo password, only the lease of that account."""
         account = of_lease(become)
         with self._lock:
             made = Grip(host, account, renewed=time.monotonic())

@@ -16,7 +16,7 @@ from drillbook.sdk.action import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
 
 REPLACING = "the restore replaced a table that had more rows"
 """Text in the title of a finding about data that the restore itself removed."""
-OLDER = "more are missing if the restore also brought back data that was deleted before the fault"
+OLDER = "data that was deleted before the fault and came back hides missing data"
 """Clause about restored data of which a part is missing. It explains why more may be missing than the difference of the two
 counted numbers.
 """

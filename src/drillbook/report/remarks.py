@@ -33,7 +33,7 @@ EARLIER_MARK = "‖"
 """Mark beside the loss that a rehearsal measured with a backup which an earlier run of a drill took."""
 SHORT_MARK = "§"
 """Sign beside the RPO of a run in which less data came back than the fault removed. A second sign may follow it."""
-MAY_NOT_COUNT = "the RPO may not include the data that did not come back"
+MAY_NOT_COUNT = "the RPO possibly leaves out the data that did not come back"
 SHORT = f"Less data came back than the fault removed, and {MAY_NOT_COUNT}."
 OWN_ROWS_MARK = "¶"
 """Sign beside the RPO of a canary. It says that the team's commands may have removed and restored other data than the
@@ -92,7 +92,7 @@ class Remark:
     by: str = ""
     """Name of the observer of a detection, shown beside the name of the figure."""
     lost: str = ""
-    """Text about a known loss that the figure may not include. It is shown before the figure."""
+    """Text about a known loss that the figure possibly leaves out. It is shown before the figure."""
     others: str = ""
     """Data that the figure is about if ``lost`` is set, such as ``the other tables``."""
 

@@ -106,7 +106,10 @@ def _given(artefacts: list[Artefact]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """Inventory fields of the source and of the sandbox, without their folders. ``source`` and ``box`` set the folders."""
+    """Inventory fields of a backup source and of a sandbox.
+
+    The fields with the folders are missing. The methods ``source`` and ``box`` add them.
+    """
 
     model: type[BackupSource]
     place: str

@@ -23,7 +23,7 @@ FILE = "cluster.json"
 RULE, SETTING, DATABASE = "rule of pg_hba.conf", "setting", "database of the cluster"
 NOT_COVERED = (
     "mappings of pg_ident.conf, grants on parameters, and the content of other databases are not compared; rules of pg_hba.conf "
-    "are read from the file, which the server may not have loaded yet; settings are read from the running server"
+    "are read from the file, which the server has perhaps not loaded yet; settings are read from the running server"
 )
 DIFFERENT_PLACE = "this cluster is not the one that was backed up; `cluster: true` compares it nevertheless"
 NOT_RECORDED = "the backup does not contain the state of the cluster"
