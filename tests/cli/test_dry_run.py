@@ -217,6 +217,8 @@ def test_help_shows_the_options_that_work(here):
     text = " ".join(here("--help")[1].out.split())
     for option in ("--dry", "--help", "--list", "--version", "Show what a task would do"):
         assert option in text
+    whole = "Approve the present plan of a drill with your SSH key, so that somebody else may run exactly this plan."
+    assert whole in text, "a description of the list was cut at the width of a task's own help"
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("dril", "drill"), ("drill.pln", "drill.plan"), ("reprot", "report")])

@@ -26,6 +26,12 @@ DEVELOPERS = {task.name for task in developer_tasks.TASKS}
 PATHS = sorted({(*aliases, path)[0] for path, aliases in ROOT.task_names.items()} - DEVELOPERS)
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.task_names))
+def test_the_line_of_each_task_in_the_list_is_whole(path):
+    """The list of all tasks shows the first line of each help."""
+    assert ROOT[path].__doc__.splitlines()[0].endswith(".")
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_the_help_of_each_task_has_examples(path):
     assert "\n\nExamples:\n" in ROOT[path].__doc__

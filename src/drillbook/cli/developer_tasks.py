@@ -57,8 +57,9 @@ def check(context: Context) -> None:
 @task
 @told(Dry.REFUSED)
 def docs(_: Context, results: bool = False) -> int:
-    """Generate pages of docs/ from the code (for developers of Drillbook). --results also uses the newest benchmark
-    results.
+    """Generate pages of docs/ from the code (for developers of Drillbook).
+
+    --results also uses the newest benchmark results.
     """
     from drillbook.reference import backup_methods, durations, pages  # noqa: PLC0415  imports every action
     from drillbook.reference.handbook import page  # noqa: PLC0415  imports every action

@@ -140,10 +140,11 @@ EXAMPLES = {
 def with_examples(doc: str, path: str, program: str) -> str:
     """Return the help text ``doc`` of the task ``path``, followed by its examples. Each example calls ``program``.
 
-    If help is asked for, the lines of ``doc`` are broken between words: Invoke prints help as it is, and a terminal breaks
-    within a word. The list of all tasks needs the whole first line.
+    If help for a task is asked for, the lines of ``doc`` are broken between words: Invoke prints help as it is, and a
+    terminal breaks within a word. The list of all tasks, which `--help` alone prints too, needs the whole first line.
     """
-    asked = {"--help", "-h"} & set(sys.argv)
+    words = sys.argv[1:]
+    asked = {"--help", "-h"} & set(words) and any(not word.startswith("-") for word in words)
     text = "\n\n".join(_filled(part) for part in doc.split("\n\n")) if asked else doc
     shown = "".join(f"\n  {program} {example}" for example in EXAMPLES.get(path, ()))
     return f"{text}\n\nExamples:{shown}" if shown else text
