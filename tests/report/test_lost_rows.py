@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,11 @@ from drillbook.report.remarks import RESERVED, SHORT_MARK
 from drillbook.report.terminal import summary
 from drillbook.sdk.action import REMOVED, RESTORED
 from tests.report import renderings, samples
+from tests.report.chrome import Chrome
 from tests.report.test_agreement import plain
+from tests.report.test_browser import chrome
+
+__all__ = ["chrome"]
 
 OTHERS = "met for the other tables only"
 ROWS = "rows of public.chunks in database"
@@ -70,6 +75,21 @@ def test_notes_and_the_index_use_the_same_words(lossy: RunView) -> None:
     assert f": {OTHERS}" in objective("rpo", lossy.result.objectives["rpo"], told)
     page = index.render([index.entry(json.loads(as_json(lossy.result)))])
     assert f"~</span> {OTHERS}" in page
+
+
+def test_the_figure_with_its_mark_and_its_state_stay_on_a_narrow_screen(
+    lossy: RunView, chrome: Chrome, tmp_path: Path
+) -> None:
+    suite, views = samples.suite()
+    record = index.entry(json.loads(as_json(lossy.result)))
+    for page in (html.render_suite(suite, [*views, lossy]), index.render([record])):
+        assert OTHERS in page
+        (tmp_path / "page.html").write_text(page, encoding="utf-8")
+        chrome.open(tmp_path / "page.html")
+        for width in (400, 360):
+            chrome.look(width, "light")
+            seen = chrome.measure()
+            assert (seen["needed"], seen["out"]) == (width, [])
 
 
 def test_the_next_step_says_what_closes_the_finding_because_a_repetition_does_not(lossy: RunView) -> None:
