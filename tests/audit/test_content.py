@@ -225,8 +225,9 @@ def test_a_figure_that_does_not_count_has_the_same_form_and_reason_everywhere(bo
     results = [json.loads((run.folder / "result.json").read_text()) for run in book.runs]
     listed = plain(index.render([index.entry(result) for result in results]))
     assert re.search(rf"{re.escape(f'({figure})')} ?\? {why}", " ".join(listed.replace("\u00a0", " ").split()))
-    for text in (html.render(audit), summary.render(audit)):
-        assert f"({figure}) {why}" in " ".join(plain(text).replace("\u00a0", " ").split())
+    words = [" ".join(plain(text).replace("\u00a0", " ").split()) for text in (html.render(audit), summary.render(audit))]
+    assert f"({figure}) ? {why}; target at most 1 s" in words[0]
+    assert f"? does not count: sample ({figure}), the run failed" in words[1]
     assert "met, but does not count" not in html.render(audit) + summary.render(audit) + listed
     (point,) = [plot.points[0] for plot in audit.plots if plot.key == "rpo"]
     assert point.title.endswith(f"({figure}), target at most 1 s, {why}")

@@ -75,12 +75,13 @@ def test_a_run_that_failed_before_it_could_measure_takes_the_proof_back(book):
     assert (row.state, row.at[:10]) == ("not proven", "2026-02-10")
     assert row.notes == ("last proven: 2.41 s ± 0.11 s on 2026-01-10",)
     assert (row.uncounted.measured, row.uncounted.at[:10]) == ("2.41 s ± 0.11 s", "2026-02-10")
-    assert row.uncounted.said == "does not count: the run failed"
+    assert row.uncounted.said == "does not count: the verification did not pass (verify.1)"
     told = next(one for one in content.as_data(audited(book))["proven"] if one["key"] == "rto")
-    assert (told["uncounted"]["run"], told["uncounted"]["why"]) == (row.run, "the run failed")
+    assert (told["uncounted"]["run"], told["uncounted"]["why"]) == (row.run, row.uncounted.why)
     for text in (html.render(audited(book)), markdown.render(audited(book))):
         words = plain(text.split("Missed or not proven")[1])
-        assert "2.41 s ± 0.11 s" in words.partition("does not count: the run failed")[0]
+        assert "2.41 s ± 0.11 s" in words.partition("the verification did not pass (verify.1)")[0]
+        assert "does not count" in words
         assert row.uncounted.run in words
     page = html.render(audited(book)).split("Missed or not proven")[1]
     assert f'href="../{row.uncounted.run}/report.html"' in page

@@ -1,6 +1,9 @@
 """Printed audits: a year of quarterly suites on few sheets, with each name of a run on one line."""
 
-from drillbook.audit import html, summary
+import re
+
+from drillbook.audit import briefing, html, summary
+from drillbook.audit.summary_layout import LEAST_ALERTS
 from tests.audit import stories
 from tests.audit.stories import DRILL, Book
 from tests.audit.test_chain import audited
@@ -33,14 +36,33 @@ def test_a_year_of_quarterly_suites_needs_few_sheets_and_breaks_no_name_of_a_run
     assert chrome.paper(tmp_path / "page.pdf") <= 11
 
 
-def test_a_full_summary_on_paper_counts_reservations_and_explains_only_its_own_words(chrome: Chrome, tmp_path):
+def test_a_full_summary_on_paper_has_the_figures_of_the_screen_and_explains_only_its_own_words(chrome: Chrome, tmp_path):
     audit = first_runs(audited(stories.year(Book(tmp_path))))
     page = tmp_path / "summary.html"
     page.write_text(summary.render(audit), encoding="utf-8")
     assert 'class="stack dense"' in page.read_text(), "the page is full"
-    for mode, rehearsed in (("light", True), ("print", False)):
+    for mode in ("light", "print"):
         chrome.look(1280, mode)
         chrome.open(page)
         text = chrome.run("document.querySelector('#services').parentElement.innerText")
         assert "more with a reservation" in text
-        assert ("rehearsed: restored in " in text, "Rehearsed\n" in text) == (rehearsed, rehearsed)
+        for words in ("restored in ", "would be lost", "Rehearsed\n"):
+            assert words in text, mode
+        assert text.count("restored in ") == 1, "in the table on a screen, and below it on paper"
+    assert chrome.paper(tmp_path / "page.pdf") == 1
+
+
+def test_the_screen_lists_the_alerts_for_which_paper_has_no_room(chrome: Chrome, tmp_path):
+    audit = first_runs(audited(stories.year(Book(tmp_path))))
+    page, wanted = tmp_path / "summary.html", len(briefing.of(audit, LEAST_ALERTS))
+    page.write_text(summary.render(audit), encoding="utf-8")
+    chrome.open(page)
+    counts = []
+    for mode in ("light", "print"):
+        chrome.look(1280, mode)
+        text = chrome.run("document.querySelector('#attention').parentElement.innerText")
+        counts.append((text.count("Next: "), re.findall(r"and (\d+) more, in the audit", text)))
+    assert counts[0] == (wanted, [])
+    printed, more = counts[1]
+    assert more == [str(wanted - printed)]
+    assert LEAST_ALERTS <= printed < wanted

@@ -256,7 +256,11 @@ def test_a_stored_backup_that_was_restored_to_a_spare_counts_as_rehearsed(book, 
     audit = audited(book)
     row = only(audit)
     assert (row.service, row.drill, row.source, row.kind, row.run) == ("database", "newest", "backups", "postgres", run.id)
-    assert (row.share, row.restored, row.lost) == ("1 of 2 runs passed", "9.46 s, 3.0 MiB on disk", "13 min 54 s")
+    assert (row.share, row.restored, row.lost) == (
+        "1 of 2 runs passed",
+        "9.46 s, 3.0 MiB on disk",
+        "13 min 54 s (no sampling error)",
+    )
     assert row.notes == ("the newest run ended failed on 2026-04-10",)
     for page in (html.render(audit), markdown.render(audit), summary.render(audit)):
         assert "13 min 54 s" in plain(page).replace("\N{NO-BREAK SPACE}", " ")
@@ -285,13 +289,16 @@ def test_a_backup_that_another_drill_took_is_told_and_is_no_routine_backup(book,
     taken = "a backup that the drill table-dropped took"
     restore_newest(book, place=BY_DRILL)
     audit = audited(book)
-    assert (only(audit).taken, only(audit).lost) == (taken, f"13 min 54 s, with {taken}")
+    assert (only(audit).taken, only(audit).lost) == (taken, f"13 min 54 s (no sampling error), with {taken}")
+    assert (only(audit).error_s, only(audit).figure) == (0.0, "13 min 54 s")
     (run,) = audit.runs
-    assert f"would be lost, with {taken}; no objective" in run.rpo
+    assert f"would be lost (no sampling error), with {taken}; no objective" in run.rpo
     for page in (html.render(audit), markdown.render(audit), summary.render(audit)):
         assert f"with {taken}" in plain(page)
     desk._print(audit, Path("out"))
-    assert f"newest: the loss was measured with {taken}." in " ".join(capsys.readouterr().out.split())
+    screen = " ".join(capsys.readouterr().out.split())
+    assert f"newest: the loss was measured with {taken}." in screen
+    assert "A loss without ± has no sampling error" in screen
     assert content.as_data(audit)["rehearsed"][0]["taken"] == taken
     shows = [control.shows for control in audit.controls if "an earlier run of a drill had taken" in control.shows]
     assert shows
@@ -310,7 +317,7 @@ def test_a_backup_that_another_drill_took_is_told_and_is_no_routine_backup(book,
 def test_a_backup_of_the_drill_that_takes_the_routine_backups_is_a_routine_backup(book):
     """The step that searched the store tells this; the address is that of any drill."""
     restore_newest(book, place=BY_DRILL, taken_by="table-dropped", routine=True)
-    assert (only(audited(book)).taken, only(audited(book)).lost) == ("", "13 min 54 s")
+    assert (only(audited(book)).taken, only(audited(book)).lost) == ("", "13 min 54 s (no sampling error)")
 
 
 def test_the_step_that_found_a_backup_tells_whose_it_is(book):

@@ -35,7 +35,14 @@ def test_every_objective_has_its_state_in_one_column_and_only_a_figure_that_coun
     found = replace(audit, proven=(rto, reserved, missed, doubted, uncounted, untried))
     _, _, _, figures, states, days = rows(found)
     assert figures == [rto.measured, "\u2020 9.014 s", "9.014 s", "not verified", "(\u2020 9.1 s)", "none"]
-    assert states == ["\u2713 met", "~ with a reservation", "\u2717 missed", "? not proven", "? not proven", "? not proven"]
+    assert states == [
+        "\u2713 met",
+        "~ with a reservation",
+        "\u2717 missed",
+        "? not proven",
+        "? does not count",
+        "? not proven",
+    ]
     assert days == ["2026-03-10"] * 4 + ["2026-02-01", "-"]
     assert desk._uncounted(found) == ["sample, RTO: the run failed. 20260201-run"]
 

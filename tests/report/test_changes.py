@@ -66,7 +66,7 @@ def test_a_figure_that_was_not_verified_is_neither_longer_nor_shorter() -> None:
     view = view.model_copy(update={"result": view.result.model_copy(update={"objectives": objectives})})
     assert changes.summary(view).endswith("RTO, RPO and Detection by the drill's probe cannot be compared")
     (row,) = [row for row in changes.change_rows(view) if row.what == "RTO"]
-    assert (row.change, row.loud) == ("cannot be compared: this run's figure is not verified", False)
+    assert (row.change, row.loud) == ("cannot be compared: this run's figure does not count", False)
 
 
 def changed(verdict: Verdict = Verdict.PASSED, **more: object) -> RunView:
@@ -145,10 +145,10 @@ def test_a_step_is_slower_by_the_difference_of_its_printed_durations() -> None:
 
 def test_a_figure_that_the_last_run_did_not_verify_is_not_compared() -> None:
     view = changed(figures=figures((5.0, 0.1), (7.0, 0.1), before_verified=False))
-    assert row(view, "RTO").change == "cannot be compared: the last run's figure is not verified"
+    assert row(view, "RTO").change == "cannot be compared: the last run's figure does not count"
     objectives = {key: one.model_copy(update={"met": None}) for key, one in view.result.objectives.items()}
     neither = view.model_copy(update={"result": view.result.model_copy(update={"objectives": objectives})})
-    assert row(neither, "RTO").change == "cannot be compared: neither figure is verified"
+    assert row(neither, "RTO").change == "cannot be compared: neither figure counts"
 
 
 def test_a_figure_that_does_not_count_is_not_compared() -> None:

@@ -8,7 +8,7 @@ from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
 RESULT = samples.failed().result
-WORDS = "therefore the RTO and the RPO are not verified"
+WORDS = "therefore the RTO and the RPO do not count"
 
 
 def test_the_finding_of_a_failed_verification_names_the_objectives_that_it_leaves_unverified() -> None:

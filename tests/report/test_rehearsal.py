@@ -158,10 +158,13 @@ def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_a
         "Would be lost": "25 min 5 s",
         "Sandbox": "none: restored to the service spare",
     }
-    (origin,) = [lines[-1] for name, _, lines in rehearsal.rows(told.result) if name == "Would be lost"]
+    ((_, reason, origin),) = [lines for name, _, lines in rehearsal.rows(told.result) if name == "Would be lost"]
+    assert reason == rehearsal.EXACT_LOSS
+    for text in (html.render(told), markdown.render(told)):
+        assert rehearsal.EXACT_LOSS in plain(text), "every number has its error, or the reason why it has none"
     assert origin == "The run restored a backup that the drill nightly took, so this is not the age of a routine backup."
     listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
-    assert "would be lost, with a backup that the drill nightly took; no objective" in listed
+    assert "would be lost (no sampling error), with a backup that the drill nightly took; no objective" in listed
     assert [row.clock.key for row in rows.clock_rows(told.result)] == ["restore", "waiting"]
     assert not rehearsal.rows(stored(inject=True).result), "the team's own commands may have broken something"
 
@@ -175,6 +178,16 @@ def test_the_table_of_a_suite_marks_a_figure_with_a_backup_of_a_drill():
     assert "‖ an earlier run of a drill took the restored backup." in screen
 
 
+@pytest.mark.parametrize(("error_s", "told"), [(1.0, ""), (0, rehearsal.EXACT_LOSS), (None, rehearsal.UNSTATED)])
+def test_a_loss_without_an_error_says_why(error_s, told):
+    run = view(error_s=error_s)
+    (lines,) = [lines for name, _, lines in rehearsal.rows(run.result) if name == "Would be lost"]
+    assert lines == ("time of the file", *filter(None, [told]))
+    listed = plain(index.render([index.entry(run.result.model_dump(mode="json", by_alias=True))]))
+    said = f" ({told.partition(':')[0]})" if told else ""
+    assert f"would be lost{said}; no objective" in listed
+
+
 def test_lists_of_runs_tell_the_figures_of_rehearsals():
     told = view()
     run = {"run": told.result.run, "drill": told.result.drill, "verdict": "passed", "exit": 0, "folder": "r"}
@@ -185,5 +198,5 @@ def test_lists_of_runs_tell_the_figures_of_rehearsals():
     assert "restored in 0.61 s, 12 s ± 1 s would be lost" in plain(html.render_suite(suite, [told]))
     listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
     for part in listed.split("Drill by drill")[-1].split("All runs, the newest first"):  # drill by drill, and run by run
-        assert re.search("0.61 s ?to restore; no objective", part)
+        assert re.search(r"0.61 s ?to restore \(no sampling error\); no objective", part)
         assert re.search("12 s ± 1 s ?would be lost; no objective", part)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import pytest
 
 from drillbook.judge.result import Objective, Verdict
+from drillbook.notify import wording as notification
 from drillbook.report import html, index, markdown, rows
+from drillbook.report.formats import as_json
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
@@ -29,6 +33,26 @@ def test_a_met_objective_of_a_failed_run_does_not_count() -> None:
     assert "does not count: the run did not pass" in plain(renderings.printed(summary.suite_summary(*suite), 200))
 
 
+def test_an_unverified_figure_has_the_same_words_and_the_step_as_the_reason_everywhere() -> None:
+    view = samples.failed()
+    (step,) = [step.result.id for step in view.steps if step.phase == "verify" and step.result.status == "failed"]
+    said = f"does not count: the verification did not pass ({step})"
+    (row,) = [row for row in rows.rows_of(view.result) if row.key == "rto"]
+    assert (row.state, row.said, row.reason) == ("not verified", said, "")
+    told = notification.objective("rto", view.result.objectives["rto"], None, view.result.verdict)
+    record = index.entry(json.loads(as_json(view.result)))
+    texts = renderings.formats(view) | {
+        "screen": renderings.printed(summary.details(view), 250),
+        "index": index.render([record]),
+        "suite": html.render_suite(*samples.suite()),
+        "notification": told,
+    }
+    for name, text in texts.items():
+        words = " ".join(plain(text.replace("**", "")).split())
+        assert name == "result.json" or said in words, name
+        assert not re.search(r"not verified: the verification|are not verified", words), name
+
+
 @pytest.mark.parametrize(
     ("verdict", "told"),
     [
@@ -40,14 +64,14 @@ def test_a_met_objective_of_a_failed_run_does_not_count() -> None:
 )
 def test_it_counts_only_when_the_run_passed(verdict: str, told: str) -> None:
     (row,) = rows.objective_rows(MET, verdict=verdict)
-    assert row.doubt == told
+    assert row.uncounted == told
     assert row.met
 
 
 def test_an_objective_that_was_not_met_needs_no_such_reason() -> None:
     missed = Objective(target_s=30, measured_s=40, error_s=0.2, met=False)
     (row,) = rows.objective_rows({"rto": missed}, verdict=Verdict.FAILED)
-    assert (row.doubt, row.said) == ("", "missed")
+    assert (row.uncounted, row.said) == ("", "missed")
 
 
 def test_the_index_draws_and_says_it() -> None:

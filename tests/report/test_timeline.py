@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillbook.report import rows, timeline, wording
+from drillbook.judge.result import Span
+from drillbook.report import html, markdown, rows, timeline, wording
 from tests.report import samples
+from tests.report.test_agreement import plain
 
 DRAWN = [name for name in samples.ALL if name != "not_ready"]
 MARKS = ("disruption", "first_bad", "recovered", "verified", "recovery_point", "last_acknowledged")
@@ -112,6 +114,22 @@ def test_many_stretches_become_few_pieces_and_no_bad_one_is_lost() -> None:
     lane = timeline.draw(view.model_copy(update={"timeline": hours})).lanes[1]
     assert len(lane.pieces) < 10
     assert "bad" in [piece.kind for piece in lane.pieces]
+
+
+@pytest.mark.parametrize(("until", "told"), [(3.4, True), (1.2, False)])
+def test_the_time_between_the_phase_ready_and_the_next_one_has_a_name(until: float, *, told: bool) -> None:
+    view = samples.passed()
+    ready, after, *others = view.timeline.phases
+    assert ready.label == "ready"
+    spans = (Span(start=0.2, end=1.0, label="ready"), after.model_copy(update={"start": until}), *others)
+    view = view.model_copy(update={"timeline": view.timeline.model_copy(update={"phases": spans})})
+    drawing = timeline.draw(view)
+    pieces = [piece for piece in drawing.lanes[0].pieces if piece.kind == "phase checks"]
+    said = "the run checked all its steps, and waited until every probe was good"
+    assert [piece.title for piece in pieces] == ([f"{said}: 1.00 s to 3.40 s"] if told else [])
+    assert ("checks" in [label.text for label in drawing.labels()]) is told
+    for text in (html.render(view), markdown.render(view)):
+        assert (f"For 2.40 s between the phase ready and the next one, {said}." in plain(text)) is told
 
 
 def test_a_phase_that_never_ended_reaches_to_the_end() -> None:

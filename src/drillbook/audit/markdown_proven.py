@@ -52,7 +52,7 @@ def _unproven(row: ProvenRow) -> tuple[str, ...]:
     the cell with the state also has the figure.
     """
     figure = f"{escape(row.measured + row.mark)}: " if row.missed else ""
-    return f"{figure}**{row.state}**", row.at[:10], code(row.run) if row.run else "", _uncounted(row)
+    return f"{figure}**{row.said}**", row.at[:10], code(row.run) if row.run else "", _uncounted(row)
 
 
 def _probed(row: ProvenRow) -> tuple[str, ...]:

@@ -98,8 +98,10 @@ class ProvenRow:
 
     @property
     def said(self) -> str:
-        """State in words. Beside a known loss of data, they name the data that the figure is about."""
-        return self.within if self.reserved and self.within else self.state
+        """State in words. Beside a known loss of data, they name the data that the figure is about. They are `does not count`
+        beside a figure of an objective that is not proven.
+        """
+        return self.within if self.reserved and self.within else DOES_NOT_COUNT if self.uncounted else self.state
 
     @property
     def named(self) -> str:
@@ -111,10 +113,10 @@ class ProvenRow:
         """Text about an objective that is not met: its state, its drill and a figure. If a run missed the target, it is the
         figure of this run, with the target. Otherwise it is the newest figure, with the reason why it does not count.
         """
-        text = f"{self.state}: {self.drill}"
+        text = f"{self.said}: {self.drill}"
         if self.missed:
             return f"{text} {self.measured}{self.mark}, target {self.target}"
-        return f"{text}, ({self.uncounted.measured}) {self.uncounted.said}" if self.uncounted else text
+        return f"{text} ({self.uncounted.measured}), {self.uncounted.why}" if self.uncounted else text
 
     @property
     def aim(self) -> str:
@@ -237,10 +239,10 @@ def _why(record: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> s
     """Return the reason why a measured figure proves no objective. ``before``: True when its run began before the period."""
     if before:
         return f"the run was before the period{', and missed the objective' if row.state == MISSED else ''}"
+    if row.uncounted:
+        return row.uncounted.removeprefix(f"{DOES_NOT_COUNT}: ")
     if record.verdict != Verdict.PASSED:
         return ended(record.verdict)
-    if not row.met:
-        return row.reason or "the run did not verify this objective"
     if not proofs.within(row.measured_s, row.error_s, wanted):
         return f"the figure is above the present target of {seconds(wanted)}"
     return "a later run failed without verifying the objective"

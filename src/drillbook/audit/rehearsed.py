@@ -13,8 +13,9 @@ from typing import Any
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import UNKNOWN, Record, planned_services, planned_steps
 from drillbook.judge.result import StepResult, Verdict
+from drillbook.language.lists import leading
 from drillbook.report import rehearsal, remarks
-from drillbook.report.figures import count, figure, size, took
+from drillbook.report.figures import count, figure, one_line, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
 MEASURES = {rehearsal.MEASURE: "from", "loss.measure": "service"}
@@ -23,19 +24,23 @@ is no RPO. The value is the name of a parameter of the restore step. A figure co
 as the parameter `service` of the measuring step: the name of a service or backup source.
 """
 NOT_MEASURED = "not measured"
+MOST_NAMED = 4
+"""Largest number of services whose figures stand in one line of a full page on paper."""
 TITLE = "Measured by rehearsals"
 LEAD = (
     "A rehearsal restores a backup into a sandbox or to a spare service. It breaks nothing, so it measures no RTO and no RPO, "
     "and proves no objective. Each row is about the newest rehearsal of the period that passed, or says that none did. Restored "
     "in: from the choice of the backup to the end of its restore, by the controller's monotonic clock, without sampling error. A "
     "recovery takes longer: somebody must notice the fault, decide, and move the service to the copy. Would be lost: from the "
-    "newest data in the backup to the measurement in that run; ± is its error, and the clock is named below. Right before the "
-    "next backup, more would be lost."
+    "newest data in the backup to the measurement in that run; ± is its error, and the clock is named below. "
+    "Without ±, the time of the newest data is exact by this clock, whose difference from that of the controller was not measured. "
+    "Right before the next backup, more would be lost."
 )
 
 SHORT = (
     "Rehearsals restore backups into a sandbox or to a spare service and break nothing, so these figures are no RTO and no "
-    "RPO, and prove no objective. The restore is timed by the controller's monotonic clock; the report names the clock of each loss."
+    "RPO, and prove no objective. The restore is timed by the controller's monotonic clock; the report names the clock of each "
+    "loss. A loss without ± has no sampling error: the time of the newest data is exact by that clock."
 )
 """Shorter text than ``LEAD``, for places with less room. It explains the figures of rehearsals."""
 
@@ -87,7 +92,9 @@ class RehearsedRow:
     @property
     def lost(self) -> str:
         """Text with the measured loss and its error. If a drill took the backup, the text says this."""
-        return f"{self.figure}, with {self.taken}" if self.taken and self.loss_s is not None else self.figure
+        words = rehearsal.unsampled({"loss_s": self.loss_s, "error_s": self.error_s})
+        told = f" ({words})" if words else ""
+        return f"{self.figure}{told}" + (f", with {self.taken}" if self.taken and self.loss_s is not None else "")
 
     @property
     def figure(self) -> str:
@@ -129,6 +136,23 @@ def largest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:
     """Return the row with the largest loss, its error included. Returns None when no loss was measured."""
     known = (row for row in rows if row.loss_s is not None)
     return max(known, key=lambda row: (row.loss_s or 0.0) + (row.error_s or 0.0), default=None)
+
+
+def brief(rows: Sequence[RehearsedRow]) -> tuple[str, str]:
+    """Return two texts: the duration of the longest restore, and the largest loss. A text is empty without such a figure."""
+    long, large = longest(rows), largest(rows)
+    return (
+        f"restored in {took(long.restore_s or 0.0)}" if long else "",
+        f"{large.figure} would be lost{f', with {large.taken}' if large.taken else ''}" if large else "",
+    )
+
+
+def line(rows_by_name: Sequence[tuple[str, Sequence[RehearsedRow]]]) -> str:
+    """Return the figures of rehearsals in one line, for a full page on paper whose table has no room for them. The name of
+    each service stands before its rows. The result is empty without figures."""
+    told = [(name, [text for text in brief(rows) if text]) for name, rows in rows_by_name]
+    shown, others = leading([f"{name} {' and '.join(texts)}" for name, texts in told if texts], MOST_NAMED)
+    return one_line("; ".join([*shown, *([f"and {count(others, 'more service')}, in the audit"] if others else [])]))
 
 
 def planned(record: Record) -> bool:
@@ -215,7 +239,7 @@ def _stored_row(
         float(seconds) if isinstance(seconds, int | float) else None,
         used if isinstance(used, int) else None,
         float(age) if isinstance(age, int | float) else None,
-        None,
+        measured.get("error_s"),
         str(measured.get("basis", "")),
         notes,
         _taken(record, step),

@@ -37,11 +37,11 @@ from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.audit_pages import AUDIT
-from drillbook.report.figures import count, one_line, took
+from drillbook.report.figures import count, one_line
 from drillbook.report.shortened import shortened
 from drillbook.report.wording import CLOCKS, MET, OBJECTIVES, badness
 
-MOST_LETTERS, MOST_NAME = 165, 26
+MOST_LETTERS, MOST_NAME, MOST_ON_SCREEN = 165, 26, 12
 NEVER = "never drilled"
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
 FIGURES_NOTE = "RTO and RPO: the longest met in a drill's newest run, by the controller's monotonic clock; ± is its error."
@@ -49,7 +49,8 @@ FIGURES_NOTE = "RTO and RPO: the longest met in a drill's newest run, by the con
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
 REHEARSED = "Rehearsed"
 REHEARSED_NOTE = (
-    "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO."
+    "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO. "
+    "Without ±, it has no sampling error."
 )
 _FIXED = {
     "rpo_name": OBJECTIVES["rpo"],
@@ -105,15 +106,15 @@ class ServiceRow:
 
     @property
     def restored(self) -> str:
-        """Text with the duration of the longest restore of a rehearsal. It is empty when no rehearsal timed a restore."""
-        row = rehearsed.longest(self.rehearsed)
-        return f"rehearsed: restored in {took(row.restore_s or 0.0)}" if row else ""
+        """Text with the duration of the longest restore, for the column of the RTO."""
+        text, _ = rehearsed.brief(self.rehearsed)
+        return f"rehearsed: {text}" if text else ""
 
     @property
     def would_lose(self) -> str:
-        """Text with the largest loss that a rehearsal measured. It is empty when no rehearsal measured a loss."""
-        row = rehearsed.largest(self.rehearsed)
-        return f"rehearsed: {row.figure} would be lost{f', with {row.taken}' if row.taken else ''}" if row else ""
+        """Text with the largest loss that a rehearsal measured, for the column of the RPO."""
+        _, text = rehearsed.brief(self.rehearsed)
+        return f"rehearsed: {text}" if text else ""
 
     @property
     def shown_marks(self) -> str:
@@ -162,11 +163,12 @@ class ServiceRow:
 
 def render(audit: Audit, reports_path: str = "..") -> str:
     """Render the summary as the page ``summary.html``. ``reports_path``: path from the page's folder to the folder of runs."""
-    rows, warnings = service_rows(audit), briefing.of(audit, LEAST_ALERTS)
+    rows, warnings = service_rows(audit), _warnings(audit)
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = exempt_list.of(audit.coverage)
     legend = remarks.legend(row.shown_marks for row in drilled)
-    shown, chosen = _fit(audit, rows, warnings, legend, exempt.sentence)
+    printed, chosen, told = _fit(audit, rows, warnings, legend, exempt.sentence)
+    shown, others = leading(warnings, MOST_ON_SCREEN)
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -182,7 +184,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             headline=headline(rows),
             standing=standing(rows),
             terms=terms(rows),
-            rehearsed_on_paper=not chosen.dense,
+            rehearsals=told,
             legend=legend,
             runs_sentence=content.runs_sentence(audit.runs, audit.verdicts),
             rows=drilled,
@@ -194,7 +196,8 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             exempt=exempt,
             alerts=shown,
             hrefs=run_rows.hrefs(audit.runs, reports_path),
-            more_alerts=len(warnings) - len(shown),
+            printed=printed,
+            more={"not-on-paper": others, "paper": len(warnings) - printed},
             audit_page=AUDIT,
         )
     )
@@ -212,11 +215,15 @@ def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
     return definitions if rows else []
 
 
+def _warnings(audit: Audit) -> list[Alert]:
+    return [replace(alert, text=shortened(alert.text, MOST_LETTERS)) for alert in briefing.of(audit, LEAST_ALERTS)]
+
+
 def _fit(
     audit: Audit, rows: Sequence[ServiceRow], warnings: Sequence[Alert], legend: str, exempt: str
-) -> tuple[list[Alert], Layout]:
-    """Return the alerts that fit on the printed page, and the layout of the table. ``legend``, ``exempt``: texts
-    below the table."""
+) -> tuple[int, Layout, str]:
+    """Return the number of the alerts that fit on the printed page, the layout of the table, and the line with the figures
+    of rehearsals. This line is empty if it would take the room of a service. ``legend``, ``exempt``: texts below the table."""
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     means = f"{wording.period(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
     means += f" {wording.record_sentences(audit)}"
@@ -224,13 +231,16 @@ def _fit(
     notes = sum(NOTE.height(text) + 4 for text in (legend, exempt) if text)
     room -= notes + sum(TERM.height(text) + 1 for _, text in terms(rows))
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
-    texts = [replace(alert, text=shortened(alert.text, MOST_LETTERS)) for alert in warnings]
-    choices = [list(leading(texts, number)[0]) for number in range(LEAST_ALERTS, MOST_ALERTS + 1)]
+    choices = [leading(warnings, number)[0] for number in range(LEAST_ALERTS, MOST_ALERTS + 1)]
     heights = [alerts_height([str(alert) for alert in shown]) for shown in choices]
     sizes = [_size(row, rows) for row in drilled]
     spare = max(0.0, NOTE.height(exempt) - NOTE.line_px)
-    chosen = layout(room, spare, heights, sizes, lambda number: _names_height(drilled[number:]))
-    return choices[chosen.alerts - LEAST_ALERTS], chosen
+    for told in (rehearsed.line([(services.named(row, rows), row.rehearsed) for row in drilled]), ""):
+        left = spare - (OTHERS.height(f"{REHEARSED}: {told}") + 3 if told else 0)
+        chosen = layout(room, left, heights, sizes, lambda number: _names_height(drilled[number:]))
+        if chosen.figures == len(drilled):
+            break
+    return len(choices[chosen.alerts - LEAST_ALERTS]), chosen, told
 
 
 def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:

@@ -22,6 +22,7 @@ from drillbook.report.figures import seconds, shown
 from drillbook.report.formats import Rendering, as_json
 from drillbook.report.objective_figures import recorded_figure
 from drillbook.report.remarks import Remark
+from drillbook.report.rows import DOES_NOT_COUNT
 from drillbook.report.wording import SHORT
 
 SCHEMA = "drillbook/campaign/1"
@@ -89,7 +90,10 @@ def figure(objective: dict[str, Any]) -> str:
     if objective["measured_s"] is None:
         return f"not verified: {objective.get('reason') or 'no measurement'}"
     mark = f" {said}" if (said := mark_of(objective)) else ""
-    return f"{recorded_figure(objective)}{mark}, target at most {seconds(objective['target_s'])}, {state_of(objective)}"
+    state = state_of(objective)
+    if state == wording.NOT_VERIFIED:
+        state = f"{DOES_NOT_COUNT}: {objective.get('reason') or 'the result gives no reason'}"
+    return f"{recorded_figure(objective)}{mark}, target at most {seconds(objective['target_s'])}, {state}"
 
 
 def mark_of(objective: dict[str, Any]) -> str:

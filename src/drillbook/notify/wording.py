@@ -10,15 +10,14 @@ from typing import Any
 
 from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
-from drillbook.judge.result import Objective, Result, Settled
+from drillbook.judge.result import Objective, Result, Settled, Verdict
 from drillbook.language.lists import leading
 from drillbook.plan.planner import Plan
 from drillbook.report import remarks
 from drillbook.report.figures import seconds
-from drillbook.report.objective_figures import alone, objective_figure
-from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
-from drillbook.report.rows import findings_of
-from drillbook.report.wording import objective_name, state_of
+from drillbook.report.remarks import BY_PROBE, Remark
+from drillbook.report.rows import findings_of, objective_rows
+from drillbook.report.wording import objective_name
 from drillbook.sdk.host import printable
 
 LONGEST = 3500
@@ -137,7 +136,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
             plan.title,
             f"run: {result.run}",
             f"verdict: {result.verdict}: {result.reason}",
-            *(objective(key, goal, told.get(key)) for key, goal in result.objectives.items()),
+            *(objective(key, goal, told.get(key), result.verdict) for key, goal in result.objectives.items()),
             f"findings: {len(findings)}",
             *_few([f"- {finding.severity}: {finding.title}" for finding in findings]),
             f"report: {report}",
@@ -146,20 +145,18 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
     )
 
 
-def objective(key: str, goal: Objective, told: Remark | None = None) -> str:
+def objective(key: str, goal: Objective, told: Remark | None = None, verdict: str = Verdict.PASSED) -> str:
     """Return one line about an objective: the measurement with its error, the target, and the result (`met` or not).
 
     ``told``: remark on the measurement. A remark may have a mark, which is a symbol such as ``‡`` beside the figure. With a
     mark, a met objective is called `met with a reservation`, and the line ends with the text of the remark. Without a mark,
-    the text is not shown.
+    the text is not shown. ``verdict``: verdict of the run; if it did not pass, no met objective counts.
     """
-    state = state_of(goal.met, goal.measured_s, told)
-    state = told.state if told and state == RESERVED else state
-    figure = f"{told.lost}; {alone(goal)}" if told and told.lost and goal.measured_s is not None else objective_figure(goal)
-    remark = f". {told.text}" if told and told.mark and goal.measured_s is not None else ""
-    why = f" ({goal.reason})" if goal.reason else ""
-    name = objective_name(key, told.by if told and told.by == BY_PROBE else "")
-    return f"{name}: {figure}, objective {seconds(goal.target_s)}: {state}{why}{remark}"
+    (row,) = objective_rows({key: goal}, {key: told} if told else {}, verdict)
+    why = f" ({row.reason})" if row.reason else ""
+    remark = f". {row.remark}" if row.mark else ""
+    name = objective_name(key, row.by if row.by == BY_PROBE else "")
+    return f"{name}: {row.measured}, objective {row.target}: {row.said}{why}{remark}"
 
 
 def _few(lines: Sequence[str]) -> list[str]:

@@ -25,8 +25,7 @@ NOTE = (
     f"{seconds(LEAST_S)}, and more than {LEAST_PART:.0%} of the duration in the compared run."
 )
 INCOMPARABLE = "cannot be compared"
-UNVERIFIED, UNCOUNTED = "is not verified", rows.DOES_NOT_COUNT
-NEITHER = {UNVERIFIED: "neither figure is verified", UNCOUNTED: "neither figure counts"}
+NEITHER = "neither figure counts"
 LACKING = "removed-data-missing"
 """Code of the finding that less data came back than the fault removed."""
 SHORT_RPO = f"{INCOMPARABLE}: {remarks.SHORT_MARK} less data came back than the fault removed"
@@ -202,22 +201,21 @@ def _unverified(view: RunView, change: FigureChange) -> str:
     """Return the reason why a figure of this run is not compared with that of the last run. The result is empty if they can
     be compared.
 
-    A figure is not compared if its objective could not be verified. A figure of this run is also not compared if its
-    objective was met but the run did not pass, because the figure then does not count. A figure of the last run is also not
-    compared if its objective was met but the run was aborted. If the last run failed, its figure is compared.
+    A figure is not compared if it does not count, because its objective could not be verified. A figure of this run does not
+    count either if its objective was met but the run did not pass. A figure of the last run does not count either if its
+    objective was met but the run was aborted. If the last run failed, its figure is compared.
     """
     objective = view.result.objectives.get(FIGURES[change.key])
-    now, before = "", "" if change.before_verified or change.before_s is None else UNVERIFIED
+    now, before = False, not change.before_verified and change.before_s is not None
     if objective is not None and change.now_s is not None:
-        now = UNVERIFIED if objective.met is None else UNCOUNTED if objective.met and not _passed(view) else ""
+        now = objective.met is None or (objective.met and not _passed(view))
     if not before and objective is not None and view.comparison and change.before_s is not None:
         target = _target_before(view.comparison, FIGURES[change.key], objective.target_s)
-        aborted = view.comparison.verdict == Verdict.ABORTED
-        before = UNCOUNTED if aborted and (target is None or change.before_s <= target) else ""
-    if now and now == before:
-        return f"{INCOMPARABLE}: {NEITHER[now]}"
-    whose = f"this run's figure {now}" if now else f"the last run's figure {before}" if before else ""
-    return f"{INCOMPARABLE}: {whose}" if whose else ""
+        before = view.comparison.verdict == Verdict.ABORTED and (target is None or change.before_s <= target)
+    if not (now or before):
+        return ""
+    whose = NEITHER if now and before else f"{'this' if now else 'the last'} run's figure {rows.DOES_NOT_COUNT}"
+    return f"{INCOMPARABLE}: {whose}"
 
 
 def _target_before(known: Comparison, key: str, now_s: float | None) -> float | None:

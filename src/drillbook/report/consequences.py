@@ -44,9 +44,9 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
             None,
         )
         if cause is not None and number is not None:
-            names.setdefault(cause, []).append(key.upper())
+            names.setdefault(cause, []).append(key)
             left_out.add(number)
-    return [_with(finding, names.get(n, ())) for n, finding in enumerate(known) if n not in left_out]
+    return [_with(finding, names.get(n, ()), objectives) for n, finding in enumerate(known) if n not in left_out]
 
 
 def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
@@ -62,9 +62,14 @@ def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
     return next(causes, None)
 
 
-def _with(finding: Finding, names: Sequence[str]) -> Finding:
-    """Add to the text of a finding that the objectives ``names`` are therefore not verified."""
-    if not names:
+def _with(finding: Finding, keys: Sequence[str], objectives: Mapping[str, Objective]) -> Finding:
+    """Add to the text of a finding that the figures of the objectives ``keys`` therefore do not count. Objectives without a
+    figure are called `not verified`.
+    """
+    if not keys:
         return finding
-    what = f"therefore the {' and the '.join(names)} {'is' if len(names) == 1 else 'are'} not verified"
+    several = len(keys) > 1
+    measured = all(objectives[key].measured_s is not None for key in keys)
+    says = f"{'do' if several else 'does'} not count" if measured else f"{'are' if several else 'is'} not verified"
+    what = f"therefore the {' and the '.join(key.upper() for key in keys)} {says}"
     return finding.model_copy(update={"measured": f"{finding.measured}; {what}" if finding.measured else what})

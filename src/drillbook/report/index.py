@@ -379,7 +379,7 @@ def _point(number: int, entry: IndexEntry, key: str, total: int, top: float) -> 
     (row,) = rows.objective_rows({key: objective}, entry.remarks, entry.verdict)
     if objective.measured_s is None or row.lost:
         return Point(x, HEIGHT - EDGE, "none")
-    return Point(x, _y(drawn(objective) or 0.0, top), "gap" if row.doubt else KINDS[row.state])
+    return Point(x, _y(drawn(objective) or 0.0, top), "gap" if row.uncounted else KINDS[row.state])
 
 
 def _y(value: float, top: float) -> float:

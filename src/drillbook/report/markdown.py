@@ -266,7 +266,7 @@ def objectives(goals: Sequence[ObjectiveRow]) -> str:
                 f"at most {row.target}",
                 escape("; ".join(filter(None, (row.measured, row.writes, row.remark)))),
                 f"**{escape(row.said.partition(': ')[0])}**"
-                + (escape(row.said.removeprefix(rows.DOES_NOT_COUNT)) if row.doubt else "")
+                + (escape(row.said.removeprefix(rows.DOES_NOT_COUNT)) if row.uncounted else "")
                 + (f": {escape(row.reason)}" if row.reason else ""),
                 escape(row.clock) or "not named",
             )

@@ -7,6 +7,7 @@ from drillbook.judge.result import Result, RunView
 from drillbook.judge.rpo import OF_BACKUP
 from drillbook.report import losses, rehearsal, remarks
 from drillbook.report.figures import lasted, moment, seconds, took, utc
+from drillbook.report.phases import checked, checks
 from drillbook.report.wording import BEGAN
 
 MARKS = {
@@ -87,8 +88,16 @@ def course(view: RunView) -> str:
         to = f"to the end of its recovery, {utc(view.result.finished)}; the last event before this recovery is {last}"
     return (
         f"The run lasted {took(duration)}, from its first event, at {seconds(first, 2)}, {to}. All times count from 0 s, "
-        f"{utc(view.zero)}, {BEGAN}, and are on the controller's monotonic clock."
+        f"{utc(view.zero)}, {BEGAN}, and are on the controller's monotonic clock.{_checked(view)}"
     )
+
+
+def _checked(view: RunView) -> str:
+    """Return a sentence about the time between the phase `ready` and the next one. It is empty for a short time."""
+    span = checks(view)
+    if span is None or span.end is None:
+        return ""
+    return f" For {took(span.end - span.start)} between the phase ready and the next one, {checked(view)}."
 
 
 def clock_note(view: RunView) -> str:

@@ -4,8 +4,10 @@ changes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from drillbook.judge.result import PhaseResult, RunView, Span, StepView
 from drillbook.report.figures import took
@@ -13,6 +15,10 @@ from drillbook.report.wording import NO_STEPS, PHASES, STOPPED
 
 UNDO = "undo"
 """Text before the name of a phase that ran after the early end of a run, to undo changes."""
+CHECKS = "checks"
+"""Name of the time between the phase `ready` and the next one."""
+SHORTEST_S = 0.5
+"""Shortest time between the phase `ready` and the next one that a report explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,21 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
     ]
     rows = [replace(row, repeated=row.phase in later) for row in rows]
     return rows + [replace(_phase_row(name, results.get(name), steps.get(name, ()), STOPPED), later=True) for name in later]
+
+
+def checks(view: RunView) -> Span | None:
+    """Return the time between the phase `ready` and the next one, in which the run checked its steps and waited for its
+    probes. The result is None for a short time, and when the run ended before the next phase."""
+    early = math.inf if view.early_end is None else view.early_end.at
+    for ready, after in pairwise(view.timeline.phases):
+        if ready.label == "ready" and ready.end is not None and after.start < early:
+            return Span(start=ready.end, end=after.start, label=CHECKS) if after.start - ready.end >= SHORTEST_S else None
+    return None
+
+
+def checked(view: RunView) -> str:
+    """Return a text about the work in the time that ``checks`` returns."""
+    return "the run checked all its steps" + (", and waited until every probe was good" if view.timeline.probes else "")
 
 
 def phase_row_at(rows: Sequence[PhaseRow], span: Span, view: RunView) -> PhaseRow | None:

@@ -16,11 +16,22 @@ from drillbook.report.figures import count, figure, one_line, size, took, utc
 from drillbook.report.markdown_syntax import prose, table
 from drillbook.report.restore_steps import AnyStep, Told, restores
 
-TIMED = "timed inside the restore step; the clock Restore counts the whole phase, so it is longer"
+TIMED = (
+    "timed inside the restore step by the controller's monotonic clock, without sampling error; the clock Restore counts the "
+    "whole phase, so it is longer"
+)
 """Text beside the duration of the restore in the section about a rehearsal. It explains why this duration is shorter than
 that of the clock named Restore in the same report.
 """
 STORED_BASIS = "time of the backup's snapshot, by the clock of the server; until a step found the backup in the store"
+EXACT = "no sampling error"
+"""Words beside a figure of a rehearsal without a measurement error."""
+EXACT_LOSS = (
+    f"{EXACT}: the time of the newest data is exact by its clock; the difference between this clock and that of the controller "
+    "was not measured"
+)
+"""Text beside a loss without a measurement error. It says why the loss has none, and what is not part of the figure."""
+UNSTATED = "error not stated"
 NOT_MEASURED = "not measured"
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
@@ -63,6 +74,8 @@ class Brief:
     """Duration of the restore."""
     lost: str
     """Data that would be lost, with its error. It is ``not measured`` without such a figure."""
+    error: str
+    """Words about the error of the loss. They are empty when ``lost`` gives its error, and without such a figure."""
     taken: str
     """Words that say that the backup was taken during the run, or by an earlier run of a drill. It is empty for any other
     backup."""
@@ -71,9 +84,16 @@ class Brief:
 
     def listed(self, key: str) -> str:
         """Return the figure that stands in the place of the objective ``key``, in a list of runs."""
+        return f"{self.restored if key == 'rto' else self.lost} {self.words(key)}; no objective"
+
+    def words(self, key: str) -> str:
+        """Return the words after the figure that stands in the place of the objective ``key``: what it is, and its error if
+        the figure itself does not give it.
+        """
         if key == "rto":
-            return f"{self.restored} to restore; no objective"
-        return f"{self.lost} would be lost{f', with {self.taken}' if self.taken else ''}; no objective"
+            return "to restore" + (f" ({EXACT})" if self.restored != NOT_MEASURED else "")
+        told = f" ({self.error})" if self.error else ""
+        return f"would be lost{told}{f', with {self.taken}' if self.taken else ''}"
 
 
 def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: bool) -> Brief | None:
@@ -85,9 +105,9 @@ def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: b
     total = (known[RESTORE].get("seconds") or {}).get("total")
     restored = NOT_MEASURED if total is None else took(total)
     recent, earlier = remarks.taken_by_run(steps, started), remarks.taken_by_drill(steps)
-    lost = loss(known.get(MEASURE, {})) or NOT_MEASURED
+    measured = known.get(MEASURE, {})
     mark = remarks.RECENT_MARK if recent else remarks.EARLIER_MARK if earlier else ""
-    return Brief(restored, lost, recent or earlier, mark)
+    return Brief(restored, loss(measured) or NOT_MEASURED, unsampled(measured), recent or earlier, mark)
 
 
 def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
@@ -112,7 +132,7 @@ def stored(steps: Sequence[AnyStep]) -> Iterator[tuple[AnyStep, dict[str, Mappin
             continue
         ages = [other.facts for other in steps if other.facts.get("manifest") == address and "age_s" in other.facts]
         name = address.partition("#")[0].removesuffix("/manifest.json")
-        measured = {"loss_s": ages[-1]["age_s"], "basis": STORED_BASIS} if ages else {}
+        measured = {"loss_s": ages[-1]["age_s"], "error_s": 0.0, "basis": STORED_BASIS} if ages else {}
         yield step, {RESTORE: {**step.facts, "backup": {"id": name, "taken_at": at}}, MEASURE: measured}
 
 
@@ -144,6 +164,13 @@ def loss(measured: Mapping[str, Any]) -> str:
     return figure(value, error) if error else took(value)
 
 
+def unsampled(measured: Mapping[str, Any]) -> str:
+    """Return words about the error of a measured loss without ``±``: the loss has no such error, or the record states none.
+    The result is empty when the loss has an error, and when it was not measured."""
+    error = measured.get("error_s")
+    return "" if error or not loss(measured) else UNSTATED if error is None else EXACT
+
+
 def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return the rows of the section about the backup. The result is empty when nothing was rehearsed.
 
@@ -153,11 +180,12 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
     if not known:
         return []
     restored, measured, checked = (known.get(action, {}) for action in (RESTORE, MEASURE, CHECK))
-    backup = restored.get("backup", {})
+    backup, why = restored.get("backup", {}), unsampled(measured)
+    why = EXACT_LOSS if why == EXACT else why
     texts = [
         ("Backup", f"{backup.get('id')}, {_taken(backup)}", ()),
         ("Restored in", *_restored(restored)),
-        ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), _own(result))),
+        ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), why, _own(result))),
         ("Sandbox", *_sandbox(restored)),
         ("Checked before the restore", "; ".join(map(str, checked.get("covered", ()))), ()),
         ("Problems that this check cannot detect", "; ".join(_unseen(restored, checked)), ()),

@@ -55,6 +55,7 @@ class ObjectiveRow:
     state: str
     """State of the objective: met, met with a reservation, missed or not verified."""
     reason: str
+    """Reason for the state. It is empty for a figure that does not count, whose reason is in ``uncounted``."""
     clock: str
     writes: str
     target_s: float
@@ -73,11 +74,9 @@ class ObjectiveRow:
     begins with this text. It is empty for a figure without such a loss."""
     within: str = ""
     """Words for a met objective whose figure is only that of other data than the lost one. It is empty for others."""
-    doubt: str = ""
-    """Text that a met objective is not proven, because the run did not pass. It is empty for other objectives."""
     uncounted: str = ""
-    """Reason why a figure does not count, for lists of runs: the run did not pass, or did not verify the objective. It is empty
-    for a figure that counts, and without a figure."""
+    """Words which say that a figure does not count, with the reason: the run did not verify the objective, or did not pass. It
+    is empty for a figure that counts, and without a figure."""
 
     @property
     def met(self) -> bool:
@@ -86,8 +85,8 @@ class ObjectiveRow:
 
     @property
     def said(self) -> str:
-        """State in words. For a met objective, it also tells that the run did not pass, or which data the figure is about."""
-        return self.doubt or self.within or self.state
+        """State in words, with the reason why a figure does not count, or with the data that the figure is about."""
+        return self.uncounted or self.within or self.state
 
     @property
     def named(self) -> str:
@@ -221,19 +220,20 @@ def objective_rows(
 
 
 def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
-    """Return ``row``, with a reason if its figure does not count. ``end``: how the run ended; empty if it passed."""
+    """Return ``row``, with a reason if its figure does not count. ``end``: how the run ended; empty if it passed. If the run
+    did not verify the objective, the reason is that of the objective, such as the step of the verification that failed.
+    """
     if row.measured_s is None or row.state == MISSED or (row.met and not end):
         return row
-    why = f"{DOES_NOT_COUNT}: {end or row.reason}"
-    return replace(row, doubt=why if row.met else "", uncounted=why)
+    return replace(row, uncounted=f"{DOES_NOT_COUNT}: {row.reason or end or 'the result gives no reason'}", reason="")
 
 
 def _objective(key: str, objective: Objective, told: Remark | None) -> ObjectiveRow:
     told = None if objective.measured_s is None else told
     state = state_of(objective.met, objective.measured_s, told)
     reason = one_line(objective.reason or "")
-    if not reason and state == NOT_VERIFIED:
-        reason = "the objective was not measured" if objective.measured_s is None else "the result gives no reason"
+    if not reason and state == NOT_VERIFIED and objective.measured_s is None:
+        reason = "the objective was not measured"
     writes = ""
     if objective.lost_writes is not None and objective.acknowledged_writes is not None:
         known = objective.acknowledged_writes

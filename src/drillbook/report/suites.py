@@ -107,7 +107,7 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
 
 
 def _reserved(goal: ObjectiveRow, key: str) -> bool:
-    return goal.key == key and goal.state == RESERVED and not goal.doubt
+    return goal.key == key and goal.state == RESERVED and not goal.uncounted
 
 
 def suite_findings(members: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:

@@ -12,7 +12,7 @@ from drillbook.report import canary_writes, remarks
 from drillbook.report.figures import count, milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, avoiding, first_free, fit, flags, label
 from drillbook.report.moments import MARKS, mark_name
-from drillbook.report.phases import PhaseRow, phase_row_at, phase_rows
+from drillbook.report.phases import CHECKS, PhaseRow, checked, checks, phase_row_at, phase_rows
 from drillbook.report.rows import DOES_NOT_COUNT, rows_of
 from drillbook.report.wording import STEP_SHAPES, written
 
@@ -212,14 +212,9 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
     below: list[Label] = []
     known = phase_rows(view)
     lines = [scale.x(at) for key, at in view.timeline.marks.items() if key in MARKS and scale.holds(at)]
-    for number, span in enumerate(_inside(view.timeline.phases, view.timeline.seconds, scale)):
-        end = view.timeline.seconds if span.end is None else span.end
-        row = phase_row_at(known, span, view)
-        state = row.status if row else "interrupted"
-        name = one_line(row.name if row else span.label)
-        name = name if state == "done" else f"{STEP_SHAPES.get(state, '?')} {name}"
-        title = f"{name}, {_state(row)}: {seconds(span.start, 2)} to {seconds(end, 2)}"
-        piece = _piece(span, end, f"phase {'even' if number % 2 else 'odd'} {state}", title, scale)
+    spans = sorted([*view.timeline.phases, *filter(None, [checks(view)])], key=lambda span: span.start)
+    drawn = [_phase_piece(view, span, number, known, scale) for number, span in enumerate(spans)]
+    for name, piece in filter(None, drawn):
         middle = piece.x + piece.width / 2
         if inner := _inner(name, piece, top, lines):
             pieces.append(replace(piece, label=inner))
@@ -237,8 +232,24 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
     return lane, top + PHASE_HEIGHT + rows * ROW + 10
 
 
-def _state(row: PhaseRow | None) -> str:
-    return "interrupted" if row is None else row.state
+def _phase_piece(
+    view: RunView, span: Span, number: int, known: Sequence[PhaseRow], scale: Scale
+) -> tuple[str, Piece] | None:
+    """Return the name of a phase, or of the checks before the next phase, and its piece of the drawing. The result is None for
+    a phase outside of the drawing.
+    """
+    if not _inside([span], view.timeline.seconds, scale):
+        return None
+    end = view.timeline.seconds if span.end is None else span.end
+    times = f"{seconds(span.start, 2)} to {seconds(end, 2)}"
+    if span.label == CHECKS:
+        return CHECKS, _piece(span, end, "phase checks", f"{checked(view)}: {times}", scale)
+    row = phase_row_at(known, span, view)
+    state = row.status if row else "interrupted"
+    name = one_line(row.name if row else span.label)
+    name = name if state == "done" else f"{STEP_SHAPES.get(state, '?')} {name}"
+    title = f"{name}, {row.state if row else state}: {times}"
+    return name, _piece(span, end, f"phase {'even' if number % 2 else 'odd'} {state}", title, scale)
 
 
 def _inner(name: str, piece: Piece, top: float, lines: Sequence[float]) -> Label | None:

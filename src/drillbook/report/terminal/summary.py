@@ -64,7 +64,7 @@ COLOURS = {
 }
 
 DOUBTED = wording.STATES[wording.NOT_VERIFIED]
-"""Symbol of a met objective in a run that did not pass."""
+"""Symbol of an objective whose figure does not count."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
 """Heads of the columns with the figures of a suite's drills. The table has no room for the observer of a detection."""
 BY_PROBE = "detected by probe"
@@ -217,7 +217,7 @@ def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
 
 def _brief(row: ObjectiveRow) -> Cell:
     """Return the symbol of an objective's state and its figure without error, such as ``✓ 12.90 s``."""
-    symbol, style = (DOUBTED, "yellow") if row.doubt else (wording.STATES[row.state], COLOURS.get(row.state, "yellow"))
+    symbol, style = (DOUBTED, "yellow") if row.uncounted else (wording.STATES[row.state], COLOURS.get(row.state, "yellow"))
     alert = " alert" if row.by and row.by != remarks.BY_PROBE else ""
     return Cell(Text(f"{symbol} {row.brief}{row.mark}{alert}".rstrip(), style=style))
 
@@ -225,9 +225,9 @@ def _brief(row: ObjectiveRow) -> Cell:
 def _legend(members: Sequence[SuiteRow]) -> list[RenderableType]:
     """Return the meanings of the symbols and marks in the table of a suite's drills."""
     shown = [objective for row in members for objective in row.objectives]
-    states = {objective.state for objective in shown if not objective.doubt}
+    states = {objective.state for objective in shown if not objective.uncounted}
     doubted = [state for state in (wording.NOT_VERIFIED,) if state in states]
-    doubted += ["does not count: the run did not pass"] if any(objective.doubt for objective in shown) else []
+    doubted += ["does not count: the run did not pass"] if any(objective.uncounted for objective in shown) else []
     words = {state: state for state in states} | ({wording.NOT_VERIFIED: " or ".join(doubted)} if doubted else {})
     parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
     lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
@@ -302,7 +302,7 @@ def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
     if not goals:
         return Prose(Text("The drill sets no objectives."), 2, below=1)
     table = _table("Objectives", "objective", "target", "measured ± error", "result")
-    if not any(row.reason or row.doubt for row in goals):
+    if not any(row.reason or row.uncounted for row in goals):
         table.columns[0].max_width, table.columns[2].min_width = NAMED, MEASURED
     for row in goals:
         state = _objective_state(row)
@@ -313,8 +313,8 @@ def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
 
 
 def _objective_state(row: ObjectiveRow) -> Text:
-    """Return the state of an objective in its colour. A met objective is yellow, not green, if the run did not pass."""
-    return Text(f"{DOUBTED} {row.said}", style="yellow") if row.doubt else _state(row.state, row.said)
+    """Return the state of an objective. A figure that does not count is not green."""
+    return Text(f"{DOUBTED} {row.said}", style="yellow") if row.uncounted else _state(row.state, row.said)
 
 
 def _clocks(view: RunView) -> RenderableType:
