@@ -467,10 +467,8 @@ def test_each_of_twelve_services_has_a_row_with_its_figures_on_the_page_and_on_p
 def test_services_without_a_row_on_paper_have_a_line_with_their_figures(tmp_path):
     audit = quarter(audited(stories.year(Book(tmp_path))))
     page = summary.render(audit)
-    first, *lines = [plain(one) for one in re.findall(r'<p class="others paper">(.*?)</p>', page)]
-    assert first.startswith(
-        "Rehearsed: api restored in 2 h 1 min 5 s and 23 h 59 min 59 s ± 1 min 39 s would be lost, with a backup"
-    )
+    lines = [plain(one) for one in re.findall(r'<p class="others paper">(.*?)</p>', page)]
+    assert "<dt class=not-on-paper>Rehearsed</dt>" in page, "paper has no room for its figures"
     rows = [row for row in summary.service_rows(audit) if row.state != summary.NEVER]
     assert 0 < len(lines) == page.count('<tr class="not-on-paper">')
     for row, line in zip(rows[-len(lines) :], lines, strict=True):
