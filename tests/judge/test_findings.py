@@ -202,5 +202,18 @@ def test_a_recovery_of_a_run_whose_controller_died_asks_nobody_why(tmp_path, die
     result = story.add(20.0, "recovery.finished", residue=[]).judge().result
     (found,) = [one for one in result.findings if one.code == "not-recovered"]
     assert "`invoke drill.recover` undid the faults at 2026-01-01T00:00:20Z" in found.remedy
-    assert ("did not undo the faults because its controller died" in found.remedy) is died
+    assert ("The controller died before the run recorded an undo of the faults" in found.remedy) is died
     assert ("Find out why" in found.remedy) is not died
+
+
+@pytest.mark.parametrize(("armed", "reverted"), [([1], True), ([1], False), ([], True)])
+def test_a_target_that_undid_the_faults_by_itself_is_named(tmp_path, armed, reverted):
+    story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *grid(10.1, 16.0, False)).canary(ACKS, [[1, 400]])
+    story.recovery().add(0.0, "recovery.started", operator="me", tool="drillbook")
+    story.add(19.0, "lease.adopted", None, "app-1", armed=armed, reverted=reverted)
+    result = story.add(20.0, "recovery.finished", residue=[]).judge().result
+    (finding,) = [each for each in result.findings if each.code == "not-recovered"]
+    named = "app-1 undid the faults without the controller" in finding.remedy
+    assert named is (bool(armed) and reverted)
+    assert ("`invoke drill.recover` undid the faults" in finding.remedy) is not named
+    assert "at 2026-01-01T00:00:20Z" in finding.remedy

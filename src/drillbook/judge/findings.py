@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from drillbook.events.event import Event, contents, of_kinds
+from drillbook.events.holds import LeaseAdopted
 from drillbook.events.runs import PhaseStarted, RecoveryFinished, RecoveryStarted, RunEndedEarly, RunFinished
 from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
@@ -145,10 +146,24 @@ def mended(problem: Finding, events: Sequence[Event]) -> Finding:
     why = (
         "Find out why the run itself did not undo the faults."
         if any(contents(events, RunFinished))
-        else "The run itself did not undo the faults because its controller died."
+        else "The controller died before the run recorded an undo of the faults."
     )
     operator = [" ".join(what.operator.split()) for what in contents(events, RecoveryStarted)][-1:]
     later = f"{problem.title}; {RECOVERED} at {last.at[:19]}Z{f' by {operator[0]}' if operator else ''}"
-    return problem.model_copy(
-        update={"title": later, "remedy": f"`invoke drill.recover` undid the faults at {last.at[:19]}Z. {why}"}
+    return problem.model_copy(update={"title": later, "remedy": f"{_undone(events)} {why}"})
+
+
+def _undone(events: Sequence[Event]) -> str:
+    """Return a sentence that names who undid the faults after the run: the targets by their leases, or the recovery."""
+    at = f"at {events[-1].at[:19]}Z"
+    targets = sorted({event.host or "a target" for event in events if _reverted(event)})
+    if not targets:
+        return f"`invoke drill.recover` undid the faults {at}."
+    return (
+        f"{' and '.join(targets)} undid the faults without the controller, when the lease ended (the log of the lease, among the "
+        f"evidence, tells when). `invoke drill.recover` confirmed it {at}."
     )
+
+
+def _reverted(event: Event) -> bool:
+    return isinstance(event.what, LeaseAdopted) and event.what.reverted and bool(event.what.armed)
