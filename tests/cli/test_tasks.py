@@ -281,6 +281,24 @@ def test_runs_are_named_without_a_flag(folder):
     assert opened.stderr == "no browser can be started from here; open this file in one:\n"
 
 
+def test_a_suite_whose_controller_died_names_the_reports_of_its_drills(folder):
+    folder.write("restore:\n" + step(["true"]))
+    folder.write("restore:\n" + step(["true"]), "second")
+    (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample, second]\n")
+    folder.run("drill", "all")
+    suite = folder.latest
+    drills = sorted(path.parent.name for path in suite.glob("*/journal.jsonl"))
+    for left in ("result.json", "report.html", "attestation.json"):
+        (suite / left).unlink(missing_ok=True)
+    done = folder.run("report.open", suite.name)
+    assert done.returncode == 2
+    assert f"the suite {suite.name} has no report, because its controller died" in done.stderr
+    for drill in drills:
+        assert drill in done.stderr
+        assert folder.run("report.open", drill).stdout.strip().endswith(f"{drill}/report.html")
+    assert "verify its drills one by one" in folder.run("report.verify", suite.name).stdout
+
+
 def test_the_version(folder):
     assert folder.run("--version").stdout.startswith("drillbook ")
 

@@ -377,7 +377,7 @@ def _suite_reports(state: RunState, sealed: Statement | None, runs: RunStates) -
     try:
         suite = SuiteResult.model_validate(state.result.parsed())
     except FileNotFoundError:
-        return Check("ending", Mark.UNKNOWN, "the suite has no result: its controller died; see invoke drill.list")
+        return Check("ending", Mark.UNKNOWN, "the suite has no result: its controller died; verify its drills one by one")
     except (OSError, ValueError):
         return Check("reports", Mark.WRONG, "result.json cannot be read, or is not a valid result: the file was changed")
     try:

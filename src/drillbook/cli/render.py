@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -83,7 +84,7 @@ def open_report(project: Project, run: str) -> int:
     run, or when it has no report."""
     report = project.run(run, suites=True) / PAGE
     if not report.is_file():
-        raise UnknownName(f"{report} does not exist", hint="render the report: invoke report " + report.parent.name)
+        raise _without_report(report, project.runs_of(report.parent.name))
     try:
         opened = bool(
             os.environ.get("DISPLAY")
@@ -97,6 +98,21 @@ def open_report(project: Project, run: str) -> int:
         console(aside=True).print(Text("no browser can be started from here; open this file in one:"), soft_wrap=True)
     console().print(Text(f"opened {shown_path(report)}" if opened else str(report.resolve())), soft_wrap=True)
     return Exit.OK
+
+
+def _without_report(report: Path, runs: Sequence[Path]) -> UnknownName:
+    """Return the error for a run or suite whose ``report`` does not exist. ``runs``: the run, or the runs of the suite's drills."""
+    if report.parent in runs or (report.parent / "result.json").exists():
+        return UnknownName(f"{report} does not exist", hint=f"render the report: invoke report {report.parent.name}")
+    names = [run.name for run in runs if (run / PAGE).is_file()]
+    return UnknownName(
+        f"the suite {report.parent.name} has no report, because its controller died before the end",
+        hint=f"open the report of a drill: invoke report.open {names[-1]}, or of {', '.join(names[:-1])}"
+        if len(names) > 1
+        else f"open the report of its drill: invoke report.open {names[0]}"
+        if names
+        else f"render the reports of its drills: invoke report {report.parent.name}",
+    )
 
 
 def told_render(
