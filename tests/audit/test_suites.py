@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 
-from drillbook.audit import content, html, markdown, records, suites
+from drillbook.audit import absences, content, html, markdown, records, suites
 from drillbook.audit.alerts import alerts
 from drillbook.audit.period import Period
 from tests.audit.quarterly import SUITE, made, quarterly
@@ -50,3 +51,15 @@ def test_a_missing_run_is_told_with_the_suite_that_names_it(book):
     for page in (html.render(audit), markdown.render(audit)):
         words = plain(page)
         assert f"Missing: {last.id} (the suite {SUITE} names it, but the folder of this run is missing)." in words
+
+
+def test_a_suite_without_an_end_that_was_run_again_needs_nobody(book):
+    quarterly(book, ended=False)
+    died = suites.Suite(SUITE, False)
+    for later, repeated in ((None, ""), (False, ""), (True, "20260211T090000.000Z-quarterly-00bb")):
+        others = [] if later is None else [suites.Suite("20260211T090000.000Z-quarterly-00bb", later)]
+        other = suites.Suite("20260212T090000.000Z-monthly-00cc", True)
+        rows = absences.absences((), [died, *others, other], Period.parse("2026-01-01", "2026-12-31"))
+        assert rows[0].repeated == repeated
+        told = [alert.text for alert in alerts(replace(made(book), absent=tuple(rows)))]
+        assert ("the suite quarterly of 2026-02-10 has no recorded end" in told) is not bool(repeated)

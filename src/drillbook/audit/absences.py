@@ -33,6 +33,8 @@ class AbsentRow:
     ``no end``.
     """
     why: str
+    repeated: str = ""
+    """Newest later run of the same suite that recorded its end. It is empty for a missing run, and when there is none."""
 
 
 def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Period) -> list[AbsentRow]:
@@ -49,7 +51,7 @@ def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Perio
             )
     rows = [
         *(_missing(list(name.values())) for name in names.values()),
-        *(_no_end(suite) for suite in suites if not suite.ended and period.holds(suite.started or None)),
+        *(_no_end(suite, suites) for suite in suites if not suite.ended and period.holds(suite.started or None)),
     ]
     return sorted(rows, key=lambda row: (row.at, row.run, row.named_by))
 
@@ -69,6 +71,11 @@ def _missing(problems: Sequence[Problem]) -> AbsentRow:
     return AbsentRow(MISSING, run, drill_of(run), begun(run), named_by, f"{named_by} {verb} it, but {lost}")
 
 
-def _no_end(suite: Suite) -> AbsentRow:
+def _no_end(suite: Suite, suites: Sequence[Suite]) -> AbsentRow:
     why = "the suite has no recorded end: it is still in progress, or its controller died; perhaps some of its drills did not run"
-    return AbsentRow(NO_END, suite.run, suite.name, suite.started, "", why)
+    later = max(
+        (other.run for other in suites if other.ended and other.name == suite.name and other.started > suite.started),
+        default="",
+    )
+    again = f"; the suite was run again since, as {later}" if later else ""
+    return AbsentRow(NO_END, suite.run, suite.name, suite.started, "", f"{why}{again}", later)

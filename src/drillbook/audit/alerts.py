@@ -103,7 +103,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
     for row in audit.absent:
         if row.kind == MISSING:
             yield Alert(f"{row.run or 'A run'} is missing: {row.why}", "restore its folder", when="before the sign-off")
-        else:
+        elif not row.repeated:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
             yield Alert(text, "run the suite again", when=AT_ONCE)
 
