@@ -3,9 +3,9 @@
 import pytest
 
 from drillbook.attestation import anchor_places
-from drillbook.attestation.anchor import AnchorProblem
 from drillbook.attestation.anchor_places import AnchorFile
 from drillbook.attestation.bucket import AnchorBucket
+from drillbook.attestation.place_contract import AnchorProblem
 from drillbook.errors import UsageError
 
 

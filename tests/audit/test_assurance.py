@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.attestation import anchor_places
-from drillbook.attestation.anchors import Known
+from drillbook.attestation.anchor_lines import Known
 from drillbook.audit import assurance, content, records, wording
 from drillbook.audit.period import Period
 from drillbook.cli import recover, verify

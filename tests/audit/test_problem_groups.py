@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drillbook.attestation.anchors import Anchor, Known
+from drillbook.attestation.anchor_lines import Anchor, Known
 from drillbook.audit import absences, assurance, chain, html, markdown, problem_groups, records
 from drillbook.audit.period import Period
 from drillbook.journal.run_state import RunStates

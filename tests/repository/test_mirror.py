@@ -25,7 +25,9 @@ ELSEWHERE = {
 _KINDS = "models alone; test_kinds.py: words and readers; tests/journal/test_other_versions.py: each from the disk"
 _TABLE = "words alone; test_kind.py: each code with its words"
 WHOLE = {
-    "attestation": {},
+    "attestation": {
+        "place_contract.py": "an interface alone; test_anchor_places.py and test_bucket.py: each place of anchors"
+    },
     "audit": {
         "alert.py": "test_briefing.py: next step, person and time of each alert",
         "alerts.py": "test_briefing.py, test_gaps.py and test_missed_drills.py: what needs attention, in its order",

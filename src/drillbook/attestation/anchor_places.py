@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drillbook.atomic_file import private_folder
-from drillbook.attestation.anchor import BUCKET, AnchorProblem, Held, Place
+from drillbook.attestation.place_contract import BUCKET, AnchorProblem, Held, Place
 from drillbook.errors import UsageError
 
 CHOICE = "DRILLBOOK_ANCHOR"

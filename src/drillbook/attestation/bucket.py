@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from drillbook.attestation.anchor import BUCKET, AnchorProblem, Held
+from drillbook.attestation.place_contract import BUCKET, AnchorProblem, Held
 from drillbook.errors import UsageError
 from drillbook.values import Duration
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from drillbook import __version__
 from drillbook.atomic_file import replace_file
-from drillbook.attestation import anchors
+from drillbook.attestation import anchor_lines
 from drillbook.attestation.format import (
     FILE,
     RENDERED,
@@ -325,7 +325,7 @@ def _seal(signing: _Signing, content: Statement, names: Collection[str] | None) 
     }
     why = _write(folder, content, sealer.root, signing.approvers)
     sealer.missed.extend(
-        failure for failure in anchors.note(folder, sealer.root / REPORTS, content) if failure not in sealer.missed
+        failure for failure in anchor_lines.note(folder, sealer.root / REPORTS, content) if failure not in sealer.missed
     )
     return why
 

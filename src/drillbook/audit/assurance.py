@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drillbook.attestation import anchors, timestamps, trusted_content
-from drillbook.attestation.anchors import Known
+from drillbook.attestation import anchor_lines, timestamps, trusted_content
+from drillbook.attestation.anchor_lines import Known
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
@@ -120,7 +120,7 @@ def _anchored(records: Sequence[Record], known: Known) -> dict[str, tuple[int, s
     confirmed = {}
     for record in records:
         anchor = known.runs.get(record.run)
-        if anchor and not record.copy_of and not record.damage and not anchors.differs(anchor, record.hashes):
+        if anchor and not record.copy_of and not record.damage and not anchor_lines.differs(anchor, record.hashes):
             confirmed[record.run] = (anchor.events, f"the anchor in {anchor.source} of {anchor.at}")
     return confirmed
 
@@ -131,10 +131,10 @@ def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterato
         at = begun(run) if RUN_ID.fullmatch(run) else anchor.at
         record = there.get(run)
         if record is None:
-            if anchor.events or not anchors.present(anchor, reports):
+            if anchor.events or not anchor_lines.present(anchor, reports):
                 what = "suite" if anchor.of_suite else "run"
                 named_by = f"the anchor in {anchor.source} of {anchor.at}"
                 text = f"the {what} {run} is missing, although an anchor names it (of {anchor.at}, in {anchor.source})"
                 yield Problem("anchor-missing", run, text, True, at, at, anchor.source, not anchor.of_suite, named_by)
-        elif not record.damage and (wrong := anchors.differs(anchor, record.hashes)):
+        elif not record.damage and (wrong := anchor_lines.differs(anchor, record.hashes)):
             yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at, anchor.source)

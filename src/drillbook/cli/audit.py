@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from drillbook.atomic_file import private_folder
-from drillbook.attestation import anchor_places, anchors
-from drillbook.attestation.anchor import Place
+from drillbook.attestation import anchor_lines, anchor_places
 from drillbook.attestation.anchor_places import AnchorFile
+from drillbook.attestation.place_contract import Place
 from drillbook.audit import campaigns, content, formats, records, rehearsed, suites, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
@@ -83,7 +83,7 @@ def _read(project: Project, runs: RunStates, period: Period, places: Sequence[Pl
     ``places``: places of anchors. An anchor states the number of events and the last hash of a journal. ``runs``: states of
     the runs. Each run is read once, and its signature and anchors are compared with what the audit shows.
     """
-    anchored = anchors.known(places)  # before the journals: a run that ends meanwhile must not seem to be missing
+    anchored = anchor_lines.known(places)  # before the journals: a run that ends meanwhile must not seem to be missing
     journals, strays = records.find(project.reports, runs)
     known = standings.read(standings.begun(project, runs), project, runs)
     wanted, kept = schedules.read(project), schedule_record.read(project.reports)

@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from drillbook.attestation import anchor_places, anchors, sign_runs
+from drillbook.attestation import anchor_lines, anchor_places, sign_runs
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.campaign.expected_plans import expected
@@ -184,7 +184,7 @@ class Orchestrator:
         return ManifestKeys(self.project.root)
 
     def _messenger(self, plan: Plan, folder: Path, journal: Journal) -> Messenger:
-        place = anchors.relative(folder, self.project.reports)
+        place = anchor_lines.relative(folder, self.project.reports)
         return Messenger(plan, folder.name, str(folder / PAGE), journal.append, folder=place)
 
     def _report(

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.attestation import anchors, trusted_content
+from drillbook.attestation import anchor_lines, trusted_content
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.campaign import continuing, place
 from drillbook.campaign import record as campaigns
@@ -199,7 +199,7 @@ def tell_contacts(project: Project, view: RunView, state: RunState, out: Console
         folder.name,
         str(folder / PAGE),
         record,
-        folder=anchors.relative(folder, project.reports),
+        folder=anchor_lines.relative(folder, project.reports),
     ).recovered(view.result, state.events[-1])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.attestation import anchor_check, anchor_places, run_verification
+from drillbook.attestation import anchor_comparison, anchor_places, run_verification
 from drillbook.attestation.run_verification import Check, Mark, Verified
 from drillbook.campaign import record
 from drillbook.campaign.attempt import RECORD
@@ -39,7 +39,7 @@ def verify(project: Project, run: str, *, as_json: bool = False) -> int:
         return _told(run_verification.verify_campaign(campaign, campaign / RECORD, project.root), as_json=as_json)
     folder = project.run(run, suites=True, lost=True)
     runs = RunStates()
-    verified = anchor_check.compared(
+    verified = anchor_comparison.compared(
         run_verification.verify(folder, project.root, runs),
         folder,
         project.reports,

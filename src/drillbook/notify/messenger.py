@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from drillbook.attestation import anchors
+from drillbook.attestation import anchor_lines
 from drillbook.errors import DrillbookError, JournalError
 from drillbook.events.event import Event
 from drillbook.events.holds import ContactMissed, ContactTold
@@ -121,7 +121,7 @@ class Messenger:
 
     def _tell(self, occasion: str, message: Message) -> None:
         if self._folder and (last := self._last):
-            line = anchors.told(self.run, self._folder, last.seq + 1, last.hash, last.at)
+            line = anchor_lines.told(self.run, self._folder, last.seq + 1, last.hash, last.at)
             message = replace(message, text=f"{message.text}\n{line}")
         for name, contact in self.plan.inventory.contacts.items():
             for number, way in enumerate(contact.notify if occasion in contact.on else (), 1):

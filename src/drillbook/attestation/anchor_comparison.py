@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from drillbook.attestation import anchors, timestamps
-from drillbook.attestation.anchor import Place
-from drillbook.attestation.anchors import Anchor, Known
+from drillbook.attestation import anchor_lines, timestamps
+from drillbook.attestation.anchor_lines import Anchor, Known
+from drillbook.attestation.place_contract import Place
 from drillbook.attestation.run_verification import Check, Mark, Verified
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState, RunStates
@@ -32,7 +32,7 @@ def compared(
     have an anchor but no folder are reported as missing. Raises UsageError when the root certificates of timestamps cannot
     be read.
     """
-    known = anchors.known(kept_in)
+    known = anchor_lines.known(kept_in)
     inner = tuple(replace(run, checks=(*run.checks, *_of_run(runs.of(folder / run.name), known))) for run in verified.inner)
     newer = _newer(folder, reports, known, asked)
     unread = [Check(WHAT, Mark.UNKNOWN, doubt) for doubt in known.unread]
@@ -70,7 +70,7 @@ def _of_journal(state: RunState, anchor: Anchor) -> list[Check]:
         return []
     if error := state.unreadable:
         return [Check(WHAT, Mark.UNKNOWN, f"{FILE} cannot be read: {error.strerror}")]
-    if wrong := anchors.differs(anchor, state.chain.hashes):
+    if wrong := anchor_lines.differs(anchor, state.chain.hashes):
         return [Check(WHAT, Mark.WRONG, wrong)]
     return [Check(WHAT, Mark.GOOD, f"the journal matches the anchor made at {anchor.at}, from {anchor.source}")]
 
@@ -87,7 +87,7 @@ def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]
     gone = sorted(
         run
         for run, anchor in known.runs.items()
-        if run > folder.name and not anchors.present(anchor, reports) and asked in ("", "latest", drill_of(run))
+        if run > folder.name and not anchor_lines.present(anchor, reports) and asked in ("", "latest", drill_of(run))
     )
     if not gone:
         return []

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from drillbook.attestation import anchor_check, anchor_places, run_verification
+from drillbook.attestation import anchor_comparison, anchor_places, run_verification
 from drillbook.attestation.anchor_places import AnchorFile
 from drillbook.attestation.run_verification import Mark
 from drillbook.journal.journal import FILE
@@ -45,7 +45,7 @@ def compared(reports, run, *, asked="", places=("anchors.jsonl",)):
     runs = RunStates()
     verified = run_verification.verify(reports / run, reports.parent, runs)
     kept_in = [AnchorFile(reports.parent / place) for place in places]
-    whole = anchor_check.compared(verified, reports / run, reports, kept_in, runs, asked=asked)
+    whole = anchor_comparison.compared(verified, reports / run, reports, kept_in, runs, asked=asked)
     assert whole.checks[: len(verified.checks)] == verified.checks
     return [(check.mark, check.said) for check in whole.checks[len(verified.checks) :]]
 

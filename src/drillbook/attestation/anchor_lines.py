@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.attestation import timestamps
-from drillbook.attestation.anchor import AnchorProblem, Place
 from drillbook.attestation.anchor_places import places
 from drillbook.attestation.format import CHECKPOINTS, FILE
+from drillbook.attestation.place_contract import AnchorProblem, Place
 from drillbook.errors import UsageError
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.values import canonical, digest
