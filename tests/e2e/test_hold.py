@@ -205,7 +205,7 @@ def test_a_killed_controller_is_recovered_from_a_copy_on_another_machine(slow, e
     first.communicate()
     copy = elsewhere / "reports" / folder.name
     shutil.copytree(folder, copy)
-    monkeypatch.setattr("drillbook.engine.hold.ended", lambda controller: False)
+    monkeypatch.setattr("drillbook.engine.locks_and_leases.ended", lambda controller: False)
     assert slow.recover(copy) == []
     assert eventually_healthy(slow)
     assert state_left(slow) == []

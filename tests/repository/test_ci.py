@@ -97,7 +97,7 @@ def test_each_package_has_to_reach_the_floor_by_itself(floor, capsys):
     [
         ("src/drillbook/judge/rto.py", True),
         ("tests/judge/test_rto.py", True),
-        ("src/drillbook/engine/hold.py", False),
+        ("src/drillbook/engine/locks_and_leases.py", False),
         ("src/drillbook/redact.py", True),
     ],
 )

@@ -16,9 +16,9 @@ from typing import Any
 
 from drillbook.cli import access, run_identity
 from drillbook.engine import readiness
-from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Owner
 from drillbook.engine.liveness import controller
+from drillbook.engine.locks_and_leases import Hold
 from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.preparation import UNREACHED as NO_CONNECTION
 from drillbook.engine.preparation import EndedEarly, Preparation

@@ -22,9 +22,9 @@ from drillbook.cli.access import connect, redactor_for
 from drillbook.cli.lost_record import unrecorded, unreported
 from drillbook.cli.run_identity import given_run_id, header, of_campaign, operator, previous_head
 from drillbook.engine import pruning
-from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Owner
 from drillbook.engine.liveness import controller
+from drillbook.engine.locks_and_leases import Hold
 from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.recovery import in_the_way
 from drillbook.engine.runner import Runner

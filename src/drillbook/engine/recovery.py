@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from drillbook.engine import backup_restore
-from drillbook.engine.hold import Hold
-from drillbook.engine.host_hold import of_lease
+from drillbook.engine.host_locks import of_lease
 from drillbook.engine.lab_gone import lab_gone
 from drillbook.engine.leases import Owner
 from drillbook.engine.liveness import controller
+from drillbook.engine.locks_and_leases import Hold
 from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.parallel import on_each
 from drillbook.engine.probing import read_back

@@ -12,7 +12,7 @@ from typing import Any
 
 from drillbook.diagnosis.run import Book
 from drillbook.engine.fenced_host import Fence, fenced
-from drillbook.engine.hold import Hold
+from drillbook.engine.locks_and_leases import Hold
 from drillbook.engine.parallel import AT_ONCE
 from drillbook.engine.provenance import Provenance
 from drillbook.engine.recorded_host import RecordingHost

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Lease, beat, listed
 from drillbook.engine.leases import lease as lease_module
 from drillbook.engine.leases.backends import FILES
 from drillbook.engine.leases.script import program_of, source
+from drillbook.engine.locks_and_leases import Hold
 from drillbook.engine.stop_requests import Stop
 from drillbook.errors import CommandFailed, CommandTimedOut, Lapsed, NotReady
 from drillbook.hosts.open import open_host

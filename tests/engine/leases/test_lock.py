@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Lease, Lock, Owner, beat, fence, listed, was_fenced
+from drillbook.engine.locks_and_leases import Hold
 from drillbook.engine.stop_requests import Stop
 from drillbook.errors import Fenced, Locked, NotReady
 from drillbook.hosts.open import open_host

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from drillbook.engine.hold import Hold
-from drillbook.engine.host_hold import leases
+from drillbook.engine.host_locks import leases
 from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
 from drillbook.engine.liveness import controller
+from drillbook.engine.locks_and_leases import Hold
 from drillbook.engine.stop_requests import Stop
 from drillbook.errors import Fenced, HostUnreachable, Locked, NotReady
 from drillbook.hosts.local import LocalHost

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from drillbook.engine.fenced_host import Fence
-from drillbook.engine.host_hold import Grip, armed_commands, disarm, leases, of_lease, renewal_pause
+from drillbook.engine.host_locks import Grip, armed_commands, disarm, leases, of_lease, renewal_pause
 from drillbook.engine.leases import Held, Lease, LeaseState, Lock, Owner, beat
 from drillbook.engine.liveness import ended
 from drillbook.engine.lock_order import take_all, take_over

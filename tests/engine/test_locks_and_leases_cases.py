@@ -6,19 +6,19 @@ import time
 
 import pytest
 
-from drillbook.engine import hold as holding
+from drillbook.engine import locks_and_leases as holding
 from drillbook.engine import unreachable
-from drillbook.engine.host_hold import Grip, renewal_pause
+from drillbook.engine.host_locks import Grip, renewal_pause
 from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
 from drillbook.engine.liveness import controller
 from drillbook.errors import Fenced, HostUnreachable, Locked
 from drillbook.journal.journal import salvage
 from drillbook.sdk.host import Deadline
-from tests.engine import test_hold
-from tests.engine.test_hold import died, soon
+from tests.engine import test_locks_and_leases
+from tests.engine.test_locks_and_leases import died, soon
 from tests.waiting import nothing_happens_for, until
 
-place = test_hold.place
+place = test_locks_and_leases.place
 
 
 def told(hold, kind):
