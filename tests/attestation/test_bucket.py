@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from drillbook.attestation import anchor_places, bucket
-from drillbook.cli.views import tell_missed
+from drillbook.cli.run_output import tell_missed
 from drillbook.errors import UsageError
 from tests.attestation.conducting import conducted
 from tests.attestation.test_sign_runs import SAMPLE

@@ -2,7 +2,7 @@
 
 import json
 
-from drillbook.cli import look
+from drillbook.cli import host_examination
 from drillbook.project.project import Project
 from tests.estate.conftest import STATE
 from tests.program import Folder
@@ -40,7 +40,7 @@ def test_init_describes_the_services_of_a_host_and_changes_nothing(estate, tmp_p
     }
     assert services["database"].data_directory == "/var/lib/postgresql/17/main"
     assert services["redis-server"].data_directory == "/var/lib/redis"
-    assert "PostgreSQL 17" in (root / look.NAME).read_text()
+    assert "PostgreSQL 17" in (root / host_examination.NAME).read_text()
 
 
 def test_from_nothing_to_the_first_passed_drill_in_three_commands(estate, tmp_path):

@@ -125,7 +125,7 @@ WHOLE = {
         "actions/fields.py": "test_responses.py: requests, and the facts of their answers",
         "exchange.py": "test_flow.py and test_canary.py: requests with saved values, and unexpected answers",
         "host_needs.py": "words alone",
-        "looks.py": "tests/cli/test_look.py: servers that are recognised, and what they answer",
+        "looks.py": "tests/cli/test_host_examination.py: servers that are recognised, and what they answer",
         "requestlog.py": "test_logged_requests.py: logs that are rotated, too long, or in another zone",
         "service.py": "it only names the model of the sdk",
     },
@@ -146,7 +146,7 @@ WHOLE = {
         "actions/fields.py": "types of fields alone",
         "disposable_server/sandboxed.py": "test_rdb_source.py, test_aof_source.py, test_hostile_files.py: it loads their backups, and refuses",
         "host_needs.py": "words alone",
-        "looks.py": "tests/cli/test_look.py: a server that is found on a host",
+        "looks.py": "tests/cli/test_host_examination.py: a server that is found on a host",
         "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell",
     },
     "systems/s3": {

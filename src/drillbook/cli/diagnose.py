@@ -19,7 +19,7 @@ from rich.text import Text
 
 from drillbook.cli import access, labs, orchestration, run_identity, show_diagnosis
 from drillbook.cli.console import console, stdout
-from drillbook.cli.views import Manner, Teller, tell_missed
+from drillbook.cli.run_output import Manner, Teller, tell_missed
 from drillbook.diagnosis import scope
 from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN, Suspect
 from drillbook.diagnosis.run import UNSEEN, Book, Diagnosis, examine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from drillbook.cli import look, scaffold, show_plan
+from drillbook.cli import host_examination, scaffold, show_plan
 from drillbook.cli.console import console
 from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import DrillbookError
@@ -126,7 +126,9 @@ def init(
     exists already, or when an answer is invalid.
     """
     content = scaffold.free(folder, answers, names, source)
-    lines = [f"would examine {', '.join(hosts)} without changing anything, and write {look.NAME}"] if hosts else []
+    lines = (
+        [f"would examine {', '.join(hosts)} without changing anything, and write {host_examination.NAME}"] if hosts else []
+    )
     return tell(*lines, f"would write into {folder.resolve()}:", *(f"  {name}" for name in content))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 
-from drillbook.cli import ci_files, look
+from drillbook.cli import ci_files, host_examination
 from drillbook.errors import UsageError
 from drillbook.inventory.protection import OPEN, is_production
 from drillbook.sdk.looks import Seen
@@ -28,12 +28,12 @@ class Looked:
     """
 
     inventory: str
-    services: tuple[look.Service, ...] = ()
+    services: tuple[host_examination.Service, ...] = ()
     unseen: tuple[str, ...] = ()
     environment: str = PROTECTED
 
     @property
-    def subject(self) -> look.Service | None:
+    def subject(self) -> host_examination.Service | None:
         """Service that the first drill stops and starts, or None when no service is suitable. A suitable service has a
         systemd unit. Services that answered the controller are preferred. Among several of them, the service with the lowest
         risk is chosen.
@@ -74,7 +74,7 @@ class Looked:
             return [
                 (
                     "drill.list",
-                    (f"read {look.NAME}, then run drills on these hosts with --inventory found"),
+                    (f"read {host_examination.NAME}, then run drills on these hosts with --inventory found"),
                 )
             ]
         return [
@@ -88,7 +88,7 @@ class Looked:
             return []
         how = "write `environment: staging` into the file, or make the project with --environment staging"
         why = "the environment in this file is protected, so each drill needs an approval"
-        return [f"read {look.NAME}: {why}; if no customer depends on the hosts, {how}"]
+        return [f"read {host_examination.NAME}: {why}; if no customer depends on the hosts, {how}"]
 
 
 def at(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, environment: str) -> Looked:
@@ -96,19 +96,19 @@ def at(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, envi
     or environment, and HostError when a host cannot be examined.
     """
     head(environment)
-    targets, seen_by_host = look.hosts(hosts, identity, known_hosts, gateway)
+    targets, seen_by_host = host_examination.hosts(hosts, identity, known_hosts, gateway)
     return of(targets, seen_by_host, environment)
 
 
-def of(targets: look.Targets, seen_by_host: dict[str, Seen], environment: str = "") -> Looked:
+def of(targets: host_examination.Targets, seen_by_host: dict[str, Seen], environment: str = "") -> Looked:
     """Make an inventory from observations. ``targets``: the observed hosts; ``seen_by_host``: the observations on each of
     them.
     """
-    services = look.services(targets, seen_by_host)
+    services = host_examination.services(targets, seen_by_host)
     return Looked(
-        head(environment) + look.text(targets, seen_by_host, services),
+        head(environment) + host_examination.text(targets, seen_by_host, services),
         tuple(service for service in services if not service.remark),
-        tuple(f"{name}: {line}" for name, seen in seen_by_host.items() for line in look.remarks(seen)),
+        tuple(f"{name}: {line}" for name, seen in seen_by_host.items() for line in host_examination.remarks(seen)),
         environment or PROTECTED,
     )
 

@@ -16,7 +16,7 @@ from drillbook.attestation.sign_runs import Sealer
 from drillbook.attestation.trusted_content import Standing
 from drillbook.cli import metrics, run_identity
 from drillbook.cli.console import console
-from drillbook.cli.views import Manner, Teller, tell_missed
+from drillbook.cli.run_output import Manner, Teller, tell_missed
 from drillbook.errors import JournalError, UnknownName
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program

@@ -9,7 +9,7 @@ from functools import partial
 from drillbook.cli import access, earlier_durations, labs, metrics, needed_extras
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
-from drillbook.cli.views import Manner, Teller, tell_held, tell_missed
+from drillbook.cli.run_output import Manner, Teller, tell_held, tell_missed
 from drillbook.engine.stop_requests import Held, Stop
 from drillbook.errors import NOTHING_RUN, UsageError
 from drillbook.inventory.inventory import Inventory

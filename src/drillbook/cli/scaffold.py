@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.text import Text
 
 from drillbook.catalog import entries, shipped_files
-from drillbook.cli import ci_files, look, looked_project, rehearsal_project
+from drillbook.cli import ci_files, host_examination, looked_project, rehearsal_project
 from drillbook.cli.console import console
 from drillbook.cli.looked_project import Looked
 from drillbook.cli.rehearsal_project import Answers, blanks
@@ -113,7 +113,7 @@ def free(
     Files that the project has already are left out. Raises UsageError when one of the files exists in ``folder`` with
     other content, and UnknownName for an unknown entry.
     """
-    content = entries.copies(names) | ({look.NAME: looked.inventory} if looked else {})
+    content = entries.copies(names) | ({host_examination.NAME: looked.inventory} if looked else {})
     if (names or looked) and (folder / "drills").is_dir():
         if answers:
             raise UsageError(
@@ -127,7 +127,8 @@ def free(
     if taken:
         raise UsageError(
             f"{folder.resolve()} already contains {listed(taken, 3)}; nothing was written",
-            hint="name a new folder: invoke init FOLDER" + f", or rename {look.NAME}" * (taken == [look.NAME]),
+            hint="name a new folder: invoke init FOLDER"
+            + f", or rename {host_examination.NAME}" * (taken == [host_examination.NAME]),
         )
     return content
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Literal
 
 from drillbook.cli import metrics, run
-from drillbook.cli.views import Manner, tell_held
+from drillbook.cli.run_output import Manner, tell_held
 from drillbook.engine.stop_requests import Held
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.exits import Exit

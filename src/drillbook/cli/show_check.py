@@ -15,9 +15,9 @@ from drillbook.cli.check import Check
 from drillbook.cli.console import console
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.run import inventory_of
+from drillbook.cli.run_output import ignore
 from drillbook.cli.tables import print_json
 from drillbook.cli.trust import left_out, told
-from drillbook.cli.views import ignore
 from drillbook.errors import SecretError
 from drillbook.exits import Exit
 from drillbook.plan import needed_services

@@ -13,7 +13,7 @@ from drillbook.campaign.sites import SitesFile
 from drillbook.cli.console import console
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.run import inventory_of
-from drillbook.cli.views import ignore
+from drillbook.cli.run_output import ignore
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.plan.plan import Plan
 from drillbook.project.project import Project

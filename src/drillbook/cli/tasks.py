@@ -75,7 +75,7 @@ def drill(
 ) -> int:
     """Run a drill or a suite. The exit status follows from its verdict."""
     from drillbook.cli import run  # noqa: PLC0415  keeps start-up fast
-    from drillbook.cli.views import Manner  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli.run_output import Manner  # noqa: PLC0415  keeps start-up fast
 
     project = here()
     wanted = _named(project, name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli import look, looked_project, scaffold
+from drillbook.cli import host_examination, looked_project, scaffold
 from drillbook.errors import UsageError
 from drillbook.lab import database
 from drillbook.plan import planner
@@ -70,7 +70,7 @@ def unreachable(monkeypatch):
 
 
 def written(folder, recorded, environment=""):
-    seen = look.parse(recorded)
+    seen = host_examination.parse(recorded)
     scaffold.init(folder, looked=looked_project.of(TARGETS, {"db1": seen}, environment))
     return seen, Project(folder).inventory("found")
 
@@ -89,8 +89,8 @@ def test_services_are_written_with_units_ports_and_folders(tmp_path):
     assert (database.database, database.user, database.run_as) == ("shop", "clerk", "postgres")
     assert (database.data_directory, database.admin.socket) == ("/var/lib/postgresql/17/main", "/run/pg")
     assert inventory.services["redis-server"].data_directory == "/var/lib/redis"
-    assert "42243" in look.remarks(seen)[0]
-    text = (tmp_path / look.NAME).read_text()
+    assert "42243" in host_examination.remarks(seen)[0]
+    text = (tmp_path / host_examination.NAME).read_text()
     assert "#    kind: tcp  # program odd: [x" in text
     assert "!env DATABASE_PASSWORD  # secret" in text
 
@@ -99,8 +99,8 @@ def test_what_could_not_be_seen_is_told_and_not_guessed(tmp_path):
     seen, inventory = written(tmp_path, UNSEEN)
     assert not inventory.services
     assert inventory.hosts["db1"].become is None
-    assert all(line in (tmp_path / look.NAME).read_text() for line in look.remarks(seen))
-    assert len(look.remarks(seen)) == 2
+    assert all(line in (tmp_path / host_examination.NAME).read_text() for line in host_examination.remarks(seen))
+    assert len(host_examination.remarks(seen)) == 2
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ class Denied(BaseHTTPRequestHandler):
 def test_a_web_server_that_answers_is_described_and_drilled_with_its_status(tmp_path):
     server = HTTPServer(("127.0.0.1", 0), Denied)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    seen = look.parse(RECORDED)
+    seen = host_examination.parse(RECORDED)
     seen.listeners = [replace(one, port=server.server_port) for one in seen.listeners if one.program == "nginx"]
     try:
         looked = looked_project.of({"db1": Target(name="db1", address="127.0.0.1")}, {"db1": seen}, "staging")
@@ -152,16 +152,16 @@ def test_without_an_answer_the_port_on_the_host_is_the_proof(tmp_path):
     plan = planner.make(Project(tmp_path).drill("first"), inventory)
     assert (plan.service, plan.probes) == ("nginx", ())
     assert [step.action for step in plan.phase("verify")] == ["service.status", "port.owner"]
-    assert "did not answer the controller" in (tmp_path / look.NAME).read_text()
+    assert "did not answer the controller" in (tmp_path / host_examination.NAME).read_text()
 
 
 def test_two_hosts_with_the_same_services_and_an_ipv6_address(tmp_path):
-    targets = look._targets(["ops@db1.example.org", "ops@[2001:db8::7]:2222"], "", "", "")
+    targets = host_examination._targets(["ops@db1.example.org", "ops@[2001:db8::7]:2222"], "", "", "")
     assert {name: (one.address, one.port) for name, one in targets.items()} == {
         "db1": ("db1.example.org", None),
         "host-2": ("2001:db8::7", 2222),
     }
-    looked = looked_project.of(targets, {name: look.parse(RECORDED) for name in targets}, "test")
+    looked = looked_project.of(targets, {name: host_examination.parse(RECORDED) for name in targets}, "test")
     scaffold.init(tmp_path, looked=looked)
     services = Project(tmp_path).inventory("found").services
     assert (services["nginx"].host, services["nginx-host-2"].host) == ("db1", "host-2")
@@ -181,12 +181,12 @@ def test_an_existing_project_gets_the_inventory_alone_and_keeps_its_own(tmp_path
     before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
     written(tmp_path, RECORDED, "staging")
     after = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
-    assert set(after) - set(before) == {tmp_path / look.NAME}
+    assert set(after) - set(before) == {tmp_path / host_examination.NAME}
     assert {path: after[path] for path in before} == before
     written(tmp_path, RECORDED, "staging")
     with pytest.raises(UsageError, match="nothing was written") as told:
         written(tmp_path, RECORDED, "test")
-    assert f"rename {look.NAME}" in told.value.hint
+    assert f"rename {host_examination.NAME}" in told.value.hint
     assert {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == after
 
 
@@ -228,7 +228,7 @@ def test_a_host_is_looked_at_by_its_ipv6_address(tmp_path):
     server.start()
     try:
         words = [f"{server.user}@[::1]:{server.port}"]
-        targets, found = look.hosts(words, str(server.client_key), str(server.known_hosts), "")
+        targets, found = host_examination.hosts(words, str(server.client_key), str(server.known_hosts), "")
     finally:
         server.stop()
     assert (targets["host-1"].address, targets["host-1"].port) == ("::1", server.port)
@@ -240,7 +240,7 @@ def test_a_host_is_looked_at_by_its_ipv6_address(tmp_path):
 def test_a_cluster_of_the_ssh_user_itself_is_found_with_its_databases(by):
     with tempfile.TemporaryDirectory(prefix="drillbook-look-", dir="/tmp") as folder:
         Path(folder).chmod(0o777)
-        (Path(folder) / "look.sh").write_text(look.script())
+        (Path(folder) / "look.sh").write_text(host_examination.script())
         port, data, tools = free_port(), f"{folder}/data", database.binaries()
         initdb = [*OTHER, f"{tools}/initdb", "-D", data, "--no-sync", "--auth", "trust"]
         subprocess.run(initdb, check=True, capture_output=True)
@@ -256,7 +256,7 @@ def test_a_cluster_of_the_ssh_user_itself_is_found_with_its_databases(by):
         finally:
             server.terminate()
             server.wait(30)
-    seen = look.parse(done.stdout)
+    seen = host_examination.parse(done.stdout)
     (found,) = [one for one in PostgresLook().others(seen) if one.details.data == data]
     assert (seen.user, found.details.owner, found.port, found.details.databases) == (user, user, port, (("shop", user),))
     text = "\n".join(PostgresLook().fields(found, Entry("database", "db1", "db1.example.org", seen.user)))
@@ -266,7 +266,9 @@ def test_a_cluster_of_the_ssh_user_itself_is_found_with_its_databases(by):
 
 def test_a_server_whose_data_directory_is_unknown_is_told():
     recorded = "\n".join(line for line in RECORDED.splitlines() if not line.startswith(("cluster", "database")))
-    assert "PostgreSQL listens on port 5432; its data directory could not be seen" in look.remarks(look.parse(recorded))
+    assert "PostgreSQL listens on port 5432; its data directory could not be seen" in host_examination.remarks(
+        host_examination.parse(recorded)
+    )
 
 
 def test_a_host_that_refuses_is_told_by_the_option_and_not_by_a_key_of_no_file(tmp_path):

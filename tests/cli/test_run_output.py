@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli.views import Manner, Teller
+from drillbook.cli.run_output import Manner, Teller
 from tests.report import samples
 from tests.waiting import until
 
