@@ -14,7 +14,7 @@ FUNCTIONS = re.compile(r"(?m)^\s*([a-z_]+) ?\(\) ?[{(]")
 OTHERWISE = {
     "systems/docker/volumes.py": {"tar": "of the image, which the page of the action demands"},
     "systems/files/rights.py": {"getcap": "without it, no capabilities are looked for"},
-    "systems/linux/helper.py": {"not": "a word of a message"},
+    "systems/linux/fault_helper.py": {"not": "a word of a message"},
     "systems/linux/actions/net.py": {"timeout": "with bash, which is declared"},
     "systems/linux/actions/network/fields.py": {"timeout": "with bash; without both, the rules themselves are looked at"},
     "systems/postgres/cluster.py": {

@@ -133,7 +133,7 @@ WHOLE = {
         "actions/network/fields.py": "tests/systems/linux/actions/network/test_lockout.py: fields that lock out, or select nothing",
         "capturing.py": "tests/systems/linux/actions/network/test_reading.py: captures, and why tcpdump cannot make one",
         "faultstate.py": "tests/systems/linux/actions/process/test_faults.py: the state of faults that broke off",
-        "helper.py": "test_resource.py and test_port.py: faults that it keeps up, and their end",
+        "fault_helper.py": "test_resource.py and test_port.py: faults that it keeps up, and their end",
         "host_needs.py": "words alone",
         "spying.py": "tests/systems/linux/actions/process/test_profiles.py: py-spy, its absence, and processes that it cannot read",
     },

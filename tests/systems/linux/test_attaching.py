@@ -5,8 +5,8 @@ import re
 import pytest
 
 from drillbook.systems.linux import attaching
+from drillbook.systems.linux.process_lookup import Found
 from drillbook.systems.linux.process_selection import by_port
-from drillbook.systems.linux.target import Found
 
 
 @pytest.mark.parametrize(

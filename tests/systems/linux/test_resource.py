@@ -11,7 +11,7 @@ import pytest
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.systems.linux.actions.resource import Cpu, FileDescriptors, Memory
-from drillbook.systems.linux.helper import Helper
+from drillbook.systems.linux.fault_helper import Helper
 from tests.needs import need
 from tests.systems.ground import Instead, is_root, marked, path_without, state
 from tests.systems.refusals import refused_until
@@ -109,7 +109,7 @@ def test_an_undo_that_was_killed_after_it_removed_the_folder(ground):
 def test_an_injection_that_comes_after_its_undo_ends_at_once(ground):
     """The helper was started, and the undo removed the folder before the helper recorded itself."""
     from drillbook.systems.linux.actions.resource import _BURN
-    from drillbook.systems.linux.helper import PRELUDE
+    from drillbook.systems.linux.fault_helper import PRELUDE
 
     gone = str(ground.scratch / "gone")
     child = subprocess.run(["sh", "-c", PRELUDE + _BURN, "x", gone, "60", "1"], timeout=30, check=False, capture_output=True)

@@ -23,9 +23,9 @@ from drillbook.sdk.host import printable
 from drillbook.sdk.target_folders import root_of
 from drillbook.systems.linux.allocations import MOST_FRAMES, MOST_STACKS
 from drillbook.systems.linux.faultstate import REST, SEEN
+from drillbook.systems.linux.process_lookup import Found
 from drillbook.systems.linux.process_selection import ANOTHER, PID, START
 from drillbook.systems.linux.spying import MOST_BYTES
-from drillbook.systems.linux.target import Found
 
 PATIENCE = 60
 """Seconds within which the process must allocate memory. After that, the debugger detaches."""

@@ -11,8 +11,8 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
 from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import printable
+from drillbook.systems.linux.process_lookup import Found
 from drillbook.systems.linux.process_selection import ANOTHER, PID, START
-from drillbook.systems.linux.target import Found
 
 MOST_BYTES = 16 << 20
 """Limit of a profiler's output in bytes."""

@@ -13,10 +13,10 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Read, Undo, Write
 from drillbook.sdk.host import printable
 from drillbook.sdk.service import Http, Service
+from drillbook.systems.linux.fault_helper import Helper, Lasting
 from drillbook.systems.linux.faultstate import REST
-from drillbook.systems.linux.helper import Helper, Lasting
+from drillbook.systems.linux.process_lookup import listeners, listeners_at, need, of_unit
 from drillbook.systems.linux.process_selection import ANOTHER, HOLDERS, OF_PATH, OF_PORT, PID, as_root, by_port
-from drillbook.systems.linux.target import listeners, listeners_at, need, of_unit
 from drillbook.values import Duration
 
 # ADDRESS PORT: listen on the TCP port without answering. `_PERL` does the same.

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
-from drillbook.systems.linux.helper import Helper, Lasting
-from drillbook.systems.linux.target import need
+from drillbook.systems.linux.fault_helper import Helper, Lasting
+from drillbook.systems.linux.process_lookup import need
 from drillbook.values import Duration, Size
 
 LOOK_S = 0.5

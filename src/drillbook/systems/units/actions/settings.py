@@ -18,8 +18,8 @@ from drillbook.sdk.service import Http
 from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.files import archives
 from drillbook.systems.linux import swap
+from drillbook.systems.linux.process_lookup import need
 from drillbook.systems.linux.process_selection import as_root
-from drillbook.systems.linux.target import need
 
 LIMIT = 64 << 10
 """Maximum size in bytes of an env file that may be changed."""

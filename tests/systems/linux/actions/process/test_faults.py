@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import NotReady, StepFailed
-from drillbook.systems.linux import target
+from drillbook.systems.linux import process_lookup
 from drillbook.systems.linux.actions.process.faults import Kill, Limit, Pause, Resume
 from drillbook.systems.linux.faultstate import made_state_folder
 from tests.needs import need
@@ -62,7 +62,7 @@ def test_the_undo_touches_only_the_process_that_was_paused(ground, served):
 def test_an_injection_that_broke_off(ground, served):
     """The folder was created but nothing recorded; or it was recorded but nothing done."""
     ctx = ground.ctx()
-    start = target.of_port(ctx, served.port).start
+    start = process_lookup.of_port(ctx, served.port).start
     for action in (
         Pause(port=served.port),
         Limit(port=served.port, open_files=8, start=served.start),

@@ -12,7 +12,7 @@ from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
 from drillbook.systems.files import archives
 from drillbook.systems.files.actions.fields import HostPath, need_harmless
 from drillbook.systems.linux import swap
-from drillbook.systems.linux.target import need
+from drillbook.systems.linux.process_lookup import need
 from drillbook.values import Size
 
 CONTENT_LIMIT = 64 << 10

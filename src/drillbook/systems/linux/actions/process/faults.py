@@ -12,11 +12,11 @@ from pydantic import Field, model_validator
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.sdk.manager import manager_of
-from drillbook.systems.linux import target
+from drillbook.systems.linux import process_lookup
 from drillbook.systems.linux.actions.process.naming import _Named
 from drillbook.systems.linux.faultstate import REST, SEEN, made_state_folder, state_folder
+from drillbook.systems.linux.process_lookup import Argv, Found
 from drillbook.systems.linux.process_selection import PID, START, as_root
-from drillbook.systems.linux.target import Argv, Found
 from drillbook.values import Duration, Size
 
 # FOLDER PID START TEXT: create the fault's state folder with the data for the undo, before the process is touched.
@@ -235,7 +235,7 @@ class Kill(_OnProcess):
         """
         super().ready(ctx)
         if self.known("start") and self.start:
-            target.need(ctx, self.start[0])
+            process_lookup.need(ctx, self.start[0])
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``pid``, ``signal``. Returns when the process is gone."""
@@ -332,7 +332,7 @@ class Limit(_OnProcess):
         limit.
         """
         super().ready(ctx)
-        target.need(ctx, "prlimit", *self.start[:1] if self.known("start") else ())
+        process_lookup.need(ctx, "prlimit", *self.start[:1] if self.known("start") else ())
         if self._decided() and all(map(self.known, ("open_files", "memory", "cpu_time"))):
             self._soft(ctx, self._find(ctx))
 

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 
 from drillbook.sdk.action import Action, Context
 from drillbook.sdk.service import Service
-from drillbook.systems.linux import target
-from drillbook.systems.linux.target import Found
+from drillbook.systems.linux import process_lookup
+from drillbook.systems.linux.process_lookup import Found
 
 
 class _Named(Action):
@@ -41,10 +41,10 @@ class _Named(Action):
     def _find(self, ctx: Context) -> Found:
         """Return the running process that the step selects. Raises NotReady when no such process runs."""
         if self.pid_file is not None:
-            return target.of_pid_file(ctx, self.pid_file)
+            return process_lookup.of_pid_file(ctx, self.pid_file)
         if self.port is not None:
-            return target.of_port(ctx, self.port)
-        return target.of_unit(ctx, str(self.service))
+            return process_lookup.of_port(ctx, self.port)
+        return process_lookup.of_unit(ctx, str(self.service))
 
     def _unit(self, ctx: Context) -> str:
         """Return the name of the process's unit in the service manager. Empty if the step names a pid file or a port."""

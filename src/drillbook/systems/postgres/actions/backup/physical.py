@@ -17,7 +17,7 @@ from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
-from drillbook.systems.linux.target import need
+from drillbook.systems.linux.process_lookup import need
 from drillbook.systems.postgres import basebackup, cluster, identity, wal
 from drillbook.systems.postgres.actions.fields import BaseLocation, ServiceName, need_place
 from drillbook.systems.postgres.cluster_recovery import Recovery

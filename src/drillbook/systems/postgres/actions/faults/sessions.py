@@ -10,8 +10,8 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo
-from drillbook.systems.linux.helper import LONGEST, Helper
-from drillbook.systems.linux.target import need
+from drillbook.systems.linux.fault_helper import LONGEST, Helper
+from drillbook.systems.linux.process_lookup import need
 from drillbook.systems.postgres.actions.fields import ServiceName, TableName
 from drillbook.systems.postgres.connection import connected, conninfo, first_row, reason
 from drillbook.systems.postgres.programs import Tools, passfile

@@ -15,7 +15,7 @@ from drillbook.systems.linux import allocations, attaching
 from drillbook.systems.linux.actions.process.naming import _Named
 from drillbook.systems.linux.actions.process.reading.profiles import _present, _too_short
 from drillbook.systems.linux.allocations import Seen
-from drillbook.systems.linux.target import need
+from drillbook.systems.linux.process_lookup import need
 from drillbook.values import Duration
 
 _DEBUGGER = "command -v gdb >/dev/null || command -v lldb >/dev/null"

@@ -11,8 +11,8 @@ from drillbook.sdk.action import Context, Facts, Read
 from drillbook.systems.linux import flamegraph, growth, spying, stacks
 from drillbook.systems.linux.actions.process.naming import _Named
 from drillbook.systems.linux.faultstate import SEEN
+from drillbook.systems.linux.process_lookup import Found, need
 from drillbook.systems.linux.process_selection import PID
-from drillbook.systems.linux.target import Found, need
 from drillbook.systems.linux.ticks import load_of
 from drillbook.values import Duration
 

@@ -18,7 +18,7 @@ from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Undo
 from drillbook.sdk.host import printable
 from drillbook.systems.linux.faultstate import REST, SEEN, made_state_folder, state_folder
-from drillbook.systems.linux.target import need
+from drillbook.systems.linux.process_lookup import need
 from drillbook.values import Duration
 
 VARIABLE = "DRILLBOOK_FAULT"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import NotReady
-from drillbook.systems.linux import target
+from drillbook.systems.linux import process_lookup
 from drillbook.systems.linux.actions.process.faults import Kill, Limit, Pause
 from tests.ports import free_port
 from tests.systems.ground import state
@@ -19,7 +19,7 @@ from tests.systems.refusals import refused_until
 
 def test_a_process_is_found_by_each_of_its_names(ground, served):
     ctx = ground.ctx()
-    by_port, by_file = target.of_port(ctx, served.port), target.of_pid_file(ctx, str(served.file))
+    by_port, by_file = process_lookup.of_port(ctx, served.port), process_lookup.of_pid_file(ctx, str(served.file))
     assert by_port == by_file
     assert by_port.pid == served.pid
     assert str(by_port.start) == Path(f"/proc/{served.pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
@@ -72,23 +72,23 @@ def test_a_server_with_children_is_its_parent(ground):
     ground.ours.append(child)
     port, forked = map(int, child.stdout.readline().split())
     try:
-        assert target.of_port(ground.ctx(), port).pid == child.pid
+        assert process_lookup.of_port(ground.ctx(), port).pid == child.pid
     finally:
         os.kill(forked, signal.SIGKILL)
 
 
 def test_the_main_process_of_a_unit(managed):
-    found = target.of_unit(managed.ctx(), "app")
+    found = process_lookup.of_unit(managed.ctx(), "app")
     states = []
     managed.cycle(Pause(service="app"), lambda: states.append(state(found.pid)))
     assert states == ["T"]
     if Path("/usr/bin/prlimit").exists():
         managed.cycle(Limit(service="app", open_files=8), lambda: states.append(limits(found.pid, "Max open files")[0]))
         assert states[-1] == "8"
-        assert target.of_unit(managed.ctx(), "app") == found
+        assert process_lookup.of_unit(managed.ctx(), "app") == found
     facts = managed.cycle(Kill(service="app"))
     assert facts["pid"] == found.pid
-    assert target.of_unit(managed.ctx(), "app").pid != found.pid
+    assert process_lookup.of_unit(managed.ctx(), "app").pid != found.pid
 
 
 def test_a_unit_that_is_down_or_not_named(managed):
