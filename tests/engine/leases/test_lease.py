@@ -399,7 +399,7 @@ def test_a_reboot_without_a_hook_reverts_when_the_controller_comes_back(here, tm
 
 def test_the_wall_clock_decides_nothing():
     """The only call of `date` is in the line that writes the log."""
-    for name in ("ground.sh", "lock.sh", "lease.sh", "watch.sh", *FILES):
+    for name in ("shared_functions.sh", "lock.sh", "lease.sh", "watch.sh", *FILES):
         lines = [line for line in source(name).split("\n") if re.search(r"\b(date|EPOCH\w*|touch|find|-nt|-ot)\b", line)]
         assert all(line.lstrip().startswith("printf '%s up=%s %s\\n' \"$(date") for line in lines), (name, lines)
 

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # ground.sh sets up, boot and state; script.py watchers and boot_hooks
+# shellcheck shell=sh disable=SC2154 # shared_functions.sh sets up, boot and state; script.py watchers and boot_hooks
 # leases/RUN has the files of the watcher (watch.sh): armed/SEQ/N are undo commands, each a line of sh; beat is the last
 # renewal; `durable` tells that these files are on the disk; exactly one of claim.open, claim.reverting, claim.reverted and
 # claim.ended exists. It changes only by renaming:

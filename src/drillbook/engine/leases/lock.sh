@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # ground.sh, which comes first, sets up, boot, root and state
+# shellcheck shell=sh disable=SC2154 # shared_functions.sh, which comes first, sets up, boot, root and state
 # locks/NAME/N is an entry, made by a hard link: "BOOT UPTIME LEASE RUN", then the owner as one line of JSON. The highest
 # N is the holder's. N.beat is its last renewal, N.stop a request to stop.
 

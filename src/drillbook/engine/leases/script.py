@@ -56,8 +56,8 @@ def program_of(function: str) -> Functions:
     both = function in ("beat_all", "lock_list")
     locks, leases = ("lock.sh",), ("lease.sh", *backends.FILES)
     if both:
-        return _of_files("ground.sh", *locks, *leases)
-    return _of_files("ground.sh", *(locks if function.startswith("lock_") else leases))
+        return _of_files("shared_functions.sh", *locks, *leases)
+    return _of_files("shared_functions.sh", *(locks if function.startswith("lock_") else leases))
 
 
 def state_of(host: Host | Target) -> str:

@@ -15,7 +15,7 @@ To add a backend, write a file in this folder, list it in WATCHERS or BOOT_HOOKS
 - `boot_WORD_set RUN FOLDER`: run `sh -c "$at_boot" sh FOLDER` as this user at every boot; `boot_WORD_clear RUN` removes
   this boot hook, and does nothing when the hook is not set.
 
-These functions may use the functions and variables of `lease.sh` and `ground.sh`; `$manager` is the service manager of the
+These functions may use the functions and variables of `lease.sh` and `shared_functions.sh`; `$manager` is the service manager of the
 host: `system`, `sudo` or `user`.
 """
 
