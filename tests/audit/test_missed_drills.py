@@ -12,7 +12,7 @@ from drillbook.audit.period import Period
 from drillbook.cli import audit as desk
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan.schedule import State
-from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules, standings
+from drillbook.project import due, finished_runs, newest_runs, recorded_schedules, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
 from drillbook.report import publish
@@ -116,7 +116,7 @@ def audited(book, today=date(2026, 3, 24), until=date(2026, 3, 31)):
         today=today,
         scheduled=schedule_record.read(book.reports),
         wanted=schedules.read(project),
-        services=due.services(project, standings.read(list(project.runs()), project, RunStates())),
+        services=due.services(project, newest_runs.read(list(project.runs()), project, RunStates())),
     )
 
 

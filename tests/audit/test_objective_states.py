@@ -8,7 +8,7 @@ import pytest
 
 from drillbook.audit import content, html, markdown, objective_states, summary
 from drillbook.audit.alerts import alerts
-from drillbook.judge.proofs import RULE
+from drillbook.judge.objective_proof import RULE
 from drillbook.report.remarks import MARK, RESERVED
 from tests.audit import stories
 from tests.audit.stories import DOWN

@@ -13,7 +13,7 @@ from drillbook.audit import content, records, suites
 from drillbook.audit.period import Period
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan.schedule import State
-from drillbook.project import due, finished_runs, recorded_schedules, schedule_record, schedules, standings
+from drillbook.project import due, finished_runs, newest_runs, recorded_schedules, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.figures import moment
@@ -233,7 +233,7 @@ def made(project, until, today):
         scheduled=schedule_record.read(project.reports),
         suites=suites.find(project.reports, found, strays),
         wanted=schedules.read(project),
-        services=due.services(project, standings.read(list(project.runs()), project, RunStates())),
+        services=due.services(project, newest_runs.read(list(project.runs()), project, RunStates())),
     )
 
 

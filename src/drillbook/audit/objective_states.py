@@ -1,4 +1,4 @@
-"""State of each objective at the end of an audit's period. ``judge.proofs.RULE`` states when an objective is proven."""
+"""State of each objective at the end of an audit's period. ``judge.objective_proof.RULE`` states when an objective is proven."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from drillbook.audit.coverage import NO_RUN, by_drill, row_of, targets_of
 from drillbook.audit.records import UNKNOWN, Record, planned_steps
-from drillbook.judge import proofs
-from drillbook.judge.proofs import Answer, Standing
+from drillbook.judge import objective_proof
+from drillbook.judge.objective_proof import Answer, Standing
 from drillbook.judge.result import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
@@ -144,7 +144,7 @@ def reserved_counts(goals: Sequence[ProvenRow]) -> list[tuple[str, int]]:
 
 
 def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:
-    """Return the state of each drill's objectives at the end of the period. The state follows ``judge.proofs.RULE``.
+    """Return the state of each drill's objectives at the end of the period. The state follows ``judge.objective_proof.RULE``.
 
     ``earlier``: runs before the period. They do not change the state, but notes may name them.
     """
@@ -171,8 +171,8 @@ def _answer(record: Record, key: str, target_s: float) -> Answer:
         return Answer.NONE
     row = row_of(record, key)
     met = MET_OF.get(row.state) if row else None
-    held = row is None or proofs.within(row.measured_s, row.error_s, target_s)
-    return proofs.answer(record.verdict, met, marked=bool(row and row.state == remarks.RESERVED), held=held)
+    held = row is None or objective_proof.within(row.measured_s, row.error_s, target_s)
+    return objective_proof.answer(record.verdict, met, marked=bool(row and row.state == remarks.RESERVED), held=held)
 
 
 def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earlier: Sequence[Record]) -> ProvenRow:
@@ -180,7 +180,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
     newest = everything[-1]
     wanted = next((targets_of(record)[key] for record in reversed(everything) if key in targets_of(record)), 0.0)
     answers = [_answer(record, key, wanted) for record in everything]
-    stands, whole = proofs.standing(answers[len(earlier) :]), proofs.standing(answers)
+    stands, whole = objective_proof.standing(answers[len(earlier) :]), objective_proof.standing(answers)
     decides = _deciding(runs, stands)
     row = row_of(decides, key) if decides else None
     figure = row if row and (row.measured_s is not None or row.state == MISSED) else None
@@ -243,7 +243,7 @@ def _why(record: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> s
         return row.uncounted.removeprefix(f"{DOES_NOT_COUNT}: ")
     if record.verdict != Verdict.PASSED:
         return ended(record.verdict)
-    if not proofs.within(row.measured_s, row.error_s, wanted):
+    if not objective_proof.within(row.measured_s, row.error_s, wanted):
         return f"the figure is above the present target of {seconds(wanted)}"
     return "a later run failed without verifying the objective"
 
@@ -281,10 +281,15 @@ def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, 
     The first note says that the figure of the proof is within the new target. The second note says that the figure of the
     last run that met the objective is not within the new target.
     """
-    if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
+    if (
+        row
+        and wanted != row.target_s
+        and row.measured_s is not None
+        and objective_proof.within(row.measured_s, row.error_s, wanted)
+    ):
         yield f"the target has changed to {seconds(wanted)} since that run: the figure is within the new target, too"
     met = [(run, goal) for run in runs if (goal := row_of(run, key)) and MET_OF.get(goal.state)]
-    if met and not proofs.within(met[-1][1].measured_s, met[-1][1].error_s, wanted):
+    if met and not objective_proof.within(met[-1][1].measured_s, met[-1][1].error_s, wanted):
         record, goal = met[-1]
         yield (
             f"the target has changed to {seconds(wanted)} since the run of {_day(record)}: the figure of that run, "

@@ -10,7 +10,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.missed_drills import NEVER_RAN, OVERDUE, MissedRow
 from drillbook.audit.objective_states import NOT_PROVEN, ProvenRow, reserved_counts
 from drillbook.installation.program_name import NEUTRAL
-from drillbook.judge.proofs import RULE
+from drillbook.judge.objective_proof import RULE
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading, listed
 from drillbook.project.schedule_record import NOT_BEGUN

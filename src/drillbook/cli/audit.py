@@ -31,7 +31,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
-from drillbook.project import due, needed_inventories, recorded_schedules, run_index, schedule_record, schedules, standings
+from drillbook.project import due, needed_inventories, newest_runs, recorded_schedules, run_index, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import publish, remarks
 from drillbook.report.audit_pages import AUDIT, SUMMARY
@@ -85,7 +85,7 @@ def _read(project: Project, runs: RunStates, period: Period, places: Sequence[Pl
     """
     anchored = anchor_lines.known(places)  # before the journals: a run that ends meanwhile must not seem to be missing
     journals, strays = records.find(project.reports, runs)
-    known = standings.read(standings.begun(project, runs), project, runs)
+    known = newest_runs.read(newest_runs.begun(project, runs), project, runs)
     wanted, kept = schedules.read(project), schedule_record.read(project.reports)
     kept = recorded_schedules.note_changes(project.reports, kept, wanted, known, datetime.now(UTC))
     return content.make(

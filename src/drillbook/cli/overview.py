@@ -28,11 +28,11 @@ from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
-from drillbook.project import due, run_index, schedules, standings
+from drillbook.project import due, newest_runs, run_index, schedules
 from drillbook.project.due import DueRow
+from drillbook.project.newest_runs import Ended, Standing
 from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
-from drillbook.project.standings import Ended, Standing
 from drillbook.report import folders
 from drillbook.report.figures import against, count, lasted, one_line, took
 from drillbook.values import Duration
@@ -66,8 +66,8 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
     out = console()
     runs, states = list(project.runs()), RunStates()
     wanted = schedules.read(project)
-    known = standings.read([folder for folder in runs if not states.of(folder).lost], project, states)
-    newest, rows = standings.newest(known), due.in_order(project, wanted, known, datetime.now(UTC))
+    known = newest_runs.read([folder for folder in runs if not states.of(folder).lost], project, states)
+    newest, rows = newest_runs.newest(known), due.in_order(project, wanted, known, datetime.now(UTC))
     due_rows = {row.drill: row for row in reversed(rows)}
     unsettled = open_runs.unsettled(_with_lost(runs, project))
     if as_json:
@@ -295,7 +295,7 @@ def runs(project: Project, *, everything: bool = False, as_json: bool = False) -
 
 def _run(folder: Path, states: RunStates) -> dict[str, Any]:
     """Return the fields of one run for the JSON output."""
-    result = standings.result(states.of(folder), states)
+    result = newest_runs.result(states.of(folder), states)
     verdict = _verdict(folder, result)
     started = result.started if result else folders.begun(folder.name)
     row = {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}
@@ -327,7 +327,7 @@ def _verdict(folder: Path, result: Ended | None) -> str:
 
 def _print_runs(runs: Sequence[tuple[Path, bool]], states: RunStates, out: Console) -> None:
     """Print one line for each run. ``runs``: pairs of a run's folder, and True when this run belongs to a suite."""
-    results = [standings.result(states.of(folder), states) for folder, _ in runs]
+    results = [newest_runs.result(states.of(folder), states) for folder, _ in runs]
     verdicts = [_verdict(folder, result) for (folder, _), result in zip(runs, results, strict=True)]
     begun = [
         result.started if result else folders.begun(folder.name) for (folder, _), result in zip(runs, results, strict=True)

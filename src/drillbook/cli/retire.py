@@ -12,7 +12,7 @@ from drillbook.errors import UnknownName, UsageError, escaped
 from drillbook.exits import Exit
 from drillbook.journal.run_state import RunStates
 from drillbook.language.strict import did_you_mean
-from drillbook.project import estate, retirements, schedule_record, schedules, standings
+from drillbook.project import estate, newest_runs, retirements, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import RETIRED, Entry
 from drillbook.report.figures import one_line
@@ -51,7 +51,7 @@ EXAMPLE = 'invoke schedule.retire --environment staging --reason "staging was re
 def _check_known(project: Project, drill: str, environment: str) -> None:
     """Raise UnknownName when no run in the record has the drill and the environment."""
     states = RunStates()
-    known = list(standings.read(standings.begun(project, states), project, states))
+    known = list(newest_runs.read(newest_runs.begun(project, states), project, states))
     if any(drill in ("", name) and environment in ("", place) for name, place in known):
         return
     names = sorted({name for name, _ in known}) if drill else sorted({place for _, place in known})

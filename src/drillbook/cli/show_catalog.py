@@ -19,7 +19,7 @@ from drillbook.errors import DrillbookError, UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunStates
-from drillbook.project import standings
+from drillbook.project import newest_runs
 from drillbook.project.project import Project
 from drillbook.report.figures import lasted, seconds, took
 from drillbook.report.terminal.next_steps import shown_steps
@@ -133,7 +133,7 @@ def last_runs() -> dict[str, float]:
     duration_by_name: dict[str, float] = {}
     states = RunStates()
     for folder in sorted(folders, key=lambda folder: folder.name):
-        ended = standings.result(states.of(folder), states)
+        ended = newest_runs.result(states.of(folder), states)
         if ended and ended.passed and (duration := lasted(ended.started, ended.finished)) is not None:
             duration_by_name[ended.name] = duration
     return duration_by_name

@@ -20,22 +20,22 @@ from drillbook.plan.schedule import Schedule, State
 from drillbook.project import (
     estate,
     needed_inventories,
+    newest_restore_proofs,
+    newest_runs,
     recorded_schedules,
-    restore_proofs,
     retirements,
     schedule_record,
     schedules,
     settings,
-    standings,
 )
 from drillbook.project.estate import Estate
 from drillbook.project.needed_inventories import Inventories
+from drillbook.project.newest_restore_proofs import Proofs
+from drillbook.project.newest_runs import Ended, Standing, Standings
 from drillbook.project.overdue_since import Past
 from drillbook.project.project import Project
 from drillbook.project.recorded_schedules import may_run
-from drillbook.project.restore_proofs import Proofs
 from drillbook.project.schedules import Scheduled
-from drillbook.project.standings import Ended, Standing, Standings
 from drillbook.report import folders
 from drillbook.report.figures import moment
 from drillbook.values import Duration
@@ -171,14 +171,14 @@ def read(
     the project names ``environment``, and when the folder of runs cannot be read.
     """
     runs, now = runs or RunStates(), now or datetime.now(UTC)
-    begun = standings.begun(project, runs)
-    wanted, known = schedules.read(project), standings.read(begun, project, runs)
+    begun = newest_runs.begun(project, runs)
+    wanted, known = schedules.read(project), newest_runs.read(begun, project, runs)
     before = kept = schedule_record.read(project.reports)  # noting a change moves a torn line elsewhere
     if noting:
         kept = recorded_schedules.note_changes(project.reports, kept, wanted, known, now)
     inventories = estate.read(project)
     _check(environment, inventories, wanted, known)
-    proofs = restore_proofs.read(begun, runs)
+    proofs = newest_restore_proofs.read(begun, runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
     past = Past(begun, runs, kept.entries, now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]

@@ -14,8 +14,8 @@ from typing import Any
 from drillbook.errors import InventoryError
 from drillbook.inventory import merging
 from drillbook.language.strict import Document
+from drillbook.project.newest_runs import Standings
 from drillbook.project.project import Project
-from drillbook.project.standings import Standings
 
 SECTIONS = ("services", "backups")
 NO_ENVIRONMENT = (

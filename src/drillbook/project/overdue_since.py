@@ -16,7 +16,7 @@ from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.plan import schedule_terms
 from drillbook.plan.schedule_terms import Proof, Service, Span, Subject, Terms
-from drillbook.project import recorded_schedules, standings
+from drillbook.project import newest_runs, recorded_schedules
 from drillbook.project.recorded_schedules import present
 from drillbook.project.schedule_record import Entry
 from drillbook.project.schedules import Scheduled
@@ -46,7 +46,7 @@ class Past:
         at = moment(first)
         return _open(schedule_terms.never(at, None, self._terms(scheduled, environment, first), self.now)) if at else None
 
-    def since_proof(self, asked: Sequence[Scheduled], proof: standings.Ended, proving: frozenset[str]) -> datetime | None:
+    def since_proof(self, asked: Sequence[Scheduled], proof: newest_runs.Ended, proving: frozenset[str]) -> datetime | None:
         """Return the moment since which the newest proof of a restore of a service is overdue. The drills and suites in
         ``asked`` have passed since the proof, and did not renew it. Return None if the proof is not overdue. ``proving``:
         names of drills and suites whose runs proved a restore of the service.
@@ -57,7 +57,7 @@ class Past:
         service = Service.of([Proof(proof.at, proof.name, proving)], subjects)
         return _open(service.overdue(self.now, lambda _: True))
 
-    def _subject(self, scheduled: Scheduled, proof: standings.Ended) -> Subject:
+    def _subject(self, scheduled: Scheduled, proof: newest_runs.Ended) -> Subject:
         place = proof.environment
         passed = self._first_pass(scheduled, place, proof.started)
         terms = self._terms(scheduled, place, proof.started)
@@ -71,10 +71,10 @@ class Past:
             if folders.drill_of(folder.name) != scheduled.name or folders.begun(folder.name) < after[:19]:
                 continue
             state = self.states.of(folder)
-            verdict, place = standings.head(state)
+            verdict, place = newest_runs.head(state)
             if verdict not in ("", Verdict.PASSED) or place not in ("", environment):
                 continue
-            ended = standings.result(state, self.states)
+            ended = newest_runs.result(state, self.states)
             if ended and ended.passed and ended.environment == environment and ended.started > after:
                 return ended.at
         return None

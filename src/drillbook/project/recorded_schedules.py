@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Term
-from drillbook.project import schedule_record, schedules, standings
+from drillbook.project import newest_runs, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import SCHEDULE, Entry, Record
 from drillbook.project.schedules import Scheduled
@@ -57,13 +57,13 @@ def note(project: Project, now: datetime | None = None) -> None:
     """Note in ``schedule.jsonl`` the changed schedules of all drills and suites; see ``note_changes``. ``now``: by default, the
     present time."""
     states = RunStates()
-    known = standings.read(standings.begun(project, states), project, states)
+    known = newest_runs.read(newest_runs.begun(project, states), project, states)
     kept = schedule_record.read(project.reports)
     note_changes(project.reports, kept, schedules.read(project), known, now or datetime.now(UTC))
 
 
 def note_changes(
-    reports: Path, kept: Record, scheduled: Iterable[Scheduled], known: standings.Standings, now: datetime
+    reports: Path, kept: Record, scheduled: Iterable[Scheduled], known: newest_runs.Standings, now: datetime
 ) -> Record:
     """Compare the schedules in the files with the newest recorded schedules. Write each changed schedule to
     ``schedule.jsonl``, with the time from which it holds.
@@ -97,7 +97,7 @@ def note_changes(
     return schedule_record.read(reports) if noted else kept
 
 
-def _newest(standing: standings.Standing) -> Iterator[Term]:
+def _newest(standing: newest_runs.Standing) -> Iterator[Term]:
     recorded = _of_run(standing.last.state, standing.last.environment)
     if recorded:
         yield recorded

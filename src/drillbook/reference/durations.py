@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drillbook.catalog import entries
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.project import standings
+from drillbook.project import newest_runs
 from drillbook.project.project import Project
 
 FILE = Path("src", "drillbook", "catalog", entries.DURATIONS)
@@ -38,7 +38,7 @@ def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
     witnesses = {folder: folder for folder in runs} | {run.parent: run for run in runs if run.parent != project.reports}
     durations, states = {}, RunStates()
     for folder in sorted(witnesses, key=lambda folder: folder.name):
-        ended = standings.result(states.of(folder), states)
+        ended = newest_runs.result(states.of(folder), states)
         if ended and ended.passed and labs.get(ended.name, "") == _lab(states.of(witnesses[folder])) != "":
             result = ended.state.result.parsed()
             begin, end = (datetime.fromisoformat(str(result[key])) for key in ("started", "finished"))

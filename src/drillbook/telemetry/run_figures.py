@@ -12,8 +12,8 @@ from typing import Any
 
 from drillbook.exits import Exit
 from drillbook.journal.run_state import RunStates
-from drillbook.judge import proofs
-from drillbook.judge.proofs import Answer
+from drillbook.judge import objective_proof
+from drillbook.judge.objective_proof import Answer
 from drillbook.judge.result import Objective, Verdict
 from drillbook.project.project import Project
 from drillbook.report import remarks, wording
@@ -88,8 +88,8 @@ class RunFigures:
             return Answer.NONE
         verdict = "" if self.data["verdict"] == Verdict.PASSED and not self.passed else str(self.data["verdict"])
         goal = self.objective(key)
-        held = proofs.within(goal.get("measured_s"), goal.get("error_s"), target_s)
-        return proofs.answer(verdict, MET_OF.get(state), marked=state == RESERVED, held=held)
+        held = objective_proof.within(goal.get("measured_s"), goal.get("error_s"), target_s)
+        return objective_proof.answer(verdict, MET_OF.get(state), marked=state == RESERVED, held=held)
 
     @property
     def restore(self) -> Mapping[str, float]:
@@ -183,10 +183,12 @@ class DrillFigures:
         return count
 
     def proven(self, key: str) -> bool:
-        """Return True while the objective ``key`` is proven by all runs, by the rule ``judge.proofs.RULE``."""
+        """Return True while the objective ``key`` is proven by all runs, by the rule ``judge.objective_proof.RULE``."""
         targets = (figures.objective(key).get("target_s") for figures in self.every)
         target_s = next((float(target) for target in targets if target is not None), math.inf)
-        return proofs.standing(proofs.up_to_the_decision(figures.answer(key, target_s) for figures in self.every)).proven
+        return objective_proof.standing(
+            objective_proof.up_to_the_decision(figures.answer(key, target_s) for figures in self.every)
+        ).proven
 
     def trend(self, key: str) -> tuple[float, float] | None:
         """Return how fast the measured value of the objective ``key`` grows over the passed runs, in seconds per day, and

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillbook.judge.proofs import Answer, Standing, answer, standing, up_to_the_decision
+from drillbook.judge.objective_proof import Answer, Standing, answer, standing, up_to_the_decision
 
 P, R, M, F, N = Answer.PROVED, Answer.RESERVED, Answer.MISSED, Answer.FAILED, Answer.NONE
 

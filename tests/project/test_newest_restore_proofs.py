@@ -7,7 +7,7 @@ import pytest
 from drillbook.audit import records, run_evidence
 from drillbook.journal.run_state import RunStates
 from drillbook.plan.schedule import State
-from drillbook.project import due, restore_proofs
+from drillbook.project import due, newest_restore_proofs
 from drillbook.project.project import Project
 from tests.audit.stories import REHEARSE, SITE, Book, render_all, year
 
@@ -26,13 +26,13 @@ def book(tmp_path):
 def test_the_audit_and_the_proofs_agree_on_every_run(book):
     found, _ = records.find(book.reports)
     told = {one.run: run_evidence.recovered(one) or run_evidence.restored(one) for one in found if not one.residue}
-    proven = {one.name for one in Project(book.root).runs() if restore_proofs.read([one], RunStates())}
+    proven = {one.name for one in Project(book.root).runs() if newest_restore_proofs.read([one], RunStates())}
     assert proven == {run for run, proof in told.items() if proof}
     assert 0 < len(proven) < len(told)
 
 
 def test_the_newest_proof_of_each_drill_is_found(book):
-    found = restore_proofs.read(list(Project(book.root).runs()), RunStates())
+    found = newest_restore_proofs.read(list(Project(book.root).runs()), RunStates())
     assert {key: one.started[:10] for key, one in found.items()} == {
         ("sample", "lab"): "2027-01-11",
         ("api-down", "lab"): "2026-02-10",
@@ -52,4 +52,4 @@ def test_a_result_that_cannot_be_read_proves_nothing(book):
     for text in ("[]", "{", '{"made":', '{"verdict": "passed", "backup": 1, "steps": 3}'):
         for folder in Project(book.root).runs():
             (folder / "result.json").write_text(text)
-        assert restore_proofs.read(list(Project(book.root).runs()), RunStates()) == {}
+        assert newest_restore_proofs.read(list(Project(book.root).runs()), RunStates()) == {}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
-from drillbook.project import standings
-from drillbook.project.standings import Ended
+from drillbook.project import newest_runs
+from drillbook.project.newest_runs import Ended
 from drillbook.report import folders
 
 Proofs = dict[tuple[str, str], Ended]
@@ -29,7 +29,7 @@ def read(runs: Sequence[Path], states: RunStates) -> Proofs:
     """
     proofs: Proofs = {}
     for folder in sorted(runs, key=lambda folder: folder.name, reverse=True):
-        verdict, environment = standings.head(states.of(folder))
+        verdict, environment = newest_runs.head(states.of(folder))
         if verdict in ("", Verdict.PASSED) and (folders.drill_of(folder.name), environment) not in proofs:
             ended = _proof(states.of(folder), states)
             if ended:
@@ -45,5 +45,5 @@ def _proof(state: RunState, states: RunStates) -> Ended | None:
         proven = bool(_TRACE.search(state.result.data)) and proves(state.result.parsed())
     except (OSError, ValueError):
         return None
-    ended = standings.result(state, states) if proven else None
+    ended = newest_runs.result(state, states) if proven else None
     return ended if ended and ended.passed and ended.at else None
