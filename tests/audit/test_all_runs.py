@@ -9,7 +9,7 @@ import pytest
 from drillbook.audit import html
 from drillbook.report.remarks import RESERVED
 from tests.audit.test_chain import audited
-from tests.audit.test_rehearsed import rehearse
+from tests.audit.test_rehearsal_figures import rehearse
 from tests.audit.test_told_of_runs import kept
 from tests.report.test_agreement import plain
 

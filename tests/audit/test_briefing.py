@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from drillbook.audit import briefing, summary
 from drillbook.audit.alert import Topic
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.summary_layout import LEAST_ALERTS
 from tests.audit.stories import DOWN, Book

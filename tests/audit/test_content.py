@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.audit import content, coverage, html, markdown, records, summary, wording
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.controls import CONTROLS, EVIDENCE
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
 from drillbook.audit.wording import TITLES

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.audit import content, html, markdown, summary
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.findings import CATALOGUE, finding
 from drillbook.journal.run_state import RunState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from drillbook.audit import gaps
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.report.remarks import SHORT_MARK
 from tests.audit.test_told_of_runs import kept
 

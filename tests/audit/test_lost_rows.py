@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.audit import html, markdown, summary, wording
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.report.remarks import MARK, SHORT_MARK
 from tests.audit.test_told_of_runs import kept

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from drillbook.audit import content, html, markdown, records
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.missed_drills import MissedRow
 from drillbook.audit.period import Period
 from drillbook.cli import audit as desk

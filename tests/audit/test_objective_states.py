@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.audit import content, html, markdown, objective_states, summary
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.judge.objective_proof import RULE
 from drillbook.report.remarks import MARK, RESERVED
 from tests.audit import stories

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drillbook.audit import content, html, markdown, summary
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.project import schedule_record
 from drillbook.project.schedule_record import RETIRED, Entry
 from tests.audit.stories import HOSTS, LEFT, SAMPLES

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from drillbook.audit import coverage, html, markdown, run_evidence, services
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.period import Period
 from drillbook.judge.result import Verdict
 from tests.audit import stories

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 from drillbook.audit import absences, content, html, markdown, records, suites
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.period import Period
 from tests.audit.quarterly import SUITE, made, quarterly
 from tests.report.test_agreement import plain

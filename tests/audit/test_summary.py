@@ -9,10 +9,10 @@ from datetime import date
 import pytest
 
 from drillbook.audit import briefing, html, markdown, summary, summary_layout
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed_drills import MissedRow
-from drillbook.audit.rehearsed import RehearsedRow
+from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.cli import audit as desk
 from drillbook.report import remarks
 from drillbook.report.wording import CLOCKS

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from drillbook.audit import content, html, markdown, summary
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.findings import findings
 from drillbook.audit.missed_drills import MissedRow
 from drillbook.audit.service_groups import Group

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from drillbook.audit import undrilled_services
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.project.needed_inventories import Inventories, Listed
 from drillbook.project.schedules import Scheduled
 from drillbook.report import next_steps
 from tests.audit.test_assurance import EMPTY
 from tests.audit.test_chain import audited
-from tests.audit.test_rehearsed import rehearse
+from tests.audit.test_rehearsal_figures import rehearse
 
 
 def step(book, service="guestbook", kind="folder", drills=()):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drillbook.report import headlines, html, losses, rehearsal
+from drillbook.report import headlines, html, losses, rehearsal_results
 from drillbook.sdk.backup_source import PRINTED_BASIS
 from tests.report import samples
 from tests.report.rehearsed import view
@@ -13,7 +13,7 @@ def test_a_loss_that_was_counted_from_the_start_of_a_command_is_not_told(printed
     """Older versions recorded such a loss, of about 0 s."""
     basis = f"{PRINTED_BASIS}; the age of the data is unknown" if printed else "time of the file"
     told = view(loss_s=0.25, error_s=0, basis=basis)
-    shown = dict(row[:2] for row in rehearsal.rows(told.result))
+    shown = dict(row[:2] for row in rehearsal_results.rows(told.result))
     assert shown["Would be lost"] == ("not measured" if printed else "0.25 s")
     assert ("it was not measured how much data would be lost" in headlines.sentence(told)) is printed
     assert (losses.section(told) == []) is printed

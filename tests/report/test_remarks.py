@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from drillbook.judge.result import Result, StepResult
-from drillbook.report import changes, html, index, junit, markdown, rehearsal, remarks, rows, wording
+from drillbook.report import changes, html, index, junit, markdown, rehearsal_results, remarks, rows, wording
 from drillbook.report.remarks import (
     MARK,
     OWN_BACKUP,
@@ -78,7 +78,7 @@ def test_the_remark_of_a_rehearsal_tells_of_no_fault() -> None:
     own = [step("backup.1", "postgres.dump", **OWN), step("restore.1", "postgres.restore", made={"manifest": "aa"})]
     restore = of_source("2026-01-02T03:00:00.000Z").model_copy(update={"id": "restore.2"})
     for steps, text in (([*own, restore], OWN_REHEARSED), ([of_source(DURING)], RECENT_BACKUP)):
-        told = rehearsal.rows(samples.result(steps=tuple(steps), started=STARTED, faults=()))
+        told = rehearsal_results.rows(samples.result(steps=tuple(steps), started=STARTED, faults=()))
         (lines,) = [lines for name, _, lines in told if name == "Would be lost"]
         assert lines == (text,)
         assert "fault" not in text

@@ -30,7 +30,7 @@ WHOLE = {
     },
     "audit": {
         "alert.py": "test_briefing.py: next step, person and time of each alert",
-        "alerts.py": "test_briefing.py, test_gaps.py and test_missed_drills.py: what needs attention, in its order",
+        "alert_causes.py": "test_briefing.py, test_gaps.py and test_missed_drills.py: what needs attention, in its order",
         "evidence_rows.py": "test_content.py and test_chain.py: digests, and runs that confirm a journal",
         "formats.py": "test_rendering.py: every file of an audit",
         "html.py": "test_rendering.py and test_screen.py: the page of an audit",
@@ -100,7 +100,7 @@ WHOLE = {
         "growth.py": "tests/judge/test_outlook.py: growth that is steady, unsure, or not predicted",
         "markdown_steps.py": "test_markdown.py: facts in short, and details of steps that failed",
         "publish.py": "tests/cli/test_overview.py: the reports and the index of a project's runs",
-        "restore_steps.py": "test_proven_restore.py and test_rehearsal.py: steps that restored a backup, and others",
+        "restore_steps.py": "test_proven_restore.py and test_rehearsal_results.py: steps that restored a backup, and others",
         "suites.py": "test_agreement.py and test_marks.py: the drills of a suite in every format",
         "terminal/board.py": "test_live_view.py: the state that it shows while a run goes on",
         "terminal/drawing.py": "test_live_view.py: views on real terminals",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from drillbook.audit.alert import AT_ONCE, Alert, Topic, drill_key, joint_owner
-from drillbook.audit.alerts import alerts
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.language.lists import listed
 from drillbook.report.figures import count

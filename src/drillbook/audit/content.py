@@ -19,7 +19,7 @@ from drillbook.audit.missed_drills import NEVER, MissedRow, Ran, missed, moment_
 from drillbook.audit.objective_states import ProvenRow, proven
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
-from drillbook.audit.rehearsed import RehearsedRow, rehearsed
+from drillbook.audit.rehearsal_figures import RehearsedRow, rehearsed
 from drillbook.audit.run_rows import RunRow, run_row
 from drillbook.audit.suites import Suite, missing_runs
 from drillbook.audit.timelines import Known

@@ -9,7 +9,17 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import alerts, coverage_signs, rehearsed, retired, run_rows, services, summary, trend, wording
+from drillbook.audit import (
+    alert_causes,
+    coverage_signs,
+    rehearsal_figures,
+    retired,
+    run_rows,
+    services,
+    summary,
+    trend,
+    wording,
+)
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.missed_drills import NEVER_RAN, MissedRow
@@ -30,7 +40,7 @@ _SIZES = {
 _FIXED = {
     "words": wording,
     "signs": coverage_signs,
-    "rehearsals": rehearsed,
+    "rehearsals": rehearsal_figures,
     "retired": retired,
     "legend_of": remarks.legend,
     "exempt_lead": services.EXEMPT_LEAD,
@@ -52,7 +62,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
         .get_template("audit.html.j2")
         .render(
             audit=audit,
-            alerts=alerts.listed(audit),
+            alerts=alert_causes.listed(audit),
             overdue=[row for row in audit.missed_beside_failures if row.kind != NEVER_RAN],
             never_ran=_never_ran(audit),
             title=wording.title(audit),

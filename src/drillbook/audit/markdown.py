@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drillbook.audit import markdown_proven, retired, services, summary, wording
-from drillbook.audit.alerts import listed
+from drillbook.audit.alert_causes import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow

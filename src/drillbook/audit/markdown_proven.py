@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from drillbook.audit import rehearsed, wording
+from drillbook.audit import rehearsal_figures, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.report import remarks
@@ -15,7 +15,7 @@ from drillbook.report.wording import PROBE_DETECTION
 def section(audit: Audit) -> list[str]:
     """Return the paragraphs and tables, in Markdown, of the section about proven and unproven objectives."""
     if not audit.proven:
-        return ["No known drill sets objectives.", *rehearsed.markdown(audit.rehearsed)]
+        return ["No known drill sets objectives.", *rehearsal_figures.markdown(audit.rehearsed)]
     probed = [row for row in audit.proven if row.by_probe]
     proven, unproven = ([row for row in audit.proven if row.met is known and not row.by_probe] for known in (True, False))
     shown = [
@@ -43,7 +43,7 @@ def section(audit: Audit) -> list[str]:
         listed = [(*_goal(row), *_probed(row), escape("; ".join(row.notes))) for row in probed]
         paragraphs += [f"### {PROBE_DETECTION}", wording.PROBE_LEAD]
         paragraphs += [table((*head, "State", "When", "Run", "Does not count", "Notes"), listed)]
-    return [*paragraphs, *rehearsed.markdown(audit.rehearsed)]
+    return [*paragraphs, *rehearsal_figures.markdown(audit.rehearsed)]
 
 
 def _unproven(row: ProvenRow) -> tuple[str, ...]:

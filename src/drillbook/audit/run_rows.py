@@ -10,7 +10,7 @@ from drillbook.audit.coverage import row_of
 from drillbook.audit.records import Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
-from drillbook.report import next_steps, open_findings, rehearsal
+from drillbook.report import next_steps, open_findings, rehearsal_results
 from drillbook.report.figures import link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED, without_body
@@ -144,7 +144,7 @@ def _figure(record: Record, key: str) -> str:
     if record.verdict == NOT_VERIFIED:
         return "not verified"
     result = record.result
-    told = rehearsal.brief(result.steps, result.started, broken=bool(result.faults)) if result else None
+    told = rehearsal_results.brief(result.steps, result.started, broken=bool(result.faults)) if result else None
     return told.listed(key) if told else "no objective"
 
 

@@ -8,13 +8,13 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import briefing, content, exempt_list, rehearsed, run_rows, service_groups, services, wording
+from drillbook.audit import briefing, content, exempt_list, rehearsal_figures, run_rows, service_groups, services, wording
 from drillbook.audit.alert import Alert
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, deciding
 from drillbook.audit.findings import each_open
 from drillbook.audit.objective_states import ProvenRow, reserved_counts
-from drillbook.audit.rehearsed import RehearsedRow
+from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
 from drillbook.audit.summary_layout import (
     FIXED_PX,
@@ -107,13 +107,13 @@ class ServiceRow:
     @property
     def restored(self) -> str:
         """Text with the duration of the longest restore, for the column of the RTO."""
-        text, _ = rehearsed.brief(self.rehearsed)
+        text, _ = rehearsal_figures.brief(self.rehearsed)
         return f"rehearsed: {text}" if text else ""
 
     @property
     def would_lose(self) -> str:
         """Text with the largest loss that a rehearsal measured, for the column of the RPO."""
-        _, text = rehearsed.brief(self.rehearsed)
+        _, text = rehearsal_figures.brief(self.rehearsed)
         return f"rehearsed: {text}" if text else ""
 
     @property
@@ -235,7 +235,7 @@ def _fit(
     heights = [alerts_height([str(alert) for alert in shown]) for shown in choices]
     sizes = [_size(row, rows) for row in drilled]
     spare = max(0.0, NOTE.height(exempt) - NOTE.line_px)
-    for told in (rehearsed.line([(services.named(row, rows), row.rehearsed) for row in drilled]), ""):
+    for told in (rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled]), ""):
         left = spare - (OTHERS.height(f"{REHEARSED}: {told}") + 3 if told else 0)
         chosen = layout(room, left, heights, sizes, lambda number: _names_height(drilled[number:]))
         if chosen.figures == len(drilled):

@@ -18,7 +18,7 @@ from drillbook.atomic_file import private_folder
 from drillbook.attestation import anchor_lines, anchor_places
 from drillbook.attestation.anchor_places import AnchorFile
 from drillbook.attestation.place_contract import Place
-from drillbook.audit import campaigns, content, formats, records, rehearsed, suites, summary, wording
+from drillbook.audit import campaigns, content, formats, records, rehearsal_figures, suites, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
@@ -272,7 +272,7 @@ def _rehearsed(out: Console, made: Audit) -> None:
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
     taken = [f"{item.drill}: the loss was measured with {item.taken}." for item in made.rehearsed if item.taken]
     notes = [*taken, *(f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes)]
-    out.print(Prose(Text(one_line(" ".join([*notes, rehearsed.SHORT]))), 2, below=1))
+    out.print(Prose(Text(one_line(" ".join([*notes, rehearsal_figures.SHORT]))), 2, below=1))
 
 
 def _figure(item: ProvenRow) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence, Set
 
 from drillbook.judge.lock_state import LockState
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView, Verdict
-from drillbook.report import open_findings, rehearsal
+from drillbook.report import open_findings, rehearsal_results
 from drillbook.report.figures import count, one_line
 from drillbook.report.wording import STEP_WORDS
 
@@ -64,7 +64,7 @@ def _without_fault(view: RunView, never: Set[tuple[str, str]]) -> str:
     """
     changed = {(step.result.id, step.result.host) for step in view.steps if step.undo} - never
     left = view.others_at_end
-    parts = [] if rehearsal.injects_nothing(view.plan) else ["no fault was injected"]
+    parts = [] if rehearsal_results.injects_nothing(view.plan) else ["no fault was injected"]
     parts = parts if changed else ["nothing was changed"]
     if kept := max(0, len(changed) - left):
         parts.append(f"{count(kept, 'change')} {'was' if kept == 1 else 'were'} undone, or kept as planned")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from drillbook.judge import shortfall
 from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
-from drillbook.report import own_commands, rehearsal, remarks
+from drillbook.report import own_commands, rehearsal_results, remarks
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, without_body, written
 
@@ -111,12 +111,14 @@ def _reason(result: Result) -> str:
 
 def _not_disrupted(view: RunView) -> str:
     result = view.result
-    nothing = "The drill injects no fault." if rehearsal.injects_nothing(view.plan) else "No disruption was measured."
+    nothing = (
+        "The drill injects no fault." if rehearsal_results.injects_nothing(view.plan) else "No disruption was measured."
+    )
     return {
         Verdict.REFUSED: "The drill was refused.",
         Verdict.ABORTED: "" if result.reason else "The run was stopped before its end.",
         Verdict.NOT_RUN: "The drill was not run here.",
-    }.get(result.verdict, rehearsal.sentence(result) or nothing)
+    }.get(result.verdict, rehearsal_results.sentence(result) or nothing)
 
 
 def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:

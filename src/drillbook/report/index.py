@@ -13,7 +13,7 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import Objective, Verdict
-from drillbook.report import open_findings, pages, rehearsal, remarks, rows, tolerated, wording
+from drillbook.report import open_findings, pages, rehearsal_results, remarks, rows, tolerated, wording
 from drillbook.report.audit_pages import AuditPages
 from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun, drill_of
@@ -68,7 +68,7 @@ class IndexEntry:
     """Findings of medium severity or higher, the worst first. A suite has the findings of its drills."""
     reason: str = ""
     """Reason of the verdict. It is empty for a run that passed, and for a run without a result."""
-    rehearsed: rehearsal.Brief | None = None
+    rehearsed: rehearsal_results.Brief | None = None
     """Figures of a rehearsal, which is a run that restores a backup and injects no fault. None for any other run."""
 
     @property
@@ -103,7 +103,7 @@ class Row:
     href: str | None
     rto: ObjectiveRow | None
     rpo: ObjectiveRow | None
-    rehearsed: rehearsal.Brief | None
+    rehearsed: rehearsal_results.Brief | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         remarks=remarks.of_run(remarks.steps_of(result.get("steps", ())), str(result["started"]), objectives.get("rpo")),
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
         service=str(result.get("service") or ""),
-        rehearsed=rehearsal.brief(
+        rehearsed=rehearsal_results.brief(
             remarks.steps_of(result.get("steps", ())), str(result["started"]), broken=bool(result.get("faults"))
         ),
         findings=tuple(open_findings.grave(findings)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drillbook.judge.objectives import BAD
 from drillbook.judge.result import Result, RunView
 from drillbook.judge.rpo import OF_BACKUP
-from drillbook.report import losses, rehearsal, remarks
+from drillbook.report import losses, rehearsal_results, remarks
 from drillbook.report.figures import lasted, moment, seconds, took, utc
 from drillbook.report.phases import checked, checks
 from drillbook.report.wording import BEGAN
@@ -103,7 +103,7 @@ def _checked(view: RunView) -> str:
 def clock_note(view: RunView) -> str:
     """Return a sentence about the clocks by which the figures of a run were measured."""
     rpo = view.result.objectives.get("rpo")
-    aged = bool(rehearsal.rows(view.result) or losses.loss_rows(view) or (rpo and rpo.clock == OF_BACKUP))
+    aged = bool(rehearsal_results.rows(view.result) or losses.loss_rows(view) or (rpo and rpo.clock == OF_BACKUP))
     aside = (
         "; the age of the data in a backup also depends on the clock that set the time of this data, which is named at it"
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, Result, RunView, Settled, Verdict
-from drillbook.report import consequences, objective_findings, open_findings, rehearsal, remarks, residue_state
+from drillbook.report import consequences, objective_findings, open_findings, rehearsal_results, remarks, residue_state
 from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, utc
 from drillbook.report.moments import MARKS, mark_name, meaning
 from drillbook.report.objective_figures import alone, drawn, objective_figure
@@ -269,7 +269,7 @@ def clock_rows(result: Result) -> list[ClockRow]:
     result is empty for a drill that ended before its fault was injected.
     """
     listed = [] if untouched(result) else [_clock(result, clock) for clock in clocks_of(result)]
-    return [row for row in listed if row.figure] if rehearsal.facts(result) else listed
+    return [row for row in listed if row.figure] if rehearsal_results.facts(result) else listed
 
 
 def _clock(result: Result, clock: Clock) -> ClockRow:
@@ -303,7 +303,7 @@ def nothing_measured(view: RunView) -> str:
     why = untouched(view.result)
     if not why:
         return ""
-    if why == "no fault was injected" and rehearsal.injects_nothing(view.plan):
+    if why == "no fault was injected" and rehearsal_results.injects_nothing(view.plan):
         why = "the drill injects no fault"
     asked = targets(rows_of(view.result))
     waited = measured(view.result, "waiting")[0]

@@ -10,7 +10,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView, SuiteResult, Verdict
-from drillbook.report import headlines, open_findings, rehearsal, residue_state, rows, tolerated, wording
+from drillbook.report import headlines, open_findings, rehearsal_results, residue_state, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.remarks import RESERVED
 from drillbook.report.rows import ObjectiveRow
@@ -35,7 +35,7 @@ class SuiteRow:
     """Number of findings of medium severity or higher in a drill that passed. It is empty when there are no such
     findings.
     """
-    rehearsed: rehearsal.Brief | None = None
+    rehearsed: rehearsal_results.Brief | None = None
     """Figures of a rehearsal, which is a drill that restores a backup and injects no fault. None for any other drill.
     """
 
@@ -64,7 +64,9 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         if view
         else (f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this."),
         tolerated=tolerated.summary(view) if view else "",
-        rehearsed=rehearsal.brief(view.result.steps, view.result.started, broken=bool(view.result.faults)) if view else None,
+        rehearsed=rehearsal_results.brief(view.result.steps, view.result.started, broken=bool(view.result.faults))
+        if view
+        else None,
         beside=open_findings.beside(str(view.result.verdict), rows.findings_of(view.result)) if view else "",
     )
 

@@ -14,11 +14,11 @@ from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import UNKNOWN, Record, planned_services, planned_steps
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.language.lists import leading
-from drillbook.report import rehearsal, remarks
+from drillbook.report import rehearsal_results, remarks
 from drillbook.report.figures import count, figure, one_line, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
-MEASURES = {rehearsal.MEASURE: "from", "loss.measure": "service"}
+MEASURES = {rehearsal_results.MEASURE: "from", "loss.measure": "service"}
 """Actions that measure how much data would be lost in a failure, in the order in which their figures are tried. Such a figure
 is no RPO. The value is the name of a parameter of the restore step. A figure counts only if this parameter has the same value
 as the parameter `service` of the measuring step: the name of a service or backup source.
@@ -92,7 +92,7 @@ class RehearsedRow:
     @property
     def lost(self) -> str:
         """Text with the measured loss and its error. If a drill took the backup, the text says this."""
-        words = rehearsal.unsampled({"loss_s": self.loss_s, "error_s": self.error_s})
+        words = rehearsal_results.unsampled({"loss_s": self.loss_s, "error_s": self.error_s})
         told = f" ({words})" if words else ""
         return f"{self.figure}{told}" + (f", with {self.taken}" if self.taken and self.loss_s is not None else "")
 
@@ -157,7 +157,7 @@ def line(rows_by_name: Sequence[tuple[str, Sequence[RehearsedRow]]]) -> str:
 
 def planned(record: Record) -> bool:
     """Return True when the plan of a run restores backups, and no step of it injects a fault."""
-    return _faultless(record) and any(step.get("action") == rehearsal.RESTORE for step in planned_steps(record))
+    return _faultless(record) and any(step.get("action") == rehearsal_results.RESTORE for step in planned_steps(record))
 
 
 def _faultless(record: Record) -> bool:
@@ -169,14 +169,14 @@ def _faultless(record: Record) -> bool:
 def _stored(record: Record) -> list[StepResult]:
     """Return the steps that restored a backup which Drillbook stored. The result is empty for a run that injected a fault."""
     steps = record.result.steps if record.result and not record.result.faults else ()
-    return [step for step, _ in rehearsal.stored(steps) if step.action != rehearsal.RESTORE]
+    return [step for step, _ in rehearsal_results.stored(steps) if step.action != rehearsal_results.RESTORE]
 
 
 def _restores(record: Record) -> Iterator[StepResult]:
     """Yield the steps that restored a backup into a sandbox. Yield nothing for a run that injected a fault."""
     if record.result and not record.result.faults:
         for step in record.result.steps:
-            if step.action == rehearsal.RESTORE and step.status == "done" and not step.facts.get("in_place"):
+            if step.action == rehearsal_results.RESTORE and step.status == "done" and not step.facts.get("in_place"):
                 yield step
 
 
@@ -194,7 +194,7 @@ def _row(
     losses, restored = _losses(record, params, mine), step.facts.get("backup", {}).get("id")
     measured = next((facts for facts in losses if facts.get("backup", restored) == restored), {})
     if losses and not measured:
-        text = f"{rehearsal.loss(losses[0])} was measured for {losses[0]['backup']}, but {restored} was restored"
+        text = f"{rehearsal_results.loss(losses[0])} was measured for {losses[0]['backup']}, but {restored} was restored"
         notes = (*notes, text)
     value, error = measured.get("loss_s"), measured.get("error_s")
     seconds, used = step.facts.get("seconds", {}).get("total"), step.facts.get("used_bytes")
@@ -223,7 +223,9 @@ def _stored_row(
     plan = {planned_step["id"]: planned_step["params"] for planned_step in planned_steps(record)}
     finders = [plan.get(other.id, {}) for other in steps if other.facts.get("manifest") == step.facts.get("manifest")]
     stores = [str(params["store"]) for params in finders if params.get("store")]
-    measured = next(known[rehearsal.MEASURE] for restore, known in rehearsal.stored(steps) if restore is step)
+    measured = next(
+        known[rehearsal_results.MEASURE] for restore, known in rehearsal_results.stored(steps) if restore is step
+    )
     seconds, used, age = (
         (step.facts.get("seconds") or {}).get("total"),
         step.facts.get("database_bytes"),
@@ -265,7 +267,7 @@ def _losses(record: Record, params: Mapping[str, Mapping[str, Any]], restore: Ma
         if step.action == action
         and step.status == "done"
         and params.get(step.id, {}).get("service") == restore.get(key)
-        and rehearsal.loss(step.facts)
+        and rehearsal_results.loss(step.facts)
     ]
 
 

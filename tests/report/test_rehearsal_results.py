@@ -5,7 +5,7 @@ import re
 import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
-from drillbook.report import headlines, html, index, markdown, rehearsal, rows, wording
+from drillbook.report import headlines, html, index, markdown, rehearsal_results, rows, wording
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.rehearsed import BACKUP, NO_FAULT, RESTORED, view
@@ -21,16 +21,17 @@ def test_a_backup_that_a_command_printed_is_of_unknown_age():
     printed = BACKUP | {"basis": "start of the command, by the controller's clock; the age of the data is unknown"}
     step = samples.step("restore.1", "backup.restore", facts=RESTORED | {"backup": printed})
     shown = dict(
-        row[:2] for row in rehearsal.rows(samples.result(steps=(step.result,), objectives={}, findings=(), faults=()))
+        row[:2]
+        for row in rehearsal_results.rows(samples.result(steps=(step.result,), objectives={}, findings=(), faults=()))
     )
     assert shown["Backup"] == "www-1.tar.gz, read from a command at 2026-01-02 09:59:58 UTC; the age of its data is unknown"
 
 
 def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
-    shown = {name: (text, lines) for name, text, lines in rehearsal.rows(view().result)}
+    shown = {name: (text, lines) for name, text, lines in rehearsal_results.rows(view().result)}
     assert shown == {
         "Backup": ("www-1.tar.gz, of 2026-01-02 09:59:58 UTC", ()),
-        "Restored in": ("0.61 s, 3.0 MiB on disk", ("unpack 0.52 s, other 0.09 s", rehearsal.TIMED)),
+        "Restored in": ("0.61 s, 3.0 MiB on disk", ("unpack 0.52 s, other 0.09 s", rehearsal_results.TIMED)),
         "Would be lost": ("12 s ± 1 s", ("time of the file",)),
         "Sandbox": (
             "isolation: namespace",
@@ -51,8 +52,8 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
 
 @pytest.mark.parametrize("told", [view(status="failed"), view(status="skipped")])
 def test_a_backup_that_was_not_restored_is_no_rehearsal(told):
-    assert rehearsal.rows(told.result) == []
-    assert rehearsal.markdown(told.result) == []
+    assert rehearsal_results.rows(told.result) == []
+    assert rehearsal_results.markdown(told.result) == []
     assert "No disruption was measured" in headlines.sentence(told)
     assert NO_FAULT in markdown.render(told)
 
@@ -64,7 +65,7 @@ def test_a_drill_with_a_fault_keeps_all_its_clocks():
 
 
 def test_a_sandbox_that_tried_no_address_does_not_look_closed():
-    assert rehearsal._tried([]) == "no address of the inventory was tried from inside the sandbox"
+    assert rehearsal_results._tried([]) == "no address of the inventory was tried from inside the sandbox"
 
 
 @pytest.mark.parametrize(
@@ -86,11 +87,11 @@ def test_the_loss_of_a_backup_that_the_run_took_itself_says_so(taken_at, words):
 def test_the_stages_of_a_restore_are_in_the_order_in_which_they_ran_and_add_up():
     """The journal sorts them by name."""
     seconds = {"analyze": 1.462, "data": 1.976, "outline": 0.049, "roles": 0.224, "sandbox": 0.195, "server": 3.581}
-    assert rehearsal._restored({"seconds": {**seconds, "total": 9.045}}) == (
+    assert rehearsal_results._restored({"seconds": {**seconds, "total": 9.045}}) == (
         "9.04 s",
         (
             "sandbox 0.20 s, outline 0.05 s, server 3.58 s, roles 0.22 s, data 1.98 s, analyze 1.46 s, other 1.56 s",
-            rehearsal.TIMED,
+            rehearsal_results.TIMED,
         ),
     )
 
@@ -106,7 +107,7 @@ def test_a_command_in_the_table_of_the_backup_is_code():
         "the roles: <code>postgres.sql</code> can list them"
         in html.render(told).partition('id="backup"')[2].partition("</table>")[0]
     )
-    assert "the roles: `postgres.sql` can" in rehearsal.markdown(told.result)[1]
+    assert "the roles: `postgres.sql` can" in rehearsal_results.markdown(told.result)[1]
 
 
 def test_labels_of_a_table_on_a_narrow_screen_fit_before_their_values():
@@ -117,9 +118,11 @@ def test_labels_of_a_table_on_a_narrow_screen_fit_before_their_values():
 def test_what_the_restore_showed_is_not_listed_as_unseen():
     """The check of a dump cannot tell if the dump can be restored. The run that restored this dump can."""
     missing = "missing rows: row security may have hidden them"
-    unseen = {"not_covered": [f"if the dump can be restored: `{rehearsal.RESTORE}` into a sandbox shows this", missing]}
+    unseen = {
+        "not_covered": [f"if the dump can be restored: `{rehearsal_results.RESTORE}` into a sandbox shows this", missing]
+    }
     for checked, listed in (({"id": BACKUP["id"]}, [missing]), ({"id": "another"}, unseen["not_covered"])):
-        assert rehearsal._unseen(RESTORED, unseen | {"backup": checked}) == listed
+        assert rehearsal_results._unseen(RESTORED, unseen | {"backup": checked}) == listed
 
 
 MANIFEST = "s3://backups/20260101T030000.000Z-nightly-0001/shop/manifest.json#sha256=aa"
@@ -152,21 +155,21 @@ def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_a
     )
     for text in (renderings.printed(summary.ending(told)), *renderings.formats(told).values()):
         assert sentence in plain(text)
-    assert {name: text for name, text, _ in rehearsal.rows(told.result)} == {
+    assert {name: text for name, text, _ in rehearsal_results.rows(told.result)} == {
         "Backup": "s3://backups/20260101T030000.000Z-nightly-0001/shop, of 2026-01-01 03:00:00 UTC",
         "Restored in": "8.60 s",
         "Would be lost": "25 min 5 s",
         "Sandbox": "none: restored to the service spare",
     }
-    ((_, reason, origin),) = [lines for name, _, lines in rehearsal.rows(told.result) if name == "Would be lost"]
-    assert reason == rehearsal.EXACT_LOSS
+    ((_, reason, origin),) = [lines for name, _, lines in rehearsal_results.rows(told.result) if name == "Would be lost"]
+    assert reason == rehearsal_results.EXACT_LOSS
     for text in (html.render(told), markdown.render(told)):
-        assert rehearsal.EXACT_LOSS in plain(text), "every number has its error, or the reason why it has none"
+        assert rehearsal_results.EXACT_LOSS in plain(text), "every number has its error, or the reason why it has none"
     assert origin == "The run restored a backup that the drill nightly took, so this is not the age of a routine backup."
     listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
     assert "would be lost (no sampling error), with a backup that the drill nightly took; no objective" in listed
     assert [row.clock.key for row in rows.clock_rows(told.result)] == ["restore", "waiting"]
-    assert not rehearsal.rows(stored(inject=True).result), "the team's own commands may have broken something"
+    assert not rehearsal_results.rows(stored(inject=True).result), "the team's own commands may have broken something"
 
 
 def test_the_table_of_a_suite_marks_a_figure_with_a_backup_of_a_drill():
@@ -178,10 +181,12 @@ def test_the_table_of_a_suite_marks_a_figure_with_a_backup_of_a_drill():
     assert "‖ an earlier run of a drill took the restored backup." in screen
 
 
-@pytest.mark.parametrize(("error_s", "told"), [(1.0, ""), (0, rehearsal.EXACT_LOSS), (None, rehearsal.UNSTATED)])
+@pytest.mark.parametrize(
+    ("error_s", "told"), [(1.0, ""), (0, rehearsal_results.EXACT_LOSS), (None, rehearsal_results.UNSTATED)]
+)
 def test_a_loss_without_an_error_says_why(error_s, told):
     run = view(error_s=error_s)
-    (lines,) = [lines for name, _, lines in rehearsal.rows(run.result) if name == "Would be lost"]
+    (lines,) = [lines for name, _, lines in rehearsal_results.rows(run.result) if name == "Would be lost"]
     assert lines == ("time of the file", *filter(None, [told]))
     listed = plain(index.render([index.entry(run.result.model_dump(mode="json", by_alias=True))]))
     said = f" ({told.partition(':')[0]})" if told else ""

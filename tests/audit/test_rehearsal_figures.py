@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.audit import content, html, markdown, rehearsed, summary
-from drillbook.audit.alerts import alerts
+from drillbook.audit import content, html, markdown, rehearsal_figures, summary
+from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import as_data
 from drillbook.audit.service_groups import Group
 from drillbook.catalog import entries
@@ -81,7 +81,7 @@ def test_a_drill_with_a_fault_is_no_rehearsal(book):
     audit = audited(book)
     assert audit.rehearsed == ()
     for page in (html.render(audit), markdown.render(audit)):
-        assert rehearsed.TITLE not in page
+        assert rehearsal_figures.TITLE not in page
     assert "ehearsed" not in plain(summary.render(audit))
 
 
@@ -89,8 +89,8 @@ def test_a_drill_with_a_fault_is_no_rehearsal(book):
 def test_the_audit_shows_the_figures_below_the_proven_objectives(book, render):
     rehearse(book)
     page = plain(render(audited(book))).replace("\\", "").replace("\N{NO-BREAK SPACE}", " ")
-    part = page.split(rehearsed.TITLE)[1]
-    for text in (rehearsed.LEAD, "4.25 s, 3.0 MiB on disk", "2 min 9 s \u00b1 2 s", BASIS, "1 of 1 run passed"):
+    part = page.split(rehearsal_figures.TITLE)[1]
+    for text in (rehearsal_figures.LEAD, "4.25 s, 3.0 MiB on disk", "2 min 9 s \u00b1 2 s", BASIS, "1 of 1 run passed"):
         assert text in part
     assert as_data(audited(book))["rehearsed"][0]["restore_s"] == 4.25
 
@@ -193,7 +193,7 @@ def test_the_heads_of_the_figures_also_hold_for_what_is_not_proven(tmp_path):
         assert "Last figures of RTO and RPO" in page
         assert "Last figure" in page
         assert "Last proven" not in page
-    assert "passed, or says that none did." in rehearsed.LEAD
+    assert "passed, or says that none did." in rehearsal_figures.LEAD
 
 
 NEWEST = """\

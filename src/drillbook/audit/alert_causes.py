@@ -11,7 +11,7 @@ from drillbook.audit.alert import AT_ONCE, NEXT_RUN, NOBODY, Alert, Topic, catal
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
-from drillbook.audit.rehearsed import RehearsedRow
+from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL, as_called
