@@ -13,7 +13,7 @@ from math import ceil
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import short_list, undrilled_services
+from drillbook.cli import open_runs, short_list, undrilled_services
 from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
@@ -104,7 +104,8 @@ def _print_below(states: Due, out: Console, project: Project | None, *, everythi
     if states.unscheduled:
         names = listed(states.unscheduled, len(states.unscheduled) if everything else MOST_UNSCHEDULED)
         out.print(Prose(Text(f"without a schedule (`every`): {names}", style="dim")))
-    if project is not None and (steps := [*_next(states.rows, project), *_gone(states.rows, project)]):
+    recover = open_runs.to_recover(project) if project is not None else []
+    if project is not None and (steps := [*_next(states.rows, project, recover), *_gone(states.rows, project)]):
         out.print(shown_steps(steps))
         out.print()
     out.print(Text(summary(states), style=_summary_style(states)))
@@ -161,14 +162,18 @@ def _unsure(damage: str) -> str:
     return f"{damage}; so {unknown}: {step} (see `Schedules and alarms` in the documentation)"
 
 
-def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
+def _next(rows: Sequence[DueRow], project: Project, recover: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
     """Return the commands to suggest to the user, each with a description. They concern the drill or suite that
     ``_most_urgent`` returns. If its last run did not pass, the first command opens the report of this run, and the
-    second command runs the drill again. The result is empty if no drill or suite is urgent.
+    second command runs the drill again. ``recover``: commands for unfinished runs. They come first; then the report of a refused
+    run is not suggested, because it only names them. The result is empty if no drill or suite is urgent and no run is unfinished.
     """
     row = _most_urgent(rows)
     if row is None:
-        return []
+        return [*recover]
+    if recover:
+        refused = row.last_verdict == Verdict.REFUSED and not row.needs
+        return [*recover, *([("then run it again", _again(row))] if refused else _next(rows, project, ()))]
     if not project.inventory_names():
         return [("this project has no inventory, so first make an inventory", f"{program()} init FOLDER")]
     if row.needs:

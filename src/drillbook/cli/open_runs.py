@@ -11,8 +11,18 @@ from rich.text import Text
 
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState
-from drillbook.report import folders
+from drillbook.project.project import Project
+from drillbook.report import dead_runs, folders
 from drillbook.report.terminal.prose import Prose
+
+TO_RECOVER = {
+    "unfinished": dead_runs.RECOVER,
+    "residue": "undo the remaining changes",
+    "damaged": "see the steps of the manual cleanup",
+}
+"""Descriptions of the command that helps, for the states of a run that left changes."""
+MOST = 3
+"""Largest number of commands for unfinished runs below a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,13 @@ def _open(folder: Path, *, ended: bool) -> Open:
     if state.damage:
         return Open(folder.name, "damaged", "the journal is damaged, so the changes must be undone by hand")
     return Open(folder.name, "residue" if ended else "unfinished", "")
+
+
+def to_recover(project: Project) -> list[tuple[str, str]]:
+    """Return the commands that undo the changes of unfinished runs, the newest first, each with a description. At most
+    ``MOST`` commands are returned; ``drill.list`` shows all."""
+    runs = [run for run in unsettled(list(project.runs())) if run.state in TO_RECOVER]
+    return [(TO_RECOVER[run.state], f"{program()} drill.recover {run.run}") for run in runs[:MOST]]
 
 
 def show(unsettled: Sequence[Open], out: Console) -> None:

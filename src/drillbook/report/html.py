@@ -11,6 +11,7 @@ from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.language.lists import leading
 from drillbook.report import (
     changes,
+    dead_runs,
     diagnosis,
     end_state,
     growth,
@@ -179,7 +180,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             sentence=suites.suite_sentence(drills),
             environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
             legend=remarks.legend(objective.mark for row in drills for objective in row.objectives),
-            findings_of=rows.findings_of,
+            findings_of=dead_runs.told_once(views, rows.findings_of),
             owner_of=next_steps.owner,
             rows=drills,
             grave=grave,

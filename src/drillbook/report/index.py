@@ -13,10 +13,11 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import Objective, Verdict
-from drillbook.report import open_findings, pages, rehearsal_results, remarks, rows, tolerated, wording
+from drillbook.report import index_attention, open_findings, pages, rehearsal_results, remarks, rows, tolerated, wording
 from drillbook.report.audit_pages import AuditPages
 from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun, drill_of
+from drillbook.report.index_attention import RUNNING, UNFINISHED
 from drillbook.report.objective_figures import drawn
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
@@ -28,7 +29,6 @@ MOST_POINTS, LEAST_POINTS = 24, 3
 """Largest and smallest number of runs in a drawing. Two runs show no trend."""
 MOST_REASON = 240
 """Largest length of the reason of a run that did not pass, in characters."""
-UNFINISHED, RUNNING = "unfinished", "running"
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
 """Kind of a point in a trend, for each state of the objective."""
 
@@ -246,7 +246,7 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
             audit=audit,
             trends=(trends := _trends([row.entry for row in listed])),
             standing=_standing(trends),
-            attention=sorted(filter(_needs_attention, trends), key=lambda trend: -wording.badness(trend.last.entry.verdict)),
+            attention=index_attention.attention(trends, listed),
             height=HEIGHT,
             counted=_counted(listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
@@ -293,15 +293,6 @@ def _standing(trends: Sequence[DrillTrends]) -> str:
     text = ", ".join(f"{counts[verdict]} {one_line(verdict)}" for verdict in order)
     beside = sum(bool(trend.last.entry.beside) for trend in trends)
     return text + (f", {beside} of these with an open finding of medium severity or higher" if beside else "")
-
-
-def _needs_attention(trends: DrillTrends) -> bool:
-    """Return True when the last run of a drill did not pass, left changes, or has a finding of medium severity or higher.
-
-    A run in progress needs no attention.
-    """
-    last = trends.last.entry
-    return last.verdict != RUNNING and (last.verdict != Verdict.PASSED or last.exit != Exit.OK or bool(last.findings))
 
 
 def _age(entry: IndexEntry) -> tuple[float, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from drillbook.exits import Exit
+from drillbook.findings import Finding
 from drillbook.judge.outlook import Outlook
-from drillbook.judge.result import RunView, SuiteResult
+from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.report import (
     changes,
+    dead_runs,
     diagnosis,
     end_state,
     growth,
@@ -71,7 +73,7 @@ def render(view: RunView) -> str:
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     """Render ``report.md`` of a suite."""
-    drills = suite_rows(suite, views)
+    drills, findings_of = suite_rows(suite, views), dead_runs.told_once(views, rows.findings_beside_residue)
     parts = [
         f"# {escape(suite.title)}",
         _verdict(suite.verdict, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit),
@@ -100,19 +102,19 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
         parts += [f"**{row.beside}**"] if row.beside else []
         parts += [objectives(row.objectives)] if row.view else []
         parts += _residue(row.view) if row.view else []
-        parts += _suite_findings(row.view) if row.view else []
+        parts += _suite_findings(row.view, findings_of) if row.view else []
         parts += [f"Exit status {escape(row.exit)}. {f'[Report]({row.href})' if row.href else code(row.run)}"]
     return "\n\n".join(parts) + "\n"
 
 
-def _suite_findings(view: RunView) -> list[str]:
+def _suite_findings(view: RunView, findings_of: Callable[[Result], list[Finding]]) -> list[str]:
     """Return the owner of a suite's drill, and its findings with measured value and remedy."""
     said = next_steps.owner(view)
     findings = [
         f"- **{finding.severity}** {escape(finding.title)}"
         + (f": {escape(finding.measured)}" if finding.measured else "")
         + (f". Remedy: {prose(finding.remedy)}" if finding.remedy else "")
-        for finding in rows.findings_beside_residue(view.result)
+        for finding in findings_of(view.result)
     ]
     return [f"Owner: {escape(said)}." if said else "The drill has no owner.", *(["\n".join(findings)] if findings else [])]
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from drillbook.judge.result import RunView, StepResult, SuiteResult, Verdict
-from drillbook.report import open_findings
+from drillbook.report import dead_runs, open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.remedies import LOG_RESTORES, before_repeat, first_instruction
@@ -33,18 +33,20 @@ def next_steps(
     newest: bool = False,
     residue: bool = False,
     other: str = "",
+    recover: Sequence[tuple[str, str]] = (),
 ) -> list[tuple[str, str]]:
     """Return suggestions of what to do after a run, most urgent first. Each is a pair of a description and a command.
 
     ``newest``: True for the newest run; the command that opens its report then does not name the run. ``residue``: True if
     changes remain that could not be undone. ``other``: name of another inventory that has the services which do not exist on
-    this machine, or an empty text.
+    this machine, or an empty text. ``recover``: commands for the unfinished runs because of which the run was refused; see
+    ``dead_runs``.
     """
     option = on(inventory)
-    steps: list[tuple[str, str]] = []
+    steps = list(recover)
     if residue:
         steps.append(("undo the remaining changes", f"{program} drill.recover {run}"))
-    if verdict is Verdict.REFUSED and not residue:
+    if verdict is Verdict.REFUSED and not residue and not recover:
         steps.append(("correct the failed preconditions, then check again", f"{program} drill.check {drill}{option}"))
     if verdict is Verdict.NOT_RUN and other:
         steps.append((f"run the drill with the inventory {other}", f"{program} drill {drill}{on(other)}"))
@@ -147,6 +149,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         one_line(view.inventory),
         residue=bool(result.open_residue),
         other=other_inventory(view),
+        recover=dead_runs.to_recover(view.program, [result]),
     )
     steps = [step for step in suggestions if "report.open" not in step[1]]
     if proof := age_of_routine(view):
@@ -199,8 +202,9 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
 def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inventory: str) -> list[tuple[str, str]]:
     """Return suggestions for the terminal after a suite.
 
-    The suggestions are: undo the changes that its drills left, read the report, repeat drills that did not pass, follow the
-    remedies of findings, repeat the whole suite if it did not pass, and run drills that show the age of a routine backup.
+    The suggestions are: undo the changes that its drills left, recover the unfinished runs because of which drills were
+    refused, read the report, repeat drills that did not pass for another reason, follow the remedies of findings, repeat
+    the whole suite if it did not pass, and run drills that show the age of a routine backup.
     """
     steps = [*_left(program, views), ("read the report", f"{program} report.open")]
     return [*steps, *_to_do(program, suite, views, on(inventory))]
@@ -251,15 +255,25 @@ def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:
 
 
 def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
-    left = [view.result for view in views if view.result.open_residue]
-    return [
-        (f"undo what {one_line(result.drill)} left", f"{program} drill.recover {one_line(result.run)}") for result in left
-    ]
+    """Return the commands that undo what the drills left, and that recover the unfinished runs because of which drills were
+    refused. Each command is returned once."""
+    results = [view.result for view in views]
+    description_by_command = {
+        f"{program} drill.recover {one_line(result.run)}": f"undo what {one_line(result.drill)} left"
+        for result in results
+        if result.open_residue
+    }
+    for description, command in dead_runs.to_recover(program, results):
+        description_by_command.setdefault(command, description)
+    return [(description, command) for command, description in description_by_command.items()]
 
 
 def _not_passed(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
-    """Return the commands that repeat the drills that did not pass, at most ``MOST_DRILLS`` of them."""
-    names = list(dict.fromkeys(view.result.drill for view in views if view.result.verdict is not Verdict.PASSED))
+    """Return the commands that repeat the drills that did not pass, at most ``MOST_DRILLS`` of them. Drills that were refused
+    only because of an unfinished run are left out: nothing is wrong with them."""
+    results = [view.result for view in views]
+    asked = [result for result in results if result.verdict is not Verdict.PASSED]
+    names = list(dict.fromkeys(result.drill for result in asked if not dead_runs.refused_only_by_them(result)))
     return [("after the correction", f"{program} drill {one_line(name)}{option}") for name in names[:MOST_DRILLS]]
 
 

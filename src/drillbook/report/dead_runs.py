@@ -1,0 +1,55 @@
+"""Unfinished runs that stand in the way: their controller died, or they left changes, and so later runs were refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from drillbook.findings import Finding
+from drillbook.judge.result import Result, RunView, Verdict
+from drillbook.report.figures import one_line
+from drillbook.sdk.run_names import drill_of
+
+CODE = "unfinished-run"
+RECOVER = "recover the unfinished run"
+"""Description of the command that recovers an unfinished run."""
+
+
+def in_the_way(findings: Iterable[Finding]) -> list[str]:
+    """Return the names of the unfinished runs that ``findings`` of a refused run name, each name once."""
+    names = (one_line(finding.title.rpartition(": ")[2]) for finding in findings if finding.code == CODE)
+    return list(dict.fromkeys(name for name in names if drill_of(name)))
+
+
+def refused_only_by_them(result: Result) -> bool:
+    """Return True for a refused run that has no other finding than unfinished runs."""
+    return (
+        result.verdict is Verdict.REFUSED
+        and bool(in_the_way(result.findings))
+        and all(finding.code == CODE for finding in result.findings)
+    )
+
+
+def to_recover(program: str, results: Iterable[Result]) -> list[tuple[str, str]]:
+    """Return the commands that recover the unfinished runs because of which runs of ``results`` were refused, each command
+    once with its description."""
+    findings = [finding for result in results if result.verdict is Verdict.REFUSED for finding in result.findings]
+    return [(RECOVER, f"{program} drill.recover {name}") for name in in_the_way(findings)]
+
+
+def told_once(views: Sequence[RunView], findings_of: Callable[[Result], list[Finding]]) -> Callable[[Result], list[Finding]]:
+    """Return a function like ``findings_of``. In its result, the finding about an unfinished run has its details and its
+    remedy only for the first of ``views``. For the others, it refers to the first drill.
+    """
+    first_by_title: dict[str, Result] = {}
+    for view in views:
+        for finding in view.result.findings:
+            if finding.code == CODE:
+                first_by_title.setdefault(finding.title, view.result)
+
+    def told(finding: Finding, result: Result) -> Finding:
+        first = first_by_title.get(finding.title)
+        if finding.code != CODE or first is None or first.run == result.run:
+            return finding
+        return finding.model_copy(update={"measured": f"as for {one_line(first.drill)}", "remedy": ""})
+
+    return lambda result: [told(finding, result) for finding in findings_of(result)]

@@ -1,0 +1,45 @@
+"""`drill.due` names an unfinished run and the command that recovers it."""
+
+from datetime import timedelta
+
+import pytest
+
+from drillbook.cli import due
+from drillbook.project.project import Project
+from tests.cli.test_overview import Shelf
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    made = Shelf(tmp_path)
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "lab.yml").write_text((tmp_path / "hosts.yml").read_text())
+    made.drill("sample", "every: 7d\n")
+    return made
+
+
+def next_of(shelf, capsys):
+    due.show(Project(shelf.root), dry=True)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    return lines[lines.index("Next") + 1 :][:3] if "Next" in lines else []
+
+
+def test_an_unfinished_run_comes_before_the_drill_that_was_refused_because_of_it(shelf, capsys):
+    shelf.lab(ago=timedelta(days=1))
+    dead = shelf.open("sample", ago=timedelta(minutes=9))
+    recover = f"recover the unfinished run drillbook drill.recover {dead.name}"
+    assert next_of(shelf, capsys)[0] == recover
+    shelf.result("sample", "refused", timedelta(minutes=5), 4)
+    assert next_of(shelf, capsys)[:2] == [recover, "then run it again drillbook drill sample"]
+    shelf.append(dead, "run.finished", {"residue": [], "unwritten": ""})
+    assert "drill.recover" not in " ".join(next_of(shelf, capsys))
+
+
+def test_changes_that_were_not_undone_are_named_when_nothing_is_due(shelf, capsys):
+    shelf.lab(ago=timedelta(days=1))
+    shelf.result("sample", "passed", timedelta(minutes=5))
+    assert next_of(shelf, capsys) == []
+    shelf.drill("other")
+    left = shelf.result("other", "failed", timedelta(minutes=4), 5)
+    assert next_of(shelf, capsys)[0] == f"undo the remaining changes drillbook drill.recover {left.name}"

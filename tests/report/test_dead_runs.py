@@ -1,0 +1,90 @@
+"""After a dead run, all that was refused because of it leads to the command that recovers it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from drillbook.findings import Finding, finding
+from drillbook.judge.result import Objective, RunView, Verdict
+from drillbook.report import html, index, markdown, next_steps
+from tests.report import samples
+from tests.report.test_agreement import plain
+
+DEAD = "20261130T215035.927Z-api-down-530d"
+COMMAND = f"drillbook drill.recover {DEAD}"
+DRILLS = ("postgres-lost", "table-dropped", "cache-lost", "objects-deleted", "object-corrupted", "files-lost", "api-down")
+
+
+def dead(run: str = DEAD) -> Finding:
+    return finding(
+        "unfinished-run",
+        title=run,
+        measured=f"the run {run} uses the same hosts and is not finished",
+        remedy=f"Recover that run first: invoke drill.recover {run}",
+    )
+
+
+def refused(drill: str, *findings: Finding) -> RunView:
+    run = f"20261130T215130.000Z-{drill}-{DRILLS.index(drill):04x}"
+    more = {"run": run, "drill": drill, "verdict": Verdict.REFUSED, "exit": 4, "findings": findings or (dead(),)}
+    return samples.view(samples.result(**more), program="drillbook", inventory="lab")
+
+
+def test_a_suite_that_was_refused_because_of_a_dead_run_leads_to_its_recovery_first_and_once() -> None:
+    suite, views = samples.suite()[0].model_copy(update={"verdict": Verdict.REFUSED}), [refused(drill) for drill in DRILLS]
+    assert next_steps.after_suite("drillbook", suite, views, "lab") == [
+        ("recover the unfinished run", COMMAND),
+        ("read the report", "drillbook report.open"),
+        ("then repeat the suite", "drillbook drill quarterly"),
+    ]
+    assert next_steps.in_suite(suite, views)[:2] == [
+        ("recover the unfinished run", COMMAND),
+        ("then repeat the suite", "drillbook drill quarterly"),
+    ]
+    rows = [{**suite.runs[0], "run": view.result.run, "drill": view.result.drill, "verdict": "refused"} for view in views]
+    suite = suite.model_copy(update={"runs": tuple(rows)})
+    for text in (markdown.render_suite(suite, views), plain(html.render_suite(suite, views))):
+        assert text.count(COMMAND) == 1
+        assert text.count("Remedy: Recover that run first") == 1
+        assert text.count("as for postgres-lost") == 6
+
+
+def test_a_drill_that_is_refused_for_another_reason_too_is_still_repeated_after_the_correction() -> None:
+    views = [refused("cache-lost"), refused("api-down", dead(), finding("not-ready", title="api"))]
+    steps = next_steps.after_suite("drillbook", samples.suite()[0], views, "lab")
+    assert steps[0] == ("recover the unfinished run", COMMAND)
+    assert [command for text, command in steps if text == "after the correction"] == ["drillbook drill api-down"]
+
+
+def test_what_a_drill_of_the_suite_left_is_undone_by_one_command() -> None:
+    run, stuck = DEAD, samples.recorded("stuck")
+    stuck = stuck.model_copy(update={"result": stuck.result.model_copy(update={"run": run})})
+    steps = next_steps.after_suite("drillbook", samples.suite()[0], [stuck, refused("cache-lost", dead(run))], "lab")
+    assert [text for text, command in steps if command == f"drillbook drill.recover {run}"] == ["undo what sample left"]
+
+
+def test_the_report_of_a_refused_run_leads_to_the_recovery() -> None:
+    assert next_steps.in_report(refused("cache-lost"))[:2] == [
+        ("recover the unfinished run", COMMAND),
+        ("then run the drill", "drillbook drill cache-lost"),
+    ]
+    assert f"recover the unfinished run: `{COMMAND}`" in markdown.render(refused("cache-lost"))
+
+
+@pytest.mark.parametrize("state", ["unfinished", "recovered", "residue"])
+def test_the_index_has_one_block_for_all_drills_that_a_dead_run_refused(state: str) -> None:
+    runs = [index.entry(refused(drill).result.model_dump(mode="json", by_alias=True)) for drill in DRILLS]
+    died = index.unfinished(DEAD, runs[0].environment, alive=False)
+    goal = {"rto": Objective(target_s=30, measured_s=None, error_s=None, met=None)}
+    if state != "unfinished":
+        died = dataclasses.replace(
+            died, verdict="aborted", exit=5 if state == "residue" else 4, note="", objectives=goal, href="x/report.html"
+        )
+    runs[-1] = dataclasses.replace(runs[-1], started="2026-11-30T21:51:30Z")
+    head = index.render([*runs, died]).split('id="trends"')[0]
+    assert head.count("<li><a href=") - head.count('<li><a href="#') == 1, "one block for one cause"
+    assert all(f"<bdi>{drill}</bdi>" in head for drill in DRILLS)
+    assert head.count(COMMAND) == (state != "recovered")
+    assert ("was recovered since" in head) is (state == "recovered")
