@@ -11,7 +11,7 @@ import pytest
 
 from drillbook.attestation import anchor_places
 from drillbook.attestation.anchor_lines import Known
-from drillbook.audit import assurance, content, records, wording
+from drillbook.audit import assurance, content, records, unsigned_runs, wording
 from drillbook.audit.period import Period
 from drillbook.cli import recover, verify
 from drillbook.errors import UsageError
@@ -90,7 +90,8 @@ def test_a_run_that_nobody_signed_is_named(bench, audit):
     assert status == 3
     assert last(said).startswith("The record is complete, but not every run has a trusted signature")
     assert f"No trusted signature: {second.name}: there is no attestation.json" in said
-    assert wording.SIGN_AT_ALL in said
+    assert unsigned_runs.REPEAT in said
+    assert unsigned_runs.TRUST_KEYS not in said, "no key signed the run"
 
 
 def test_runs_without_a_signature_for_the_same_reason_are_named_together(bench, audit):

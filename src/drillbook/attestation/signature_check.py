@@ -16,6 +16,10 @@ from drillbook.journal.run_state import RunState
 from drillbook.signing import keys
 from drillbook.signing.keys import KeyProblem
 
+FORBIDDEN_KEY = f"signed by a key that {keys.ALLOWED} does not allow"
+UNKNOWN_KEY = "signed by an unknown key"
+"""Beginnings of the sentences about a valid signature by a key that is not trusted."""
+
 
 class State(StrEnum):
     """Result of examining the signature of an attestation."""
@@ -108,5 +112,5 @@ def who(data: bytes, signature: Path, root: Path, fingerprint: str, at: str) -> 
     except KeyProblem:
         pass
     if allowed.is_file() and keys.names_signers(allowed):
-        return State.FORBIDDEN, f"signed by a key that {keys.ALLOWED} does not allow: {fingerprint}"
-    return State.STRANGE, (f"signed by an unknown key: {fingerprint}; if you trust this key, add the key to {keys.ALLOWED}")
+        return State.FORBIDDEN, f"{FORBIDDEN_KEY}: {fingerprint}"
+    return State.STRANGE, (f"{UNKNOWN_KEY}: {fingerprint}; if you trust this key, add the key to {keys.ALLOWED}")

@@ -32,6 +32,8 @@ from drillbook.language import lists
 from drillbook.report.figures import count
 
 MOST_NAMES = 3
+DIED = "the controller of the run died, so some of the run's events have no trusted signature"
+"""Reason for a run that was recovered after its controller died: no key can sign the dead controller's last events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ def vouched_by(state: RunState, root: Path) -> tuple[str, str]:
     if why := standing.doubt or standing.unvouched:
         return why, ""
     if standing.gaps:
-        return "the controller of the run died, so some of the run's events have no trusted signature", ""
+        return DIED, ""
     sealed = standing.sealed or {}
     other = [name for name, wanted in _reports(sealed) if not same(state, name, wanted)]
     other += sorted(standing.files - {name for name, _ in signed_names(sealed)})

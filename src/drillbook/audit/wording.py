@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 
+from drillbook.audit import unsigned_runs
 from drillbook.audit.absences import MISSING, AbsentRow
 from drillbook.audit.content import Audit
 from drillbook.audit.missed_drills import NEVER_RAN, OVERDUE, MissedRow
@@ -148,11 +149,6 @@ SIGN_BY_OTHERS = (
     "see 'The audit of a period' in the documentation."
 )
 """Next step if only this machine's own key signed the record. It is described in docs/audit.md."""
-SIGN_AT_ALL = (
-    "Next: add the keys that you trust to inventory/allowed_signers; a run that is not signed, or was changed since, must be "
-    "repeated."
-)
-"""Next step if a run has no trusted signature."""
 STRONGER = (
     "Next: lock the place of these anchors, or let a time-stamp authority confirm them again; "
     "see 'Anchors' in the documentation."
@@ -252,7 +248,7 @@ def signing_step(audit: Audit) -> str:
     if not audit.whole or not audit.runs or not audit.assurance.checked:
         return ""
     if _unsigned(audit):
-        return SIGN_AT_ALL
+        return unsigned_runs.next_step(audit)
     return STRONGER if audit.assurance.weak else SIGN_BY_OTHERS if audit.assurance.own_only else ""
 
 

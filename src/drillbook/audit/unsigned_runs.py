@@ -1,0 +1,56 @@
+"""The next step of an audit for the runs that have no trusted signature. It depends on the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from drillbook.attestation.signature_check import FORBIDDEN_KEY, UNKNOWN_KEY
+from drillbook.attestation.trusted_content import DIED
+from drillbook.audit.content import Audit
+from drillbook.audit.run_rows import RunRow
+from drillbook.judge.result import Verdict
+from drillbook.language.lists import leading
+
+TRUST_KEYS = "add the keys that you trust to inventory/allowed_signers"
+"""Next step if a key signed a run, but is not trusted."""
+REPEAT = "a run that is not signed, or was changed since, must be repeated"
+MOST_DIED = 2
+"""Largest number of runs with a dead controller that the next step names."""
+
+
+def next_step(audit: Audit) -> str:
+    """Return the next step for the runs without a trusted signature. For a run whose controller died, it says that no step can
+    sign the events later, and names the newest run of the drill that passed since, if there is one.
+    """
+    reasons = [text.partition(": ")[::2] for text in audit.assurance.unsigned]
+    strange = [said for _, said in reasons if said.startswith((FORBIDDEN_KEY, UNKNOWN_KEY))]
+    died = [run for run, said in reasons if said == DIED]
+    steps = [TRUST_KEYS] if strange else []
+    steps += [REPEAT] if len(strange) + len(died) < len(reasons) else []
+    return " ".join([*([f"Next: {'; '.join(steps)}."] if steps else []), *_died(audit, died)])
+
+
+def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
+    rows = {row.run: row for row in audit.runs}
+    unsigned = {text.partition(": ")[0] for text in audit.assurance.unsigned}
+    signed = [row for row in audit.runs if row.verdict == Verdict.PASSED and row.run not in unsigned]
+    shown, others = leading(died, MOST_DIED)
+    for run in shown:
+        said = f"The controller of {run} died, and no key can sign all its events later"
+        yield f"{said}{_since(rows[run], signed)}." if run in rows else f"{said}."
+    if others:
+        yield f"The same is true for {others} more, which 'No trusted signature' names."
+
+
+def _since(row: RunRow, signed: Sequence[RunRow]) -> str:
+    """Return the end of the sentence about a run whose controller died: the newest run of its drill that passed since, or that
+    the drill must be repeated.
+    """
+    later = [
+        other
+        for other in signed
+        if (other.environment, other.drill) == (row.environment, row.drill) and other.started > row.started
+    ]
+    if not later:
+        return f". Next: repeat {row.drill}"
+    return f"; {row.drill} passed since, in {max(later, key=lambda other: other.started).run}"

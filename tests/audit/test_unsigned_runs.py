@@ -1,0 +1,50 @@
+"""The next step of an audit for the runs that have no trusted signature, by the reason."""
+
+from __future__ import annotations
+
+from drillbook.audit import unsigned_runs
+from drillbook.signing import keys
+from tests.attestation.forging import attest, throw_away_key
+from tests.report.test_agreement import plain
+
+NO_KEY = "died, and no key can sign all its events later"
+
+
+def died(bench, folder):
+    """Sign the run as `drill.recover` signs one whose controller died: some events are listed as unsigned."""
+    attest(folder, keys.chosen(bench.root), unvouched=[[3, 5]], occasion="recovery")
+
+
+def test_no_step_is_asked_for_a_dead_controllers_run_whose_drill_passed_since(bench, audit):
+    first, _, newest = bench.folders
+    died(bench, first)
+    status, said = audit()
+    assert status == 3
+    assert f"The controller of {first.name} {NO_KEY}; sample passed since, in {newest.name}." in said
+    assert unsigned_runs.TRUST_KEYS not in said, "the key is trusted already"
+    assert unsigned_runs.REPEAT not in said, "the run is signed"
+    for name in ("audit.html", "audit.md", "summary.html"):
+        page = " ".join(plain((bench.root / "audit" / name).read_text()).replace("\\", "").split())
+        assert f"{NO_KEY}; sample passed since, in {newest.name}." in page, name
+
+
+def test_a_dead_controllers_run_that_is_the_newest_must_be_repeated(bench, audit):
+    died(bench, bench.folders[-1])
+    assert f"The controller of {bench.folders[-1].name} {NO_KEY}. Next: repeat sample." in audit()[1]
+
+
+def test_later_runs_without_a_trusted_signature_repeat_nothing(bench, audit):
+    for folder in bench.folders:
+        died(bench, folder)
+    said = audit()[1]
+    assert said.count(f"{NO_KEY}. Next: repeat sample.") == 3
+    assert "passed since" not in said
+
+
+def test_keys_are_asked_for_only_for_runs_that_an_unknown_key_signed(bench, audit, tmp_path):
+    attest(bench.folders[-1], throw_away_key(tmp_path))
+    said = audit()[1]
+    assert f"Next: {unsigned_runs.TRUST_KEYS}." in said
+    for name in ("attestation.json", "attestation.json.sig"):
+        (bench.folders[0] / name).unlink()
+    assert f"Next: {unsigned_runs.TRUST_KEYS}; {unsigned_runs.REPEAT}." in audit()[1]
