@@ -22,7 +22,7 @@ from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal.collection import last_work
 from drillbook.journal.own_writes import Written
-from drillbook.journal.run_files import PAGE
+from drillbook.journal.run_files import PAGE, RESULT
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import RunView
 from drillbook.project import finished_runs, run_index
@@ -102,7 +102,7 @@ def open_report(project: Project, run: str) -> int:
 
 def _without_report(report: Path, runs: Sequence[Path]) -> UnknownName:
     """Return the error for a run or suite whose ``report`` does not exist. ``runs``: the run, or the runs of the suite's drills."""
-    if report.parent in runs or (report.parent / "result.json").exists():
+    if report.parent in runs or (report.parent / RESULT).exists():
         return UnknownName(f"{report} does not exist", hint=f"render the report: invoke report {report.parent.name}")
     names = [run.name for run in runs if (run / PAGE).is_file()]
     return UnknownName(
