@@ -145,7 +145,7 @@ def test_an_empty_journal_beside_nothing_is_not_known(tmp_path):
     [
         (
             lambda run: (run / ATTESTATION).write_text("{"),
-            "WRONG attestation.json is not a valid attestation: the file was changed",
+            "WRONG attestation.json is not a valid attestation: the file was changed, or has an unknown format",
         ),
         (unsigned, "UNKNOWN there is no attestation.json: this run has no trusted signature"),
         (

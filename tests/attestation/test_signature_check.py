@@ -101,7 +101,7 @@ def unsigned(run, **said):
     ("change", "state", "said"),
     [
         (lambda run: (run / FILE).unlink(), State.ABSENT, "there is no attestation.json"),
-        (lambda run: (run / FILE).write_text("{}"), State.UNREADABLE, "the file was changed"),
+        (lambda run: (run / FILE).write_text("{}"), State.UNREADABLE, "the file was changed, or has an unknown format"),
         (changed, State.UNFIT, "the attestation was changed after it was signed"),
         (lambda run: (run / SIGNATURE).write_text("nonsense"), State.UNFIT, "the signature does not match"),
         (lambda run: (run / SIGNATURE).unlink(), State.UNSIGNED, "the signature was removed"),

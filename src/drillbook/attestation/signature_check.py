@@ -72,7 +72,9 @@ def look(state: RunState, root: Path) -> Attested:
         return Attested(State.UNTRIED, f"{FILE} cannot be read: {error.strerror}")
     statement = parsed(data)
     if statement is None:
-        return Attested(State.UNREADABLE, f"{FILE} is not a valid attestation: the file was changed")
+        return Attested(
+            State.UNREADABLE, f"{FILE} is not a valid attestation: the file was changed, or has an unknown format"
+        )
     _ = state.unreadable  # reads the whole journal, so that its first line need not be read twice
     return Attested(*_signature(state, data, statement, root), statement)
 

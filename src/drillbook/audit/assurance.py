@@ -29,7 +29,9 @@ OWN = "this machine's own key"
 
 @dataclass(frozen=True, slots=True)
 class Assurance:
-    """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
+    """Result of verifying the signatures of the runs and suites of a period, and of comparing all journals with the
+    anchors.
+    """
 
     unsigned: tuple[str, ...] = ()
     """Texts about runs of the period whose present content has no trusted signature, each with the reason."""
@@ -65,9 +67,11 @@ UNCHECKED = Assurance(checked=False)
 
 
 def assure(records: Sequence[Record], period: Period, project: Project, known: Known, runs: RunStates) -> Assurance:
-    """Verify the signatures of all runs of ``period``. Compare all journals with the anchors in ``known``. ``runs``: states
-    of the runs. ``records`` were made from the same states, so that signatures and anchors are compared with the journals
-    that the audit shows.
+    """Verify the signatures of all runs of ``period``, and of the suites to which they belong. Compare all journals with the
+    anchors in ``known``.
+
+    ``runs``: states of the runs. ``records`` were made from the same states, so that signatures and anchors are compared
+    with the journals that the audit shows.
 
     The caller must read the anchors before the journals. Otherwise a run that ends between the two readings has an
     anchor but no journal, and is reported as missing.

@@ -370,7 +370,7 @@ def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem]
 
 def unanchored(records: Sequence[Record], chain: Chain, anchored: Mapping[str, tuple[int, str]]) -> list[str]:
     """Describe the last events of each journal that neither a later run nor an anchor confirms. The removal of these events
-    would go unnoticed.
+    can go unnoticed.
 
     ``anchored``: for each run with an anchor, the number of events that the anchor confirms, and words that name the anchor.
     """

@@ -220,9 +220,8 @@ def _said(schedule: Schedule) -> str:
 def _old_proof(
     key: tuple[str, str], known: Known, timelines: Sequence[Timeline], proofs: Sequence[Record]
 ) -> Iterator[MissedRow]:
-    """Return the spans of time in which the newest proven restore of a service was too old.
-
-    The drills of the service passed in this time, but none of them proved a restore.
+    """Return the spans of time in which the newest proof of a restore of a service was too old, although the drills of the
+    service passed after this proof. None of these later runs proved a restore.
     """
     environment, name = key
     service = known.service(timelines, key, proofs)

@@ -263,7 +263,7 @@ def limits(audit: Audit) -> tuple[str, ...]:
 
 
 def unconfirmed(audit: Audit) -> str:
-    """Return the title of the list of journals whose removal would go unnoticed."""
+    """Return the title of the list of journals whose removal can go unnoticed."""
     by = "Neither a later run nor an anchor" if audit.assurance.compared else "No later run"
     return f"{by} confirms the existence of"
 

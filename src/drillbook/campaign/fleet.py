@@ -140,9 +140,9 @@ class Fleet:
         return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 
     def cancel(self, job: Job) -> bool:
-        """Ask the worker of ``job`` to stop the drill. Another thread asks the worker, so the first call returns False. A
-        later call returns True when the drill has been asked to stop. A job that was never submitted to a worker ends at
-        once.
+        """Ask the worker of ``job`` to stop the drill. Another thread asks, so the first call returns False. A later call
+        returns True when the worker has been asked. A job that was never submitted ends at once. A job that this project
+        itself carries out is asked at once.
         """
         with self._changed:
             pending, client = self._pending.get(job.site), self._client

@@ -41,9 +41,8 @@ def show(
     for number, suspect in enumerate(diagnosis.ranked, 1):
         _suspect(number, suspect, out)
     if not diagnosis.ranked:
-        open_ = "some checks could not confirm that the services are healthy"
         said = (
-            f"no cause was found, but {open_}"
+            "no cause was found, but some checks could not confirm that the services are healthy"
             if diagnosis.checks
             else "nothing was examined (see `Diagnosis` in the documentation)"
         )

@@ -269,7 +269,9 @@ class CanaryTrack(_Track):
             )
 
     def read_back(self, context: Context) -> None:
-        """Read the canary's rows from the service, and journal their numbers. The missing numbers are lost writes."""
+        """Read the canary's rows from the service, and journal their numbers. An acknowledged write was lost if its number
+        is missing.
+        """
         read_back(self.journal, self.id, self.probe, replace(context, written=self.written))
 
 

@@ -76,11 +76,10 @@ have the same value.
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
-    """Return a finding for each run that left changes on hosts of ``plan``. Such a run must normally be recovered first.
-
-    A drill that only restores need not wait, because its restore may repair the data. There is one exception: the journal of
-    the other run is damaged. It is then unknown which changes that run left. If even the first line of this journal is
-    unreadable, the hosts of that run are unknown too, and the changes may be on any host.
+    """Return a finding for each run that died or left changes, and whose plan uses hosts of ``plan``. Such a run must
+    normally be recovered first. A drill that only restores need not wait, because its restore may repair the data. There is
+    one exception: the journal of the other run is damaged. It is then unknown which changes that run left. If even the first
+    line of this journal is unreadable, the hosts of that run are unknown too, and the changes may be on any host.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()
@@ -90,14 +89,15 @@ def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
 
 
 def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
-    """Return a finding if the run of ``state`` left changes on one of ``targets``. Otherwise return None."""
+    """Return a finding if the run of ``state`` must be recovered first: it died or left changes, and its plan uses one of
+    ``targets``, or its journal is damaged and does not rule this out. Otherwise return None.
+
+    ``mends``: True for a drill that only restores. For such a drill, only a damaged journal gives a finding.
+    """
     folder, wrong = state.folder, state.damage
     if not state.events:
-        return (
-            _refusal(folder, wrong, "it is unknown which hosts that run used, and it may have used hosts of this drill")
-            if wrong
-            else None
-        )
+        unknown = "it is unknown which hosts that run used, and it may have used hosts of this drill"
+        return _refusal(folder, wrong, unknown) if wrong else None
     if not state.needs_recovery or lab_gone(state.first):
         return None
     try:

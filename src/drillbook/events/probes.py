@@ -129,7 +129,15 @@ class SettleEnded(Content):
     KIND: ClassVar[str] = "settle.ended"
 
     after: After
-    good: Annotated[bool, Field(description="True when every probe was good for long enough, and false otherwise.")]
+    good: Annotated[
+        bool,
+        Field(
+            description=(
+                "True when every probe was good for long enough and all probes were then good at the same time; otherwise "
+                "false."
+            )
+        ),
+    ]
     interrupted: Annotated[
         bool,
         Field(

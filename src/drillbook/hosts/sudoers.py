@@ -21,7 +21,8 @@ See ``atomic.beside``.
 """
 FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9A-Za-z])")
 """Pattern that finds the random part of a name in a command. A sudo rule allows any such part there. See
-``random_names.fresh``. Identities of folders also have such a part; see ``host_programs.made_in``.
+``random_names.fresh``. The pattern also finds the device number and the inode number of a folder, which have the same form;
+see ``host_programs.made_in``.
 """
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
 """Pattern that finds the digest of a run's id in a name such as ``drillbook-0a1b2c3d``, in a command. A sudo rule allows any

@@ -153,14 +153,14 @@ def _as_called(finding: Finding, program: str) -> Finding:
 
 
 def _step_as_called(step: StepView, program: str) -> StepView:
-    """Copy ``step``. Write the name ``program`` at the start of each Drillbook command in its texts."""
+    """Copy ``step``. In its texts, replace the name of the program in each Drillbook command by ``program``."""
     texts = {key: as_called(text, program) for key in ("message", "undo", "undone") if (text := getattr(step, key))}
     changed = {key: text for key, text in texts.items() if text != getattr(step, key)}
     return step.model_copy(update=changed) if changed else step  # a copy of each of thousands of steps takes time
 
 
 def _note_as_called(note: Note, program: str) -> Note:
-    """Copy ``note``. Write the name ``program`` at the start of each Drillbook command in its text."""
+    """Copy ``note``. In its text, replace the name of the program in each Drillbook command by ``program``."""
     return note.model_copy(update={"text": as_called(note.text, program)})
 
 

@@ -61,8 +61,8 @@ class Messenger:
         """Prepare the messages. ``report``: path at which the report will be written.
 
         ``deadline_s``: time limit, in seconds, for the delivery of each message. The default is DEADLINE_S. ``folder``:
-        folder of the run, relative to ``reports/``. If it is given, each message contains an anchor. An anchor consists
-        of the number of events in the journal and the latest hash.
+        folder of the run, relative to ``reports/``. If it is given, each message contains an anchor. An anchor names
+        the run, its folder, the number of events in its journal, and the latest hash with its time.
         """
         self.plan, self.run, self.report = plan, run, report
         self._folder = folder

@@ -178,7 +178,8 @@ def approve(
 ) -> tuple[Look, Files]:
     """Sign an approval of the ``plans`` of all sites with ``key``, and store it below ``root``; see ``approval.approve``.
 
-    If inventories name files of approvers, each of these files must list the approver. Raises UsageError with a hint.
+    At least one inventory must name a file of approvers, and each named file must list the approver. Otherwise raises
+    UsageError with a hint.
     """
     lines = {name: SiteLine.of(of) for name, of in plans.items()}
     files = files_of(root, drill, lines)

@@ -195,7 +195,7 @@ class Piped(Protocol):
         """Description of the host in the inventory."""
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """Start ``argv``, and return a channel with the methods send, recv, settimeout, close. Raises HostError when this fails."""
+        """Start ``argv``, and return a channel (send, sendall, recv, settimeout, close). Raises HostError or CouldNotVerify."""
 
 
 def printable(data: bytes | str, *, limit: int = 4000) -> str:

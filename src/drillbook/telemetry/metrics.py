@@ -121,11 +121,20 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Number of changes, over all runs, that were neither undone nor closed with `drill.recover --settled`.",
         SUBJECT,
     ),
-    "backup_age_seconds": ("Age of the backup that was restored last, at the time of the restore.", SUBJECT),
-    "restore_size_bytes": ("Size of the newest restore that was measured.", SUBJECT),
-    "restore_duration_seconds": ("Duration of the newest restore that was measured.", SUBJECT),
+    "backup_age_seconds": (
+        "Age of the backup, in the newest run that measured a restore or the age of a backup.",
+        SUBJECT,
+    ),
+    "restore_size_bytes": (
+        "Size of the restore, in the newest run that measured a restore or the age of a backup.",
+        SUBJECT,
+    ),
+    "restore_duration_seconds": (
+        "Duration of the restore, in the newest run that measured a restore or the age of a backup.",
+        SUBJECT,
+    ),
     "restore_rate_bytes_per_second": (
-        "Speed of the newest restore that was measured: its size divided by its duration.",
+        "Speed of the restore (its size divided by its duration), in the newest run that measured a restore or the age of a backup.",
         SUBJECT,
     ),
 }

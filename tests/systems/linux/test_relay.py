@@ -1,6 +1,7 @@
 """Relays that a fault cannot use: reported before a drill, and usable once the cause is removed."""
 
 import contextlib
+import re
 import socketserver
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import threading
 
 import pytest
 
-from drillbook.errors import PlanError
+from drillbook.errors import NotReady, PlanError
 from drillbook.sdk.action import find
 from drillbook.systems.linux.actions import relay as relays
 from drillbook.systems.linux.service import Relay
@@ -104,6 +105,17 @@ def test_a_relay_that_cannot_be_used(path, monkeypatch, spoil, said, mend):
     refused_until(lambda: drop.ready(path.ctx), said, lambda: mend(path))
     monkeypatch.undo()
     path.ground.cycle(drop)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "otherwise"),
+    [("drop", {}, ", or use `path.cut`, which then cuts .*"), ("reset", {}, ""), ("delay", {"by": "400ms"}, "")],
+)
+def test_only_a_drop_can_be_replaced_by_a_cut_of_the_path(path, name, arguments, otherwise):
+    path.controlled_by("")
+    with pytest.raises(NotReady) as refused:
+        find(f"relay.{name}").model_validate({"service": "path", **arguments}).ready(path.ctx)
+    assert re.fullmatch(f"set `control` of the relay in the inventory{otherwise}", refused.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
     assert ledger(primary) == wanted
     with pytest.raises(StepFailed, match="the recovery stopped before the end of the WAL") as failure:
         recover(folder, reach="F/0")
-    assert failure.value.findings[0].wanted == "WAL replayed at least to F/0"
+    assert failure.value.findings[0].wanted == "a replay of the WAL at least to F/0"
 
 
 def test_nobody_waits_for_a_log_that_is_not_received(place, primary):

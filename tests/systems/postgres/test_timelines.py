@@ -127,9 +127,9 @@ def test_a_history_and_places_in_the_log():
 
 
 def test_a_recovery_must_reach_what_was_asked_for_and_the_last_record_of_the_log():
-    assert Least(at(4)).missed(at(4) - 1) == "WAL replayed at least to 0/4001000"
+    assert Least(at(4)).missed(at(4) - 1) == "a replay of the WAL at least to 0/4001000"
     assert Least(at(4)).missed(at(4)) == ""
-    assert Least(at(2), at(4)).missed(at(4)) == "WAL replayed beyond 0/4001000, where the last WAL record begins"
+    assert Least(at(2), at(4)).missed(at(4)) == "a replay of the WAL beyond 0/4001000, where the last WAL record begins"
     assert Least(at(2), at(4)).missed(at(4) + 1) == ""
 
 

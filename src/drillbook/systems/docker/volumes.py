@@ -157,7 +157,7 @@ class Volume:
         if self.unfit:
             raise NotReady(
                 f"the volume {self.name} cannot be restored: {'; '.join(self.unfit)}",
-                hint="before the drill, start or stop each container that uses the volume",
+                hint="before the drill, make sure that each container that uses the volume is either running or stopped",
             )
 
     def helper(self, script: str, *words: str, write: bool = False) -> tuple[str, ...]:

@@ -122,7 +122,9 @@ def need_tar(ctx: Context) -> None:
 
 
 def compression_of(ctx: Context) -> Literal["zstd"] | None:
-    """Return the fastest compression that the step's host has. Raises HostError when the host cannot be used."""
+    """Return the fastest compression that the step's host has: ``zstd``, or None for gzip. Raises HostError when the host
+    cannot be used.
+    """
     return None if ctx.missing(ZSTD) else ZSTD
 
 

@@ -8,7 +8,7 @@ tablespaces and links are inside the sandbox, even if the team's pgbackrest.conf
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -89,6 +89,11 @@ _NO_WAL = (
     "WAL ends before consistent recovery point",
     "requested timeline",
 )
+
+
+def lacking_wal(lines: Iterable[str]) -> str:
+    """Return the first of the server's ``lines`` which says that WAL is missing, or an empty text if there is none."""
+    return next((line.strip() for line in lines if any(sign in line for sign in _NO_WAL)), "")
 
 
 def need_major(tools: Tools, wanted: str) -> Version:
@@ -252,7 +257,8 @@ class Recovery:
 
     def _explained(self, error: StepFailed) -> StepFailed:
         """Return the error for a recovery that ended too early. It contains the reason from the server's log."""
-        text = "\n".join([error.message, *(line for problem in error.findings for line in problem.evidence)])
+        lines = [*(line for problem in error.findings for line in problem.evidence), error.message]
+        text = "\n".join(lines)
         target = stamp(self.at) if self.at and self.at is not END else ""
         for sign, measured in (
             (_UNREACHED, "the archived WAL ends before the wanted time"),
@@ -263,9 +269,9 @@ class Recovery:
                     "backup-missing", title=self.program.name, wanted=f"a recovery to {target}", measured=measured
                 )
                 return StepFailed(f"{self.program.name}: {problem.wanted} is impossible: {measured}", findings=[problem])
-        if sign := next((sign for sign in _NO_WAL if sign in text), ""):
-            problem = gap(self.program.name, f"the server said: {sign}", host=self.box.host.name)
-            return StepFailed(f"{self.program.name}: the archived WAL is incomplete or damaged: {sign}", findings=[problem])
+        if said := lacking_wal(lines):
+            problem = gap(self.program.name, f"the server said: {said}", host=self.box.host.name)
+            return StepFailed(f"{self.program.name}: the archived WAL is incomplete or damaged: {said}", findings=[problem])
         return error
 
     def _must_be_usable(self) -> None:

@@ -68,9 +68,9 @@ class Least:
         ``end``: WAL location in bytes at which the recovery ended.
         """
         if end < self.to:
-            return f"WAL replayed at least to {timelines.lsn(self.to)}"
+            return f"a replay of the WAL at least to {timelines.lsn(self.to)}"
         if end <= self.record:
-            return f"WAL replayed beyond {timelines.lsn(self.record)}, where the last WAL record begins"
+            return f"a replay of the WAL beyond {timelines.lsn(self.record)}, where the last WAL record begins"
         return ""
 
 

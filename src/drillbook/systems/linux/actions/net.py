@@ -18,7 +18,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import Output, printable
 from drillbook.sdk.service import Http, Service
-from drillbook.systems.linux import filterdumps, packetfilter, unix_answer
+from drillbook.systems.linux import filterdumps, packetfilter, peer_selection, unix_answer
 from drillbook.systems.linux.actions.network.fields import root
 from drillbook.systems.linux.service import Relay
 
@@ -119,8 +119,8 @@ class _ToPeer(Read):
 
     @model_validator(mode="after")
     def _one_peer(self) -> Self:
-        if not self._elsewhere and (self.to is None) == (self.address is None or self.port is None):
-            raise ValueError("no peer is selected: set `to`, or set `address` and `port`")
+        if not self._elsewhere and (wrong := peer_selection.mistake(self.to, self.address, self.port)):
+            raise ValueError(wrong)
         return self
 
     @property

@@ -143,6 +143,8 @@ class _Broken(Fault):
     """
 
     KIND: ClassVar[str]
+    OTHERWISE: ClassVar[str] = ""
+    """End of the hint for a relay without a control file. It names another action that has the same effect, if there is one."""
     UNDO = ("commands",)
 
     service: ServiceName
@@ -170,7 +172,7 @@ class _Broken(Fault):
         if not relay.control:
             raise NotReady(
                 f"the relay {relay.name!r} cannot be controlled: it has no `control` in the inventory",
-                hint="use `path.cut`, which cuts the path by the packet filter of the relay's host",
+                hint=f"set `control` of the relay in the inventory{self.OTHERWISE}",
             )
         if words := in_force(ctx, relay):
             raise NotReady(
@@ -222,6 +224,7 @@ class Drop(_Broken):
     """Make the relay forward nothing, as if packets were lost. Connections hang, and continue when the path opens again."""
 
     KIND = "drop"
+    OTHERWISE = ", or use `path.cut`, which then cuts the path by the packet filter of the relay's host"
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
         how, _ = exchange(ctx, relay)
