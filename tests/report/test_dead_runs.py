@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-import pytest
-
 from drillbook.findings import Finding, finding
-from drillbook.judge.result import Objective, RunView, Verdict
-from drillbook.report import html, index, markdown, next_steps
+from drillbook.judge.result import RunView, Verdict
+from drillbook.report import html, markdown, next_steps
 from tests.report import samples
 from tests.report.test_agreement import plain
 
@@ -71,20 +67,3 @@ def test_the_report_of_a_refused_run_leads_to_the_recovery() -> None:
         ("then run the drill", "drillbook drill cache-lost"),
     ]
     assert f"recover the unfinished run: `{COMMAND}`" in markdown.render(refused("cache-lost"))
-
-
-@pytest.mark.parametrize("state", ["unfinished", "recovered", "residue"])
-def test_the_index_has_one_block_for_all_drills_that_a_dead_run_refused(state: str) -> None:
-    runs = [index.entry(refused(drill).result.model_dump(mode="json", by_alias=True)) for drill in DRILLS]
-    died = index.unfinished(DEAD, runs[0].environment, alive=False)
-    goal = {"rto": Objective(target_s=30, measured_s=None, error_s=None, met=None)}
-    if state != "unfinished":
-        died = dataclasses.replace(
-            died, verdict="aborted", exit=5 if state == "residue" else 4, note="", objectives=goal, href="x/report.html"
-        )
-    runs[-1] = dataclasses.replace(runs[-1], started="2026-11-30T21:51:30Z")
-    head = index.render([*runs, died]).split('id="trends"')[0]
-    assert head.count("<li><a href=") - head.count('<li><a href="#') == 1, "one block for one cause"
-    assert all(f"<bdi>{drill}</bdi>" in head for drill in DRILLS)
-    assert head.count(COMMAND) == (state != "recovered")
-    assert ("was recovered since" in head) is (state == "recovered")

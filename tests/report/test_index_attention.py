@@ -1,0 +1,28 @@
+"""The top of the index has one entry for all drills that were refused because of the same unfinished run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from drillbook.judge.result import Objective
+from drillbook.report import index
+from tests.report.test_dead_runs import COMMAND, DEAD, DRILLS, refused
+
+
+@pytest.mark.parametrize("state", ["unfinished", "recovered", "residue"])
+def test_the_index_has_one_block_for_all_drills_that_a_dead_run_refused(state: str) -> None:
+    runs = [index.entry(refused(drill).result.model_dump(mode="json", by_alias=True)) for drill in DRILLS]
+    died = index.unfinished(DEAD, runs[0].environment, alive=False)
+    goal = {"rto": Objective(target_s=30, measured_s=None, error_s=None, met=None)}
+    if state != "unfinished":
+        died = dataclasses.replace(
+            died, verdict="aborted", exit=5 if state == "residue" else 4, note="", objectives=goal, href="x/report.html"
+        )
+    runs[-1] = dataclasses.replace(runs[-1], started="2026-11-30T21:51:30Z")
+    head = index.render([*runs, died]).split('id="trends"')[0]
+    assert head.count("<li><a href=") - head.count('<li><a href="#') == 1, "one block for one cause"
+    assert all(f"<bdi>{drill}</bdi>" in head for drill in DRILLS)
+    assert head.count(COMMAND) == (state != "recovered")
+    assert ("was recovered since" in head) is (state == "recovered")
