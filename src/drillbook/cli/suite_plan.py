@@ -16,6 +16,7 @@ from drillbook.plan.plan import Plan
 from drillbook.plan.spec import Suite
 from drillbook.report.figures import count, one_line, took
 from drillbook.report.terminal.prose import Prose
+from drillbook.report.terminal.whole_words import WholeWords
 
 UNKNOWN = "no run yet"
 
@@ -70,7 +71,7 @@ def table(rows: Sequence[SuiteRow], out: Console) -> None:
             else Text(row.took or UNKNOWN, style="" if row.took else "dim"),
         )
     out.print()
-    out.print(Padding(shown, (0, 0, 0, 2)))
+    out.print(Padding(WholeWords(shown), (0, 0, 0, 2)))
     if any(row.recover for row in rows):
         text = (
             f"recover: steps that no host undoes by itself when this program dies; `{program()} drill.recover` undoes them"

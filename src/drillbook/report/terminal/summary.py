@@ -39,6 +39,7 @@ from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, 
 from drillbook.report.terminal.ending import Ending
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Cell, Prose
+from drillbook.report.terminal.whole_words import WholeWords
 
 COLOURS = {
     "passed": "green",
@@ -245,7 +246,7 @@ def suite_ending(
     """
     members = suite_rows(suite, views)
     where = _where("" if report else suite.run, report, suite.environment, views)  # the path of the report has the run
-    table = Group(_spaced(_drills(members)), *_told(members), *_legend(members), where)
+    table = Group(_spaced(WholeWords(_drills(members))), *_told(members), *_legend(members), where)
     last = Group(
         Text(),
         *_contradictions(suite_contradictions(suite, members)),
@@ -294,7 +295,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _spaced(table: Table) -> RenderableType:
+def _spaced(table: RenderableType) -> RenderableType:
     return Padding(table, (0, 0, 1, 2))
 
 

@@ -1,0 +1,77 @@
+"""Tables do not break identifiers on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from drillbook.cli import suite_plan
+from drillbook.cli.suite_plan import SuiteRow
+from drillbook.judge.result import Objective, Verdict
+from drillbook.report.terminal import summary
+from drillbook.report.terminal.whole_words import WholeWords, fitting
+from tests.report import renderings, samples
+
+
+def printed(table, width: int) -> str:
+    out = Console(width=width, height=24, file=io.StringIO())
+    out.print(table)
+    return out.file.getvalue()
+
+
+def test_the_table_of_a_suite_does_not_break_the_names_of_its_drills() -> None:
+    names = ("postgres-lost", "object-corrupted", "a-drill-with-a-long-name")
+    goals = {
+        "rto": Objective(target_s=30, measured_s=14.96, error_s=0.1, met=True),
+        "rpo": Objective(target_s=30, measured_s=1234.25, error_s=0.1, met=True),
+        "detect": Objective(target_s=30, measured_s=0.5, error_s=0.1, met=True),
+    }
+    views = [
+        samples.view(samples.result(run=f"r{at}", drill=name, verdict=Verdict.PASSED, objectives=goals))
+        for at, name in enumerate(names)
+    ]
+    runs = [{**samples.suite()[0].runs[0], "run": view.result.run, "drill": view.result.drill} for view in views]
+    suite = samples.suite()[0].model_copy(update={"runs": tuple(runs)})
+    lines = renderings.printed(summary.suite_ending(suite, views), 80).splitlines()
+    assert all(any(line.split()[:1] == [name] for line in lines) for name in names)
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_plan_of_a_suite_does_not_break_the_names_of_its_actions() -> None:
+    out = Console(width=80, height=24, file=io.StringIO())
+    suite_plan.table(
+        [
+            SuiteRow("table-dropped", ("database on db-1",), ("postgres.drop_table",), ("inject.1",), "13.8 s"),
+            SuiteRow("object-corrupted", ("originals on store-1",), ("s3.corrupt_object",), ("inject.1",), "7.65 s"),
+            SuiteRow("api-down", ("api on app-1",), ("service.kill",), (), ""),
+        ],
+        out,
+    )
+    text = out.file.getvalue()
+    words = text.split()
+    assert {"postgres.drop_table", "s3.corrupt_object", "object-corrupted", "table-dropped", "inject.1"} <= set(words)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [10, 24, 30, 80])
+def test_a_table_is_never_wider_than_the_terminal(width: int) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("name", overflow="fold")
+    table.add_column("more words", overflow="fold")
+    table.add_row(Text("identifier.of_an_action"), Text("some words to wrap"))
+    lines = printed(WholeWords(table), width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert any("identifier.of_an_action" in line for line in lines) is (width >= 30)
+
+
+def test_the_widest_column_is_shrunk_first_and_at_most_to_its_longest_word() -> None:
+    sizes = [Measurement(16, 16), Measurement(4, 20), Measurement(5, 12)]
+    assert fitting(sizes, 48) == [16, 20, 12]
+    assert fitting(sizes, 40) == [16, 12, 12]
+    assert fitting(sizes, 25) == [16, 4, 5]
+    assert fitting(sizes, 24) == [None, None, None]
