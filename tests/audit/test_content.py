@@ -17,11 +17,13 @@ from drillbook.audit.controls import CONTROLS, EVIDENCE
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
 from drillbook.audit.wording import TITLES
 from drillbook.cli import audit as desk
+from drillbook.journal.journal import read
 from drillbook.report import index
 from tests.audit import stories
 from tests.audit.stories import LEFT
 from tests.audit.test_chain import audited
 from tests.judge.story import ACKS, DRILL, grid
+from tests.judge.test_faultstate import broken_off
 from tests.plan.test_planner import HOSTS
 from tests.report.test_agreement import plain
 
@@ -132,6 +134,15 @@ def test_a_run_that_a_person_stopped_has_no_cause_to_mend(book, why, step):
     run = book.run("2026-01-10T09:00:00")
     run.add(1.0, "ended.early", why="aborted", message=why, findings=[]).end().close()
     assert next(alerts(audited(book, until="2026-01-31"))).step.replace("invoke", "drillbook") == step
+
+
+def test_a_run_that_a_person_stopped_during_the_injection_has_no_step_to_correct(book):
+    run = broken_off(book.run("2026-01-10T09:00:00"))
+    intent = next(event.seq for event in read(run.folder / "journal.jsonl").events if event.kind == "intent")
+    run.add(11.0, "undone", "inject.1", "app-1", intent=intent, message="undone").end().close()
+    audit = audited(book, until="2026-01-31")
+    assert "fault-unproven" in {row.code for row in audit.findings}
+    assert next(alerts(audit)).step.replace("invoke", "drillbook") == "run it again: `drillbook drill sample`"
 
 
 def test_a_drill_stays_failed_until_a_run_passes(book):

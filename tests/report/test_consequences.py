@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from drillbook.report import consequences, html, open_findings, rows
+from pathlib import Path
+
+from drillbook.report import consequences, html, markdown, open_findings, rows
 from drillbook.report.terminal import summary
+from tests.judge.story import Story
+from tests.judge.test_faultstate import broken_off, undone
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
@@ -19,6 +23,28 @@ def test_the_finding_of_a_failed_verification_names_the_objectives_that_it_leave
     assert [WORDS in one.measured for one in found].count(True) == 1
     for text in (html.render(samples.failed()), renderings.printed(summary.summary(samples.failed(), ""), 200)):
         assert plain(text).count(WORDS) == 1
+
+
+def test_a_stop_during_the_injection_is_one_finding_that_asks_to_correct_nothing(tmp_path: Path) -> None:
+    view = undone(broken_off(Story(tmp_path))).end().judge()
+    assert [one.code for one in view.result.findings] == ["fault-unproven", "aborted"], "result.json keeps both"
+    (found,) = rows.findings_of(view.result)
+    assert (found.code, found.severity) == ("aborted", "medium")
+    assert found.measured == (
+        "the run was stopped by SIGINT before inject.1 on app-1 ended, so the drill proves nothing about the fault"
+    )
+    for text in (html.render(view), markdown.render(view), renderings.printed(summary.summary(view, ""), 200)):
+        assert "fault-unproven" not in plain(text)
+        assert "correct the step" not in plain(text)
+        assert "run the drill again" in plain(text)
+    told = view.result.model_dump(mode="json", by_alias=True)
+    assert [one.code for one in open_findings.of_result(told)] == ["aborted"]
+
+
+def test_an_injection_that_failed_by_itself_keeps_its_finding_in_a_stopped_run(tmp_path: Path) -> None:
+    view = undone(broken_off(Story(tmp_path), outcome="error")).end().judge()
+    assert [one.code for one in rows.findings_of(view.result)] == [one.code for one in view.result.findings]
+    assert "fault-unproven" in {one.code for one in rows.findings_of(view.result)}
 
 
 def test_lists_of_runs_count_the_cause_alone() -> None:

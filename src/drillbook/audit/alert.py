@@ -11,6 +11,8 @@ from drillbook.audit.findings import FindingRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report.open_findings import GRAVE
 
+AGAIN = "run it again: "
+"""First words of the next step for a drill whose newest run a person or a signal stopped."""
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
 

@@ -7,7 +7,18 @@ from dataclasses import replace
 
 from drillbook.audit import gaps, reservations, retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
-from drillbook.audit.alert import AT_ONCE, NEXT_RUN, NOBODY, Alert, Topic, catalog_command, drill_key, is_open, owner_of
+from drillbook.audit.alert import (
+    AGAIN,
+    AT_ONCE,
+    NEXT_RUN,
+    NOBODY,
+    Alert,
+    Topic,
+    catalog_command,
+    drill_key,
+    is_open,
+    owner_of,
+)
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
@@ -18,15 +29,13 @@ from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import next_steps, open_findings
+from drillbook.report import consequences, next_steps, open_findings
 from drillbook.report.figures import kinds_of
 from drillbook.report.wording import SHORT, badness
 
 MOST_TITLES = 2
 RESIDUE = "residue"
 """Code of the finding about changes that are not undone. A separate alert is made for these changes."""
-STOPPED = "the run was stopped by "
-"""First words of the reason for the verdict ``aborted``, if a person or a signal stopped the run."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven. The key of each entry is the value of ``ProvenRow.missed``."""
 
@@ -140,12 +149,12 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> str:
         return f"run the drill where these services are installed: {again}"
     if first:
         return f"{first}. After the correction: {again}"
-    return f"run it again: {again}" if _was_stopped(run) else f"mend the cause, then {again}"
+    return f"{AGAIN}{again}" if _was_stopped(run) else f"mend the cause, then {again}"
 
 
 def _was_stopped(run: RunRow) -> bool:
     """Return True for a run that a person or a signal stopped. Such a run has no cause that must be mended."""
-    return run.verdict == Verdict.ABORTED and run.reason.casefold().startswith(STOPPED)
+    return run.verdict == Verdict.ABORTED and run.reason.casefold().startswith(consequences.STOPPED_BY)
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:

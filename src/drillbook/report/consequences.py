@@ -1,5 +1,6 @@
-"""Merges findings about unverified objectives into the finding about their cause. An objective is not verified when a step
-of the verification failed, so a finding about this objective says nothing new beside the finding about the step.
+"""Merges findings into the finding about their cause. An objective is not verified when a step of the verification failed,
+so a finding about this objective says nothing new beside the finding about the step. The same is true for a fault that was
+not proven active because somebody stopped the run during the injection.
 """
 
 from __future__ import annotations
@@ -9,27 +10,36 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Objective
+from drillbook.language.lists import listed
 
 UNVERIFIED = "objective-not-verified"
 NOT_PASSED = re.compile(r"the verification did not pass \((.+)\)")
 """Regular expression that matches the reason of an objective that is not verified because steps of the verification did not
 pass. Its group contains the ids of these steps.
 """
+UNPROVEN, STOP = "fault-unproven", "aborted"
+STOPPED_BY = "the run was stopped by "
+"""First words of the reason for the end of a run that a person, a signal or a request stopped."""
+STOPPED = ("the injection was stopped", "the fault was not injected")
+"""Last words of the reason why a fault is not proven active, if the cause can be a stop of the run."""
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")
 """Severities of findings into which a finding about an unverified objective can be merged. The finding about an unverified
 objective has the severity `high`, so a finding of lower severity cannot replace it.
 """
 
+MOST_PLACES = 3
+"""Largest number of faults that a finding about a stop names."""
+
 
 def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
     """Return the findings. A finding that an objective is not verified is left out if another finding tells the cause, which
     is a failed step of the verification. The finding about this step then also names the objective that is therefore not
-    verified.
+    verified. In the same way, the finding about a stop of the run names the faults that are therefore not proven.
 
-    The finding about the objective stays if no other finding tells the cause.
+    The finding about the objective or fault stays if no other finding tells the cause.
     """
-    known = list(findings)
+    known = _without_stopped(list(findings))
     names: dict[int, list[str]] = {}
     left_out = set()
     for key in sorted(objectives, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key)):
@@ -47,6 +57,20 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
             names.setdefault(cause, []).append(key)
             left_out.add(number)
     return [_with(finding, names.get(n, ()), objectives) for n, finding in enumerate(known) if n not in left_out]
+
+
+def _without_stopped(known: list[Finding]) -> list[Finding]:
+    """Return the findings ``known`` of a run. If a person, a signal or a request stopped the run, leave out the findings about
+    the faults that are not proven active because of that, and name their steps in the finding about the stop.
+    """
+    stop = next((finding for finding in known if finding.code == STOP and finding.measured.startswith(STOPPED_BY)), None)
+    gone = [finding for finding in known if finding.code == UNPROVEN and finding.measured.endswith(STOPPED)] if stop else []
+    if stop is None or not gone:
+        return known
+    places = dict.fromkeys(f"{finding.step} on {finding.host}" for finding in gone)
+    told = f"{stop.measured} before {listed(list(places), MOST_PLACES)} ended, so the drill proves nothing about the fault"
+    named = stop.model_copy(update={"measured": told})
+    return [named if finding is stop else finding for finding in known if finding not in gone]
 
 
 def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:

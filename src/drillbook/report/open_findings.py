@@ -51,7 +51,7 @@ def objectives_of(result: Mapping[str, Any]) -> dict[str, Objective]:
 
 def of_result(result: Mapping[str, Any]) -> list[Finding]:
     """Return the findings of medium severity or higher in a ``result.json``, the worst first, with code, severity,
-    title and step.
+    title, step and the measured value.
 
     Lost writes that the RPO allows are left out, and so are findings that only follow from another finding.
     """
@@ -60,6 +60,7 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
             code=str(fields.get("code", "")),
             severity=fields["severity"],
             title=str(fields.get("title", "")),
+            measured=str(fields.get("measured", "")),
             step=str(fields.get("step") or "") or None,
         )
         for fields in result.get("findings", ())
