@@ -20,3 +20,10 @@ def test_the_times_are_those_of_the_last_passed_run(tmp_path):
     damaged.mkdir()
     (damaged / "result.json").write_text("[")
     assert earlier_durations.phases_of_last(project, "sample") == {"restore": 2.0}
+
+
+def test_the_duration_of_a_suite_is_told_from_its_drills():
+    of_drills = earlier_durations.of_drills
+    assert of_drills([39.4, 13.8, 20.4, 10.8, 7.65, 16.5, None]) == "not known as a whole; 6 of 7 drills: 1 min 49 s"
+    assert of_drills([3.0, 4.5]) == "not known as a whole; its 2 drills: 7.50 s"
+    assert of_drills([None, None]) == of_drills([]) == ""

@@ -90,3 +90,11 @@ def test_an_order_of_size_is_not_off_by_more_than_a_half():
     for measured in (4.4, 6.9, 8.7, 23.5, 50.7, 79.1, 103.2, 236.1, 300.8):
         number, unit = show_catalog.about(measured).removeprefix("about ").split()
         assert 1 / 1.5 <= int(number) * {"s": 1, "min": 60}[unit] / measured <= 1.5
+
+
+def test_a_suite_that_never_ran_as_a_whole_has_the_times_of_its_drills_and_no_guess():
+    suite = next(entry for entry in entries.entries() if entry.name == "quarterly")
+    assert show_catalog._takes(suite, {}) == "about 1 min"
+    known = dict.fromkeys(suite.drills[:-1], 18.0)
+    assert show_catalog._takes(suite, known) == "not known as a whole; 6 of 7 drills: 1 min 48 s"
+    assert show_catalog._takes(suite, {**known, "quarterly": 141.0}) == "2 min 21 s last run"

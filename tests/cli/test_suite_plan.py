@@ -59,6 +59,17 @@ def test_the_heading_has_the_duration_of_the_newest_passed_run(folder):
     assert "took 42.0 s last time; " in folder.run("drill.plan", "all").stdout
 
 
+def test_without_a_run_of_the_whole_suite_the_heading_has_the_durations_of_its_drills(folder):
+    for name, seconds, of in (("sample", 42, "1 of 2 drills: 42.0 s"), ("breaks", 30, "its 2 drills: 1 min 12 s")):
+        run = folder.root / "reports" / f"20260101T000000.000Z-{name}-0000"
+        run.mkdir(parents=True)
+        started, finished = "2026-01-01T00:00:00.000000Z", f"2026-01-01T00:00:{seconds}.000000Z"
+        result = {"drill": name, "verdict": "passed", "started": started, "finished": finished, "steps": []}
+        (run / "result.json").write_text(json.dumps(result))
+        text = " ".join(folder.run("drill.plan", "all").stdout.split())
+        assert f"time not known as a whole; {of}; the table at the end" in text
+
+
 def test_a_drill_that_would_be_refused_is_marked_in_the_table(folder):
     folder.write("guard: {environments: [staging]}\n" + BREAK, "breaks")
     done = folder.run("drill.plan", "all")

@@ -68,6 +68,8 @@ class Entry:
     """Name of the service that a drill restores, in the inventory of its lab. It is empty for other entries, and for drills
     without a phase `restore`.
     """
+    drills: tuple[str, ...] = ()
+    """Names of the drills of a suite, in the order in which they run."""
 
 
 @functools.cache
@@ -200,6 +202,7 @@ def _suite(path: str, value: Mapping[str, Any], drills: Mapping[str, Entry]) -> 
         lab="docker" if docker else "embedded",
         seconds=_durations().get(str(value["suite"])),
         files=tuple(dict.fromkeys([path, *(file for entry in members for file in entry.files), *inventory])),
+        drills=tuple(entry.name for entry in members),
     )
 
 

@@ -14,6 +14,7 @@ from drillbook.journal.run_files import RESULT
 from drillbook.judge.result import Verdict
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.project.project import Project
+from drillbook.report.figures import count, took
 
 RUNS = 20
 """Maximum number of runs that are read. The newest runs are read first."""
@@ -78,6 +79,18 @@ def last_of_suite(project: Project, suite: str) -> float | None:
         except (ValueError, KeyError, TypeError):
             continue  # the result is damaged
     return None
+
+
+def of_drills(durations: Sequence[float | None]) -> str:
+    """Return a text about the duration of a suite that never passed as a whole, from the durations of its drills, such as "not
+    known as a whole; 6 of 7 drills: 1 min 48 s". ``durations``: of the newest run of each drill, in seconds, None without a run.
+    The result is empty when no drill has a run.
+    """
+    known = [seconds for seconds in durations if seconds is not None]
+    if not known:
+        return ""
+    part = f"{len(known)} of " if len(known) < len(durations) else "its "
+    return f"not known as a whole; {part}{count(len(durations), 'drill')}: {took(sum(known))}"
 
 
 def _results(project: Project, drill: str, key: str = "drill") -> Iterator[dict[str, Any]]:

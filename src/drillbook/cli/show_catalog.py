@@ -14,6 +14,7 @@ from drillbook.catalog import entries
 from drillbook.catalog.entries import Entry
 from drillbook.cli import scaffold
 from drillbook.cli.console import console
+from drillbook.cli.earlier_durations import of_drills
 from drillbook.cli.tables import print_json
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.exits import Exit
@@ -31,9 +32,10 @@ ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 """Round durations in seconds. A duration that was measured on another machine is only approximately right for this
 machine. Therefore it is shown as the nearest of these durations.
 """
+UNMEASURED = "not measured"
 SOURCE = (
-    "“last run”: duration of the newest run here that passed. “about”: approximate duration, measured on a running "
-    "lab with 2 cores. A restore of your own data may take longer or shorter."
+    "“last run”: duration of the newest run here that passed; a suite without one has the sum of those of its drills. "
+    "“about”: approximate duration, measured on a running lab with 2 cores. A restore of your own data may take longer or shorter."
 )
 
 
@@ -100,7 +102,8 @@ def _whole(entry: Entry, known: Mapping[str, float]) -> RenderableType:
 def _short(entry: Entry, width: int, known: Mapping[str, float]) -> RenderableType:
     """Return the name of an entry of the catalogue with its purpose and, in parentheses, its duration and marks: that
     it injects a fault, or that it needs the Docker lab."""
-    marks = [_takes(entry, known)] if entry.seconds is not None or entry.name in known else []
+    taken = _takes(entry, known)
+    marks = [taken] if taken not in ("-", UNMEASURED) else []
     marks += ["breaks, then restores"] if entry.breaks else []
     marks += ["Docker lab"] if entry.lab == "docker" else []
     text = Text(entry.purpose).append(f" ({', '.join(marks)})" if marks else "", style="dim")
@@ -140,13 +143,17 @@ def last_runs() -> dict[str, float]:
 
 
 def _takes(entry: Entry, known: Mapping[str, float]) -> str:
-    """Return the duration of the newest run of ``entry`` that passed in this project. Without such a run, return an
-    approximate duration on a lab. Return ``-`` for an entry that runs on no lab. ``known``: see ``last_runs``."""
+    """Return the duration of the newest run of ``entry`` that passed in this project. Without such a run, return the sum for
+    those drills of a suite that passed. Without these, return an approximate duration on a lab. Return ``-`` for an entry
+    that runs on no lab. ``known``: see ``last_runs``.
+    """
     if not entry.lab or entry.sort == "lab":
         return "-"
     if entry.name in known:
         return f"{took(known[entry.name])} last run"
-    return "not measured" if entry.seconds is None else about(entry.seconds)
+    if sums := of_drills([known.get(drill) for drill in entry.drills]):
+        return sums
+    return UNMEASURED if entry.seconds is None else about(entry.seconds)
 
 
 def about(measured: float) -> str:

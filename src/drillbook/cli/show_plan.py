@@ -67,7 +67,8 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
     else:
         out = console()
         if isinstance(plannable, Suite):
-            suite_plan.heading(plannable, made, last_of_suite(project, name), out)
+            durations = [next(iter(view.earlier.runs), None) for view in views]
+            suite_plan.heading(plannable, made, last_of_suite(project, name), out, durations)
         for number, view in enumerate(views):
             out.print(end="\n" * bool(number))
             view.show(out)

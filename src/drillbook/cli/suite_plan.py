@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from drillbook.cli.earlier_durations import of_drills
 from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.plan.plan import Plan
@@ -38,14 +39,17 @@ class SuiteRow:
     """Words for a drill that would not run now, such as ``refused now``."""
 
 
-def heading(suite: Suite, plans: Sequence[Plan], last: float | None, out: Console) -> None:
+def heading(
+    suite: Suite, plans: Sequence[Plan], last: float | None, out: Console, durations: Sequence[float | None] = ()
+) -> None:
     """Print the name of ``suite``, the order of its drills, and all their hosts. ``last``: duration of its newest passed run in
-    seconds, or None."""
+    seconds, or None. ``durations``: those of the newest run of each drill."""
     hosts = sorted({host for plan in plans for host in plan.hosts()} - {CONTROLLER})
     out.print(Text(f"{suite.suite}: {one_line(suite.title)}", style="bold"))
     drills = ", ".join(plan.drill for plan in plans)
     place = plans[0].inventory.environment if plans else ""
-    lasts = f"took {took(last)} last time" if last is not None else f"time unknown: {UNKNOWN}"
+    unknown = f"time {of_drills(durations) or f'unknown: {UNKNOWN}'}"
+    lasts = f"took {took(last)} last time" if last is not None else unknown
     for text in (
         f"suite of {count(len(plans), 'drill')}, in this order: {drills}",
         f"on {one_line(place)}: {', '.join(map(one_line, hosts))}",
