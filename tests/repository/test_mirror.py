@@ -98,7 +98,6 @@ WHOLE = {
     "report": {
         "formats.py": "test_golden.py: every file of every format",
         "growth.py": "tests/judge/test_outlook.py: growth that is steady, unsure, or not predicted",
-        "index_attention.py": "test_index.py and test_dead_runs.py: drills that need attention, also those refused for one reason",
         "markdown_steps.py": "test_markdown.py: facts in short, and details of steps that failed",
         "publish.py": "tests/cli/test_overview.py: the reports and the index of a project's runs",
         "restore_steps.py": "test_proven_restore.py and test_rehearsal_results.py: steps that restored a backup, and others",
