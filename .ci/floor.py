@@ -29,12 +29,12 @@ plan        schedule privilege approval_cases campaign_approval guard needed_ser
 plan        schema source_rules spec
 journal     damaged journal journal_cases
 judge       clocks comparison detection earlier_runs event_index faultstate findings judge judge_views notes objectives
-judge       outage outlook proofs residue rpo rto rto_stalls shortfall size_points steps verdict
+judge       objective_proof outage outlook residue rpo rto rto_stalls shortfall size_points steps verdict
 corpus      corpus
 audit       absences chain content controls coverage coverage_signs exempt_list findings missed_drills objective_states
-audit       period rehearsed rendering retired run_evidence services suites told_of_runs trend undrilled_services
+audit       period rehearsal_figures rendering retired run_evidence services suites told_of_runs trend undrilled_services
 report      agreement changes figures golden html index junit labels losses markdown markdown_syntax event_lines next_steps
-report      objective_figures objective_findings rehearsal summary timeline tolerated
+report      objective_figures objective_findings rehearsal_results summary timeline tolerated
 """
 """Test folders of these packages, and the fast files in them."""
 SLOW = (
