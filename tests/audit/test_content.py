@@ -123,6 +123,29 @@ def test_a_month_is_as_bad_as_the_newest_run_of_its_worst_drill(book):
     assert (row.cells[0].last, row.cells[0].count) == ("passed", "2 of 3 runs passed")
 
 
+def test_refused_runs_are_counted_apart_from_runs_that_did_not_pass(book):
+    for day, refused in ((10, False), (11, True), (12, True), (13, False)):
+        run = book.run(f"2026-01-{day}T09:00:00")
+        (run.refused() if refused else run.good()).close()
+    audit = audited(book, until="2026-01-31")
+    row = next(row for row in audit.coverage if row.runs)
+    assert (row.runs, row.passed, row.refused, row.share) == (4, 2, 2, "2 of 2, 2 refused")
+    assert row.cells[0].count == "2 runs, 2 refused"
+    assert "Runs passed" in (page := summary.render(audit))
+    assert "2 of 2, 2 refused" in plain(page)
+    for text in (html.render(audit), markdown.render(audit)):
+        assert "2 of 2 runs, 2 refused" in plain(text)
+        assert "2 of 4 runs" not in plain(text).split("Missed drills")[0]
+    told = next(row for row in json.loads(json.dumps(content.as_data(audit)))["coverage"] if row["runs"])
+    assert (told["runs"], told["passed"], told["refused"]) == (4, 2, 2)
+
+
+def test_a_service_whose_runs_were_all_refused_ran_in_none(book):
+    book.run("2026-01-10T09:00:00").refused().close()
+    row = next(row for row in audited(book, until="2026-01-31").coverage if row.runs)
+    assert (row.share, row.cells[0].count) == ("none ran, 1 refused", "0 of 1 run passed")
+
+
 @pytest.mark.parametrize(
     ("why", "step"),
     [

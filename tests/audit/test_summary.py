@@ -521,7 +521,7 @@ def test_the_lab_is_explained_once_and_columns_name_their_runs(tmp_path):
     audit = audited(stories.quiet(Book(tmp_path)))
     page = plain(summary.render(audit))
     assert page.count("The lab is a test environment, not production.") == 1
-    assert "Runs passed: of all runs of the period." in page
+    assert "Runs passed: of all runs of the period that were not refused." in page
     assert "lab (a test environment, not production)" in plain(html.render(audit))
 
 

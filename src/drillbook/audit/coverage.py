@@ -71,6 +71,13 @@ class Cell:
     """Number of passed runs that proved a fault active and then restored the service."""
     still_failed: tuple[str, ...] = ()
     """Drills that had failed before this span of time, and that neither passed nor failed again in this span."""
+    refused: int = 0
+    """Number of refused runs in ``runs``. They changed nothing."""
+
+    @property
+    def tried(self) -> int:
+        """Number of runs without refused ones. If all runs were refused, it is the number of all runs."""
+        return self.runs - self.refused or self.runs
 
     @property
     def shown(self) -> str:
@@ -82,9 +89,12 @@ class Cell:
     @property
     def count(self) -> str:
         """Number of runs, such as `3 runs`. If only some of the runs passed, their number is added, as in `2 of 3 runs
-        passed`. Drills that failed before are named.
+        passed`. Refused runs are counted separately. Drills that failed before are named.
         """
-        text = count(self.runs, "run") if self.passed == self.runs else f"{self.passed} of {count(self.runs, 'run')} passed"
+        text = (
+            count(self.tried, "run") if self.passed == self.tried else f"{self.passed} of {count(self.tried, 'run')} passed"
+        )
+        text += f", {self.refused} refused" if self.tried < self.runs else ""
         return text + (f", {', '.join(self.still_failed)} failed before" if self.still_failed else "")
 
 
@@ -125,6 +135,24 @@ class CoverageRow:
     """Kind of the service in the newest plan of its environment. It is empty when this plan does not contain the service."""
     not_run: int = 0
     """Number of runs in ``runs`` that did nothing, because a service that the drill needs was not installed on the hosts."""
+    refused: int = 0
+    """Number of refused runs in ``runs``. They changed nothing."""
+
+    @property
+    def share(self) -> str:
+        """Number of passed runs, and of all runs except refused ones, such as `2 of 3`. Refused runs are counted separately,
+        as in `2 of 3, 1 refused`.
+        """
+        return self._share(str(self.runs - self.refused))
+
+    @property
+    def share_of_runs(self) -> str:
+        """Text such as `2 of 3 runs` or `2 of 3 runs, 1 refused`; see ``share``."""
+        return self._share(count(self.runs - self.refused, "run"))
+
+    def _share(self, tried: str) -> str:
+        part = f"{self.passed} of {tried}" if self.refused < self.runs else "none ran"
+        return f"{part}, {self.refused} refused" if self.refused else part
 
     @property
     def untried(self) -> bool:
@@ -284,6 +312,7 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         left_out,
         tuple(name for name, record in sorted(_deciding(runs).items()) if record.verdict == Verdict.FAILED),
         not_run=sum(run.verdict == Verdict.NOT_RUN for run in runs),
+        refused=_refused(runs),
     )
 
 
@@ -322,7 +351,11 @@ def _cell(label: str, runs: Sequence[Record], before: Sequence[Record], without:
     )
     last = max((record.verdict for name, record in known.items() if name in inside or name in failed), key=badness)
     passed, left = sum(run.verdict == Verdict.PASSED for run in runs), any(run.residue for run in runs)
-    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)), failed)
+    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)), failed, _refused(runs))
+
+
+def _refused(runs: Sequence[Record]) -> int:
+    return sum(run.verdict == Verdict.REFUSED for run in runs)
 
 
 def objectives_of(record: Record) -> dict[str, Objective]:

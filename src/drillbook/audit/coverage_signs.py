@@ -22,8 +22,8 @@ MEANINGS = {
     SHAPES[Verdict.ABORTED]: "aborted: stopped before its end",
     SHAPES[Verdict.NOT_RUN]: "not run: the service is not installed",
     RESIDUE: "a run left changes that were not undone",
-    "1, 2, …": "number of runs of this time; all passed",
-    SOME: "number of passed runs of this time, and number of all runs of this time",
+    "1, 2, …": "number of runs of this time, without refused runs; all passed",
+    SOME: "number of passed runs of this time, and number of all runs of this time except refused runs",
     "gap": "no run in this time; Missed drills lists the drills that were due",
     "exempt": "the inventory states why no drill is expected",
     NOT_YET: "this time has not come",
@@ -42,7 +42,7 @@ def key(rows: Sequence[CoverageRow]) -> list[tuple[str, str]]:
     """Return the signs and words in the cells of the table, each with its meaning."""
     cells = [cell for row in rows for cell in row.cells]
     used = {sign for cell in cells for sign in _signs(cell)}
-    part = next(((cell.passed, cell.runs) for cell in cells if cell.runs and cell.passed != cell.runs), None)
+    part = next(((cell.passed, cell.tried) for cell in cells if cell.runs and cell.passed != cell.tried), None)
     shown = {SOME: (f"{part[0]} of {part[1]}", _of_runs(*part))} if part else {}
     return [shown.get(sign, (sign, meaning)) for sign, meaning in MEANINGS.items() if sign in used]
 
@@ -60,6 +60,6 @@ def _signs(cell: Cell) -> Iterator[str]:
         yield {NO_RUN: "gap", LEFT_OUT: "exempt"}.get(cell.last, cell.last)
         return
     yield of(cell)
-    yield "1, 2, …" if cell.passed == cell.runs else SOME
+    yield "1, 2, …" if cell.passed == cell.tried else SOME
     if cell.residue:
         yield RESIDUE

@@ -12,7 +12,7 @@ from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
 from drillbook.audit.problem_groups import ProblemGroup, grouped
 from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import as_called
-from drillbook.report.figures import count, size, utc
+from drillbook.report.figures import size, utc
 from drillbook.report.markdown import capacity
 from drillbook.report.markdown_syntax import code, escape, table
 
@@ -108,11 +108,7 @@ def _coverage(audit: Audit) -> list[str]:
                         else cell.last
                         for cell in row.cells
                     ),
-                    f"{row.passed} of {count(row.runs, 'run')}"
-                    if row.runs
-                    else _left_out(row)
-                    if row.left_out
-                    else "never drilled in the period",
+                    row.share_of_runs if row.runs else _left_out(row) if row.left_out else "never drilled in the period",
                     str(len(row.gaps)),
                 ]
                 for row in audit.coverage

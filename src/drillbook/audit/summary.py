@@ -74,8 +74,8 @@ class ServiceRow:
     """
     at: str
     """Day of the run with the worst verdict. It is empty when there is no run."""
-    passed: int
-    runs: int
+    share: str
+    """Number of passed runs, and of all runs; see ``CoverageRow.share``."""
     recovered: int
     """Number of passed runs in which the service recovered from a fault."""
     proven: int
@@ -370,8 +370,7 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
         environment=covered.environment,
         state=state,
         at=worst.started[:10] if worst else "",
-        passed=covered.passed,
-        runs=covered.runs,
+        share=covered.share,
         recovered=covered.recovered,
         proven=sum(row.proven for row in counted),
         reserved=sum(row.reserved for row in goals),

@@ -183,7 +183,7 @@ def _coverage(made: Audit) -> Table:
     for row in (covered for covered in made.coverage if covered.runs or not covered.left_out):
         table.add_row(
             Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
-            str(row.runs),
+            f"{row.runs}, {row.refused} refused" if row.refused else str(row.runs),
             Verdict.NOT_RUN if row.untried else str(row.passed),
             str(len(row.gaps)),
         )
