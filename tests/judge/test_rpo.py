@@ -44,6 +44,18 @@ def test_writes_that_were_never_read_back_are_not_shown_as_kept(tmp_path):
     assert view.result.verdict is Verdict.INCONCLUSIVE
 
 
+def test_the_timeline_shows_the_writes_whose_survivors_a_later_recovery_counted(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES)
+    story.add(0.0, "probe.started", probe="probe.2", name="postgres.canary", kind="canary", every_s=0.05, timeout_s=1.0)
+    story.add(20.0, "canary.writes", probe="probe.2", acknowledged=ACKS, in_doubt=[], lost=[])
+    assert {span.label for span in story.judge().timeline.probes[1].stretches} == {"unproven"}
+    story.add(0.0, "recovery.started", operator="me", tool="drillbook")
+    story.add(1.0, "canary.survivors", probe="probe.2", ranges=[[1, 190], [241, 400]], count=350)
+    view = story.add(2.0, "recovery.finished", residue=[], kept=[]).judge()
+    assert {span.label for span in view.timeline.probes[1].stretches} == {"kept", "lost"}
+    assert view.result.objectives["rpo"].lost_writes == 50
+
+
 def test_writes_lost_over_a_suspension_are_counted_and_not_timed(tmp_path):
     story = Story(tmp_path).fault().availability(*SAMPLES).recovery().canary(ACKS, [[1, 190], [241, 400]]).end()
     at = {(event.kind, event.data.get("phase")): index for index, event in enumerate(story.events)}

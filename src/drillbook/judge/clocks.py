@@ -17,7 +17,7 @@ from drillbook.findings import finding
 from drillbook.judge import detection, faultstate
 from drillbook.judge.figures import Figure, Figures, phase_spans, session, sleeps
 from drillbook.judge.result import FaultResult, Injection
-from drillbook.judge.rpo import data_loss
+from drillbook.judge.rpo import data_loss, read_back_later
 from drillbook.judge.rto import availability
 from drillbook.judge.samples import probe_tracks
 from drillbook.plan.planner import Plan
@@ -50,7 +50,7 @@ def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]
                 measured=f"the controller was suspended for {result.slept:.3f} s",
             )
         )
-    result.tracks = probe_tracks(own)
+    result.tracks = probe_tracks([*own, *read_back_later(events, own)])
     for ended in contents(own, ProbeEnded):
         if ended.error:
             result.findings.append(finding("probe-failed", measured=ended.error, step=ended.probe))

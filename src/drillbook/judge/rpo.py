@@ -29,7 +29,7 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
 
     ``own``: the events of the run before its first recovery.
     """
-    records = canaries([*own, *_read_back_later(events, own)])
+    records = canaries([*own, *read_back_later(events, own)])
     if _by_backup(result, own, records, disruption):
         return
     if not records or disruption is None:
@@ -145,7 +145,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
     return _Loss(Figure(end.acknowledged - kept[-1].acknowledged, error), kept[-1].acknowledged, end.acknowledged)
 
 
-def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
+def read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
     """Return the events in which a recovery after the run read back the rows of canaries.
 
     A canary whose rows the run itself read back is left out.
