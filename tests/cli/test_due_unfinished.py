@@ -1,5 +1,6 @@
 """`drill.due` names an unfinished run and the command that recovers it."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -42,4 +43,6 @@ def test_changes_that_were_not_undone_are_named_when_nothing_is_due(shelf, capsy
     assert next_of(shelf, capsys) == []
     shelf.drill("other")
     left = shelf.result("other", "failed", timedelta(minutes=4), 5)
+    result = json.loads((left / "result.json").read_text())
+    (left / "result.json").write_text(json.dumps({**result, "residue": [{"what": "left"}]}))
     assert next_of(shelf, capsys)[0] == f"undo the remaining changes drillbook drill.recover {left.name}"

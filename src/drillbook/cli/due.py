@@ -18,6 +18,7 @@ from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
+from drillbook.journal.run_state import RunStates
 from drillbook.judge.result import Verdict
 from drillbook.language.lists import listed
 from drillbook.plan.schedule import State
@@ -32,6 +33,8 @@ from drillbook.report.wording import badness
 
 MOST_UNSCHEDULED = 3
 """Largest number of drills without a schedule that the short list names. Further drills are only counted."""
+Steps = Sequence[tuple[str, str]]
+"""Suggested commands, each with its description before it."""
 STYLES = {
     State.OVERDUE: "bold red",
     State.NEVER: "bold red",
@@ -59,22 +62,26 @@ def show(
     Returns 1 when a drill, suite or service is overdue or has never passed, or when nothing has a schedule. Otherwise
     returns 3 when a schedule or an inventory cannot be read, or the record of schedules is damaged, and 0 when all is well.
     """
-    states = due.read(project, now, environment, noting=not dry)
+    runs = RunStates()
+    recover = [] if as_json else open_runs.to_recover(project, runs)  # first, so that no journal is read twice
+    states = due.read(project, now, environment, noting=not dry, runs=runs)
     if as_json:
         stdout().write(json.dumps(states.as_data(), ensure_ascii=False, indent=2) + "\n")
     else:
-        _print(states, console(), project, everything=everything)
+        _print(states, console(), project, everything=everything, recover=recover)
     return states.status
 
 
-def _print(states: Due, out: Console, project: Project | None = None, *, everything: bool = False) -> None:
+def _print(
+    states: Due, out: Console, project: Project | None = None, *, everything: bool = False, recover: Steps = ()
+) -> None:
     """Print the rows, the most urgent first, and then the summary. If ``project`` is given, and something is overdue or has
     never passed, suggest commands to the user before the summary. Unless ``everything`` is true, a long table is shortened,
-    so that the whole output fits on a small terminal.
+    so that the whole output fits on a small terminal. ``recover``: commands for unfinished runs, the first to suggest.
     """
     rows = [row for row in states.rows if not undrilled_services.is_undrilled(row)]
     with out.capture() as below:
-        _print_below(states, out, project, everything=everything)
+        _print_below(states, out, project, recover, everything=everything)
     for most in range(short_list.MOST_LINES, short_list.LEAST_LINES - 1, -1):
         shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything, most=most)
         with out.capture() as above:
@@ -86,7 +93,7 @@ def _print(states: Due, out: Console, project: Project | None = None, *, everyth
     out.file.write(text)
 
 
-def _print_below(states: Due, out: Console, project: Project | None, *, everything: bool) -> None:
+def _print_below(states: Due, out: Console, project: Project | None, recover: Steps, *, everything: bool) -> None:
     """Print what stands below the table: services without a drill, problems, a torn record of schedules, drills without a
     schedule, the next steps and the summary.
     """
@@ -104,7 +111,6 @@ def _print_below(states: Due, out: Console, project: Project | None, *, everythi
     if states.unscheduled:
         names = listed(states.unscheduled, len(states.unscheduled) if everything else MOST_UNSCHEDULED)
         out.print(Prose(Text(f"without a schedule (`every`): {names}", style="dim")))
-    recover = open_runs.to_recover(project) if project is not None else []
     if project is not None and (steps := [*_next(states.rows, project, recover), *_gone(states.rows, project)]):
         out.print(shown_steps(steps))
         out.print()
@@ -162,7 +168,7 @@ def _unsure(damage: str) -> str:
     return f"{damage}; so {unknown}: {step} (see `Schedules and alarms` in the documentation)"
 
 
-def _next(rows: Sequence[DueRow], project: Project, recover: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+def _next(rows: Sequence[DueRow], project: Project, recover: Steps = ()) -> list[tuple[str, str]]:
     """Return the commands to suggest to the user, each with a description. They concern the drill or suite that
     ``_most_urgent`` returns. If its last run did not pass, the first command opens the report of this run, and the
     second command runs the drill again. ``recover``: commands for unfinished runs. They come first; then the report of a refused

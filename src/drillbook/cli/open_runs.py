@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,13 @@ from rich.console import Console
 from rich.text import Text
 
 from drillbook.installation.program_name import program
-from drillbook.journal.run_state import RunState
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.project.project import Project
 from drillbook.report import dead_runs, folders
 from drillbook.report.terminal.prose import Prose
 
-TO_RECOVER = {
-    "unfinished": dead_runs.RECOVER,
-    "residue": "undo the remaining changes",
-    "damaged": "see the steps of the manual cleanup",
-}
-"""Descriptions of the command that helps, for the states of a run that left changes."""
+NOTHING_LEFT = re.compile(rb'^ {2}"exit": [0-4],?$', re.MULTILINE)
+"""Line of a result file of a run that undid all its changes."""
 MOST = 3
 """Largest number of commands for unfinished runs below a table."""
 
@@ -63,11 +60,31 @@ def _open(folder: Path, *, ended: bool) -> Open:
     return Open(folder.name, "residue" if ended else "unfinished", "")
 
 
-def to_recover(project: Project) -> list[tuple[str, str]]:
+def to_recover(project: Project, states: RunStates) -> list[tuple[str, str]]:
     """Return the commands that undo the changes of unfinished runs, the newest first, each with a description. At most
-    ``MOST`` commands are returned; ``drill.list`` shows all."""
-    runs = [run for run in unsettled(list(project.runs())) if run.state in TO_RECOVER]
-    return [(TO_RECOVER[run.state], f"{program()} drill.recover {run.run}") for run in runs[:MOST]]
+    ``MOST`` commands are returned; ``drill.list`` shows all. ``states``: states of all runs that the task reads. Only of runs
+    whose result does not say that no changes remain, the whole journal is read.
+    """
+    steps: list[tuple[str, str]] = []
+    for state in map(states.of, reversed(list(project.runs()))):
+        if len(steps) < MOST and _needs_recovery(state):
+            what = "undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER
+            steps.append((what, f"{program()} drill.recover {state.folder.name}"))
+    return steps
+
+
+def _needs_recovery(state: RunState) -> bool:
+    try:
+        if NOTHING_LEFT.search(state.result.data):
+            return False  # most results need not be parsed
+    except OSError:
+        pass  # the run has no result yet
+    from drillbook.engine import lab_gone  # noqa: PLC0415  slow to load
+
+    _ = state.unreadable  # reads the whole journal, so that its first line need not be read
+    return (
+        not state.settled and not state.alive and not state.lost and not lab_gone.lab_gone(state.first_line) and state.open
+    )
 
 
 def show(unsettled: Sequence[Open], out: Console) -> None:
