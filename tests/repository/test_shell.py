@@ -35,7 +35,7 @@ KNOWN = {
     "$s kill -CONT $new 2>/dev/null": "`sudo -n` or nothing, then numbers",
     "$s kill -KILL $m 2>/dev/null": "`sudo -n` or nothing, then numbers",
     'jobs -p > "$folder/jobs" && kill $(cat -- "$folder/jobs") 2>/dev/null': "numbers",
-    'set -- $(space "$1") ; echo "$1 $2"': "the two words that awk prints",
+    'set -- $(space "$1")': "the two words that awk prints",
     "printf %s \"DRILLBOOK_FAULT=$2\" | LC_ALL=C grep -lsF -f - /proc/[0-9]*/environ | tr -dc '0-9\\n'": "these are files, no pattern",
     'ls -l "/proc/$pid/fd" 2>/dev/null | grep -q -- "-> /proc/$pid/status\\$" && stop watched ;;': "where links lead",
     'while ls -l "/proc/$pid/fd" 2>/dev/null | grep -q -F -- "-> $capture"; do': "where links lead",

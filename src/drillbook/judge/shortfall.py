@@ -16,7 +16,7 @@ from drillbook.sdk.action import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
 
 REPLACING = "the restore replaced a table that had more rows"
 """Text in the title of a finding about data that the restore itself removed."""
-OLDER = "the data that came back perhaps includes data that was deleted before the fault; then more is missing"
+OLDER = "more if data deleted before the fault came back too"
 """Clause about restored data of which a part is missing. It explains why more may be missing than the difference of the two
 counted numbers.
 """

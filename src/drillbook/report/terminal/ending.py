@@ -27,7 +27,7 @@ class Ending:
         elif self._is_too_long(console, options):
             yield from (self.steps, Text(), self.table, self.last)
         else:
-            yield from (self.table, self.steps, self.last)
+            yield from (self.table, Text(), self.steps, self.last)
 
     def _is_too_long(self, console: Console, options: ConsoleOptions) -> bool:
         """Return True for a terminal that cannot show all parts and the line of the prompt. A file has no limit."""
@@ -35,4 +35,4 @@ class Ending:
             return False
         free = options.update(height=None)
         lines = sum(len(console.render_lines(part, free)) for part in (self.table, self.steps or "", self.last))
-        return lines >= console.height
+        return lines + 1 >= console.height  # one empty line is above the next steps

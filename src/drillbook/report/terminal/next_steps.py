@@ -37,6 +37,6 @@ class _Steps:
                 yield Prose(Text(command), INDENT + GAP, verbatim=True)
 
 
-def shown_steps(steps: Sequence[tuple[str, str]]) -> RenderableType:
-    """Render ``steps`` under a heading."""
-    return Group(Padding(Text("Next", style="bold"), (1, 0, 0, 2), expand=False), _Steps(steps))
+def shown_steps(steps: Sequence[tuple[str, str]], *, above: int = 1) -> RenderableType:
+    """Render ``steps`` under a heading. ``above``: number of empty lines above the heading."""
+    return Group(Padding(Text("Next", style="bold"), (above, 0, 0, 2), expand=False), _Steps(steps))

@@ -253,7 +253,7 @@ def suite_ending(
         Prose(Text(suite_sentence(members, probed=False)), 2),
         short_suite_summary(suite),
     )
-    return Ending(table, shown_steps(steps) if steps else None, last)
+    return Ending(table, shown_steps(steps, above=0) if steps else None, last)
 
 
 def _contradictions(contradictions: Sequence[str]) -> list[RenderableType]:
