@@ -125,10 +125,13 @@ def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
         assert status == 0, "\n".join(said)
         assert len(said) <= 60, "\n".join(said)
         assert said[-1].startswith("✓ PASSED")
-        last = "\n".join(said[-23:])
+        last = "\n".join(said[-23:])  # the screen, without the line of the prompt
+        assert re.search(r"^  drill +verdict +RTO +RPO +probe$", last, re.MULTILINE), last
         assert "7 drills: 7 passed." in last
         assert re.search(r"^  report reports/\S+/report.html$", last, re.MULTILINE)
-        assert re.search(r"^  Next\n    read the report\n      (\.venv/bin/)?invoke report.open$", last, re.MULTILINE), last
+        assert re.search(
+            r"^  Next\n    read the report\n      (\.venv/bin/)?invoke report.open$", "\n".join(said), re.MULTILINE
+        )
         latest = someone.clone / "reports" / "latest"
         suite = json.loads((latest / "result.json").read_text())
         assert (suite["verdict"], suite["exit"], len(suite["runs"])) == ("passed", 0, 7)
