@@ -82,7 +82,7 @@ class ProvenRow:
     by_probe: bool = False
     """True for a detection time of the drill's own probe. It is not counted with other objectives; see ``remarks.by_probe``."""
     within: str = ""
-    """Words for an objective that was met only for other data than the lost one. It is empty for other objectives."""
+    """Words for an objective that was met for all data except the lost data. It is empty for other objectives."""
     lost: str = ""
     """Text about lost data that the RPO perhaps does not include, such as a number of rows. It is empty for other figures."""
 
@@ -137,8 +137,8 @@ class ProvenRow:
 
 
 def reserved_counts(goals: Sequence[ProvenRow]) -> list[tuple[str, int]]:
-    """Return the numbers of objectives that are met with a reservation, or for other data than the lost one only. Each
-    number has the words for its state."""
+    """Return the number of objectives that are met with a reservation, and the number of those that are met for all data
+    except the lost data. Each number comes with the words for its state."""
     counts = Counter(row.said for row in goals if row.reserved)
     return sorted(counts.items(), key=lambda item: (item[0] != remarks.RESERVED, item[0]))
 

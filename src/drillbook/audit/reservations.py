@@ -1,4 +1,4 @@
-"""Alerts about objectives that are met with a reservation, or for other data than the lost one only."""
+"""Alerts about objectives that are met with a reservation, or for all data except the lost data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
-    """Return a clause with the drills in each state: met with a reservation, or met for other data than the lost one only."""
+    """Return a clause with the drills in each state: met with a reservation, or met for all data except the lost data."""
     drills_by_state: dict[str, list[str]] = {}
     for goal in sorted(goals, key=lambda goal: goal.said != remarks.RESERVED):
         drills_by_state.setdefault(goal.said, []).append(goal.drill)

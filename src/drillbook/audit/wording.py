@@ -333,9 +333,9 @@ def still_overdue(audit: Audit, most: int) -> str:
 
 
 def none_overdue(audit: Audit) -> str:
-    """Return the sentence to show when no drill was missed. It takes the place of the empty table. If another part of the
-    audit names drills that never passed, the sentence says `no other drill`. It also counts the drills that never ran,
-    because `drill.due --all` lists them as due.
+    """Return the sentence to show in place of the table of missed drills when this table is empty. If another part of the
+    audit names drills that never passed, the sentence says `no other drill`. Drills that never ran are due now, so the
+    sentence also says how many there are.
     """
     other = "other " if never_passed(audit) else ""
     never = [row for row in audit.missed if row.kind == NEVER_RAN]

@@ -41,7 +41,7 @@ class Artefact:
     campaign: Path
     """Folder of the campaign that the CI job ran for this one site. It is below the folder `reports` of the job."""
     tool: str = ""
-    """Name and version of the program that planned the site in the CI job. It is empty in older journals."""
+    """Name and version of the Drillbook that made the plan of the site's drill in the CI job. It is empty in older journals."""
     older: str = ""
     """Note which says that the run is from an older attempt of the pipeline, with the date. Empty when the run is from the
     present attempt.

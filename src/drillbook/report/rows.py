@@ -73,7 +73,7 @@ class ObjectiveRow:
     """Text about a loss of data that is known, but that the figure may not include, such as a number of rows. ``measured``
     begins with this text. It is empty for a figure without such a loss."""
     within: str = ""
-    """Words for a met objective whose figure is only that of other data than the lost one. It is empty for others."""
+    """Words for a met objective whose figure leaves out the lost data. It is empty for others."""
     uncounted: str = ""
     """Words which say that a figure does not count, with the reason: the run did not verify the objective, or did not pass. It
     is empty for a figure that counts, and without a figure."""

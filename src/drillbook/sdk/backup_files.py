@@ -303,8 +303,8 @@ class FileBackups(BackupSource):
     def ready_to_list(self, ctx: Context) -> None:
         """Check that the files can be listed: call ``need_list``, or ``ready`` if the class overrides ``ready`` or ``backups``.
 
-        A class that overrides one of these methods may list files with other programs. If it needs no other programs, it can
-        declare ``LIST_PROGRAMS``, even as empty. Then only ``need_list`` is called.
+        A class that overrides one of these methods may need more programs than ``need_list`` checks. With ``LIST_PROGRAMS``, the
+        class says which programs it needs; empty means that it needs no more. Then only ``need_list`` is called.
         """
         if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
             self.need_list(ctx)
