@@ -29,7 +29,7 @@ NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-
 digest there. Packet filter rules and database sessions have such names. The pattern matches only if the name is a whole
 argument of the command.
 
-See ``network.fields.number_of`` and ``postgres.actions.sessions``. Similar digits in other names, such as the name of a
+See ``network.fields.number_of`` and ``postgres.actions.faults.sessions``. Similar digits in other names, such as the name of a
 folder or a container, are the same in every run, and are therefore not replaced.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")

@@ -1,7 +1,7 @@
 """Program that deletes a file or a folder on a host. If possible, it first renames the file or folder. A partly deleted
 folder then never exists at the original path.
 
-It uses only the standard library of Python 3.7 or later. It is run from standard input like ``tree.py``.
+It uses only the standard library of Python 3.7 or later. It is run from standard input, like ``survey_program``.
 """
 
 from __future__ import annotations
