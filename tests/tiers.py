@@ -34,7 +34,7 @@ judge             clocks detection faultstate findings judge judge_views notes o
 judge             rto_stalls size_points steps verdict
 report            agreement figures html junit labels markdown markdown_syntax timeline
 attestation       run_verification_cases
-engine            backup_gate hold mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases
+engine            backup_gate locks_and_leases mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases
 reference         results
 systems/linux     filterdumps packetfilter
 systems/postgres  timelines

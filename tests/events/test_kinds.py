@@ -18,7 +18,6 @@ KEPT_FOR_PEOPLE = {
     "observer.failed",
     "lock.failed",
     "lease.ready",
-    "lease.adopted",
     "lease.failed",
     "guard.condition",
     "trace.sent",

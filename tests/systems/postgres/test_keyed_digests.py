@@ -9,7 +9,7 @@ def test_equal_secrets_have_equal_digests_in_one_backup_only():
     assert one.seal("hunter2") != one.seal("hunter3")
     assert one.seal("hunter2") != other.seal("hunter2")
     assert one.seal(None) is None
-    assert is_sealed(one.seal("caf\udce9"))
+    assert is_sealed(one.seal("k\udce9y"))
     assert not is_sealed("sealed")
     assert not is_sealed({"sealed": "x", "more": "y"})
 
