@@ -13,7 +13,7 @@ from rich.text import Text
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.project.project import Project
-from drillbook.report import dead_runs, folders
+from drillbook.report import folders
 from drillbook.report.terminal.prose import Prose
 
 NOTHING_LEFT = re.compile(rb'^ {2}"exit": [0-4],?$', re.MULTILINE)
@@ -68,6 +68,8 @@ def to_recover(project: Project, states: RunStates) -> list[tuple[str, str]]:
     steps: list[tuple[str, str]] = []
     for state in map(states.of, reversed(list(project.runs()))):
         if len(steps) < MOST and _needs_recovery(state):
+            from drillbook.report import dead_runs  # noqa: PLC0415  keeps start-up fast
+
             what = "undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER
             steps.append((what, f"{program()} drill.recover {state.folder.name}"))
     return steps
