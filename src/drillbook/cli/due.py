@@ -63,7 +63,8 @@ def show(
     returns 3 when a schedule or an inventory cannot be read, or the record of schedules is damaged, and 0 when all is well.
     """
     runs = RunStates()
-    recover = [] if as_json else open_runs.to_recover(project, runs)  # first, so that no journal is read twice
+    # first, so that no journal is read twice
+    recover = [] if as_json else open_runs.to_recover(project, runs, noting=not dry)
     states = due.read(project, now, environment, noting=not dry, runs=runs)
     if as_json:
         stdout().write(json.dumps(states.as_data(), ensure_ascii=False, indent=2) + "\n")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -16,8 +16,6 @@ from drillbook.project.project import Project
 from drillbook.report import folders
 from drillbook.report.terminal.prose import Prose
 
-NOTHING_LEFT = re.compile(rb'^ {2}"exit": [0-4],?$', re.MULTILINE)
-"""Line of a result file of a run that undid all its changes."""
 MOST = 3
 """Largest number of commands for unfinished runs below a table."""
 
@@ -60,33 +58,27 @@ def _open(folder: Path, *, ended: bool) -> Open:
     return Open(folder.name, "residue" if ended else "unfinished", "")
 
 
-def to_recover(project: Project, states: RunStates) -> list[tuple[str, str]]:
+def to_recover(project: Project, states: RunStates, *, noting: bool = True) -> list[tuple[str, str]]:
     """Return the commands that undo the changes of unfinished runs, the newest first, each with a description. At most
-    ``MOST`` commands are returned; ``drill.list`` shows all. ``states``: states of all runs that the task reads. Only of runs
-    whose result does not say that no changes remain, the whole journal is read.
+    ``MOST`` commands are returned; ``drill.list`` shows all. ``states`` and ``noting``: see ``Project.open_runs``.
     """
-    steps: list[tuple[str, str]] = []
-    for state in map(states.of, reversed(list(project.runs()))):
-        if len(steps) < MOST and _needs_recovery(state):
-            from drillbook.report import dead_runs  # noqa: PLC0415  keeps start-up fast
+    from drillbook.report import dead_runs  # noqa: PLC0415  keeps start-up fast
 
-            what = "undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER
-            steps.append((what, f"{program()} drill.recover {state.folder.name}"))
-    return steps
+    unfinished = filter(_needs_recovery, map(states.of, reversed(project.open_runs(states, noting=noting))))
+    return [
+        (
+            "undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER,
+            f"{program()} drill.recover {state.folder.name}",
+        )
+        for state in islice(unfinished, MOST)
+    ]
 
 
 def _needs_recovery(state: RunState) -> bool:
-    try:
-        if NOTHING_LEFT.search(state.result.data):
-            return False  # most results need not be parsed
-    except OSError:
-        pass  # the run has no result yet
     from drillbook.engine import lab_gone  # noqa: PLC0415  slow to load
 
     _ = state.unreadable  # reads the whole journal, so that its first line need not be read
-    return (
-        not state.settled and not state.alive and not state.lost and not lab_gone.lab_gone(state.first_line) and state.open
-    )
+    return not state.alive and not state.lost and not lab_gone.lab_gone(state.first_line) and state.open
 
 
 def show(unsettled: Sequence[Open], out: Console) -> None:

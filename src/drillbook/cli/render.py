@@ -105,14 +105,14 @@ def _without_report(report: Path, runs: Sequence[Path]) -> UnknownName:
     if report.parent in runs or (report.parent / RESULT).exists():
         return UnknownName(f"{report} does not exist", hint=f"render the report: invoke report {report.parent.name}")
     names = [run.name for run in runs if (run / PAGE).is_file()]
-    return UnknownName(
-        f"the suite {report.parent.name} has no report, because its controller died before the end",
-        hint=f"open the report of a drill: invoke report.open {names[-1]}, or of {', '.join(names[:-1])}"
-        if len(names) > 1
-        else f"open the report of its drill: invoke report.open {names[0]}"
-        if names
-        else f"render the reports of its drills: invoke report {report.parent.name}",
-    )
+    if not names:
+        hint = f"render the reports of its drills: invoke report {report.parent.name}"
+    elif len(names) == 1:
+        hint = f"open the report of its drill: invoke report.open {names[0]}"
+    else:
+        hint = f"open the report of a drill: invoke report.open {names[-1]}, or of {', '.join(names[:-1])}"
+    text = f"the suite {report.parent.name} has no report, because its controller died before the end"
+    return UnknownName(text, hint=hint)
 
 
 def told_render(
