@@ -5,6 +5,7 @@ import json
 import pytest
 
 from drillbook.report import folders
+from drillbook.sdk.run_names import drill_of
 
 RUN = "20260301T102030.123Z-sample-0a1b"
 
@@ -20,8 +21,8 @@ def event(kind, **data):
 
 
 def test_the_name_of_a_run_tells_its_drill_and_its_start():
-    assert (folders.drill_of(RUN), folders.begun(RUN)) == ("sample", "2026-03-01T10:20:30.123000Z")
-    assert folders.drill_of("latest") == folders.begun("latest") == ""
+    assert (drill_of(RUN), folders.begun(RUN)) == ("sample", "2026-03-01T10:20:30.123000Z")
+    assert drill_of("latest") == folders.begun("latest") == ""
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from drillbook.attestation.run_verification import Check, Mark, Verified
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.report.figures import count
-from drillbook.report.folders import drill_of
+from drillbook.sdk.run_names import drill_of
 
 WHAT = "anchor"
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
 from drillbook.audit.suites import Suite
-from drillbook.report.folders import begun, drill_of
+from drillbook.report.folders import begun
+from drillbook.sdk.run_names import drill_of
 
 MISSING, NO_END = "missing", "no end"
 

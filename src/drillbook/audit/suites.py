@@ -15,7 +15,8 @@ from drillbook.audit.records import Record, Stray
 from drillbook.exits import Exit
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
-from drillbook.report.folders import begun, drill_of, suite_of
+from drillbook.report.folders import begun, suite_of
+from drillbook.sdk.run_names import drill_of
 
 
 @dataclass(frozen=True, slots=True)

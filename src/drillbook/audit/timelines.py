@@ -19,8 +19,9 @@ from drillbook.project import estate, recorded_schedules
 from drillbook.project.schedule_record import SCHEDULE, Entry
 from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import moment
-from drillbook.report.folders import drill_of, suite_of
+from drillbook.report.folders import suite_of
 from drillbook.report.proven_restore import Outcome
+from drillbook.sdk.run_names import drill_of
 
 
 @dataclass(frozen=True, slots=True)

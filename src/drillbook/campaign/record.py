@@ -27,7 +27,7 @@ from drillbook.journal import journal
 from drillbook.journal.journal import FILE, Journal
 from drillbook.journal.run_files import RESULT
 from drillbook.redact import Redactor
-from drillbook.report.folders import drill_of
+from drillbook.sdk.run_names import drill_of
 
 
 @dataclass(frozen=True, slots=True)

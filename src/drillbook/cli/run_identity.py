@@ -17,7 +17,7 @@ from drillbook.events.session import Session
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunStates
 from drillbook.project.project import Project
-from drillbook.report.folders import drill_of
+from drillbook.sdk.run_names import drill_of
 from drillbook.signing import account
 
 

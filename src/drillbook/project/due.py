@@ -36,8 +36,8 @@ from drillbook.project.overdue_since import Past
 from drillbook.project.project import Project
 from drillbook.project.recorded_schedules import may_run
 from drillbook.project.schedules import Scheduled
-from drillbook.report import folders
 from drillbook.report.figures import moment
+from drillbook.sdk.run_names import drill_of
 from drillbook.values import Duration
 
 SCHEMA = "drillbook/due/1"
@@ -360,7 +360,7 @@ def _service(
             yield DueRow(State.NEVER, name, "", place, restores=True, drills=tuple(drills))
         return
     newest_at = newest.at
-    proving = {proof.name for proof in proven} | {folders.drill_of(proof.state.folder.parent.name) for proof in proven}
+    proving = {proof.name for proof in proven} | {drill_of(proof.state.folder.parent.name) for proof in proven}
     asked = passed = [row for row in mine if row.passed]
     if proving & {*drills, *(inner for drill in drills.values() for inner in drill.drills)}:
         asked = [row for row in passed if proving & {row.drill, *drills[row.drill].drills}]

@@ -14,7 +14,7 @@ from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
 from drillbook.project import newest_runs
 from drillbook.project.newest_runs import Ended
-from drillbook.report import folders
+from drillbook.sdk.run_names import drill_of
 
 Proofs = dict[tuple[str, str], Ended]
 """Newest run that proved a restore. Each key is a pair: the name of the drill, and the environment."""
@@ -30,7 +30,7 @@ def read(runs: Sequence[Path], states: RunStates) -> Proofs:
     proofs: Proofs = {}
     for folder in sorted(runs, key=lambda folder: folder.name, reverse=True):
         verdict, environment = newest_runs.head(states.of(folder))
-        if verdict in ("", Verdict.PASSED) and (folders.drill_of(folder.name), environment) not in proofs:
+        if verdict in ("", Verdict.PASSED) and (drill_of(folder.name), environment) not in proofs:
             ended = _proof(states.of(folder), states)
             if ended:
                 proofs.setdefault((ended.name, ended.environment), ended)

@@ -20,6 +20,7 @@ from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
 from drillbook.report import folders, open_findings
 from drillbook.report.figures import moment
+from drillbook.sdk.run_names import drill_of
 
 HEAD = 4096
 """Number of bytes at the start of a result file in which the verdict and the environment are searched."""
@@ -102,7 +103,7 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
     standings: Standings = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
-        name, start = folders.drill_of(folder.name), folders.begun(folder.name)
+        name, start = drill_of(folder.name), folders.begun(folder.name)
         state = states.of(folder)
         verdict, environment = head(state)
         known = standings.get((name, environment))

@@ -22,6 +22,7 @@ from drillbook.project.schedule_record import Entry
 from drillbook.project.schedules import Scheduled
 from drillbook.report import folders
 from drillbook.report.figures import moment
+from drillbook.sdk.run_names import drill_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Past:
         there is none."""
         mine = {folder.parent if scheduled.suite else folder for folder in self.runs}
         for folder in sorted(mine, key=lambda folder: folder.name):
-            if folders.drill_of(folder.name) != scheduled.name or folders.begun(folder.name) < after[:19]:
+            if drill_of(folder.name) != scheduled.name or folders.begun(folder.name) < after[:19]:
                 continue
             state = self.states.of(folder)
             verdict, place = newest_runs.head(state)

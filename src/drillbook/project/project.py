@@ -13,13 +13,12 @@ from drillbook.inventory import inventory
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
-from drillbook.journal.run_state import RunState
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.language.strict import did_you_mean
 from drillbook.plan import spec
 from drillbook.project import settled_runs
-from drillbook.report.folders import drill_of
 from drillbook.sdk import discovery
-from drillbook.sdk.run_names import RUN_ID
+from drillbook.sdk.run_names import RUN_ID, drill_of
 
 OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
 """Hint shown when a task is called outside a project."""
@@ -190,13 +189,14 @@ class Project:
         folders = [lost for folder in _run_folders(self.reports) for lost in _lost_in(folder)]
         return sorted(folders, key=lambda folder: folder.name)
 
-    def open_runs(self) -> list[Path]:
+    def open_runs(self, states: RunStates | None = None, *, noting: bool = True) -> list[Path]:
         """Return the folders of runs that may have left changes, oldest first. Runs whose journal is missing are included.
         Raises UsageError when the folder of all runs cannot be read.
 
         An index lists the runs that left no changes, so each of these runs is read only once. The cost does not grow with
-        their number.
+        their number. ``states``: states of the runs that the task reads. ``noting``: False if the index must not be written.
         """
+        state_of = states.of if states else RunState
         self.look_into_reports()
         known, kept, folders = settled_runs.read(self.reports), {}, []
         for name in _names(self.reports):
@@ -204,12 +204,12 @@ class Project:
             if mark is None or known.get(name) != mark:
                 folder = self.reports / name
                 runs = [*_runs_in(folder), *(_lost_in(folder) if RUN_ID.fullmatch(name) else ())]
-                unsettled = [run for run in runs if not RunState(run).settled]
+                unsettled = [run for run in runs if not state_of(run).settled]
                 folders += unsettled
                 mark = mark if runs and not unsettled else None
             if mark is not None:
                 kept[name] = mark
-        if kept != known:
+        if noting and kept != known:
             settled_runs.write(self.reports, kept)
         return sorted(folders, key=lambda folder: folder.name)
 

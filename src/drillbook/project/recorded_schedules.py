@@ -21,6 +21,7 @@ from drillbook.project.schedule_record import SCHEDULE, Entry, Record
 from drillbook.project.schedules import Scheduled
 from drillbook.report import folders
 from drillbook.report.figures import moment
+from drillbook.sdk.run_names import drill_of
 
 
 def of_entries(entries: Sequence[Entry], name: str, environment: str) -> list[Term]:
@@ -31,7 +32,7 @@ def of_entries(entries: Sequence[Entry], name: str, environment: str) -> list[Te
 
 def of_runs(runs: Sequence[Path], states: RunStates, name: str, environment: str, since: str = "") -> list[Term]:
     """Return the schedules that the runs of a drill recorded. ``since``: start of the oldest run to be read."""
-    mine = [folder for folder in runs if folders.drill_of(folder.name) == name and folders.begun(folder.name) >= since[:19]]
+    mine = [folder for folder in runs if drill_of(folder.name) == name and folders.begun(folder.name) >= since[:19]]
     return [recorded for folder in mine if (recorded := _of_run(states.of(folder), environment))]
 
 

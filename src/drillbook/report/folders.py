@@ -1,6 +1,6 @@
 """Facts about a run that are read without reading the whole journal.
 
-These facts are the drill, start, verdict and end of the run, and whether it is still going on.
+These facts are the start, verdict and end of the run, and whether it is still going on.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from drillbook.events.content import ENDS
 from drillbook.journal.journal import FILE, alive
 from drillbook.journal.json_values import json_object
 from drillbook.journal.run_files import RESULT
-from drillbook.sdk.run_names import RUN_ID, drill_of
+from drillbook.sdk.run_names import RUN_ID
 
-__all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "start_in", "suite_of", "verdict"]
+__all__ = ["alive", "begun", "first_event", "last_word", "start_in", "suite_of", "verdict"]
 
 TAIL = 8192
 """Number of bytes read first from the end of a journal.

@@ -16,12 +16,13 @@ from drillbook.judge.result import Objective, Verdict
 from drillbook.report import index_attention, open_findings, pages, rehearsal_results, remarks, rows, tolerated, wording
 from drillbook.report.audit_pages import AuditPages
 from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
-from drillbook.report.folders import begun, drill_of
+from drillbook.report.folders import begun
 from drillbook.report.index_attention import RUNNING, UNFINISHED
 from drillbook.report.objective_figures import drawn
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.shortened import shortened
+from drillbook.sdk.run_names import drill_of
 
 WIDTH, HEIGHT, EDGE, STEP = 200.0, 44.0, 6.0, 26.0
 """Sizes of a trend in pixels. ``STEP``: largest distance of two runs. A drawing of few runs is therefore narrower."""

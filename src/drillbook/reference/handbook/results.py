@@ -23,9 +23,9 @@ from drillbook.plan import planner, spec
 from drillbook.plan.plan import checked
 from drillbook.project.project import Project
 from drillbook.report import figures
-from drillbook.report.folders import alive, drill_of, first_event
+from drillbook.report.folders import alive, first_event
 from drillbook.sdk import stored_backup
-from drillbook.sdk.run_names import RUN_ID
+from drillbook.sdk.run_names import RUN_ID, drill_of
 
 FILE = "handbook-results.json"
 NOT_RUN = "not run"
