@@ -66,7 +66,8 @@ class DrillbookError(Exception):
         otherwise it is empty.
         """
         self.outcomes: tuple[dict[str, Any], ...] = ()
-        """Attempts by outcome, of an action that itself repeats a question; see ``sdk.outcomes``. It is empty for others."""
+        """Number of attempts with each outcome, if the action itself repeated a query; see ``sdk.outcomes``. Otherwise
+        empty."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message

@@ -68,8 +68,8 @@ class Coordinator:
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
-    """Sites that have a drill which was asked to stop. A drill that could not be asked is asked again in the next round. Its
-    site is not in this set.
+    """Sites whose drill was asked to stop. A site is not in this set while its drill could not be asked; it is then asked
+    again in the next round.
     """
     _chosen: dict[str, Intent] = field(default_factory=dict)
     """Run and place of each site that is about to start. The key of each entry is the name of the site."""

@@ -92,8 +92,9 @@ class Fleet:
         self._looker.start()
 
     def who(self, job: Job) -> str | None:
-        """Choose a place for ``job``: of the places that reach its targets, the one that can take the most further jobs.
-        Reserve one slot there, and return the name of the place.
+        """Choose a place for ``job``, reserve one slot there, and return the name of the place. Of the places that reach the
+        targets of the job, the place that can take the most further jobs is chosen. Return None when no place can take a
+        job.
         """
         with self._changed:
             free = self._roster.free(job, self._used)

@@ -18,7 +18,7 @@ from drillbook.campaign.attempt import Job
 from drillbook.campaign.worker_requests import ASK_S, JobFailed, Lanes, Lost, ask
 
 RETRY_S = 20.0
-"""Time, in seconds, between two questions to a worker that cannot be used. Drillbook asks whether it can be used now."""
+"""Time, in seconds, after which a worker that could not be used is asked again."""
 
 
 @dataclass(frozen=True, slots=True)

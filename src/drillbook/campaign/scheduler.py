@@ -59,10 +59,10 @@ class Rules:
     canary: tuple[str, ...] = ()
     """Sites of the first wave. The campaign stops unless all of them pass."""
     waves: tuple[float, ...] = ()
-    """Ends of the waves, as shares of all sites from 0 to 1, in ascending order. For example, (0.1, 0.5): the first of
-    these waves ends when 10 % of all sites have been drilled, and the second when 50 % have. The canary sites count in the
-    shares, but they form their own wave before. A last wave drills the remaining sites. A wave begins only after the
-    previous wave has ended.
+    """Ends of the waves, as shares of all sites from 0 to 1, in ascending order. For example, (0.1, 0.5): the first of these
+    waves ends when 10 % of all sites have been drilled, and the second when 50 % have. The canary sites count in the shares,
+    but they form a wave of their own, which comes first. A last wave drills the remaining sites. A wave begins only after
+    the previous wave has ended.
     """
     failed_share: float = 0.1
     """Permitted share of sites that failed or ended as unknown, from 0 to 1. The campaign stops when the share is larger.

@@ -99,8 +99,8 @@ class SitesFile(_Part):
         description=(
             "Ends of the waves, as shares of all sites in ascending order. For example, [10%, 50%]: the first of these waves "
             "ends when 10 % of all sites have been drilled, and the second when 50 % have. The canary sites count in the shares, "
-            "but they form their own wave before. A last wave drills the remaining sites. A wave begins only after the previous "
-            "wave has ended."
+            "but they form a wave of their own, which comes first. A last wave drills the remaining sites. A wave begins only "
+            "after the previous wave has ended."
         ),
     )
     abort_if: AbortIf = AbortIf()

@@ -1,4 +1,4 @@
-"""Sends questions to Dask workers. Each question has a deadline, so that a worker that hangs blocks nothing else."""
+"""Sends requests to Dask workers. Each request has a deadline, so that a worker that hangs blocks nothing else."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from distributed import Client
 from drillbook.campaign import worker
 
 ASK_S = 15.0
-"""Time, in seconds, in which a worker must answer a short question."""
+"""Time, in seconds, in which a worker must answer a short request."""
 READ_S = 300.0
 """Time, in seconds, in which a worker must read files of a run."""
 THREADS = 2
-"""Maximum number of questions that are sent to one worker at the same time. It is also the maximum number of runs that are
+"""Maximum number of requests that are sent to one worker at the same time. It is also the maximum number of runs that are
 received from one worker at the same time.
 """
 
@@ -63,8 +63,8 @@ def workers_of(client: Client) -> dict[str, Any]:
 
 
 class Lanes:
-    """Threads for questions to workers. Each worker has its own threads, so that no question waits for another worker. A
-    question also never waits for the transfer of a run from the same worker. Such a transfer may take minutes.
+    """Threads for requests to workers. Each worker has its own threads, so that no request waits for another worker. A
+    request also never waits for the transfer of a run from the same worker. Such a transfer may take minutes.
     """
 
     def __init__(self) -> None:

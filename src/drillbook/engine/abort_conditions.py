@@ -32,7 +32,7 @@ from drillbook.sdk.probe import Availability, find_probe
 REACH_EVERY_S = 2.0
 REACH_TIMEOUT_S = 5.0
 REACH_TRIES = 2
-"""Number of failed checks in a row after which a host in ``guard.hosts`` counts as unreachable and ends the run."""
+"""Number of failed checks in a row after which a host in ``guard.hosts`` counts as unreachable, so that the run ends."""
 PROBE_TIMEOUT_S = 1.0
 GRACE_S = 2.0
 """Extra seconds after the timeout of a check. A check that has not returned by then counts as unanswered."""
@@ -72,8 +72,7 @@ class Eye:
     state: State | None = field(default=None, init=False)
     misses: int = field(default=0, init=False)
     since: float | None = field(default=None, init=False)
-    """Monotonic time since which the condition is not good. It is the beginning of the first check after the last good
-    check. None while the condition is good.
+    """Monotonic time at which the first check that was not good began. None while the condition is good.
     """
 
     def saw(self, reading: Reading, began: float, ended: float) -> str:

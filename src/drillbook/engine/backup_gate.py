@@ -84,10 +84,10 @@ class Gate:
         return wrong
 
     def _sources(self, step: PlannedStep, host: str) -> list[SourceProven]:
-        """Return the backups from which the restore phase will restore the service that the fault destroys. They come from
-        backup sources, which are the backups that the team's own tools take. The run has verified each of them.
+        """Return the verified backups of the team's own tools from which the restore phase will restore the destroyed
+        service.
 
-        The list may be empty. Raises Refused when a check of the backup sources fails.
+        The list is empty when the restore phase uses no such backup. Raises Refused when a check of these backups fails.
         """
         gate = SourceGate(self.stage, step, host, lost_service(self.stage.plan, step))
         if not gate.restores():

@@ -110,8 +110,8 @@ class Grip:
         self.armed.add(intent)
 
     def end(self, lease: Lease, seconds: float) -> None:
-        """End ``lease``, and keep its log. Raises HostError when the host fails. Raises NotReady when the host cannot keep
-        leases, but only if an undo may be armed on it.
+        """End ``lease``, and keep its log. Raises HostError when the host fails. When the host cannot keep leases, raises
+        NotReady if an undo may be armed there, and otherwise does nothing.
         """
         try:
             self.log = lease.end(deadline=Deadline.after(seconds))
@@ -121,8 +121,8 @@ class Grip:
         self.leased = False
 
     def disarm(self, seconds: float, also: Collection[int] = ()) -> None:
-        """Remove undos from the lease by one command on the host. These are the undos of changes that are already undone,
-        and the undos in ``also``. Raises HostError when the command fails.
+        """Remove undos from the lease with one command on the host: the undos of changes that are already undone, and those
+        of the changes ``also``. Raises HostError when the command fails.
         """
         gone = sorted({*self.undone, *also})
         if gone and self.lease is not None:

@@ -253,9 +253,9 @@ class Hold:
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
-        """Return a function that wraps a command. ``host`` starts the wrapped command only while this run holds the
-        locks of the host. ``fault``: true for a command that injects a fault. Such a command is also not started after
-        the target has begun its undo, because nothing would undo this fault.
+        """Return a function that wraps a command, so that ``host`` starts the command only while this run holds the locks of
+        the host. Return None if this run holds no lock there. ``fault``: true for a command that injects a fault. After the
+        target has begun its undo, such a command is not started either, because nothing would undo this fault.
         """
         if not ((grip := self._grips.get(host)) and grip.tokens):
             return None

@@ -77,9 +77,10 @@ have the same value.
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
     """Return a finding for each run that died or left changes, and whose plan uses hosts of ``plan``. Such a run must
-    normally be recovered first. A drill that only restores need not wait, because its restore may repair the data. There is
-    one exception: the journal of the other run is damaged. It is then unknown which changes that run left. If even the first
-    line of this journal is unreadable, the hosts of that run are unknown too, and the changes may be on any host.
+    normally be recovered first. A drill that only restores need not wait, because its restore may repair the data.
+
+    Every drill must wait for a run with a damaged journal, because it is unknown which changes that run left. If even the
+    first line of the journal is unreadable, the hosts of that run are unknown too, and the changes may be on any host.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()

@@ -40,8 +40,7 @@ UNDO_S = 60.0
 ACTION_S = 600.0
 """Longest timeout, in seconds, for an undo that is an action. Actions may take longer than commands."""
 TURN_S = 10.0
-"""Longest time, in seconds, to wait until any further undo ends. After this time, undos of older steps no longer wait
-for undos of newer steps.
+"""When no undo ends for this number of seconds, the undos of older steps no longer wait for the undos of newer steps.
 """
 
 
@@ -80,9 +79,9 @@ def _together(step: PlannedStep) -> tuple[str, int | str]:
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     """Return True when the drill's restore phase must still repair destroyed data.
 
-    A fault that destroyed nothing needs no restore, and the journal records that it never happened. Three conditions
-    must be met: its step did not succeed, no restore has begun, and a check finds the data untouched. A check that the
-    fault is inactive is not enough, because the fault may have destroyed a part of the data.
+    A fault that destroyed nothing needs no restore, and is journalled as one that never happened. This requires that its
+    step did not succeed, that no restore has begun, and that a check finds the data untouched. A check that the fault is
+    inactive is not enough, because the fault may have destroyed a part of the data.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
     happened = {(event.step, event.host) for event, _ in each(events, Done)}
@@ -222,10 +221,10 @@ def _begun(intent: Intent) -> UndoStarted:
 
 
 def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
-    """Return True when the check of the fault shows that the fault is gone.
+    """Return True when the check of the fault shows that the fault is gone, and otherwise False.
 
-    Returns False also when the host does not answer, but the fault has an undo. The caller then tries the undo, because the
-    undo may still reach the host. Raises the error of the host when there is no undo.
+    When the host does not answer and the fault has an undo, also return False, so that the caller tries the undo. When there
+    is no undo, raise the error of the host.
     """
     try:
         return fault_gone(stage, intent.step, intent.action(), intent.host, patience=patience) is True

@@ -148,9 +148,9 @@ class Stage:
     ) -> Context:
         """Make the context for an action of ``step`` on ``host``.
 
-        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true,
-        no command of the action starts after the target has begun to undo the fault. ``breaks``: true when the action
-        injects a fault. After a fault was announced, evidence that cannot be stored is an error only for such an action.
+        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
+        command of the action starts after the target has begun to undo the fault. ``breaks``: true when the action injects a
+        fault. Once a fault was announced, other actions continue even if their evidence cannot be stored.
         """
 
         def named(name: str) -> Host:

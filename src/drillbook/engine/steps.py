@@ -41,7 +41,8 @@ PROOF_S = 10.0
 ANSWERS = {True: "the fault is active", False: "the fault is not active", None: "the state of the fault is unknown"}
 """Answer of a check of a fault, in words."""
 NEARLY_S = 0.005
-"""An attempt that ends so many seconds before the end of a polled step, or later, does not replace a complete one."""
+"""An attempt that fails within so many seconds before the step's deadline was probably cut off by the deadline. The step
+then reports the error of the attempt before it."""
 CUT = "; the last attempt did not end within the step's time"
 _ANSWERED = re.compile(r"status [1-4]\d\d\b")
 """Regular expression for an HTTP status below 500: the service answered, and the answer is not an error of the server."""

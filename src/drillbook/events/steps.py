@@ -237,10 +237,9 @@ class BackupProven(OnStep):
 
 
 class SourceProven(OnStep):
-    """This run verified a backup that the team's own tools had made.
+    """This run verified a backup, made by the team's own tools, of the data that a fault will destroy.
 
-    A fault will destroy data, and a restore of this backup would bring the data back. The loss would be within the objective
-    `rpo`.
+    The event is written before the fault. A restore of this backup would lose no more data than the objective `rpo` allows.
     """
 
     KIND: ClassVar[str] = "source.proven"

@@ -46,8 +46,8 @@ class Outage:
 class Look:
     """Evaluates the samples of one probe.
 
-    The fields are the settings of the probe, two points in time, and the samples to ignore. A sample after one of the two
-    points cannot end the outage. Both points are in seconds on the run's clock.
+    The fields are the settings of the probe, two points in time, and the samples to ignore. A sample after either point
+    in time cannot end the outage. Times are in seconds on the run's clock.
     """
 
     probe: str

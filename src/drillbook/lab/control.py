@@ -71,7 +71,7 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
                 hint="wait until the run has ended, or recover it: invoke drill.recover; or remove the lab: invoke lab.down",
             )
         if lab is not None:
-            progress("the existing lab is not healthy and is removed first")
+            progress("removing the existing lab first, because it is not healthy")
             _end(folder)
         _prepare(folder)
         try:

@@ -5,7 +5,7 @@ There are three modes:
              root's home (mode 0700) stay readable, and no file changes its owner. Most containers forbid this mode.
 ``ambient``  The daemon runs as uid 65534. It has CAP_DAC_OVERRIDE as an ambient capability, so that it can also read the
              files below root's home.
-``same``     The identity of the caller.
+``same``     The daemon keeps the identity of the caller.
 
 When run as a program, this module takes on the identity of a mode, and then executes another module:
 ``python -m drillbook.lab.identity MODE FOLDER run|detach MODULE ARGUMENT...``

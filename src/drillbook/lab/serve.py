@@ -46,7 +46,7 @@ async def _serve(lab: Lab, environment: dict[str, str]) -> None:
     supervisors += [await _supervise(lab, host, environment) for host in ("db-1", "db-2")]
     _progress(lab, "PostgreSQL, SeaweedFS, Valkey, the vectors and the API are starting")
     await _seed(lab, environment)
-    _progress(lab, "the documents, originals, vectors and cache of the lab are filled")
+    _progress(lab, "the documents, originals, vectors and cache entries are stored")
     await _until_healthy(lab)
     await asyncio.to_thread(_monitor, lab)
     dataclasses.replace(lab, ready=True).write()

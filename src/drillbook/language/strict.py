@@ -68,8 +68,8 @@ class Document:
     the value in the file. The field ``value`` of the document contains None at this place."""
 
     def part(self, place: Place) -> Document:
-        """Return the file that contains the value at ``place``, or the most of its parents. If several files fit equally
-        well, return the last of them.
+        """Return the file that contains the value at ``place``. If no file contains it, return the file that contains the
+        nearest parent of the value. Of several such files, return the last one.
         """
 
         def held(document: Document) -> int:

@@ -1,4 +1,5 @@
-"""Entries of a drill (steps, probes and conditions) that have mistakes: their parts that could be read nevertheless."""
+"""Reads those parts of a drill's faulty entries (steps, probes and conditions) that are readable in spite of the
+mistakes."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from drillbook.sdk.probe import Probe
 class Unread:
     """One entry that has a mistake. Nothing in it is validated.
 
-    ``kind``: class of its action or probe, or None if it is unknown. ``words``: its known keywords. ``odd``: its unknown
-    keys that are not the name of an action.
+    ``kind``: class of its action or probe, or None if it is unknown. ``words``: its known keywords. ``odd``: its keys that
+    are neither a known keyword nor written like the name of an action.
     """
 
     place: Place

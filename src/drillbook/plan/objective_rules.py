@@ -1,4 +1,5 @@
-"""Rule for the objective `rto`: a drill that breaks something can only be measured against it with an availability probe."""
+"""Rule for the objective `rto`: a drill with a fault needs an availability probe, because only such a probe measures the
+RTO."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ class References:
             self._affordable(text, place)
 
     def _affordable(self, text: str, place: FilePlace) -> None:
-        """Raise an error if the evaluation of an expression exceeds its budget. The expression is evaluated with the
-        names that are known before the run.
+        """Raise an error if the evaluation of an expression exceeds its budget, which limits time and size. The names that
+        are known before the run are used.
 
         Other errors in the expression are reported only when the step begins.
         """

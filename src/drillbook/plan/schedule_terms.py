@@ -167,8 +167,8 @@ def asked(proving: frozenset[str], subjects: Sequence[Subject], moment: datetime
     """Return the drills and suites that must prove a restore of their service again, by their schedules at ``moment``.
 
     Such a drill or suite meets four conditions: its file exists, it has a schedule, one of its runs has passed, and one of
-    its runs has proved a restore of the service. The fourth condition does not count when all drills and suites that proved
-    a restore of the service are deleted.
+    its runs has proved a restore of the service. The fourth condition is dropped when all drills and suites that proved a
+    restore of the service are deleted.
 
     ``proving``: names of the drills and suites whose runs proved a restore of the service. ``subjects``: all drills and
     suites of the service.
@@ -208,9 +208,9 @@ class Service:
     def deciding(self, moment: datetime) -> tuple[Proof, Schedule] | None:
         """Return the newest proof of a restore at ``moment``, and the schedule that decides when this proof is too old.
 
-        Several schedules may require a new proof. The schedule that permits the oldest proof decides. Returns None when
-        there is no proof. Returns None also when a drill or suite that must renew the proof has not passed since the proof.
-        This drill or suite is then reported as overdue itself.
+        Several schedules may require a new proof. The schedule that permits the greatest age of the proof decides. Returns
+        None when there is no proof. Also returns None when a drill or suite that must renew the proof has not passed since
+        then, because this drill or suite is reported as overdue itself.
         """
         number = bisect_right(self.proofs, moment, key=lambda proof: proof.at)
         if not number:

@@ -54,9 +54,9 @@ def of_source(step: PlannedStep) -> bool:
 
 
 def sources_verified(steps: Sequence[PlannedStep]) -> frozenset[str]:
-    """Return the names of backup sources. A step before the first fault in ``steps`` verifies a backup of each of them.
+    """Return the names of the backup sources whose backups are verified in ``steps`` before the first fault.
 
-    A step with the key `when` may be skipped, so it does not count.
+    A step with the key `when` is ignored, because it may be skipped.
     """
     fault = next((number for number, step in enumerate(steps) if step.effect is Effect.FAULT), 0)
     return frozenset(str(step.params.get("service")) for step in steps[:fault] if not step.when and of_source(step))

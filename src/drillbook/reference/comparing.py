@@ -19,15 +19,15 @@ one of them in the phase `verify`:
 | action | what it compares | shipped drills that use it |
 |---|---|---|
 %s
-Data of your own that none of them knows is read by commands and requests of yours, before the fault and after the restore
-([proof of content](content.md)):
+For data that none of these actions can compare, write commands or requests of your own. They read the data before the fault and
+after the restore ([proof of content](content.md)):
 
 ```yaml
 %s
 ```
 
-A single question about your own data is a step with `expect`, such as `postgres.sql` or `mariadb.sql`: `expect: result.value > 1000`.
-It proves only what it asks.
+A single fact about your data is checked by a step with `expect`, such as `postgres.sql` or `mariadb.sql`:
+`expect: result.value > 1000`. Such a step proves nothing about the rest of the data.
 
 """
 

@@ -15,9 +15,9 @@ Every host needs an SSH server, a POSIX shell and the usual small programs: %s. 
 the end of the run.
 
 `invoke drill.check NAME` tells at once what is missing for a drill, as far as this can be seen without a change: hosts, accounts
-of `become`, programs, paths, tables, rights and probes. It does not see what a shell, a script or another program starts in turn,
-nor most rights that show only when something is written; at a store it begins an upload, which it aborts. What an earlier step may
-still supply, it lists as `not verified`.
+of `become`, programs, paths, tables, rights and probes. It does not see the programs that a shell, a script or another
+program starts, nor most of the rights that only a write needs; at a store, it begins an upload and aborts it. It lists as
+`not verified` what an earlier step of the drill may still create.
 `become` and `run_as` change the account that needs the rights. Of commands joined by *or*, one is enough. Actions of plugins are
 not listed. Where a step uses a store, the controller needs access to it as well: it makes the signed URLs with which hosts transfer
 files, and reads and writes the manifests.

@@ -36,18 +36,19 @@ HEAD = "<!-- made by `invoke docs` from the code; change it there -->\n\n"
 ACTIONS = """\
 # Actions
 
-A step names one action with its parameters. *Effect*: `read` looks, `write` changes something on purpose, `fault`
-breaks something and stands only in the phase `inject`.
+A step names one action with its parameters. The *effect* of an action is `read` (it changes nothing), `write` (it changes
+something on purpose) or `fault` (it breaks something). Faults are allowed only in the phase `inject`.
 
-The examples are parts of drills. `services` are those of the labs' inventories; `{{ dump.location }}` is a fact of the step that
-is saved as `dump`. `invoke actions NAME` shows the same at the terminal.
+The examples are parts of shipped drills, and use the services of the labs' inventories. `{{ dump.location }}` is a fact of the
+step that is saved as `dump`. `invoke actions NAME` shows the same text at the terminal.
 """
 
 PROBES = """\
 # Probes
 
-Probes run beside the whole drill. `availability` asks whether a service is good, `canary` writes numbered rows and
-counts which of them survived. How figures are made: [clocks](clocks.md). Canaries for any stack: [how to](canaries.md).
+Probes run during the whole drill. A probe of the kind `availability` checks again and again if a service is good. A probe of
+the kind `canary` writes numbered rows, and reads after the restore which of them survived. How figures are computed from the
+samples: [clocks](clocks.md). Canaries for any stack: [how to](canaries.md).
 """
 
 SUITE = "## Keys of a suite\n"
@@ -72,18 +73,18 @@ The page [safety](safety.md) describes the promises of each rule, and their limi
 
 #### guard.windows
 
-A list; the drill may begin while one of them is open.
+A list of windows. The drill may begin while one of them is open.
 
 %s
 #### guard.abort_if
 
-A list; each item names one [probe](probes.md) of the kind availability, or one [action](actions.md) that reads, with
-its parameters, and beside it:
+A list of conditions. Each condition has one [probe](probes.md) of the kind `availability`, or one read-only
+[action](actions.md), with its parameters. These keys may stand next to it:
 
 %s
 ## A step
 
-One [action](actions.md) with its parameters, and beside it:
+A step has one [action](actions.md) with its parameters. These keys may stand next to it:
 
 %s
 `parallel: [steps]` runs several steps at once.
@@ -125,7 +126,7 @@ only dumps that the step `postgres.dump` stored, with their manifest, in a bucke
 `s3`, also if the dump lies in a bucket of your own S3 server on the same host. One table of a dump that a team took itself
 is restored by `postgres.restore_table_from_dump`, from a source of `backups` of the kind `pg_dump`. Such a dump has no manifest,
 so only the number of the restored rows is compared; add `content.take` and `content.matches` to compare their content.
-Whole drills: [Break and restore your own PostgreSQL](own-postgres.md).
+Complete drills: [Break and restore your own PostgreSQL](own-postgres.md).
 `backup.restore` brings back such a dump as a whole, in a sandbox or in place.
 
 A command may also be the fault. It then has `effect: fault`, and two further commands. The command `proof` ends with 0
@@ -150,20 +151,20 @@ A restore must be safe to run twice: a recovery carries it out again. More: [saf
 %s
 ## Expressions
 
-`{{ }}` is a Jinja expression in a sandbox. It sees `run` (`id`, `started`, `operator`), `environment`, `drill`,
-`services`, `hosts`, and what earlier steps saved. A name that is not known yet is an error with its line before
-anything runs. Text that a target printed is never evaluated.
+`{{ }}` is a Jinja expression, evaluated in a sandbox. It can use `run` (`id`, `started`, `operator`), `environment`, `drill`,
+`services`, `hosts`, and the results that earlier steps saved. A name that is not known at that step is an error, which is
+reported with its line before anything runs. Text that a target printed is never evaluated.
 
 ## Durations and sizes
 
-Durations are `100ms 10s 5m 2h 1d`, sizes `10MiB 2GiB 5MB`; never bare numbers.
+Durations are written as `100ms 10s 5m 2h 1d`, and sizes as `10MiB 2GiB 5MB`. A number without a unit is an error.
 """
 
 INVENTORIES = """\
 # Inventories
 
-One YAML file below `inventory/` describes one environment. Secrets are named, never written: `!env NAME`,
-`!file PATH`, `!command [program, arguments]`.
+One YAML file below `inventory/` describes one environment. It contains the sources of secrets, never their values:
+`!env NAME`, `!file PATH`, `!command [program, arguments]`.
 
 """
 
@@ -174,10 +175,10 @@ A message says what happened; its hint says what to do next. Each error has a co
 one of these exit statuses. Plugins raise the classes of `drillbook.errors`."""
 CONTACTS = """\
 
-### How a contact is told
+### How a contact is notified
 
 `notify` names service URLs of [apprise](https://github.com/caronc/apprise/wiki)
-(`pip install './drillbook-1.0.0-py3-none-any.whl[notify]'`). They hold tokens, so each is a secret:
+(`pip install './drillbook-1.0.0-py3-none-any.whl[notify]'`). These URLs contain tokens, so each of them is a secret:
 
 ```yaml
 contacts:
@@ -196,13 +197,14 @@ contacts:
 | WeCom 企业微信 | `wecombot://BotKey` |
 | webhook | `jsons://user:password@host:port/path` (`json://` without TLS) |
 
-`start`: a run begins, and what it will break. `end`: verdict, RTO and RPO with their errors, and the report's path.
-`abort`: it was stopped, at once, while everything is being put back. `residue`: what is left and how to clear it, by a
-run or by `invoke drill.recover`. A message that was not taken within 10 s is the finding `contact-not-told`; nothing
-waits for it but the report, after everything was put back.
+`on` lists the occasions of messages. `start`: a run begins; the message names its faults. `end`: the run has ended; the
+message has the verdict, RTO and RPO with their errors, and the path of the report. `abort`: the run was stopped; the message
+is sent at once, while the changes are still being undone. `residue`: changes could not be undone, by a run or by
+`invoke drill.recover`; the message tells how to undo them by hand. A message that was not delivered within 10 s gives the
+finding `contact-not-told`. Messages do not delay the run. Only the report waits for them, after all changes were undone.
 
-The last line of each is an [anchor](audit.md#anchors) of the journal as it was then: whoever keeps the messages can show
-later that a run was removed or changed.
+The last line of each message is an [anchor](audit.md#anchors) of the journal at that time. Whoever keeps the messages can
+show later that a run was removed or changed.
 """
 
 
@@ -354,7 +356,7 @@ def _probes() -> str:
 
 def _findings() -> str:
     rows = [(f"`{code}`", kind.severity, kind.title, kind.remedy) for code, kind in findings.CATALOGUE.items()]
-    return "# Findings\n\nOne thing that was wrong, with a stable code.\n\n" + _table(
+    return "# Findings\n\nA finding describes one problem. Its code stays the same in all versions.\n\n" + _table(
         ("code", "severity", "what", "what to do"), rows
     )
 

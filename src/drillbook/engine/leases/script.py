@@ -25,9 +25,9 @@ the host.
 """
 
 SHARED = "/var/tmp"
-"""The default `scratch` folder.
+"""Default of the inventory's key `scratch`, the folder for temporary files on a host.
 
-The system may remove old files from this folder, and another user may then create files of the same names.
+The system may remove old files from it, and another user may then create files of the same names.
 """
 NO_STATE = "set `state` of the host in the inventory to a folder that this user may write to"
 NO_BOOT = (

@@ -209,8 +209,8 @@ class Exec:
         self._out = Capture(0)
 
     def _lingered(self) -> bool:
-        """Return True when the rest of the output is no longer waited for. This is the case when the command has terminated,
-        a background process still holds the output open, and no output has come for 2 s.
+        """Return True when it is time to stop waiting for more output. The caller asks this after the command has
+        terminated, while a background process still holds the output open. The wait ends when no output has come for 2 s.
         """
         if not self._silent:
             self._silent = time.monotonic()

@@ -1,4 +1,4 @@
-"""Reads and sends packets. Packets have a size limit. This module uses fewer system calls than paramiko."""
+"""Reads and sends SSH packets with fewer system calls than paramiko, and limits the size of packets."""
 
 from __future__ import annotations
 

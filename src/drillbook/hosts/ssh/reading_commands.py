@@ -1,4 +1,4 @@
-"""Finds out which commands and shell texts certainly only read, and change nothing."""
+"""Recognises commands and shell texts that only read, and change nothing."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
                 ),
             )
         if lab is not None:
-            progress("the existing lab is not healthy and is removed first")
+            progress("removing the existing lab first, because it is not healthy")
             _end(folder)
         tag = images.ready(files, progress)
         try:
@@ -171,7 +171,7 @@ def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab
     with ThreadPoolExecutor() as pool:
         for task in [pool.submit(part, lab) for part in (seed.fill_database, seed.fill_store, seed.fill_cache)]:
             task.result()
-    progress("the documents, originals and cache of the lab are filled")
+    progress("the documents, originals and cache entries are stored")
     until = time.monotonic() + ANSWERS_WITHIN
     while not (serve.api_is_healthy(lab) and all(component.up for component in status_of(lab))):
         if time.monotonic() > until:

@@ -170,7 +170,7 @@ def base(progress: Progress) -> str:
             f"{OFFICIAL} cannot be pulled ({why}), and mmdebstrap, which could build a base image, is not installed",
             hint=f"apt-get install mmdebstrap; or set {CHOICE} to an image of Debian 13 on this machine",
         )
-    progress(f"{OFFICIAL} cannot be pulled; a base image is built of packages")
+    progress(f"{OFFICIAL} cannot be pulled; building a base image from Debian packages")
     _make_base()
     return BASE
 
