@@ -170,7 +170,7 @@ class SpecError(SourceError):
 
     code = "spec"
     read: object = None
-    """The parts of the drill that could be read (`plan.spec.Partial`), if there are any."""
+    """The readable parts of the drill (`plan.spec.Partial`), if there are any."""
 
 
 class InventoryError(SourceError):

@@ -125,7 +125,8 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
 
 
 def _not_removed(change: Residue) -> SettledChange:
-    """Describe canary rows or temporary files that could not be removed. They are treated as a change in an unknown state."""
+    """Describe rows of a probe, or temporary files, that could not be removed. They count as a change in an unknown
+    state."""
     return SettledChange(step=change.step, host=change.host, what=change.what, proof=UNKNOWN, detail=change.why)
 
 

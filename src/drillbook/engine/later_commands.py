@@ -1,4 +1,4 @@
-"""Asks sudo, before a drill begins, about each command that the drill will start by sudo. No command is started."""
+"""Asks sudo, before a drill begins, if it would start the commands that the drill needs. No command is started."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ Argv = tuple[str, ...]
 
 
 def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -> Finding | None:
-    """Ask sudo on the host of ``context`` about the known commands of a step and of its undo.
+    """Ask sudo on the host of ``context`` if it would start the commands of a step and of its undo. Commands that are not
+    known yet are left out.
 
     Return a finding about the first refused command, or None if sudo refuses no command. Raises the errors of the host.
     """
@@ -44,7 +45,7 @@ def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -
 
 
 def _commands(action: Action, context: Context) -> Iterator[Argv]:
-    """Return those commands of the action and of its undo that are known already.
+    """Yield those commands of the action and of its undo that are known already.
 
     A command that contains the result of a step is not known before this step has run.
     """
@@ -56,8 +57,8 @@ def _commands(action: Action, context: Context) -> Iterator[Argv]:
 
 
 def recorded(stage: Stage) -> list[Finding]:
-    """Ask sudo about the commands that the newest passed run of the same plan used. Return at most one finding for each
-    account on a host.
+    """Ask sudo if it would start the commands that the newest passed run of the same plan used. Return at most one finding
+    for each account on a host.
     """
     accounts = {(host, become.user): become for host, become in privilege.used(stage.plan)}
     known = stage.recorded() if accounts else ()

@@ -39,9 +39,10 @@ class Taker(Protocol):
 def take_all(locks: Sequence[LockName], taker: Taker) -> None:
     """Take all ``locks``: the first lock alone, and then the other locks in parallel.
 
-    When several runs want the same locks, the run that gets the first lock gets all locks. If another run holds some of
-    the later locks, this run gives back every lock behind the first one that it could not take. From that lock on, it then
-    takes the locks one by one, in their order. Raises Locked when another run holds a lock, and HostError when a host fails.
+    When several runs want the same locks, the run that gets the first lock gets all locks. If another run holds some of the
+    later locks, this run gives back every lock after the first one that it could not take. From that first one on, it
+    then takes the locks one by one, in their order. Raises Locked when another run holds a lock, and HostError when a host
+    fails.
     """
     first, rest = locks[:1], locks[1:]
     for named in first:

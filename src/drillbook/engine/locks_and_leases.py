@@ -249,7 +249,7 @@ class Hold:
             grip.undone.add(intent)
 
     def disarm(self, reach: Deadline | None = None) -> None:
-        """Remove undos from all leases when their changes are already undone by the controller; see ``grip.disarm``."""
+        """Remove from all leases the undos of changes that the controller has already undone; see ``host_locks.disarm``."""
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:

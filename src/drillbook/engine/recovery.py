@@ -90,10 +90,11 @@ def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
 
 
 def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
-    """Return a finding if the run of ``state`` must be recovered first: it died or left changes, and its plan uses one of
-    ``targets``, or its journal is damaged and does not rule this out. Otherwise return None.
+    """Return a finding if the run of ``state`` must be recovered first, and otherwise None.
 
-    ``mends``: True for a drill that only restores. For such a drill, only a damaged journal gives a finding.
+    It must be recovered if it died or left changes, and its plan uses one of ``targets``. A damaged journal gives a finding
+    if it does not rule this out. ``mends``: True for a drill that only restores; only a damaged journal then gives a
+    finding.
     """
     folder, wrong = state.folder, state.damage
     if not state.events:

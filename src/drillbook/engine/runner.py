@@ -182,7 +182,8 @@ class Runner(Preparation):
         self._stopped()
 
     def _diagnose(self) -> None:
-        """Run the phase `detect`. The restore follows even if this phase fails. The result of the phase is judged later."""
+        """Run the phase `diagnose`. The restore follows even if this phase fails. The result of the phase is judged
+        later."""
         self._phase("diagnose")
         self._stopped()
 

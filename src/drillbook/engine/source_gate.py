@@ -1,4 +1,4 @@
-"""Checks before a fault destroys data that only a backup by the team's own tools can restore.
+"""Gate before a fault that destroys data, when only a backup made by the team's own tools can restore this data.
 
 The backup must have been verified in this run, and must still exist unchanged. It must also be new enough. Right before the
 fault, the gate measures the length of the period whose writes a restore would lose. This period must not be longer than the

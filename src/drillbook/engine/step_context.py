@@ -43,7 +43,7 @@ def _threads() -> ThreadPoolExecutor:
 class _Index:
     """Index of the steps of ``plan``.
 
-    The index saves time, because each command asks for its step, and a search through a long plan takes too long.
+    Every command looks up its step, and a search through a long plan would take too long.
     """
 
     plan: Plan

@@ -255,8 +255,8 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
 def _prove(
     stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool, patience: float = PROOF_S
 ) -> tuple[bool | None, HostError | None]:
-    """Repeat a check of a fault for at most ``patience`` seconds, until the fault is in the wanted state. Journal the
-    last answer, and the number of checks with each answer. A check that the end of the step cut off is no answer.
+    """Repeat a check of a fault for at most ``patience`` seconds, until the fault is in the wanted state. Journal the last
+    answer, and the number of checks with each answer. A check that the end of the step cut off is ignored.
 
     ``wanted``: true when the fault should be active, false when it should be gone. Return two values. The first tells
     if the fault is active; it is None when this is unknown. The second is the error of a host that did not answer, or
@@ -323,7 +323,7 @@ def _failed(
     tally: Tally | None = None,
 ) -> Outcome:
     """Journal the failure of a step. ``note``: text after the message of ``error``, before its hint. ``tally``: outcomes of
-    all attempts that their own time limit or an answer ended.
+    all attempts, except an attempt that the end of the step cut off.
     """
     outcome, code, message = classify(error)
     first, line, hint = message.partition("\n")

@@ -50,8 +50,8 @@ class Way:
 
 
 def refused(stage: Stage) -> list[Finding]:
-    """Ask sudo about the programs of all steps and probes that cannot list their commands. Return one finding for each
-    account that sudo refuses.
+    """Ask sudo if it would start the programs of all steps and probes that cannot list their commands. Return one finding
+    for each account that sudo refuses.
 
     Raises the errors of the hosts.
     """

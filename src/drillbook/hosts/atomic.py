@@ -34,8 +34,8 @@ It leaves time to remove an unfinished file even after the step's time is over.
 def of_step(seconds: float) -> Deadline:
     """Return the earlier of two deadlines: ``seconds`` from now, or the end of the step's time.
 
-    The end of the step's time counts as at least ``LEAST_S`` seconds away. The deadline has the cancel flag of the
-    step.
+    If the step's time ends in less than ``LEAST_S`` seconds, ``LEAST_S`` seconds from now are used instead. The deadline has
+    the cancel flag of the step.
     """
     step = current()
     return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)

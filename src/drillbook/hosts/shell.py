@@ -18,7 +18,7 @@ The kernel limits one argument to 128 KiB, and sshd passes the whole line as one
 """
 
 FRONT = 8
-"""Number of words at the beginning of a command among which `sudo` is searched. A shell or `env` may come before `sudo`.
+"""A search for `sudo` examines this number of words at the beginning of a command. A shell or `env` may come before `sudo`.
 
 The words of a fence are not counted. A fence is a wrapper that first checks a lock.
 """

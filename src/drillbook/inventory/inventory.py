@@ -320,8 +320,7 @@ def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
 
 
 def _located(made: Inventory, documents: Sequence[strict.Document]) -> None:
-    """Store in each host, service and backup source where it is described: in which file and in which line. Hints name this
-    line."""
+    """Store in each host, service and backup source the file and the line that describe it. Hints name this line."""
     for document in documents:
         lines: dict[tuple[str, str], dict[str, int]] = {}
         for place, (line, _) in document.keys.items():

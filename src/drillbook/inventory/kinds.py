@@ -23,7 +23,7 @@ class OfItsKind:
 
     SOURCES: ClassVar[bool] = False
     """True when the field holds backup sources, and False when it holds services. The documentation of the field lists
-    the kinds of backup sources or of services.
+    their kinds.
     """
 
     @classmethod

@@ -50,7 +50,7 @@ class ResultFile:
     def current(self) -> ResultFile:
         """Return this object if the file is unchanged since it was read. Otherwise return a new object for the changed file.
 
-        Only the inode, the size and the time of change are looked at. A run that ends meanwhile replaces the file.
+        Only the inode, the size and the time of change are compared. A run that ends meanwhile replaces the file.
         """
         try:
             now = _mark((self.folder / RESULT).stat())

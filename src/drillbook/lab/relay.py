@@ -80,7 +80,7 @@ class Relayed:
         self._listener.listen(BACKLOG)
 
     async def watch(self) -> None:
-        """Check the control file again and again, without an end, and apply each new mode."""
+        """Check the control file repeatedly, and apply each new mode. Never returns."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
             self.look()
@@ -116,7 +116,7 @@ class Relayed:
             return None
 
     async def accept(self) -> None:
-        """Accept connections without an end, except in the mode `drop`."""
+        """Accept connections, except in the mode `drop`. Never returns."""
         loop = asyncio.get_running_loop()
         while True:
             await self._slots.acquire()
@@ -191,7 +191,7 @@ class Relayed:
 
 
 async def serve(folder: Path, names: Sequence[str]) -> None:
-    """Serve the paths ``NAME=PORT:[HOST:]PORT`` without an end. Raises OSError when a port is taken."""
+    """Serve the paths ``NAME=PORT:[HOST:]PORT`` until the process ends. Raises OSError when a port is taken."""
     folder.mkdir(mode=0o700, exist_ok=True)
     async with asyncio.TaskGroup() as work:
         for text in names:

@@ -26,7 +26,8 @@ HEALTHY_WITHIN = 30.0
 
 
 def main(lab: Lab) -> None:
-    """Start the hosts of the lab, and run their SSH servers without an end. Only an exception ends this function."""
+    """Start the hosts of the lab, and run their SSH servers until the process is killed. Only an exception ends this
+    function."""
     environment = programs.environment(lab.folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -55,8 +55,8 @@ def pids(home: Path) -> dict[str, int] | None:
 
 
 def start(home: Path, names: Iterable[str]) -> None:
-    """Start programs without waiting for them. No error is raised when a program fails to start. The function ``pids``
-    then returns 0 as its pid.
+    """Start programs without waiting for them. When a program fails to start, no error is raised, but the function ``pids``
+    returns 0 as its pid.
     """
     for name in names:
         with contextlib.suppress(*FAILED), _asked(home) as supervisor:

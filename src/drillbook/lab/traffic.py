@@ -19,7 +19,7 @@ SEEDED = 24_000
 
 
 def main() -> None:
-    """Send requests without an end. Errors during an outage are ignored."""
+    """Send requests until the process is killed. Errors during an outage are ignored."""
     url = urlsplit(sys.argv[1])
     host, port = url.hostname or "127.0.0.1", url.port or 80
     due = time.monotonic()

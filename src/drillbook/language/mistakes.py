@@ -19,8 +19,8 @@ class Mistakes:
         self.errors: list[SourceError] = []
 
     def of(self, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Call the function ``part``, and return its result. If it raises a SourceError, return None. The error and the
-        errors that it contains are then added to the mistakes.
+        """Call the function ``part``, and return its result. If it raises a SourceError, add this error and the errors that
+        it contains to the mistakes, and return None.
         """
         try:
             return part(*args, **kwargs)
@@ -30,8 +30,8 @@ class Mistakes:
             return None
 
     def report(self) -> None:
-        """Raise the first mistake if there is any. The error contains the other mistakes. Of several mistakes about the same
-        absent service, only the first is reported, and each mistake is reported once.
+        """Raise the first mistake if there is any. The error contains the other mistakes. Each mistake is reported only
+        once. Of several mistakes about the same absent service, only the first is reported.
         """
         errors = list({(str(error.where), error.message): error for error in self.errors}.values())
         absent = [error.absent for error in errors]

@@ -31,9 +31,9 @@ def expand(
 ) -> set[str]:
     """Return the names of the hosts that match ``patterns``.
 
-    ``hosts``: all hosts in their order. ``groups``: the hosts of each group. ``aside``: hosts that only their full name
-    matches; ``all`` and globs do not match them. Raises PatternError when a part of the pattern matches nothing. Also raises
-    it when no host remains.
+    ``hosts``: all hosts in their order. ``groups``: the hosts of each group. ``aside``: hosts that match only by their full
+    name; ``all`` and globs do not match them. Raises PatternError when a part of the pattern matches nothing. Also raises it
+    when no host remains.
     """
     written = [patterns] if isinstance(patterns, str) else list(patterns)
     parts = [part for pattern in written for part in _split(pattern, hosts)]

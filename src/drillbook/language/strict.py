@@ -103,8 +103,8 @@ class Document:
         return self.error_type(message, where=where, excerpt=excerpt, hint=hint)
 
     def below(self, place: Place, known: Iterable[str]) -> str:
-        """Return a hint that the unknown key at ``place`` may belong to the key above it and lack indentation. The result is
-        empty when the key above has a value. ``known``: keys that are allowed in this mapping.
+        """Return a hint that the unknown key at ``place`` may belong to the key above it, and must then be indented more.
+        The result is empty when the key above has a value. ``known``: keys that are allowed in this mapping.
         """
         value = self.value
         for part in place[:-1]:

@@ -14,8 +14,8 @@ from drillbook.sdk.probe import Probe
 
 
 def condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
-    """Return the class of the availability probe or action ``name``. A condition may use no other kind of probe. Raises
-    SpecError when ``name`` is another kind of probe, or no probe and no action.
+    """Return the class of the availability probe or action ``name``. Raises SpecError when ``name`` is a probe of another
+    kind, which a condition must not use, or when no probe or action has this name.
 
     A probe and an action may both have this name. If ``acting`` is True, the action is returned, and otherwise the probe.
     """

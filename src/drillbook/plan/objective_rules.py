@@ -34,7 +34,8 @@ def check(
 
 
 def _fitting(name: str, inventory: Inventory) -> list[str]:
-    """Return the names of availability probes that fit the kind of the service ``name``, and of those for every kind."""
+    """Return the names of the availability probes for services of the same kind as ``name``, and for services of any
+    kind."""
     own = f"{kind_of(inventory.services[name])}.available"
     probes = {probe: find(probe, Probe) for probe in known_names(Probe)}
     general = [probe for probe, cls in probes.items() if issubclass(cls, Availability) and cls.ANY_SERVICE]

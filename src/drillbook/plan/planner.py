@@ -46,7 +46,7 @@ def make(drill: Drill, inventory: Inventory) -> Plan:
 
 
 def mistakes_of(read: Partial, inventory: Inventory) -> tuple[SourceError, ...]:
-    """Return the mistakes that planning finds in the parts of a drill that could be read, such as an unknown service."""
+    """Return the mistakes, such as an unknown service, that planning finds in ``read``, the readable parts of a drill."""
     planner, mistakes = _Planner(read.drill, inventory), Mistakes()
     own = {step.keywords.save or "" for steps in read.drill.phases.values() for step in steps}
     saved, planner.references.maybe = names_in(read.unread, own)

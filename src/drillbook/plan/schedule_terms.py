@@ -189,8 +189,8 @@ class Service:
     proofs: tuple[Proof, ...]
     subjects: tuple[Subject, ...]
     proving: tuple[frozenset[str], ...]
-    """For each proof, the names of the drills and suites that had proved a restore of the service up to this proof. For each
-    drill, only the suite of its newest proof counts.
+    """For each proof, the names of the drills and suites that had proved a restore of the service up to this proof. If a
+    drill proved it in several suites, only the suite of its newest proof is named.
     """
 
     @classmethod

@@ -129,7 +129,7 @@ class Drill:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The parts of a drill with mistakes that could be read. ``unread``: its entries with mistakes."""
+    """The readable parts of a drill that has mistakes. ``unread``: its entries with mistakes."""
 
     drill: Drill
     unread: tuple[Unread, ...]

@@ -91,7 +91,7 @@ def _minutes(text: str) -> int:
 
 def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
     """Find the window in ``windows`` that opens next after ``now``. Return the time at which the window opens, in its own
-    time zone, and the window. A window that is open already opens in the minute after ``now``.
+    time zone, and the window. For a window that is already open, this is the minute after ``now``.
 
     Returns None when no window opens within ``HORIZON_DAYS``.
     """

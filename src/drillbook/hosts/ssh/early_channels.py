@@ -1,5 +1,5 @@
-"""Opens session channels. One channel is always opened before it is needed, because the request for it is sent together with
-the previous command. So a command need not wait until the server has opened its channel.
+"""Opens session channels before they are needed. The request for the next channel is sent together with each command. So a
+command need not wait until the server has opened its channel.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 from paramiko.message import Message
 
 FEW = 4
-"""Number of open channels. No channel is opened ahead when this number of channels is open already. A server usually allows
-10 channels, and some servers allow only 2.
+"""Number of open channels at which no further channel is opened ahead. A server usually allows 10 channels, and some servers
+allow only 2.
 """
 FRESH_S = 1.0
 """Maximum age in seconds of the server's last message. After a longer silence, the next command is sent on a new channel.

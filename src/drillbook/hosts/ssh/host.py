@@ -145,8 +145,8 @@ class SshHost:
             raise self._stopped(order.words, deadline, "the command had not started") from None
 
     def _within(self, process: InShell, words: Sequence[str], deadline: Deadline) -> End:
-        """Wait for a command in the shell that stays open, and return the end of the command. If the shell ends before the
-        command, kill the command and raise an error.
+        """Wait for a command in the shell that stays open, and return its exit status or signal. If the shell ends before
+        the         command, kill the command and raise an error.
 
         The error is ShellEnded, so that the caller runs the command again. If the command may run only once, the error is
         LinkLost.

@@ -53,7 +53,7 @@ def only_reads(order: Order) -> bool:
 
 
 def reads_by_script(order: Order) -> bool:
-    """Return True when the command is `sh -c TEXT`, and each command in the text certainly only reads.
+    """Return True when the command is `sh -c TEXT`, and each command in the text is known to only read.
 
     Fences may stand in front of `sh`. A fence checks a lock before the command, and only reads as well.
     """
@@ -81,8 +81,8 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     defines these functions.
 
     ``names``: functions that the shell already knows. The key of each entry is the text of the functions, and the value is
-    the name by which the shell calls them. Braces enclose the result. So the shell runs no part of it if the connection
-    breaks while the text is sent.
+    the name by which the shell calls them. The result is enclosed in braces, so that the shell runs no part of it if the
+    connection breaks while the text is sent.
     """
     functions = _functions(words)
     if functions is None:

@@ -78,10 +78,9 @@ class SteadyTransport(OpeningTransport):
                 channel.close()
 
     def signal_of(self, channel: paramiko.Channel) -> str | None:
-        """Return the signal that killed the command on ``channel``, such as ``TERM``. A second call returns None, because
-        the transport does not keep the signal.
+        """Return the signal that killed the command on ``channel``, such as ``TERM``, or None when no signal killed it.
 
-        The result is None when no signal killed the command.
+        The transport forgets the signal, so a second call returns None.
         """
         return self.signals.pop(channel.get_id(), None)
 

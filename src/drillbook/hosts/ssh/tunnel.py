@@ -1,4 +1,4 @@
-"""Far end of a forwarded connection that is a channel of an SSH connection."""
+"""Forwards connections over channels of an SSH connection."""
 
 from __future__ import annotations
 
