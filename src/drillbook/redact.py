@@ -59,8 +59,8 @@ class _Patterns:
 class Redactor:
     """Hides the known secrets of a run, in all forms that the module ``encodings`` knows, such as base64.
 
-    Before redaction, a text may be shortened only by ``beginning`` or ``end``. They also hide a secret that the cut
-    splits. Both hide the secrets of all redactors, not only those of this one.
+    Before redaction, a text may be shortened only by ``beginning`` or ``end``. They also hide a secret that the cut splits.
+    Both hide the secrets of all redactors, not only the secrets of this object.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:

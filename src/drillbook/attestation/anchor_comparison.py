@@ -27,10 +27,9 @@ def compared(
     """Compare the folder of a run or suite with the anchors in the places ``kept_in``. Return the checks in ``verified``,
     followed by the checks of this comparison.
 
-    The journal is compared only if the run has an anchor. ``runs`` holds the journal that was verified, and this journal is
-    compared. ``asked``: run that the user named on the command line. If the user asked for the newest run, newer runs that
-    have an anchor but no folder are reported as missing. Raises UsageError when the root certificates of timestamps cannot
-    be read.
+    The journal is compared only if the run has an anchor. It is the journal in ``runs``, which was verified before.
+    ``asked``: run that the user named on the command line. If the user asked for the newest run, newer runs that have an
+    anchor but no folder are reported as missing. Raises UsageError when the root certificates of timestamps cannot be read.
     """
     known = anchor_lines.known(kept_in)
     inner = tuple(replace(run, checks=(*run.checks, *_of_run(runs.of(folder / run.name), known))) for run in verified.inner)

@@ -92,8 +92,8 @@ def _grown(state: RunState, sealed: Statement | None) -> RunState:
     return the new state.
 
     The second reading is needed when a run ends during an audit of hundreds of runs. Its attestation is read later than its
-    journal, and covers more events than the audit shows. The new state counts only if it continues the journal that was read
-    first.
+    journal, and covers more events than the audit shows. The new state is used only if it continues the journal that was
+    read first.
     """
     events, known = sealed.get("events") if sealed else None, state.chain.hashes
     if state.unreadable or not isinstance(events, int) or events <= len(known) or not _changed(state):

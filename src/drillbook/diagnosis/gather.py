@@ -83,8 +83,8 @@ class Gathering:
         """Prepare to run the checks of ``cases`` with the context ``ctx``.
 
         All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred``: checks that must
-        not run. Each key is a pair of a tree and the name of a check, and each value is the reason. ``as_service``:
-        function that returns a host object. Its commands run as the account of a service.
+        not run. Each key is a pair of a tree and the name of a check, and each value is the reason. ``as_service``: function
+        that returns a host whose commands run as the account of a service.
         """
         self.ctx, self.inventory, self.barred, self.as_service = ctx, inventory, barred or {}, as_service
         end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)

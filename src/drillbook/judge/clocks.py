@@ -84,8 +84,8 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 def _by_state(result: Figures) -> None:
     """Remove results that have no meaning when no fault was injected.
 
-    If no injection is proven, the finding `no-outage-seen` is removed. If it is even unknown whether a fault was injected,
-    each figure of the disruption, such as the RTO, is replaced by this reason.
+    If no injection is proven, the finding `no-outage-seen` is removed. If no fault was injected, or if it is unknown whether
+    one was injected, a reason replaces each figure of the disruption, such as the RTO.
     """
     if not any(fault.injection is Injection.INJECTED for fault in result.faults):
         result.findings = [problem for problem in result.findings if problem.code != "no-outage-seen"]

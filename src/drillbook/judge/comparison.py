@@ -246,7 +246,7 @@ def least_change(earlier: float) -> float:
 
 
 def as_entries(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return the entries of the event `earlier.runs`. Each entry holds those data of one of ``results`` with which later
-    runs are compared.
+    """Return the entries of the event `earlier.runs`, one for each of ``results``. An entry holds only the data with which
+    later runs are compared.
     """
     return [reduced(result).model_dump(mode="json") for result in results]

@@ -23,7 +23,7 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
     """Measure RTO, outage and detection.
 
     The RTO and the outage end when the last of the availability probes has recovered. If writes of a canary failed for
-    longer, they end when the writes succeed again.
+    longer, both end when these writes succeed again.
     """
     probes = samples_of(events)
     why = "no fault was injected" if disruption is None else "the drill has no availability probe" if not probes else None

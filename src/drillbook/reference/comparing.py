@@ -33,7 +33,8 @@ A single fact about your data is checked by a step with `expect`, such as `postg
 
 
 def compares(name: str) -> bool:
-    """Return True for an action that compares content. `env.matches` compares names of variables, and so it does not count."""
+    """Return True for an action that compares content. Return False for `env.matches`, which compares only names of
+    variables."""
     return find(name).COMPARES or (_NAMES.search(name) is not None and not name.startswith("env."))
 
 

@@ -31,8 +31,8 @@ def renew(project: Project) -> list[str]:
 
 
 def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
-    """Return the duration in seconds of the newest passed run of each drill and suite. ``labs``: kind of the lab for which a
-    drill or suite is made; runs elsewhere are ignored.
+    """Return the duration in seconds of the newest passed run of each drill and suite. ``labs``: for each drill or suite,
+    the kind of lab for which it is made; runs elsewhere are ignored.
     """
     runs = list(project.runs())
     witnesses = {folder: folder for folder in runs} | {run.parent: run for run in runs if run.parent != project.reports}

@@ -11,8 +11,8 @@ PAGE = """\
 # Needs on a host
 
 Every host needs an SSH server, a POSIX shell and the usual small programs: %s. A fault with a lease also needs systemd, or
-`setsid` and for reboots cron ([safety](safety.md)). Nothing is installed on a host; programs that a drill sends are removed at
-the end of the run.
+`setsid` and, so that the undo also runs after a reboot, cron ([safety](safety.md)). Nothing is installed on a host; programs
+that a drill sends are removed at the end of the run.
 
 `invoke drill.check NAME` tells at once what is missing for a drill, as far as this can be seen without a change: hosts, accounts
 of `become`, programs, paths, tables, rights and probes. It does not see the programs that a shell, a script or another

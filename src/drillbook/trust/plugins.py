@@ -198,8 +198,8 @@ def _import(plugins: Plugins) -> None:
 
 
 def _declared(plugins: Plugins, name: str) -> System | None:
-    """Import the package ``name`` of the plugins, and return the system that it declares. Returns None when the system cannot
-    be used and unusable plugins are skipped.
+    """Import the package ``name`` of the plugins, and return the system that it declares. If this plugin is unusable, return
+    None where unusable plugins are skipped, and otherwise raise PluginError.
     """
     package = f"{NAMESPACE}.{name}"
     try:
