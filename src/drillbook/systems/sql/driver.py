@@ -34,15 +34,15 @@ def load(name: str) -> Any:
     from there.
     """
     wanted = (
-        f"install the driver's package in the same environment as Drillbook, or correct `driver`; MariaDB: "
-        f"{extras.current().adding('mariadb')} ({name!r})"
+        f"correct `driver`, or install the package of {name!r} in the same environment as Drillbook; for MariaDB: "
+        f"{extras.current().adding('mariadb')}"
     )
     try:
         top = importlib.util.find_spec(name.partition(".")[0])
         if top is None:
             raise NotReady(f"the driver {name!r} is not installed", hint=wanted)
         if not _installed(top.origin):
-            raise NotReady(f"the driver {name!r} is not an installed package: {top.origin or 'it has no file'}", hint=wanted)
+            raise NotReady(f"the driver {name!r} is not an installed package, but {top.origin or 'a folder'}", hint=wanted)
         module = importlib.import_module(name)
     except (ImportError, ValueError) as error:
         raise NotReady(f"the driver {name!r} cannot be imported: {error}", hint=wanted) from None
@@ -69,7 +69,7 @@ def statement(module: Any, text: str, **given: Any) -> tuple[str, Any]:
     """Convert the SQL statement ``text`` and its values ``given`` to the parameter style of the driver ``module``. In
     ``text``, each value is written as ``:`` and its name.
 
-    Each name occurs once in ``text``, and the names have the same order as in ``given``.
+    Each name must occur exactly once in ``text``. The names must have the same order as in ``given``.
     """
     marks = {"qmark": "?", "numeric": ":{number}", "named": ":{name}", "format": "%s", "pyformat": "%({name})s"}
     for number, name in enumerate(given, 1):
@@ -79,11 +79,11 @@ def statement(module: Any, text: str, **given: Any) -> tuple[str, Any]:
 
 @contextmanager
 def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the address and the port at which the controller reaches a service while the `with` block runs. Yield an empty
-    mapping when ``service_name`` is empty.
+    """Yield a mapping with the `address` and the `port` at which the controller reaches a service. They are valid inside the
+    `with` block. Yield an empty mapping when ``service_name`` is empty.
 
-    The service is reached through SSH from its own host if its kind has no field `reach`. Raises PlanError when the
-    inventory lacks the service or its host. Raises HostError when the connection to the host fails.
+    If the kind of the service has no field `reach`, the connection goes through SSH to the host of the service. Raises
+    PlanError when the inventory lacks the service or its host. Raises HostError when the connection to the host fails.
     """
     if not service_name:
         yield {}
@@ -100,9 +100,9 @@ def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
 
 @dataclass
 class Worker:
-    """A thread that runs functions one after another. Because a driver may have no time limit, the caller waits for a
-    limited time only. A function that is still running after this time is not interrupted. The thread cannot end before
-    this function has returned.
+    """Thread that runs functions one after another. It is used because a driver may have no time limit of its own: the caller
+    waits for a limited time only. A function that needs longer is not interrupted, and the thread ends only after it has
+    returned.
     """
 
     _jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = field(default_factory=SimpleQueue, init=False)
@@ -128,8 +128,8 @@ class Worker:
         return outcome.result(seconds)
 
     def end(self, last: Callable[[], None] | None = None) -> None:
-        """Let the thread end after its present functions. First it finishes the functions that it was given before, then it
-        calls ``last``, then it ends. This method returns at once.
+        """Let the thread end after all functions that it was given before. It then calls ``last`` and ends. This method
+        returns at once.
         """
         if last is not None:
             self._jobs.put((last, Future()))

@@ -255,11 +255,11 @@ class _Session(ConnectedWriter[Any]):
         self._canary, self._ctx = canary, ctx
 
     def connect(self, way: ExitStack) -> Any:
-        """Connect with the canary's own login."""
+        """Open a connection with the settings in `connect`. ``way`` closes it."""
         return way.enter_context(self._canary.connected(self._ctx))
 
     def write(self, number: int) -> Lost | None:
-        """Insert the row ``number`` and commit."""
+        """Insert the row ``number`` and commit. Return None on success, otherwise the reason of the failure."""
         try:
             session = self.session()
         except Exception as error:  # noqa: BLE001  a driver may raise any error
@@ -285,7 +285,9 @@ class _Writer(CanaryWriter):
         self._hanging: list[Worker] = []
 
     def write(self, number: int) -> Lost | None:
-        """Write the row ``number``, and wait until its commit has returned or the time limit has passed."""
+        """Write the row ``number``, and wait until its commit has returned or the time limit has passed. Return None when the
+        row was committed, otherwise the reason.
+        """
         self._hanging = [worker for worker in self._hanging if worker.alive]
         if len(self._hanging) >= MOST_HANGING:
             return Lost(f"not tried: {len(self._hanging)} earlier writes still wait for an answer", doubt=False)
@@ -300,7 +302,7 @@ class _Writer(CanaryWriter):
             return Lost(f"no answer within {limit:g} s", doubt=True)
 
     def close(self) -> None:
-        """Close the connection as soon as it is idle. A second call does nothing."""
+        """Close the connection after its last write has returned. A second call does nothing."""
         if self._worker and self._session:
             self._worker.end(self._session.close)
         self._worker = self._session = None
