@@ -60,7 +60,7 @@ class SqliteSource(FileBackups):
         default="auto",
         description=(
             "`needed`: the copies are file copies of a running service, so a copy in WAL mode without its "
-            "`-wal` file counts as damaged; `auto`: the same as `needed` if any copy in this place has a `-wal` file."
+            "`-wal` file counts as damaged; `auto`: the same as `needed` if at least one copy has a `-wal` file."
         ),
     )
 
