@@ -44,7 +44,7 @@ def test_a_dump_is_not_said_to_end_when_the_command_starts(place):
 
 def test_a_loss_is_not_measured_without_the_age_of_the_data(place):
     services = ["printed", "named"]
-    said = "the age of the data that the command of printed prints is unknown"
+    said = "printed reads its backup from a command, which does not tell the age of the data"
     measure = place.action("backup.measure", service="printed")
     refused_until(
         lambda: place.action("backup.measure", service=services[0]).ready(place.ctx()), said, lambda: services.pop(0)

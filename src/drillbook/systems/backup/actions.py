@@ -164,8 +164,8 @@ class Check(_OfSource, VerifiesSource):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return None, because this action need not tell the identity of its data. Before a fault, the engine itself
-        measures the identities of the service and of the backup source.
+        """Return None: the engine needs no identity from this step, because it compares the verified backup with the service
+        right before the fault.
         """
         return None
 
@@ -181,7 +181,10 @@ class Measure(_OfSource):
         super().ready(ctx)
         source = source_of(ctx, self.service)
         if not source.tells_age:
-            raise NotReady(f"the age of the data that the command of {source.name} prints is unknown", hint=HOW_TO_MEASURE)
+            raise NotReady(
+                f"{source.name} reads its backup from a command, which does not tell the age of the data",
+                hint=HOW_TO_MEASURE,
+            )
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``loss_s``: seconds from ``newest_moment`` until now, by the controller's clock.

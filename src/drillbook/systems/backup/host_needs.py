@@ -9,8 +9,8 @@ _READ = (
     "permission to read the backups, for the account `run_as` of the backup source, and the tools for this kind of backup"
 )
 _PLACE = (
-    "where `at` names a bucket or a URL: HTTPS from the host to it (buckets also from the controller); a repository of restic or "
-    "pgBackRest elsewhere: access from the host to it"
+    "if `at` is a bucket or a URL: HTTPS from the host to it, and to a bucket also from the controller; if a repository of restic "
+    "or pgBackRest is on another machine: access from the host to it"
 )
 HOST_NEEDS = {
     "backup.restore": HostNeeds(

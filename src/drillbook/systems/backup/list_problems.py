@@ -18,11 +18,11 @@ from drillbook.sdk.backup_source import Backup, BackupSource
 
 
 def look_for_backups(ctx: Context, source: BackupSource, *, judged: bool = False) -> None:
-    """Look for the backup of the step, in a check before a drill. If there is no such backup, ``source.candidates`` records
-    this.
+    """Check before a drill that the step will find a backup in ``source``. A missing backup is recorded by
+    ``source.candidates``.
 
-    ``judged``: True when the step would fail because of the age or the schedule of the backups. The check then also records
-    the problems of age and schedule.
+    ``judged``: True when the step would fail because of the age or the schedule of the backups. The problems of age and
+    schedule are then recorded, too.
     """
     if not ctx.doubt or not source.candidates(ctx):
         return

@@ -72,7 +72,7 @@ def _on_host(ctx: Context, service: Service, path: str) -> Separation:
     output = host.run(("sh", "-c", _LOOK, "sh", path, service.data), deadline=ctx.deadline, env={"LC_ALL": "C"})
     lines = [line.split(" ", 1) for line in output.text.splitlines()]
     if not output.ok or len(lines) != 2 or any(len(line) != 2 for line in lines):
-        return Separation(None, f"{host.name} does not tell the file systems of {path} and {service.data}")
+        return Separation(None, f"the file systems of {path} and {service.data} could not be determined on {host.name}")
     (number, device), (other, of_data) = lines
     if number == other or device == of_data:
         said = printable(device, limit=100)
