@@ -56,7 +56,7 @@ class Manifest(BackupManifest):
         return sum(entry.size for entry in self.objects.values())
 
     def stored(self) -> Mapping[str, int] | None:
-        """Return the sizes in bytes of all copies. The keys are the names of the copies below the backup's folder."""
+        """Return the size in bytes of each copy. The key of each entry is the name of the copy below the backup's folder."""
         return {f"{BODIES}/{key}": entry.size for key, entry in self.objects.items()}
 
 

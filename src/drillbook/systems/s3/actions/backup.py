@@ -140,7 +140,9 @@ class Copy(Write):
     def _look(self, target: Store, folder: Reference, manifest: Manifest) -> None:
         wrong = copies.damages(manifest, target.sizes(f"{folder.key}/{BODIES}/"), {})
         if wrong:
-            raise StepFailed(f"the store does not list all copies as they were written: {stored_backup.summary(wrong)}")
+            raise StepFailed(
+                f"the store lists copies that are missing or have another size than the object: {stored_backup.summary(wrong)}"
+            )
 
     def ready(self, ctx: Context) -> None:
         """Check that both buckets answer and belong to the same store."""

@@ -150,10 +150,10 @@ class Matches(Read):
     versions: Annotated[
         bool | None,
         Field(
-            description="When `service` is set: the versions that must still exist in the bucket. `null`: every version "
-            "and delete marker that the manifest lists. `true`: the same; if a manifest of an older Drillbook lists no "
-            "versions, the copied version of every object. `false`: none, for example because a lifecycle rule removes old "
-            "versions."
+            description="When `service` is set: the versions that must still exist in the bucket. `null`: all versions "
+            "and delete markers that the manifest lists. `true`: the same, but if the manifest lists none, because an older "
+            "Drillbook wrote it, the copied version of every object. `false`: none, for example because a lifecycle rule "
+            "removes old versions."
         ),
     ] = None
 
@@ -238,7 +238,12 @@ class Matches(Read):
         if manifest.history is not None:
             return [*copies.versioning(manifest, store), *copies.forgotten(manifest, history, self.prefix)]
         return [
-            finding("object-no-version", title=key, wanted=f"the version {entry.version or 'ids'}", measured="not kept")
+            finding(
+                "object-no-version",
+                title=key,
+                wanted=f"the version {entry.version}" if entry.version else "a version id in the manifest",
+                measured="no such version" if entry.version else "none",
+            )
             for key, entry in wanted.items()
             if not entry.version or entry.version not in {version.id for version in history.get(key, ())}
         ]
