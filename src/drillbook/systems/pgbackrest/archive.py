@@ -90,10 +90,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Newest moment in a WAL archive.
+    """Newest moment to which a backup can be recovered with the archived WAL.
 
-    ``at``: time of the moment; ``basis``: text that says how this time was found; ``error_s``: possible error of the time in
-    seconds.
+    ``at``: this moment; ``basis``: text that says how it was found; ``error_s``: its possible error in seconds.
     """
 
     at: datetime
@@ -235,8 +234,8 @@ def lacking(archive: Archive, way: Way, wal_stop: str) -> str:
 
 
 def cut(archive: Archive, way: Way, stop: str) -> tuple[str, ...]:
-    """Return the segments of ``way`` up to the segment ``stop``. ``way`` has the segments that a recovery replays. Raises
-    StepFailed when a segment up to ``stop`` is missing.
+    """Return the segments of ``way`` up to the segment ``stop``. ``way``: segments that a recovery replays. Raises StepFailed
+    when a segment up to ``stop`` is missing.
     """
     if lacking_before(way, stop):
         problem = lacking(archive, way, stop)

@@ -66,7 +66,7 @@ def move(manual: ManualRestore, stanza: str) -> str:
     return manual_move.told(
         manual,
         f"stop the new server (`pg_ctl --pgdata={folder}/data stop`)",
-        f"where {folder}/tablespaces is not empty, move its folders to their places and correct the links in {folder}/data/pg_tblspc",
+        f"if {folder}/tablespaces is not empty, move its folders to their places and correct the links in {folder}/data/pg_tblspc",
         f"remove the lines of `restore_command`, `archive_mode` and `recovery_target...` from {folder}/data/postgresql.auto.conf, "
         "and replace each configuration file that is empty there by the file of the service",
         f"move {data} to another name",

@@ -101,7 +101,7 @@ class Program:
                 problem = finding(code, title=self.name, wanted="files that can be read", measured=said)
                 return StepFailed(what, findings=[problem])
         return CouldNotVerify(
-            what, hint="run the command by hand as the same user; set `run_as`, `config` or `options` of the source"
+            what, hint="run the command by hand as the same user; then correct `run_as`, `config` or `options` of the source"
         )
 
 

@@ -97,7 +97,7 @@ def lacking_wal(lines: Iterable[str]) -> str:
 
 
 def need_major(tools: Tools, wanted: str) -> Version:
-    """``tools`` runs the programs of one version of PostgreSQL. Return this version.
+    """Return the version of the PostgreSQL programs that ``tools`` runs.
 
     ``wanted``: major version of PostgreSQL in the backup. Raises NotReady when the major versions differ.
     """
@@ -240,8 +240,8 @@ class Recovery:
         )
 
     def _start(self, version: Version) -> list[str]:
-        """Start the server, and wait until it has recovered. The server's settings name libraries to load. Return the names
-        of those libraries that the host lacks.
+        """Start the server, and wait until it has recovered. Libraries that its settings name but the host lacks are not
+        loaded. Return the names of these libraries.
 
         Raises StepFailed when the server does not recover, HostError when the host cannot be used, and Cancelled when the
         run is stopped.

@@ -1,4 +1,5 @@
-"""Verifies one backup in its pgBackRest repository: runs `pgbackrest verify`, and checks copies of lists and page checksums.
+"""Verifies one backup in its pgBackRest repository: runs `pgbackrest verify`, compares the two copies of the info files and of
+the manifest, and looks for wrong page checksums.
 
 The exit status and the word `ok` in the output are not enough, as measured with version 2.55.1. `pgbackrest verify` exits
 with status 0 even when it finds damage. It prints `status: ok` for a backup without a manifest, and for missing WAL. Without
