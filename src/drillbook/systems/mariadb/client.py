@@ -49,7 +49,7 @@ class SqlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Runs the client program with the login of one service. ``connected`` creates it."""
+    """Runner of the client program with the login of one service. Use ``connected`` to create one."""
 
     ctx: Context
     service: Mariadb
@@ -138,7 +138,7 @@ def connected(ctx: Context, service: Mariadb) -> Iterator[Client]:
 
 @contextmanager
 def verifying(service: Mariadb) -> Iterator[None]:
-    """Convert errors of the server or the host to CouldNotVerify."""
+    """Convert errors of the server or the host in the ``with`` block to CouldNotVerify."""
     try:
         yield
     except (SqlError, HostError) as error:

@@ -92,4 +92,4 @@ def _line(first: str, second: str) -> tuple[str, str]:
     for line, other in zip_longest(first.splitlines(), second.splitlines(), fillvalue=""):
         if line != other:
             return line.strip()[:SHOWN] or "no further line", other.strip()[:SHOWN] or "no further line"
-    return "the definition in the manifest", "another one"
+    return "the definition in the manifest", "a different definition"

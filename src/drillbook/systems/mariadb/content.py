@@ -142,7 +142,10 @@ def full_name(row: Any) -> str:
 
 
 def of_database(service: Mariadb, kind: str = "TABLE") -> str:
-    """Return the WHERE condition that limits a query of information_schema to the service's database."""
+    """Return the WHERE condition that limits a query of information_schema to the service's database. If the service has no
+    `database`, the condition excludes the system databases. ``kind``: beginning of the column's name, such as TABLE for
+    TABLE_SCHEMA.
+    """
     column = f"{kind}_SCHEMA"
     if service.database:
         return f"{column} = {text(service.database)}"

@@ -222,8 +222,8 @@ def series(number: str) -> str:
 
 
 def is_newer(dumped: str, there: str) -> bool:
-    """Return True when the version ``dumped`` is of a newer series of MariaDB than the version ``there``. ``dumped`` is the
-    version of the server from which the dump was taken.
+    """Return True when a dump is from a newer series of MariaDB than the server that will load it. ``dumped``: version of the
+    dumped server; ``there``: version of the loading server.
     """
     match = re.match(r"(\d+)\.(\d+)\.\d+-MariaDB", dumped)
     return match is not None and (int(match[1]), int(match[2])) > tuple(map(int, there.split(".")[:2]))

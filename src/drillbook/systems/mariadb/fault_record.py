@@ -57,8 +57,8 @@ def _everything(client: Client) -> set[str]:
 
 
 def canaries(client: Client) -> list[str]:
-    """Return the SQL statements that create the tables of the canaries again. The canaries of the drill write to these
-    tables. Raises the errors of ``Client.results``.
+    """Return the SQL statements that create the tables of the drill's canaries again. A canary is a probe that writes numbered
+    rows during the drill. Raises the errors of ``Client.results``.
 
     A backup that is older than the drill lacks these tables. Without them, no canary can write after the restore.
     """

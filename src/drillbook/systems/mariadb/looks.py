@@ -8,13 +8,13 @@ from drillbook.sdk.looks import Entry, Look, Recognised, server_fields
 
 
 class MariadbLook(Look):
-    """Servers of MariaDB."""
+    """Recognition of MariaDB servers on a host."""
 
     PROGRAMS = ("mariadbd",)
     RISK = 2
 
     def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
-        """Yield the lines of a server."""
+        """Yield the lines that describe a server in the inventory."""
         yield from server_fields(service, entry)
 
 

@@ -14,8 +14,8 @@ NOT_COVERED = (
     "missing files of a table: only `backup.restore` finds them, because it opens every table",
 )
 NO_PAGES = (
-    "checksums of pages: innochecksum is not on the host, or the backup is an increment; also check the "
-    "backups that the increment needs"
+    "checksums of pages: innochecksum is not on the host, or the backup is an increment; if it is, also check the "
+    "backups that it needs"
 )
 # FOLDER: read every byte: pages with innochecksum, other files with cat. The second and third extent of the system
 # tablespace are the doublewrite buffer with old copies of pages of other files; they are read but not verified.

@@ -174,8 +174,9 @@ class Intact(_OfServer):
         return problems
 
     def _silent(self, names: Collection[str], said: Collection[str], errors: str) -> list[Finding]:
-        """Return a finding about the table during whose check the connection broke, because this table may have crashed the
-        server. Raises CouldNotVerify when a table was not checked for another reason.
+        """Return a list with one finding if the connection broke during the check of a table, because this table may have
+        crashed the server. Return an empty list if all tables were checked. Raises CouldNotVerify when a table was not checked
+        although the connection works.
         """
         silent = [key for key in names if key not in said]
         if silent and not SqlError(errors).lost:
