@@ -253,7 +253,7 @@ SABOTAGES = {
         "DROP CAST (mood AS int)",
         "schema-differs",
         "shop",
-        ("the schema of the backup", "another one: see the difference"),
+        ("the schema of the backup", "a different schema: see the evidence"),
     ),
     "a secret of the database's settings": (
         "ALTER DATABASE shop SET \"app.secret\" = 'word-of-a-thief'",

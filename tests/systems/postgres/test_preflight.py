@@ -110,7 +110,9 @@ def test_without_the_right_to_analyze_nothing_would_be_updated(place, primary):
     """The server only warns."""
     action = place.action("postgres.analyze", service="poor", table="goods")
     assert action.run(place.context())["rows"] == -1
-    refused_until(lambda: action.ready(place.context()), "this role may not analyze public.goods", lambda: primary.sql(OWN))
+    refused_until(
+        lambda: action.ready(place.context()), "the role clerk may not analyze public.goods", lambda: primary.sql(OWN)
+    )
     assert action.run(place.context())["rows"] == 1
 
 
@@ -124,7 +126,7 @@ def test_the_right_to_maintain_is_enough_to_analyze(place, primary):
 def test_a_role_that_is_no_superuser_may_not_be_able_to_borrow_the_extension(place):
     told = []
     place.action("postgres.intact", service="poor", borrow=True).ready(replace(place.context(), doubt=told.append))
-    assert told == ["that this role, which is no superuser, may create the extension amcheck"]
+    assert told == ["that the role clerk, which is no superuser, may create the extension amcheck"]
     told.clear()
     place.action("postgres.intact", service="primary", borrow=True).ready(replace(place.context(), doubt=told.append))
     assert told == []
@@ -173,7 +175,7 @@ def test_the_health_of_a_server_needs_the_right_to_write_to_its_log(place, prima
         action.run(place.context())
     refused_until(
         lambda: action.ready(place.context()),
-        "this role may not call the function pg_logical_emit_message",
+        "the role clerk may not call pg_logical_emit_message",
         lambda: primary.sql(f"{to.format('GRANT EXECUTE')} TO PUBLIC"),
     )
     action.run(place.context())

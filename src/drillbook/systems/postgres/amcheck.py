@@ -169,7 +169,8 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
 
 
 def need(session: Connection, *, borrow: bool) -> tuple[Any, ...] | None:
-    """Return the schema of the extension amcheck. Return None when the extension is not installed but can be created.
+    """Return a row with the schema of the extension amcheck. Return None when the extension is not installed but can be
+    created.
 
     If ``borrow`` is false, the extension must be installed. Raises CouldNotVerify when the extension is missing and cannot
     or must not be created, and psycopg.Error when the server reports an error.

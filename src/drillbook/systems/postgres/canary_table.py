@@ -1,7 +1,8 @@
-"""Tables of canaries in a database: finds these tables before a restore, and creates them again after the restore.
+"""Finds the tables of canaries in a database before a restore, and creates them again after the restore. A canary is a probe
+that writes numbered rows during a drill.
 
-A drill creates such a table. A backup that the team took before the drill lacks it. Without its table, a canary could not
-write after the restore, and the service would not count as recovered.
+The drill creates these tables, so a backup that the team took before the drill lacks them. Without its table, a canary could
+not write after the restore, and the service would not count as recovered.
 """
 
 from __future__ import annotations

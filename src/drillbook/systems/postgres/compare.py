@@ -28,8 +28,9 @@ def _content(table: Table) -> str:
 
 
 def sequences(wanted: Sequence[Sequence_], present: Sequence[Sequence_]) -> Iterator[Finding]:
-    """Yield a finding for each sequence that is missing or has another increment, or whose value is too low. Such a
-    sequence could issue numbers that were issued before."""
+    """Yield a finding for each sequence that is missing, has another increment, or has too low a value. A sequence with too
+    low a value could issue the same numbers again. Of a cyclic sequence, only the existence is checked.
+    """
     there = {sequence.name: sequence for sequence in present}
     for sequence in wanted:
         now = there.get(sequence.name)

@@ -155,11 +155,11 @@ def relations(snap: Snapshot) -> list[Relation]:
 
 
 def as_recorded(listed: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
-    """Return the relations ``listed``, prepared so that their digests can be compared with the digests in a backup.
+    """Return the relations ``listed`` with the order of columns that the digests in a backup need. ``wanted``: tables of the
+    backup.
 
-    A digest depends on the order of columns. For some tables, the backup records that the columns were read in alphabetical
-    order; ``wanted`` are the tables of the backup. For every other table, the returned relation has no ``columns``, so that
-    the order of columns on the server is used.
+    A digest depends on the order of columns. If the backup has read the columns of a table in alphabetical order, the relation
+    keeps its ``columns``. Any other relation loses them, so that its columns are read in the order of the server.
     """
     ordered = {table.name for table in wanted if table.columns}
     return [relation if relation.name in ordered else replace(relation, columns=()) for relation in listed]

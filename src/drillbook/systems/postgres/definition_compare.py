@@ -192,7 +192,7 @@ class Rungs:
     def _text_finding(self, evidence: tuple[str, ...]) -> list[Finding]:
         if not evidence:
             return []
-        wanted, measured = "the schema of the backup", "another one: see the difference"
+        wanted, measured = "the schema of the backup", "a different schema: see the evidence"
         return [
             finding("schema-differs", title=self.backup.database.name, wanted=wanted, measured=measured, evidence=evidence)
         ]

@@ -102,7 +102,7 @@ _PRELOADED = """
 done
 """
 LOOK_S = 0.2
-"""Time between two looks at the process of a server that is starting, in seconds."""
+"""Time between two checks of the process of a starting server, in seconds."""
 PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.2
 """First and longest pause between two attempts to connect to a server that is starting, in seconds."""
 Version = tuple[int, str]

@@ -41,10 +41,11 @@ class DumpInPlace(ClusterInPlace):
     """Restore of a dump into a new cluster that takes the place of a lost cluster."""
 
     def ready(self) -> None:
-        """Make the base class's checks. Then check that the application's role will exist after the restore.
+        """Check the same as the base class, and also that the application's role will exist after the restore.
 
-        Without its role, the application could not log in. A dump of one database contains no roles, so the source then
-        also needs a file of roles. A dump of pg_dumpall contains all roles. The role is not checked if it is the superuser.
+        Without its role, the application could not log in. A dump of pg_dumpall contains all roles. A dump of one database
+        contains none, so the source must also have a file of roles (`globals`). The role is not checked if it is the superuser
+        or if the inventory has no password for it. Raises NotReady when a check fails.
         """
         super(DumpInPlace, self).ready()
         service, source = self.postgres, self.source

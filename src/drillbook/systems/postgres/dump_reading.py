@@ -248,9 +248,10 @@ def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline,
 
 
 def preamble(host: Host, beginning: bytes, deadline: Deadline) -> tuple[str, ...]:
-    """Return the value of ``Reading.preamble`` for a dump with the first bytes ``beginning``.
+    """Return the names of the settings at the beginning of a plain dump, as in ``Reading.preamble``. ``beginning``: first
+    bytes of the dump.
 
-    The value is empty for a dump in any other format than plain.
+    The result is empty for a dump in any other format.
 
     Raises HostError when the host cannot be used.
     """

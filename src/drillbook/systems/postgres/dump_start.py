@@ -83,7 +83,9 @@ def globals_only(ctx: Context, place: Place, files: Sequence[StoredFile], begun:
 
 
 def _before_dump(kinds: Mapping[str, bool | None]) -> Iterator[str]:
-    """Yield the names of the files, the newest first, until a file is certainly a dump. This file is left out."""
+    """Yield the names of the files before the first file that is certainly a dump. ``kinds``: result of ``_is_globals_only``
+    for each file, the newest first.
+    """
     return takewhile(lambda name: kinds[name] is not False, kinds)
 
 

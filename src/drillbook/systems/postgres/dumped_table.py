@@ -85,7 +85,7 @@ class DumpedTableRestore(TableRestore):
     """Restore of one table from a dump of the backup source ``source``. A table that exists is never overwritten."""
 
     OF_EXISTING: ClassVar[str] = (
-        "This step never replaces a table. If it shall come from the dump, rename or drop the present table first; rows "
+        "This step never replaces a table. To restore it from the dump, rename or drop the present table first; rows "
         "newer than the dump are then lost."
     )
 

@@ -139,9 +139,8 @@ class ClusterInPlace(InPlace):
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return the reason why ``backup`` cannot replace the running server, or an empty text when it can.
 
-        If it can, first store the server's configuration files as evidence of the run, because the restore needs them.
-        If these files contain a secret, they are not stored, and this is the reason. Raises
-        CouldNotVerify when the server cannot be queried.
+        If it can, the server's configuration files are stored as evidence of the run, because the restore needs them. Files
+        that contain a secret are not stored, which is also a reason. Raises CouldNotVerify when the server cannot be queried.
         """
         if why := lies_in(self.ctx, self.source, self.postgres.data):
             return why

@@ -34,6 +34,6 @@ def refused(ctx: Context, service: Postgres, *, database: str | None = None, as_
 
 
 def refusal(error: Exception) -> str:
-    """Return the message of ``error`` if the server refused a login with it. Return an empty text for any other error."""
+    """Return the message of ``error`` if it says that the server refused a login. Return an empty text for any other error."""
     said = " ".join(str(error).split())
     return said if isinstance(error, psycopg.Error) and _REFUSED.search(said) else ""

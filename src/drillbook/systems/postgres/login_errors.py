@@ -46,7 +46,7 @@ def explained(error: psycopg.OperationalError, service: Postgres, *, as_user: bo
 
 
 def place(service: Postgres, *, as_user: bool) -> str:
-    """Return the place at which the login was tried, as the inventory describes it."""
+    """Return a text with the address or socket at which the login was tried, as the inventory names it."""
     if service.admin.socket and not as_user:
         return f"the server at the socket in {service.admin.socket} of {service.host}"
     if service.socket:

@@ -33,14 +33,14 @@ class Cluster:
 
 
 class PostgresLook(Look):
-    """PostgreSQL clusters."""
+    """Recognition of PostgreSQL clusters on a host."""
 
     PROGRAMS = ("postgres", "postmaster")
     RISK = 3
     SCRIPT = files(__package__).joinpath("looks.sh").read_text(encoding="utf-8")
 
     def of_listener(self, listener: Listener) -> Recognised | None:
-        """Return None: a server is described by its cluster."""
+        """Return None, because ``others`` lists each server by its data directory."""
         return None
 
     def others(self, seen: Seen) -> Iterator[Recognised]:
@@ -62,7 +62,9 @@ class PostgresLook(Look):
         return f"PostgreSQL {service.details.version}"
 
     def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
-        """Yield the lines of a cluster. The SSH user needs no `run_as` for a cluster of its own."""
+        """Yield the lines that describe a cluster in the inventory. The line `run_as` is left out when the SSH user owns the
+        cluster.
+        """
         cluster: Cluster = service.details
         database, role = cluster.databases[0] if cluster.databases else ("DATABASE", "ROLE")
         others = ", ".join(other for other, _ in cluster.databases[1:])

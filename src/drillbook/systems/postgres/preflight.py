@@ -106,7 +106,8 @@ def indexable(name: Name) -> Callable[[Connection], None]:
             )
         if not (owned and creates):
             raise NotReady(
-                f"this role may not create an index on {name}: it must own the table, and have the right CREATE on its schema",
+                f"the role {session.info.user} may not create an index on {name}: it must own the table, and have the right "
+                "CREATE on its schema",
                 hint=_RIGHT,
             )
 
@@ -128,7 +129,8 @@ def analyzable(name: Name) -> Callable[[Connection], None]:
             may = bool(row and row[0])
         if not may:
             raise NotReady(
-                f"this role may not analyze {name}, because it does not own the table or the database", hint=_RIGHT
+                f"the role {session.info.user} may not analyze {name}, because it owns neither the table nor the database",
+                hint=_RIGHT,
             )
 
     return question

@@ -104,7 +104,7 @@ class RowsRestore:
                             "backup-missing",
                             title=f"table {self.table}",
                             wanted=str(self.table),
-                            measured="not in its manifest",
+                            measured="not in the backup's manifest",
                         )
                     ],
                 )

@@ -363,7 +363,10 @@ class SingleRestore(TableRestore):
                 f"the backup in {self.origin} contains no table {self.table}",
                 findings=[
                     finding(
-                        "backup-missing", title=f"table {self.table}", wanted=str(self.table), measured="not in its manifest"
+                        "backup-missing",
+                        title=f"table {self.table}",
+                        wanted=str(self.table),
+                        measured="not in the backup's manifest",
                     )
                 ],
             )

@@ -61,8 +61,8 @@ class PgDumpSource(FileBackups):
     )
     globals: str = Field(
         default="",
-        description="Shell pattern of files of `pg_dumpall --globals-only` in the same location; each dump is combined with the file "
-        "written nearest to it.",
+        description="Shell pattern of files of `pg_dumpall --globals-only` in the same location; each dump is restored with the file "
+        "whose time is nearest to it.",
     )
     bin: str = Field(default="", description="Folder of pg_restore on the source's host; empty: search PATH.")
     jobs: int = Field(
@@ -115,8 +115,8 @@ class PgDumpSource(FileBackups):
         )
 
     def _moment(self, file: StoredFile) -> tuple[datetime, str]:
-        """Return the key by which files are sorted: a time and the name of the file. The time is the modification time. If
-        the source sorts by names, the time is the time in the file's name.
+        """Return the key by which files are sorted: a time and the name of the file. If the source sorts by names, this is the
+        time in the file's name. Otherwise, or if the name has no time, it is the modification time.
         """
         named = moment_in(file.name, self.time) if self.newest == "name" else None
         return named or file.modified, file.name
@@ -134,7 +134,7 @@ class PgDumpSource(FileBackups):
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):
             return replace(backup, facts={**backup.facts, "started_at": None})
         ago = (
-            f"the dump, read in the time zone of {self.host}, says that it began {apart:.0f} s before; its data is from then"
+            f"the dump says that it began {apart:.0f} s earlier (in the time zone of {self.host}), and its data is from then"
         )
         return replace(
             backup,

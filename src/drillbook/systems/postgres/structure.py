@@ -33,7 +33,7 @@ is recorded.
 """
 NOT_COVERED = (
     "kinds of objects without a query (such as casts, operators, text search, foreign servers, subscriptions, security labels) "
-    "are compared as the text of pg_dump, passwords in it not at all; owners of extensions are not compared, and neither are "
+    "are compared as the text of pg_dump, without the passwords in it; owners of extensions are not compared, and neither are "
     "grants on columns of system tables"
 )
 

@@ -29,7 +29,7 @@ def _table(text: str) -> str:
 
 
 def condition(text: str) -> str:
-    """Return an SQL condition. Raises ValueError when it is empty."""
+    """Return the SQL condition ``text`` unchanged. Raises ValueError when it is empty."""
     if not text.strip():
         raise ValueError("`where` is empty, and without a condition every row would be deleted")
     return text

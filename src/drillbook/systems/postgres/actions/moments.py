@@ -24,7 +24,10 @@ from drillbook.values import Duration
 CANARY = f"{OWN_SCHEMA}.canary"
 BACK = 10_000
 """Number of transactions whose commit times are examined, counted back from the newest."""
-_HINT = "set `tables` to columns with the time of writing, or write heartbeat rows regularly; compare the clocks"
+_HINT = (
+    "set `tables` to columns with the time of writing, or write heartbeat rows regularly; compare the clocks of the server and of "
+    "this machine"
+)
 _TIMES = "SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT {limit}"
 _TYPE = """
 SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a

@@ -1,4 +1,6 @@
-"""Actions after a restore: admit clients, discard what this run restored incompletely, remove its temporary cluster."""
+"""Actions after a restore: admit clients, discard incompletely restored databases and clusters of this run, and remove its
+temporary cluster.
+"""
 
 from __future__ import annotations
 

@@ -97,8 +97,8 @@ class RestoreTableFromDump(RestoresSource):
             source.ready_table(ctx, ctx.service(self.service, Postgres))
 
     def unlike(self, place: InPlace, backup: Backup, checked: Facts) -> str:
-        """Return the reason why the table cannot be restored from the dump ``backup``. Only this table is compared with the
-        dump.
+        """Return the reason why the table cannot be restored from the dump ``backup``, or an empty text when it can. Only this
+        table is compared with the dump.
 
         Raises CouldNotVerify when the server cannot be queried.
         """

@@ -25,8 +25,8 @@ from drillbook.values import Duration
 class NewestBackup(Read):
     """Find the newest backup of a service in a store, the drill that took it, and its age.
 
-    Without `taken_by`, the backups of all drills are considered. Among them are backups that drills took for themselves, so
-    that the age then tells nothing about routine backups. Therefore `max_age` needs `taken_by`.
+    Without `taken_by`, the backups of all drills are considered. Some of them may be backups that drills took for themselves.
+    The age then says nothing about routine backups. Therefore `max_age` needs `taken_by`.
     """
 
     SERVICE = Postgres
@@ -63,7 +63,7 @@ class NewestBackup(Read):
 
     @model_validator(mode="after")
     def _of_routine(self) -> Self:
-        """Refuse a maximum age of backups that any drill may have taken."""
+        """Raise ValueError when `max_age` is set but `taken_by` is empty."""
         if self.max_age is not None and not self.taken_by:
             raise ValueError(
                 "`max_age` needs `taken_by`, the names of the drills that take the routine backups: a backup that another "
@@ -74,14 +74,16 @@ class NewestBackup(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``found``: true when there is a backup; ``count``: number of backups in the store.
 
-        ``unreadable``: keys of manifests that could not be read. The other facts describe the newest backup.
-        ``taken_by``: name of the drill that took it; ``routine``: true when the parameter `taken_by` names this drill.
+        ``unreadable``: keys of manifests that could not be read. The other facts describe the newest backup. ``taken_by``:
+        name of the drill that took it; ``routine``: true when the step sets `taken_by`, so that one of these drills took it.
         ``location``: address of the backup, with the digest of the manifest; ``manifest``: address of the manifest;
-        ``snapshot_at``: time of the backup's snapshot by the server's clock; ``age_s``: seconds from this time until now
-        by the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers of tables, rows and bytes in the backup;
+        ``snapshot_at``: time of the backup's snapshot by the server's clock; ``age_s``: seconds from this time until now by
+        the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers of tables, rows and bytes in the backup;
         ``vouched``: true when the manifest has a trusted signature; ``unvouched``: the reason why the signature is not
-        trusted. ``unvouched`` is absent when the parameter ``required`` is false. If the signature is not trusted, the
-        step fails, unless its parameter ``signed`` or ``required`` is false.
+        trusted.
+
+        A signature that is not trusted fails the step if `signed` and `required` are true. If `required` is false,
+        ``unvouched`` is absent.
         """
         service = ctx.service(self.service, Postgres)
         store = Store(ctx.service(self.store, S3))

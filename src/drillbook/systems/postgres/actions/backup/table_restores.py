@@ -142,10 +142,10 @@ class RestoreRows(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``restored``: number of rows that this step has written.
 
-        ``restored_data``: number of rows in the table after the restore that match ``where`` now or matched it in the
-        backup. Rows that clients wrote also count. This fact is absent when other tables inherit from the table.
-        ``in_backup``: number of the table's rows in the backup; ``differing``: number of these rows whose content in the
-        table is different now; ``seconds``: duration of each stage.
+        ``restored_data``: number of rows that are in the table after the restore, and that match ``where`` with their present
+        content or with their content in the backup. Rows that clients wrote are included. This fact is absent when other
+        tables inherit from the table. ``in_backup``: number of the table's rows in the backup; ``differing``: number of these
+        rows whose content in the table is different now; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(

@@ -49,7 +49,7 @@ class Compare(Read):
     TIMEOUT = 1800.0
 
     service: ServiceName
-    against: Annotated[str, Field(description="The service of the database that still runs; it is only read.")]
+    against: Annotated[str, Field(description="Service of the production database, which still runs. It is only read.")]
     tables: Tables = Field(default_factory=dict)
     tolerance: Tolerance = None
     history: History = None

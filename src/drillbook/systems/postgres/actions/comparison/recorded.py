@@ -165,7 +165,7 @@ class Matches(Read):
             raise StepFailed(
                 f"the backup does not contain the table {', '.join(unknown)}",
                 findings=[
-                    finding("backup-missing", title=f"table {name}", wanted=name, measured="not in its manifest")
+                    finding("backup-missing", title=f"table {name}", wanted=name, measured="not in the backup's manifest")
                     for name in unknown
                 ],
             )

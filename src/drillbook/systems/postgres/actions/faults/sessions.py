@@ -46,7 +46,7 @@ SHOWN = 0.9
 It is less than 1 because a client that is logging in is not visible yet.
 """
 LOOK_S = 0.2
-"""Seconds between two looks at the sessions of the server."""
+"""Seconds between two queries of the server's sessions."""
 LEAST_MAJOR = 14
 """First major version of PostgreSQL in which a running statement notices that its client is gone."""
 _ACCOUNT = "check address, port and accounts of the service in the inventory"
@@ -224,9 +224,9 @@ class HoldConnections(_Held):
             )
 
     def _room(self, ctx: Context, closed: set[int]) -> tuple[int, int, int, bool]:
-        """Return the server's major version, the maximum number of ordinary connections, the number of ordinary connections
-        in use, and a flag. The flag is True when the service's `user` is a superuser. Add the process id of the session to
-        ``closed``.
+        """Return the server's major version, the maximum number of ordinary connections, the number of ordinary connections in
+        use, and a flag. The flag is True when the service's `user` is a superuser. Add the process id of the session that
+        queried the server to ``closed``.
 
         Raises NotReady when the server cannot be queried.
         """
@@ -259,9 +259,9 @@ class HoldConnections(_Held):
     def _fill(self, ctx: Context, most: int, closed: set[int]) -> None:
         """Wait until the server refuses new clients, and at least the fraction ``SHOWN`` of its connections is in use.
 
-        A session that this step has closed occupies a connection until the server ends it; then the connection is free
-        again. So the step uses one session for all queries, does not count the sessions that it has closed, and in the end
-        waits until the server refuses new clients without this session, too. ``closed``: process ids of closed sessions.
+        A session that this step has closed occupies a connection until the server ends it. Therefore closed sessions are not
+        counted, and all queries use one session. After this session is closed, the step waits until the server refuses new
+        clients again. ``closed``: process ids of the closed sessions.
         """
         least = min(SHOWN * most, most - 1)  # the session of these queries may occupy a connection
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -271,10 +271,10 @@ class HoldConnections(_Held):
             ctx.deadline.wait(LOOK_S)
 
     def _refuses(self, ctx: Context, closed: set[int]) -> bool:
-        """Return True when the server refuses the application because no connection is free. Otherwise add the process id of
-        the session to ``closed``.
+        """Return True when the server refuses the application because no connection is free. Return False when the server
+        accepts it or does not answer in time. Add the process id of an accepted session to ``closed``.
 
-        Raises CouldNotVerify when the server refuses it for another reason.
+        Raises CouldNotVerify when the server refuses the application for another reason.
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres), as_user=True) as session:

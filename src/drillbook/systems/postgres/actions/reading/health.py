@@ -65,7 +65,7 @@ def _may_write(session: Connection) -> None:
     """
     if not first_row(session, _MAY_WRITE)[0]:
         raise NotReady(
-            "this role may not call the function pg_logical_emit_message, which shows that a write reaches the disk",
+            f"the role {session.info.user} may not call pg_logical_emit_message, which shows that a write reaches the disk",
             hint="log in with another role in the inventory, or grant the right EXECUTE on the function",
         )
 

@@ -51,7 +51,7 @@ class Intact(Read):
         def question(session: Connection) -> None:
             installed = amcheck.need(session, borrow=self.if_known("borrow", True))
             if installed is None and not first_row(session, _SUPERUSER)[0]:
-                ctx.unsure("that this role, which is no superuser, may create the extension amcheck")
+                ctx.unsure(f"that the role {session.info.user}, which is no superuser, may create the extension amcheck")
 
         preflight.ask(ctx, ctx.service(self.service, Postgres), question)
 

@@ -96,9 +96,10 @@ class Plans(Read):
         preflight.ask(ctx, ctx.service(self.service, Postgres), lambda session: None, as_user=True)
 
     def _running(self, ctx: Context, session: Connection) -> list[tuple[Any, ...]]:
-        """Return the running statements, sorted by running time with the longest first, and at most as many as the
-        parameter `most` says. Of several statements with equal text, only the one that has been running longest is
-        returned."""
+        """Return the statements that have been running longest, the longest first. The parameter `most` limits their number.
+        Of several statements with equal text, only the longest-running one is returned. Statements such as COPY, which
+        normally take long, are left out.
+        """
         until = ctx.deadline.remaining() - min(float(self.watch), ctx.deadline.remaining() / 2)
         while True:
             rows = session.execute(_RUNNING, (float(self.longer_than),)).fetchall()
