@@ -52,8 +52,7 @@ def test_a_server_that_closes_the_connection_at_once(opened, reset):
         thread.join()
     place = f"127.0.0.1:{port}"
     assert (
-        error.message
-        == f"db: no SSH connection to {place}: the server closed the connection before it sent the first line of an SSH server"
+        error.message == f"db: no SSH connection to {place}: the server closed the connection before it sent an SSH banner"
     )
     assert error.hint.startswith("read the log of sshd on the host: MaxStartups, PerSourcePenalties or access rules")
     assert "hosts.db.port" in error.hint
@@ -64,7 +63,7 @@ def test_a_server_that_says_nothing(opened, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         error = fails(opened(Target(name="db", address="127.0.0.1", port=port)), HostUnreachable)
-    assert error.message.endswith("the server accepted the connection, but sent no first line of an SSH server within 0.5 s")
+    assert error.message.endswith("the server accepted the connection, but sent no SSH banner within 0.5 s")
 
 
 def test_alias_of_a_configuration_file(server, opened, tmp_path):

@@ -119,8 +119,9 @@ def kept_names(statement: Statement) -> list[tuple[str, str]]:
 
 
 def line_ranges(gaps: Any) -> str:
-    """Name the lines of the journal that ``gaps`` lists, such as ``4 to 6, 9 to 9``. ``gaps``: content of ``unvouched`` in an
-    attestation, whose events are numbered from 0, like ``seq``. The result is empty if it is no list of pairs of numbers.
+    """Return the numbers of the journal lines in ``gaps`` as a text, such as ``4 to 6, 9 to 9``. Lines are counted from 1.
+    ``gaps``: content of ``unvouched`` in an attestation, a list of pairs of event numbers, which are counted from 0. The
+    result is empty if ``gaps`` has another form.
     """
     try:
         return ", ".join(f"{first + 1} to {last + 1}" for first, last in gaps)

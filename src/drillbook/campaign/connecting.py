@@ -131,7 +131,7 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
     except (ImportError, AttributeError) as error:
         raise UsageError(
             f"the scheduler at {on} cannot be examined: {error}",
-            hint=f"install Drillbook {__version__} where the scheduler runs, and start it again",
+            hint=f"install Drillbook {__version__} where the scheduler runs, and start the scheduler again",
         ) from None
 
 

@@ -163,7 +163,10 @@ class SitesFile(_Part):
             known = sorted({name for entry in self.sites.values() for name in entry.groups})
             raise UsageError(
                 f"no site belongs to the group {group!r}",
-                hint=f"{strict.did_you_mean(group, known)}groups: {', '.join(known) or 'none'}; a file ends with .yml",
+                hint=(
+                    f"{strict.did_you_mean(group, known)}groups: {', '.join(known) or 'none'}; "
+                    "the name of a sites file ends with .yml"
+                ),
             )
         return self.model_copy(update={"sites": chosen, "canary": tuple(name for name in self.canary if name in chosen)})
 

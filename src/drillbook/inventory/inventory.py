@@ -143,8 +143,8 @@ class Inventory(BaseModel):
         return self
 
     def _known(self) -> None:
-        """Raise the first error about a reference to a host or service that the inventory does not contain, or another
-        error of ``cross_references.wrong``."""
+        """Raise the first error that ``cross_references.wrong`` finds, such as a reference to a host that the inventory does
+        not contain."""
         parts = {
             key: {name: dict(entry) for name, entry in getattr(self, key).items()}
             for key in ("hosts", "services", "backups")

@@ -33,7 +33,7 @@ class Chain:
     intact: bool
     """True when every line is intact and complete."""
     prev: str | None = None
-    """Hash of the last event of the previous run, from the first event."""
+    """Hash of the last event of the previous run, as the first event records it."""
 
 
 NO_CHAIN = Chain((), intact=False)

@@ -87,4 +87,4 @@ class Comparison(_Value):
     losses: tuple[LossChange, ...] = ()
     """Data that did not come back in this run or in the last run."""
     older: tuple[str, ...] = ()
-    """Runs before the last run, newest first. The durations of this run's steps are compared with them, too."""
+    """Runs before the last run, newest first. The durations of steps are compared with these runs, too."""

@@ -51,7 +51,7 @@ class ComparedLoss(BaseModel):
 
     @property
     def missing(self) -> int:
-        """Number of items that are missing at least."""
+        """Number of missing items. More items may be missing."""
         return self.removed - self.restored
 
     @property

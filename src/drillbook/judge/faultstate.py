@@ -14,7 +14,7 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
 NOT_UNDONE = "not undone: "
-"""First words of the outcome of an undo that failed."""
+"""First words of the text that describes a failed undo."""
 _HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
 
 

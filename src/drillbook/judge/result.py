@@ -281,7 +281,8 @@ class StepView(_Value):
     every_s: float | None = None
     """Seconds between attempts of a step that waits for a condition. It is None for a step that only retries after an error."""
     outcomes: tuple[tuple[str, int], ...] = ()
-    """Outcomes of the attempts with their numbers. It is empty for a step with one attempt, and in older journals."""
+    """Outcomes of the attempts, each with the number of attempts that had this outcome. It is empty for a step with one
+    attempt, and in older journals."""
     allowed: str = ""
     """Reason, written in the drill, why the failure of this step is allowed; empty when no failure was allowed."""
 

@@ -88,7 +88,7 @@ class Shortfall:
 
     @property
     def lost(self) -> str:
-        """Short clause about the loss, for the place of a figure, such as ``at least 6 rows lost``."""
+        """Short clause about the loss, shown in place of a figure, such as ``at least 6 rows lost``."""
         number = f"{self.removed - self.restored} {self.what.partition(' ')[0]}"
         if self.replaced:
             return f"{number} not in the backup"

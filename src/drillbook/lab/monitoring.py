@@ -17,7 +17,7 @@ from drillbook.lab.layout import ADDRESS, Lab, put
 HOST = "store-1"
 RULES = "handbook.rules.yml"
 SHORTER = (("[5m]", "[10s]"), ("for: 1m", "for: 2s"))
-"""Replacements of texts in the handbook's rules. They shorten the time windows, because drills wait for the alerts."""
+"""Replacements of texts in the handbook's alert rules. They shorten time windows, because drills wait for the alerts."""
 EVERY = "1s"
 KEPT = "2h"
 JOBS = {"api": "api", "postgres": "exporter"}

@@ -20,7 +20,7 @@ class Fail(Protocol):
     """Function that makes the error for a position in the drill's file."""
 
     def __call__(self, place: Place, message: str, hint: str = "", *, key: bool = False) -> SourceError:
-        """Return the error. The caller raises it."""
+        """Return an error for the position ``place``. The caller raises it."""
 
 
 def check(step: Step, phase: str, effect: Effect, fail: Fail) -> None:

@@ -34,8 +34,8 @@ NAMESPACE = "drillbook_plugins"
 package.
 """
 BESIDE = ("__init__.py", "conftest.py")
-"""Files beside the plugins that are no plugins. They are never imported: the first makes the folder a package for other
-programs, the second belongs to pytest.
+"""Files in the folder of the plugins that belong to no plugin. They are never imported: the first makes the folder a package
+for other programs, the second belongs to pytest.
 """
 LARGEST = 16 << 20
 """Largest size in bytes of all plugin files of a project together."""

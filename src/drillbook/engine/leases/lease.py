@@ -175,7 +175,7 @@ class Lease:
         return Lapsed(
             f"{self.host.name}: the lease of run {self.run_id} was not renewed in time, or the host was rebooted: the "
             "target undoes the changes by itself",
-            hint="this run may make no more changes on this host",
+            hint="this run makes no more changes on this host; after its end, `invoke drill.recover` checks the undo",
         )
 
 

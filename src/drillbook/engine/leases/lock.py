@@ -115,7 +115,7 @@ class Lock:
 
     @property
     def folder(self) -> str:
-        """Folder of the lock on the target, as ``fence`` needs it."""
+        """Folder of the lock on the target, for the argument ``folder`` of ``fence``."""
         return f"{self._root}/locks/{self._folder}"
 
     def take(self, owner: Owner, *, deadline: Deadline, over: str = "") -> Held:
@@ -130,8 +130,8 @@ class Lock:
         if lines[0] == "locked":
             state = _state(self.host, lines[1:])
             raise Locked(
-                f"{self.host.name}: {self.title} is locked by {state.owner} since {state.since_s} s; unless renewed, the "
-                f"lock expires in {state.left_s} s",
+                f"{self.host.name}: {self.title} is locked by {state.owner}; the lock was taken {state.since_s} s ago, and "
+                f"expires in {state.left_s} s unless it is renewed",
                 hint=f"wait until that run has ended, or stop it with `invoke drill.stop {one_line(state.owner.run)}`",
             )
         token = _number(self.host, lines[0].removeprefix("taken "))
@@ -148,7 +148,7 @@ class Lock:
             raise Fenced(
                 f"{self.host.name}: this run lost the lock on {self.title}: the lock was not renewed in time, and "
                 "another run took it",
-                hint="`invoke drill.list` shows the other run only if it belongs to this project",
+                hint="`invoke drill.list` shows the other run if it belongs to this project",
             )
         return next((line.removeprefix("stop ") for line in lines if line.startswith("stop ")), "")
 

@@ -159,10 +159,10 @@ def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts)
 def _not_introduced(target: Target, place: str, error: BaseException) -> HostUnreachable:
     """Return the error for a server that sent no SSH banner, which is the first line of every SSH server."""
     if isinstance(error.__context__, TimeoutError):
-        said = f"the server accepted the connection, but sent no first line of an SSH server within {CONNECT_SECONDS} s"
+        said = f"the server accepted the connection, but sent no SSH banner within {CONNECT_SECONDS} s"
         hint = f"check that the host is not overloaded, and that {target.setting('port')} is the port of its SSH server"
     else:
-        said = "the server closed the connection before it sent the first line of an SSH server"
+        said = "the server closed the connection before it sent an SSH banner"
         hint = (
             "read the log of sshd on the host: MaxStartups, PerSourcePenalties or access rules may refuse this machine; or "
             f"{target.setting('port')} is the port of another program"
@@ -191,7 +191,7 @@ def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exceptio
 
 def _place_hint(target: Target) -> str:
     """Return the hint for a host that does not answer."""
-    return f"check that the host runs and permits SSH, and {target.setting('address')} and {target.setting('port')}"
+    return f"check that the host runs and permits SSH, and correct {target.setting('address')} or {target.setting('port')}"
 
 
 def proxy_command(target: Target, ssh_config: str) -> str:

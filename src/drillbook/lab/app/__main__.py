@@ -13,7 +13,7 @@ from drillbook.lab.app.settings import Settings, SettingsError
 def _taken(host: str, port: int) -> str:
     """Return the reason why the port cannot be used, or an empty text.
 
-    The port is tested before the server starts, so that the program fails at once.
+    The port is tested before the server starts, so that the program fails at once if the port is taken.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
