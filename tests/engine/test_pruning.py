@@ -379,4 +379,7 @@ def test_the_dry_run_shows_the_rule(bench, monkeypatch):
     out = io.StringIO()
     monkeypatch.setattr(show_plan, "console", lambda: Console(file=out, width=200))
     show_plan.plans(bench.project, "sample", "lab")
-    assert "backups keeps the last 5 of each and those of 30 days; a passed run removes older" in out.getvalue()
+    assert (
+        "backups keeps the last 5 backups of each series (service, kind, folder) and all backups of the last 30 days; a passed run removes older"
+        in out.getvalue()
+    )

@@ -55,5 +55,8 @@ def test_a_rule_that_says_nothing_is_refused(rule):
 
 
 def test_a_rule_says_what_it_keeps():
-    assert str(Keep(last=5, days=30)) == "the last 5 of each and those of 30 days"
-    assert str(Keep(days=30)) == "those of 30 days"
+    assert (
+        str(Keep(last=5, days=30))
+        == "the last 5 backups of each series (service, kind, folder) and all backups of the last 30 days"
+    )
+    assert str(Keep(days=30)) == "all backups of the last 30 days"

@@ -31,8 +31,8 @@ REMOVED, RESTORED = "removed_data", "restored_data"
 
 Each fact is a mapping. Its key is the kind of the data, such as ``rows of public.orders in database``, and its value is a
 number. If the number of restored data is smaller than the number of removed data, this is a finding. All removed data that
-exists after the restore counts as restored, even if something else wrote it. So this number may be too high, but never too
-low. A step that cannot count in this way does not set the fact.
+exists after the restore counts as restored, even if something else wrote it. So the number of restored data may be too high,
+but never too low. A step that cannot count its data does not set the fact.
 """
 REPLACED = "replaced_data"
 """Name of a fact: how much existing data a restore replaced by the data of the backup.
@@ -45,8 +45,7 @@ BROKEN = "broken_references"
 drill fails.
 """
 OTHER_SERVICE = "other_service"
-"""Name of a fact. Its value is the service that a step restored, recorded or compared. The fact is only set when neither the
-drill nor its probes use this service.
+"""Name of a fact: the service that a step restored, recorded or compared, if the drill and its probes do not use this service.
 """
 NARROWED = " where "
 """Text between a kind of data and a condition that selects a part of it, as in ``rows of orders where id < 9``."""
@@ -166,8 +165,8 @@ class Action(BaseModel):
     def programs(self, ctx: Context) -> Sequence[str]:
         """Return the names of the programs that ``ready`` looks for with ``ctx.missing`` on the step's host.
 
-        Contacts no host. A check of a drill looks for all these programs with one command on each host. If this method
-        leaves out a program, the check needs one more command for it.
+        Contacts no host. A check of a drill looks for all these programs with one command on each host. Each program that
+        this method leaves out costs one more command.
         """
         return ()
 
@@ -260,8 +259,8 @@ class Action(BaseModel):
         return cls.COMPARES
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the change of this step is in effect, so that it still needs its undo. Return False when the
-        change is not in effect, and ``None`` when this is unknown.
+        """Return True while the change of this step is in effect, so that the step still needs its undo. Return False when
+        the change is not in effect, and ``None`` when this is unknown.
         """
         return None
 
@@ -309,7 +308,7 @@ class Fault(Action):
 
     Each key is the name of an action that verifies a backup. Its value is the name of the action that restores this backup.
     The restoring step gets the ``location`` of the backup as its parameter ``from``. From the fault, it gets each parameter
-    that both have, such as ``service`` and ``table``.
+    that both actions have, such as ``service`` and ``table``.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Limits for the size of answers that the controller reads. They prevent that an answer exhausts the controller's memory.
+"""Limits for the size of answers that the controller reads, so that no answer exhausts the controller's memory.
 The function ``told_once`` removes the second copy of an answer from the facts of a step."""
 
 from __future__ import annotations

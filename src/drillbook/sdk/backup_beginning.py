@@ -187,7 +187,7 @@ def _read(host: Host, command: Sequence[str], stdin: bytes, limit: int, deadline
 
 
 def _output(host: Host, script: str, words: Sequence[str], stdin: bytes, deadline: Deadline) -> tuple[bytes, str]:
-    """Return the output of a script, and its error messages. After the time limit, return the output until then."""
+    """Return the output of a script, and its error messages. At the time limit, return the output received so far."""
     sink = io.BytesIO()
     seconds = deadline.remaining() * ENDS_AFTER
     argv = ("sh", "-c", script, "sh", f"{seconds:.0f}" if seconds >= 2 else f"{seconds:.1f}", *words)

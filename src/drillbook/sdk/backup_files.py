@@ -31,7 +31,7 @@ def _form(text: str) -> str:
 
 
 _PERHAPS_OTHER = ("backup-damaged", "backup-empty", "backup-incomplete", "backup-of-another")
-"""Codes of findings about a file that may be no backup, but another file in the same folder."""
+"""Codes of findings which can mean that a file is not a backup, but some other file in the backup folder."""
 UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the error of this time"
 """End of the text ``Backup.basis`` when the time of a backup is the end of the backup job.
 
@@ -255,8 +255,8 @@ class FileBackups(BackupSource):
         )
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
-        """Record in a check before a drill that the version of a backup was not verified, because the backup does not begin
-        as expected. In a run, nothing is recorded.
+        """During a check before a drill, record that the version of a backup was not verified, because the backup does not
+        begin as expected. In a run, nothing is recorded.
 
         ``wanted``: text about the expected format.
         """
@@ -301,10 +301,10 @@ class FileBackups(BackupSource):
         self.need_list(ctx)
 
     def ready_to_list(self, ctx: Context) -> None:
-        """Check that the files can be listed: call ``need_list``, or ``ready`` if the class overrides ``ready`` or ``backups``.
+        """Check that the files can be listed, by calling ``need_list`` or ``ready``.
 
-        A class that overrides one of these methods may need more programs than ``need_list`` checks. With ``LIST_PROGRAMS``, the
-        class says which programs it needs; empty means that it needs no more. Then only ``need_list`` is called.
+        Calls ``ready`` for a class that overrides ``ready`` or ``backups`` but does not declare ``LIST_PROGRAMS``: it may need
+        more programs than ``need_list`` checks. Calls ``need_list`` for any other class. ``LIST_PROGRAMS`` may be empty.
         """
         if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
             self.need_list(ctx)

@@ -68,7 +68,10 @@ def judge(moments: Sequence[Moment], *, now: datetime, max_age: float | None, ev
     findings = [_ahead(moment, now) for moment in ordered[len(past) :]]
     if not past:
         wanted = f"at most {Duration(max_age)} old" if max_age is not None else "at least one backup"
-        return [*findings, finding("backup-too-old", title="there is none", wanted=wanted, measured="no backup until now")]
+        return [
+            *findings,
+            finding("backup-too-old", title="no backup was found", wanted=wanted, measured="no backup until now"),
+        ]
     late = _late(past[-1], now, max_age, every)
     return [*findings, *late, *_gaps(past, now, every), *_size(past)]
 
@@ -89,7 +92,7 @@ def _ahead(moment: Moment, now: datetime) -> Finding:
 
 
 def _late(newest: Moment, now: datetime, max_age: float | None, every: float | None) -> list[Finding]:
-    """Return a finding if the newest backup is older than the limit, or older than the schedule permits."""
+    """Return a finding if the newest backup is older than ``max_age``, or older than the schedule permits."""
     age, title = _age(newest, now), _named(newest)
     if max_age is not None and age > max_age:
         wanted = f"at most {Duration(max_age)} old"

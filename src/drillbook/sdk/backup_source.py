@@ -148,7 +148,9 @@ class BackupSource(Service):
 
     @property
     def content_tells_age(self) -> bool:
-        """True when the content of a backup shows its age. A step that reads it then compares this age with ``max_age``."""
+        """True when the content of a backup shows its age. A step that reads the content then compares this age with
+        ``max_age``.
+        """
         return False
 
     def need_age(self, *, reads: bool = False) -> None:
@@ -167,8 +169,8 @@ class BackupSource(Service):
 
     def selecting(self, at: str | None, only: str | None = "") -> Self:
         """Return a copy of this source that selects a backup for one step, as ``chosen`` does. ``at``: `latest`, the id of a
-        backup, or a time. ``only``: id of the only backup that is considered, or an empty text. Each of them is None if an
-        earlier step of the drill will set it. Without a call of this method, a source selects its newest backup.
+        backup, or a time. ``only``: id of the only backup that is considered, or an empty text. ``at`` or ``only`` is None
+        if an earlier step of the drill will set it. A source that was not returned by this method selects its newest backup.
         """
         made = self.model_copy()
         made._selection = None if at is None or only is None else (at, only)
@@ -180,7 +182,7 @@ class BackupSource(Service):
         Raises StepFailed when no backup matches, and ValueError for a time without an offset.
         """
         if self._selection is None:
-            raise ValueError(f"{self.name}: an earlier step of the drill sets the backup")
+            raise ValueError(f"{self.name}: the backup is not known yet, because an earlier step of the drill selects it")
         return chosen(self, listed, *self._selection)
 
     def candidates(self, ctx: Context) -> list[Backup]:
@@ -205,8 +207,9 @@ class BackupSource(Service):
             return []
 
     def foresee(self, ctx: Context, problems: Iterable[Finding]) -> None:
-        """Record in a check before a drill that the drill cannot pass because the backup that it uses has ``problems``. In a
-        run, nothing is recorded, nor when an earlier step of the drill may make the backup, or selects it.
+        """During a check before a drill, record that the drill cannot pass because the backup that it uses has ``problems``.
+
+        Nothing is recorded in a run, or when an earlier step of the drill may make the backup or selects it.
         """
         if self._selection is None or ctx.changed:
             return
@@ -217,12 +220,12 @@ class BackupSource(Service):
     @abstractmethod
     def backups(self, ctx: Context) -> list[Backup]:
         """List the backups in any order. Only reads. ``ctx.host`` is the host of the source. Raises StepFailed with findings
-        when backups are damaged or missing, CouldNotVerify when the list cannot be read, and HostError without an answer of
-        the host.
+        when backups are damaged or missing, CouldNotVerify when the list cannot be read, and HostError when the host does
+        not answer.
         """
 
     def manual_move(self, manual: ManualRestore) -> list[Block] | str:
-        """Return instructions for moving a copy that a person has restored into its service: commands, or a text.
+        """Return instructions for a person who restored a copy by hand: how to move the copy into the service.
 
         By default, the result is a general text. Override this method when commands can move the copy.
         """
@@ -370,10 +373,10 @@ def no_backup(source: BackupSource, wanted: str, measured: str, remedy: str = ""
 
 
 def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -> None:
-    """Check that ``check`` accepts at least one of ``choices``, such as the backups of ``candidates``. One is enough,
-    because old backups may need programs that the host does not have. ``check`` raises NotReady for a choice that it
-    refuses. When it refuses all choices, the first of these errors is raised. A refusal before the first accepted choice is
-    recorded by a check before a drill as something that was not verified.
+    """Check that ``check`` accepts at least one of ``choices``, such as the backups of ``candidates``. One is enough, because
+    old backups may need programs that the host does not have. ``check`` raises NotReady for a choice that it refuses. When it
+    refuses all choices, the first of these errors is raised. A check before a drill records each refusal before the first
+    accepted choice as something that was not verified.
     """
     refusal: NotReady | None = None
     for choice in choices:

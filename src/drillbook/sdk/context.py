@@ -104,15 +104,15 @@ class Context:
     The `ready` checks of all steps share this set.
     """
     former: frozenset[str] = frozenset()
-    """Names of hosts on which this run uses the folder for temporary files that older versions of Drillbook used. This
-    happens only when an older version began the run and this version recovers it.
+    """Names of hosts on which this run uses the temporary folder of older versions of Drillbook. Empty unless an older
+    version began the run, and this version recovers the run.
     """
     written: int = 0
     """Highest row number that a canary tried to write, as far as this is known. It is needed when the rows of the canary
     are read back or removed.
     """
     evidence_since: float | None = None
-    """Time on the controller's monotonic clock from which on a log line counts as evidence.
+    """Time on the controller's monotonic clock. Log lines that are older than this time are no evidence.
 
     Only checks of a diagnosis have this time; otherwise it is None. In a drill it is the time of the disruption.
     """
@@ -165,15 +165,15 @@ class Context:
         return self.programs.missing(self.host, programs, deadline=self.deadline)
 
     def unsure(self, text: str) -> None:
-        """Record in a check before a drill that ``text`` was not verified. In a run, nothing is recorded."""
+        """During a check before a drill, record that ``text`` was not verified. In a run, nothing is recorded."""
         if self.doubt:
             self.doubt(text)
 
     def lacking(self, refusal: NotReady) -> None:
         """Raise ``refusal``, an error about something that a step needs and that is missing now.
 
-        If an earlier step of the drill may still supply it, nothing is raised. A check before a drill then records that it
-        was not verified.
+        If an earlier step of the drill may still supply the missing thing, nothing is raised. A check before a drill then
+        records that the step's need was not verified.
         """
         if not (self.changed or self.disturbed):
             raise refusal

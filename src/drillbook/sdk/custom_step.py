@@ -85,7 +85,8 @@ class Free(Action):
 
     @classmethod
     def check_written(cls, params: Mapping[str, Any]) -> None:
-        """Validate the declarations in ``params``. They are given as in a file, so a value may be an expression.
+        """Validate the declarations in ``params``. Their values are as written in the drill, so a value may be an
+        expression.
 
         Raises Misplaced when a declaration is missing, or when two declarations contradict each other.
         """

@@ -51,7 +51,7 @@ class System:
     varying_arguments: str = ""
     """Module with ``VARYING_ARGUMENTS``: parts of commands that differ in every run, for rules of sudo. Empty when none do."""
     extra: str = ""
-    """Extra of Drillbook that the system's actions and probes need. Empty when they need none, and for plugins."""
+    """Name of Drillbook's pip extra that the system's actions and probes need. Empty when they need none, and for plugins."""
     origin: str = ""
     """Distribution or folder that a plugin comes from. Discovery sets this field. It is empty for built-in systems."""
     version: str = ""

@@ -59,7 +59,7 @@ def left_out(why: str) -> None:
 
 def spare() -> None:
     """Skip unusable plugins from now on, without an error. A recovery calls this, so that an unusable plugin cannot block
-    it.
+    the recovery.
     """
     _lenient[:] = [True]
     _forget()

@@ -1,7 +1,7 @@
-"""Examples of actions and probes. An example consists of some steps or a probe of a drill. Either the action or probe
-declares its example, or the example is cut out of a drill.
+"""Examples of actions and probes. An example consists of some steps or a probe of a drill. The action or probe declares its
+example, or the example is taken from a drill.
 
-Drills of the own system of an action or probe are searched first, and then other drills.
+Drills of the system that defines the action or probe are searched first, and then other drills.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class _Step:
 
 
 def of(name: str, drills: Path | None = None, kind: type[Action] | type[Probe] = Action) -> Example | None:
-    """Return the example that the action or probe ``name`` declares. If it declares no example, return the shortest example
+    """Return the example that the action or probe ``name`` declares. If it declares none, return the shortest example
     in a drill. ``kind``: tells if ``name`` is an action or a probe, because one name can be both.
 
-    Drills of its own system are searched first, and then the drills in the folder ``drills``. The result is None when no
-    drill contains it.
+    Drills of the system that defines ``name`` are searched first, and then the drills in the folder ``drills``. The result
+    is None when no drill contains ``name``.
     """
     if text := declared(name, kind):
         return Example("", text)

@@ -19,8 +19,8 @@ class HealthRequest(BaseModel):
         default="/health",
         pattern=r"^(/|https?://)\S*$",
         description=(
-            "Path below the service's URL. It may also be a whole URL, for example when a separate port "
-            "answers about health."
+            "Path below the service's URL. It may also be a whole URL, for example when the health check has "
+            "a port of its own."
         ),
     )
     status: int | None = Field(

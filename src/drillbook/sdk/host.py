@@ -326,7 +326,7 @@ def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple
     """Return the command that runs ``argv`` as ``user``. It uses sudo, or setpriv for root on a host without sudo.
 
     An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard input.
-    The command is a shell script. Its ``$0`` is `sudo`, which shows that only sudo can kill its processes.
+    The command is a shell script whose ``$0`` is `sudo`. Hosts recognise it by this name, and kill its processes by sudo.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 

@@ -59,8 +59,8 @@ class Identity(BaseModel):
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Kind, machine and path of the data. A value that was not measured is empty. No other data has the same three
-        values if none is empty.
+        """Kind, machine and path of the data. A value that was not measured is empty. If all three values were measured, no
+        other data has the same three values.
         """
         return self.kind, self.of.get("at", ""), self.of.get("path", "")
 

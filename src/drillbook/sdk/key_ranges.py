@@ -117,7 +117,7 @@ class Reader(Protocol):
     def rows(self, table: str, key: str, low: str | None, high: str | None) -> Rows:
         """Return the number and the digest of the rows with keys above ``low`` and up to ``high``.
 
-        When ``key`` is empty, all rows count.
+        When ``key`` is empty, all rows are included.
         """
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:

@@ -54,7 +54,7 @@ class LogLine:
 
 
 def host_clock(ctx: Context) -> HostClock | None:
-    """Read the clock of the step's host. Returns None when the host does not tell it."""
+    """Read the clock of the step's host. Returns None when the clock cannot be read."""
     try:
         told = ctx.run("date", "+%s.%N")
     except HostError:
@@ -69,9 +69,9 @@ def dated(lines: Sequence[str], clock: HostClock | None, since: float | None) ->
     ``since``: time on the controller's monotonic clock. Lines from before this time are too old to count as evidence. When
     ``since`` is None, no line is too old.
 
-    A line without a time is judged by two other lines: the nearest line above it and the nearest line below it that begin
-    with a time. Programs write their logs in order. So the line is too old when both of these lines are too old. When there
-    is no such line above, the line below decides. When there is no such line below, the line is not too old.
+    A line without a time is judged by the nearest line above it and the nearest line below it that begin with a time, since
+    programs write their logs in order. The line is too old when both of them are too old. Without a line above, the line
+    below decides. Without a line below, the line is not too old.
     """
     limit = clock.read_at - since if clock and since is not None else math.inf
     ages = [_age(line, clock) if clock else None for line in lines]

@@ -1,6 +1,6 @@
-"""Logins that are tried before a drill, as a later step will use them. Nothing is changed.
+"""Tries, before a drill, the logins that its steps will use. Nothing is changed.
 
-A system declares the modules that try them, for its kinds of services with a login, in the field ``logins``.
+The field ``logins`` of a system names, for each kind of service with a login, the module that tries this login.
 """
 
 from __future__ import annotations

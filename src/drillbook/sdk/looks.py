@@ -47,7 +47,8 @@ class Seen:
     unseen: list[int] = field(default_factory=list)
     """Ports whose listening process could not be seen."""
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    """Lines of the scripts by their first word. Further words are the fields of a line."""
+    """Lines that the scripts printed. The key is the first word of a line, and the value lists the fields of each such line.
+    """
     units: Mapping[str, str] = field(default_factory=dict)
     """Unit of systemd for each listening process, by its process id. The unit is empty for a process without one."""
 
@@ -57,8 +58,8 @@ class Recognised:
     """A service that was recognised on a host.
 
     ``name``: its name in the inventory, if no other service has it. ``more``: text that is added to the name otherwise.
-    ``unit``: its unit of systemd, or an empty text. ``runs``: False for a service that does not run; the inventory has it as a
-    comment. ``details``: values that the fields need besides.
+    ``unit``: its unit of systemd, or an empty text. ``runs``: False for a service that does not run; the inventory has it as
+    a comment. ``details``: further facts about the service, in a form of its kind.
     """
 
     name: str
@@ -95,20 +96,20 @@ class Look(ABC):
     """Recognition of services of one kind on a host, and the fields that the inventory gets for them."""
 
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Names of the processes that listen for such a service, or patterns for them, such as ``gunicorn*``. Linux keeps 15 characters
-    of the name of a process.
+    """Names of the processes that listen for such a service, or patterns for them, such as ``gunicorn*``. Linux cuts the name of a
+    process after 15 characters.
     """
     RISK: ClassVar[int] = 5
-    """Risk of stopping such a service, from 0 (nothing is kept in it) to 9. The first drill stops a service with the lowest risk."""
+    """Risk of stopping such a service, from 0 (it stores no data) to 9. The first drill stops a service with the lowest risk."""
     SCRIPT: ClassVar[str] = ""
-    """Commands for `sh` that run on every host after the general script, and only read. Each line that they print begins with a word
-    of their own, and has its fields separated by tabs. They can use what the general script defines: `privileged` and `as_owner`
+    """Commands for `sh` that run on every host after the general script, and only read. Each printed line begins with a word that no
+    other script prints. Tabs separate its fields. The commands can use what the general script defines: `privileged` and `as_owner`
     run a command as root and as another user, `$root` and `$user` are those of ``Seen``, `$tab` is a tab, and `$holders` has a line
     with the process id and the inode of each listening socket.
     """
 
     def recognises(self, listener: Listener) -> bool:
-        """Return True when the process is one of such a service."""
+        """Return True when the process belongs to a service of this kind."""
         return any(fnmatchcase(listener.program, pattern) for pattern in self.PROGRAMS)
 
     def of_listener(self, listener: Listener) -> Recognised | None:
@@ -116,7 +117,7 @@ class Look(ABC):
         return of_listener(listener)
 
     def others(self, seen: Seen) -> Iterator[Recognised]:
-        """Yield services that are recognised otherwise than by a listening process, such as by the lines of ``SCRIPT``."""
+        """Yield the services that are recognised without a listening process, for example from the lines of ``SCRIPT``."""
         yield from ()
 
     def asked(self, service: Recognised, address: str) -> int | None:
@@ -130,16 +131,16 @@ class Look(ABC):
         """Yield the lines of the service in the inventory after ``kind`` and ``host``, without indentation."""
 
     def kind_remark(self, service: Recognised) -> str:
-        """Return the comment after the kind of the service."""
+        """Return the comment that the inventory gets after the kind of the service."""
         return f"program {service.program}"
 
     def remarks(self, seen: Seen) -> Iterator[str]:
-        """Yield sentences about what could not be seen of such services, or about services that do not run."""
+        """Yield remarks for the user, about services that do not run, or details of services that could not be seen."""
         yield from ()
 
 
 def known() -> dict[str, Look]:
-    """Return how the services of each kind are recognised. Raises PluginError when a plugin's module cannot be used."""
+    """Return the ``Look`` of each kind of service. Raises PluginError when a plugin's module cannot be used."""
     tables = (plugin_loading.table(system, "looks", "LOOKS", Look) for system in discovery.systems() if system.looks)
     return {kind: look for table in tables for kind, look in table.items()}
 

@@ -1,8 +1,8 @@
 """Tells how a person puts a restored copy in the place of the service's data. This is the end of a restore by hand. The
 runbook of a drill shows it after the restore.
 
-The restore itself changes nothing that exists. These commands do: they stop the service, set its old data aside, and
-put the copy in its place. Like the restore, they do nothing after a failure, also in a shell that continues after an
+The restore itself changes nothing that exists. The commands of this module stop the service, set its old data aside, and put
+the copy in its place. When one of them fails, the commands after it do nothing, also in a shell that continues after an
 error.
 """
 
@@ -94,7 +94,7 @@ def found_folder(manual: ManualRestore) -> Sequence[str]:
     """Return the commands that set ``restored`` to the folder in the copy that holds the content of the service's folder.
 
     The paths in an archive usually begin at the root of the file system, or at the folder above the service's folder. If
-    they begin inside the service's folder, the commands cannot tell the archive from one of another folder. Then nothing is
+    they begin inside the service's folder, the commands cannot verify that the archive is of this folder. Then nothing is
     moved until a person has looked at the copy, and has set the variable ``content``.
     """
     path, copy = manual.target.data, f"{manual.folder}/data"

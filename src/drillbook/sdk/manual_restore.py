@@ -4,7 +4,7 @@ The commands restore into a new folder, and change nothing that exists. They ask
 
 A person pastes the commands into an interactive shell. After a failed command, this shell continues with the next command in
 the present folder. So every path is absolute, and begins with ``"${folder:?}"``: bash does not run such a command when the
-variable is not set. The commands unset it when the folder already exists, or when no backup was found.
+variable is not set. The commands unset the variable when the folder already exists, or when no backup was found.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def secret(variable: str, value: Secret | str, *, exported: bool = True) -> str:
 
 
 def path_of(*folders: str) -> str:
-    """Return the command that sets PATH so that programs are found. If ``folders`` names a folder, the first such folder is
-    searched before all others. Otherwise, only the usual folders for system programs are added.
+    """Return the command that adds folders to PATH. If some of ``folders`` are not empty, the first of them comes before all
+    other folders. Otherwise, only the usual folders for system programs are added.
     """
     named = [shlex.quote(folder) for folder in folders if folder]
     return f"PATH={named[0]}:$PATH:/usr/sbin" if named else 'PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"'

@@ -27,8 +27,8 @@ class Reference:
         if match is None or not match[2]:
             raise ValueError(
                 f"{text!r} is not a reference; write it as s3://bucket/key or s3://bucket/key#sha256=HEX, "
-                "such as the fact `location` of the step that stored the backup in a bucket. A source of `backups` is restored by "
-                "`backup.restore`"
+                "such as the fact `location` of the step that stored the backup in a bucket. A backup of a source in `backups` is "
+                "restored by `backup.restore`"
             )
         return cls(match[1], match[2], match[3])
 
@@ -41,14 +41,14 @@ class Reference:
 
 
 def _wrong_name(bucket: str) -> str:
-    """Return what is wrong with the name of a bucket. The result is empty if it is right."""
+    """Return the reason why ``bucket`` is not a valid name of a bucket. The result is empty if it is valid."""
     if not 3 <= len(bucket) <= 63:
         size = "short" if len(bucket) < 3 else "long"
-        return f"the name of the bucket, {bucket!r}, is too {size}; it has 3 to 63 characters"
+        return f"the name of the bucket, {bucket!r}, is too {size}; it must have 3 to 63 characters"
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*[a-z0-9]", bucket):
         return (
-            f"the name of the bucket, {bucket!r}, may have only lower-case letters, digits, dots and hyphens, and begins and "
-            "ends with a letter or digit"
+            f"the name of the bucket, {bucket!r}, may have only lower-case letters, digits, dots and hyphens, and must begin and "
+            "end with a letter or digit"
         )
     return ""
 

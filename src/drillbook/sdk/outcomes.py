@@ -9,7 +9,7 @@ from drillbook.language.lists import listed
 from drillbook.sdk.host import excerpt
 
 MOST = 12
-"""Largest number of different outcomes that are counted apart."""
+"""Largest number of different outcomes that are counted separately."""
 MOST_TOLD = 2
 """Largest number of other outcomes that a message names."""
 LENGTH, SHORT = 400, 160

@@ -1,4 +1,4 @@
-"""Checks of everything that a plugin declares. They import all its modules, so only `trust` and contract tests make them."""
+"""Checks of everything that a plugin declares. They import all its modules, so only `trust` and contract tests run them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLES: dict[str, tuple[str, type[Any] | Callable[..., Any]]] = {
     "by_hand": ("BY_HAND", callable),
     "varying_arguments": ("VARYING_ARGUMENTS", VaryingArgument),
 }
-"""Mapping in each module that a system names, and the class of its values."""
+"""Fields of ``System`` that name a module with a mapping. Each value: name of the mapping, and the class of its values."""
 
 
 def check(system: System) -> None:

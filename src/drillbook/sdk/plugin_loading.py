@@ -67,7 +67,9 @@ def loaded(load: Callable[[], T], origin: str) -> T:
 
 
 def place(module: str) -> str:
-    """Return the path of a module's file. The result is empty when there is no such module. Only its packages are imported."""
+    """Return the path of a module's file. The result is empty when there is no such module. Only the module's packages are
+    imported.
+    """
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
@@ -77,7 +79,8 @@ def place(module: str) -> str:
 
 def mistake(system: System) -> str:
     """Return the first mistake in the declaration of a system: a field of a wrong type, or a module or folder that does not
-    exist in its package. The result is empty when there is none. No module but the package is imported.
+    exist in its package. The result is empty when there is no mistake. Only the package itself is imported, none of its
+    modules.
     """
     if wrong := _wrong_type(system):
         return wrong
@@ -124,7 +127,7 @@ def _without_module(system: System, part: str, name: str) -> str:
 
 
 def _without_folder(system: System, part: str) -> str:
-    """Return an error text if the path in the field ``part`` of ``system`` is no folder of its package, otherwise an empty text."""
+    """Return an error text if the field ``part`` of ``system`` names no folder of its package, otherwise an empty text."""
     name: str = getattr(system, part)
     if not name:
         return ""

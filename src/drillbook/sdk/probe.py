@@ -73,8 +73,8 @@ class Availability(Probe):
 
     KIND = "availability"
     ANY_SERVICE: ClassVar[bool] = False
-    """True for a probe that can measure services of every kind, as far as they have an address. A drill without a probe is told
-    such probes besides those of the service's own kind.
+    """True for a probe that can measure every service with an address, whatever its kind. The error for a drill without a probe
+    suggests such probes, in addition to the probes for the service's kind.
     """
 
     @abstractmethod

@@ -22,7 +22,7 @@ from drillbook.language.strict import did_you_mean
 from drillbook.sdk import discovery
 
 FOLDER = "rehearsal"
-"""Field of a system that names the folder, and the name of this folder in the built-in systems."""
+"""Name of the field of ``System`` that names the folder of templates. In built-in systems, the folder has the same name."""
 PARTS = ("copy", "backups", "verify")
 ANSWERS = ("at", "database", "unless_root")
 PLACE = {
@@ -30,7 +30,7 @@ PLACE = {
     "wrong": "the place of the backups {place} is not an absolute path",
     "hint": "write the whole path on the host, such as {at}, or s3://bucket/prefix/, sftp://HOST/path or https://...",
 }
-"""Form of a place of backups, and the error for another form. A head may replace each of the three texts."""
+"""Pattern of a place of backups, and the error and hint for a place that does not match. A head may replace each of the texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Rehearsal:
     aliases: tuple[str, ...] = ()
 
     def wrong_place(self, place: str) -> tuple[str, str]:
-        """Return the error and its hint for a place that has another form. Both are empty for a right place."""
+        """Return an error and its hint if ``place`` is not a valid place of backups. Both are empty for a valid place."""
         form = PLACE | dict(self.place or {})
         if re.fullmatch(form["pattern"], place, re.DOTALL):
             return "", ""
@@ -77,15 +77,15 @@ def of(name: str) -> Rehearsal:
 
 
 def suggested(kind: str, known: Sequence[str]) -> str:
-    """Return the question about the kind in ``known`` that was probably meant instead of ``kind``. The result is empty if none
-    is similar."""
+    """Return a question such as ``did you mean 'tar'?`` that names the kind in ``known`` most similar to ``kind``. The result
+    is empty if none is similar."""
     aliases = {alias: name for name in names() for alias in of(name).aliases}
     meant = aliases.get(kind.lower(), kind)
     return f"did you mean {meant!r}? " if meant in known else did_you_mean(kind.lower(), known)
 
 
 def read(path: Path) -> Rehearsal:
-    """Read the template in ``path``. Raises PluginError when the file has not the form of a template."""
+    """Read the template in ``path``. Raises PluginError when the file is not a valid template."""
     try:
         head, *parts = re.split(r"^---\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         return _read(yaml.safe_load(head), parts)
@@ -99,7 +99,7 @@ def read(path: Path) -> Rehearsal:
 
 
 def _read(head: Any, parts: list[str]) -> Rehearsal:
-    """Return a template. Raises ValueError or KeyError for a head or parts of another form."""
+    """Return a template. Raises ValueError or KeyError when its head or its parts are not valid."""
     known = {each.name for each in fields(Rehearsal)} - {*PARTS}
     if not isinstance(head, dict) or len(parts) != len(PARTS):
         raise ValueError("it needs a head and three parts, separated by lines of three dashes")

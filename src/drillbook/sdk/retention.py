@@ -36,7 +36,10 @@ class Keep(BaseModel):
         return self
 
     def __str__(self) -> str:
-        parts = [f"the last {self.last} of each" if self.last else "", f"those of {self.days} days" if self.days else ""]
+        parts = [
+            f"the last {self.last} backups of each series (service, kind, folder)" if self.last else "",
+            f"all backups of the last {self.days} days" if self.days else "",
+        ]
         return " and ".join(filter(None, parts))
 
 

@@ -1,5 +1,5 @@
-"""Sandboxes for restores. A sandbox is a private folder on a host, with processes. These have no network unless the
-isolation of the sandbox is `none`.
+"""Sandboxes for restores. A sandbox is a private folder on a host, and the processes that run in it. With the isolation
+`none`, the processes use the host's network. Otherwise they have no network.
 
 A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read a
 sandbox. A restore creates the sandbox, and the run removes it at its end. The command that ``removal`` returns kills the

@@ -14,9 +14,8 @@ from drillbook.values import Secret
 _WRITE = 'umask 077; cat > "$1"'
 _READ_FROM = 'file=$1; shift; exec "$@" < "$file"'
 _PASSED = re.compile(r"LC_\w+|LANG|TZ|PG(?!PASS)\w+")
-"""Pattern for the environment variables that are passed to a program as arguments. They contain no secrets.
-
-This is needed because neither sudo nor Docker passes on the variables of the calling process.
+"""Pattern for the names of environment variables that are passed to a program as arguments, because neither sudo nor Docker
+passes on the variables of the calling process. They contain no secrets.
 """
 Wrapping = Callable[[Sequence[str], Mapping[str, str]], tuple[str, ...]]
 """Function that returns the command line for a program and its environment variables."""
@@ -73,8 +72,9 @@ class SandboxHost(WrappedHost):
         self.run(("sh", "-c", script, "sh", path), deadline=Deadline.after(60), stdin=data).check()
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError when there is no such file or it cannot be
-        read, and HostError when the host fails."""
+        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError when the file is missing or unreadable, and
+        HostError when the host fails.
+        """
         output = self.run(("head", "-c", str(limit), "--", path), deadline=Deadline.after(60))
         if not output.ok:
             raise FileNotFoundError(path)

@@ -45,7 +45,9 @@ done
 
 
 def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command that prints those of ``paths`` inside which the sandbox's folder is, or would be created."""
+    """Return a command that prints those of ``paths`` that contain the sandbox's folder, or would contain it once it is
+    created.
+    """
     return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
 
 

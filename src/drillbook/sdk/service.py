@@ -109,8 +109,7 @@ class Service(Located):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service. It can be used as the name of a folder.
 
-        It contains the unit. For a service without a unit, it contains the URL. For a service with neither of them, it
-        contains the name of the service.
+        The name is made of the unit. Without a unit, it is made of the URL, and without both, of the name of the service.
         """
         if self.unit:
             return word("unit", self.unit)
@@ -270,8 +269,7 @@ class Http(Service):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service on its host.
 
-        It contains the unit. For a service without a unit, it contains the port. For a service with neither of them, it
-        contains the URL.
+        The name is made of the unit. Without a unit, it is made of the port, and without both, of the URL.
         """
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 

@@ -42,7 +42,7 @@ class Part(BaseModel):
 class StoredFile(Part):
     """One file of a backup as its manifest lists it. ``size`` is in bytes.
 
-    For an encrypted file, ``size`` and ``sha256`` belong to the encrypted file, and ``plain`` has those of the decrypted
+    For an encrypted file, ``size`` and ``sha256`` are those of the encrypted file. ``plain`` describes the decrypted
     content.
     """
 
@@ -108,10 +108,7 @@ class BackupManifest(Part):
         return canonical({key: part for key, part in value.items() if part not in (None, []) or key not in added})
 
     def digest_at(self, origin: Reference) -> str:
-        """Return the digest of this backup.
-
-        If ``origin`` contains a digest, this is the digest in ``origin``. Otherwise it is the digest of the manifest.
-        """
+        """Return the digest of this backup: the digest in ``origin``, or the digest of the manifest if ``origin`` has none."""
         return origin.sha256 or sha256(self.encoded())
 
     def stored(self) -> Mapping[str, int] | None:

@@ -64,7 +64,7 @@ def refusal(output: Output) -> str:
 
 def need_account(ctx: Context, user: str, argv: Sequence[str]) -> None:
     """Check that the host has ``user``, and that the account of the step may start ``argv`` as this user by sudo. Raises
-    NotReady when one of these is not the case.
+    NotReady otherwise.
 
     Nothing is checked for an empty user, which is the account of the step itself.
     """

@@ -15,8 +15,8 @@ from drillbook.sdk import discovery, plugin_loading
 
 @dataclass(frozen=True, slots=True)
 class VaryingArgument:
-    """A part of the arguments. ``pattern`` finds it in them. ``allowed``: the pattern of all its values, in the syntax of
-    sudoers(5), such as ``[0-9a-f][0-9a-f]``.
+    """A varying part of a command's arguments. ``pattern`` matches the part in the arguments. ``allowed``: pattern in the
+    syntax of sudoers(5) that matches every value of the part, such as ``[0-9a-f][0-9a-f]``.
     """
 
     pattern: re.Pattern[str]

@@ -157,7 +157,9 @@ class Systemd(Manager):
         seen = once_more(lambda: host.run(look, deadline=deadline)).text.split()
         if "Transient=yes" in seen:
             return "the unit is transient (for example made by systemd-run), so it disappears when it stops"
-        return "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart="
+        return (
+            "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart=yes"
+        )
 
     def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
         """Return the systemctl commands that run by `sudo`. The result is empty unless the inventory sets `sudo`."""
@@ -187,8 +189,8 @@ class Systemd(Manager):
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
         """Return the running units that stop together with ``unit``.
 
-        Such units require ``unit``, are bound to it, or are part of it. The result also contains the units that stop
-        together with these units.
+        Such units require ``unit``, are bound to it, or are part of it. Units that in turn stop together with one of these
+        are included.
         """
         return self._units(host, _TOGETHER, unit, deadline)
 
