@@ -119,8 +119,9 @@ class Playbook(Free, Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``effect`` (always `write`), ``exit`` (exit status), ``evidence`` (file with the whole output).
 
-        Also ``hosts``, ``tasks``, ``slowest`` and ``failed``. The page of custom steps describes these facts about
-        tasks. When the report of the tasks cannot be read, ``tasks`` is null, and ``unread`` is the reason.
+        Also ``tasks`` (number of tasks), ``hosts`` (for each host, the numbers of tasks that were ok, skipped and failed),
+        ``slowest`` and ``failed`` (the slowest tasks, and the first failed tasks). When the report of the tasks cannot be
+        read, ``tasks`` is null, and ``unread`` is the reason.
         """
         folder = f"{ctx.scratch}/ansible-{ctx.step}"
         argv = self._argv(folder)

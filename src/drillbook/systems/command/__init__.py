@@ -2,8 +2,8 @@
 
 Lives here: the actions `command.run`, `command.script` and `command.check`, the probe `command.canary`, the service kind
 `command`.
-Lives elsewhere: code for steps whose effect the drill declares (`sdk.free`), and for canaries that write numbered records
-(`sdk.record_canary`).
+Lives elsewhere: code for steps whose effect the drill declares (`sdk.custom_step`), and for canaries that write numbered
+records (`sdk.record_canary`).
 """
 
 from drillbook.sdk.discovery import System

@@ -32,9 +32,9 @@ def _started_in(folder: str | None, program: str) -> str:
 def need(ctx: Context, commands: Mapping[str, Sequence[str]]) -> None:
     """Raise NotReady when the host lacks one of the programs in ``commands``.
 
-    ``commands``: each key is a field of the step, and each value lists the programs in this field. The first program of a
-    field must exist in any case. In the fields `argv` and `interpreter`, this program may start other programs, as `env`
-    does. The other programs may be missing if an earlier step of the drill may install them.
+    ``commands``: each key is a field of the step, and each value lists the programs in this field. Every program must exist,
+    with one exception: in the fields `argv` and `interpreter`, the first program may start others, as `env` does. These
+    others may be missing if an earlier step of the drill may install them.
     """
     for field, names in commands.items():
         place = field if " " in field else f"`{field}`"

@@ -77,10 +77,11 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
 
 @contextmanager
 def _ended(ctx: Context) -> Iterator[None]:
-    """At the step's deadline, and when the run is stopped, Drillbook itself closes its connections to the engine. Suppress
-    the connection errors that this causes. The caller then raises an error about the timeout or the stop.
+    """Suppress connection errors after the step's deadline or after a stop of the run, because Drillbook itself then closes
+    its connections to the engine. The caller then raises an error about the timeout or the stop.
 
-    Before the deadline, and while the run is not stopped, no error is suppressed."""
+    Before the deadline, and while the run is not stopped, no error is suppressed.
+    """
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
     try:

@@ -70,7 +70,7 @@ class Unexpected(Exception):
         """Create the error. ``status``: status of the answer, if it differs from the expected status.
 
         ``refused``: True when the request never reached a server. ``body``: beginning of the answer. The message does not
-        contain it, so that no report quotes it in a sentence.
+        contain the body, so that no report quotes the body in a sentence.
         """
         super().__init__(measured)
         self.wanted, self.measured, self.status, self.refused, self.body = wanted, measured, status, refused, body

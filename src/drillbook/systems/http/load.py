@@ -31,9 +31,8 @@ KINDS = 5
 class Sample:
     """One request of the load.
 
-    ``late`` is the time in seconds from the moment when the request was due until it was sent. ``seconds`` is the time from
-    the moment when the request was due until its answer. ``status`` is None when there was no answer, and ``problem`` is
-    then the error.
+    ``late``: seconds from the time when the request was due until it was sent. ``seconds``: seconds from the time when the
+    request was due until its answer. ``status`` is None when there was no answer, and ``problem`` is then the error.
     """
 
     late: float

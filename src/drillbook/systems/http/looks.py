@@ -13,7 +13,7 @@ TRY_S = 3.0
 
 
 class HttpLook(Look):
-    """Servers of HTTP."""
+    """Web servers and application servers."""
 
     PROGRAMS = (
         "nginx",
@@ -30,7 +30,9 @@ class HttpLook(Look):
     RISK = 0
 
     def asked(self, service: Recognised, address: str) -> int | None:
-        """Request the page ``/`` from the controller. Returns the HTTP status, or None when there is no answer."""
+        """Request the page ``/`` from the controller. Returns the HTTP status, or None when there is no answer. A server
+        that listens on loopback only is not asked.
+        """
         if service.loopback:
             return None
         try:
@@ -39,7 +41,7 @@ class HttpLook(Look):
             return None
 
     def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
-        """Yield the lines of a server with the status of its answer."""
+        """Yield the lines of a server in the inventory, and a comment with the status of its answer."""
         status = entry.answered
         note = (
             f"answered {status} here"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def mistake(to: str | None, address: str | None, port: int | None) -> str:
-    """Describe what is wrong with the arguments `to`, `address` and `port` of a step. Return an empty text if nothing is."""
+    """Return the reason why the arguments `to`, `address` and `port` of a step select no peer. Empty if they select one."""
     if to is not None:
         extra = " and ".join(f"`{name}`" for name, value in (("address", address), ("port", port)) if value is not None)
         return f"both `to` and {extra} are set: set either `to`, or `address` and `port`" if extra else ""

@@ -57,8 +57,8 @@ class Found:
         return self.state in ("T", "t")
 
     def run(self, ctx: Context, *argv: str, **options: Any) -> Output:
-        """Run ``argv`` on the step's host. The words PID and START in it are replaced by the pid and start time of the
-        process.
+        """Run ``argv`` on the step's host. In ``argv``, the words PID and START are replaced by the pid and start time of
+        the process.
         """
         return self.by.run(ctx, argv, self.pid, self.start, **options)
 

@@ -88,6 +88,6 @@ def _number(text: Any) -> float:
 
 
 def mappings(value: Any, key: str) -> Iterator[dict[str, Any]]:
-    """Return the mappings (JSON objects) in the list ``value[key]``. Return an empty list when ``value`` has no such list."""
+    """Yield the mappings (JSON objects) in the list ``value[key]``. Yield nothing when ``value`` has no such list."""
     listed = value.get(key) if isinstance(value, dict) else None
     return (mapping for mapping in (listed if isinstance(listed, list) else ()) if isinstance(mapping, dict))

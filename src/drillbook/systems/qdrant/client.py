@@ -101,7 +101,7 @@ class Session:
         return {key: settings[key] for key in _KEPT if settings.get(key)} | {"fields": fields}
 
     def create(self, config: dict[str, Any]) -> None:
-        """Create the collection with settings that ``config`` has returned."""
+        """Create the collection with the settings ``config``, which the method ``config`` of a session returned."""
         from qdrant_client import models  # noqa: PLC0415  slow to load
 
         self.deadline.check()
@@ -335,8 +335,8 @@ def reason(error: BaseException) -> str:
 def need_collection(ctx: Context, service: Qdrant, *, writable: bool = False, missing: bool = False) -> None:
     """Check that the server answers and has the collection. With ``missing`` true, the collection need not exist.
 
-    ``writable``: check too that the API key permits writing. A point that does not exist is deleted, which changes nothing.
-    Without a collection, the key cannot be checked. Raises NotReady.
+    ``writable``: also check that the API key permits writing, by deleting a point that does not exist. This changes nothing.
+    Without a collection, the key cannot be checked. Raises NotReady when a check fails.
     """
     try:
         with connected(ctx, service) as session:

@@ -1,4 +1,4 @@
-"""Questions of the actions `redis.*`, as a person asks them with redis-cli. redis-cli asks for the password."""
+"""Commands of redis-cli that do the checks of the actions `redis.*` by hand. redis-cli asks for the password."""
 
 from __future__ import annotations
 

@@ -27,9 +27,8 @@ class Comparison:
     """Result of a comparison.
 
     ``compared``: number of compared keys; ``expired``: number of keys that were skipped because they have expired;
-    ``ignored``: for each pattern of ignored keys, the number of skipped keys; ``own``: number of Drillbook's own keys, which are
-    skipped, too; ``differing``: for each code of a finding, the
-    number of different keys.
+    ``ignored``: for each pattern of ignored keys, the number of skipped keys; ``own``: number of Drillbook's own keys, which
+    are skipped, too; ``differing``: for each code of a finding, the number of different keys.
     """
 
     compared: int = 0

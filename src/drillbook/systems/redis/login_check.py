@@ -1,4 +1,4 @@
-"""Tests before a drill if the server accepts the login that a later step will use. The test changes nothing on the server."""
+"""Tests, before a drill, whether the server accepts the login that a later step will use. The test changes nothing."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class RedisLook(Look):
     RISK = 1
 
     def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
-        """Yield the lines of a server, which the controller reaches by SSH."""
+        """Yield the lines of a server in the inventory. They make the controller connect through SSH."""
         yield "reach: ssh"
         yield from server_fields(service, entry)
 

@@ -22,8 +22,8 @@ _STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
 def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
     """Check that the server knows all of ``commands``, and that the user may run them. Raises NotReady otherwise.
 
-    Nothing is checked for a sandbox, because it does not exist yet. Nothing is checked either when no server answers,
-    because the drill itself may start it. When the server refuses the login, this is recorded as not verified.
+    Nothing is checked for a sandbox, which does not exist yet. Nothing is checked when no server answers, because the drill
+    itself may start the server. A refused login is recorded as not verified.
     """
     _ask(ctx, service, lambda session: _refusal(service, commands, session.batch(commands)))
 
@@ -33,7 +33,7 @@ def need_mark(ctx: Context, service: Redis) -> None:
     NotReady otherwise.
 
     The commands are tried on the server while the mark does not exist. They then change nothing: ``SET`` with ``XX`` writes
-    only keys that exist. Nothing is checked in the cases that the description of ``need`` lists.
+    only keys that exist. As in ``need``, nothing is checked for a sandbox, or when no server answers.
     """
     key = mark_of(ctx.run_id)
 
@@ -72,8 +72,8 @@ def _ask(ctx: Context, service: Redis, question: Callable[[Session], NotReady | 
 
 
 def _refusal(service: Redis, commands: Sequence[Command], answers: Sequence[Any]) -> NotReady | None:
-    """Return an error about the first command that the user may not run, or that the server does not know. The server's
-    ``answers`` to the commands tell this. Return None if there is no such command.
+    """Return an error about the first command that the user may not run, or that the server does not know. ``answers``: the
+    server's answers to ``commands``. Return None if there is no such command.
     """
     from redis.exceptions import NoPermissionError  # noqa: PLC0415  slow to load
 

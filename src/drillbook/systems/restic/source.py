@@ -43,7 +43,7 @@ class ResticSource(BackupSource):
     """Snapshots of one backup job in a restic repository."""
 
     kind: Literal["restic"] = "restic"
-    METHOD: ClassVar[tuple[str, str]] = ("restic", "`restic`; the key of the repository, never a write to it")
+    METHOD: ClassVar[tuple[str, str]] = ("restic", "`restic`; the password of the repository, and the right to read it")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("grep", "restic")
@@ -156,7 +156,7 @@ class ResticSource(BackupSource):
 
     def _unseen(self) -> tuple[str, ...]:
         others = () if self.read == "repository" else ("the data of other snapshots",)
-        return ("if a file is missing in the snapshot, such as a file that restic was not permitted to read", *others)
+        return ("files that are missing in the snapshot, such as files that restic was not permitted to read", *others)
 
     def _empty(self, repository: Repository, backup: Backup, facts: Facts) -> list[Finding]:
         """Count the files below each path of the job. Return a finding for each path without any file."""

@@ -1,4 +1,4 @@
-"""Errors in the last lines of a unit's log. The errors that are too old to explain a present incident are separated."""
+"""Errors in the last lines of a unit's log. Errors that are too old to explain a present incident are listed separately."""
 
 from __future__ import annotations
 

@@ -117,7 +117,9 @@ class Archive(Write):
         )
 
     def _remove(self, backup: BackupSet, name: str) -> None:
-        """Remove an archive whose files changed while it was made or sent. Raises StepFailed when the store refuses this."""
+        """Remove an archive whose files changed while it was made or sent. Raises StepFailed when the store refuses the
+        removal.
+        """
         try:
             backup.remove(name)
         except DrillbookError as error:
@@ -152,7 +154,7 @@ class Archive(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing, because the archive should stay in the store."""
-        return Undo.nothing("an archive is kept")
+        return Undo.nothing("the archive stays in the store")
 
 
 @contextmanager
@@ -256,7 +258,7 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the files at any path on the host. It counts as equal to the identity of any single path there."""
+        """Identity of files on the host, without a path. It equals the identity of the files at any path on this host."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
@@ -315,7 +317,9 @@ class Extract(Write):
                 raise StepFailed(
                     f"{ctx.host.name}: {path} is not empty; nothing was overwritten",
                     findings=[
-                        finding("restore-target", title=path, wanted="a missing or an empty folder", measured="something")
+                        finding(
+                            "restore-target", title=path, wanted="a missing or an empty folder", measured="existing content"
+                        )
                     ],
                 )
             moved.check()

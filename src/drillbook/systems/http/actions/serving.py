@@ -17,7 +17,7 @@ from drillbook.systems.http.actions.fields import requested
 from drillbook.systems.http.exchange import SHOWN
 
 ANSWER_S, LEAST_S = 2.0, 0.2
-"""Time limit of a request, and shortest remaining time, both in seconds, in which another request is worth sending."""
+"""Time limit of a request, and shortest remaining time of the step in which another request is sent, both in seconds."""
 NOTHING = "no request was sent"
 
 

@@ -167,7 +167,7 @@ class OomKills(Read):
 
         ``log_read`` is true when the kernel's log could be read. ``events`` are the lines of the log about kills,
         newest last. ``recent`` contains the ``events`` of the last hour, judged by the time (seconds since boot) in the
-        line. In a diagnosis in a drill, ``recent`` contains only the events since the disruption.
+        line. In a diagnosis during a drill, ``recent`` contains only the events since the disruption.
         """
         counter, log = self._counter(ctx), self._log(ctx)
         if counter is None and not log.ok:

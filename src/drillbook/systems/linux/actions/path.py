@@ -89,8 +89,8 @@ class Cut(Fault):
             if time.monotonic() > until:
                 state = "there" if there else "gone"
                 raise CouldNotVerify(
-                    f"{ctx.host.name}: the packet filter rules of the fault are {state}, but an exchange through "
-                    f"{relay.name} {how}"
+                    f"{ctx.host.name}: the packet filter rules of the fault are {state}, but a test request "
+                    f"through {relay.name} {how}"
                 )
             ctx.deadline.wait(0.1)
 
@@ -121,7 +121,7 @@ class Open(Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``means`` (`relay` or `filter`), ``rules`` (names of the removed packet filter rules), ``seconds``
-        (duration of a test exchange).
+        (duration of a test request).
         """
         relay = ctx.service(self.service, Relay)
         if relay.control:

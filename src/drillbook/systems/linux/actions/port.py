@@ -104,7 +104,7 @@ class Occupy(Fault):
         Field(
             pattern=r"^\d{1,3}(\.\d{1,3}){3}$",
             description=(
-                "IPv4 address to listen on. Meanwhile no service can listen on the port at this address, or at all addresses."
+                "IPv4 address to listen on. During the fault, no service can listen on the port at this address or at 0.0.0.0."
             ),
         ),
     ] = "127.0.0.1"
@@ -221,7 +221,7 @@ class Release(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``port``, ``ended`` (pids of the killed processes).
 
-        If a process listens on the port whose pid is not in the parameter `pids`, the step fails and kills nothing.
+        If a process whose pid is not in the parameter `pids` also listens on the port, the step fails and kills nothing.
         """
         port = _port(ctx, self.port, self.service)
         taken = listeners(ctx, port)

@@ -105,14 +105,14 @@ def healthy(ctx: Context, relay: Relay) -> float:
             return seconds
         if time.monotonic() > until:
             raise NotReady(
-                f"{ctx.host.name}: {relay.to} does not answer through the relay {relay.name}: an exchange {how}",
+                f"{ctx.host.name}: {relay.to} does not answer through the relay {relay.name}: a test request {how}",
                 hint=f"check that the relay on {relay.host} and {relay.to} are running",
             )
         ctx.deadline.wait(0.05)
 
 
 def opened(ctx: Context, relay: Relay) -> float:
-    """Wait until an exchange through the relay is answered, and return its duration in seconds.
+    """Wait until a test request through the relay is answered, and return its duration in seconds.
 
     Raises StepFailed when the relay is not open in time.
     """
@@ -123,7 +123,7 @@ def opened(ctx: Context, relay: Relay) -> float:
         if how == "answers" and not left:
             return seconds
         if time.monotonic() > until or left:
-            raise _not_open(relay, f"{relay.control} contains {' '.join(left)!r}" if left else f"an exchange {how}")
+            raise _not_open(relay, f"{relay.control} contains {' '.join(left)!r}" if left else f"a test request {how}")
         ctx.deadline.wait(0.05)
 
 
@@ -194,9 +194,9 @@ class _Broken(Fault):
         return Undo.by_commands(("sh", "-c", _OPEN, "sh", relay.control, ctx.run_id, ctx.step))
 
     def active(self, ctx: Context) -> bool:
-        """Return True when the fault is set and an exchange shows its effect.
+        """Return True when the fault is set and a test request shows its effect.
 
-        Return False when the fault is not set and an exchange is answered.
+        Return False when the fault is not set and a test request is answered.
         """
         relay = ctx.service(self.service, Relay)
         until = time.monotonic() + SETTLED_S
@@ -214,8 +214,8 @@ class _Broken(Fault):
             ctx.deadline.wait(0.05)
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Try an exchange through the relay. Return a flag and the outcome of the exchange. The flag is True when the
-        exchange shows the effect of the fault.
+        """Send a test request through the relay. Return a flag and the outcome of the request. The flag is True when the
+        request shows the effect of the fault.
         """
         raise NotImplementedError
 
@@ -254,7 +254,7 @@ class Delay(_Broken):
         return round(float(self.by) * 1000)
 
     def ready(self, ctx: Context) -> None:
-        """Make the checks of all relay faults, and check that the delay is clearly longer than a normal exchange."""
+        """Make the checks of all relay faults, and check that the delay is clearly longer than the time of a normal answer."""
         if self.known("by") and not 20 <= self._milliseconds <= 1000:
             raise NotReady(f"a delay of {self.by} cannot be verified", hint="set `by` to a value from 20ms to 1s")
         super().ready(ctx)
@@ -269,7 +269,7 @@ class Delay(_Broken):
             )
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Try up to three exchanges, because a single exchange may be slow by chance. The flag is True when all three take
+        """Send up to three test requests, because a single request may be slow by chance. The flag is True when all three take
         at least as long as the delay.
         """
         for _ in range(3):
@@ -288,7 +288,7 @@ class Open(Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``control`` (path of the relay's control file), ``was`` (content of this file before the step removed it),
-        ``seconds`` (duration of a test exchange after that).
+        ``seconds`` (duration of a test request after that).
         """
         relay = ctx.service(self.service, Relay)
         was = in_force(ctx, relay)
@@ -313,7 +313,7 @@ class Status(Read):
 
     service: ServiceName
     exchange: Annotated[
-        bool, Field(description="True: also try an exchange through the relay. False: only read the mode.")
+        bool, Field(description="True: also send a test request through the relay. False: only read the mode.")
     ] = True
 
     def run(self, ctx: Context) -> Facts:
@@ -335,7 +335,7 @@ class Status(Read):
         }
         if left or how not in ("answers", "not tried"):
             said = f"{relay.control} contains {' '.join(left)!r}; " if left else ""
-            said += f"an exchange {how}" if self.exchange else "no exchange was tried"
+            said += f"a test request {how}" if self.exchange else "no test request was sent"
             raise _not_open(relay, said, facts)
         return facts
 

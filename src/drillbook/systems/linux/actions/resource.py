@@ -32,7 +32,7 @@ _OPEN = 'for pid; do ls "/proc/$pid/fd" | wc -l; done 2>/dev/null; :'
 
 
 class _Using(Fault):
-    """Base of faults in which a helper program uses a resource. The helper ends when it is killed, or when its time is
+    """Base of faults in which a helper program uses up a resource. The helper ends when it is killed, or when its time is
     over.
     """
 

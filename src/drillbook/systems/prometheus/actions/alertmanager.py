@@ -77,8 +77,9 @@ class Received(Read):
     def _ended(
         self, ctx: Context, known: tuple[list[dict[str, Any]] | None, str], tally: Tally, late: str
     ) -> StepFailed | CouldNotVerify:
-        """Return the error for an alert that was not received within `within`. ``known``: the last complete answer, as ``_look``
-        returns it. ``late``: text about a later question without an answer."""
+        """Return the error for an alert that was not received within `within`. ``known``: the last complete answer, as
+        ``_look`` returns it. ``late``: text about a later request without an answer.
+        """
         alerts, doubt = known
         outcome = doubt if alerts is None else _why(alerts)
         note = f"{tally.times(outcome, float(self.within))}{late}"

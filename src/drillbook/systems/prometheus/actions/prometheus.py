@@ -203,7 +203,7 @@ class _OfAlert(Read):
 
         The first time is the start of the last answered poll before the final one, or None if there was no such poll. The
         second time is the end of the final poll. When `within` has passed, raises StepFailed if the alert still has another
-        state, and CouldNotVerify if Prometheus does not answer. A last poll that the end of `within` cut off does not count.
+        state, and CouldNotVerify if Prometheus does not answer. A last poll that the end of `within` cut off is ignored.
         """
         api, until = _api(ctx, self.service), time.monotonic() + self.within
         first: Alert | None = None
@@ -228,8 +228,9 @@ class _OfAlert(Read):
     def _ended(
         self, ctx: Context, known: tuple[Alert | None, str], wanted: str, tally: Tally, late: str
     ) -> StepFailed | CouldNotVerify:
-        """Return the error for an alert that has not the ``wanted`` state at the end of `within`. ``known``: the last complete
-        answer, as ``_look`` returns it. ``late``: text about a later question without an answer."""
+        """Return the error for an alert that does not have the ``wanted`` state at the end of `within`. ``known``: the last
+        complete answer, as ``_look`` returns it. ``late``: text about a later request without an answer.
+        """
         seen, doubt = known
         outcome = _words(seen, doubt)
         error: StepFailed | CouldNotVerify

@@ -121,7 +121,7 @@ class DeletePoints(Fault):
 
 
 class PutBack(Write):
-    """Write deleted points again: those that a drill deleted, and that are still missing.
+    """Write again the points that a drill deleted and that are still missing.
 
     This is the undo of `qdrant.delete_points`.
     """

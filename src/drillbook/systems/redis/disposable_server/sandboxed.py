@@ -169,8 +169,8 @@ def _facts(session: Session, state: dict[str, str]) -> Facts:
 
 
 def _must_run(ctx: Context, box: Sandbox, title: str) -> None:
-    """Check that the server has not exited. Raises CouldNotVerify when it has exited because it is too old for the file's
-    format. Raises StepFailed when it has exited for another reason.
+    """Check that the server has not exited. Raises CouldNotVerify when the server has exited because its version does not
+    know the format of the file. Raises StepFailed when the server has exited for another reason.
     """
     if not box.run("test", "-e", f"{box.folder}/ended").ok:
         return

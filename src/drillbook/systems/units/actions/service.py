@@ -370,7 +370,8 @@ class Log(Read):
         lines with errors), ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
 
         Old errors do not explain a present fault. They are therefore in ``older_errors`` and not in ``errors``. In a
-        diagnosis in a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are old.
+        diagnosis during a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are
+        old.
 
         Ages are measured by the host's clock. A time without a zone gives no age. Such a line counts as old only if its time
         is old in every zone. A line without a time is judged by the nearest lines above and below it that have a time. It

@@ -69,7 +69,7 @@ class _OnProcess(_Named, Fault):
     UNDO = ("commands",)
 
     def _claimed(self, ctx: Context, script: str, kept: str, *argv: str) -> Found:
-        """Find and record the process, run ``script`` on it, and return it.
+        """Find and record the process, run ``script`` on it, and return the process.
 
         Raises NotReady when the process is not found, and StepFailed when the script refuses the process.
         """
