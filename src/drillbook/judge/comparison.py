@@ -51,7 +51,7 @@ class ComparedLoss(BaseModel):
 
     @property
     def missing(self) -> int:
-        """Number of missing items. More items may be missing."""
+        """Smallest possible number of missing items."""
         return self.removed - self.restored
 
     @property
