@@ -11,7 +11,7 @@ from drillbook.sdk.object_reference import Reference
         ("s3://a/b", "the name of the bucket, 'a', is too short; it must have 3 to 63 characters"),
         (f"s3://{'a' * 64}/b", f"the name of the bucket, '{'a' * 64}', is too long; it must have 3 to 63 characters"),
         ("s3://Backups/b", "the name of the bucket, 'Backups', may have only lower-case letters"),
-        ("s3://-backups/b", "begins and ends with a letter or digit"),
+        ("s3://-backups/b", "must begin and end with a letter or digit"),
         ("s3://backups", "write it as s3://bucket/key"),
         ("s3:///key", "write it as s3://bucket/key"),
         ("s3://backups/b#sha256=12", "write it as s3://bucket/key or s3://bucket/key#sha256=HEX"),

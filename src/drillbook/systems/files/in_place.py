@@ -143,7 +143,7 @@ class FolderInPlace(InPlace):
             problem = finding("backup-empty", title=backup.id, wanted="at least one file", measured="no file", host=host)
             return StepFailed(f"{host}: {backup.id} contains no file", findings=[problem])
         problem = finding(
-            "restore-target", title=self.path, wanted="a missing or an empty folder", measured="existing content", host=host
+            "restore-target", title=self.path, wanted="a missing or an empty folder", measured="not empty", host=host
         )
         return StepFailed(f"{host}: {self.path} is not empty; nothing was overwritten", findings=[problem])
 

@@ -117,9 +117,7 @@ class Archive(Write):
         )
 
     def _remove(self, backup: BackupSet, name: str) -> None:
-        """Remove an archive whose files changed while it was made or sent. Raises StepFailed when the store refuses the
-        removal.
-        """
+        """Remove an archive whose files changed meanwhile. Raises StepFailed when the store refuses the removal."""
         try:
             backup.remove(name)
         except DrillbookError as error:
@@ -317,9 +315,7 @@ class Extract(Write):
                 raise StepFailed(
                     f"{ctx.host.name}: {path} is not empty; nothing was overwritten",
                     findings=[
-                        finding(
-                            "restore-target", title=path, wanted="a missing or an empty folder", measured="existing content"
-                        )
+                        finding("restore-target", title=path, wanted="a missing or an empty folder", measured="not empty")
                     ],
                 )
             moved.check()
