@@ -75,7 +75,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/postgres/actions/backup/table_restores.py: RestoreTable.ready": ("has a foreign key to public.whole",),
     "systems/redis/actions/faults.py: Flush.ready": ("Error 111 connecting",),
     "systems/redis/preflight.py: need_mark.question": ("its master overwrites every change",),
-    "systems/redis/checker.py: need_checker": ("has no redis-check-rdb, valkey-check-rdb or server",),
+    "systems/redis/verification.py: need_checker": ("has no redis-check-rdb, valkey-check-rdb or server",),
     "systems/redis/disposable_server/sandboxed.py: need_server": ("has no /nowhere/redis-server",),
     "systems/redis/ownership.py: ready": ("does not belong to the unit cache",),
     "systems/s3/actions/faults.py: LoseObjects._unversioned": ("refused to show the versioning",),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from drillbook.systems.redis.checker import saved_at
+from drillbook.systems.redis.verification import saved_at
 from tests.artefacts import CHANGED, CUT, EMPTY, LOST, OLD, OTHER, WHOLE, Artefact, Corpus
 from tests.systems.estate import Estate
 from tests.systems.redis.alone import Alone

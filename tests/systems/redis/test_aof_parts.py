@@ -4,7 +4,7 @@ import pytest
 
 from drillbook.hosts.fake import FakeHost
 from drillbook.systems.redis.aof_parts import Copy, Part, judged
-from drillbook.systems.redis.checker import Checker
+from drillbook.systems.redis.verification import Checker
 
 MANIFEST = "appendonly.aof.manifest"
 LINES = "file appendonly.aof.1.base.rdb seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n"

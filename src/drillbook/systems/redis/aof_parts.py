@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from drillbook.findings import Finding, finding
 from drillbook.sdk.host import Host
-from drillbook.systems.redis.checker import Checker, Verdict
+from drillbook.systems.redis.verification import Checker, Verdict
 
 MANIFEST = ".manifest"
 """Suffix of the file name of every manifest."""

@@ -16,10 +16,10 @@ from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.host import Host, Output
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
-from drillbook.systems.redis import checker, manual_restore
+from drillbook.systems.redis import manual_restore, verification
 from drillbook.systems.redis.aof_parts import MANIFEST, PART, Copy, judged
-from drillbook.systems.redis.checker import Checker, Program, Run
 from drillbook.systems.redis.disposable_server import sandboxed
+from drillbook.systems.redis.verification import Checker, Program, Run
 
 COVERED = (
     "every byte was read",
@@ -150,7 +150,7 @@ class AofSource(FileBackups):
         the format.
         """
         super().ready(ctx)
-        checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
+        verification.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
         self._need_format(ctx, self.program)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
@@ -167,10 +167,10 @@ class AofSource(FileBackups):
         def check(backup: Backup) -> None:
             for file in self._groups(ctx).get(backup.id, ()):
                 if not file.name.endswith(MANIFEST) and ".incr." not in _plain(file.name):
-                    beginning = self.beginning(ctx, [file.name], checker.BEGINNING).data
-                    if beginning and not checker.is_rdb(beginning) and not beginning.startswith((b"*", b"#")):
+                    beginning = self.beginning(ctx, [file.name], verification.BEGINNING).data
+                    if beginning and not verification.is_rdb(beginning) and not beginning.startswith((b"*", b"#")):
                         self.unlike(ctx, file.name, "an RDB or commands of Redis")
-                    checker.need_format(lambda argv: ctx.run(*argv), ctx.host, program, file.name, beginning)
+                    verification.need_format(lambda argv: ctx.run(*argv), ctx.host, program, file.name, beginning)
 
         need_one(ctx, self.candidates(ctx), check)
 

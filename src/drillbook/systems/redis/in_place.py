@@ -14,11 +14,11 @@ from drillbook.sdk.action import Facts, Undo
 from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, evidence_of_run, lies_in
-from drillbook.systems.redis import checker, identity, ownership, server_state
-from drillbook.systems.redis.checker import Checker
+from drillbook.systems.redis import identity, ownership, server_state, verification
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.restore import Replacement
 from drillbook.systems.redis.service import Redis
+from drillbook.systems.redis.verification import Checker
 
 MARKED = "marked.txt"
 """Evidence file of `redis.mark`. The mark is a key in the keyspace, and the team's backup does not contain it. The file
@@ -54,7 +54,7 @@ class RedisInPlace(InPlace):
             )
         ownership.ready(self.ctx, self.redis)
         program = self._program()
-        checker.need_checker(lambda argv: self.ctx.run(*argv), self.ctx.host, program)
+        verification.need_checker(lambda argv: self.ctx.run(*argv), self.ctx.host, program)
         self.source.need_here(self.ctx)
         self.source.need_format(self.ctx, program)
 
@@ -78,7 +78,7 @@ class RedisInPlace(InPlace):
         """
         begins = str(checked.get("format", "")).encode()
         try:  # a check before the drill does not read the beginning of every file, for example of an encrypted one
-            checker.need_format(lambda argv: self.ctx.run(*argv), self.ctx.host, self._program(), backup.id, begins)
+            verification.need_format(lambda argv: self.ctx.run(*argv), self.ctx.host, self._program(), backup.id, begins)
         except NotReady as error:
             return error.message
         with connected(self.ctx, self.redis) as session:

@@ -20,10 +20,10 @@ from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.redis import checker, manual_restore
-from drillbook.systems.redis.checker import Checker, Program, Verdict
+from drillbook.systems.redis import manual_restore, verification
 from drillbook.systems.redis.disposable_server import sandboxed
 from drillbook.systems.redis.in_place import RedisInPlace
+from drillbook.systems.redis.verification import Checker, Program, Verdict
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
 BASIS = "time in the header of the RDB, by the clock of the server that saved it"
@@ -64,8 +64,8 @@ class RdbSource(FileBackups):
         if self.newest == "name":
             return listed
         plain = [backup.id for backup in listed if not unpacker(backup.id)]
-        begun = self.place(ctx).beginnings(ctx, plain, checker.BEGINNING) if plain else {}
-        moments = {name: checker.saved_at(data) for name, data in begun.items()}
+        begun = self.place(ctx).beginnings(ctx, plain, verification.BEGINNING) if plain else {}
+        moments = {name: verification.saved_at(data) for name, data in begun.items()}
         return [
             replace(backup, taken_at=moment, basis=BASIS) if (moment := moments.get(backup.id)) else backup
             for backup in listed
@@ -136,7 +136,7 @@ class RdbSource(FileBackups):
     def ready(self, ctx: Context) -> None:
         """Check that the place of the backups is valid, and that the host has a checker and a decompression program."""
         super().ready(ctx)
-        checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
+        verification.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
         need_unpacker(ctx, self)
         self.need_format(ctx, self.program)
 
@@ -147,10 +147,10 @@ class RdbSource(FileBackups):
         """
 
         def check(backup: Backup) -> None:
-            beginning = self.beginning(ctx, [backup.id], checker.BEGINNING).data
-            if beginning and not checker.is_rdb(beginning):
+            beginning = self.beginning(ctx, [backup.id], verification.BEGINNING).data
+            if beginning and not verification.is_rdb(beginning):
                 self.unlike(ctx, backup.id, "an RDB")
-            checker.need_format(lambda argv: ctx.run(*argv), ctx.host, program, backup.id, beginning)
+            verification.need_format(lambda argv: ctx.run(*argv), ctx.host, program, backup.id, beginning)
 
         need_one(ctx, self.candidates(ctx), check)
 

@@ -27,7 +27,7 @@ from drillbook.systems.sqlite import manual_restore
 
 Problem = tuple[str, str, str]
 """Problem of a copy: the code of the finding, the expected value, and the measured value."""
-PROGRAM = "drillbook.systems.sqlite.examination"
+PROGRAM = "drillbook.systems.sqlite.verification"
 LOG, JOURNAL = "-wal", "-journal"
 BESIDE = (LOG, "-shm", JOURNAL)
 """Suffixes of the files that accompany a database file. Source: https://www.sqlite.org/tempfiles.html."""

@@ -14,7 +14,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import printable
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
-from drillbook.systems.redis import checker, server_state
+from drillbook.systems.redis import server_state, verification
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.service import Redis
 
@@ -123,7 +123,7 @@ def need_server(ctx: Context, service: Sandboxed) -> None:
             f"{host.name} has no {named or 'valkey-server or redis-server'}",
             hint="install valkey or redis on that host without starting it, or set `program` of the sandbox to the path of a server",
         )
-    checker.need_checker(lambda argv: host.run(argv, deadline=ctx.deadline), host, named)
+    verification.need_checker(lambda argv: host.run(argv, deadline=ctx.deadline), host, named)
     Sandbox.of(ctx, service).must_admit()
 
 
@@ -177,7 +177,9 @@ def _must_run(ctx: Context, box: Sandbox, title: str) -> None:
     log = box.run("tail", "-c", "20000", "--", f"{box.folder}/server.log")
     text = printable(log.stdout, limit=20_000)
     if "Can't handle RDB format version" in text:
-        raise CouldNotVerify(f"{title} has a format that the server on {box.host.name} does not know", hint=checker.NEWER)
+        raise CouldNotVerify(
+            f"{title} has a format that the server on {box.host.name} does not know", hint=verification.NEWER
+        )
     evidence = ctx.evidence("sandbox-server.log", text)
     lines = [line for line in text.splitlines() if line.strip()]
     raise StepFailed(

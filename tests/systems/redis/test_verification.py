@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.systems.redis import checker
-from drillbook.systems.redis.checker import Checker
+from drillbook.systems.redis import verification
+from drillbook.systems.redis.verification import Checker
 from tests.systems.redis.alone import Alone
 from tests.systems.redis.unit import program
 
@@ -29,7 +29,7 @@ CTIME = b"\xfa\x05ctime\xc2" + (1_764_500_000).to_bytes(4, "little")
     ids=["integer", "after another", "text", "no time", "cut", "without", "short", "other", "empty"],
 )
 def test_the_time_of_a_save_is_in_its_header(beginning, rdb, moment):
-    assert (checker.is_rdb(beginning), checker.saved_at(beginning)) == (rdb, moment)
+    assert (verification.is_rdb(beginning), verification.saved_at(beginning)) == (rdb, moment)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_time_of_a_save_is_in_its_header(beginning, rdb, moment):
     ],
 )
 def test_a_format_that_the_checker_does_not_know_is_no_damage(text, begins, foreign):
-    assert checker._is_foreign(text, begins) is foreign
+    assert verification._is_foreign(text, begins) is foreign
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +91,9 @@ def test_a_file_that_is_not_whole_has_one_finding(tool, saved, tmp_path, change,
 def test_a_host_without_a_checker_is_told(cache, tmp_path):
     ctx = cache.context()
     run = lambda argv: ctx.run(*argv)  # noqa: E731
-    checker.need_checker(run, ctx.host, program())
+    verification.need_checker(run, ctx.host, program())
     with pytest.raises(NotReady, match="db-1 has no /nowhere/valkey-server"):
-        checker.need_checker(run, ctx.host, "/nowhere/valkey-server")
+        verification.need_checker(run, ctx.host, "/nowhere/valkey-server")
     (tmp_path / "dump.rdb").write_bytes(b"REDIS0011")
     with pytest.raises(CouldNotVerify, match="db-1 has no program that can check"):
         Checker(run, ctx.host, "/nowhere/valkey-server", str(tmp_path)).rdb("nightly", str(tmp_path / "dump.rdb"))
@@ -103,6 +103,6 @@ def test_a_format_of_the_future_is_told_before_the_drill(cache):
     ctx = cache.context()
     run = lambda argv: ctx.run(*argv)  # noqa: E731
     for beginning in (b"REDIS0009", b"no RDB at all", b""):
-        checker.need_format(run, ctx.host, program(), "nightly", beginning)
+        verification.need_format(run, ctx.host, program(), "nightly", beginning)
     with pytest.raises(NotReady, match="nightly has the format REDIS0099, which the Redis or Valkey on db-1 does not know"):
-        checker.need_format(run, ctx.host, program(), "nightly", b"REDIS0099")
+        verification.need_format(run, ctx.host, program(), "nightly", b"REDIS0099")
