@@ -116,8 +116,11 @@ WHOLE = {
     },
     "systems/files": {
         "actions/fields.py": "test_disappearance.py and test_refused.py: paths that no drill may touch",
+        "compare.py": "test_archives.py: each difference in type, owner, attributes and content",
+        "content.py": "test_archives.py: entries of every type; tests/sdk/test_answer_limits.py: lists that are too long",
         "deletion_program.py": "test_loss_and_damage.py: deletions that end half-way, are killed, or meet a mount",
         "host_needs.py": "words alone",
+        "identity.py": "tests/e2e/test_identity.py: whose files a backup and a folder are",
         "in_place.py": "tests/systems/restic/test_in_place.py: folders that a backup restores in their place",
         "survey_program.py": "test_archives.py: each difference in type, owner, attributes and content",
     },
@@ -162,7 +165,7 @@ Packages, and systems as ``systems/<name>``, of which every module has a file of
 modules without a file of their own, with the files that show their behaviour, or why there is none.
 """
 LEAST = 0.60
-"""Share of all modules with a file of their name (532 of 884 on 2026-11-30); raise it with new files."""
+"""Share of all modules with a file of their name (559 of 893 on 2026-12-01); raise it with new files."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}

@@ -41,7 +41,7 @@ from drillbook.errors import DrillbookError
 from drillbook.sdk.host import Deadline, Target
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk.transfer import Carrier
-from drillbook.systems.files import archives as files
+from drillbook.systems.files import content as files
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 host = LocalHost("db-1", target=Target(name="db-1", local=True))
 ctx = Context(run_id="r", step="s", host=host, services={}, host_named=lambda name: host, deadline=Deadline.after(15), folder=Path("/"))

@@ -18,7 +18,7 @@ from drillbook.sdk.action import Facts, Undo
 from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, lies_in
-from drillbook.systems.files import archives, rights
+from drillbook.systems.files import archives, identity, rights
 from drillbook.systems.files.service import Folder
 
 # Run in the folder that contains the new content as `out`. Find the content of the folder PATH in it, which a tool may have
@@ -159,4 +159,4 @@ class FolderInPlace(InPlace):
 
     def identity(self) -> Identity:
         """Identity of the files in the folder. It equals the identity that `files.lose` gives to the files of the same folder."""
-        return archives.identity(self.ctx, self.path)
+        return identity.identity(self.ctx, self.path)

@@ -21,7 +21,7 @@ from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import StoredFile
 from drillbook.sdk.transfer import Carrier
-from drillbook.systems.files import archives, rights
+from drillbook.systems.files import archives, compare, content, identity, rights
 from drillbook.systems.files.actions.fields import HostPath, Location, ServiceName, refuse_dangerous
 from drillbook.systems.files.manifest import Entry, Manifest, archive_name, read_manifest
 
@@ -75,7 +75,7 @@ class Archive(Write):
             host=ctx.host.name,
             path=path,
             taken_at=taken,
-            machine=archives.machine(ctx),
+            machine=identity.machine(ctx),
             entries=entries,
             archive=archive,
             compression=compression,
@@ -144,7 +144,7 @@ class Archive(Write):
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the archived files. It consists of the host, the machine id and the path."""
-        return archives.identity(ctx, archives.resolve(ctx, self.path))
+        return identity.identity(ctx, archives.resolve(ctx, self.path))
 
     def interrupted(self, ctx: Context) -> None:
         """Abort the unfinished uploads to the store folder that the parameter `to` names."""
@@ -179,7 +179,7 @@ def _pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | 
 def _there(ctx: Context, path: str) -> dict[str, Entry]:
     around, _, name = path.rpartition("/")
     try:
-        entries = archives.survey(ctx, f"./{name}", nofollow.inside(around)).entries
+        entries = content.survey(ctx, f"./{name}", nofollow.inside(around)).entries
     except CommandFailed as error:
         if error.exit != nofollow.NOT_THERE:
             raise
@@ -213,8 +213,8 @@ def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, 
                 finding("restore-errors", title="tar", wanted="status 0", measured=error.tail[-1500:], host=ctx.host.name)
             ],
         ) from error
-    extracted = archives.survey(ctx, f"./{_name(manifest)}", inside).entries or {}
-    wrong = archives.differences(manifest.path, manifest.entries, extracted, unexpected=True)
+    extracted = content.survey(ctx, f"./{_name(manifest)}", inside).entries or {}
+    wrong = compare.differences(manifest.path, manifest.entries, extracted, unexpected=True)
     if wrong:
         raise StepFailed(
             f"{ctx.host.name}: the extracted files differ from the manifest: {stored_backup.summary(wrong)}", findings=wrong
@@ -251,13 +251,13 @@ class BackupIntact(Read):
             "entries": len(manifest.entries),
             "bytes": manifest.bytes,
             "packed": manifest.archive.size,
-            "identity": archives.archived(ctx, manifest, folder).model_dump(),
+            "identity": identity.archived(ctx, manifest, folder).model_dump(),
             "seconds": round(begun - ctx.deadline.remaining(), 3),
         }
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of files on the host, without a path. It equals the identity of the files at any path on this host."""
-        return archives.identity(ctx)
+        return identity.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has a GNU tar that supports extended attributes, and a program to transfer files."""
@@ -287,8 +287,8 @@ class Extract(Write):
         manifest = Manifest.read(store, folder)
         path = archives.resolve(ctx, self.path or manifest.path)
         refuse_dangerous(path)
-        entries = archives.survey(ctx, path).entries
-        already = entries is not None and not archives.differences(path, manifest.entries, entries, unexpected=True)
+        entries = content.survey(ctx, path).entries
+        already = entries is not None and not compare.differences(path, manifest.entries, entries, unexpected=True)
         if not already:
             self._bring(ctx, store, folder, manifest, path)
         with suppress(HostError):  # while these files exist, the fault `files.lose` does not count as undone
@@ -333,7 +333,7 @@ class Extract(Write):
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the extracted files. It consists of the host, the machine id and the path."""
         manifest = read_manifest(ctx, self.from_)
-        return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
+        return identity.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that removes an unfinished extraction next to the destination. A finished extraction stays."""
@@ -369,9 +369,9 @@ class Matches(Read):
         begun = ctx.deadline.remaining()
         manifest = read_manifest(ctx, self.manifest)
         path = archives.resolve(ctx, self.path or manifest.path)
-        survey = archives.survey(ctx, path)
+        survey = content.survey(ctx, path)
         entries = survey.entries or {}
-        wrong = archives.differences(path, manifest.entries, entries, unexpected=self.unexpected == "fail")
+        wrong = compare.differences(path, manifest.entries, entries, unexpected=self.unexpected == "fail")
         facts: Facts = {
             "path": path,
             "entries": len(manifest.entries),
@@ -391,7 +391,7 @@ class Matches(Read):
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the compared files on the host. It consists of the host, the machine id and the path."""
         manifest = read_manifest(ctx, self.manifest)
-        return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
+        return identity.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has python3, and that the store answers."""

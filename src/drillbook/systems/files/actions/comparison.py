@@ -18,7 +18,7 @@ from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.backup_source import parsed_moment
 from drillbook.sdk.host import as_user
 from drillbook.sdk.service import is_sandbox
-from drillbook.systems.files import archives
+from drillbook.systems.files import compare, content
 from drillbook.systems.files.manifest import Entry
 from drillbook.systems.files.service import Folder
 
@@ -92,7 +92,7 @@ class Compare(Read):
         begun = ctx.deadline.remaining()
         path, copied, whole = self._copy(ctx)
         origin = ctx.service(self.original, Folder)
-        there = archives.survey(
+        there = content.survey(
             replace(ctx, host=ctx.host_named(origin.host)), origin.path, as_user(origin.run_as, ()), changes=True
         )
         if there.entries is None:
@@ -134,7 +134,7 @@ class Compare(Read):
         same = ctx.service(self.original, Folder).path.strip("/")
         prefix = as_user(copy.run_as, ())
         for path in [f"{copy.path}/{self.below}"] if self.below else [f"{copy.path}/{same}", copy.path]:
-            entries = archives.survey(ctx, path, prefix).entries
+            entries = content.survey(ctx, path, prefix).entries
             if entries is not None:
                 return path, self._kept(entries), path != copy.path
         raise _not_there(ctx, path)
@@ -153,7 +153,7 @@ class Compare(Read):
         ignored = {f"file-{name}" for name in self.ignore}
         return [
             difference
-            for difference in archives.differences(path, wanted, entries, unexpected=False)
+            for difference in compare.differences(path, wanted, entries, unexpected=False)
             if difference.code not in ignored
         ]
 

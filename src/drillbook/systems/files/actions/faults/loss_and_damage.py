@@ -12,7 +12,7 @@ from drillbook.sdk import host_programs, nofollow, stored_backup
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Uri
-from drillbook.systems.files import archives, rights
+from drillbook.systems.files import archives, compare, content, identity, rights
 from drillbook.systems.files.actions.fields import HostPath, ServiceName, need_harmless, refuse_dangerous
 from drillbook.systems.files.manifest import read_manifest
 
@@ -64,10 +64,10 @@ class Lose(Fault):
         manifest = read_manifest(ctx, self.from_)
         if (manifest.host, manifest.path) != (ctx.host.name, path):
             raise StepFailed(f"the archive contains {manifest.path} of {manifest.host}, not {path} of {ctx.host.name}")
-        survey = archives.survey(ctx, path)
+        survey = content.survey(ctx, path)
         if survey.entries is None:
             raise StepFailed(f"{ctx.host.name}: the path to delete, {path}, does not exist")
-        wrong = archives.differences(path, manifest.entries, survey.entries, unexpected=True)
+        wrong = compare.differences(path, manifest.entries, survey.entries, unexpected=True)
         if wrong or survey.sockets:
             said = stored_backup.summary(wrong) or f"sockets: {', '.join(survey.sockets[:3])}"
             raise self._kept(ctx, f"{path} differs from the archive, so it is not deleted: {said}")
@@ -130,7 +130,7 @@ class Lose(Fault):
 
     def subject(self, ctx: Context) -> Identity | None:
         """Identity of the deleted files. It consists of the host, the machine id and the path."""
-        return archives.identity(ctx, archives.resolve(ctx, self.path))
+        return identity.identity(ctx, archives.resolve(ctx, self.path))
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo of the kind `restore`, because only a restore can bring the deleted files back."""
@@ -160,8 +160,8 @@ class Lose(Fault):
         if self.from_ is None:
             return True  # before anything is deleted, the folder is moved away in one step
         manifest = read_manifest(ctx, self.from_)
-        entries = archives.survey(ctx, path).entries
-        return entries is not None and not archives.differences(path, manifest.entries, entries, unexpected=False)
+        entries = content.survey(ctx, path).entries
+        return entries is not None and not compare.differences(path, manifest.entries, entries, unexpected=False)
 
 
 _SLICE = (
