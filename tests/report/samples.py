@@ -24,7 +24,7 @@ from drillbook.judge.result import (
     SuiteResult,
     Verdict,
 )
-from drillbook.report.index import IndexEntry
+from drillbook.report.index_entries import IndexEntry
 
 JOURNALS = Path(__file__).parent / "journals"
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m {{ 7*7 }} {% raw %} \u202egnp.exe | `x` [b]bold[/b] \x00 ]]> & \"'"

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from drillbook.report import index
-from drillbook.report.index import Known
+from drillbook.report.index_entries import IndexEntry, Known
 from tests.report import samples
 from tests.report.test_agreement import plain
 
@@ -171,9 +171,7 @@ def test_a_run_outside_of_its_suite_is_not_linked() -> None:
 @pytest.mark.parametrize("verdict", ["failed", "inconclusive", "refused", "aborted", "unheard-of"])
 def test_no_verdict_is_shown_as_another(verdict: str) -> None:
     entry = samples.entries()[0]
-    page = index.render(
-        [index.IndexEntry(**{**{name: getattr(entry, name) for name in entry.__slots__}, "verdict": verdict})]
-    )
+    page = index.render([IndexEntry(**{**{name: getattr(entry, name) for name in entry.__slots__}, "verdict": verdict})])
     assert f'<span class="state {verdict}">' in page
     assert "</span> passed" not in page
 
@@ -204,7 +202,7 @@ def test_the_scale_of_a_figure_that_is_only_bounded_ends_at_its_bound() -> None:
     assert (trends.rpo.latest.measured, trends.rpo.scale) == ("at most 0.05 s", "0.05 s")
 
 
-def failed(**how: object) -> index.IndexEntry:
+def failed(**how: object) -> IndexEntry:
     result = samples.failed().result.model_dump(mode="json", by_alias=True)
     return index.entry({**result, "verdict": "failed", "exit": 1, **how})
 

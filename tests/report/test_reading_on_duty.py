@@ -10,6 +10,7 @@ import pytest
 
 from drillbook.findings import Finding
 from drillbook.report import html, index
+from drillbook.report.index_entries import IndexEntry
 from tests.report import renderings, samples
 from tests.report.chrome import Chrome
 from tests.report.test_browser import chrome
@@ -63,7 +64,7 @@ def test_a_long_next_step_leaves_room_for_its_command(chrome: Chrome, tmp_path: 
     assert max(heights) < 5, "a command has three lines at most"
 
 
-def with_notes(entry: index.IndexEntry) -> index.IndexEntry:
+def with_notes(entry: IndexEntry) -> IndexEntry:
     """Run with everything that can stand below a verdict in the index."""
     found = Finding(code="backup-same-disk", severity="medium", title="The backups are on the disk of the data")
     return replace(entry, findings=(found,), tolerated="1 allowed failure", exit=5)

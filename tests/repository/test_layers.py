@@ -1,6 +1,7 @@
 """Layers: each package imports only packages above it in ORDER. Read from the source with ``ast``; no code runs."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,24 @@ def test_imports_point_upwards_in_the_order(path):
     for (other, *_), line in imported(path):
         assert other in RANK, f"{path}:{line}: {other} has no place in ORDER"
         assert other == name or RANK[other] < RANK[name], f"{path}:{line}: {name} may not import {other}"
+
+
+def dotted(path):
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports under TYPE_CHECKING and in functions count too: move what two modules share to a module that both import."""
+    known = {dotted(path): path for path in MODULES if path.parent != PACKAGE or path.stem != "__init__"}
+    graph = {}
+    for name, path in known.items():
+        whole = [".".join(words) for words, _ in imported(path)]
+        used = {word if word in known else word.rpartition(".")[0] for word in whole}
+        graph[name] = used & known.keys() - {name}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
 
 
 REASONS = {

@@ -34,7 +34,7 @@ def _ssh_host(target: Target, targets: Mapping[str, Target], ssh_config: str, pa
     return SshHost(target, gateway=_gateway(target, targets, ssh_config, path), ssh_config=ssh_config)
 
 
-def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> Gateway | None:
+def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> Gateway[SshHost] | None:
     from drillbook.hosts.ssh.login import proxy_jumps  # noqa: PLC0415  loads the SSH client
 
     if not target.gateway:
@@ -50,7 +50,7 @@ def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, pat
     return GATEWAYS.join((through, ssh_config), lambda: _ssh_host(through, targets, ssh_config, (*path, name)))
 
 
-def _jumps(jumps: tuple[Target, ...], ssh_config: str) -> Gateway | None:
+def _jumps(jumps: tuple[Target, ...], ssh_config: str) -> Gateway[SshHost] | None:
     """Create the gateway for ProxyJump: the last host in ``jumps``, reached through the hosts before it.
 
     Returns None when ``jumps`` is empty.

@@ -16,10 +16,11 @@ def write(project: Project, latest: str = "", runs: RunStates | None = None) -> 
     ``latest``: name of the run to which the link is set. By default, it is the newest finished run. ``runs``: states of the
     runs and suites that were read already. Only results that were replaced since are read again.
     """
-    from drillbook.report import index, publish  # noqa: PLC0415  slow to load
+    from drillbook.report import index_entries, publish  # noqa: PLC0415  slow to load
 
     known = {
-        scheduled.name: index.Known(scheduled.suite, scheduled.every is not None) for scheduled in schedules.read(project)
+        scheduled.name: index_entries.Known(scheduled.suite, scheduled.every is not None)
+        for scheduled in schedules.read(project)
     }
     publish.write_index(project.reports, latest, known, runs or RunStates())
 

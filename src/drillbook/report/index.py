@@ -5,152 +5,30 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from drillbook.exits import Exit
-from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
-from drillbook.judge.result import Objective, Verdict
+from drillbook.judge.result import Verdict
 from drillbook.report import index_attention, open_findings, pages, rehearsal_results, remarks, rows, tolerated, wording
 from drillbook.report.audit_pages import AuditPages
 from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun
 from drillbook.report.index_attention import RUNNING, UNFINISHED
+from drillbook.report.index_entries import DrillTrends, IndexEntry, Known, Point, Row, Trend
 from drillbook.report.objective_figures import drawn
-from drillbook.report.remarks import Remark
-from drillbook.report.rows import ObjectiveRow
 from drillbook.report.shortened import shortened
 from drillbook.sdk.run_names import drill_of
 
 WIDTH, HEIGHT, EDGE, STEP = 200.0, 44.0, 6.0, 26.0
 """Sizes of a trend in pixels. ``STEP``: largest distance of two runs. A drawing of few runs is therefore narrower."""
-MOST_POINTS, LEAST_POINTS = 24, 3
-"""Largest and smallest number of runs in a drawing. Two runs show no trend."""
+MOST_POINTS = 24
+"""Largest number of runs in a drawing."""
 MOST_REASON = 240
 """Largest length of the reason of a run that did not pass, in characters."""
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
 """Kind of a point in a trend, for each state of the objective."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """One run in the index.
-
-    ``href``: link to the run, relative to the folder of reports; ``children``: the drills of a suite.
-    """
-
-    run: str
-    kind: str
-    name: str
-    title: str
-    environment: str
-    verdict: str
-    exit: int
-    started: str
-    seconds: float | None
-    objectives: Mapping[str, Objective]
-    href: str
-    children: tuple[IndexEntry, ...] = field(default=())
-    closed: str = ""
-    """Name of the person who closed the run's remaining changes. It is empty when nobody closed them."""
-    note: str = ""
-    """Note about a run that has not ended, such as the command that undoes its changes. It is shown in place of an exit
-    status.
-    """
-    tolerated: str = ""
-    """Text about allowed failures, shown beside the verdict. It is empty when no failure was allowed."""
-    remarks: Mapping[str, Remark] = field(default_factory=dict)
-    """Remarks on the figures. The key of a remark is the key of its objective."""
-    service: str = ""
-    """Service that the drill breaks or rehearses. It is empty for a suite, and for a run without a result."""
-    findings: tuple[Finding, ...] = field(default=())
-    """Findings of medium severity or higher, the worst first. A suite has the findings of its drills."""
-    reason: str = ""
-    """Reason of the verdict. It is empty for a run that passed, and for a run without a result."""
-    rehearsed: rehearsal_results.Brief | None = None
-    """Figures of a rehearsal, which is a run that restores a backup and injects no fault. None for any other run."""
-
-    @property
-    def beside(self) -> str:
-        """Number of findings of medium severity or higher, shown beside the verdict `passed`. It is empty beside other
-        verdicts.
-        """
-        return open_findings.beside(self.verdict, self.findings)
-
-    @property
-    def worst(self) -> str:
-        """Title of the worst finding in ``findings``, and the number of the other findings. ``findings`` must not be
-        empty.
-        """
-        return open_findings.first(self.findings)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A drill or suite of the project, as its file describes it."""
-
-    suite: bool = False
-    scheduled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Row of the table for a run, or for one drill of a suite when ``child`` is True."""
-
-    entry: IndexEntry
-    child: bool
-    href: str | None
-    rto: ObjectiveRow | None
-    rpo: ObjectiveRow | None
-    rehearsed: rehearsal_results.Brief | None
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A run in the drawing of a trend. A run without a figure is drawn as a cross on the base line. A run whose figure does
-    not count is drawn as a hollow point.
-    """
-
-    x: float
-    y: float
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """Trend of one objective of one drill over its runs."""
-
-    title: str
-    description: str
-    points: tuple[Point, ...]
-    lines: tuple[str, ...]
-    goal: float | None
-    latest: ObjectiveRow
-    width: float
-    scale: str
-    """Value at the upper edge of the drawing. The lower edge is 0."""
-
-    @property
-    def drawn(self) -> bool:
-        """True when there are enough runs for a drawing."""
-        return len(self.points) >= LEAST_POINTS
-
-
-@dataclass(frozen=True, slots=True)
-class DrillTrends:
-    """Trends of one drill in one environment."""
-
-    name: str
-    environment: str
-    runs: int
-    last: Row
-    """The newest run of the drill in this environment."""
-    passed: str
-    """Start of the newest run that passed and undid all its changes. It is empty when there is no such run."""
-    rto: Trend | None
-    rpo: Trend | None
 
 
 def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) -> IndexEntry:

@@ -6,15 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Verdict
 from drillbook.report import dead_runs, wording
-
-if TYPE_CHECKING:
-    from drillbook.report.index import DrillTrends, IndexEntry, Row
+from drillbook.report.index_entries import DrillTrends, IndexEntry, Row
 
 UNFINISHED, RUNNING = "unfinished", "running"
 """Words for a run without a result: its controller died, or it is in progress."""

@@ -16,7 +16,7 @@ from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import audit_pages, folders, formats, index, index_age
 from drillbook.report.formats import Rendering, Subject
-from drillbook.report.index import IndexEntry, Known
+from drillbook.report.index_entries import IndexEntry, Known
 
 
 def write_all(folder: Path, renderings: Sequence[Rendering[Subject]], subject: Subject) -> None:

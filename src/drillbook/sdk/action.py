@@ -20,11 +20,9 @@ from drillbook.sdk.context import Context as Context  # noqa: PLC0414  re-export
 from drillbook.sdk.context import Facts as Facts  # noqa: PLC0414
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.late_values import NotKnownYet, validated_field
+from drillbook.sdk.needs import HostNeeds
 from drillbook.sdk.service import Service
 from drillbook.sdk.undo import Undo as Undo  # noqa: PLC0414
-
-if TYPE_CHECKING:
-    from drillbook.sdk.host_needs import HostNeeds
 
 REMOVED, RESTORED = "removed_data", "restored_data"
 """Names of two facts: how much data a fault removed, and how much data a restore brought back.

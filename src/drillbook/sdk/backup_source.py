@@ -20,6 +20,8 @@ from drillbook.errors import DrillbookError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk import manual_move
 from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup import Backup as Backup  # noqa: PLC0414  re-exported: sources import everything from here
+from drillbook.sdk.backup import stamp as stamp  # noqa: PLC0414
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
@@ -39,45 +41,6 @@ PRINTED_BASIS = "start of the command, by the controller's clock"
 """Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
 about the age of its data.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """One backup of a backup source."""
-
-    id: str
-    """Name of the backup in its backup tool. It is unique in its source."""
-    taken_at: datetime
-    """Time of the data in the backup, in UTC. The backup holds the data as it was at this time. For a backup that a
-    command prints, it is the start of the command, and the age of the data is unknown.
-    """
-    basis: str
-    """Text about the source of ``taken_at``: the field of the backup tool, and the clock that set this field."""
-    error_s: float = 0.0
-    """Largest known error of ``taken_at``, in seconds."""
-    bytes: int | None = None
-    """Size of the backup in bytes. None when the backup tool does not report it."""
-    until: datetime | None = None
-    """For sources with point-in-time recovery: newest time to which this backup can be restored. None for other sources."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """Further facts about the backup from the list of the backup tool, as JSON values."""
-
-    @property
-    def newest_moment(self) -> datetime:
-        """Time of the newest data that a restore of this backup can bring back."""
-        return self.until or self.taken_at
-
-    def as_facts(self) -> Facts:
-        """Return the backup as facts."""
-        return {
-            "id": self.id,
-            "taken_at": stamp(self.taken_at),
-            "basis": self.basis,
-            "error_s": self.error_s,
-            "bytes": self.bytes,
-            **({"until": stamp(self.until)} if self.until else {}),
-            **self.facts,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,11 +269,6 @@ class BackupSource(Service):
 def source_of(ctx: Context, name: str) -> BackupSource:
     """Return the backup source ``name``. Raises PlanError when the inventory has no backup source of that name."""
     return ctx.service(name, BackupSource)  # type: ignore[type-abstract]  # every source is of a concrete kind
-
-
-def stamp(moment: datetime) -> str:
-    """Format ``moment`` in UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def newest(source: BackupSource, backups: Sequence[Backup]) -> Backup:

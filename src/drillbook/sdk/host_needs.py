@@ -6,13 +6,14 @@ Besides these, every action needs a POSIX shell and the usual small programs (``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Flag, auto
 from fnmatch import fnmatchcase
 
 from drillbook.errors import UnknownName
 from drillbook.sdk import discovery, plugin_loading
 from drillbook.sdk.action import Action
+from drillbook.sdk.needs import NOTHING as NOTHING  # noqa: PLC0414  re-exported: systems import everything from here
+from drillbook.sdk.needs import BySudo as BySudo  # noqa: PLC0414
+from drillbook.sdk.needs import HostNeeds as HostNeeds  # noqa: PLC0414
 
 _BASE = """
 awk cat chmod chown cmp cp cut date dd df dirname du echo env expr false find grep head id kill ln ls mkdir mkfifo mktemp mv nohup
@@ -29,44 +30,6 @@ MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
 
 The exact commands with this program are known before the drill begins.
 """
-
-
-class BySudo(Flag):
-    """Commands that an action itself starts by `sudo`. The host needs rules of sudo for these commands."""
-
-    UNIT = auto()
-    """Commands that start and stop the unit of the service, if the service manager of the host has `sudo: true`."""
-    ROOT = auto()
-    """Other commands that run as root, if the service manager of the host has `sudo: true`."""
-    RUN_AS = auto()
-    """Programs that run as the user `run_as` of the service."""
-
-
-NOTHING = BySudo(0)
-"""Value for an action that itself starts no command by `sudo`."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostNeeds:
-    """Needs of an action on a host. All fields are empty for an action without needs.
-
-    ``commands``: required programs that are not in ``BASE``. ``either``: groups of programs. Of each group, one program is
-    required. ``ports``: text about the required ports. ``by_sudo``: the kinds of commands that the action starts by `sudo`.
-    ``rights``: text about these commands. ``scripted``: True when only scripts of `sh -c` start the ``commands``. Then sudo
-    must allow the shell, and not the programs.
-    """
-
-    commands: tuple[str, ...] = ()
-    rights: str = ""
-    ports: str = ""
-    either: tuple[tuple[str, ...], ...] = ()
-    by_sudo: BySudo = NOTHING
-    scripted: bool = False
-
-    @property
-    def programs(self) -> set[str]:
-        """Names of all programs that the action may run, except those in ``BASE``."""
-        return {*self.commands, *(name for group in self.either for name in group)}
 
 
 def of(action: str) -> HostNeeds | None:

@@ -11,17 +11,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
+from drillbook.sdk.backup import Backup
 from drillbook.sdk.identity import Identity, host_place
 from drillbook.sdk.sandbox_config import SandboxConfig
 from drillbook.sdk.service import Service
 from drillbook.values import Size
-
-if TYPE_CHECKING:
-    from drillbook.sdk.backup_source import Backup
-
 
 UNLIMITED = Size(1 << 50)
 CANARY_COLUMNS = ("run_id", "record_number")

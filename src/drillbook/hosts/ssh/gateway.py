@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from drillbook.hosts.ssh.host import SshHost
+from typing import Any, Generic, Protocol, TypeVar
 
 
-class Gateway:
+class Closable(Protocol):
+    """A host whose connections can be closed. The module ``host`` imports this module, so its class has no name here."""
+
+    def close(self) -> None:
+        """Close the connections of the host."""
+
+
+H = TypeVar("H", bound=Closable)
+
+
+class Gateway(Generic[H]):
     """A gateway that several hosts share, and the hosts behind it.
 
     When one connection through a gateway is closed while other connections are in use, the sshd of the gateway may drop all
@@ -18,7 +25,7 @@ class Gateway:
     connection to the gateway is closed, too.
     """
 
-    def __init__(self, host: SshHost) -> None:
+    def __init__(self, host: H) -> None:
         """Store the host that is the gateway."""
         self.host = host
         self._lock = threading.Lock()
@@ -46,15 +53,15 @@ class Gateway:
         self.host.close()
 
 
-class Gateways:
+class Gateways(Generic[H]):
     """Registry of the gateways in use."""
 
     def __init__(self) -> None:
         """Start with no gateways."""
         self._lock = threading.Lock()
-        self._known: dict[object, Gateway] = {}
+        self._known: dict[object, Gateway[H]] = {}
 
-    def join(self, key: object, make: Callable[[], SshHost]) -> Gateway:
+    def join(self, key: object, make: Callable[[], H]) -> Gateway[H]:
         """Register a host behind the gateway ``key``. ``make`` creates the gateway's host when it is first used."""
         with self._lock:
             gateway = self._known.get(key)
@@ -64,5 +71,5 @@ class Gateways:
             return gateway
 
 
-GATEWAYS = Gateways()
+GATEWAYS: Gateways[Any] = Gateways()
 """All gateways of this process. Hosts that are opened at different times share one connection to the same gateway."""

@@ -42,7 +42,7 @@ channel is used by the shell that stays open for short commands. When the server
 class SshHost:
     """A host reached over SSH."""
 
-    def __init__(self, target: Target, *, gateway: Gateway | None = None, ssh_config: str = "") -> None:
+    def __init__(self, target: Target, *, gateway: Gateway[SshHost] | None = None, ssh_config: str = "") -> None:
         """Prepare the host without connecting.
 
         The host must already be registered with ``gateway``. ``ssh_config``: file to read instead of ~/.ssh/config.

@@ -1,0 +1,54 @@
+"""One backup in the list of a backup source: its name, its time, and the facts about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from drillbook.sdk.context import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup of a backup source."""
+
+    id: str
+    """Name of the backup in its backup tool. It is unique in its source."""
+    taken_at: datetime
+    """Time of the data in the backup, in UTC. The backup holds the data as it was at this time. For a backup that a
+    command prints, it is the start of the command, and the age of the data is unknown.
+    """
+    basis: str
+    """Text about the source of ``taken_at``: the field of the backup tool, and the clock that set this field."""
+    error_s: float = 0.0
+    """Largest known error of ``taken_at``, in seconds."""
+    bytes: int | None = None
+    """Size of the backup in bytes. None when the backup tool does not report it."""
+    until: datetime | None = None
+    """For sources with point-in-time recovery: newest time to which this backup can be restored. None for other sources."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Further facts about the backup from the list of the backup tool, as JSON values."""
+
+    @property
+    def newest_moment(self) -> datetime:
+        """Time of the newest data that a restore of this backup can bring back."""
+        return self.until or self.taken_at
+
+    def as_facts(self) -> Facts:
+        """Return the backup as facts."""
+        return {
+            "id": self.id,
+            "taken_at": stamp(self.taken_at),
+            "basis": self.basis,
+            "error_s": self.error_s,
+            "bytes": self.bytes,
+            **({"until": stamp(self.until)} if self.until else {}),
+            **self.facts,
+        }
+
+
+def stamp(moment: datetime) -> str:
+    """Format ``moment`` in UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
