@@ -21,12 +21,12 @@ from typing import Any
 from bench import campaign_page
 from bench.drill.page import circumstances
 
-from drillbook.campaign import connecting, record, scorecard
+from drillbook.campaign import campaign_record, connecting, scorecard
 from drillbook.campaign import sites as sites_of
 from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.campaign_record import Intent
 from drillbook.campaign.coordinator import Coordinator
 from drillbook.campaign.executor import Executor
-from drillbook.campaign.record import Intent
 from drillbook.campaign.scheduler import SiteState
 from drillbook.cli import site_plans
 from drillbook.events.campaigns import CampaignStarted
@@ -103,10 +103,10 @@ def window(number: int) -> dict[str, Any]:
 
 def run(count: int, root: Path, executor: Executor, *, windows: bool = False) -> tuple[float, float]:
     """Run a campaign of ``count`` sites with journal, fsync and report; returns the CPU time and the duration in seconds."""
-    folder = record.folder_of(root / "reports", f"c{count}-{time.monotonic_ns()}")
+    folder = campaign_record.folder_of(root / "reports", f"c{count}-{time.monotonic_ns()}")
     (folder / "sites").mkdir(parents=True)
     began, used = time.monotonic(), cpu()
-    journal = record.create(folder)
+    journal = campaign_record.create(folder)
     sites = tuple(
         {"name": f"s{number:05}", "path": "i", "inventory": "i", "windows": [window(number)] if windows and number else []}
         for number in range(count)
@@ -115,7 +115,7 @@ def run(count: int, root: Path, executor: Executor, *, windows: bool = False) ->
     journal.append(
         CampaignStarted(campaign=folder.name, drill="d", suite=False, rules=rules, sites=sites, operator="o"), sync=True
     )
-    state = record.fold(record.read(folder))
+    state = campaign_record.fold(campaign_record.read(folder))
 
     def job(site: str, intent: Intent) -> Job:
         return Job(folder.name, site, intent.run, "d", suite=False, inventory="i", root=str(root), place=intent.place)
@@ -128,7 +128,7 @@ def run(count: int, root: Path, executor: Executor, *, windows: bool = False) ->
         raise SystemExit(f"the simulation is wrong: {finished}")
     executor.close()
     journal.close()
-    scorecard.write(folder, record.fold(record.read(folder)))
+    scorecard.write(folder, campaign_record.fold(campaign_record.read(folder)))
     return cpu() - used, time.monotonic() - began
 
 

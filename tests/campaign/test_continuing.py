@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from drillbook.campaign import continuing
+from drillbook.campaign.campaign_record import CampaignState, Intent
 from drillbook.campaign.executor import LOCAL_CLUSTER
-from drillbook.campaign.record import CampaignState, Intent
 from drillbook.errors import UsageError
 from drillbook.events.campaigns import CampaignStarted
 

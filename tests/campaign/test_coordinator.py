@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drillbook.campaign import scheduler
+from drillbook.campaign.campaign_record import fold
 from drillbook.campaign.coordinator import Stopping
-from drillbook.campaign.record import fold
 from drillbook.campaign.scheduler import SiteState
 from drillbook.events.campaigns import CampaignStopped
 from drillbook.events.event import contents

@@ -10,9 +10,9 @@ import pytest
 
 from drillbook.campaign import continuing, place, worker
 from drillbook.campaign.attempt import Job
+from drillbook.campaign.campaign_record import Intent
 from drillbook.campaign.executor import LOCAL_CLUSTER, ON_THIS_MACHINE
 from drillbook.campaign.processes import Processes
-from drillbook.campaign.record import Intent
 from drillbook.errors import UsageError
 
 JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="", entry={"inventory": "x"})

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as Tree
 
 from drillbook.campaign import attempt, scorecard
 from drillbook.campaign.attempt import Ending
-from drillbook.campaign.record import fold
+from drillbook.campaign.campaign_record import fold
 from drillbook.campaign.scheduler import SiteState
 from drillbook.report.remarks import LEGENDS, MARK, RESERVED
 from tests.campaign.world import World, sites

@@ -7,8 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.campaign_record import fold
 from drillbook.campaign.coordinator import Coordinator
-from drillbook.campaign.record import fold
 from drillbook.campaign.scheduler import SiteState
 from drillbook.events.campaigns import CampaignStarted, SiteIntended
 from drillbook.events.event import Event

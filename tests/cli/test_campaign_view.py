@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from drillbook.campaign.attempt import Ending
+from drillbook.campaign.campaign_record import CampaignState, Intent
 from drillbook.campaign.progress import Progress
-from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.cli import campaign_view
 from drillbook.cli.campaign_view import render, watching

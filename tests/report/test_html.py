@@ -10,7 +10,7 @@ from jinja2 import UndefinedError
 from drillbook.findings import finding
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Verdict
-from drillbook.report import html, markdown, record
+from drillbook.report import html, markdown, run_record
 from drillbook.report.pages import environment
 from tests.report import renderings, samples
 
@@ -293,12 +293,12 @@ def test_the_plan_lists_the_services_that_it_uses_and_counts_the_others() -> Non
     services = {**inventory["services"], "front": url, **others}
     steps = [*view.plan["steps"], {"id": "verify.9", "effect": "read", "params": {"url": "{{ services.front.url }}/health"}}]
     plan = {**view.plan, "steps": steps, "inventory": {**inventory, "services": services}}
-    rows = dict(record.plan_rows(view.model_copy(update={"plan": plan})))
+    rows = dict(run_record.plan_rows(view.model_copy(update={"plan": plan})))
     assert "database (postgres on db-1)" in rows["Services"]
     assert "front (http on db-1)" in rows["Services"]
     assert "backups (s3 on store-1)" in rows["Services"]
     assert "other-" not in rows["Services"]
-    unused = len(services) - len(record.used_services(plan))
+    unused = len(services) - len(run_record.used_services(plan))
     assert rows["Services"].endswith(f", {unused} other services in the inventory, not used by the drill")
     assert unused >= 30
 

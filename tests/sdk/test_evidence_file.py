@@ -10,7 +10,7 @@ from drillbook.errors import CouldNotVerify
 from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.hosts.local import LocalHost
 from drillbook.redact import Redactor
-from drillbook.report.record import evidence_rows
+from drillbook.report.run_record import evidence_rows
 from drillbook.sdk import evidence_file
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Target

@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 
 from drillbook.errors import PluginError
-from drillbook.trust import plugins, record
-from drillbook.trust.record import Record
+from drillbook.trust import plugins, trust_record
+from drillbook.trust.trust_record import Record
 
 FILES = {
     "plugins/ledger/__init__.py": "SYSTEM = None\n",
@@ -27,7 +27,7 @@ def wrote(root, *paths, text="x = 1\n"):
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.delenv(record.VARIABLE, raising=False)
+    monkeypatch.delenv(trust_record.VARIABLE, raising=False)
     folder = tmp_path / "project"
     for path, text in FILES.items():
         wrote(folder, path, text=text)
@@ -100,7 +100,7 @@ def test_files_that_are_too_large_together_are_refused(root, monkeypatch):
 def test_plugins_are_trusted_by_a_record_of_their_own(root):
     found = plugins.read(root)
     assert (found.doubt, found.record()) == ("nobody has trusted them yet", None)
-    record.write(root, Record(found.digest, "2026-11-30T12:00:00Z", "ann", {}), plugins.FOLDER)
+    trust_record.write(root, Record(found.digest, "2026-11-30T12:00:00Z", "ann", {}), plugins.FOLDER)
     assert plugins.read(root).doubt == ""
     assert plugins.read(root).record().by == "ann"
     wrote(root, "plugins/ledger/actions/freeze.py", text="WORD = 'fire'\n")

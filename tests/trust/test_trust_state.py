@@ -5,8 +5,8 @@ import pytest
 from drillbook.errors import SecretError
 from drillbook.plan import planner
 from drillbook.project.project import Project
-from drillbook.trust import record
-from drillbook.trust.record import VARIABLE, Record
+from drillbook.trust import trust_record
+from drillbook.trust.trust_record import VARIABLE, Record
 from drillbook.trust.trust_state import Trust, outside
 from tests.trust.pull_request import PROBE, READY, STEP, PullRequest
 
@@ -26,7 +26,7 @@ def trust(folder):
 
 
 def accept(folder):
-    record.write(folder.root, Record(trust(folder).scan.digest, "2026-11-30T12:00:00Z", "ann", {}))
+    trust_record.write(folder.root, Record(trust(folder).scan.digest, "2026-11-30T12:00:00Z", "ann", {}))
 
 
 def planned(folder, name="sample"):

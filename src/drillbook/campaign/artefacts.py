@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drillbook.campaign import attempt, record, transfer, worker
+from drillbook.campaign import attempt, campaign_record, transfer, worker
 from drillbook.campaign.attempt import CAMPAIGNS, RECORD, Ending, Job
-from drillbook.campaign.record import CampaignState
+from drillbook.campaign.campaign_record import CampaignState
 from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.transfer import TransferError
 from drillbook.errors import JournalError, UsageError
@@ -116,7 +116,7 @@ def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> 
     campaigns = []
     for path in sorted(folder.glob(f"**/{CAMPAIGNS}/[!.]*/{RECORD}/{FILE}")):
         try:
-            state = record.fold(record.read(path.parents[1]))
+            state = campaign_record.fold(campaign_record.read(path.parents[1]))
         except JournalError as error:
             problems.append(f"{path}: {error.message}")
             continue

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.campaign.attempt import CAMPAIGNS
-from drillbook.campaign.record import CampaignState, is_finished
+from drillbook.campaign.campaign_record import CampaignState, is_finished
 from drillbook.journal.run_files import RESULT
 from drillbook.report.objective_figures import recorded_figure
 from drillbook.report.wording import SHORT

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from drillbook.campaign import place
+from drillbook.campaign.campaign_record import CampaignState
 from drillbook.campaign.executor import LOCAL_CLUSTER, ON_THIS_MACHINE, REMOTE
-from drillbook.campaign.record import CampaignState
 from drillbook.errors import UsageError
 
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.campaign_record import CampaignState, Intent, event_of
 from drillbook.campaign.executor import Executor
-from drillbook.campaign.record import CampaignState, Intent, event_of
 from drillbook.campaign.scheduler import Scheduler, SiteState, worst
 from drillbook.events.campaigns import CampaignFinished, CampaignStopped, SiteIntended
 from drillbook.events.content import Content

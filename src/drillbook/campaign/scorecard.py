@@ -12,8 +12,8 @@ from jinja2 import ChoiceLoader, PackageLoader
 
 from drillbook.campaign import comparison, distribution
 from drillbook.campaign.attempt import Ending
+from drillbook.campaign.campaign_record import CampaignState
 from drillbook.campaign.comparison import Comparison
-from drillbook.campaign.record import CampaignState
 from drillbook.campaign.scheduler import ENDS, SiteState, worst
 from drillbook.exits import Exit
 from drillbook.journal.run_files import JUNIT, PAGE, RESULT

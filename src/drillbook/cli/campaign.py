@@ -16,13 +16,13 @@ from typing import Any
 from drillbook import __version__
 from drillbook.attestation import sign_runs
 from drillbook.attestation.sign_runs import Sealer
-from drillbook.campaign import artefacts, continuing, place, record, scorecard, sites
+from drillbook.campaign import artefacts, campaign_record, continuing, place, scorecard, sites
 from drillbook.campaign.artefacts import Artefacts
 from drillbook.campaign.attempt import Job
+from drillbook.campaign.campaign_record import CampaignState, Intent
 from drillbook.campaign.coordinator import Coordinator, Stopping
 from drillbook.campaign.executor import Executor
 from drillbook.campaign.processes import Processes
-from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.campaign.sites import SitesFile
 from drillbook.cli import campaign_matrix, campaign_view, dry_run, needed_extras, site_approvals, site_plans
@@ -122,13 +122,13 @@ def _begin(
     needed_extras.require()
     suite = isinstance(project.drill(wish.drill), Suite)
     campaign = new_run_id(wish.drill)
-    folder = record.folder_of(project.ready_reports(), campaign)
+    folder = campaign_record.folder_of(project.ready_reports(), campaign)
     try:
         planned = site_plans.made(project, wish.drill, file, folder / "sites")
         approved = site_approvals.first(project, wish.drill, planned, folder)
         own, counted = place.name_of(project.root), artefacts.attempt_of_pipeline()
         executor = executed()
-        journal = record.create(folder)
+        journal = campaign_record.create(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -162,9 +162,9 @@ def resume(project: Project, name: str, on: str) -> int:
     Before other sites, it examines each site where a run was started and the end of this run is unknown. Raises
     NotReady, after this examination, when the approval of the remaining sites has expired.
     """
-    folder = record.find(project.reports, name)
-    journal = record.resume(folder)
-    state = record.fold(journal.before.events)
+    folder = campaign_record.find(project.reports, name)
+    journal = campaign_record.resume(folder)
+    state = campaign_record.fold(journal.before.events)
     if state.finished:
         journal.close()
         console().print(shown(f"{folder.name} has ended, so there is nothing to resume"))
@@ -221,7 +221,7 @@ def _run(
     *,
     stopping: Stopping | None = None,
 ) -> int:
-    state = record.fold(record.read(folder))
+    state = campaign_record.fold(campaign_record.read(folder))
     stopping, out = stopping or Stopping(), console()
     names, jobs = new_run or (lambda _: new_run_id(state.start.drill)), _jobs(project, state)
     try:
@@ -262,7 +262,7 @@ def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journ
     """
     if state.finished is None:
         return ""
-    events = record.read(folder)
+    events = campaign_record.read(folder)
     runs = [{"site": end.site, "run": end.run, "state": str(end.state), "head": end.head} for end in state.ends.values()]
     content = {
         "run": state.start.campaign,

@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.text import Text
 
 from drillbook.campaign.attempt import Ending
+from drillbook.campaign.campaign_record import CampaignState
 from drillbook.campaign.progress import FEWEST, Progress, clock
-from drillbook.campaign.record import CampaignState
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.report.figures import one_line
 from drillbook.report.folders import begun

@@ -19,8 +19,8 @@ from rich.text import Text
 
 from drillbook.attestation import anchor_lines, trusted_content
 from drillbook.attestation.manifests import ManifestKeys
+from drillbook.campaign import campaign_record as campaigns
 from drillbook.campaign import continuing, place
-from drillbook.campaign import record as campaigns
 from drillbook.cli import access, lost_record, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.render import told_render

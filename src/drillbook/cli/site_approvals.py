@@ -13,7 +13,7 @@ from pathlib import Path
 from drillbook.atomic_file import replace_file
 from drillbook.campaign import continuing, place
 from drillbook.campaign.attempt import APPROVAL
-from drillbook.campaign.record import CampaignState
+from drillbook.campaign.campaign_record import CampaignState
 from drillbook.cli import site_plans
 from drillbook.cli.run_identity import operator
 from drillbook.cli.site_plans import SitePlan

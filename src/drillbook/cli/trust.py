@@ -20,10 +20,10 @@ from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 from drillbook.sdk import discovery, plugin_check
 from drillbook.signing import account
-from drillbook.trust import plugins, record
+from drillbook.trust import plugins, trust_record
 from drillbook.trust.items import Item
 from drillbook.trust.plugins import Plugins
-from drillbook.trust.record import VARIABLE, Record, Unusable
+from drillbook.trust.trust_record import VARIABLE, Record, Unusable
 from drillbook.trust.trust_state import Trust
 
 
@@ -58,7 +58,7 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
     if not yes and not _agreed("may read-only tasks execute these commands until one of the commands changes?"):
         stdout().write("nothing further was trusted\n" if brought.names else "nothing was trusted\n")
         return Exit.REFUSED
-    path = record.write(project.root, _record(code_trust), code_trust.outside)
+    path = trust_record.write(project.root, _record(code_trust), code_trust.outside)
     if not as_json:
         console().print(Text(f"✓ trusted; recorded in {path}", style="green"), soft_wrap=True)
     return Exit.OK
@@ -66,8 +66,8 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
 
 def revoke(project: Project, inventory: str = "") -> int:
     """Remove the record of trust in ``project``. Raises UsageError when the record cannot be removed."""
-    gone = record.remove(project.root, Trust(project, inventory).outside)
-    gone = (not inventory and record.remove(project.root, plugins.FOLDER)) or gone
+    gone = trust_record.remove(project.root, Trust(project, inventory).outside)
+    gone = (not inventory and trust_record.remove(project.root, plugins.FOLDER)) or gone
     console().print("the trust in this project was removed" if gone else "this project was not trusted")
     return Exit.OK
 
@@ -165,7 +165,7 @@ def _trust_plugins(brought: Plugins, out: Console | None) -> None:
     """Record the plugins as trusted, and import them."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     items = {path: {"text": path, "digest": held} for path, held in brought.digests.items()}
-    path = record.write(brought.root, Record(brought.digest, now, account.told(), items), plugins.FOLDER)
+    path = trust_record.write(brought.root, Record(brought.digest, now, account.told(), items), plugins.FOLDER)
     if out is not None:
         out.print(Text(f"✓ the plugins are trusted; recorded in {path}", style="green"), soft_wrap=True)
     plugins.use(brought.root)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from drillbook.attestation import anchor_comparison, anchor_places, run_verification
 from drillbook.attestation.run_verification import Check, Mark, Verified
-from drillbook.campaign import record
+from drillbook.campaign import campaign_record
 from drillbook.campaign.attempt import RECORD
 from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
@@ -34,7 +34,7 @@ def verify(project: Project, run: str, *, as_json: bool = False) -> int:
     """Verify a run, a suite or a campaign. Returns 0 when all checks are good, 1 when a check found something wrong,
     and 3 when a check could not confirm everything.
     """
-    campaign = record.folder_of(project.reports, run) if run else None
+    campaign = campaign_record.folder_of(project.reports, run) if run else None
     if campaign and (campaign / RECORD).is_dir():
         return _told(run_verification.verify_campaign(campaign, campaign / RECORD, project.root), as_json=as_json)
     folder = project.run(run, suites=True, lost=True)

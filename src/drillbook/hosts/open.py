@@ -34,7 +34,9 @@ def _ssh_host(target: Target, targets: Mapping[str, Target], ssh_config: str, pa
     return SshHost(target, gateway=_gateway(target, targets, ssh_config, path), ssh_config=ssh_config)
 
 
-def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> Gateway[SshHost] | None:
+def _gateway(
+    target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]
+) -> Gateway[SshHost] | None:
     from drillbook.hosts.ssh.login import proxy_jumps  # noqa: PLC0415  loads the SSH client
 
     if not target.gateway:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from drillbook.findings import Finding
 from drillbook.judge.result import CommandView, StepView
-from drillbook.report import end_state, pages, record, step_texts, wording
+from drillbook.report import end_state, pages, run_record, step_texts, wording
 from drillbook.report.figures import count, pretty, readable, seconds, took, utc_time
 from drillbook.report.phases import PhaseRow
 from drillbook.sdk.answer_limits import told_once
@@ -121,7 +121,7 @@ def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str
     yield f"<dt>Effect</dt><dd>{_text(step.effect)}{_begun(step, started)}</dd>\n"
     for finding in findings:
         yield _finding(finding)
-    for file in record.evidence_of(step):
+    for file in run_record.evidence_of(step):
         yield (
             f'<dt>Evidence</dt><dd>{_part("evidence_link")(file.file)!s} <span class="soft">{_text(file.size)}, SHA-256 '
             f'<span class="mono">{_text(file.sha256)}</span></span></dd>\n'
@@ -251,17 +251,17 @@ def _commands(commands: Sequence[CommandView]) -> Iterator[str]:
 
 def _command(command: CommandView) -> Iterator[str]:
     """Yield a command with its outcome and its output."""
-    outcome = _text(record.command_outcome(command))
+    outcome = _text(run_record.command_outcome(command))
     yield (f'<p class="head">Command, {outcome}, {_text(took(command.seconds))}</p>\n{_command_line(command.argv)}\n')
     for name, text, total in (
         ("Standard output", command.stdout, command.stdout_bytes),
         ("Standard error", command.stderr, command.stderr_bytes),
     ):
         if text or total:
-            cut = record.cut(text, total)
+            cut = run_record.cut(text, total)
             yield f'<p class="head">{name}{f", {_text(cut)}" if cut else ""}</p>\n{_block(text)}\n'
 
 
 @lru_cache(REMEMBERED)
 def _command_line(argv: tuple[str, ...]) -> str:
-    return _block(record.shell_line(argv), "command")
+    return _block(run_record.shell_line(argv), "command")

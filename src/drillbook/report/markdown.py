@@ -21,10 +21,10 @@ from drillbook.report import (
     next_steps,
     open_findings,
     probe_notes,
-    record,
     rehearsal_results,
     residue_state,
     rows,
+    run_record,
     tolerated,
     wording,
 )
@@ -64,7 +64,7 @@ def render(view: RunView) -> str:
         "## Contacts",
         _contacts(view),
         "## Plan",
-        table(("What", "Value"), [(name, code(value)) for name, value in record.plan_rows(view)]),
+        table(("What", "Value"), [(name, code(value)) for name, value in run_record.plan_rows(view)]),
         "## Evidence and journal",
         *_record(view),
     ]
@@ -364,7 +364,7 @@ def _contacts(view: RunView) -> str:
 
 
 def _record(view: RunView) -> list[str]:
-    files = record.evidence_rows(view)
+    files = run_record.evidence_rows(view)
     lines = [
         ("Events", str(view.journal_events)),
         ("Last hash", code(view.journal_head)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drillbook.judge.result import CommandView, RunView, StepView
 from drillbook.language.lists import leading
-from drillbook.report import end_state, record, step_texts, wording
+from drillbook.report import end_state, run_record, step_texts, wording
 from drillbook.report.figures import one_line, size, took
 from drillbook.report.markdown_syntax import block, code, escape, table
 from drillbook.report.phases import phase_rows
@@ -105,8 +105,8 @@ def _details(step: StepView) -> list[str]:
 
 def _command(step: StepView, command: CommandView) -> list[str]:
     parts = [
-        f"{code(step.result.id)} command, {escape(record.command_outcome(command))}, {took(command.seconds)}:",
-        block(record.command_line(command)),
+        f"{code(step.result.id)} command, {escape(run_record.command_outcome(command))}, {took(command.seconds)}:",
+        block(run_record.command_line(command)),
     ]
     for name, text in (("standard output", command.stdout), ("standard error", command.stderr)):
         parts += [f"{name}:", block(text)] if text else []

@@ -23,9 +23,9 @@ from drillbook.errors import PluginError
 from drillbook.installation.program_name import program
 from drillbook.sdk import discovery, plugin_loading
 from drillbook.sdk.declaration import System
-from drillbook.trust import record
-from drillbook.trust.record import Record
+from drillbook.trust import trust_record
 from drillbook.trust.scan import relative
+from drillbook.trust.trust_record import Record
 from drillbook.values import canonical, digest
 
 FOLDER = "plugins"
@@ -88,13 +88,13 @@ class Plugins:
         """Reason why the plugins are not trusted. The text is empty when the plugins are trusted, or when there are no
         plugins.
         """
-        return record.doubt(self.root, FOLDER, self.digest, several=True) if self.names else ""
+        return trust_record.doubt(self.root, FOLDER, self.digest, several=True) if self.names else ""
 
     def record(self) -> Record | None:
         """Read the record of trust in the plugins. Returns None when there is no record. Raises Unusable when the
         record cannot be used.
         """
-        return record.read(self.root, FOLDER)
+        return trust_record.read(self.root, FOLDER)
 
     @property
     def skipped(self) -> str:

@@ -13,10 +13,10 @@ from drillbook.inventory.inventory import Inventory
 from drillbook.plan import needed_services
 from drillbook.plan.planner import Plan
 from drillbook.project.project import Project
-from drillbook.trust import items, record
+from drillbook.trust import items, trust_record
 from drillbook.trust.items import Item, Source
-from drillbook.trust.record import Record
 from drillbook.trust.scan import Scan, brought, of_lab, of_tree, relative, scan, tree_files
+from drillbook.trust.trust_record import Record
 
 
 class Trust:
@@ -42,7 +42,7 @@ class Trust:
         """Record of trust in the project, or None when there is no record. Raises Unusable when the record cannot be
         used.
         """
-        return record.read(self.project.root, self.outside)
+        return trust_record.read(self.project.root, self.outside)
 
     @cached_property
     def doubt(self) -> str:
@@ -51,7 +51,7 @@ class Trust:
         """
         if not self.scan.items:
             return ""
-        return record.doubt(self.project.root, self.outside, self.scan.digest, several=False)
+        return trust_record.doubt(self.project.root, self.outside, self.scan.digest, several=False)
 
     def of_plan(self, plan: Plan) -> tuple[Item, ...]:
         """Return the commands and secrets of ``plan`` that a check skips because they are not trusted."""
