@@ -4,7 +4,7 @@ import pytest
 
 from drillbook.errors import UnknownName
 from drillbook.sdk import discovery
-from drillbook.sdk.action import Action, find
+from drillbook.sdk.action import Action, Write, find
 from drillbook.sdk.discovery import System, registered
 
 
@@ -29,3 +29,12 @@ def test_an_action_is_known_only_while_its_system_is():
         assert find(names[0]).name() == names[0]
     with pytest.raises(UnknownName):
         find(names[0])
+
+
+def test_a_restore_from_a_log_is_an_action_of_the_system_that_declares_it():
+    declared = {system.name: system.log_restore for system in discovery.systems() if system.log_restore}
+    assert declared == {"postgres": "postgres.recover"}
+    for action in declared.values():
+        assert issubclass(find(action), Write)
+        assert discovery.log_restore(f"{action.partition('.')[0]}.restore") == action
+    assert (discovery.log_restore("redis.restore"), discovery.log_restore("no_system.restore")) == ("", "")

@@ -10,9 +10,10 @@ from drillbook.judge.result import RunView, StepResult, SuiteResult, Verdict
 from drillbook.report import dead_runs, open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
-from drillbook.report.remedies import LOG_RESTORES, before_repeat, first_instruction
+from drillbook.report.remedies import before_repeat, first_instruction
 from drillbook.report.restore_steps import restores
 from drillbook.report.rows import findings_of, rows_of
+from drillbook.sdk import discovery
 
 DEFAULT_INVENTORY = "lab"
 SUITE_AGAIN = "then repeat the suite"
@@ -180,8 +181,7 @@ def _log_restore(view: RunView) -> str:
     """Return the command that describes an action which also brings back data that is newer than the backup. For a system
     without such an action, it describes the action that restored the backup."""
     action = restoring(view.result.steps)
-    known = LOG_RESTORES.get(action.partition(".")[0], action)
-    return f"{view.program} actions {one_line(known)}".rstrip()
+    return f"{view.program} actions {one_line(discovery.log_restore(action) or action)}".rstrip()
 
 
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:

@@ -21,10 +21,6 @@ CLOSED_BY = {
 enough to follow the remedy."""
 
 
-LOG_RESTORES = {"postgres": "postgres.recover"}
-"""Actions that also bring back data from an archived log. The key is the system."""
-
-
 def before_repeat(code: str, instruction: str) -> str:
     """Return text to put between the ``instruction`` of a finding with ``code`` and the suggestion to repeat the drill. It is
     empty if a repetition closes the finding after the instruction was followed, and for an instruction that begins with a

@@ -50,6 +50,9 @@ class System:
     """Module with ``BY_HAND``: the commands with which a person does steps of the system's actions. Empty when there are none."""
     varying_arguments: str = ""
     """Module with ``VARYING_ARGUMENTS``: parts of commands that differ in every run, for rules of sudo. Empty when none do."""
+    log_restore: str = ""
+    """Action of the system that also brings back data from an archived log, which is newer than a backup. Empty when there is
+    none."""
     extra: str = ""
     """Name of Drillbook's pip extra that the system's actions and probes need. Empty when they need none, and for plugins."""
     origin: str = ""

@@ -185,6 +185,14 @@ def _families() -> dict[str, str]:
     return {module: name for part in ("actions", "probes") for name, module in _modules(part).items()}
 
 
+def log_restore(action: str) -> str:
+    """Return the action of the same system as ``action`` that also brings back data from an archived log. The result is empty
+    if the system declares none, or is unknown.
+    """
+    family = action.partition(".")[0]
+    return next((system.log_restore for system in systems() if family in system.actions), "")
+
+
 def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
     """Return the plugins that define any of the given names. The key of each entry is the plugin's origin, and the value is
     its version.

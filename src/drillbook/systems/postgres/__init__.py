@@ -21,4 +21,5 @@ SYSTEM = System(
     by_hand=".by_hand",
     varying_arguments=".varying_arguments",
     rehearsal="rehearsal",
+    log_restore="postgres.recover",
 )
