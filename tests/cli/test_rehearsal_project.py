@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -197,6 +198,9 @@ def test_the_help_names_every_kind(tmp_path):
     said = " ".join(Folder(tmp_path).run("--help", "init").stdout.split())
     named = said.partition("rehearse your own backups of: ")[2].partition(" --")[0]
     assert named.replace(" or ", ", ").split(", ") == rehearsal.names()
+    asked = [name for name in rehearsal.names() if rehearsal.of(name).question]
+    place = said.partition("place of the backups: ")[2].partition(" --")[0]
+    assert re.findall(r"for (\w+):", place) == asked == ["pgbackrest"]
 
 
 def test_options_of_a_rehearsal_need_one():

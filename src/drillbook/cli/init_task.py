@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,14 @@ from drillbook.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
     from drillbook.cli.looked_project import Looked
+    from drillbook.sdk.rehearsal import Rehearsal
 
 REHEARSE = "rehearse your own backups of: "
 """Help text of the option --rehearse, before the names of the kinds of systems whose backups can be rehearsed."""
+
+
+AT = "with --rehearse: place of the backups: a folder such as /var/backups, or s3://bucket/prefix/"
+"""Help text of the option --at, before the answers that single kinds of backups need instead."""
 
 
 class InitTask(OptionalNameTask):
@@ -35,9 +40,17 @@ class InitTask(OptionalNameTask):
 
             with suppress(PluginError):
                 names = rehearsal.names()
-                option = next(argument for argument in arguments if argument.name == "rehearse")
-                option.help = REHEARSE + " or ".join((", ".join(names[:-1]), names[-1]))
+                known = {argument.name: argument for argument in arguments}
+                known["rehearse"].help = REHEARSE + " or ".join((", ".join(names[:-1]), names[-1]))
+                known["at"].help = "; ".join((AT, *_other_places(map(rehearsal.of, names), names)))
         return arguments
+
+
+def _other_places(kinds: Iterable[Rehearsal], names: Iterable[str]) -> Iterator[str]:
+    """Yield a text for each kind of backups whose place is no path, such as the name of a repository."""
+    for name, kind in zip(names, kinds, strict=True):
+        if kind.question:
+            yield f"for {name}: {kind.question[:1].lower()}{kind.question[1:]}, such as {kind.at}"
 
 
 @task(
@@ -51,10 +64,9 @@ class InitTask(OptionalNameTask):
             "which this program was installed"
         ),
         "folder": "folder of the new project; default: the current folder",
-        "rehearse": REHEARSE + "postgres, files and others",
+        "rehearse": REHEARSE + "those of the systems",
         "host": "with --rehearse: [USER@]ADDRESS[:PORT] of the host where the backups are",
-        "at": "with --rehearse: place of the backups, such as /var/backups/postgresql or s3://bucket/prefix/; "
-        "for pgbackrest: name of the stanza, such as main",
+        "at": AT,
         "sandbox": "with --rehearse: [USER@]ADDRESS[:PORT] of the sandbox host, where backups are restored",
         "look": (
             "[USER@]HOST[:PORT] of a host to examine without changing it, and to describe in "

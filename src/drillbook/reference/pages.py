@@ -121,13 +121,8 @@ restore:
   - backup.restore: {service: database, from: nightly}
 ```
 
-One table, or some of its rows, is restored in place by `postgres.restore_table` and `postgres.restore_rows`. They read
-only dumps that the step `postgres.dump` stored, with their manifest, in a bucket: the inventory needs a service of kind
-`s3`, also if the dump lies in a bucket of your own S3 server on the same host. One table of a dump that a team took itself
-is restored by `postgres.restore_table_from_dump`, from a source of `backups` of the kind `pg_dump`. Such a dump has no manifest,
-so only the number of the restored rows is compared; add `content.take` and `content.matches` to compare their content.
-Complete drills: [Break and restore your own PostgreSQL](own-postgres.md).
-`backup.restore` brings back such a dump as a whole, in a sandbox or in place.
+Some systems restore a part of the data in place, such as one table:
+[Break and restore your own PostgreSQL](own-postgres.md#drop-a-table).
 
 A command may also be the fault. It then has `effect: fault`, and two further commands. The command `proof` ends with 0
 while the fault is active, and with 1 when the fault is gone. The command `undo` undoes the fault. For a fault that only
