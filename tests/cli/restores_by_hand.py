@@ -4,7 +4,7 @@ import os
 import re
 import textwrap
 
-from drillbook.cli import runbook
+from drillbook.cli import make_runbook
 from drillbook.inventory import inventory
 from drillbook.plan import planner, spec
 
@@ -34,7 +34,7 @@ def page(folder, hosts, backup, *, target, at="latest"):
     (folder / "inventory.yml").write_text(f"{hosts}  {SOURCE}: {backup}\n")
     (folder / "rehearse.yml").write_text(DRILL.format(source=SOURCE, target=target, at=at))
     plan = planner.make(spec.load(folder / "rehearse.yml"), inventory.load(folder / "inventory.yml"))
-    return runbook.page(plan, "staging")
+    return make_runbook.page(plan, "staging")
 
 
 def commands(text):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli import runbook
+from drillbook.cli import make_runbook
 from drillbook.inventory import inventory
 from drillbook.plan import planner, spec
 
@@ -32,7 +32,7 @@ def page(path):
     drill = spec.load(path)
     known = DOCKER if drill.head.service not in LAB.services or path.parent.name == "docker" else LAB
     plan = planner.make(drill, known)
-    return plan, runbook.page(plan, "lab")
+    return plan, make_runbook.page(plan, "lab")
 
 
 def test_there_are_many_drills():

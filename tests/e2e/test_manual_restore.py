@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli import runbook
+from drillbook.cli import make_runbook
 from drillbook.judge.result import Verdict
 from tests.e2e.test_rehearsals import need_programs
 from tests.needs import need
@@ -83,7 +83,7 @@ def test_the_commands_of_a_runbook_restore_the_backup(bench, name):
         need("restic")
     plan = bench.plan(name)
     last = plan.phase("backup")[-1].id
-    page = runbook.page(plan, "lab")
+    page = make_runbook.page(plan, "lab")
     secrets = [bench.secret(secret) for secret in SECRETS.get(name, ())]
     seen = []
 

@@ -1,4 +1,4 @@
-"""The task ``campaign``; the module ``cli.campaign`` implements it."""
+"""The task ``campaign``; the module ``cli.run_campaign`` implements it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def campaign(
     resume: bool = False,
 ) -> int:
     """Run a drill or suite on many sites, in waves. The exit status is the exit status of the worst site."""
-    from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import run_campaign as campaigns  # noqa: PLC0415  keeps start-up fast
 
     project = here()
     if resume:
@@ -71,8 +71,8 @@ def campaign(
 @told(Dry.TELLS)
 def approve(context: Context, name: str | None = None, sites: str = "", until: str = "24h", key: str = "") -> int:
     """Sign one approval of the plans of all sites with your SSH key, so that somebody else may run the campaign."""
-    from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
     from drillbook.cli import campaign_approve  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import run_campaign as campaigns  # noqa: PLC0415  keeps start-up fast
 
     project, wish = here(), campaigns.Wish(_named(name, "invoke campaign.approve NAME --sites FILE"), sites)
     if is_dry(context):
@@ -92,7 +92,7 @@ def approve(context: Context, name: str | None = None, sites: str = "", until: s
 @told(Dry.REFUSED)
 def collect(_: Context, name: str | None = None, sites: str = "", artefacts: str = "artefacts") -> int:
     """Make the record and the report of a campaign from the artefacts of its CI jobs (see `campaign --matrix`)."""
-    from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import run_campaign as campaigns  # noqa: PLC0415  keeps start-up fast
 
     wish = campaigns.Wish(_named(name, "invoke campaign.collect NAME --sites FILE --artefacts FOLDER"), sites)
     return campaigns.collect(here(), wish, artefacts)

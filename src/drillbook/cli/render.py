@@ -14,7 +14,7 @@ from rich.text import Text
 from drillbook.attestation import sign_runs, trusted_content
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.attestation.trusted_content import Standing
-from drillbook.cli import metrics, run_identity
+from drillbook.cli import run_identity, write_metrics
 from drillbook.cli.console import console
 from drillbook.cli.run_output import Manner, Teller, tell_missed
 from drillbook.errors import JournalError, UnknownName
@@ -73,7 +73,7 @@ def render(
         attested = {} if unsigned else {folder.name: sign_runs.written_digest(folder)}
         sign_runs.seal_suite(folder.parent, again, rendered, sealer, attested=attested, before=whole, runs=runs)
     run_index.write(project)
-    metrics.refresh(project)
+    write_metrics.refresh(project)
     tell_missed(sealer.missed)
     return view, unsigned
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from drillbook.cli import access, earlier_durations, labs, metrics, needed_extras
+from drillbook.cli import access, earlier_durations, labs, needed_extras, write_metrics
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
 from drillbook.cli.run_output import Manner, Teller, tell_held, tell_missed
@@ -52,7 +52,7 @@ def drill(
             if isinstance(loaded, Suite):
                 return _suite(orchestrator, loaded, plans, teller)
             folder, view = orchestrator.run(plans[0])
-        metrics.refresh(project)
+        write_metrics.refresh(project)
         tell_missed(orchestrator.missed)
         teller.end(view, shown_path(folder / PAGE), newest=True)
         held.complete()
@@ -77,7 +77,7 @@ def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], tell
         teller.between(view)
 
     folder, result = orchestrator.run_suite(suite, plans, between)
-    metrics.refresh(orchestrator.project)
+    write_metrics.refresh(orchestrator.project)
     tell_missed(orchestrator.missed)
     teller.end_suite(result, views, shown_path(folder / PAGE))
     return result.exit

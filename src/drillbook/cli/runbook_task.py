@@ -1,4 +1,4 @@
-"""The task ``runbook``; the module ``cli.runbook`` implements it."""
+"""The task ``runbook``; the module ``cli.make_runbook`` implements it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from drillbook.project.project import names_hint
 def runbook(context: Context, name: str | None = None, inventory: str = "", out: str = "") -> int:
     """Write the runbook of a drill: a page in Markdown with actions, hosts, expected results and undo of all steps."""
     from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
-    from drillbook.cli import runbook as view  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import make_runbook as view  # noqa: PLC0415  keeps start-up fast
 
     project = here()
     if not name:

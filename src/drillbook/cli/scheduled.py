@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Literal
 
-from drillbook.cli import metrics, run
+from drillbook.cli import run, write_metrics
 from drillbook.cli.run_output import Manner, tell_held
 from drillbook.engine.stop_requests import Held
 from drillbook.errors import DrillbookError, UsageError, escaped
@@ -71,7 +71,7 @@ class Tick:
             self._start(row)
         self._missed()
         if not self.mistakes:
-            metrics.refresh(self.project)
+            write_metrics.refresh(self.project)
         status = next((worst for worst in WORST if worst in self.statuses), Exit.OK)
         self._beat(status)
         return status

@@ -1,4 +1,4 @@
-"""The task ``trust``; the module ``cli.trust`` implements it."""
+"""The task ``trust``; the module ``cli.ask_trust`` implements it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def trust(
     context: Context, show: bool = False, yes: bool = False, revoke: bool = False, *, json: bool = False, inventory: str = ""
 ) -> int:
     """Show and trust the project's plugins and commands. A check or diagnosis skips commands that you do not trust."""
-    from drillbook.cli import dry_run, trust  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import ask_trust, dry_run  # noqa: PLC0415  keeps start-up fast
 
     if revoke and (yes or show or json):
         raise UsageError("--revoke cannot be combined with other options")
@@ -33,7 +33,7 @@ def trust(
     if json and not (show or yes):
         raise UsageError("--json cannot ask for a confirmation", hint="add --show, or --yes")
     if is_dry(context):
-        return trust.trust(here(), inventory, ask=False, as_json=json) or (0 if json else dry_run.tell())
+        return ask_trust.trust(here(), inventory, ask=False, as_json=json) or (0 if json else dry_run.tell())
     if revoke:
-        return trust.revoke(here(spare=True), inventory)
-    return trust.trust(here(spare=show), inventory, yes=yes, ask=not show, as_json=json)
+        return ask_trust.revoke(here(spare=True), inventory)
+    return ask_trust.trust(here(spare=show), inventory, yes=yes, ask=not show, as_json=json)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli import runbook
+from drillbook.cli import make_runbook
 from drillbook.inventory import inventory
 from drillbook.plan import planner, spec
 from tests.program import Folder, fault, step
@@ -81,4 +81,4 @@ def test_every_shipped_drill_has_a_page():
     lab = inventory.load(ROOT / "inventory" / "lab.yml", lab=value)
     for name in ("postgres-lost", "table-dropped", "objects-deleted", "rehearse-database"):
         plan = planner.make(spec.load(ROOT / "drills" / f"{name}.yml"), lab)
-        assert runbook.page(plan, "lab").count("- [ ] **") == len(plan.steps)
+        assert make_runbook.page(plan, "lab").count("- [ ] **") == len(plan.steps)

@@ -100,13 +100,13 @@ def test_metrics_that_cannot_be_written_do_not_change_the_result_of_a_run(folder
 
 
 def test_a_missing_package_is_named(folder, monkeypatch, capsys):
-    from drillbook.cli import metrics
+    from drillbook.cli import write_metrics
     from drillbook.errors import UsageError
     from drillbook.project.project import Project
 
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(UsageError, match="needs the extra `metrics`"):
-        metrics.write(Project(folder.root), folder.root / "x.prom")
+        write_metrics.write(Project(folder.root), folder.root / "x.prom")
 
 
 def test_the_files_for_monitoring(folder):
