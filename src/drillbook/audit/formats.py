@@ -1,4 +1,4 @@
-"""List of the report formats of an audit, in the form of ``drillbook.report.formats``."""
+"""List of the report formats of an audit, in the form of ``drillbook.report.formats``, which tells why each record has a list."""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
 """List of the report formats of runs and suites, and what all lists of formats have in common.
 
 Each file of a report is an entry in FORMATS. The modules ``html``, ``markdown`` and ``junit`` of this package each render
-one format. The code that writes reports, signs reports, and renders reports again uses this list. The lists of other records
-are ``drillbook.audit.formats`` and ``drillbook.campaign.scorecard``. They have the same form, and ``publish.write_all``
-writes their files.
+one format. The code that writes reports, signs reports, and renders reports again uses this list.
+
+Each record has one list of its formats, in the package that renders it: this one for runs and suites, ``audit.formats`` for an
+audit, and ``campaign.scorecard`` for a campaign. One list for all would be above the three packages, but they use their lists
+themselves: an attestation signs the files of this one. The lists have the same form, and ``publish.write_all`` writes their
+files.
 """
 
 from __future__ import annotations

@@ -2,5 +2,5 @@
 of the commands shows later changes.
 
 Lives here: collecting the commands that read-only tasks would execute, records of trust, trust states of projects.
-Lives elsewhere: the task `trust` (`cli.trust`).
+Lives elsewhere: the task `trust` (`cli.trust_task`).
 """
