@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN
 from drillbook.lab.containers.engine import containers
 from tests import tiers
 from tests.program import PROGRAM
-from tests.waiting import until
+from tests.waiting import PATIENCE_S
 
 ALONE = {"full-drill": "a whole rehearsal names no single cause"}
 """Drills without a diagnosis."""
@@ -34,6 +35,16 @@ def diagnosed(site, *argv):
     done = run(site, "diagnose", *argv, "--inventory", "docker", "--within", f"{WITHIN_S}s", "--json")
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
+
+
+def answered(site):
+    """Diagnose until every check has an answer, since a busy machine gives some too late. Meanwhile nothing may be named."""
+    end = time.monotonic() + PATIENCE_S
+    while (known := diagnosed(site))[1]["why"]:
+        status, lacking = known
+        assert (status, lacking["found"], lacking["ranked"]) == (3, UNKNOWN, []), lacking
+        assert time.monotonic() < end, f"after {PATIENCE_S:g} s there is still no answer to: {'; '.join(lacking['why'])}"
+    return known
 
 
 DRILLS = tiers.drawn(
@@ -78,17 +89,8 @@ def test_healthy_machines_are_healthy_and_paused_ones_hold_nobody(site):
     """Every container of the lab hangs; the diagnosis ends in time, and does not call a service healthy that it could
     not examine.
     """
-    looks = []
-
-    def answered():
-        """A busy machine answers some checks too late: the diagnosis is then unknown, and names them."""
-        looks.append(diagnosed(site))
-        assert looks[-1][1]["ranked"] == []
-        return looks[-1][1]["found"] != UNKNOWN or print("unknown, because", looks[-1][1]["why"])
-
-    until(answered, "a diagnosis to which all checks answer")
-    status, before = looks[-1]
-    assert (status, before["found"]) == (0, HEALTHY), before["why"]
+    status, before = answered(site)
+    assert (status, before["found"]) == (0, HEALTHY)
     paused = [one["Id"] for one in containers(site.lab.project).values()]
     subprocess.run(["docker", "pause", *paused], check=True, capture_output=True)
     try:
