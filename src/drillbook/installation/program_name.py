@@ -27,7 +27,7 @@ TASKS = (
 )
 """Tasks and groups of tasks that exist in both programs."""
 NEUTRAL = "drillbook"
-"""Program name in stored texts about many runs, such as ``audit.json``. Pages use the name by which the user called it."""
+"""Program name in stored texts about many runs, such as ``audit.json``. Pages use the name that the user typed instead."""
 _COMMAND = re.compile(
     rf"(?:(?<![\w./-])invoke|(?:^|(?<=`)|(?<=: ))drillbook) (?=(?:{'|'.join(TASKS)})\b)(?!lab\b(?!\.))", re.MULTILINE
 )

@@ -47,8 +47,8 @@ _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Ex
 
 @dataclass(frozen=True, slots=True)
 class DueRow:
-    """State of a drill or suite in one environment. A row with an empty ``drill`` is about a service: no run has proven a
-    restore of it, or its drills have passed since the newest proof and have not proven a restore again.
+    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service: no run has proven a
+    restore of it, or its drills have passed since the newest proof without renewing it.
 
     Times are in UTC, in the format of RFC 3339. A time that does not exist is empty.
     """
@@ -213,8 +213,11 @@ def _needing_proof(
 
 
 def _check(environment: str, inventories: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
-    """Raise UsageError when no inventory, no guard and no run names ``environment``. A mistyped name would never raise an
-    alarm. If an inventory cannot be read, it may name the environment, so the exit status reports an unknown state instead.
+    """Raise UsageError when no inventory, no guard and no run names ``environment``. Without this error, nobody would notice
+    a mistyped name, because it has no overdue drills.
+
+    An inventory that cannot be read may name the environment. In this case, no error is raised, and the exit status reports
+    that the state is unknown.
     """
     named = {place for scheduled in wanted for place in scheduled.environments or ()} | {place for _, place in known} - {""}
     names = sorted(named | inventories.environments)
@@ -344,11 +347,11 @@ def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, 
 def _service(
     service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, past: Past
 ) -> Iterator[DueRow]:
-    """Yield a row about a service whose proof of a restore is missing, or a row about the age of the proof.
+    """Yield a row about a service if its proof of a restore is missing, or was not renewed. Otherwise yield nothing.
 
-    The first row is left out when a row of a drill raises the same alarm. The second row appears only after all drills and
-    suites that must renew the proof have passed since the proof. These are the drills and suites with a run that proved a
-    restore, or all of them if no such drill or suite exists. ``service``: environment and name. ``rows``: rows of drills.
+    A missing proof gets no row if a row of a drill raises the same alarm. A proof was not renewed if all drills and suites
+    that must renew it have passed since. These are the drills and suites with a run that proved a restore, or all of them if
+    no such drill or suite exists. ``service``: environment and name. ``rows``: rows of drills.
     """
     place, name = service
     drills = {scheduled.name: scheduled for scheduled in wanted if name in scheduled.services and may_run(scheduled, place)}

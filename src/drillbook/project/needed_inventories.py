@@ -15,7 +15,7 @@ from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
 
 PROGRAMS = "missing."
-"""Beginning of the names of the lab's values that tell which programs this machine lacks."""
+"""Prefix of the names of lab values that tell which software is missing on this machine, such as ``missing.restic``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,8 @@ class Inventories:
         """Return the inventory for a run of ``scheduled``, a drill or suite, in ``environment``, and what is needed before
         the run.
 
-        Normally the result is an inventory that can run it now. If there is none, the result is an inventory that can run
-        it after an installation. If there is none either, the result is the usual inventory. An empty ``environment`` means
-        any environment.
+        Normally this is an inventory that can run the drill now. Without one, it is an inventory that can run the drill
+        after an installation. Otherwise it is the usual inventory. An empty ``environment`` means any environment.
         """
         names = [listed.name for listed in self.listed]
         usual = environment if environment in names else self.default

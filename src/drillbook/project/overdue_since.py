@@ -1,8 +1,8 @@
 """Finds the moment since which a drill, a suite or the proof of a service is overdue, by the rule of
 ``plan.schedule_terms``.
 
-The present schedule in a drill's file decides whether the drill is overdue now. An older schedule may decide since when the
-drill is overdue, because the file may have been changed after that moment.
+The present schedule in a drill's file decides whether the drill is overdue now. If the file was changed after the drill
+became overdue, an older schedule decides since when the drill is overdue.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Past:
         return _open(schedule_terms.never(at, None, self._terms(scheduled, environment, first), self.now)) if at else None
 
     def since_proof(self, asked: Sequence[Scheduled], proof: newest_runs.Ended, proving: frozenset[str]) -> datetime | None:
-        """Return the moment since which the newest proof of a restore of a service is overdue. The drills and suites in
-        ``asked`` have passed since the proof, and did not renew it. Return None if the proof is not overdue. ``proving``:
-        names of drills and suites whose runs proved a restore of the service.
+        """Return the moment since which the newest proof of a restore of a service is overdue, or None if it is not overdue.
+        ``asked``: drills and suites that have passed since the proof without renewing it. ``proving``: names of drills and
+        suites whose runs proved a restore of the service.
         """
         if proof.at is None:
             return None

@@ -16,9 +16,9 @@ from drillbook.project.project import Project
 
 
 def load(project: Project, name: str, inventory: str | Inventory) -> Drill | Suite:
-    """Load the drill or suite ``name``. Raises UnknownName when it does not exist, and SpecError when its file has
-    mistakes. The error then also contains the mistakes of its readable parts on ``inventory``, such as a service that the
-    inventory does not have.
+    """Load the drill or suite ``name``. Raises UnknownName when it does not exist, and SpecError when its file has mistakes.
+    If parts of the file are readable, the SpecError also contains the mistakes of these parts on ``inventory``, such as a
+    service that the inventory does not have.
     """
     try:
         return project.drill(name)
@@ -44,8 +44,8 @@ def plan(project: Project, drill: Drill, inventory: Inventory) -> Plan:
 
 
 def _hinted(project: Project, mistakes: Iterable[SourceError]) -> None:
-    """Set the hint of each mistake in ``mistakes`` that is about a service which the inventory lacks. The hint names the
-    inventories that have this service."""
+    """Change the hints of those ``mistakes`` that are about a service missing from the inventory. The new hint names the
+    inventories of ``project`` that have this service."""
     for error in mistakes:
         if error.absent and (names := estate.inventories_with(project, error.absent)):
             options = " or ".join(f"`--inventory {shlex.quote(name)}`" for name in names)

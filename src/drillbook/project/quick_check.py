@@ -34,7 +34,8 @@ def first_mistake(value: Mapping[str, Any], path: Path, text: str, known: Sequen
 
 
 def _line(text: str, word: str) -> str:
-    """Return the number of the first line with ``word`` outside of a comment, such as ``:7``. It is empty without such a line."""
+    """Return the number of the first line with ``word`` outside of a comment, such as ``:7``. The result is empty if no line
+    has the word."""
     match = re.search(rf"^[^#\n]*?(?<![\w.-]){re.escape(word)}(?![\w.-])", text, re.MULTILINE) if word else None
     return f":{text.count(chr(10), 0, match.end()) + 1}" if match else ""
 

@@ -18,7 +18,7 @@ from drillbook.report.restore_steps import restores_source
 from drillbook.sdk.action import Effect, find
 
 BY = "taken_by"
-"""Parameter of steps that search a store for a backup: the drills that take the routine backups."""
+"""Parameter of steps that search a store for a backup. It names the drills that take the routine backups."""
 
 
 def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
@@ -78,7 +78,8 @@ class _Step:
 
     @property
     def any_drill(self) -> bool:
-        """True for a step that also finds backups which drills took for themselves."""
+        """True for a step that searches for backups of any drill. Such a step also finds backups which drills took for
+        themselves."""
         try:
             return BY in find(self.action).model_fields and not self.params.get(BY)
         except DrillbookError:
@@ -95,7 +96,8 @@ class _Step:
 def _found(backup: Sequence[_Step]) -> set[str]:
     """Return the names under which read-only steps of the phase ``backup`` save their facts.
 
-    Steps that read a backup which the drill itself took are left out, and steps that find the backups of all drills.
+    Two kinds of steps are left out: those that read a backup which the drill itself took, and those that search for backups
+    of any drill.
     """
     read: set[str] = set()
     own: set[str] = set()

@@ -14,7 +14,7 @@ def write(project: Project, latest: str = "", runs: RunStates | None = None) -> 
     """Write the index of all runs of ``project``, and set the symbolic link `latest` in the folder of runs.
 
     ``latest``: name of the run to which the link is set. By default, it is the newest finished run. ``runs``: states of the
-    runs and suites that were read already. Only results that were replaced since are read again.
+    runs and suites that were read already. A result file is read again only if it was replaced in the meantime.
     """
     from drillbook.report import index_entries, publish  # noqa: PLC0415  slow to load
 

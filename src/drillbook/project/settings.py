@@ -43,7 +43,8 @@ class Settings(BaseModel):
 
 
 def mistakes(root: Path) -> tuple[str, ...]:
-    """Return a line with its position for each mistake in the settings of the project in ``root``."""
+    """Return one line for each mistake in the settings of the project in ``root``. The line begins with the position of the
+    mistake."""
     try:
         load(root)
     except InventoryError as error:

@@ -1,5 +1,5 @@
-"""Index of the runs that left no changes. The result file of such a run is read once. Before later runs, its entry in the
-index is read instead.
+"""Index of the runs that left no changes. The result file of such a run is read once. Later, only the entry of the run in
+this index is read.
 
 An entry is valid as long as the inode, the size and the time of change of the result file stay the same. If the index is
 missing or damaged, every run without an entry is read again, which only costs time.
