@@ -98,7 +98,7 @@ def test_a_changed_schedule_is_noted_unless_the_task_is_dry(folder):
     record.mkdir()  # cannot be written
     done = folder.run("drill.due")
     assert (done.returncode, done.stderr) == (3, "")
-    told = "schedule.jsonl cannot be read: Is a directory; so earlier schedules, and what was retired, may be unknown"
+    told = "schedule.jsonl cannot be read: Is a directory; so earlier schedules and retirements may be unknown"
     assert told in " ".join(done.stdout.split())
     assert done.stdout.endswith("1 schedule: 1 ok; schedule.jsonl is damaged or cannot be read\n")
     done = folder.run("drill.due", "--json")
@@ -131,8 +131,8 @@ def test_a_torn_last_line_of_the_record_is_told_and_a_damaged_one_names_its_line
     text = " ".join(done.stdout.split())
     assert "schedule.jsonl:1: the chain of hashes breaks; so earlier schedules" in text
     assert (
-        "move the file elsewhere and keep it, then retire again what was retired (see `Schedules and alarms` in the documentation)"
-        in text
+        "move the file elsewhere and keep it, then repeat earlier retirements with `drillbook schedule.retire` (see `Schedules "
+        "and alarms` in the documentation)" in text
     )
 
 

@@ -45,11 +45,11 @@ def require_secrets(plans: Sequence[Plan]) -> None:
 
 
 def redactor_for(plan: Plan, unread: list[SecretError] | None = None) -> Redactor:
-    """Read the secrets of all services in a plan, and return a redactor that hides these secrets. ``plan``: the plan.
+    """Read the secrets of all services in ``plan``, and return a redactor that hides these secrets.
 
     Raises SecretError when secrets cannot be read, and UsageError when a secret also appears in plain text in the plan. If
-    the list ``unread`` is given, SecretError is not raised. The errors about unreadable secrets and passwords of hosts are
-    added to this list.
+    the list ``unread`` is given, no SecretError is raised. The errors about unreadable secrets, and about unreadable
+    passwords of hosts, are then added to this list.
     """
     redactor = Redactor(())
     if unread is not None:

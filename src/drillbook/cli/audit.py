@@ -81,7 +81,8 @@ def _read(project: Project, runs: RunStates, period: Period, places: Sequence[Pl
     """Read all journals, and make the audit of ``period``. Also note changed schedules in ``schedule.jsonl``.
 
     ``places``: places of anchors. An anchor states the number of events and the last hash of a journal. ``runs``: states of
-    the runs. Each run is read once, and its signature and anchors are compared with what the audit shows.
+    the runs. Each journal is read only once, so that its signature and its anchors are compared with the same content that
+    the audit shows.
     """
     anchored = anchor_lines.known(places)  # before the journals: a run that ends meanwhile must not seem to be missing
     journals, strays = records.find(project.reports, runs)
@@ -279,8 +280,8 @@ def _figure(item: ProvenRow) -> str:
     """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a
     figure, the text is ``not verified``, or ``none`` if no run of the period decides about the objective.
 
-    If a known loss of data is perhaps not included in an RPO, the text is only this loss. A mark stands before its figure, so
-    that it cannot be alone on the second line of a narrow column.
+    If an RPO perhaps does not include a known loss of data, the text is only this loss. A mark such as ``†`` stands before
+    the figure, so that the mark is never alone on the second line of a narrow column.
     """
     if item.met or item.missed:
         return _marked(item.measured.partition("; ")[0] + item.mark)

@@ -39,7 +39,7 @@ def rendered(kind: str, drill: str, file: SitesFile, sites: str, confirm: str = 
     if limited := sorted(name for name, group in file.groups.items() if group.at_most):
         raise UsageError(
             f"CI jobs cannot obey the limit `at_most` of a group: {', '.join(limited)}",
-            hint="remove the limit of the group, or run the campaign with --on; CI jobs do obey the `at_most` of all sites",
+            hint="remove the limit of the group, or run the campaign with --on; CI jobs obey only the `at_most` of all sites",
         )
     parts = list(_parts(file, MOST[kind]))
     command = f".venv/bin/drillbook campaign {shlex.quote(drill)} --sites {shlex.quote(sites)}"

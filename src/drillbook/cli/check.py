@@ -65,7 +65,7 @@ class Check:
     """
 
     notes: tuple[str, ...] = ()
-    """Remarks about things that the drill leaves out. They have no effect on the result."""
+    """Remarks that are no problems, for example about what a step leaves out. They have no effect on the result."""
     unusable: bool = False
     """True when an extra is missing or a secret cannot be read. A run would then end with exit 2, before it begins."""
 
@@ -122,9 +122,9 @@ class _Checker(Preparation):
             self._stopped()
 
     def _end(self, why: str, message: str, findings: Sequence[Finding] = ()) -> None:
-        """Record that a part of the check failed, with its ``findings``. A finding that only repeats an earlier finding
-        is left out; see ``_repeats``. A part of which all findings are left out is not recorded. Raises EndedEarly when
-        the check was stopped.
+        """Record that a part of the check failed, with its ``findings``. A finding that only repeats an earlier finding is
+        left out; see ``_repeats``. If all findings are left out for this reason, the failed part is not recorded. Raises
+        EndedEarly when the check was stopped.
         """
         known = [problem for problem in findings if not self._repeats(problem)]
         if known or not findings:

@@ -122,7 +122,7 @@ def init(
     source: str = "",
     hosts: Sequence[str] = (),
 ) -> int:
-    """Print the files that ``init`` would write, and the ``hosts`` that it would look at. Raises UsageError when a file
+    """Print the files that ``init`` would write, and the ``hosts`` that it would examine. Raises UsageError when a file
     exists already, or when an answer is invalid.
     """
     content = scaffold.free(folder, answers, names, source)

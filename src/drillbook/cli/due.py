@@ -53,7 +53,7 @@ def show(
     now: datetime | None = None,
     dry: bool = False,
 ) -> int:
-    """Print the state of each drill, suite and service that has a schedule. ``now``: time at which the states are
+    """Print which drills, suites and proofs of services are due, overdue or missing. ``now``: time at which the states are
     determined; by default, the present time. Unless ``everything`` is true, a long table is shortened; JSON is always
     complete. Unless ``dry`` is true, changed schedules are first noted in ``schedule.jsonl``.
 
@@ -95,8 +95,8 @@ def _print(
 
 
 def _print_below(states: Due, out: Console, project: Project | None, recover: Steps, *, everything: bool) -> None:
-    """Print what stands below the table: services without a drill, problems, a torn record of schedules, drills without a
-    schedule, the next steps and the summary.
+    """Print everything below the table: services without a drill, problems, a note about an incomplete ``schedule.jsonl``,
+    drills without a schedule, the next steps and the summary.
     """
     if text := undrilled_services.advice(states.rows, project, everything=everything):
         out.print(Prose(Text(text), 2))
@@ -164,16 +164,20 @@ def _without_schedule(states: Due) -> str:
 def _unsure(damage: str) -> str:
     step = "make the file readable for the owner of the folder reports"
     if damage.startswith(f"{schedule_record.FILE}:"):
-        step = "move the file elsewhere and keep it, then retire again what was retired"
-    unknown = "earlier schedules, and what was retired, may be unknown"
+        step = f"move the file elsewhere and keep it, then repeat earlier retirements with `{program()} schedule.retire`"
+    unknown = "earlier schedules and retirements may be unknown"
     return f"{damage}; so {unknown}: {step} (see `Schedules and alarms` in the documentation)"
 
 
 def _next(rows: Sequence[DueRow], project: Project, recover: Steps = ()) -> list[tuple[str, str]]:
-    """Return the commands to suggest to the user, each with a description. They concern the drill or suite that
-    ``_most_urgent`` returns. If its last run did not pass, the first command opens the report of this run, and the
-    second command runs the drill again. ``recover``: commands for unfinished runs. They come first; then the report of a refused
-    run is not suggested, because it only names them. The result is empty if no drill or suite is urgent and no run is unfinished.
+    """Return the commands to suggest to the user, each with a description. The result is empty if no drill or suite is
+    urgent and no run is unfinished.
+
+    The commands are about the drill or suite that ``_most_urgent`` returns. If its last run did not pass, the first command
+    opens the report of this run, and the second command runs the drill again.
+
+    ``recover``: commands for unfinished runs, which come before all others. After such commands, the report of a refused run
+    is not suggested, because this report only names the unfinished runs.
     """
     row = _most_urgent(rows)
     if row is None:

@@ -82,9 +82,9 @@ def last_of_suite(project: Project, suite: str) -> float | None:
 
 
 def of_drills(durations: Sequence[float | None]) -> str:
-    """Return a text about the duration of a suite that never passed as a whole, from the durations of its drills, such as "not
-    known as a whole; 6 of 7 drills: 1 min 48 s". ``durations``: of the newest run of each drill, in seconds, None without a run.
-    The result is empty when no drill has a run.
+    """Return a text about the duration of a suite that never passed as a whole, from the durations of its drills, such as
+    "not known as a whole; 6 of 7 drills: 1 min 48 s". ``durations``: one duration in seconds for each drill, or None if it
+    is unknown. The result is empty when no duration is known.
     """
     known = [seconds for seconds in durations if seconds is not None]
     if not known:

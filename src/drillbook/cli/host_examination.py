@@ -27,8 +27,8 @@ NAME = "inventory/found.yml"
 """Path of the new inventory in the project."""
 PATIENCE_S = 60
 IGNORED = ("sshd", "systemd", "systemd-resolve")
-"""Programs of the host itself, which are no services. A program that no system recognises is written to the inventory as a comment,
-as a service of the kind `tcp`.
+"""Programs of the operating system that are never listed as services. Any other program that no system recognises is written
+to the inventory in comments, as a service of the kind `tcp`.
 """
 _KEY = re.compile(r"`hosts\.(?P<host>[^`]+)\.(?P<field>\w+)`")
 """Pattern of a key of a host in the text of a hint, such as `hosts.db1.address`."""
@@ -49,7 +49,8 @@ class Service:
     host: str = ""
     unit: str = ""
     status: int | None = None
-    """Status of the service's answer to the controller. None when the service did not answer, or is of a kind that is not asked."""
+    """Status of the service's answer to the controller. None when the service did not answer, or was not asked because of
+    its kind."""
     risk: int = 9
     """Risk of stopping the service; see ``Look.RISK``."""
 
@@ -239,8 +240,9 @@ def _services(host: str, target: Target, seen: Seen, taken: set[str]) -> Iterato
 
 
 def _recognised(seen: Seen) -> Iterator[tuple[str, Look | None, Recognised]]:
-    """Yield each service that was seen, with its kind and what recognised it. First come the services that were recognised
-    otherwise than by a listening process. Listening programs that no system recognises have the kind `tcp` and no look.
+    """Yield each service that was seen: its kind, the ``Look`` of the system that recognised it, and its properties. First
+    come services that were recognised without a listening process. A listening program that no system recognises has the
+    kind `tcp`, and None instead of a ``Look``.
     """
     known = looks.known()
     for kind, look in known.items():

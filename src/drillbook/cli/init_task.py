@@ -30,7 +30,7 @@ AT = "with --rehearse: place of the backups: a folder such as /var/backups, or s
 
 
 class InitTask(OptionalNameTask):
-    """The task ``init``. Its help lists what the systems bring, including those of plugins that are installed."""
+    """The task ``init``. Its help lists the kinds of backups that can be rehearsed, including those of installed plugins."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the options of the task. The kinds of backups are looked up only if help is asked for."""

@@ -74,9 +74,9 @@ def started(project: Project, kind: str, progress: Callable[[str], None], *, as_
 
 @contextmanager
 def start_hinted(project: Project, kind: str) -> Iterator[None]:
-    """Add a hint to a SecretError that is raised in the ``with`` block. The hint names the command that starts the lab.
-    No hint is added if the error already has one. No hint is added either if the folder of the lab exists, because the
-    lab was then started, and the error has another cause.
+    """Add a hint to a SecretError that is raised in the ``with`` block. The hint names the command that starts the lab. The
+    error stays unchanged if it already has a hint, or if the folder of the lab exists: the lab was then started, and the
+    error has another cause.
 
     ``kind``: the kind of the lab, or empty if the inventory describes no lab.
     """

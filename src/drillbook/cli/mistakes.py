@@ -29,7 +29,7 @@ VALUELESS = re.compile(r"Flag <\w+: ([^: >]+).*> needed value and was not given 
 FORMATS = ("flat", "nested", "json")
 """Values of Invoke's option ``--list-format``."""
 NAMELESS = re.compile(r"'(.*)' did not receive required positional arguments: (.*)", re.DOTALL)
-"""Pattern of Invoke's message for a task without its name or other argument."""
+"""Pattern of Invoke's message for a task whose positional argument, such as the name of a drill, is missing."""
 
 
 def contexts(root: Collection, words: Sequence[str]) -> dict[str, ParserContext]:

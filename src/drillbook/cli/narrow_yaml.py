@@ -15,8 +15,8 @@ _FLOW = re.compile(r"( *)((?:- )?)((?:[^\s\[{:\"']+: )?)([\[{].*[\]}])")
 
 
 def narrowed(text: str, width: int) -> str:
-    """Break the lines of ``text`` that are longer than ``width`` columns. A line stays longer if a single word is too long. The
-    result has the same value as YAML."""
+    """Break the lines of ``text`` that are longer than ``width`` columns. A line stays longer if a single word is too long.
+    A YAML parser reads the same value from the result."""
     return "\n".join(part for line in text.splitlines() for part in _parts(line, width))
 
 

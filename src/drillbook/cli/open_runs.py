@@ -82,7 +82,7 @@ def _needs_recovery(state: RunState) -> bool:
 
 
 def show(unsettled: Sequence[Open], out: Console) -> None:
-    """Print each of the runs, with the command that helps."""
+    """Print the state of each run in ``unsettled``. Unless the run is in progress, also print the command to use."""
     for run in unsettled:
         out.print()
         if run.state in ("unfinished", "residue"):

@@ -66,9 +66,7 @@ class Orchestrator:
     inventory: Inventory
     observer: Observer
     confirm: str | None = ""
-    """Environment that the operator confirmed with --confirm. ``None`` means that a confirmation is not asked for, for
-    example in a check.
-    """
+    """Environment that the operator confirmed with --confirm. ``None`` if no confirmation is needed, for example in a check."""
     attested: dict[str, str | None] = field(default_factory=dict)
     """Digests of the attestations that were written so far. The key of each digest is the name of the run's folder. An
     attestation holds the signed digests of a run's files.

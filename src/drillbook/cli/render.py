@@ -55,9 +55,9 @@ def render(
     """Write the reports of a run again, and sign the run. The run is signed only if each of its events was signed
     before, or was written by this process.
 
-    ``runs``: states of the runs that the task has read since their last change. The journal that was verified is the one
-    that is judged, shown and signed. Returns the judged run, and the reason why the run was not signed. The reason is empty
-    when the run was signed.
+    ``runs``: states of the runs that the task has read since their last change. They ensure that the journal which is
+    judged, shown and signed is the one that was verified. Returns the judged run, and the reason why the run was not signed.
+    The reason is empty when the run was signed.
     """
     suite = finished_runs.suite_of(folder, runs)
     whole = trusted_content.of_suite(runs.of(folder.parent), project.root) if suite else sign_runs.NEW

@@ -32,8 +32,8 @@ def drill(
 ) -> int:
     """Run a drill or a suite, and print its progress to the terminal. Returns the exit status.
 
-    ``held``: object that holds signals such as SIGTERM back while reports are written. From this object, the caller can
-    see whether a signal arrived.
+    ``held``: object that delays signals such as SIGTERM while reports are written. It tells the caller whether a signal
+    arrived.
     """
     teller = Teller(manner, inventory_name)
     with _before_the_run():

@@ -30,9 +30,9 @@ def new_run_id(name: str) -> str:
 
 
 def given_run_id(name: str) -> str:
-    """Return the name of the run. If a campaign gave a name to this process, the first call returns this name. Every
-    other call creates a new name. Raises UsageError when the name that the campaign gave does not fit a
-    run of the drill or suite ``name``.
+    """Return the name of a new run of the drill or suite ``name``. If a campaign started this process, the first call
+    returns the name that the campaign chose. Every other call creates a name. Raises UsageError when the chosen name is not
+    that of a run of ``name``.
     """
     given = os.environ.pop(RUN_VARIABLE, "")
     if not given:

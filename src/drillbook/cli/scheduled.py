@@ -54,7 +54,7 @@ class Tick:
     broken: str = ""
     """Reason why the inventory cannot be used. The text is empty when it can be used."""
     mistakes: str = ""
-    """Mistakes in the settings of the project. As long as there are any, no drill is started and no lab either."""
+    """Mistakes in the settings of the project. As long as there are any, neither a drill nor a lab is started."""
     statuses: list[int] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
     held: Held = field(default_factory=lambda: Held(tell_held))
@@ -105,8 +105,8 @@ class Tick:
             yield row
 
     def _here(self, row: DueRow, allowed: tuple[str, ...] | None) -> bool:
-        """Return True when ``row`` belongs to the environment of this inventory. Also return True when the inventory
-        cannot be read.
+        """Return True when ``row`` belongs to the environment of this inventory. Also return True when the inventory cannot
+        be read, so that ``_start`` reports the mistake.
         """
         if self.inventory is None and not self.broken:
             try:
@@ -137,8 +137,8 @@ class Tick:
             self._record(_entry(row, NOT_BEGUN, text, self.now))
 
     def _missed(self) -> None:
-        """Record each drill that is overdue or has never passed, and notify the contacts. Do this only once
-        for each time at which a drill was due.
+        """Record each drill that is overdue or has never passed, and notify the contacts. The same due time of a drill is
+        recorded only once.
         """
         entries = [noted for noted in schedule_record.read(self.project.reports)[0] if noted.kind == MISSED]
         known = {(*noted.subject, noted.due) for noted in entries}

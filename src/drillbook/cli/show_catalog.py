@@ -34,7 +34,7 @@ machine. Therefore it is shown as the nearest of these durations.
 """
 UNMEASURED = "not measured"
 SOURCE = (
-    "“last run”: duration of the newest run here that passed; a suite without one has the sum of those of its drills. "
+    "“last run”: duration of the newest passed run here; a suite that never passed shows the sum for its drills. "
     "“about”: approximate duration, measured on a running lab with 2 cores. A restore of your own data may take longer or shorter."
 )
 
@@ -71,8 +71,8 @@ def _to_copy(selected: Sequence[Entry], kind: str) -> str:
     """Return the name of a drill or suite of ``selected`` that can be copied into this project, or an empty text.
 
     Drills of a service of ``kind`` come first, and drills come before suites. Diagnosis trees are never suggested, because
-    every project has them. An entry is left out when the project has a drill of its name, or a file with the path and
-    other content of one of its files: then `init` copies nothing.
+    every project has them. An entry is left out when the project already has a drill of this name. It is also left out when
+    `init` would refuse to copy it, because the project has one of its files with other content.
     """
     try:
         project = Project.here()
@@ -143,9 +143,9 @@ def last_runs() -> dict[str, float]:
 
 
 def _takes(entry: Entry, known: Mapping[str, float]) -> str:
-    """Return the duration of the newest run of ``entry`` that passed in this project. Without such a run, return the sum for
-    those drills of a suite that passed. Without these, return an approximate duration on a lab. Return ``-`` for an entry
-    that runs on no lab. ``known``: see ``last_runs``.
+    """Return a text with the duration of the newest passed run of ``entry`` in this project. For a suite without a passed
+    run, return the sum for those of its drills that passed. Without any passed run, return the approximate duration on a
+    lab. Return ``-`` for an entry that runs on no lab. ``known``: see ``last_runs``.
     """
     if not entry.lab or entry.sort == "lab":
         return "-"

@@ -84,8 +84,8 @@ def _contacts(diagnosis: Diagnosis, inventory: Inventory, out: Console) -> None:
 
 def _healthy(diagnosis: Diagnosis, out: Console, *, verbose: bool, whole: bool) -> None:
     """Print that the services are healthy. List the checks that could not be made, and the checks with an unexpected answer.
-    The checks that were not needed are only counted, unless ``verbose`` is true. ``whole``: False if the inventory has
-    services that were not examined.
+    If ``verbose`` is true, name the checks that were not needed; otherwise only count them. ``whole``: False if the
+    inventory has services that were not examined.
     """
     skipped = _left_out(diagnosis)
     not_made = [check for check in diagnosis.checks if check.status == "not made"]

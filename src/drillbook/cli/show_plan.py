@@ -270,7 +270,8 @@ class _View:
             if not isinstance(service, S3) or service.keep is None:
                 continue
             if any(f"services.{name}." in to or to.startswith(f"s3://{service.bucket}/") for to in targets):
-                yield f"{name} keeps {service.keep}; a passed run removes older backups that belong to runs without open changes"
+                rest = "a passed run removes older backups, except those of runs in progress, or of runs with changes not undone"
+                yield f"{name} keeps {service.keep}; {rest}"
 
     def _guard(self) -> Iterator[str]:
         yield from map(one_line, self.plan.guard.sentences())
@@ -339,7 +340,8 @@ def _line(out: Console, text: Text, indent: int) -> None:
 
 def _about(estimate: dict[str, Any], told: int = 0) -> str:
     """Return a text with the time that a step took in earlier runs, such as ``earlier runs took 4.2 s (median of 5 runs)``.
-    ``told``: a number of runs that the output has already shown; the text leaves out an equal number.
+    ``told``: number of runs that the output has already shown. The text repeats the number of runs only if it differs from
+    ``told``.
     """
     runs, seconds = estimate["runs"], estimate["seconds"]
     if not runs:

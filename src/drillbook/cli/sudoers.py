@@ -44,10 +44,10 @@ Command = tuple[str, tuple[str, ...]]
 """Pair of an account and a command that sudo starts as this account."""
 HEAD = """\
 # Commands of the drill {drill} on {host}, as recorded in {runs}. Install with: visudo -f /etc/sudoers.d/drillbook
-# A step that changes needs the file again: run the drill once with its former rights, then: drillbook drill.sudoers.
+# After a change of a step, make this file again: run the drill once with its former rights, then: drillbook drill.sudoers.
 # The rules for `true drillbook-plan-...` allow nothing; they tell drill.check for which plan this file was made.
 # A rule names the file that a command writes, not its content; programs and processes are named by digest, unit, file or port.
-# Not allowed: ending own commands that exceed their time (kill), and leases through systemd, which amount to the rights of root.
+# Not allowed: to end own commands that exceed their time (kill); leases through systemd (they would amount to the rights of root).
 # Where `lease` of the host is `auto`, leases then use a detached shell and cron.
 """
 

@@ -38,7 +38,8 @@ def _named(project: Project, name: str | None) -> str:
 
 
 def _assume(answer: str) -> None:
-    """Set the answer that manual steps get without asking a person. Raises UsageError unless it is yes, no or empty."""
+    """Set the answer that manual steps get without asking a person. Raises UsageError for an answer other than yes, no or an
+    empty text."""
     if answer not in ("", "yes", "no"):
         raise UsageError(f"--assume must be yes or no, not {answer!r}")
     if answer:

@@ -89,7 +89,7 @@ TimeoutStartSec=infinity
 """
     timer = f"""\
 [Unit]
-Description=Drillbook: look every {EVERY_MIN} minutes which drills of {_percent(root)} are due ({_percent(inventory)})
+Description=Drillbook: check every {EVERY_MIN} minutes which drills of {_percent(root)} are due ({_percent(inventory)})
 
 [Timer]
 OnCalendar=*:0/{EVERY_MIN}
