@@ -18,7 +18,7 @@ def test_exempt_services_are_named_with_the_reason(tmp_path):
     audit = audited(book)
     page = plain(summary.render(audit))
     assert (
-        "Exempt by a statement in the inventory; the audit tells which of them runs confirm: backups (kept elsewhere)."
+        "Exempt by a statement in the inventory; the audit tells which statements are confirmed by runs: backups (kept elsewhere)."
         in page
     )
     (one,) = [row for row in audit.coverage if row.left_out]

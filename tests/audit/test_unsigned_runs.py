@@ -7,7 +7,7 @@ from drillbook.signing import keys
 from tests.attestation.forging import attest, throw_away_key
 from tests.report.test_agreement import plain
 
-NO_KEY = "died, and no key can sign all its events later"
+NO_KEY = "died, and some events of this run can no longer be signed"
 
 
 def died(bench, folder):
@@ -20,7 +20,7 @@ def test_no_step_is_asked_for_a_dead_controllers_run_whose_drill_passed_since(be
     died(bench, first)
     status, said = audit()
     assert status == 3
-    assert f"The controller of {first.name} {NO_KEY}; sample passed since, in {newest.name}." in said
+    assert f"The controller of the run {first.name} {NO_KEY}; sample passed since, in {newest.name}." in said
     assert unsigned_runs.TRUST_KEYS not in said, "the key is trusted already"
     assert unsigned_runs.REPEAT not in said, "the run is signed"
     for name in ("audit.html", "audit.md", "summary.html"):
@@ -30,7 +30,7 @@ def test_no_step_is_asked_for_a_dead_controllers_run_whose_drill_passed_since(be
 
 def test_a_dead_controllers_run_that_is_the_newest_must_be_repeated(bench, audit):
     died(bench, bench.folders[-1])
-    assert f"The controller of {bench.folders[-1].name} {NO_KEY}. Next: repeat sample." in audit()[1]
+    assert f"The controller of the run {bench.folders[-1].name} {NO_KEY}. Next: repeat sample." in audit()[1]
 
 
 def test_later_runs_without_a_trusted_signature_repeat_nothing(bench, audit):

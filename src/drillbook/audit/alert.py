@@ -12,7 +12,7 @@ from drillbook.installation.program_name import NEUTRAL
 from drillbook.report.open_findings import GRAVE
 
 AGAIN = "run it again: "
-"""First words of the next step for a drill whose newest run a person or a signal stopped."""
+"""First words of the next step for a drill whose newest run was stopped by a person or a signal."""
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
 
@@ -59,13 +59,13 @@ def owner_of(owners: dict[tuple[str, str], str], environment: str, drill: str) -
 
 
 def joint_owner(owners: Iterable[str]) -> str:
-    """Return the owner to name in an alert about several drills."""
+    """Return the common owner of several drills, or `their owners` if they differ. ``owners``: owner of each drill."""
     different = set(owners)
     return different.pop() if len(different) == 1 else "their owners"
 
 
 def drill_key(drill: str, environment: str) -> str:
-    """Return the key of a drill in one environment, as ``Alert.about`` has it."""
+    """Return the text for ``Alert.about`` that identifies a drill in one environment, such as ``api-down in lab``."""
     return f"{drill} in {environment}"
 
 

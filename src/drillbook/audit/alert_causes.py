@@ -118,8 +118,8 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
 
 
 def _not_run(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return alerts about drills whose newest run was not run here. They are less urgent than drills that failed, because
-    such a run tried nothing."""
+    """Return alerts about drills whose newest run has the verdict `not run here`. Such a run tried nothing, so these alerts
+    are less urgent than those about drills that failed."""
     for key, run in audit.failing.items():
         if run.verdict == Verdict.NOT_RUN:
             yield from _of_failing(audit, key, run, owners, _coming(audit))
@@ -128,7 +128,7 @@ def _not_run(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
 def _of_failing(
     audit: Audit, key: tuple[str, str], run: RunRow, owners: dict[tuple[str, str], str], when: str
 ) -> Iterator[Alert]:
-    """Return the alert about a drill whose newest run ``run`` did not pass. A retired drill has none."""
+    """Yield the alert about a drill whose newest run ``run`` did not pass. For a retired drill, yield nothing."""
     if retired.covering(audit.retired, run.drill, run.environment):
         return
     known = "; ".join(_known(audit, key, run))
@@ -224,7 +224,8 @@ def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Al
 
 
 def _of_objectives(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return an alert about each objective that is not proven. A drill that is already listed as failed has none."""
+    """Yield an alert about each objective that is not proven. Leave out the objectives of a drill that is listed as failed,
+    unless another run decides about the objective."""
     failing = audit.failing
     for goal in audit.proven:
         run = failing.get((goal.environment, goal.drill))
@@ -282,7 +283,7 @@ def _coming(audit: Audit) -> str:
 
 def _of_gaps(audit: Audit) -> Iterator[tuple[Alert, bool]]:
     """Return alerts about services that were not drilled in the whole period or in a part of it. Each alert comes with a
-    flag. The flag is True when a drill of the period tried the services of the alert.
+    flag: True when the services of the alert were drilled in another part of the period.
     """
     for (words, environment, drilled), known in gaps.of(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"

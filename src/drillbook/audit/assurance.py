@@ -58,7 +58,8 @@ class Assurance:
 
     @property
     def unvouched(self) -> tuple[str, ...]:
-        """Texts about everything that keeps the record from being proven by signatures and anchors."""
+        """Reasons why signatures and anchors do not prove the whole record: runs without a trusted signature, weak anchors,
+        and places of anchors that could not be read."""
         return (*self.unsigned, *self.weak, *self.unread)
 
 

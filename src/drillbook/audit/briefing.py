@@ -1,4 +1,5 @@
-"""Alerts for the summary for management: one for each drill, and none that hides the services that were never drilled."""
+"""Alerts for the summary for management. Each drill has at most one alert. Alerts about services that were never drilled are
+moved up if the page might not show them."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ MOST_TEXTS = 3
 def of(audit: Audit, least: int) -> list[Alert]:
     """Return the alerts of ``audit``, the most urgent first. Each drill has at most one alert about itself.
 
-    ``least``: number of alerts that the page shows in any case. If more drills must run again, or an alert about services
-    that were never drilled has a later place, all drills that must run again share one alert.
+    ``least``: number of alerts that the page always shows. All drills that must run again share one alert in two cases:
+    there are more of them than ``least``, or an alert about services that were never drilled would not be among the first
+    ``least`` alerts.
     """
     told = {alert.about for alert in alerts(audit) if alert.about}
     shown = [_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))]
@@ -54,8 +56,8 @@ def _with_state(audit: Audit, alert: Alert) -> Alert:
 
 
 def _joined(first: Alert, second: Alert) -> Alert:
-    """Join two alerts about a drill. A verdict comes first. Its reason and the next step of the second alert are left out:
-    the report of the run has them."""
+    """Join two alerts about the same drill. If the second alert is about the verdict of a run, the verdict comes first,
+    without its reason. The next step of the second alert is left out."""
     verdict = second.text.partition(": ")[0]
     text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
     if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):

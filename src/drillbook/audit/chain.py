@@ -141,8 +141,8 @@ def _campaigns(
 
 
 def _unconfirmed(campaign: Campaign, run: str, head: str, there: Container[str]) -> Problem:
-    """Describe the last event of a campaign's run, with the hash ``head``, that no journal contains. ``run`` may be a suite.
-    Then the name of the drill's run is unknown."""
+    """Return the problem that no journal contains the last event of a run, which a campaign recorded. ``head``: hash of this
+    event. ``run``: name of the run, or of the suite; for a suite, the name of the drill's run is unknown."""
     named_by = f"the campaign {campaign.name}"
     if campaign.suite:
         text = (

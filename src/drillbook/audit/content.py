@@ -96,7 +96,7 @@ class Audit:
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
     """Explanations of environments, for example that an environment is a lab. The key of each entry is the name of the
-    environment. An explanation is left out unless the plans of all runs in the environment show that it is true.
+    environment. An explanation is included only if the plans of all runs in the environment show that it is true.
     """
     absent: tuple[AbsentRow, ...] = ()
     """Missing runs, and suites without an end."""

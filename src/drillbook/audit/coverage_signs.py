@@ -32,7 +32,7 @@ MEANINGS = {
 
 
 def of(cell: Cell) -> str:
-    """Return the sign that the table of coverage shows in ``cell``. At least one run took place in the time of this cell."""
+    """Return the sign that the table of coverage shows in ``cell``. ``cell`` must have at least one run."""
     if cell.shown == REHEARSED:
         return REHEARSAL
     return {str(verdict): shape for verdict, shape in SHAPES.items()}.get(cell.last, DOUBT)

@@ -14,7 +14,7 @@ MOST, MOST_LETTERS = 4, 75
 """Limits of the list of exempt services. ``MOST``: largest number of reasons that it shows. ``MOST_LETTERS``: largest length
 of each reason, and of the list of services that share the reason.
 """
-LEAD = "Exempt by a statement in the inventory; the audit tells which of them runs confirm:"
+LEAD = "Exempt by a statement in the inventory; the audit tells which statements are confirmed by runs:"
 
 
 @dataclass(frozen=True, slots=True)

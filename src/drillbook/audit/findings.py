@@ -189,8 +189,8 @@ def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
 
 
 def _recovered(items: Sequence[Finding]) -> str:
-    """Return a text which says that `drill.recover` undid the changes later. The result is empty unless this is true for all
-    findings in ``items``."""
+    """Return a text which says that `drill.recover` undid the changes later. It is returned only if this is true for all
+    findings in ``items``; otherwise the result is empty."""
     recoveries = [recovered_later([item.title]) for item in items]
     return recoveries[-1] if recoveries and all(recoveries) else ""
 

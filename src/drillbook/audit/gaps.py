@@ -12,7 +12,7 @@ MOST_GAPS = 3
 
 def of(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
     """Group the services that were not drilled in a part of the period. Services in one group have three things in common:
-    the text that describes this part, the environment, and if their drills ran in another part of the period.
+    the text that describes this part, the environment, and whether their drills ran in another part of the period.
     """
     services_by_gap: dict[tuple[str, str, bool], list[str]] = {}
     for row in audit.coverage:

@@ -67,7 +67,8 @@ class ProvenRow:
     mark: str = ""
     """Sign, such as ``†``, beside an RPO with a reservation. The signs and their meanings are in ``report.remarks``."""
     by: str = ""
-    """Observer that detected the fault: an alert, or the drill's own probe. It is empty unless the objective is a detection time.
+    """Observer that detected the fault: an alert, or the drill's own probe. It is empty for any objective other than a
+    detection time.
     """
     reserved: bool = False
     """True when the objective is an RPO that was met with a reservation. The RPO then has a mark."""
@@ -98,8 +99,8 @@ class ProvenRow:
 
     @property
     def said(self) -> str:
-        """State in words. Beside a known loss of data, they name the data that the figure is about. They are `does not count`
-        beside a figure of an objective that is not proven.
+        """State in words. If a loss of data is known, the words name the data that the figure is about. If a figure does not
+        prove the objective, the words are `does not count`.
         """
         return self.within if self.reserved and self.within else DOES_NOT_COUNT if self.uncounted else self.state
 
@@ -120,12 +121,12 @@ class ProvenRow:
 
     @property
     def aim(self) -> str:
-        """Text with the target. Beside a known loss of data, it names the data for which the target was met."""
+        """Text with the target. If a loss of data is known, the text also names the data for which the target was met."""
         return f"target {self.target}" + (f" {self.said}" if self.lost and self.reserved else "")
 
     @property
     def loss(self) -> str:
-        """Text about the known loss of data beside an objective: the mark of the figure, the drill, the loss, and the
+        """Text about a loss of data that the figure may not include: the mark of the figure, the drill, the loss, and the
         target.
         """
         return f"{self.mark.strip()} {self.drill}: {self.lost}, {self.aim}"

@@ -25,7 +25,7 @@ as the parameter `service` of the measuring step: the name of a service or backu
 """
 NOT_MEASURED = "not measured"
 MOST_NAMED = 4
-"""Largest number of services whose figures stand in one line of a full page on paper."""
+"""Largest number of services in the line of figures that replaces the table on a printed page without room."""
 TITLE = "Measured by rehearsals"
 LEAD = (
     "A rehearsal restores a backup into a sandbox or to a spare service. It breaks nothing, so it measures no RTO and no RPO, "
@@ -148,8 +148,8 @@ def brief(rows: Sequence[RehearsedRow]) -> tuple[str, str]:
 
 
 def line(rows_by_name: Sequence[tuple[str, Sequence[RehearsedRow]]]) -> str:
-    """Return the figures of rehearsals in one line, for a full page on paper whose table has no room for them. The name of
-    each service stands before its rows. The result is empty without figures."""
+    """Return the figures of rehearsals in one line, for a printed page whose table has no room for them. The name of each
+    service stands before its rows. The result is empty without figures."""
     told = [(name, [text for text in brief(rows) if text]) for name, rows in rows_by_name]
     shown, others = leading([f"{name} {' and '.join(texts)}" for name, texts in told if texts], MOST_NAMED)
     return one_line("; ".join([*shown, *([f"and {count(others, 'more service')}, in the audit"] if others else [])]))

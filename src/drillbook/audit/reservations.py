@@ -76,9 +76,12 @@ def _age_known(audit: Audit, goal: ProvenRow) -> bool:
 
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
-    """Return the end of the next step for RPOs with a reservation. For each service, it names the drill of the project
-    that restores a routine backup, or else says, as a report does, that such a drill must be written. It does so without
-    names of services if there are more than ``MOST_PROOFS``. A drill that restored a backup of a drill is not named."""
+    """Return the end of the next step for RPOs with a reservation. For each service, this text names the drill of the
+    project that restores a routine backup. If there is none, it says that such a drill must be written. Drills that restored
+    a backup which a drill took are not named.
+
+    For more than ``MOST_PROOFS`` services, the text names neither services nor drills.
+    """
     others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken}
     known: dict[str, str] = {}
     written: dict[str, str] = {}

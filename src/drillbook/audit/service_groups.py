@@ -9,7 +9,7 @@ from drillbook.report import remarks
 
 
 class Group(IntEnum):
-    """Group of a service in an audit. The lower the number of a group, the worse it is."""
+    """Group of a service in an audit. A lower number is a worse state."""
 
     FAILED = 0
     NOT_RUN = 1

@@ -102,7 +102,8 @@ class ServiceRow:
     probed: bool = False
     """True when a drill of the service has an objective on detection, and awaits no alert."""
     losses: tuple[str, ...] = ()
-    """Texts about known losses of data, such as a number of rows. They are about other drills than the drill of ``rpo``."""
+    """Texts about known losses of data, such as a number of rows. They are about other drills than the one that measured
+    ``rpo``."""
 
     @property
     def restored(self) -> str:

@@ -36,10 +36,11 @@ def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
     signed = [row for row in audit.runs if row.verdict == Verdict.PASSED and row.run not in unsigned]
     shown, others = leading(died, MOST_DIED)
     for run in shown:
-        said = f"The controller of {run} died, and no key can sign all its events later"
+        said = f"The controller of the run {run} died, and some events of this run can no longer be signed"
         yield f"{said}{_since(rows[run], signed)}." if run in rows else f"{said}."
     if others:
-        yield f"The same is true for {others} more, which 'No trusted signature' names."
+        runs = "run" if others == 1 else "runs"
+        yield f"The same is true for {others} more {runs}, which are listed under 'No trusted signature'."
 
 
 def _since(row: RunRow, signed: Sequence[RunRow]) -> str:

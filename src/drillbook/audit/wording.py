@@ -241,9 +241,9 @@ def _unsigned(audit: Audit) -> bool:
 
 
 def signing_step(audit: Audit) -> str:
-    """Return the next step for the signatures and anchors of the runs. It is empty unless a run has no trusted signature,
-    only the signature of this machine's own key, or a weak anchor. The audit and the summary show it after the state of the
-    record.
+    """Return the next step for the signatures and anchors of the runs. There is a next step in three cases: a run has no
+    trusted signature, an anchor is weak evidence, or only this machine's own key signed the runs. Otherwise the result is
+    empty. The audit and the summary show it after the state of the record.
     """
     if not audit.whole or not audit.runs or not audit.assurance.checked:
         return ""

@@ -160,8 +160,8 @@ def _loss(change: LossChange) -> ChangeRow:
 
 
 def _names(view: RunView) -> dict[str, str]:
-    """Return the names of the compared figures. The name of the figure for the detection shows when the fault was detected
-    only by the drill's own probe.
+    """Return the names of the compared figures. If only the drill's own probe detected the fault, the name of the detection
+    says so.
     """
     by_probe = remarks.observer(view.result.steps) == remarks.PROBE
     return {**SHORT, "detection": PROBE_DETECTION if by_probe else SHORT["detect"]}
@@ -201,9 +201,8 @@ def _unverified(view: RunView, change: FigureChange) -> str:
     """Return the reason why a figure of this run is not compared with that of the last run. The result is empty if they can
     be compared.
 
-    A figure is not compared if it does not count, because its objective could not be verified. A figure of this run does not
-    count either if its objective was met but the run did not pass. A figure of the last run does not count either if its
-    objective was met but the run was aborted. If the last run failed, its figure is compared.
+    Figures are compared only if both count. A figure does not count if its objective could not be verified. In this run, the
+    figure of a met objective counts only if the run passed. In the last run, it counts unless the run was aborted.
     """
     objective = view.result.objectives.get(FIGURES[change.key])
     now, before = False, not change.before_verified and change.before_s is not None

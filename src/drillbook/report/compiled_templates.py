@@ -44,7 +44,8 @@ class CompiledTemplates(FileSystemBytecodeCache):
             bucket.reset()
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Store the compiled form of the template, unless that is impossible or forbidden."""
+        """Store the compiled form of the template. Do nothing if the user forbids compiled files, or if the folder cannot be
+        written."""
         if sys.dont_write_bytecode:
             return
         with contextlib.suppress(OSError):

@@ -37,8 +37,9 @@ def to_recover(program: str, results: Iterable[Result]) -> list[tuple[str, str]]
 
 
 def told_once(views: Sequence[RunView], findings_of: Callable[[Result], list[Finding]]) -> Callable[[Result], list[Finding]]:
-    """Return a function like ``findings_of``. In its result, the finding about an unfinished run has its details and its
-    remedy only for the first of ``views``. For the others, it refers to the first drill.
+    """Return a function like ``findings_of`` that does not repeat details. If several of ``views`` have a finding about the
+    same unfinished run, only the first of these findings has details and a remedy. The others refer to the drill of the
+    first.
     """
     first_by_title: dict[str, Result] = {}
     for view in views:

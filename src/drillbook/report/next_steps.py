@@ -18,7 +18,7 @@ from drillbook.sdk import discovery
 DEFAULT_INVENTORY = "lab"
 SUITE_AGAIN = "then repeat the suite"
 EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
-"""Alternative to a drill for a service that none has."""
+"""Next step for a service without a drill, as an alternative to a new drill."""
 MOST_DRILLS = 4
 """Largest number of suggestions of one kind after a suite, such as drills to repeat or reports to read."""
 _OTHER = re.compile(r"--inventory ([\w.-]+)")
@@ -70,7 +70,7 @@ def other_inventory(view: RunView) -> str:
     """Return the name of another inventory that has the services which do not exist on this machine.
 
     It is the inventory that two texts name: the key `missing` of a service in the inventory of the plan, and the finding
-    that the drill was not run here. The result is empty unless both texts name the same inventory.
+    that the drill was not run here. If the two texts do not name the same inventory, the result is empty.
     """
     texts = (str(fields.get("missing") or "") for fields in (view.plan.get("inventory") or {}).get("services", {}).values())
     named = dict.fromkeys(match[1] for text in texts if (match := _OTHER.search(text)))

@@ -23,7 +23,7 @@ def doubtful(steps: Sequence[Told], rpo: Objective | None) -> bool:
     """Return True when a canary measured the RPO, a command of the team caused the fault or restored the data, and nothing
     shows that the lost and restored data contained the canary's records.
 
-    Each of three facts shows this. The canary lost writes. Only the fault was a command, and an action restored all data. A
+    Any one of three facts is enough to show this: the canary lost writes; an action, not a command, restored all data; or a
     step compared the content before the fault with the content after the restore. Restores and comparisons do not count if
     neither the drill nor its probes test the service.
     """

@@ -117,8 +117,8 @@ def _unfinished(state: RunState) -> IndexEntry:
 def _result(state: RunState) -> dict[str, Any] | None:
     """Read ``result.json`` of a folder. Return None when the file is missing or damaged.
 
-    `invoke report RUN` writes a missing file again. A file that was replaced since it was read is read again, because the
-    page counts as newer than all results that were there before it was written.
+    `invoke report RUN` writes a missing file again. If the file was replaced after it was read, it is read again. Otherwise
+    the index would be newer than a result that it does not show, and would not count as outdated.
     """
     try:
         content: dict[str, Any] = state.result.current().parsed()

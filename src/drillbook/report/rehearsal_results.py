@@ -23,7 +23,7 @@ TIMED = (
 """Text beside the duration of the restore in the section about a rehearsal. It explains why this duration is shorter than
 that of the clock named Restore in the same report.
 """
-STORED_BASIS = "time of the backup's snapshot, by the clock of the server; until a step found the backup in the store"
+STORED_BASIS = "from the backup's snapshot, by the clock of the server, to the step that found the backup in the store"
 EXACT = "no sampling error"
 """Words beside a figure of a rehearsal without a measurement error."""
 EXACT_LOSS = (

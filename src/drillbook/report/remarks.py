@@ -252,7 +252,7 @@ def taken_by_drill(steps: Sequence[Step | StepResult]) -> str:
 
 def origin(restored: Step | StepResult, steps: Sequence[Step | StepResult]) -> str:
     """Return words which say that a run of a drill took the backup that the step ``restored`` restored. The result is empty
-    for any other backup, and for one that a drill took which takes the routine backups.
+    for any other backup. It is also empty if that drill takes the routine backups.
 
     The step that searched for the backup tells this. If no step tells it, the address of the backup does: it contains the
     name of the run that took the backup. ``steps``: all steps of the run.

@@ -22,9 +22,9 @@ enough to follow the remedy."""
 
 
 def before_repeat(code: str, instruction: str) -> str:
-    """Return text to put between the ``instruction`` of a finding with ``code`` and the suggestion to repeat the drill. It is
-    empty if a repetition closes the finding after the instruction was followed, and for an instruction that begins with a
-    comparison, because the cause is then unknown."""
+    """Return the text between the ``instruction`` of a finding with ``code`` and the suggestion to repeat the drill: what
+    else must be done so that a repetition closes the finding. The result is empty if nothing else is needed. It is also
+    empty if the instruction begins with a comparison, because the cause is then still unknown."""
     return f"; {CLOSED_BY[code]}" if code in CLOSED_BY and not instruction.casefold().startswith("compare ") else ""
 
 

@@ -89,7 +89,8 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
 
     The sentences also name the drills that met an objective with a reservation. If ``probed`` is true, they also name the
     drills whose fault was detected only by their own probe, and not by an alert. ``probed`` is false when the caller also
-    prints a table that shows these drills, and marks those with open findings by an exclamation mark.
+    prints a table. The table shows which detections are by a probe. It marks drills with open findings by an exclamation
+    mark, which the sentences then explain.
     """
     verdicts = [row.verdict for row in members]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]

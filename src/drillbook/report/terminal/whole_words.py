@@ -11,9 +11,8 @@ from rich.table import Column, Table
 
 @dataclass(frozen=True, slots=True)
 class WholeWords:
-    """A table without edges. On a narrow terminal, the widest columns are shrunk first, each at most to its longest word, and
-    columns with ``no_wrap`` are not shrunk. Words are only broken when all columns are as narrow as that, and the table still
-    does not fit.
+    """A table without edges. On a narrow terminal, the widest columns are shrunk first. A column becomes no narrower than
+    its longest word, and columns with ``no_wrap`` are not shrunk. If the table does not fit even then, words are broken.
     """
 
     table: Table
