@@ -77,10 +77,9 @@ have the same value.
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
     """Return a finding for each run that died or left changes, and whose plan uses hosts of ``plan``. Such a run must
-    normally be recovered first. A drill that only restores need not wait, because its restore may repair the data.
-
-    Every drill must wait for a run with a damaged journal, because it is unknown which changes that run left. If even the
-    first line of the journal is unreadable, the hosts of that run are unknown too, and the changes may be on any host.
+    normally be recovered first. A drill that only restores need not wait, because its restore may repair the data. Every
+    drill must wait for a run with a damaged journal, because it is unknown which changes that run left. If even the first
+    line of the journal is unreadable, the hosts of that run are unknown too, and the changes may be on any host.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()
@@ -92,9 +91,8 @@ def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
 def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
     """Return a finding if the run of ``state`` must be recovered first, and otherwise None.
 
-    It must be recovered if it died or left changes, and its plan uses one of ``targets``. A damaged journal gives a finding
-    if it does not rule this out. ``mends``: True for a drill that only restores; only a damaged journal then gives a
-    finding.
+    It must be recovered if it died or left changes, and its plan uses one of ``targets``, or its damaged journal does not
+    rule this out. ``mends``: True for a drill that only restores; only a damaged journal then gives a finding.
     """
     folder, wrong = state.folder, state.damage
     if not state.events:

@@ -246,8 +246,7 @@ def write(docs: Path) -> list[str]:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in rows:
-        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |")
+    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -261,8 +260,7 @@ def _default(info: Any) -> str:
     value = info.get_default(call_default_factory=True)
     if value is None or value in ({}, (), "") or isinstance(value, BaseModel):
         return ""
-    if isinstance(value, bool):
-        value = str(value).lower()
+    value = str(value).lower() if isinstance(value, bool) else value
     return f"`{', '.join(map(str, value)) if isinstance(value, tuple) else value}`"
 
 
