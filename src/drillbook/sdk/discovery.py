@@ -186,8 +186,8 @@ def _families() -> dict[str, str]:
 
 
 def log_restore(action: str) -> str:
-    """Return the action of the same system as ``action`` that also brings back data from an archived log. The result is empty
-    if the system declares none, or is unknown.
+    """Return the name of the action that restores a backup together with an archived log, in the system that defines
+    ``action``. Empty if this system declares no such action, or if no system defines ``action``.
     """
     family = action.partition(".")[0]
     return next((system.log_restore for system in systems() if family in system.actions), "")

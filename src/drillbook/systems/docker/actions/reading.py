@@ -168,8 +168,8 @@ class Inspect(Read):
         ``networks``, ``mounts``, ``variables`` (names of the environment variables).
 
         Also facts about the container's state: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``,
-        ``started_at``, ``restarts``. ``evidence`` is the file with all settings, in which the values of variables are
-        replaced.
+        ``started_at``, ``restarts``. ``evidence`` is the file with all settings, in which `***` replaces the values of
+        variables.
         """
         with container_of(ctx, self.service) as container:
             said = json.loads(json.dumps(container.attrs))
