@@ -47,7 +47,7 @@ REAL = (
     "hosts/test_hosts.py::TestHosts::test_death_by_signal",
     "hosts/test_hosts.py::TestHosts::test_many_at_once",
     "systems/postgres/test_actions.py::test_losing_everything_and_coming_back",
-    "systems/postgres/test_actions.py::test_sql_cannot_write_unless_it_says_so",
+    "systems/postgres/test_sql_statement.py::test_sql_cannot_write_unless_it_says_so",
     "engine/test_runner.py::test_a_fault_is_proven_undone_and_proven_gone",
 )
 """Fast tests that start a real SSH server, a PostgreSQL, or the program."""

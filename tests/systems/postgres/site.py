@@ -29,6 +29,8 @@ from drillbook.values import Secret
 from tests.needs import need
 from tests.ports import free_ports
 from tests.processes import entries
+from tests.skeleton import left_in
+from tests.systems.ground import PLAIN
 
 ADMIN_PASSWORD, USER_PASSWORD = "top-secret-admin", "hidden-user-word"
 KEY, SECRET_KEY = "labkey-for-tests", "labsecret-for-tests"
@@ -334,3 +336,56 @@ def site(folder: Path) -> Iterator[Site]:
         finally:
             for cluster in made.clusters.values():
                 cluster.destroy()
+
+
+def leftovers(place: Site) -> list[str]:
+    """Files that steps left in their folders on the host."""
+    return left_in(place.host.target.scratch)
+
+
+def body(place: Site, key: str) -> bytes:
+    content: bytes = place.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    return content
+
+
+def flip(place: Site, key: str) -> None:
+    """Change one bit in the middle of an object."""
+    data = bytearray(body(place, key))
+    data[len(data) // 2] ^= 1
+    place.s3().put_object(Bucket=BUCKET, Key=key, Body=bytes(data))
+
+
+def with_tool(place: Site, cluster: Cluster, tmp_path: Path, name: str, script: str) -> str:
+    """Service like ``cluster``, with ``script`` in place of the program ``name``."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for tool in Path(cluster.service.bin).iterdir():
+        if tool.name != name:
+            (folder / tool.name).symlink_to(tool)
+    (folder / name).write_text("#!/bin/sh\n" + script)
+    (folder / name).chmod(0o755)
+    place.extra["patched"] = cluster.service.model_copy(update={"bin": str(folder)})
+    return "patched"
+
+
+def undo(action: Action, ctx: Context) -> None:
+    """Run the commands that undo an action, as a recovery would."""
+    found = action.undo(ctx)
+    assert found.kind == "commands"
+    for argv in found.commands:
+        subprocess.run(argv, env=PLAIN, cwd="/", stdin=subprocess.DEVNULL, check=True, timeout=60)
+
+
+def connects(cluster: Cluster) -> bool:
+    """True if the application can log in."""
+    try:
+        cluster.connect(user="clerk").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def sessions(cluster: Cluster, application: str) -> int:
+    """Number of sessions with this name of an application."""
+    count: int = cluster.sql(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'")[0][0]
+    return count
