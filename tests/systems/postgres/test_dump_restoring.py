@@ -4,88 +4,22 @@ advance.
 
 import re
 import subprocess
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drillbook.errors import NotReady, StepFailed
+from drillbook.errors import StepFailed
 from drillbook.lab import database
-from drillbook.systems.postgres import content
-from drillbook.systems.postgres.canary_table import listed
-from drillbook.systems.postgres.connection import connected
-from drillbook.systems.postgres.dump_in_place import DumpInPlace
-from drillbook.systems.postgres.service import Admin
-from drillbook.systems.postgres.source import PgDumpSource
 from tests import keys
 from tests.needs import missing, need
-from tests.systems.postgres import dumps, fixtures, majors
+from tests.systems.estate import codes
+from tests.systems.postgres import dumps, fixtures, majors, rehearsals
 from tests.systems.postgres.dumps import Shelf, cut, largest
+from tests.systems.postgres.rehearsals import OLD_PSQL, OLD_SERVER, Rehearsal
 from tests.systems.refusals import refused_until
 
-place = fixtures.place
-
-
-@pytest.fixture(scope="module")
-def shelf(place, tmp_path_factory):
-    return Shelf(place, dumps.filled(place, "production", tmp_path_factory.mktemp("shelf") / "whole"))
-
-
-class Rehearsal:
-    """Folder of dumps, and a sandbox for them; restores into it are undone at the end."""
-
-    def __init__(self, shelf: Shelf, folder: Path, **fields) -> None:
-        self.shelf, self.folder = shelf, folder
-        fields = {"database": "shop", "admin": Admin(user="postgres"), "bin": shelf.source.cluster.service.bin, **fields}
-        sandbox = {"folder": str(shelf.place.folder / "box"), "data_may_leave": True}
-        self.copy = shelf.place.place("copy", password=None, sandbox=sandbox, **fields).service
-        self.ctx = shelf.place.context(step="restore.1")
-
-    def planned(self, **fields):
-        bin_ = self.shelf.source.cluster.service.bin
-        self.shelf.place.extra["nightly"] = PgDumpSource(
-            name="nightly", host="db-1", at=str(self.folder), bin=bin_, **fields
-        )
-        self.ctx = self.shelf.place.context(step="restore.1")
-        return self.shelf.place.action("backup.restore", service="copy", **{"from": "nightly"})
-
-    def restore(self, **fields):
-        action = self.planned(**fields)
-        action.ready(self.ctx)
-        return action.run(self.ctx)
-
-    def ask(self, query: str):
-        with connected(self.ctx, self.copy) as session:
-            return session.execute(query).fetchall()
-
-    def digests(self, name: str):
-        with content.snapshot(self.ctx, self.shelf.place.clusters[name].service) as snap:
-            return {table.name: (table.rows, table.digest) for table in content.tables(snap, content.relations(snap))}
-
-    def undone(self) -> None:
-        action = self.shelf.place.action("backup.restore", service="copy", **{"from": "nightly"})
-        for command in action.undo(self.ctx).commands:
-            self.shelf.place.host.run(command, deadline=self.ctx.deadline).check()
-        assert not action.active(self.ctx)
-
-    def end(self) -> None:
-        self.undone()
-        del self.shelf.place.clusters["copy"]
-        (self.shelf.place.folder / "copy").rmdir()
-
-
-@pytest.fixture
-def rehearsal(shelf, tmp_path):
-    need("unshare")
-    made = []
-
-    def make(**fields) -> Rehearsal:
-        made.append(Rehearsal(shelf, tmp_path, **fields))
-        return made[0]
-
-    yield make
-    made[0].end()
+place, rehearsal, shelf = fixtures.place, rehearsals.rehearsal, rehearsals.shelf
 
 
 def content_of(made: Rehearsal, name: str):
@@ -103,64 +37,6 @@ def test_an_encrypted_dump_comes_back(shelf, tmp_path, tmp_path_factory, rehears
     made = rehearsal()
     made.restore(identity=key.identity)
     assert content_of(made, "copy") == content_of(made, "production")
-
-
-FAR = (
-    "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', dbname 'shop')",
-    "CREATE USER MAPPING FOR postgres SERVER far OPTIONS (user 'clerk', password 'hidden-user-word')",
-    "CREATE FOREIGN TABLE far_words (word text) SERVER far OPTIONS (table_name 'words')",
-    "CREATE VIEW middle AS SELECT word FROM far_words",
-    """CREATE MATERIALIZED VIEW "it's; far" AS SELECT count(*) FROM middle WITH NO DATA""",
-    "CREATE MATERIALIZED VIEW near AS SELECT 1 AS a",
-    "CREATE FUNCTION odd() RETURNS text LANGUAGE sql AS $$ SELECT '\nREFRESH MATERIALIZED VIEW near;\n' $$",
-)
-
-
-@pytest.fixture
-def far(shelf):
-    """Materialized view of a foreign table, which production's server filled."""
-    cluster = shelf.source.cluster
-    cluster.sql("CREATE DATABASE far")
-    cluster.sql(*FAR, database="far")
-    cluster.sql("GRANT SELECT ON words TO clerk")
-    cluster.sql(
-        f"ALTER SERVER far OPTIONS (ADD port '{cluster.service.port}')",
-        """REFRESH MATERIALIZED VIEW "it's; far\"""",
-        database="far",
-    )
-    yield
-    cluster.sql("DROP DATABASE far")
-
-
-@pytest.mark.parametrize("form", ["custom", "directory", "tar", "plain", "custom.gzip"])
-def test_a_view_over_a_foreign_table_stays_unfilled(shelf, far, tmp_path, rehearsal, form):
-    kind, _, how = form.partition(".")
-    if kind == "directory":
-        shelf.source.dump("--format=directory", f"--file={tmp_path}/far", database="far")
-    else:
-        data = shelf.source.dump(f"--format={kind}", database="far")
-        (tmp_path / "far").write_bytes(dumps.packed(data, how) if how else data)
-    made = rehearsal(database="far")
-    (unfilled, reason), *others = made.restore()["views_not_filled"].items()
-    assert (unfilled, others) == ("""public."it's; far\"""", [])
-    assert "could not connect" in reason or "foreign table is restricted" in reason
-    assert made.ask("SELECT a FROM near") == [(1,)]
-    assert made.ask("SELECT relispopulated FROM pg_class WHERE relname LIKE 'it%'") == [(False,)]
-    assert made.ask("SELECT odd()") == [("\nREFRESH MATERIALIZED VIEW near;\n",)]
-
-
-def test_another_error_of_a_view_still_ends_the_restore(shelf, far, tmp_path, rehearsal):
-    shelf.source.cluster.sql(
-        "CREATE TABLE divisor AS SELECT 1 AS n; CREATE MATERIALIZED VIEW broken AS SELECT 1 / n FROM divisor; "
-        "UPDATE divisor SET n = 0",
-        database="far",
-    )
-    (tmp_path / "far").write_bytes(shelf.source.dump("--format=custom", database="far"))
-    made = rehearsal(database="far")
-    with pytest.raises(StepFailed) as failure:
-        made.restore()
-    assert [found.code for found in failure.value.findings] == ["restore-errors"]
-    assert "division by zero" in failure.value.findings[0].measured
 
 
 @pytest.mark.parametrize("name", HEALTHY)
@@ -221,10 +97,6 @@ def test_subscriptions_stay_out_and_tablespaces_are_made(shelf, tmp_path, rehear
             "ALTER SUBSCRIPTION follower SET (slot_name = NONE)", "DROP SUBSCRIPTION follower", "DROP TABLE placed"
         )
         production.sql("DROP TABLESPACE fast")
-
-
-def codes(caught) -> list[str]:
-    return [found.code for found in caught.value.findings]
 
 
 def test_an_extension_that_the_sandbox_lacks_is_said_before(shelf, tmp_path, rehearsal):
@@ -301,10 +173,6 @@ def test_a_dump_of_17_is_restored_by_17(place, shelf, tmp_path_factory, tmp_path
     assert made.ask("SELECT count(*) FROM wide") == [(20000,)]
 
 
-OLD_SERVER = (15, "of version 15 is too old for the dump .*, which sets transaction_timeout")
-OLD_PSQL = (13, r"does not know the command .restrict")
-
-
 @pytest.mark.parametrize(
     ("form", "major", "said"),
     [
@@ -329,78 +197,6 @@ def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(s
         assert re.search("transaction_timeout" if major == 15 else "restrict", str(failure.value.findings[0]))
     finally:
         rehearsal.end()
-
-
-@pytest.mark.parametrize(
-    ("form", "major", "said"), [("plain.zstd", *OLD_SERVER), ("plain.zstd", *OLD_PSQL), ("tar", 15, "")]
-)
-def test_a_dump_that_the_programs_do_not_know_is_refused_before_a_fault(shelf, tmp_path, form, major, said):
-    """The verification reads the complete backup; a restore in place compares the result with the programs of the
-    service.
-    """
-    dumps.copied(shelf.take(form), tmp_path)
-    made = Rehearsal(shelf, tmp_path)
-    try:
-        made.planned()
-        source, production = shelf.place.extra["nightly"], shelf.place.clusters["production"].service
-        (backup,) = source.backups(made.ctx)
-        checked = source.check(made.ctx, backup)
-        assert not checked.findings
-        old = production.model_copy(update={"bin": majors.programs(major, tmp_path.with_name(f"{tmp_path.name}-bin"))})
-        with connected(made.ctx, production) as session:
-            assert "transaction_timeout" not in DumpInPlace(made.ctx, production, source).differs(
-                session, backup, checked.facts
-            )
-            why = DumpInPlace(made.ctx, old, source).differs(session, backup, checked.facts)
-        assert re.search(said, why) if said else "too old" not in why
-    finally:
-        made.end()
-
-
-@pytest.mark.parametrize(
-    ("form", "lacks"), [("cluster", False), ("cluster.gzip", False), ("plain", True), ("directory.none", True)]
-)
-def test_a_dump_of_a_whole_cluster_needs_no_file_of_roles(shelf, tmp_path, form, lacks):
-    """The dump of a cluster creates the application's role itself."""
-    dumps.copied(shelf.take(form), tmp_path)
-    made = Rehearsal(shelf, tmp_path)
-    try:
-        made.planned()
-        cluster = shelf.place.clusters["production"]
-        restore = DumpInPlace(made.ctx, cluster.service, shelf.place.extra["nightly"])
-        with pytest.raises(NotReady, match=r"no file of roles, so clerk and all other roles") if lacks else nullcontext():
-            restore.ready()
-    finally:
-        made.end()
-
-
-def test_only_a_table_that_a_canary_made_is_no_table_that_a_dump_lacks(shelf, tmp_path):
-    dumps.copied(shelf.take("custom.gzip"), tmp_path)
-    made = Rehearsal(shelf, tmp_path)
-    made.planned()
-    source, cluster = shelf.place.extra["nightly"], shelf.place.clusters["production"]
-    (backup,) = source.backups(made.ctx)
-    tables = cluster.sql("SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables")
-    databases = [name for (name,) in cluster.sql("SELECT datname FROM pg_database")]
-    checked = {"databases": databases, "rows_by_table": {name: 0 for (name,) in tables}}
-    columns = "run_id varchar(100) NOT NULL, record_number {} NOT NULL"
-
-    def why():
-        with connected(made.ctx, cluster.service) as session:
-            return DumpInPlace(made.ctx, cluster.service, source).differs(session, backup, checked), listed(session)
-
-    try:
-        assert why() == ("", [])
-        cluster.sql(f"CREATE TABLE seen ({columns.format('integer')}, PRIMARY KEY (run_id, record_number))")
-        assert why() == ("", [("public", "seen", "postgres")])
-        cluster.sql("DROP TABLE seen", f"CREATE TABLE seen ({columns.format('integer')})")
-        assert (why()[0].endswith("tables of the server: public.seen"), why()[1]) == (True, [])
-        cluster.sql("DROP TABLE seen")
-        cluster.sql(f"CREATE TABLE seen ({columns.format('bigint')}, PRIMARY KEY (run_id, record_number))")
-        assert (why()[0].endswith("tables of the server: public.seen"), why()[1]) == (True, [])
-    finally:
-        cluster.sql("DROP TABLE IF EXISTS seen")
-        made.end()
 
 
 OLD = r"""--

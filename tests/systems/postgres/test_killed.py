@@ -8,19 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_futures
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drillbook.errors import CommandFailed, CouldNotVerify, StepFailed
+from drillbook.errors import CommandFailed, StepFailed
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk.action import find
-from drillbook.sdk.host import Output
-from drillbook.systems.postgres import cluster, removal
-from drillbook.systems.postgres.access import provisional_name
+from drillbook.systems.postgres import cluster
 from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.restore import Restoring
 from tests.systems.postgres import fixtures
@@ -106,41 +102,6 @@ def test_a_restore_killed_after_a_statement_is_done_again(place, backup, restore
         place.run("postgres.matches", service="spare", manifest=backup["manifest"])
 
 
-def test_another_run_does_not_take_an_open_database_for_its_own(place, backup, restored):
-    with pytest.raises(StepFailed, match="exists already"):
-        place.run("postgres.restore", ctx=place.context(step="restore.1"), service="spare", **{"from": backup["location"]})
-
-
-def test_what_another_run_restored_and_keeps_closed_is_not_dropped(place, backup, restored):
-    fields = {"service": "spare", "from": backup["location"], "closed": True}
-    restored.sql("DROP DATABASE IF EXISTS shop WITH (FORCE)", database="postgres")
-    first = place.context(step="restore.1")
-    place.run("postgres.restore", ctx=first, **fields)
-    number = "SELECT oid FROM pg_database WHERE datname = 'shop'"
-    before = restored.sql(number)
-    with pytest.raises(StepFailed, match=f"drill.recover {first.run_id}"):
-        place.run("postgres.restore", ctx=place.context(step="restore.1"), **fields)
-    assert restored.sql(number) == before
-    place.run("postgres.restore", ctx=first, **fields)
-    assert restored.sql(number) == before, "it is whole: the same step has nothing more to do"
-    assert place.run("postgres.clear_restore", ctx=first, service="spare") == {"discarded": [], "opened": True}
-
-
-def test_half_a_database_that_the_server_refuses_to_drop_is_told_as_it_is(place, restored):
-    ctx = place.context(step="restore.1")
-    half = provisional_name("shop", ctx.run_id)
-    restored.sql(f'CREATE DATABASE "{half}" IS_TEMPLATE true', database="postgres")
-    try:
-        with pytest.raises(CouldNotVerify) as failure:
-            place.run("postgres.clear_restore", ctx=ctx, service="spare")
-    finally:
-        restored.sql(f'ALTER DATABASE "{half}" IS_TEMPLATE false', database="postgres")
-        restored.sql(f'DROP DATABASE "{half}"', database="postgres")
-    assert failure.value.message.startswith("spare: an unfinished restore could not be found or cleared: ")
-    assert "template" in failure.value.message
-    assert failure.value.hint.startswith("if its server is down, start it; then recover the run: ")
-
-
 @pytest.mark.parametrize("closed", [True, False])
 def test_half_a_database_is_discarded_and_lets_nobody_in(place, backup, restored, closed):
     """The controller died while the database was loaded; the recovery runs the undo of the restore first."""
@@ -161,38 +122,6 @@ def test_half_a_database_is_discarded_and_lets_nobody_in(place, backup, restored
     place.run("postgres.restore", ctx=ctx, **(fields | {"closed": False}))
     assert lose.active(ctx) is False
     place.run("postgres.matches", service="spare", manifest=backup["manifest"])
-
-
-@pytest.mark.parametrize("name", ["dpa", "x" * 63, "数据库" * 7, 'we"ird'])
-def test_a_provisional_name_fits(primary, name):
-    found = provisional_name(name, "20261127-101010-postgres-lost-ab12")
-    primary.sql('CREATE DATABASE "{}"'.format(found.replace('"', '""')))
-    try:
-        assert found in databases(primary), "the server cut nothing off"
-    finally:
-        primary.sql('DROP DATABASE "{}"'.format(found.replace('"', '""')))
-
-
-def test_a_new_cluster_knows_until_it_is_on_disk(place, backup, target):
-    """A controller that died before the cluster was flushed to disk: the next run flushes it."""
-    tools = Tools.of(place.context(), target.service, place.host)
-    cluster.create(tools, SHOP)
-    assert (target.data / cluster.UNSYNCED).exists()
-    cluster.sync(tools)
-    assert not (target.data / cluster.UNSYNCED).exists()
-
-
-def test_a_server_that_was_started_and_ended_is_waited_for_no_longer(place, backup, target):
-    """The server was killed during its recovery: it accepts no write, and the step may take an hour."""
-    tools = Tools.of(place.context(), target.service, place.host)
-    shutil.rmtree(target.data, ignore_errors=True)
-    cluster.create(tools, SHOP)
-    target.start()
-    target.kill()
-    started = Future()
-    started.set_result(None)
-    with pytest.raises(StepFailed, match="was started but has exited since"):
-        cluster.await_writable(place.context(seconds=40), tools, started)
 
 
 class Dying(LocalHost):
@@ -271,75 +200,3 @@ def test_a_restore_that_fails_leaves_no_cluster_beside_its_place(place, backup, 
         place.run("postgres.restore", service=target.service.name, temporary=temporary, **{"from": backup["location"]})
     assert not list(target.data.parent.glob("*drillbook*"))
     assert not target.data.exists()
-
-
-@pytest.fixture
-def served(target):
-    """Server with the database of its service."""
-    target.create()
-    target.start()
-    target.sql("CREATE DATABASE shop", database="postgres")
-    return target
-
-
-class Deaf(LocalHost):
-    """Host whose controller is dead: nothing reads the output of its commands."""
-
-    def run(self, argv, **options):
-        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
-            child.stdout.close()
-        return Output(self.name, tuple(argv), child.wait(), None, b"", b"", 0.0, 0, 0)
-
-
-def test_a_cluster_is_lost_as_a_whole_although_nobody_listens(place, primary, served):
-    tools = replace(Tools.of(place.context(), served.service), host=Deaf(target=place.host.target))
-    with pytest.raises((CommandFailed, ValueError)):
-        removal.lose(tools)
-    assert not served.data.exists(), "the server is dead and its cluster is there"
-
-
-def test_a_server_that_was_killed_before_its_cluster_was_removed_is_started_again(place, primary, served):
-    ctx, lose = place.context(), place.action("postgres.lose_data", service=served.service.name)
-    served.sql("CREATE TABLE kept AS SELECT 1 AS a")
-    lose.interrupted(ctx)
-    pid = served.pid()
-    assert lose.untouched(ctx) is True
-    served.kill()
-    assert lose.untouched(ctx) is False
-    lose.interrupted(ctx)
-    assert lose.untouched(ctx) is True
-    assert served.sql("SELECT a FROM kept") == [(1,)]
-    assert served.pid() != pid
-
-
-def test_a_cluster_of_which_something_is_removed_is_not_started(place, primary, served):
-    ctx, lose = place.context(), place.action("postgres.lose_data", service=served.service.name)
-    served.kill()
-    control = served.data / "global" / "pg_control"
-    control.rename(control.with_name("pg_control.lost"))
-    lose.interrupted(ctx)
-    assert lose.untouched(ctx) is False
-    assert not Path(f"/proc/{served.pid()}").exists()
-
-
-def test_a_cluster_whose_removal_is_under_way_is_not_whole(place, primary, served):
-    """A command of the dead controller still runs on the host: it has killed the server, or will do so."""
-    ctx, lose = place.context(), place.action("postgres.lose_data", service=served.service.name)
-    wait = [
-        "sh",
-        "-c",
-        'read go; mv -- "$1" "$1.drillbook-$2"; rm -r -- "$1.drillbook-$2"',
-        "sh",
-        str(served.data),
-        "gone-~1a2b",
-    ]
-    with subprocess.Popen(wait, stdin=subprocess.PIPE) as removal_of_another:
-        try:
-            with ThreadPoolExecutor(1) as pool:
-                asked = pool.submit(lose.untouched, ctx)
-                assert not wait_futures([asked], timeout=1).done, "it waits for the end of the removal"
-                removal_of_another.communicate(b"go\n", timeout=30)
-                assert asked.result(30) is False
-        finally:
-            removal_of_another.kill()
-    assert not served.data.exists()
