@@ -37,7 +37,7 @@ attestation       run_verification_cases
 engine            backup_gate locks_and_leases mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases
 reference         results
 systems/linux     filterdumps packetfilter
-systems/postgres  timelines
+systems/postgres  differences dump_judgement fields foreign_keys structure timelines
 corpus            corpus
 repository        layers mirror
 """
