@@ -141,6 +141,19 @@ WHOLE = {
         "host_needs.py": "words alone",
         "spying.py": "tests/systems/linux/actions/process/test_profiles.py: py-spy, its absence, and processes that it cannot read",
     },
+    "systems/postgres": {
+        "actions/reading/health.py": "test_actions.py and test_preflight.py: its facts, and the right that it needs",
+        "amcheck.py": "test_integrity.py: damaged indexes and tables, an extension that is borrowed, collations",
+        "cluster_mark.py": "test_after_restore.py: clusters of a run, of another one, and of none",
+        "host_needs.py": "words alone",
+        "in_place.py": "test_dump_in_place.py, tests/systems/pgbackrest/test_in_place.py: dumps and archives restored in place",
+        "looks.py": "tests/cli/test_host_examination.py: clusters that are found on a host",
+        "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell",
+        "privileges.py": "test_definition_compare.py: grants that were changed, also on objects of the server and of extensions",
+        "received_wal.py": "test_cluster_recovery.py: received WAL that is whole, lacks a segment, or holds a damaged one",
+        "structure_queries.py": "test_definition_compare.py: a copy without a difference, and kinds of objects that were changed",
+        "varying_arguments.py": "tests/sdk/test_varying_arguments.py: names of snapshots that rules of sudo allow",
+    },
     "systems/prometheus": {"host_needs.py": "words alone", "service.py": "models alone"},
     "systems/qdrant": {
         "actions/fields.py": "types of fields alone; test_points.py: the ids that they take",
@@ -165,8 +178,8 @@ WHOLE = {
 Packages, and systems as ``systems/<name>``, of which every module has a file of tests with its name. Each has its exceptions:
 modules without a file of their own, with the files that show their behaviour, or why there is none.
 """
-LEAST = 0.60
-"""Share of all modules with a file of their name (560 of 896 on 2026-12-01); raise it with new files."""
+LEAST = 0.66
+"""Share of all modules with a file of their name (598 of 895 on 2026-12-01); raise it with new files."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
