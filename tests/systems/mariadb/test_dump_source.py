@@ -17,7 +17,7 @@ from tests import keys
 from tests.artefacts import exact
 from tests.needs import need
 from tests.systems.estate import codes
-from tests.systems.mariadb import artefacts
+from tests.systems.mariadb import artefacts, site
 from tests.systems.mariadb.artefacts import DUMP_CORPUS, OPTIONS, PACKERS, cut, packed, saved
 from tests.systems.refusals import refused_until
 
@@ -60,6 +60,22 @@ def test_an_encrypted_dump_has_no_finding_and_restores(tmp_path, server, whole):
     assert place.run("backup.check", service="nightly")["tables"] == 9
     assert place.restore("nightly", "copy")["tables"] == 9
     place.remove("nightly", "copy")
+
+
+def test_a_failed_creation_of_the_data_directory_is_not_called_a_failed_start(tmp_path, server, whole):
+    place = saved(tmp_path, server, whole, "sql")
+    (tmp_path / "bin").mkdir()
+    (program := tmp_path / "bin" / "mariadb-install-db").write_text("#!/bin/sh\necho 'no space left' >&2\nexit 1\n")
+    program.chmod(0o755)
+    for name in ("mariadbd", "mariadb"):
+        (program.parent / name).symlink_to(site.tool(name))
+    copy = place.inventory.services["copy"]
+    place.inventory.services["copy"] = copy.model_copy(update={"bin": str(program.parent)})
+    try:
+        with pytest.raises(StepFailed, match="the data directory of the sandbox copy could not be created: no space left"):
+            place.restore("nightly", "copy")
+    finally:
+        place.remove("nightly", "copy")
 
 
 TABLE = (b"COLLATE=utf8mb4_unicode_ci", b"COLLATE=%s")

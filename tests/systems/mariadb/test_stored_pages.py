@@ -9,6 +9,7 @@ import pytest
 
 from drillbook.errors import CouldNotVerify
 from drillbook.systems.mariadb import stored_pages
+from drillbook.systems.mariadb.copied_files import CopiedFiles
 from tests.needs import need
 from tests.systems.mariadb import artefacts, site
 from tests.systems.mariadb.artefacts import folders
@@ -269,3 +270,17 @@ def test_an_innochecksum_without_the_option_verifies_full_crc32_alone(tmp_path, 
         assert "unwritten ./shop/customers.new" in lines
         assert [line.partition(" ")[0] for line in lines if "zipped" in line] == [expected]
         flip(file, 4096 + 7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "reason"),
+    [
+        ("incremental", "pages\n", "the backup is an increment"),
+        ("incremental", "no innochecksum\n", "the backup is an increment"),
+        ("full-backuped", "no innochecksum\n", "innochecksum is not on the host"),
+    ],
+)
+def test_the_reason_for_pages_that_were_not_verified_is_told(kind, output, reason):
+    covered, missed = stored_pages.coverage(CopiedFiles(".", 1, 0.0, checkpoints={"backup_type": kind}), output)
+    assert not {EVERY, STORED} & {*covered}
+    assert [text for text in missed if reason in text] == [missed[-1]]

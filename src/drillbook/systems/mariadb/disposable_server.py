@@ -87,7 +87,8 @@ def install(box: Sandbox) -> None:
         *settings(service.settings),
     )
     if not output.ok:
-        raise _not_restored(box, "an empty data directory", output.stderr or output.stdout)
+        what = f"the data directory of the sandbox {service.name} could not be created"
+        raise _failed(box, what, "an empty data directory", output.stderr or output.stdout)
 
 
 def start(box: Sandbox, more: Mapping[str, str] | None = None) -> list[dict[str, str]]:
@@ -105,7 +106,8 @@ def start(box: Sandbox, more: Mapping[str, str] | None = None) -> list[dict[str,
     asked = client.argv("--xml", f"--execute={listing(_every_database(service))}")
     output = box.run("sh", "-c", _WAIT, "sh", *asked, sink=sink)
     if not output.ok:
-        raise _not_restored(box, "a server that accepts clients", output.stderr)
+        what = f"the server in the sandbox {service.name} did not start"
+        raise _failed(box, what, "a server that accepts clients", output.stderr)
     return [row for result in parsed(sink.text)[-1:] for row in listed_in(result)]
 
 
@@ -286,9 +288,9 @@ def _no_program(ctx: Context, service: Mariadb, name: str) -> NotReady:
 _HAS = 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; command -v "$1" >/dev/null'
 
 
-def _not_restored(box: Sandbox, wanted: str, stderr: bytes) -> StepFailed:
+def _failed(box: Sandbox, what: str, wanted: str, stderr: bytes) -> StepFailed:
     measured = "; ".join(line for line in printable(stderr, limit=1500).splitlines() if "[Note]" not in line)
     return StepFailed(
-        f"{box.host.name}: the server in the sandbox {box.service.name} did not start: {measured}",
+        f"{box.host.name}: {what}: {measured}",
         findings=[finding("restore-errors", title=box.service.name, wanted=wanted, measured=measured, host=box.host.name)],
     )

@@ -56,7 +56,9 @@ class MariadbDump(FileBackups):
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "id", "mkdir", "rm", "sed", "sleep", "tail", "tee", "uniq")
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Decompress the dump, read it to its last line, and check that none of its sections is missing."""
+        """Decompress the dump, read it to its last line, and check that this line marks a complete dump. Also check that the
+        dump contains tables with rows, and the database of the service.
+        """
         with ctx.temporary("dump") as folder, self.brought(ctx, backup, ctx.host, folder) as path:
             argv = ("sh", "-c", CHECK, "sh", path, f"{folder}/statuses", SECTIONS, _unpacker(path))
             output = ctx.run(*argv).check()

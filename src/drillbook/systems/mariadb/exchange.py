@@ -122,8 +122,8 @@ class Exchange:
         return Undo.by_commands(back, removal, manager.start(unit))
 
     def unfinished(self) -> bool:
-        """Return True while the old directory exists, or the unit is stopped. Raises CouldNotVerify when the service manager
-        does not tell the state of the unit, and HostError when the host cannot be used.
+        """Return True while the old directory exists, or while the unit does not run. Raises CouldNotVerify when the service
+        manager does not report the state of the unit, and HostError when the host cannot be used.
         """
         there = self.ctx.run("sh", "-c", 'test -e "$1" || test -e "$1.failed" || test -e "$1.done"', "sh", self.kept).ok
         return (

@@ -87,8 +87,8 @@ class ServerInPlace(InPlace):
 
     @property
     def box(self) -> Sandbox:
-        """Sandbox in a folder beside the data directory. It has a server of its own. Only this run uses the account with
-        which it logs in to this server.
+        """Sandbox with its own server, in a folder beside the data directory. The account for logging in to this server exists
+        only for this run.
         """
         service, folder = self.mariadb, f"{self.mariadb.data}.drillbook.{self._key}"
         fields = {**Mariadb.fields_in_sandbox(folder), "user": f"drillbook_{self._key}", "sandbox": beside(folder)}
@@ -243,7 +243,7 @@ class ServerInPlace(InPlace):
         return self.exchange.undo(removal(self.box.service, self.ctx.run_id))
 
     def active(self) -> bool:
-        """Return True while the unit is stopped, or while the folder or the old data directory of an unfinished restore
+        """Return True while the unit does not run, or while the folder or the old data directory of an unfinished restore
         exists.
         """
         return self.box.exists() or self.exchange.unfinished()

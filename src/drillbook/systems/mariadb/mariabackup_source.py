@@ -282,8 +282,7 @@ class Mariabackup(FileBackups):
                 return
             if not copied:
                 ctx.unsure(
-                    f"the version of the backup {backup.id} of {self.name}, because the version is at the end of "
-                    "the backup's stream"
+                    f"the MariaDB version of the backup {backup.id} of {self.name}, which could not be read before the drill"
                 )
             series = disposable_server.series
             if copied and series(copied) != series(there):
@@ -298,9 +297,9 @@ class Mariabackup(FileBackups):
     def _version_at_end(self, ctx: Context, backup: Backup) -> str:
         """Return the version of the backed-up server, which stands only at the end of a stream.
 
-        A compressed stream is decompressed up to its end, but the output is not stored. The version is empty in three cases:
-        the stream is not in a folder on a host, it is encrypted, or its end was not reached within the time limit. The version
-        is ``BROKEN`` if decompressing fails.
+        A compressed stream is decompressed up to its end, but the output is not stored. The version is empty in four cases:
+        the backups are folders, the stream is not in a folder on a host, the stream is encrypted, or its end was not reached
+        within the time limit. The version is ``BROKEN`` if decompressing fails.
         """
         place = self.place(ctx)
         if self.form == "folder" or backup.id.endswith(SUFFIX) or not isinstance(place, HostFolder):

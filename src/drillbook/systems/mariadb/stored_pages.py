@@ -13,10 +13,8 @@ NOT_COVERED = (
     "Aria and MyISAM tables, whose stored pages have no checksum to verify",
     "missing files of a table: only `backup.restore` finds them, because it opens every table",
 )
-NO_PAGES = (
-    "checksums of pages: innochecksum is not on the host, or the backup is an increment; if it is, also check the "
-    "backups that it needs"
-)
+NO_PROGRAM = "checksums of pages, because innochecksum is not on the host"
+INCREMENT = "checksums of pages, because the backup is an increment; also check the backups that it needs"
 # FOLDER: read every byte: pages with innochecksum, other files with cat. The second and third extent of the system
 # tablespace are the doublewrite buffer with old copies of pages of other files; they are read but not verified.
 # A table that was created since the last checkpoint (*.new) may have pages but no first page yet, which the redo log creates.
@@ -183,8 +181,10 @@ def coverage(files: CopiedFiles, text: str) -> tuple[tuple[str, ...], tuple[str,
     is the output of the script ``READ``.
     """
     covered = ("every byte was read", "the files that mariadb-backup writes last exist")
-    if not text.startswith("pages") or files.kind == "incremental":
-        return covered, (*NOT_COVERED, NO_PAGES)
+    if files.kind == "incremental":
+        return covered, (*NOT_COVERED, INCREMENT)
+    if not text.startswith("pages"):
+        return covered, (*NOT_COVERED, NO_PROGRAM)
     if why := not_verified(text):
         return covered, (*NOT_COVERED, why)
     if new := _told("unwritten", text):

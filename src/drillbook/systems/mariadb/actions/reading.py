@@ -85,7 +85,7 @@ class Sql(_OfServer):
 
     CODE = "query"
 
-    query: Annotated[str, Field(min_length=1, description="The statement: SELECT, SHOW, EXPLAIN, VALUES or CHECKSUM.")]
+    query: Annotated[str, Field(min_length=1, description="The statement: SELECT, WITH, SHOW, EXPLAIN, VALUES or CHECKSUM.")]
     database: Annotated[str, Field(description="Database to use instead of the service's database.")] = ""
 
     @field_validator("query")
@@ -101,8 +101,8 @@ class Sql(_OfServer):
         """Facts: ``columns`` (names), ``rows`` (the first 1000 rows, as lists), ``rowcount`` (number of all rows),
         ``truncated`` (true when there are more rows), ``value`` (first field of the first row).
 
-        Integers become JSON numbers, NULL becomes null, and all other values become strings. A result without rows has no
-        ``columns``.
+        Integers become JSON numbers, NULL becomes null, and all other values become strings. If the result has no rows,
+        ``columns`` is empty.
         """
         service = self._service(ctx)
         # EXECUTE IMMEDIATE accepts only one statement: a second one could end the read-only transaction.
