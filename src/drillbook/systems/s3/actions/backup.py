@@ -141,7 +141,7 @@ class Copy(Write):
         wrong = copies.damages(manifest, target.sizes(f"{folder.key}/{BODIES}/"), {})
         if wrong:
             raise StepFailed(
-                f"the store lists copies that are missing or have another size than the object: {stored_backup.summary(wrong)}"
+                f"some copies are missing in the store, or differ in size from their objects: {stored_backup.summary(wrong)}"
             )
 
     def ready(self, ctx: Context) -> None:
@@ -281,7 +281,7 @@ class Restore(Write):
             raise StepFailed(f"{len(failed)} copies changed during the restore, such as {failed[0]}")
 
     def ready(self, ctx: Context) -> None:
-        """Check that both buckets answer and belong to the same store, and that objects may be written."""
+        """Check that objects may be written to the bucket, and that both buckets belong to the same store."""
         service = ctx.service(self.service, S3)
         need_writable(ctx, Store(service))
         if self.known("from_"):

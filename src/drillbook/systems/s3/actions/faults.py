@@ -195,8 +195,8 @@ class LoseObjects(Fault):
     count: Count = 50
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``deleted`` (number of objects), ``skipped`` (number of objects that differ from the copy), ``keys`` (keys of
-        the first 10 deleted objects).
+        """Facts: ``deleted`` (number of objects), ``skipped`` (number of chosen objects that are missing or differ from the
+        copy), ``keys`` (keys of the first 10 deleted objects).
         """
         store = self._unversioned(ctx)
         chosen = self._chosen(ctx)

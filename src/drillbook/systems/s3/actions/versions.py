@@ -25,7 +25,7 @@ from drillbook.systems.s3.manifest import Entry, below, read_manifest
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Result of choosing versions: the versions to restore (``back``), the number of objects that are correct already
+    """Result of choosing versions: the versions to restore (``back``), the number of objects that are left as they are
     (``unchanged``), and findings about objects without a good version (``lost``).
     """
 
@@ -38,8 +38,8 @@ class VersionsRestore(Write):
     """Restore the newest good version of objects by writing its content again.
 
     Nothing is deleted, and all versions are kept. A version is good in two cases: its content equals the digest in a copy's
-    manifest, or it was current at a given time. An object stays unchanged if it is correct, or if the manifest does not list
-    it.
+    manifest, or it was current at a given time. An object stays unchanged if it is correct, if the manifest does not list it,
+    or if it did not exist at the given time.
     """
 
     SERVICE = S3
@@ -71,8 +71,8 @@ class VersionsRestore(Write):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``restored`` (number of restored objects), ``unchanged`` (number of objects that were correct already),
-        ``bytes`` (size of the restored objects), ``keys`` (keys of the first 10 restored objects), ``seconds`` (duration).
+        """Facts: ``restored`` (number of restored objects), ``unchanged`` (number of objects left as they are), ``bytes``
+        (size of the restored objects), ``keys`` (keys of the first 10 restored objects), ``seconds`` (duration).
         """
         begun = ctx.deadline.remaining()
         store = Store(ctx.service(self.service, S3))
