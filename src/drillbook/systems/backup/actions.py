@@ -100,12 +100,12 @@ class List(_OfSource):
 
 
 class Check(_OfSource, VerifiesSource):
-    """Verify the newest backup of a backup source in the place where it is stored.
+    """Verify a backup of a backup source, by default the newest one, in the place where it is stored.
 
-    The action checks age and schedule, lets the backup tool verify the backup, and reads every byte. This does not
-    prove that the backup can be restored. Only `backup.restore` proves it. The facts list the parts that were not
-    checked. In the phase `backup`, a check that passes permits a later fault to destroy the data. The drill must then
-    restore the data from this source with `backup.restore`.
+    The action lets the backup tool verify the backup, and reads every byte. For the newest backup, it also checks age and
+    schedule. This does not prove that the backup can be restored. Only `backup.restore` proves it. The facts list the parts
+    that were not checked. In the phase `backup`, a check that passes permits a later fault to destroy the data. The drill must
+    then restore the data from this source with `backup.restore`.
     """
 
     TIMEOUT = 3600.0
@@ -239,14 +239,13 @@ class Restore(RestoresSource):
     ] = ""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds, null if unknown; ``bytes``: restored
-        bytes.
+        """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds, null if unknown; ``bytes``: restored bytes.
 
         ``seconds``: duration of each stage, and the total duration, by the controller's monotonic clock. In the stage
-        ``sandbox``, the sandbox is made and its isolation is proven. ``in_place``: true when the service itself was
-        restored. ``recovered_to``: target of a point-in-time recovery. Only for a sandbox: ``folder``, ``isolation``,
-        ``budget`` (limits of memory and disk, with the mechanisms that enforce them), and ``unreachable`` (addresses of
-        production that the sandbox could not reach). Other facts depend on the backup tool.
+        ``sandbox``, the sandbox is made and its isolation is proven. ``in_place``: true when the service itself was restored.
+        ``recovered_to``: target of a point-in-time recovery. Only for a sandbox: ``folder``, ``isolation``, ``budget`` (limits
+        of memory and disk, with the mechanisms that enforce them), ``used_bytes`` (size of the folder), and ``unreachable``
+        (addresses of production that the sandbox could not reach). Other facts depend on the backup tool.
         """
         source, box = self._source(ctx), None if self._in_place(ctx) else self._box(ctx)
         if box:

@@ -1,5 +1,5 @@
-"""Finds problems of backups without reading the backups: their age, gaps in their schedule, and their sizes. These facts are
-in the list of the backups. A check before a drill reports the problems.
+"""Finds problems that the list of the backups shows: a newest backup that is too old or has an unusual size, and gaps in the
+schedule. The backups themselves are not read. A check before a drill reports the problems.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def schedule_problems(source: BackupSource, backups: Sequence[Backup]) -> list[F
     """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
 
     If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. Therefore the schedule is
-    judged by the times at which the backups were taken. If the times are unknown, age and schedule are not judged; see ``need_age``.
+    judged by the times at which the backups were taken. If the times are unknown, age and schedule are not judged, and
+    ``BackupSource.need_age`` reports this.
     """
     if not source.tells_age:
         return []

@@ -198,7 +198,7 @@ def segment_size(lsn: str, name: str) -> int:
     """Return the size of a WAL segment in bytes.
 
     ``lsn``: LSN at which a backup starts. ``name``: name of the segment that contains this LSN. Only one segment size gives
-    this name for this LSN.
+    this name for this LSN. When ``name`` is empty or fits no size, return the usual size.
     """
     for size in SIZES if name else ():
         if segment(int(name[:8], 16), position(lsn) // size, size) == name:

@@ -129,7 +129,7 @@ def _digest(program: Program, name: str) -> str:
 def pages(program: Program, label: str) -> list[Finding]:
     """Return a finding if pages had a wrong checksum when the backup was taken.
 
-    Raises HostError when the host cannot be used, and CouldNotVerify when pgbackrest fails.
+    Raises StepFailed or CouldNotVerify when pgbackrest fails, and HostError when the host cannot be used.
     """
     sink = program.answer("info", f"--set={label}", options={"output": "json"})
     answer = parsed(sink.getvalue(), sink.what)
