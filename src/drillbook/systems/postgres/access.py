@@ -60,8 +60,8 @@ def create_closed(session: Connection, database: str, by: str, limit: int, prope
 
     ``by``: the run and the step that create the database; ``limit``: the connection limit that ``open_up`` sets later.
 
-    Unfinished databases of this run are dropped first. An earlier controller may have died while it created ``database``.
-    Its session may still be active on the server, so this session is terminated.
+    If an earlier controller died while it created ``database``, its session may still be active on the server. Such a session
+    is terminated first. Then the unfinished databases of this run are dropped.
     """
     _alone(session, int(sha256(database.encode()).hexdigest()[:7], 16))
     run = by.partition(" ")[0]

@@ -308,8 +308,8 @@ def start_command(tools: Tools) -> tuple[str, ...]:
 def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:
     """Stop the server. Raises StepFailed when it does not stop, and HostError when the host cannot be used.
 
-    With ``mode`` `fast`, the unit of the service is stopped. With any other mode, or without a unit, pg_ctl stops the
-    server. After pg_ctl, the unit is stopped as well, if there is one.
+    With ``mode`` `fast`, the service manager stops the unit. With `immediate`, or without a unit, pg_ctl stops the server. If
+    there is a unit, it is stopped after that, too.
     """
     if mode == "immediate" or not tools.service.unit:
         tools.owned(
@@ -322,9 +322,8 @@ def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None
 
 @contextmanager
 def starting(ctx: Context, tools: Tools) -> Iterator[None]:
-    """Start the server, and run the ``with`` block as soon as the server accepts a write. Then check that its unit runs.
-
-    The unit is checked last. A service manager may report it as started some seconds after the server accepts writes.
+    """Start the server, and run the ``with`` block as soon as the server accepts a write. Check last that its unit runs,
+    because a service manager may report the unit as started some seconds after the server accepts writes.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="start") as pool:
         started = pool.submit(start, ctx, tools)

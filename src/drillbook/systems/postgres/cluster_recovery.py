@@ -176,7 +176,9 @@ class Recovery:
         way = received.way(manifest.timeline, end)
         if way.missing:
             raise self._gap(
-                f"the WAL in {self.log} has gaps: {way.missing}", "every WAL segment since the backup", way.missing
+                f"the WAL in {self.log} cannot be replayed to its end: {way.missing}",
+                "every WAL segment since the backup",
+                way.missing,
             )
         return way.files, Least(to, received.last_record(way, scratch))
 
@@ -201,8 +203,8 @@ class Recovery:
     def _settle(self, session: Connection, least: Least) -> tuple[str, int, str | None]:
         """Remove the recovery's settings, and sync the cluster to disk.
 
-        Return the new timeline, the LSN at which the recovery ended, and the time of the last recovered commit. Raises
-        StepFailed when the recovery did not reach ``least``.
+        Return the new timeline, the LSN at which the recovery ended, and the time of the last recovered commit, which is None
+        when no commit was replayed. Raises StepFailed when the recovery did not reach ``least``.
         """
         timeline, text, last = first_row(session, _RECOVERED)
         history = timelines.history(text or "")

@@ -1,7 +1,7 @@
 """State of a cluster: its roles, memberships, settings, databases, tablespaces, and rules of pg_hba.conf.
 
-A backup stores this state in a file of its own. The file contains salted digests of passwords (see ``sealed``). Everything
-else is stored as in the catalogs.
+A backup stores this state in a file of its own. The file contains salted digests of passwords (see ``keyed_digests``).
+Everything else is stored as in the catalogs.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ while read -r name; do
   test -e "pg_wal/archive_status/$name.done" || : > "pg_wal/archive_status/$name.ready"
 done
 """
-_HBA = """# Drillbook: the original file was lost with the data directory, and nothing had kept it
+_HBA = """# Drillbook: the original file was lost with the data directory, and no copy of it exists
 local all all scram-sha-256
 host all all all scram-sha-256
 """
@@ -139,8 +139,9 @@ class ClusterInPlace(InPlace):
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return the reason why ``backup`` cannot replace the running server, or an empty text when it can.
 
-        If it can, the server's configuration files are stored as evidence of the run, because the restore needs them. Files
-        that contain a secret are not stored, which is also a reason. Raises CouldNotVerify when the server cannot be queried.
+        If it can, the server's configuration files are stored as evidence of the run, because the restore needs them. If a
+        file contains a secret, none of them is stored, and the returned text says so. Raises CouldNotVerify when the server
+        cannot be queried.
         """
         if why := lies_in(self.ctx, self.source, self.postgres.data):
             return why

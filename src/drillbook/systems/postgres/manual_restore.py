@@ -21,7 +21,7 @@ _APART = "unset PGHOSTADDR PGSERVICE PGDATA   # they could lead to another serve
 
 
 def programs(service: Postgres) -> str:
-    """Return the command that puts the folder of the server's programs before PATH."""
+    """Return the shell command that puts the folder of the server's programs at the front of PATH."""
     return f"PATH={shlex.quote(service.bin)}:$PATH" if service.bin else _USUAL
 
 

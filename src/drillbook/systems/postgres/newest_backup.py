@@ -56,9 +56,9 @@ class Search:
 def search(store: Store, prefix: str, service: Postgres, deadline: Deadline, taken_by: Collection[str] = ()) -> Search:
     """Read every manifest below ``prefix``, and find the newest backup of the service.
 
-    ``taken_by``: drills whose backups count; if it is empty, the backups of all drills count. Backups are compared by the
-    time of the snapshot in the manifest. The time of the upload is not used. Raises CouldNotVerify when the store does not
-    answer.
+    ``taken_by``: names of drills; backups that other drills took are left out. When it is empty, no backup is left out.
+    Backups are compared by the time of the snapshot in the manifest. The time of the upload is not used. Raises CouldNotVerify
+    when the store does not answer.
     """
     keys = [prefix + name for name in store.sizes(prefix) if name == FILE or name.endswith("/" + FILE)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifests") as pool:

@@ -93,8 +93,8 @@ def must_answer(session: Connection, tools: Tools) -> None:
 
 
 def must_be_free(ctx: Context, tools: Tools) -> None:
-    """Raise StepFailed when a server answers at the port. Call this function when the data directory contains no cluster. A
-    server at the port then uses another data directory.
+    """Raise StepFailed when a server answers at the port. Call this function only when the data directory contains no cluster:
+    a server at the port then uses another directory.
 
     Raises HostError when the host cannot be used.
     """
@@ -108,7 +108,7 @@ def must_be_free(ctx: Context, tools: Tools) -> None:
 def must_own(ctx: Context, tools: Tools) -> None:
     """Raise CouldNotVerify unless data directory, unit and server belong together. Raises HostError for an unusable host.
 
-    If no server uses the data directory, the unit must be stopped, and no server must answer at the port.
+    If no server uses the data directory, the unit must not run, and no server may answer at the port.
     """
     service = tools.service
     unit = manager_of(tools.host).state(tools.host, service.unit, tools.deadline) if service.unit else None

@@ -148,7 +148,7 @@ def whole(tools: Tools) -> bool:
     """Return True when the data directory contains a complete cluster that is not being removed. Raises HostError when the
     host cannot be used.
 
-    A removal first deletes `global/pg_control`, or it moves the whole directory away. This function waits up to 10 s for a
-    running removal to end.
+    A removal moves the whole directory away, or, if this is impossible, first renames `global/pg_control`. This function waits
+    up to 10 s for a running removal to end.
     """
     return once_more(lambda: tools.owned(("sh", "-c", _WHOLE, "sh", tools.service.data_directory))).ok

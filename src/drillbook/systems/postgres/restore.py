@@ -178,9 +178,10 @@ class Restoring:
             cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
-        """Drop the database if this run restored it before and it still refuses clients. Do nothing if it does not exist.
+        """Drop a database of that name that still refuses clients after a restore by this run. Also drop it if the restore
+        recorded no run, as older versions did. Do nothing if there is no such database.
 
-        Raises StepFailed for any other database of that name.
+        Raises StepFailed for any other database of the same name.
         """
         name = self.service.database
         if not access.exists(session, name):

@@ -46,8 +46,8 @@ class Own(NamedTuple):
     ends: bool
 
     def grant(self, *, see: bool, end: bool) -> str:
-        """Return the SQL statement that gives this role the rights to see and to end sessions. Return an empty text when the
-        role already has the rights.
+        """Return the SQL statement that gives this role the right to see sessions (``see``), to end sessions (``end``), or
+        both. Return an empty text when the role has these rights already.
         """
         rights = ["pg_read_all_stats"] * (see and not self.sees) + ["pg_signal_backend"] * (end and not self.ends)
         return f"GRANT {', '.join(rights)} TO {sql.Identifier(self.name).as_string(None)}" if rights else ""

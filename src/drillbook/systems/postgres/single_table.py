@@ -111,8 +111,8 @@ class TableRestore:
         return f"table-{self.ctx.step}"
 
     def _committed(self) -> re.Match[bytes] | None:
-        """Return the note of an earlier attempt of this step whose transaction was committed. Returns None when there is no
-        such attempt.
+        """Return the note of an earlier attempt of this step whose transaction was committed, or None when there is no such
+        attempt.
 
         The controller of an earlier attempt may have died after the commit. A second restore would then lose the rows that
         clients have written since the first restore. The note is a file on the host with the ID of the transaction and the

@@ -314,7 +314,9 @@ class PgDumpSource(FileBackups):
             ctx.unsure(f"the roles of the backup {backup.id}: {self._no_globals}. {MAKE_GLOBALS}")
 
     def _foresee_another(self, ctx: Context, backup: Backup, beginning: bytes) -> None:
-        """In a check before a drill, compare the database that the ``beginning`` of the dump names with the expected one."""
+        """Record in a check before a drill that the dump contains another database than the expected one. ``beginning``: first
+        bytes of the dump.
+        """
         expected, named = self.expected(ctx), dump_start.database(beginning)
         if named and expected and named != expected:
             self.foresee(ctx, [another(backup.id, expected, named, ctx.host.name)])
@@ -346,7 +348,7 @@ class PgDumpSource(FileBackups):
             return restoring.carry_out(path, roles)
 
     def in_place(self, ctx: Context, service: Service) -> InPlace:
-        """Return an object that restores a dump into a service. The service has lost its data directory before."""
+        """Return an object that restores a dump into a service that has lost its data directory."""
         return DumpInPlace(ctx, service, self)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:

@@ -144,8 +144,9 @@ def open_up(session: Connection) -> list[Name]:
 def counted(fact: str, service: str, name: Name, rows: int | None, where: str = "") -> dict[str, Any]:
     """Return the name of a table and the number of its removed or restored rows, as facts.
 
-    ``fact``: name of the fact with the number of rows; ``rows``: this number, or None when it is unknown; ``where``:
-    condition of the rows. The name under which the rows are counted contains the service, the table and this condition.
+    ``fact``: name of the fact with the number of rows; ``rows``: this number, or None when it is unknown; ``where``: condition
+    of the rows. The fact is a mapping with one entry: its key is a text with the table, the service and this condition, its
+    value is the number. The fact is left out when the number is unknown.
     """
     kind = f"rows of {name} in {service}" + (f"{NARROWED}{' '.join(where.split())}" if where else "")
     return {"table": str(name)} | ({} if rows is None else {fact: {kind: rows}})

@@ -90,7 +90,10 @@ class ClearRestore(Write):
 
 
 class RemoveCluster(Write):
-    """Stop and remove a cluster that this run restored with `temporary: true`; refuse to remove any other cluster."""
+    """Stop and remove a cluster that this run restored with `temporary: true`; refuse to remove any other cluster.
+
+    Staging clusters next to the data directory, which were never in use, are removed first.
+    """
 
     SERVICE = Postgres
     UNDO = ("nothing",)
@@ -100,7 +103,7 @@ class RemoveCluster(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``removed``: true when a cluster was removed; ``files``: number of its files; ``bytes``: their total size.
 
-        When there is no cluster, the action does nothing.
+        The step succeeds when there is no cluster; ``removed`` is then false.
         """
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)

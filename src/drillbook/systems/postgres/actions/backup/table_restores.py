@@ -96,10 +96,11 @@ class RestoreTable(_OfOneTable):
         were checked, or that the table existed and equals the backup; ``closed``: true when writers are refused;
         ``replaced``: value of the parameter `replace`; ``seconds``: duration of each stage.
 
-        Three facts can be absent. ``restored_data`` is the number of restored rows. It is absent if this number is unknown
-        or a dependent table was not restored. ``replaced_data`` is the number of rows in the table that the step dropped.
-        It is absent if the step dropped no table or its rows could not be counted. ``broken_references`` lists the foreign
-        keys that present rows violate. It is absent if there are none.
+        Three facts can be absent. ``restored_data`` is the number of restored rows. It is absent if this number is unknown or
+        a dependent table was not restored. ``replaced_data`` is the number of rows in the table that the step dropped. It is
+        absent if the step dropped no table or its rows could not be counted. Each of these two numbers has the table and the
+        service as its key. ``broken_references`` lists the foreign keys that present rows violate. It is absent if there are
+        none.
         """
         service, table = ctx.service(self.service, Postgres), Name.parse(self.table)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
@@ -143,9 +144,10 @@ class RestoreRows(_OfOneTable):
         """Facts: ``table``: name of the table; ``restored``: number of rows that this step has written.
 
         ``restored_data``: number of rows that are in the table after the restore, and that match ``where`` with their present
-        content or with their content in the backup. Rows that clients wrote are included. This fact is absent when other
-        tables inherit from the table. ``in_backup``: number of the table's rows in the backup; ``differing``: number of these
-        rows whose content in the table is different now; ``seconds``: duration of each stage.
+        content or with their content in the backup. Rows that clients wrote are included. The number has table, service and
+        condition as its key. This fact is absent when other tables inherit from the table. ``in_backup``: number of the
+        table's rows in the backup; ``differing``: number of these rows whose content in the table is different now;
+        ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(

@@ -33,7 +33,8 @@ class DropTable(Fault):
     table: TableName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``rows`` and ``removed_data``: number of its rows; ``bytes``: its size.
+        """Facts: ``table``: name of the table; ``rows``: number of its rows; ``removed_data``: the same number, with the table
+        and the service as its key; ``bytes``: size of the table.
 
         ``cascaded``: other objects that the server dropped together with the table; ``deadlocks``: number of attempts
         that the server rolled back because of a deadlock. This fact is absent when there was no deadlock.
@@ -152,7 +153,8 @@ class DeleteRows(Fault):
     where: Condition
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``rows`` and ``removed_data``: number of deleted rows.
+        """Facts: ``table``: name of the table; ``rows``: number of deleted rows; ``removed_data``: the same number, with
+        table, service and condition as its key.
 
         ``left``: number of rows that the table still has; ``deadlocks``: number of attempts that the server rolled back
         because of a deadlock. This last fact is absent when there was no deadlock.
@@ -212,8 +214,8 @@ class DeleteRows(Fault):
         return Undo.by_restore("the rows are deleted; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the deleted rows are missing: no row matches the condition, and a record on the host proves
-        that this step deleted matching rows.
+        """Return True while the deleted rows are missing: no row matches the condition, although the evidence of this step
+        records deleted rows.
         """
         if not any(note["rows"] for note in _noted(ctx, _DELETED)):
             return False
