@@ -122,7 +122,7 @@ def test_users_that_cannot_be_stopped_and_started_again(box, volume, store):
     name, made = volume
     restore = VolumeRestore(service="box", volume=name, **{"from": "s3://dr-backups/x/y"})
     made.pause()
-    said = f"the volume {name} cannot be restored: {made.name}, which uses .* is paused"
+    said = f"the volume {name} cannot be restored: the container {made.name}, which uses the volume, is paused"
     refused_until(lambda: restore.ready(box.ctx("restore.1")), said, made.unpause)
     passing = box.client.containers.run(
         box.image,
