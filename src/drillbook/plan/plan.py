@@ -89,10 +89,10 @@ class Plan(PlanPart):
     def locks(self) -> tuple[LockName, ...]:
         """Locks that a run of this plan takes. All runs take locks in the same order.
 
-        The drill's own service has a lock, and so has every service that a step changes. A host has a lock named ``host``
-        if a fault affects the whole host. It also has this lock if a fault affects the host and no service on the host has
-        a lock. The lock of a service is named after the server or data behind the service. If several inventories name one
-        server differently, all these names share one lock.
+        The run takes a lock for the drill's own service, and for every service that a step changes. It takes the lock named
+        ``host`` of each host that a fault affects as a whole. A fault that affects only a part of a host needs this lock only
+        if the run takes no lock of a service there. The lock of a service is named after the server or data behind the
+        service. If several inventories name one server differently, all these names share one lock.
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]

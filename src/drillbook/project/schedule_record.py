@@ -165,8 +165,8 @@ def _whole(value: Mapping[str, Any], before: str | None) -> bool:
 
 
 def _wrong(value: Mapping[str, Any]) -> str:
-    """Return an error text for the first wrong value in a line: it has the wrong type, or `at` is not a time. The text is empty if
-    all values are right."""
+    """Return an error text about the first value of a line that has the wrong type, or about an `at` that is not a time.
+    Return an empty text if all values are right."""
     kinds: dict[str, Any] = {**dict.fromkeys(_TEXTS, str), "prev": str | None, "schedule": dict | None}
     bad = next((key for key, kind in kinds.items() if key in value and not isinstance(value[key], kind)), "")
     if bad:

@@ -23,7 +23,11 @@ TIMED = (
 """Text beside the duration of the restore in the section about a rehearsal. It explains why this duration is shorter than
 that of the clock named Restore in the same report.
 """
-STORED_BASIS = "from the backup's snapshot, by the clock of the server, to the step that found the backup in the store"
+STORED_BASIS = (
+    "time from the snapshot of the backup to the step that found the backup in the store; the snapshot was timed by the clock of "
+    "the server"
+)
+"""Text beside the age of a backup that Drillbook stored. It says how this age was measured."""
 EXACT = "no sampling error"
 """Words beside a figure of a rehearsal without a measurement error."""
 EXACT_LOSS = (

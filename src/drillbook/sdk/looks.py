@@ -128,7 +128,8 @@ class Look(ABC):
 
     @abstractmethod
     def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
-        """Yield the lines of the service in the inventory after ``kind`` and ``host``, without indentation."""
+        """Yield the lines that describe the service in the inventory, without indentation. The lines ``kind`` and ``host`` come
+        before them, and are not part of them."""
 
     def kind_remark(self, service: Recognised) -> str:
         """Return the comment that the inventory gets after the kind of the service."""

@@ -41,7 +41,7 @@ class HttpLook(Look):
             return None
 
     def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
-        """Yield the lines of a server in the inventory, and a comment with the status of its answer."""
+        """Yield the lines that describe a server in the inventory, and a comment with the status of its answer."""
         status = entry.answered
         note = (
             f"answered {status} here"

@@ -14,7 +14,7 @@ class RedisLook(Look):
     RISK = 1
 
     def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
-        """Yield the lines of a server in the inventory. They make the controller connect through SSH."""
+        """Yield the lines that describe a server in the inventory. By `reach: ssh`, the controller connects through SSH."""
         yield "reach: ssh"
         yield from server_fields(service, entry)
 
