@@ -38,8 +38,7 @@ def _named(project: Project, name: str | None) -> str:
 
 
 def _assume(answer: str) -> None:
-    """Set the answer that manual steps get without asking a person. Raises UsageError for an answer other than yes, no or an
-    empty text."""
+    """Set the answer of manual steps that ask nobody. Raises UsageError for an answer other than yes, no or an empty text."""
     if answer not in ("", "yes", "no"):
         raise UsageError(f"--assume must be yes or no, not {answer!r}")
     if answer:
