@@ -8,7 +8,7 @@ from tests.report import samples
 
 def test_the_column_of_late_samples_is_explained_where_it_stands() -> None:
     for render in (html.render, markdown.render):
-        assert "Late: samples that began more than one interval after their time" in render(samples.passed())
+        assert "Late: samples that began more than one interval after their planned time" in render(samples.passed())
     bare = samples.passed()
     bare = bare.model_copy(update={"timeline": bare.timeline.model_copy(update={"probes": ()})})
     assert probe_notes.probe_notes(bare) == []

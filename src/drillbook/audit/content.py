@@ -126,8 +126,9 @@ class Audit:
 
     @property
     def failing(self) -> dict[tuple[str, str], RunRow]:
-        """Deciding run of each drill, if it did not pass. The newest run decides, but after a failed run only runs that
-        passed or failed count. The key of each entry is the environment and the name of the drill.
+        """Runs that decide the verdict of their drill, and did not pass. Normally the newest run of a drill decides. After a
+        failed run, only a run that passed or failed decides. The key of each entry is the environment and the name of the
+        drill.
         """
         places = dict.fromkeys(run.environment for run in self.runs)
         newest = [coverage.deciding(run for run in self.runs if run.environment == place) for place in places]
@@ -137,7 +138,7 @@ class Audit:
 
     @property
     def missed_beside_failures(self) -> tuple[MissedRow, ...]:
-        """Missed drills, except drills that have never passed and that are already listed with the failed runs."""
+        """Missed drills. A drill that has never passed is left out if it is already listed with the failed runs."""
         failing = self.failing
         return tuple(
             row

@@ -61,7 +61,7 @@ EVIDENCE = {
     ),
     "carried out": Evidence("carried out steps of a restore", run_evidence.carried_out),
     "measured": Evidence("passed, and measured and met an RTO or RPO without a reservation", run_evidence.measured),
-    "recovered": Evidence("passed, proved a fault active, and recovered the service", run_evidence.recovered),
+    "recovered": Evidence("passed, proved that a fault was active, and recovered the service", run_evidence.recovered),
     "tested": Evidence("injected a fault or restored a backup, and passed or failed", run_evidence.tested),
 }
 OF_BACKUPS = ("compared", "restored", "compared and measured")

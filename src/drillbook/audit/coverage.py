@@ -1,4 +1,5 @@
-"""Makes rows of an audit, which are the same in every output format: services covered by drills, and changed plans."""
+"""Makes the rows of an audit about services that drills cover, and about changed plans. They are the same in every output
+format."""
 
 from __future__ import annotations
 
@@ -25,13 +26,13 @@ NOT_YET = "not yet"
 LEFT_OUT = "left out"
 """Word for a span without runs, if the inventory exempts the service from drills."""
 REHEARSED = "rehearsed only"
-"""Words that replace `passed` when none of the passed runs proved a fault active and then restored the service."""
+"""Words that replace `passed` when none of the passed runs proved that a fault was active and then restored the service."""
 
 
 def shown_verdict(verdict: str, recovered: int) -> str:
     """Return a verdict as the reports show it. The word `passed` is shown only when the service recovered from a fault.
 
-    ``recovered``: number of passed runs that proved a fault active and then restored the service.
+    ``recovered``: number of passed runs that proved that a fault was active and then restored the service.
     """
     return REHEARSED if verdict == Verdict.PASSED and not recovered else verdict
 
@@ -68,7 +69,7 @@ class Cell:
     """
     residue: bool
     recovered: int = 0
-    """Number of passed runs that proved a fault active and then restored the service."""
+    """Number of passed runs that proved that a fault was active and then restored the service."""
     still_failed: tuple[str, ...] = ()
     """Drills that had failed before this span of time, and that neither passed nor failed again in this span."""
     refused: int = 0
@@ -112,7 +113,7 @@ class CoverageRow:
     unproven: tuple[str, ...]
     """Spans in which runs took place and none of them passed."""
     recovered: int = 0
-    """Number of passed runs that proved a fault active and then restored the service."""
+    """Number of passed runs that proved that a fault was active and then restored the service."""
     left_out: str = ""
     """Reason in the inventory (`not_drilled`) for exempting the service from drills. It is empty when the service is
     not exempt.

@@ -14,7 +14,7 @@ LAPSED = "broken and recovered in a passed run, but the last verdict of one of i
 that neither passed nor failed are ignored.
 """
 EXAMINED = "only examined or rehearsed"
-"""State of a service with passed runs, if none of them proved a fault active and then restored the service."""
+"""State of a service with passed runs, if none of them proved that a fault was active and then restored the service."""
 UNPROVEN = "drilled without a pass"
 NOT_RUN = "not run here"
 """State of a service if none of its runs tried anything. A service that the drill needs was then not installed on the hosts.

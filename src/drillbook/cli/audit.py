@@ -42,7 +42,8 @@ from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, PROBE_DETECTION,
 
 MOST_LINES, MOST_NAMES = 10, 2
 STATE = 13
-"""Greatest width of the column with the states of objectives on a narrow terminal, so that the figures have more space."""
+"""Greatest width of the column with the states of objectives. On a narrow terminal, this limit leaves more space for the
+figures."""
 UNBROKEN = ("drill", "environment", "when")
 """Columns whose cells are never broken or cut on a narrow terminal."""
 

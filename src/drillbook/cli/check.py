@@ -56,7 +56,7 @@ class Check:
     secrets, or when it could not verify something.
     """
     beside: tuple[str, ...] = ()
-    """Steps of the phase `ready` that were skipped because they use results of skipped steps. Each is written as
+    """Steps of the phase `ready` that were skipped only because they use results of other skipped steps. Each is written as
     ``line: action``.
     """
     unverified: tuple[str, ...] = ()

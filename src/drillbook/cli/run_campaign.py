@@ -159,8 +159,8 @@ def _rules_and_sites(file: SitesFile, planned: Mapping[str, SitePlan]) -> dict[s
 def resume(project: Project, name: str, on: str) -> int:
     """Continue a campaign whose controller died or was stopped. Returns the exit status of the campaign.
 
-    Before other sites, it examines each site where a run was started and the end of this run is unknown. Raises
-    NotReady, after this examination, when the approval of the remaining sites has expired.
+    First, examine each site where a run was started and has no known end. Then start the remaining sites. Raises NotReady,
+    before these are started, when their approval has expired.
     """
     folder = campaign_record.find(project.reports, name)
     journal = campaign_record.resume(folder)

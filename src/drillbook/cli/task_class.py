@@ -140,8 +140,9 @@ EXAMPLES = {
 def with_examples(doc: str, path: str, program: str) -> str:
     """Return the help text ``doc`` of the task ``path``, followed by its examples. Each example calls ``program``.
 
-    If help for a task is asked for, the lines of ``doc`` are broken between words: Invoke prints help as it is, and a
-    terminal breaks within a word. The list of all tasks, which `--help` alone prints too, needs the whole first line.
+    If the user asks for help about a task, the lines of ``doc`` are broken between words, because Invoke does not break them
+    and a terminal would break within words. Otherwise ``doc`` stays as it is, because the list of all tasks shows its whole
+    first line.
     """
     words = sys.argv[1:]
     asked = {"--help", "-h"} & set(words) and any(not word.startswith("-") for word in words)

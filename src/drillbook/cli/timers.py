@@ -35,8 +35,9 @@ class TimerError(DrillbookError):
 
 
 def family(root: Path) -> str:
-    """Return the beginning of the names of a project's timers. It contains the name of the project's folder and a digest
-    of its path, so that two projects have different names. Earlier versions had a single timer of this name.
+    """Return the beginning of the names of a project's timers. It contains the name of the project's folder and a digest of
+    its path, so that two projects have different names. In earlier versions, a project had a single timer, and this text was
+    its whole name.
     """
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", root.name).strip("-") or "project"
     return f"drillbook-{word}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}"

@@ -37,7 +37,7 @@ def _until(view: RunView, track: ProbeTrack) -> str:
     if disruption is None or last is None or last <= disruption:
         return "before the disruption"
     if any(stretch.label == "kept" and _overlaps(stretch, disruption, last) for stretch in track.stretches):
-        return "before the disruption, or after the disruption and lost"
+        return "before the disruption, or after it and then lost"
     return f"up to {seconds(last, 2)}"
 
 

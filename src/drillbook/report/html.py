@@ -121,7 +121,7 @@ def _first(view: RunView) -> dict[str, Any]:
 def _of_data(view: RunView) -> dict[str, Any]:
     """Return the growth of the measured services, the losses of data that steps measured, and the notes about probes.
 
-    The notes below their tables are included.
+    The notes below the tables of growth and losses are included.
     """
     return {
         "growth": growth.growth_rows(view.result.capacity),

@@ -89,8 +89,8 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 
     The suggestion is made for a passed run whose RPO was met only with a reservation, because the restored backup was taken
     during the run. It is to run a drill that restores a routine backup. If the project has no such drill, the suggestion is
-    to write one, with the command that describes the restoring action. A suggested drill that is a rehearsal shows the age
-    of the backup, but does not remove the reservation.
+    to write one, and the command shows the documentation of the action that restored the backup. If the suggested drill is a
+    rehearsal, its run shows the age of the backup, but does not remove the reservation.
 
     Returns None for any other run, and for a journal that does not record which drills restore routine backups.
     """

@@ -41,8 +41,8 @@ def remedy(finding: Finding, result: Result) -> str:
 
 
 def missing_remedy(finding: Finding, result: Result) -> str:
-    """Return the remedy for data that did not come back. When the run itself compared the restored data with the backup, the
-    text names this step instead of recommending a comparison.
+    """Return the remedy for data that did not come back. If a step of the run compared the restored data with the backup,
+    the text names this step instead of recommending a comparison.
     """
     compared = [
         step.id

@@ -8,7 +8,7 @@ from drillbook.report.figures import count, seconds
 MOST = 8
 """Largest number of stalls that a report names. It names the longest stalls; the journal has all."""
 LATE = (
-    "Late: samples that began more than one interval after their time, because an earlier sample was still waiting for its "
+    "Late: samples that began more than one interval after their planned time, because an earlier sample was still waiting for its "
     "answer, or because the controller had no processor time. They count like all samples."
 )
 

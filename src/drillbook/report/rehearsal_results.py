@@ -77,14 +77,14 @@ class Brief:
     restored: str
     """Duration of the restore."""
     lost: str
-    """Data that would be lost, with its error. It is ``not measured`` without such a figure."""
+    """Data that would be lost, with its error, or ``not measured``."""
     error: str
-    """Words about the error of the loss. They are empty when ``lost`` gives its error, and without such a figure."""
+    """Words about the error of the loss. Empty when ``lost`` contains the error, and when no loss was measured."""
     taken: str
-    """Words that say that the backup was taken during the run, or by an earlier run of a drill. It is empty for any other
-    backup."""
+    """Words which say that the backup was taken during the run, or by an earlier run of a drill. Empty for a backup of
+    another origin."""
     mark: str = ""
-    """Mark for ``taken``, where there is no room for its words. It is empty for any other backup."""
+    """Mark to show where there is no room for the words of ``taken``. It is empty if ``taken`` is empty."""
 
     def listed(self, key: str) -> str:
         """Return the figure that stands in the place of the objective ``key``, in a list of runs."""

@@ -98,8 +98,8 @@ class Remark:
 
     @property
     def state(self) -> str:
-        """State of an objective that is within its target, and has a figure with a mark. If a loss of data is known, the
-        figure describes only other data."""
+        """Words for the state of an objective that is within its target, but whose figure has a mark. If a loss of data is
+        known, the words name the other data, for which alone the objective is met."""
         return f"met for {self.others} only" if self.lost else RESERVED
 
 

@@ -47,8 +47,9 @@ def restores(steps: Sequence[AnyStep]) -> list[AnyStep]:
 def restored_backup(step: Told) -> bool:
     """Return True when the step is done and restored a backup.
 
-    Such a step has the fact ``made``, which identifies the restored data. Otherwise it must name a backup in its facts, and
-    its action must restore from a backup source, because a step that only verifies a backup names this backup, too.
+    There are two signs of a restored backup. Either the step has the fact ``made``, which identifies the restored data. Or
+    the step names a backup in its facts, and its action restores from a backup source. The name of a backup alone is no
+    sign, because a step that only verifies a backup has it, too.
     """
     if step.status != "done":
         return False

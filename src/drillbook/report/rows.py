@@ -55,7 +55,7 @@ class ObjectiveRow:
     state: str
     """State of the objective: met, met with a reservation, missed or not verified."""
     reason: str
-    """Reason for the state. It is empty for a figure that does not count, whose reason is in ``uncounted``."""
+    """Reason for the state. If the figure does not count, this text is empty, and the reason is in ``uncounted``."""
     clock: str
     writes: str
     target_s: float
@@ -73,7 +73,7 @@ class ObjectiveRow:
     """Text about a loss of data that is known, but that the figure may not include, such as a number of rows. ``measured``
     begins with this text. It is empty for a figure without such a loss."""
     within: str = ""
-    """Words for a met objective whose figure leaves out the lost data. It is empty for others."""
+    """Words for a met objective whose figure leaves out the lost data. Empty for other objectives."""
     uncounted: str = ""
     """Words which say that a figure does not count, with the reason: the run did not verify the objective, or did not pass. It
     is empty for a figure that counts, and without a figure."""

@@ -328,8 +328,8 @@ def _why_failed(result: Result) -> str:
 
 
 def _reserved(result: Result) -> str:
-    """Return a sentence, without its end, about the objectives that were met, and about those that were met with a
-    reservation, with the reservation. The result is empty when there are no reservations."""
+    """Return a sentence without its full stop. It names the objectives that were met, and those that were met with a
+    reservation, with the reason for the reservation. The result is empty when there are no reservations."""
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     objectives = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
     states = {key: state_of(objective.met, objective.measured_s, told.get(key)) for key, objective in objectives}
@@ -356,7 +356,7 @@ def _inside(name: str) -> str:
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
     """Return the value and the error of a clock in seconds.
 
-    If the result has no such clock, the value of the objective is returned.
+    If the result has no value for this clock, return the value of the objective that the clock measures.
     """
     value, error = result.clocks.get(f"{clock}_s"), result.clocks.get(f"{clock}_error_s")
     objective = _objective_of(result, clock)

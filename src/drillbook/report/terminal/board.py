@@ -118,7 +118,7 @@ class Board:
     last_s: Mapping[str, float] = field(default_factory=dict)
     """Durations of the phases in the drill's last passed run, in seconds."""
     about_s: float | None = None
-    """Duration of the present phase in the last passed run. It is known only while changes are undone."""
+    """Duration of the present phase in the last passed run, while this run undoes its changes. None in all other cases."""
     waits_for: str = ""
     """Sentence that tells what the run waits for while no step runs. It is empty before the run."""
     targets: dict[str, float] = field(default_factory=dict)
