@@ -1,4 +1,4 @@
-"""When dumps began, and which files are dumps at all: told by their first bytes."""
+"""Beginnings of dumps: they tell when a dump began, and which files are dumps at all."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Which cluster a backup is of, and which one a run restored: the same name does not make it the same."""
+"""Identity of clusters: of which one a backup is, and which one a run restored. The same name does not make it the same."""
 
 import pytest
 
