@@ -40,8 +40,7 @@ UNDO_S = 60.0
 ACTION_S = 600.0
 """Longest timeout, in seconds, for an undo that is an action. Actions may take longer than commands."""
 TURN_S = 10.0
-"""When no undo ends for this number of seconds, the undos of older steps no longer wait for the undos of newer steps.
-"""
+"""Seconds without the end of any undo, after which the undos of older steps no longer wait for those of newer steps."""
 
 
 def put_back(
