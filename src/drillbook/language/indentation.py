@@ -52,7 +52,7 @@ def _tab(lines: Sequence[str], line: int, column: int) -> tuple[str, str]:
     if lines[line][:column].strip():
         return "there is a tab, where only spaces are allowed", "write a space instead of the tab"
     others = [str(number + 1) for number in range(line + 1, len(lines)) if re.match(r" *\t\s*\S", lines[number])]
-    more = f", and so are line{'s' * (len(others) > 1)} {', '.join(others)}" if others else ""
+    more = f", and so {'are lines' if len(others) > 1 else 'is line'} {', '.join(others)}" if others else ""
     return f"this line is indented with a tab{more}", "indent with spaces, not tabs"
 
 
