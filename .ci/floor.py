@@ -19,7 +19,7 @@ from tests import changed, tiers  # noqa: E402  found beside this folder
 
 FLOOR = 90
 TESTS = """
-ground      canonical_json encodings redact values
+ground      canonical_json encodings errors redact values
 findings    findings kind
 events      kinds
 language    budget lists mistakes patterns placeholders strict

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 ALL = os.environ.get("DRILLBOOK_MATRIX") == "all"
 CI = os.environ.get("DRILLBOOK_REQUIRE") == "all"
 PURE = """
-ground            redact values
+ground            errors redact values
 statistics        line quantiles
 language          strict
 events            content event first_event kinds page

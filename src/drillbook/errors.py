@@ -4,8 +4,8 @@
     ├── UsageError                    exit 2   nothing was touched
     │   ├── SourceError                        a file is wrong; names file, line and column
     │   │   ├── SpecError                      a drill or a suite
-    │   │   └── InventoryError                 an inventory
-    │   ├── PlanError                          drill and inventory do not fit together
+    │   │   ├── InventoryError                 an inventory
+    │   │   └── PlanError                      drill and inventory do not fit together
     │   ├── UnknownName                        a drill, run or action that does not exist
     │   ├── MissingExtra                       an optional part of the program is not installed
     │   ├── PluginError                        a plugin cannot be used
