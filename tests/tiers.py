@@ -35,6 +35,7 @@ judge             rto_stalls size_points steps verdict
 report            agreement figures html junit labels markdown markdown_syntax timeline
 attestation       run_verification_cases
 engine            backup_gate locks_and_leases mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases
+engine            expectations host_locks lab_gone parallel preparation provenance step_context unreachable
 reference         results
 systems/linux     filterdumps packetfilter
 systems/postgres  differences dump_judgement fields foreign_keys structure timelines

@@ -5,13 +5,9 @@ from __future__ import annotations
 import pytest
 
 from drillbook.engine.provenance import Provenance
-from drillbook.engine.steps import build
-from drillbook.errors import StepFailed
 from drillbook.events.steps import BackupProven
 from drillbook.inventory import inventory
 from drillbook.journal.journal import read
-from drillbook.sdk.action import Context
-from drillbook.sdk.host import Deadline
 from tests.engine.test_recovery_machine import planned, step
 from tests.machine.world import HOSTS, Controller, World
 
@@ -100,24 +96,3 @@ def test_a_backup_of_another_thing_is_whole_and_still_no_proof(run):
         (f"pretend at {host}", "pretend at elsewhere (manifest 000000000000)") for host in HOSTS
     }
     assert made.world.things() == set()
-
-
-def test_a_restore_from_another_backup_writes_nothing_once_the_right_one_is_known(run, tmp_path):
-    """An expression of the restore may have another value after the injection than before."""
-    made = run()
-    known = Provenance.of(read(made.journal).events)
-    host = made.world.hosts["a"]
-    context = Context(
-        run_id="run",
-        step="restore.1",
-        host=host,
-        services={},
-        host_named=lambda name: host,
-        deadline=Deadline.after(10),
-        folder=tmp_path,
-    )
-    with pytest.raises(StepFailed, match="did not verify; nothing was written") as error:
-        known.pinned(build(step("restore", 1, "restore", **OTHER), {}), context)
-    assert error.value.findings[0].code == "backup-unproven"
-    right = build(step("restore", 1, "restore", **{"from": "s3://backups/run"}), {})
-    assert known.pinned(right, context).from_ == ORIGIN["from"], "the digest that was proven is pinned"

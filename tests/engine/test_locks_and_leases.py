@@ -11,7 +11,6 @@ import time
 
 import pytest
 
-from drillbook.engine.host_locks import leases
 from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
 from drillbook.engine.liveness import controller
 from drillbook.engine.locks_and_leases import Hold
@@ -411,16 +410,6 @@ def test_a_target_that_cannot_keep_a_lease_is_not_ready(place):
     if shutil.which("systemctl") is None:
         with pytest.raises(NotReady):
             hold.ready()
-
-
-def test_only_hosts_of_what_may_be_armed_need_a_lease(tmp_path):
-    small = Small(tmp_path)
-    assert leases(small.plan(TEXT)) == [("a", None), ("b", None)]
-    assert leases(small.plan(TEXT.replace("[a, b]", "b"))) == [("b", None)]
-    assert leases(small.plan("restore:\n  - command.run: {argv: [look], effect: read}\n    hosts: a\n")) == []
-    made = small.plan(TEXT)
-    lost = [step.model_copy(update={"restore_only": True}) for step in made.steps]
-    assert leases(made.model_copy(update={"steps": tuple(lost)})) == [], "a restore is nothing that a target can do"
 
 
 def test_two_names_of_one_machine_share_a_lock_of_the_same_run(place):

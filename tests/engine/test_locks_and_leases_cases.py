@@ -430,14 +430,6 @@ def test_a_recovery_of_an_older_run_takes_its_locks_too(place):
     assert len(names) == len(set(names)) == len(place.plan.locks()) + 1
 
 
-@pytest.mark.parametrize(
-    ("lease_s", "hosts", "pause"),
-    [(30, 1, 5), (30, 250, 5), (30, 300, 6), (30, 5000, 7.5), (12, 1, 2), (12, 400, 3), (1, 1, 0.3), (600, 9, 5)],
-)
-def test_many_hosts_are_renewed_less_often_but_four_times_a_lease(lease_s, hosts, pause):
-    assert renewal_pause(lease_s, holding.RENEWALS, hosts) == pytest.approx(max(pause, 0.3), abs=0.05)
-
-
 def test_a_renewal_that_failed_on_one_of_many_hosts_is_tried_again_soon(place, monkeypatch):
     hold = place.hold("run-1")
     answers = iter([None, HostUnreachable("a: no answer", host="a"), HostUnreachable("a: no answer", host="a"), None])

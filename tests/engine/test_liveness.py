@@ -10,6 +10,8 @@ import pytest
 
 from drillbook.engine import liveness
 from drillbook.engine.leases import Lock, Owner
+from tests.engine.leases.conftest import here as here
+from tests.engine.leases.conftest import scratch as scratch
 from tests.engine.leases.conftest import soon
 
 SAYS = "from drillbook.engine import liveness; import sys; print(liveness.controller(), flush=True); sys.stdin.read()"
