@@ -27,7 +27,9 @@ statistics  line quantiles
 diagnosis   trees
 plan        schedule privilege approval_cases campaign_approval guard needed_services planner planner_cases restorable
 plan        schema source_rules spec
-journal     damaged journal journal_cases
+plan        broken_entries condition_class fault_limits plan planned_step recorded_content references
+plan        secret_references step_roles step_rules window
+journal     damaged intents journal journal_cases json_values line_file manual_undo own_writes suspension
 judge       clocks comparison detection earlier_runs event_index faultstate findings judge judge_views notes objectives
 judge       objective_proof outage outlook residue rpo rto rto_stalls shortfall size_points steps verdict
 corpus      corpus

@@ -29,7 +29,9 @@ language          strict
 events            content event first_event kinds page
 diagnosis         shipped_trees trees
 plan              approval_cases guard planner planner_cases restorable spec
-journal           journal journal_cases other_versions
+plan              broken_entries condition_class fault_limits plan planned_step recorded_content references
+plan              secret_references step_roles step_rules window
+journal           intents journal journal_cases json_values line_file manual_undo other_versions own_writes suspension
 judge             clocks detection faultstate findings judge judge_views notes objectives outage outlook residue rpo rto
 judge             rto_stalls size_points steps verdict
 report            agreement figures html junit labels markdown markdown_syntax timeline

@@ -1,13 +1,10 @@
 """Statements about the folder of a run whose journal is damaged, empty or missing."""
 
 import json
-import threading
 
 import pytest
 
-from drillbook.events.event import Event
 from drillbook.journal import damaged
-from drillbook.journal.own_writes import Written
 from drillbook.journal.run_state import RunState
 
 RUN = "20260108T090000.000Z-api-down-0001"
@@ -92,29 +89,3 @@ def test_drills_of_a_suite_are_found_also_where_their_journal_was_taken_away(fol
             (folder / name / "journal.jsonl").write_text(journal)
     (folder / "link").symlink_to(folder / RUN)
     assert [path.name for path in damaged.drills_in(folder)] == ["20260108T080000.000Z-api-down-0002", RUN]
-
-
-def event(seq):
-    return Event.model_construct(seq=seq, hash=f"sha256:{seq}")
-
-
-def test_a_process_vouches_from_its_first_event_to_its_last():
-    written = Written()
-    assert (written.first, written.now()) == (-1, (0, ""))
-    for seq in (5, 6):
-        written(event(seq))
-    assert (written.first, written.now()) == (5, (7, "sha256:6"))
-    written(event(4))
-    assert written.now() == (7, "sha256:6"), "an older one changes nothing"
-    written(Event.model_construct(seq=6, hash="sha256:again"))
-    assert written.now() == (7, "sha256:again"), "one that found no room has the number of the one after it"
-
-
-def test_several_threads_lose_nothing():
-    written = Written()
-    threads = [threading.Thread(target=lambda: [written(event(seq)) for seq in range(500)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (written.first, written.events) == (0, 500)

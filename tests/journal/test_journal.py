@@ -3,12 +3,10 @@
 import json
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from drillbook.errors import JournalError
-from drillbook.journal import suspension
 from drillbook.journal.journal import FILE, Journal, alive, read, salvage
 from drillbook.redact import Redactor
 from drillbook.sdk.run_folder import RunFolder
@@ -96,38 +94,6 @@ def test_secrets_never_enter(tmp_path):
     assert b"hunter22" not in (tmp_path / FILE).read_bytes()
 
 
-def test_values_that_json_cannot_carry_exactly_are_text(tmp_path):
-    journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    journal.append(
-        content(
-            "note",
-            {
-                "big": 2**60,
-                "nan": float("nan"),
-                "odd": "\udc80",
-                "set": {1},
-                "ok": 2**53 - 1,
-                "huge": 1e17,
-                "raw": b"\xff",
-                "\udc80": 1,
-                "half": 0.5,
-            },
-        )
-    )
-    journal.close()
-    assert read(tmp_path / FILE).events[0].data == {
-        "big": str(2**60),
-        "nan": "nan",
-        "odd": "\\udc80",
-        "set": [1],
-        "ok": 2**53 - 1,
-        "huge": "1e+17",
-        "raw": "\\xff",
-        "\\udc80": 1,
-        "half": 0.5,
-    }
-
-
 def test_a_secret_does_not_hide_in_bytes_or_sets(tmp_path):
     journal = Journal(tmp_path, Redactor(["hunter22"]), origin=0.0)
     journal.append(content("note", {"raw": b"is hunter22", "set": {"hunter22"}}))
@@ -148,39 +114,11 @@ def test_many_threads_one_chain(tmp_path):
     assert len(read(tmp_path / FILE).events) == 400
 
 
-def test_a_journal_has_one_writer(tmp_path):
-    journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    with pytest.raises(JournalError, match="is being written by another process"):
-        Journal(tmp_path, Redactor([]), origin=0.0)
-    journal.close()
-    Journal(tmp_path, Redactor([]), origin=0.0).close()
-
-
 def test_lines_are_canonical_and_private(tmp_path):
     path = written(tmp_path, count=1)
     content = json.loads(path.read_bytes())
     assert list(content) == sorted(content)
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_events_tell_for_how_long_the_controller_was_suspended(tmp_path, monkeypatch):
-    asleep = 40.0
-    clocks = SimpleNamespace(monotonic=lambda: 7.0, CLOCK_BOOTTIME=7, clock_gettime=lambda clock: 7.0 + asleep)
-    monkeypatch.setattr(suspension, "time", clocks)
-    journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    journal.append(content("phase.started", {"phase": "restore"}))
-    asleep = 340.0
-    journal.append(content("probe.samples", {"samples": []}))
-    journal.append(content("note"))
-    journal.close()
-    assert [event.data.get("slept_s") for event in read(tmp_path / FILE).events] == [0.0, 300.0, None]
-
-
-def test_a_system_that_does_not_tell_is_not_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(suspension, "time", SimpleNamespace(monotonic=lambda: 7.0))
-    journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    assert journal.append(content("phase.started", {"phase": "restore"})).data == {"phase": "restore"}
-    journal.close()
 
 
 def test_a_line_that_was_written_anew_with_a_hash_of_its_own_does_not_fit_the_next(tmp_path):

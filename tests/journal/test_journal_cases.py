@@ -1,7 +1,6 @@
 """The journal on a disk that is full for a while, in truncated or exchanged files, and with failing observers."""
 
 import errno
-import fcntl
 import json
 import os
 import resource
@@ -113,67 +112,6 @@ def test_events_that_decide_are_kept_in_memory_and_no_others(journal):
     ]
 
 
-def cut(path):
-    os.truncate(path, path.stat().st_size - 1)
-    return "was shortened by another program"
-
-
-def away(path):
-    path.unlink()
-    return "no longer exists: No such file or directory"
-
-
-def exchanged(path):
-    path.with_name("copy").write_bytes(path.read_bytes())
-    path.with_name("copy").replace(path)
-    return "was replaced by another file"
-
-
-@pytest.mark.parametrize("resumed", [False, True])
-@pytest.mark.parametrize("change", [cut, away, exchanged])
-def test_a_file_that_is_changed_by_somebody_else_is_noticed_also_while_nothing_is_written(
-    journal, tmp_path, change, resumed
-):
-    path = tmp_path / FILE
-    journal.append(content("run.started"))
-    if resumed:
-        journal.close()
-        journal = Journal.resume(tmp_path, Redactor([]), origin=0.0)
-    told = []
-    journal.alarm = told.append
-    journal.look()
-    assert (journal.failure, told) == ("", [])
-    why = f"{path} {change(path)}"
-    journal.look()
-    assert (journal.failure, told) == (why, [why])
-    path.unlink(missing_ok=True)
-    journal.look()
-    assert (journal.failure, told) == (why, [why]), "the first reason, and once"
-    with pytest.raises(JournalError):
-        journal.append(content("note"))
-    journal.close()
-
-
-def test_once_something_is_broken_a_file_that_was_moved_is_written_on(journal, tmp_path):
-    """A reader of the moved file finds all events in it."""
-    journal.append(content("run.started"))
-    journal.patient = True
-    (tmp_path / FILE).rename(tmp_path / "elsewhere")
-    journal.append(content("undone", {"intent": 1}))
-    assert [event.kind for event in read(tmp_path / "elsewhere").events] == ["run.started", "undone"]
-    assert journal.failure.endswith("no longer exists: No such file or directory")
-
-
-def test_a_closed_journal_is_not_looked_at_and_not_written(journal, tmp_path):
-    journal.append(content("run.started"))
-    journal.close()
-    (tmp_path / FILE).unlink()
-    journal.look()
-    assert journal.failure == ""
-    with pytest.raises(JournalError, match="is closed"):
-        journal.append(content("note"))
-
-
 @pytest.mark.parametrize("error", [OSError("the terminal is gone"), SystemExit("the terminal is gone")])
 def test_an_observer_that_breaks_is_dropped_and_the_others_go_on(tmp_path, error):
     seen, more = [], []
@@ -225,15 +163,6 @@ def test_a_damaged_journal_is_not_resumed_and_not_held(tmp_path):
         Journal.resume(tmp_path, Redactor([]), origin=0.0)
 
 
-def test_what_stood_behind_the_last_line_end_is_set_aside_byte_by_byte(tmp_path):
-    path = written(tmp_path)
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"seq":5,"half')
-    Journal.resume(tmp_path, Redactor([]), origin=0.0).close()
-    assert path.read_bytes() == whole
-    assert (tmp_path / f"torn-{len(whole)}").read_bytes() == b'{"seq":5,"half'
-
-
 def test_of_a_damaged_journal_every_line_that_fits_by_itself_can_be_read(tmp_path):
     path = written(tmp_path)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -273,42 +202,6 @@ def test_an_event_cannot_be_changed_and_has_no_other_keys(journal, tmp_path):
         type(event).model_validate({**event.model_dump(), "more": 1})
     line = json.loads((tmp_path / FILE).read_bytes())
     assert set(line) == {"seq", "at", "clock", "kind", "step", "data", "prev", "hash"}, "no key stands there for nothing"
-
-
-@pytest.mark.parametrize(
-    ("value", "kept"),
-    [
-        (None, None),
-        (True, True),
-        (0, 0),
-        (-(2**53), str(-(2**53))),
-        (2**53, str(2**53)),
-        (-(2**53 - 1), -(2**53 - 1)),
-        (1.5, 1.5),
-        (float("inf"), "inf"),
-        (float("-inf"), "-inf"),
-        ((1, "x"), [1, "x"]),
-        (frozenset({"x"}), ["x"]),
-        ({1: {"y": b"z"}}, {"1": {"y": "z"}}),
-        (ValueError("odd"), "odd"),
-        ("\ud800", "\\ud800"),
-        (b"\x80", "\\x80"),
-    ],
-)
-def test_every_value_is_kept_as_json_can_carry_it(journal, tmp_path, value, kept):
-    journal.append(content("note", {"value": value}))
-    assert read(tmp_path / FILE).events[0].data == {"value": kept}
-    assert type(read(tmp_path / FILE).events[0].data["value"]) is type(kept)
-
-
-def test_who_only_looks_holds_no_journal(tmp_path):
-    path = written(tmp_path, 1)
-    with path.open("rb") as other:
-        fcntl.flock(other, fcntl.LOCK_SH)
-        assert not alive(tmp_path), "somebody else looks too"
-        fcntl.flock(other, fcntl.LOCK_EX)
-        assert alive(tmp_path)
-    assert not alive(tmp_path)
 
 
 def test_a_run_whose_folder_cannot_be_shown_touches_nothing(tmp_path):

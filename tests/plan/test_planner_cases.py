@@ -44,38 +44,6 @@ def refused(tmp_path, text, hosts=HOSTS):
     return caught.value.message, caught.value.hint, text.splitlines()[where.line - 1][where.column - 1 :]
 
 
-@pytest.mark.parametrize("phase", ["ready", "backup", "detect", "diagnose", "restore", "verify", "cleanup"])
-def test_a_fault_stands_in_inject_alone(tmp_path, phase):
-    text = drill("", **{"inject": f"  - {RUN}\n", phase: "  - service.kill: {service: api}\n"})
-    message, _, at = refused(tmp_path, text)
-    assert ("service.kill is a fault; faults are allowed only in `inject`" in message) is (phase != "diagnose")
-    assert at.startswith("service.kill")
-
-
-@pytest.mark.parametrize(
-    ("phase", "message"),
-    [
-        ("ready", "service.start makes changes, but the phase `ready` allows only read-only steps"),
-        ("diagnose", "service.start makes changes, but a diagnosis must be read-only"),
-        ("backup", ""),
-        ("detect", ""),
-        ("inject", ""),
-        ("cleanup", ""),
-    ],
-)
-def test_where_nothing_is_changed_only_what_reads_stands(tmp_path, phase, message):
-    text = drill(
-        STEPS.partition("inject:")[0] + "verify:\n" + STEPS.partition("verify:\n")[2],
-        **{phase: "  - service.start: {service: api}\n"},
-    )
-    if not message:
-        assert made(tmp_path, text).phase(phase)[0].effect == "write"
-        return
-    told, _, at = refused(tmp_path, text)
-    assert told.endswith(message)
-    assert at.startswith("service.start")
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message", "hint", "at"),
     [
@@ -182,37 +150,6 @@ def test_what_does_not_fit_is_marked_where_it_stands(tmp_path, old, new, message
     told, helps, marked = refused(tmp_path, text.replace(old, new))
     assert message in told
     assert hint in helps
-    assert marked.startswith(at)
-
-
-THREE = "  - command.run: {argv: [make], effect: fault, undo: [mend], proof: [is]}\n    hosts: [db-1, db-2]\n"
-
-
-@pytest.mark.parametrize(
-    ("guard", "message", "at"),
-    [
-        ("{max_hosts: 3}", None, ""),
-        ("{max_hosts: 2}", "the faults affect 3 hosts of 'all' (app-1, db-1, db-2); the guard allows 2", "max_hosts"),
-        ("{max_hosts: {db: 2}}", None, ""),
-        ("{max_hosts: {db: 1}}", "the faults affect 2 hosts of 'db' (db-1, db-2); the guard allows 1", "db"),
-        ("{max_percent: 100}", None, ""),
-        ("{max_percent: 99}", "the guard allows 99 % of its 3 hosts", "max_percent"),
-        (
-            "{max_percent: {db: 99}}",
-            "the faults affect 2 hosts of 'db' (db-1, db-2); the guard allows 99 % of its 2 hosts",
-            "db",
-        ),
-        ("{max_hosts: {dbx: 1}}", "there is no host or group 'dbx'", "dbx"),
-        ("{max_hosts: {db: 2}, max_percent: {all: 99}}", "the guard allows 99 % of its 3 hosts", "all"),
-    ],
-)
-def test_faults_hit_no_more_hosts_than_the_guard_allows(tmp_path, guard, message, at):
-    text = drill(STEPS.replace("inject:\n", f"inject:\n{THREE}"), guard)
-    if message is None:
-        assert made(tmp_path, text).guard.max_hosts or made(tmp_path, text).guard.max_percent
-        return
-    told, _, marked = refused(tmp_path, text)
-    assert message in told
     assert marked.startswith(at)
 
 
@@ -339,60 +276,8 @@ def test_a_condition_that_does_not_fit_is_marked_where_it_stands(tmp_path, look,
     assert marked.startswith(at)
 
 
-def test_what_is_saved_is_known_from_the_next_step_or_group_on(tmp_path):
-    def saves(name, word="x"):
-        return f'command.run: {{argv: [look, "{word}"], effect: read}}\n@  hosts: db-1\n@  save: {name}\n'
-
-    def group(*steps):
-        return "  - parallel:\n" + "".join("      - " + step.replace("@", "      ") for step in steps)
-
-    def lines(*steps):
-        return "".join("  - " + step.replace("@", "  ") for step in steps)
-
-    good = (
-        group(saves("one"), saves("two"))
-        + group(saves("three", "{{ one.stdout }}"))
-        + lines(saves("four", "{{ three.exit }}"))
-    )
-    plan = made(tmp_path, drill(backup=good))
-    assert [(step.save, step.group is None) for step in plan.phase("backup")] == [
-        ("one", False),
-        ("two", False),
-        ("three", False),
-        ("four", True),
-    ]
-    assert plan.phase("backup")[0].group == plan.phase("backup")[1].group != plan.phase("backup")[2].group
-    made(tmp_path, drill(backup=lines(saves("one")), detect=lines(saves("two", "{{ one.stdout }}"))))
-    for wrong, message in (
-        (
-            group(saves("one"), saves("two", "{{ one.stdout }}")),
-            "'one' has no value yet, because it is saved later, in line",
-        ),
-        (
-            lines(saves("two", "{{ one.stdout }}"), saves("one")),
-            "'one' has no value yet, because it is saved later, in line 12",
-        ),
-        (group(saves("one"), saves("one")), "the name 'one' is already used by backup.1"),
-        (lines(saves("one"), saves("one")), "the name 'one' is already used by backup.1"),
-    ):
-        told, _, _ = refused(tmp_path, drill(backup=wrong))
-        assert message in told
-
-
 def test_only_the_trees_of_services_that_are_diagnosed_stand_in_the_plan(tmp_path):
     (tmp_path / "diagnosis").symlink_to(Path(drillbook.__file__).parent.parent.parent / "drills" / "diagnosis")
     assert made(tmp_path, drill(backup="  - service.status: {service: api}\n")).diagnosis == ()
     found = made(tmp_path, drill(diagnose="  - diagnosis.finds: {service: api, cause: healthy}\n"))
     assert found.diagnosis != ()
-
-
-def test_what_is_written_in_groups_of_hosts_and_lists_is_looked_through(tmp_path):
-    text = drill(
-        backup='  - command.run: {argv: [look], effect: read, env: {A: "{{ services.apo.url }}"}}\n    hosts: db-1\n'
-    )
-    told, _, at = refused(tmp_path, text)
-    assert "services has no 'apo'" in told
-    assert at.startswith('"{{ services.apo')
-    made(tmp_path, text.replace("services.apo.url", "hosts['db-1'].address"))
-    made(tmp_path, text.replace("services.apo.url", "run.id.upper"))
-    made(tmp_path, text.replace("{{ services.apo.url }}", "on {{ hosts['db-1'].address }}, for {{ run.id }}"))

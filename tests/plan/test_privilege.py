@@ -59,12 +59,6 @@ def test_a_password_comes_from_the_host_when_the_step_names_the_account(tmp_path
     assert plan.inventory.secrets_of_hosts().keys() == {"hosts.app-1.become.password"}
 
 
-def test_a_plan_without_become_is_written_as_before(tmp_path):
-    plan = made(tmp_path, DRILL)
-    assert "become" not in str(plan.model_dump(mode="json"))
-    assert made(tmp_path, DRILL, HOSTS.replace("port: 2201", "port: 2201, become: true")).digest != plan.digest
-
-
 def test_no_name_of_an_account_is_an_option_or_a_command(tmp_path):
     with pytest.raises(InventoryError):
         made(tmp_path, DRILL, HOSTS.replace("port: 2201", 'port: 2201, become: "-s"'))
