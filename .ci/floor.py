@@ -22,9 +22,9 @@ TESTS = """
 ground      canonical_json encodings errors redact values
 findings    findings kind
 events      kinds
-language    budget lists mistakes patterns placeholders strict
+language    budget explaining indentation lists mistakes patterns placeholders strict syntax template
 statistics  line quantiles
-diagnosis   trees
+diagnosis   gather ranking run trees
 plan        schedule privilege approval_cases campaign_approval guard needed_services planner planner_cases restorable
 plan        schema source_rules spec
 plan        broken_entries condition_class fault_limits plan planned_step recorded_content references

@@ -25,9 +25,9 @@ CI = os.environ.get("DRILLBOOK_REQUIRE") == "all"
 PURE = """
 ground            errors redact values
 statistics        line quantiles
-language          strict
+language          explaining indentation strict syntax template
 events            content event first_event kinds page
-diagnosis         shipped_trees trees
+diagnosis         gather ranking run shipped_trees trees
 plan              approval_cases guard planner planner_cases restorable spec
 plan              broken_entries condition_class fault_limits plan planned_step recorded_content references
 plan              secret_references step_roles step_rules window

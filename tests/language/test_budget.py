@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from drillbook.language import template
 from drillbook.language.budget import MOST
 from tests.program import Folder
 
@@ -104,47 +103,6 @@ def test_a_plan_of_a_pull_request_is_refused_at_its_line(tmp_path, text):
 def little():
     """Limit the memory, so that a growing expression does not stop the machine."""
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-
-
-NAMES = {
-    "look": {"stdout": LONG, "value": 0.94567, "rows": [{"name": "b", "n": 2}, {"name": "a", "n": 10**12}]},
-    "size": 5 << 30,
-    "text": "a\tb",
-}
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("{{ look.rows | map(attribute='name') | sort | join(', ') }}", "a, b"),
-        ("{{ look.rows | selectattr('n', 'ge', 10000000000) | map(attribute='name') | list }}", ["a"]),
-        ("{{ look.missing | default(9999999999) }}", 9999999999),
-        ("{{ look.value | round(2) }}", 0.95),
-        ("{{ size * 2 + 1 }}", (10 << 30) + 1),
-        ("{{ look.stdout.count('x') }}", 1 << 20),
-        ("{{ (look.stdout ~ 'y') | length }}", (1 << 20) + 1),
-        ("{{ look.stdout | replace('x', 'ab') | length }}", 2 << 20),
-        ("{{ '%.2f s' % look.value }}", "0.95 s"),
-        ("{{ '{:>6.2f}'.format(look.value) }}", "  0.95"),
-        ("{{ 1 ~ 'a' ~ none }}", "1aNone"),
-        ("{{ look.rows[0].name.upper() }} of {{ look.rows | length }}", "B of 2"),
-        ("{% for one in look.rows if one.n > 2 %}{{ loop.index }}: {{ one.name }}; {% endfor %}", "1: a; "),
-        (
-            "{% for one in look.rows %}{% for two in look.rows %}{{ one.name }}{{ two.name }} {% endfor %}{% endfor %}",
-            "bb ba ab aa ",
-        ),
-        ("{% if look.rows %}some{% else %}none{% endif %}", "some"),
-        ("{{ 'ab' * 3 }}", "ababab"),
-        ("{{ 2 ** 40 }}", 1 << 40),
-        ("{{ [1] + [2] }}", [1, 2]),
-        ("{{ 'a' in look.rows[1].values() }}", True),
-        ("{{ text.expandtabs(4) }}", "a   b"),
-        ("{{ look.rows | sum(attribute='n') }}", 10**12 + 2),
-        ("{{ 'a,b'.split(',') }}", ["a", "b"]),
-    ],
-)
-def test_what_people_write_gives_what_it_gave(text, value):
-    assert template.evaluate(text, NAMES) == value
 
 
 def test_the_budget_holds_what_a_target_may_print():

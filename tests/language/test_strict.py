@@ -1,7 +1,6 @@
 """Strict YAML: values as people mean them, with places, and without surprises."""
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from drillbook.errors import SourceError
 from drillbook.language import strict
@@ -89,35 +88,6 @@ def test_exploding_aliases_end_in_an_error():
     bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
     with pytest.raises(SourceError, match="too large"):
         value(bomb)
-
-
-class Inner(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    port: int = 1
-
-
-class Outer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    inner: Inner = Inner()
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "column", "message", "hint"),
-    [
-        ("name: x\ninner:\n  prot: 5\n", 3, 3, "unknown key 'prot'", "did you mean 'port'?"),
-        ("name: x\ninner: {port: high}\n", 2, 15, "inner.port", ""),
-        ("inner: {}\n", 1, 1, "the key 'name' is missing", ""),
-        ("name: [1]\n", 1, 7, "name: expected text, not [1]", ""),
-    ],
-)
-def test_model_errors_point_into_the_file(text, line, column, message, hint):
-    document = strict.parse(text, "x.yml")
-    with pytest.raises(SourceError) as caught:
-        document.validate(Outer, document.value)
-    assert message in caught.value.message
-    assert hint in caught.value.hint
-    assert (caught.value.where.line, caught.value.where.column) == (line, column)
 
 
 def test_a_file_that_is_not_text_is_named(tmp_path):

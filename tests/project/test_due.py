@@ -10,8 +10,6 @@ from drillbook.exits import Exit
 from drillbook.plan.schedule import State
 from drillbook.project import due
 from drillbook.project.project import Project
-from drillbook.report.figures import moment
-from drillbook.report.formats import as_json
 from tests.cli.test_overview import NOW, Shelf
 
 DAY = timedelta(days=1)
@@ -217,52 +215,6 @@ def test_a_schedule_covers_a_service_only_where_the_drill_may_run(shelf):
     assert ("app", "staging") not in states(shelf)
 
 
-def test_included_files_count_and_the_lab_of_a_project_does_not(shelf):
-    inventory(shelf, "base", STAGING.replace("environment: staging\n", ""))
-    inventory(shelf, "staging", "environment: staging\ninclude: base.yml\n")
-    inventory(shelf, "lab", "environment: lab\nlab: embedded\nservices: {api: {kind: http, host: a, url: !lab api.url}}\n")
-    assert states(shelf) == {("shop", "staging"): State.NEVER, ("cache", "staging"): State.NEVER}
-
-
-def test_the_inventory_file_is_newer_than_the_newest_plan(shelf):
-    shelf.drill("fresh", "every: 30d\n")
-    shelf.result("fresh", ago=DAY)
-    text = (shelf.root / "hosts.yml").read_text().replace("lab: embedded\n", "")
-    inventory(shelf, "lab", text.replace("services: {", "services: {new: {kind: process, host: app-1}, "))
-    assert states(shelf) == {("new", "lab"): State.NEVER, ("fresh", "lab"): State.OK}
-
-
-def test_an_inventory_that_cannot_be_read_hides_nothing(shelf):
-    inventory(shelf, "staging", "environment: staging\nservices: [\n")
-    found = read(shelf)
-    assert found.status == Exit.UNVERIFIED
-    assert found.unread[0].startswith("inventory/staging.yml:3:1: ")
-    assert found.as_data()["unread"] == list(found.unread)
-
-
-@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
-def test_a_service_is_exempt_only_if_all_inventories_of_its_environment_say_so(shelf, names):
-    inventory(shelf, names[0], STAGING.replace("cache: {", "cache: {not_drilled: rebuilt, "))
-    inventory(shelf, names[1], STAGING)
-    assert states(shelf) == {("shop", "staging"): State.NEVER, ("cache", "staging"): State.NEVER}
-    inventory(shelf, names[1], STAGING.replace("cache: {", "cache: {not_drilled: rebuilt, "))
-    assert states(shelf) == {("shop", "staging"): State.NEVER}
-
-
-@pytest.mark.parametrize("line", ["environments: staging\n", "environment: [staging]\n", "environment:\n", ""])
-def test_services_without_an_environment_are_not_silently_left_out(shelf, line):
-    inventory(shelf, "staging", STAGING.replace("environment: staging\n", line))
-    found = read(shelf)
-    assert (found.rows, found.status) == ((), Exit.UNVERIFIED)
-    assert found.unread[0].startswith("inventory/staging.yml: the services have no environment")
-    inventory(shelf, "hosts", "hosts: {app-1: {address: 127.0.0.1, port: 1}}\n")
-    inventory(shelf, "lab", "lab: embedded\nservices: {api: {kind: http, host: a, url: !lab api.url}}\n")
-    assert read(shelf).unread == found.unread, "no services, and a lab"
-    inventory(shelf, "whole", "environment: staging\ninclude: staging.yml\n")
-    assert read(shelf).unread == ()
-    assert set(states(shelf).values()) == {State.NEVER}
-
-
 def test_drills_that_never_passed_alarm_while_nothing_has_a_schedule(shelf):
     shelf.drill("one")
     shelf.drill("two", "guard: {environments: [staging]}\n")
@@ -291,70 +243,3 @@ def test_a_pass_that_restored_nothing_proves_no_service(shelf):
     assert ("app", "lab") in states(shelf), "it left changes"
     shelf.result("whenever", ago=40 * DAY)
     assert states(shelf) == {("examines", "lab"): State.OK}, "no schedule asks for a newer proof"
-
-
-def test_a_proof_grows_old_although_its_drill_passes(shelf):
-    shelf.drill("restores", "every: 30d\ngrace: 1d\n")
-    proof = shelf.result("restores", ago=20 * DAY)
-    (row,) = read(shelf).rows
-    assert (row.state, row.proven, row.proven_run) == (State.OK, row.passed, proof.name)
-    shelf.result("restores", ago=2 * DAY, proof=False)
-    assert states(shelf) == {("restores", "lab"): State.OK, ("app", "lab"): State.OK}
-    later = due.read(Project(shelf.root), NOW + 10 * DAY)
-    assert [row.state for row in later.rows] == [State.DUE, State.OK]
-    late = due.read(Project(shelf.root), NOW + 11 * DAY)
-    row = late.rows[0]
-    assert (row.state, row.service, row.drill, row.proven_run) == (State.OVERDUE, "app", "", proof.name)
-    assert moment(row.overdue_since) == (NOW + 11 * DAY).replace(microsecond=0)
-    assert late.status == Exit.FAILED
-    shelf.drill("other")
-    shelf.result("other", ago=DAY)
-    assert states(shelf) == {("restores", "lab"): State.OK}, "any drill may prove the service"
-
-
-SUITE = "suite: all\ntitle: All\nevery: 7d\ndrills: [one]\n"
-
-
-def in_suite(shelf, drill, ago, *, proof):
-    """Passed run of ``drill`` in a passed run of the suite `all`."""
-    inner = shelf.result(drill, ago=ago, proof=proof)
-    suite = inner.parent / shelf.run_id("all", ago)
-    suite.mkdir()
-    result = {"schema": "drillbook/suite/1", "run": suite.name, "suite": "all", "environment": "lab"}
-    result |= {"verdict": "passed", "exit": 0, "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}"}
-    (suite / "result.json").write_text(as_json(result))
-    inner.rename(suite / inner.name)
-
-
-def test_a_suite_that_no_longer_proves_a_service_is_found(shelf):
-    shelf.drill("one")
-    (shelf.root / "drills" / "all.yml").write_text(SUITE)
-    in_suite(shelf, "one", 20 * DAY, proof=True)
-    in_suite(shelf, "one", DAY, proof=False)
-    assert states(shelf) == {("all", "lab"): State.OK, ("app", "lab"): State.OVERDUE}
-
-
-def test_a_proof_grows_old_after_its_drill_was_renamed_or_removed(shelf):
-    shelf.drill("restores", "every: 30d\n")
-    shelf.result("restores", ago=400 * DAY)
-    (shelf.root / "drills" / "restores.yml").unlink()
-    shelf.drill("restores-v2", "every: 30d\n")
-    shelf.result("restores-v2", ago=DAY, proof=False)
-    assert states(shelf) == {("app", "lab"): State.OVERDUE, ("restores-v2", "lab"): State.OK}
-    assert read(shelf).status == Exit.FAILED
-    shelf.drill("restores", "every: 500d\n")
-    assert states(shelf) == {("restores", "lab"): State.OK, ("restores-v2", "lab"): State.OK}, (
-        "its own schedule asks for less"
-    )
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_proof_grows_old_after_its_suite_dropped_the_drill(shelf, kept):
-    shelf.drill("one")
-    shelf.drill("two")
-    (shelf.root / "drills" / "all.yml").write_text(SUITE.replace("one", "two"))
-    in_suite(shelf, "one", 20 * DAY, proof=True)
-    if not kept:
-        (shelf.root / "drills" / "one.yml").unlink()
-    in_suite(shelf, "two", DAY, proof=False)
-    assert states(shelf) == {("all", "lab"): State.OK, ("app", "lab"): State.OVERDUE}
