@@ -1,7 +1,5 @@
 """Lists of drills and runs: due drills, runs without an end, and runs whose lab does not exist any more."""
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -14,16 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
-from rich.text import Text
 
-from drillbook.cli import console, overview, recover, run_identity
-from drillbook.cli.columns import Column, print_lines
-from drillbook.cli.program import program
+from drillbook.cli import console, overview, run_identity
 from drillbook.engine import lab_gone, recovery
 from drillbook.inventory import inventory
-from drillbook.journal.journal import FILE, Journal, read
-from drillbook.journal.run_state import needs_recovery
+from drillbook.journal.journal import FILE, Journal
 from drillbook.plan import planner, spec
 from drillbook.plan.schedule import State
 from drillbook.project import due
@@ -138,6 +131,10 @@ def listed(shelf, capsys, what=overview.drills):
 
 def row(text, name):
     return next(line for line in text.splitlines() if line.startswith(name))
+
+
+def row_of(text, run):
+    return next(line for line in text.splitlines() if run in line)
 
 
 DAY = timedelta(days=1)
@@ -346,54 +343,6 @@ def test_a_plan_does_not_depend_on_how_often_it_is_run(shelf):
     assert planner.make(spec.load(path), hosts).digest == before
 
 
-def test_an_unfinished_run_and_one_that_left_something_name_their_command(shelf, capsys):
-    shelf.lab(ago=DAY)
-    dead, left, fine = shelf.open("sample"), shelf.result("sample", "failed", status=5), shelf.result("sample")
-    text = listed(shelf, capsys)
-    assert f"unfinished: {dead.name}" in text
-    assert f"changes not undone: {left.name}" in text
-    for run in (dead, left):
-        assert f"drillbook drill.recover {run.name}" in text
-    assert fine.name not in text
-    text = listed(shelf, capsys, overview.runs)
-    assert "unfinished" in row_of(text, dead.name)
-    assert "failed + residue" in row_of(text, left.name)
-    assert "passed" in row_of(text, fine.name)
-
-
-def row_of(text, run):
-    return next(line for line in text.splitlines() if run in line)
-
-
-@pytest.mark.parametrize("made", [None, timedelta(seconds=-60)], ids=["taken-down", "made-anew"])
-def test_a_run_whose_lab_is_gone_is_settled(shelf, capsys, made):
-    dead = shelf.open("sample", ago=timedelta(minutes=5))
-    shelf.append(
-        dead,
-        "intent",
-        {
-            "action": "command.run",
-            "params": {"argv": ["true"]},
-            "effect": "fault",
-            "undo": {"kind": "commands", "commands": [["true"]], "action": "", "params": {}, "why": ""},
-        },
-        step="restore.1",
-        host="app-1",
-    )
-    if made is not None:
-        shelf.lab(ago=made)
-    text = " ".join(listed(shelf, capsys).split())
-    assert f"- {dead.name} the lab of the run " in text
-    assert "unfinished" not in text
-    assert recover.recover(Project(shelf.root), "") == 0
-    history = read(dead / FILE)
-    assert not needs_recovery(history)
-    assert [event.kind for event in history.events[-3:]] == ["recovery.started", "undone", "recovery.finished"]
-    assert "the lab of the run" in history.events[-1].data["gone"]
-    assert json.loads((dead / "result.json").read_text())["verdict"] == "aborted"
-    assert dead.name not in listed(shelf, capsys)
-
-
 def test_a_run_of_another_machine_is_never_called_gone(shelf):
     first = folders.first_event(shelf.open("sample"))
     assert lab_gone.lab_gone(first)
@@ -418,17 +367,6 @@ def test_the_index_shows_what_never_ended(shelf):
         assert f"drillbook drill.recover {run}" in page
     assert f'href="{fine.name}/report.html"' in page
     assert f'href="{dead.name}' not in page
-
-
-def test_a_run_that_is_going_on_is_no_dead_one(shelf, capsys):
-    folder = shelf.open("sample")
-    journal = Journal.resume(folder, Redactor([]), origin=time.monotonic())
-    try:
-        assert f"running: {folder.name}" in listed(shelf, capsys)
-        publish.write_index(folder.parent)
-        assert "still running" in (folder.parent / "index.html").read_text()
-    finally:
-        journal.close()
 
 
 def test_the_last_word_is_found_however_long_the_end_is(shelf):
@@ -526,68 +464,6 @@ def test_a_journal_that_was_emptied_or_taken_away_is_in_the_way(shelf):
     assert not in_the_way(shelf), "it ended, and left nothing"
 
 
-@pytest.mark.parametrize("emptied", [True, False])
-def test_an_empty_folder_of_a_run_is_unknown_and_never_clean(shelf, capsys, emptied):
-    lost = shelf.open("sample")
-    if emptied:
-        (lost / FILE).write_bytes(b"")
-    else:
-        (lost / FILE).unlink()
-    assert f"journal lost: {lost.name}" in listed(shelf, capsys)
-    for argv in ((), (lost.name,)):
-        status, said = recovered(shelf, capsys, *argv)
-        assert status == 5
-        assert "the actions of the run are unknown" in said
-        assert f"move {lost} out of reports/" in said
-    lost.rename(shelf.root / "kept")
-    status, said = recovered(shelf, capsys)
-    assert (status, f"there are no runs in {shelf.root / 'reports'}" in said) == (0, True)
-
-
-def recovered(shelf, capsys, *argv):
-    """Exit status and output of `drill.recover` in the project, as one line."""
-    with contextlib.chdir(shelf.root):
-        try:
-            program().run(["drillbook", "drill.recover", *argv])
-            status = 0
-        except SystemExit as ended:
-            status = ended.code
-    told = capsys.readouterr()
-    return status, " ".join((told.out + told.err).split())
-
-
-@pytest.mark.parametrize("number", [3, 1])
-def test_recovering_from_a_damaged_journal_says_what_to_do_by_hand(shelf, capsys, number):
-    dead = killed(shelf)
-    change(dead / FILE, number)
-    text = listed(shelf, capsys)
-    assert f"its journal is damaged: {dead.name}" in text
-    assert "undo them" not in text
-    for argv in ((), (dead.name,)):
-        status, said = recovered(shelf, capsys, *argv)
-        assert status == 5
-        assert f"{dead / FILE}:{number}: the line was changed" in said
-        assert "the documentation, page `Safety`, `Files on a target, and removing them by hand`" in said
-        assert f"move {dead} out of reports/" in said
-        assert f"/leases/{dead.name}" in said
-        assert ("the hosts of the run: controller" in said) == (number > 1)
-        assert ("on app-1, in this order: rm -f /x" in said) == (number > 1)
-        assert (f"on controller: rm -rf /var/tmp/drillbook/runs/{dead.name}" in said) == (number > 1)
-    dead.rename(shelf.root / "kept")
-    assert recovered(shelf, capsys)[0] == 0
-
-
-def test_what_was_announced_behind_the_damage_is_told_too(shelf, capsys):
-    shelf.lab(ago=DAY)
-    dead = shelf.open("sample")
-    shelf.append(dead, "note", {})
-    announce(shelf, dead)
-    change(dead / FILE, 2)
-    _, said = recovered(shelf, capsys)
-    assert "journal: 1 before the damage, 2 after it" in said
-    assert "rm -f /x" in said
-
-
 def test_a_suite_has_its_verdict_in_the_list_of_runs(tmp_path):
     folder = Folder(tmp_path)
     folder.write("restore:\n" + step(["true"]))
@@ -603,14 +479,6 @@ def test_a_suite_has_its_verdict_in_the_list_of_runs(tmp_path):
     assert [line.split()[2] for line in folder.run("report.list").stdout.splitlines()[1:]] == ["unfinished", "passed"]
     next(suite.glob(f"*/{FILE}")).unlink()
     assert "journal lost" in folder.run("report.list").stdout, "of the drill inside"
-
-
-@pytest.mark.parametrize(("height", "heads"), [(24, 2), (60, 1)])
-def test_the_heads_of_a_table_that_is_longer_than_the_terminal_are_repeated_below_it(height, heads):
-    out = Console(file=io.StringIO(), force_terminal=True, width=80, height=height)
-    print_lines([Column("drill", 0, [Text(f"drill-{number}") for number in range(30)])], out)
-    lines = [Text.from_ansi(one).plain.strip() for one in out.file.getvalue().splitlines()]
-    assert [number for number, text in enumerate(lines) if text == "drill"] == [0, 31][:heads]
 
 
 def test_a_drill_that_never_ran_is_not_red_and_one_that_failed_is():

@@ -2,17 +2,13 @@
 
 import inspect
 import json
-import re
-import shlex
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from invoke.parser.parser import Parser
 
 from drillbook.cli import developer_tasks
-from drillbook.cli.optional_names import names_first, reading
 from drillbook.cli.program import program
 from drillbook.cli.task_class import EXAMPLES, SHORT
 from drillbook.cli.task_exit import Dry
@@ -56,15 +52,6 @@ def test_every_example_is_of_a_task():
     assert sorted(EXAMPLES) == PATHS
 
 
-@pytest.mark.parametrize("example", [example for path in PATHS for example in EXAMPLES[path]])
-def test_every_example_can_be_typed(example):
-    words = names_first(shlex.split(example), ROOT)
-    with reading(words):
-        parsed = Parser(contexts=ROOT.to_contexts(), initial=program().initial_context).parse_argv(words)
-    assert [one.name for one in parsed[1:]]
-    assert not parsed.unparsed
-
-
 def test_a_short_flag_has_one_meaning_everywhere():
     meanings = {}
     for path in ROOT.task_names:
@@ -73,22 +60,6 @@ def test_a_short_flag_has_one_meaning_everywhere():
                 if len(name) == 1:
                     meanings.setdefault(name, set()).add(argument.name)
     assert meanings == {short: {name} for name, short in SHORT.items()}
-
-
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        (["drill.lst"], "did you mean 'drill.list'?"),
-        (["drils", "sample"], "did you mean"),
-        (["drill", "sample", "--inventroy", "lab"], "did you mean --inventory?"),
-        (["catalog", "--fro", "postgres"], "did you mean --for?"),
-        (["drill.list", "--jsn"], "did you mean --json?"),
-    ],
-)
-def test_a_typing_mistake_is_answered_with_what_was_meant(tmp_path, argv, said):
-    done = Folder(tmp_path).run(*argv)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
 
 
 def test_every_list_is_also_json(tmp_path):
@@ -161,31 +132,6 @@ def test_a_list_as_json_is_json_alone(drilled, path):
     done = drilled.run(path, *ARGUMENTS.get(path, []), "--json")
     assert done.returncode in (0, 1, 3), done.stderr
     assert json.loads(done.stdout) is not None
-
-
-VALUED = sorted(
-    {
-        (path, flag)
-        for path in PATHS
-        for argument in ROOT[path].get_arguments()
-        if argument.takes_value
-        for flag in (f"--{name}" if len(name) > 1 else f"-{name}" for name in argument.names)
-        if argument.name not in ("name", "run", "folder", "kind", "path")
-    }
-)
-
-
-@pytest.mark.parametrize(("path", "flag"), VALUED)
-def test_a_forgotten_value_is_told_in_a_sentence(path, flag, capsys):
-    """It is told of each option of each task, also before another option, and with an empty value after `=`."""
-    other = ["--json"] if any(one.name == "json" for one in ROOT[path].get_arguments()) else []
-    for argv in ([path, flag], [path, flag, *other], [path, f"{flag}="] if flag.startswith("--") else [path, flag]):
-        with pytest.raises(SystemExit) as ended:
-            program().run(["drillbook", *argv])
-        said = capsys.readouterr().err
-        assert ended.value.code == 2, said
-        assert re.match(rf"error: {re.escape(path)}: --[a-z-]+ needs a value\b", said), said
-        assert "Argument" not in said
 
 
 @pytest.mark.parametrize(

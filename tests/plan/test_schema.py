@@ -1,15 +1,11 @@
 """JSON Schemas: shipped files are valid, and typical mistakes are not, as an editor would show it."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-from drillbook.installation.program_name import as_called
 from drillbook.plan import schema, spec
 from drillbook.sdk.action import known_names
 from tests.diagnosis.test_trees import TREE
@@ -170,14 +166,3 @@ def test_every_action_is_there_with_its_description():
     step = schema.drill()["$defs"]["step"]["properties"]
     for name in known_names():
         assert step[name]["description"], name
-
-
-@pytest.mark.parametrize("kind", schema.KINDS)
-def test_the_task_prints_it(kind):
-    done = subprocess.run(
-        [sys.executable, "-c", "from drillbook.cli.program import main; main()", "schema", kind],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == json.loads(as_called(schema.text(kind), "drillbook"))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from drillbook.cli import tables
-from drillbook.cli.console import Steady
 from drillbook.journal.intents import Intent
 from drillbook.journal.journal import Event
 from drillbook.journal.manual_undo import by_hand
@@ -262,23 +259,6 @@ def test_the_reasons_of_a_probe_that_was_never_good() -> None:
     events = [event("probe.samples", {"probe": "probe.1", "samples": samples, "late": 0})]
     assert last_reasons(events, "probe.1") == "3 of 3 samples bad, the last: answered 404; before it: connection refused"
     assert last_reasons(events, "probe.2") == "the probe took no sample"
-
-
-def test_no_blanks_at_the_end_of_lines_in_a_log() -> None:
-    plain = io.StringIO()
-    Console(file=Steady(plain, trim=True), width=40).print("words   \n\n  more  ")  # type: ignore[arg-type]
-    assert plain.getvalue() == "words\n\n  more\n"
-
-
-def test_the_lab_is_told_host_by_host() -> None:
-    console = Console(file=io.StringIO(), width=100, color_system=None)
-    part = SimpleNamespace(name="postgresql", host="db-2", up=False, port=1, pid=None)
-    tables.lab(SimpleNamespace(folder=Path("/x/lab"), components=(part,)), console)
-    tables.lab(SimpleNamespace(folder=Path("/x/lab"), components=()), console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "db-2  postgresql  off: a drill starts it" in text
-    assert text.count("part") == 1
-    assert "the lab in /x/lab is down" in text
 
 
 def test_by_hand_names_commands_and_never_the_tool_that_failed() -> None:

@@ -1,0 +1,49 @@
+"""Output to the terminal: nothing stops a run, neither a reader that has gone nor a character that has no code."""
+
+import io
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from drillbook.cli.console import PIPE_WIDTH, Steady, console
+
+
+def test_no_blanks_at_the_end_of_lines_in_a_log() -> None:
+    plain = io.StringIO()
+    Console(file=Steady(plain, trim=True), width=40).print("words   \n\n  more  ")  # type: ignore[arg-type]
+    assert plain.getvalue() == "words\n\n  more\n"
+
+
+def test_a_character_that_the_encoding_lacks_is_written_as_a_question_mark():
+    plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    assert Steady(plain).write("caf\xe9\n") == 5
+    assert plain.buffer.getvalue() == b"caf?\n"
+
+
+def test_output_after_its_reader_has_gone_is_discarded():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        steady = Steady(pipe)
+        steady.write("nobody reads this")
+        steady.flush()
+        steady.write("nor this")
+        steady.flush()
+        assert os.fstat(pipe.fileno()).st_rdev == Path(os.devnull).stat().st_rdev, "Python can flush it at its end"
+
+
+def test_a_closed_stream_is_no_terminal_and_takes_everything():
+    closed = io.StringIO()
+    closed.close()
+    steady = Steady(closed)
+    assert not steady.isatty()
+    assert steady.write("text") == 4
+    steady.flush()
+
+
+def test_lines_that_go_into_a_file_have_a_fixed_width_and_no_command_is_cut(capsys):
+    out = console()
+    assert out.width == PIPE_WIDTH
+    out.print("x" * 150, soft_wrap=True)
+    assert capsys.readouterr().out == "x" * 150 + "\n"

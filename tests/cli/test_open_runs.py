@@ -1,0 +1,45 @@
+"""Runs that still go on, or that need a recovery, in the lists of drills and runs, with the command for each."""
+
+import time
+
+from drillbook.cli import open_runs, overview
+from drillbook.journal.journal import Journal
+from drillbook.journal.run_state import RunStates
+from drillbook.project.project import Project
+from drillbook.redact import Redactor
+from drillbook.report import publish
+from tests.cli.test_overview import DAY, listed, row_of
+from tests.cli.test_overview import shelf as shelf
+
+
+def test_an_unfinished_run_and_one_that_left_something_name_their_command(shelf, capsys):
+    shelf.lab(ago=DAY)
+    dead, left, fine = shelf.open("sample"), shelf.result("sample", "failed", status=5), shelf.result("sample")
+    text = listed(shelf, capsys)
+    assert f"unfinished: {dead.name}" in text
+    assert f"changes not undone: {left.name}" in text
+    for run in (dead, left):
+        assert f"drillbook drill.recover {run.name}" in text
+    assert fine.name not in text
+    text = listed(shelf, capsys, overview.runs)
+    assert "unfinished" in row_of(text, dead.name)
+    assert "failed + residue" in row_of(text, left.name)
+    assert "passed" in row_of(text, fine.name)
+
+
+def test_a_run_that_is_going_on_is_no_dead_one(shelf, capsys):
+    folder = shelf.open("sample")
+    journal = Journal.resume(folder, Redactor([]), origin=time.monotonic())
+    try:
+        assert f"running: {folder.name}" in listed(shelf, capsys)
+        publish.write_index(folder.parent)
+        assert "still running" in (folder.parent / "index.html").read_text()
+    finally:
+        journal.close()
+
+
+def test_the_commands_of_the_newest_runs_come_first_and_are_few(shelf):
+    shelf.lab(ago=9 * DAY)
+    runs = [shelf.open("sample", ago=ago * DAY).name for ago in (1, 2, 3, 4)]
+    commands = open_runs.to_recover(Project(shelf.root), RunStates())
+    assert [command for _, command in commands] == [f"drillbook drill.recover {run}" for run in runs[: open_runs.MOST]]

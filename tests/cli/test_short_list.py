@@ -1,0 +1,33 @@
+"""The short form of a list: the most urgent entries that fit, and a count of the others with the command that shows them."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from drillbook.cli.short_list import Entry, print_rest, short
+
+LISTED = ("new", "late", "fine", "next")
+ENTRIES = [Entry(2, "never run"), Entry(0, "overdue", lines=2), Entry(9, "passed", fine=True), Entry(1, "due")]
+
+
+@pytest.mark.parametrize(
+    ("most", "shown", "left"),
+    [
+        (5, ["late", "next", "new", "fine"], []),
+        (4, ["late", "next", "new"], ["passed"]),
+        (3, ["late", "next"], ["never run", "passed"]),
+        (1, [], ["overdue", "due", "never run", "passed"]),
+    ],
+)
+def test_the_most_urgent_entries_are_shown_as_far_as_there_is_room(most, shown, left):
+    items, rest = short(LISTED, ENTRIES, most=most)
+    assert (items, [entry.word for entry in rest]) == (shown, left)
+    assert short(LISTED, ENTRIES, everything=True, most=most) == (["late", "next", "new", "fine"], [])
+
+
+def test_what_is_left_out_is_counted_by_its_state():
+    out = Console(file=io.StringIO(), width=100)
+    print_rest([Entry(1, "due"), Entry(9, "passed", fine=True), Entry(9, "passed", fine=True)], "drill.due", out, "all well")
+    print_rest([], "drill.due", out)
+    assert out.file.getvalue().splitlines() == ["not listed: 1 due, 2 passed (all well); all: drillbook drill.due --all"]
