@@ -78,7 +78,7 @@ def _print(
 ) -> None:
     """Print the rows, the most urgent first, and then the summary. If ``project`` is given, and something is overdue or has
     never passed, suggest commands to the user before the summary. Unless ``everything`` is true, a long table is shortened,
-    so that the whole output fits on a small terminal. ``recover``: commands for unfinished runs, the first to suggest.
+    so that the whole output fits on a small terminal. ``recover``: commands for unfinished runs. They are suggested first.
     """
     rows = [row for row in states.rows if not undrilled_services.is_undrilled(row)]
     with out.capture() as below:

@@ -61,7 +61,8 @@ OPEN = "! = open findings of medium severity or higher: the report names them"
 def drills(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
     """List drills and suites, each with its last run, its last passed run and its due date. They are in the order of
     `drill.due`: the most urgent come first, and drills that need another inventory or an installation come last. Unless
-    ``everything`` is true, a long table is shortened; JSON is always complete. Runs that are in progress or need a recovery follow.
+    ``everything`` is true, a long table is shortened; JSON is always complete. After the drills, list runs that are in
+    progress or need a recovery.
     """
     out = console()
     runs, states = list(project.runs()), RunStates()

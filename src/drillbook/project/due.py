@@ -1,5 +1,5 @@
-"""Finds drills and suites that are due, overdue or have never passed, by their schedules. Finds also the services without a
-proof of a restore, or with a proof that is too old, among the services of the inventories and of the newest plans.
+"""Finds drills and suites that are due, overdue or have never passed, by their schedules. Also finds services without a
+proof of a restore, or with a proof that is too old. The services are those of the inventories and of the newest plans.
 
 The time since a run is counted from the start of the run. A run counts only for the environment in which it ran.
 """

@@ -1,8 +1,9 @@
 """Formats the measured figures of objectives. The true value of some figures may be smaller than the figure, but never
 larger.
 
-These are the RTO, and a detection by a probe. Their clocks end with the sample that showed the change, and the change itself
-cannot be later than this sample. Nevertheless, the whole error is added to every figure when it is compared with its target.
+Figures of this kind are the RTO, and a detection by a probe. Their clocks end with the sample that showed the change, and
+the change itself cannot be later than this sample. Nevertheless, the whole error is added to every figure when it is
+compared with its target.
 """
 
 from __future__ import annotations
