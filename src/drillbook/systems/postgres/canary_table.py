@@ -2,7 +2,7 @@
 that writes numbered rows during a drill.
 
 The drill creates these tables, so a backup that the team took before the drill lacks them. Without its table, a canary could
-not write after the restore, and the service would not count as recovered.
+not write after the restore, and the drill would not notice that the service has recovered.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ UNPACKERS = {
     "xz": ("xz", "-dc"),
 }
 CHECKSUM_FLAG = 0x04
-"""Bit in the fifth byte of a zstd or LZ4 frame that tells if the content has a checksum.
+"""Bit in the fifth byte of a zstd or LZ4 frame that shows if the content has a checksum.
 
 Sources: RFC 8878, section 3.1.1.1.1, and the description of the LZ4 frame format.
 """
@@ -187,7 +187,7 @@ class Reading:
     """Number of rows of each table. The names of the tables are in SQL syntax."""
     tables: int
     data: int
-    """Number of tables with an entry for rows in the dump. An entry without rows counts too."""
+    """Number of tables with an entry for rows in the dump, even if the entry contains no row."""
     inserts: int
     objects: int
     """Number of entries of large objects."""

@@ -31,8 +31,8 @@ With this number, the answer stays far below the maximum size of an answer.
 """
 _OF_CLUSTER = b"--\n-- PostgreSQL database cluster dump\n"
 _OF_DATABASES = (b"\n-- Databases\n", b"\n\\connect ", b"\nCREATE DATABASE ")
-"""Texts that tell a dump of pg_dumpall from a file of roles. The dump contains at least one of these texts. A file of roles
-contains none of them.
+"""Texts that distinguish a dump of pg_dumpall from a file of roles. The dump contains at least one of them. A file of roles
+contains none.
 """
 _MEMBER = b"toc.dat\0"
 _MEMBER_AT = 512
@@ -93,7 +93,7 @@ def _is_globals_only(begun: bytes, size: int | None) -> bool | None:
     """Return True if a file contains only roles and other global objects, and False for any other file. This is decided from
     the first bytes of the file. Return None if more bytes must be read to decide it.
 
-    ``size``: size of the file in bytes. A file above the limit is not read further, and counts as a dump.
+    ``size``: size of the file in bytes. A file above the limit is not read further, and is taken as a dump.
     """
     text = unpacked(begun, 16 * GLOBALS_LIMIT)
     if not text.startswith(_OF_CLUSTER) or any(word in text for word in _OF_DATABASES):

@@ -99,8 +99,8 @@ def _of_earlier_step(ctx: Context) -> int:
 def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str, *, setting: str) -> None:
     """Check that ``program``, a pg_restore on ``host``, knows the format and the compression of a dump.
 
-    ``beginning``: first bytes of the dump. Nothing is checked when it is empty, because the bytes cannot be read or another
-    program than pg_restore reads the dump. ``setting``: field of the inventory that names the folder of ``program``. Raises
+    ``beginning``: first bytes of the dump. It is empty when they cannot be read, or when another program than pg_restore reads
+    the dump. Nothing is checked then. ``setting``: field of the inventory that names the folder of ``program``. Raises
     NotReady when ``program`` is missing, too old for the dump, or built without this compression.
     """
     if not beginning:

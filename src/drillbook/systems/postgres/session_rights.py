@@ -74,11 +74,10 @@ def own(session: Connection) -> Own:
 
 
 def others(session: Connection, database: str, application: str | None, seconds: float | None) -> list[Role]:
-    """Return the roles that have sessions in ``database``. The session ``session`` itself does not count. Raises
-    psycopg.Error.
+    """Return the roles that have sessions in ``database``, without the session ``session`` itself. Raises psycopg.Error.
 
-    ``application``: count only the sessions with this name. ``seconds``: count only the sessions that have been idle in a
-    transaction for more than this number of seconds. A session always counts if its state is hidden.
+    ``application``: include only the sessions with this name. ``seconds``: include only the sessions that have been idle in a
+    transaction for more than this number of seconds, and the sessions whose state is hidden.
     """
     values = {"database": database, "application": application, "seconds": seconds}
     return [Role(*row) for row in session.execute(_OTHERS, values).fetchall()]

@@ -137,8 +137,8 @@ class Canary(BaseCanary):
     def _found(self, session: Any, run_id: str) -> set[int]:
         """Return the numbers of this run's rows. Return an empty set when the table is missing.
 
-        Not every driver tells a missing table from other errors. So after an error, the function tries to create the table.
-        When this succeeds, the table was missing; otherwise the first error is raised.
+        Not every driver distinguishes a missing table from other errors. So after an error, the function tries to create the
+        table. When this succeeds, the table was missing; otherwise the first error is raised.
         """
         try:
             return self._numbers(session, run_id)
