@@ -193,6 +193,15 @@ WHOLE = {
         "host_needs.py": "words alone",
         "spying.py": "tests/systems/linux/actions/process/test_profiles.py: py-spy, its absence, and processes that it cannot read",
     },
+    "systems/mariadb": {
+        "actions/faults.py": "test_in_place.py: databases that are lost, and those that may not be",
+        "actions/fields.py": "types of fields alone",
+        "exchange.py": "test_in_place.py: data directories that are exchanged, and put back at every stage",
+        "host_needs.py": "words alone",
+        "identity.py": "test_in_place.py: the fault and the restore have the same subject",
+        "looks.py": "tests/cli/test_host_examination.py: a server that is found on a host",
+        "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell",
+    },
     "systems/postgres": {
         "actions/reading/health.py": "test_actions.py and test_preflight.py: its facts, and the right that it needs",
         "amcheck.py": "test_integrity.py: damaged indexes and tables, an extension that is borrowed, collations",
