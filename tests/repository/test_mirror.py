@@ -172,6 +172,7 @@ WHOLE = {
         "manager/unit.py": "test_supervisor.py: units that end at once, are restarted, or are waited for",
         "manual_move.py": "tests/cli/test_runbook_by_hand.py, tests/cli/test_pasted_runbook.py: copies moved into the service",
         "manual_restore.py": "tests/cli/test_runbook_by_hand.py, tests/cli/test_pasted_runbook.py: the commands of each source",
+        "needs.py": "types alone; test_host_needs.py: needs of actions and of their systems",
         "nofollow.py": "tests/systems/files/test_links_of_others.py: paths whose parts another user replaces",
         "plugin_check.py": "tests/plugins/test_broken.py: what is wrong in any module of a plugin",
         "plugin_loading.py": "tests/plugins/test_broken.py: each mistake is one error that names the plugin",
@@ -283,8 +284,8 @@ WHOLE = {
 Packages, and systems as ``systems/<name>``, of which every module has a file of tests with its name. Each has its exceptions:
 modules without a file of their own, with the files that show their behaviour, or why there is none.
 """
-LEAST = 0.66
-"""Share of all modules with a file of their name (598 of 895 on 2026-12-01); raise it with new files."""
+LEAST = 0.71
+"""Share of all modules with a file of their name (641 of 895 on 2026-12-01); raise it with new files."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
