@@ -12,7 +12,7 @@ from functools import cache
 import yaml
 
 from tests.docker import test_examples as on_docker
-from tests.e2e import test_examples, test_rehearsals
+from tests.e2e import test_examples, test_rehearsals, test_routine_backups
 from tests.examples import ROOT
 from tests.matrix import test_kill_matrix
 
@@ -21,6 +21,9 @@ LISTS: dict[str, Iterable[str]] = {
     "e2e/test_rehearsals.py::test_each_kind_of_backup_is_rehearsed_and_nothing_is_left": [
         name for name in test_rehearsals.SUITE if name not in test_rehearsals.ELSEWHERE
     ],
+    "e2e/test_routine_backups.py::test_the_backup_of_another_program_is_restored_and_nothing_is_left": (
+        test_routine_backups.NAMES
+    ),
     "docker/test_examples.py::test_an_example_passes_on_the_docker_lab": on_docker.NAMES,
     "docker/test_handbook.py::test_every_drill_of_the_handbook_passes_and_its_cause_is_named": yaml.safe_load(
         (ROOT / "drills" / "handbook.yml").read_text()
@@ -33,6 +36,9 @@ and must pass.
 ALONE = {
     "http.canary": "systems/http/test_canary.py::test_the_example_of_the_reference_works",
     "manual.confirm": "systems/manual/test_actions.py::test_the_example_of_the_reference_passes",
+    "routine-vectors": (
+        "e2e/test_routine_vectors.py::test_the_snapshot_of_another_program_is_restored_and_the_copy_removed"
+    ),
     "rehearse-volume": "docker/test_examples.py::test_an_archive_of_a_volume_is_rehearsed_and_nothing_is_left",
 }
 """Tests that run a single example."""

@@ -86,7 +86,7 @@ def test_durations_name_entries_that_exist():
         ("folder", "api_files", "rehearse-volume"),
         ("folder", "other", "rehearse-archives"),
         ("mariadb", "shop", "rehearse-shop-dump"),
-        ("qdrant", "vectors", "vectors-diverged"),
+        ("qdrant", "vectors", "routine-vectors"),
         ("nothing", "other", ""),
         ("", "", ""),
     ],

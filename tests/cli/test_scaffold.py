@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from drillbook.catalog import entries
 from drillbook.cli import ci_files, scaffold
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
@@ -61,6 +62,16 @@ def test_a_new_project_is_on_a_schedule_and_raises_the_alarm_until_it_passes(tmp
     found = due.read(Project(tmp_path))
     assert [(row.drill, row.state, row.every) for row in found.rows] == [("pre-release", State.NEVER, "7d")]
     assert (found.status, found.unread) == (Exit.FAILED, ())
+
+
+def test_every_entry_of_the_catalogue_can_be_added_to_a_new_project(tmp_path):
+    """The project's own suite has another name than each suite of the catalogue, which promises something else."""
+    scaffold.init(tmp_path)
+    own = {path.stem for path in (tmp_path / "drills").glob("*.yml")}
+    assert own == {"first", "pre-release"}
+    assert not own & {entry.name for entry in entries.entries()}
+    for entry in entries.entries():
+        scaffold.free(tmp_path, names=[entry.name])
 
 
 def test_nothing_is_overwritten(tmp_path):

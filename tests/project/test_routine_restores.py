@@ -53,12 +53,15 @@ def test_the_shipped_drills(project):
     text = path.read_text().replace("store: backups}\n", "store: backups, taken_by: [nightly-dump], max_age: 26h}\n")
     assert text != path.read_text()
     path.write_text(text)
-    assert found(project, "postgres-lost")[0] == "restore-newest", "it takes a backup only when there is none"
+    assert found(project, "postgres-lost") == ("routine-database", "restore-newest"), (
+        "the second one takes a backup only when there is none"
+    )
     assert not {"rehearse-database", "rehearse-wal"} & set(database), "they run the team's job first"
     assert not {"postgres-lost", "table-dropped", "database-lost", "data-orphans"} & set(database), (
         "they take their own backup"
     )
-    assert found(project, "cache-lost") == (), "each rehearsal of the cache lets it save its data first"
+    assert found(project, "cache-lost") == ("routine-cache",), "each other rehearsal lets it save its data first"
+    assert found(project, "vectors-diverged") == ("routine-vectors",)
     assert found(project, "restore-newest") is not None
     assert found(project, "api-down") is None, "it takes no backup"
 

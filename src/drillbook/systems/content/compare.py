@@ -1,7 +1,4 @@
-"""Compare two readings of content, which are lines or JSON values. Numbers may differ by a tolerance.
-
-The differences are texts for a report. Parts of them that look like passwords are masked.
-"""
+"""Compare two readings of content, which are lines or JSON values. Numbers may differ by a tolerance."""
 
 from __future__ import annotations
 
@@ -10,8 +7,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-from drillbook.sdk.masked_text import names_secret, shown
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.]\w)")
 """Regular expression for a number in a line of text."""
@@ -41,16 +36,16 @@ def _of_lines(before: Sequence[str], after: Sequence[str], *, ordered: bool, tol
     else:
         gone, new = Counter(before) - Counter(after), Counter(after) - Counter(before)
         missing, added = list(gone.elements()), list(new.elements())
-    yield from (f"missing: {shown(line)}" for line in missing)
-    yield from (f"unexpected: {shown(line)}" for line in added)
+    yield from (f"missing: {line}" for line in missing)
+    yield from (f"unexpected: {line}" for line in added)
 
 
 def _in_order(before: Sequence[str], after: Sequence[str], tolerance: float) -> Iterator[str]:
     for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
         if not _near(old, new, tolerance):
-            yield f"line {number}: {shown(old)} became {shown(new)}"
-    yield from (f"missing: {shown(line)}" for line in before[len(after) :])
-    yield from (f"unexpected: {shown(line)}" for line in after[len(before) :])
+            yield f"line {number}: {old} became {new}"
+    yield from (f"missing: {line}" for line in before[len(after) :])
+    yield from (f"unexpected: {line}" for line in after[len(before) :])
 
 
 def _unpaired(before: Sequence[str], after: Sequence[str], tolerance: float) -> tuple[list[str], list[str]]:
@@ -94,15 +89,15 @@ def _of_values(before: Any, after: Any, path: str, *, ordered: bool, tolerance: 
         for key in sorted(before.keys() | after.keys()):
             place = f"{path}.{key}" if path else key
             if key not in after:
-                yield f"{shown(place)}: missing, was {_shown(before[key], place)}"
+                yield f"{place}: missing, was {_text(before[key])}"
             elif key not in before:
-                yield f"{shown(place)}: unexpected {_shown(after[key], place)}"
+                yield f"{place}: unexpected {_text(after[key])}"
             else:
                 yield from _of_values(before[key], after[key], place, **options)
     elif isinstance(before, list) and isinstance(after, list):
         yield from _of_lists(before, after, path, **options)
     elif not _equal(before, after, tolerance):
-        yield f"{shown(path) or 'the value'}: {_shown(before, path)} became {_shown(after, path)}"
+        yield f"{path or 'the value'}: {_text(before)} became {_text(after)}"
 
 
 def _of_lists(before: list[Any], after: list[Any], path: str, *, ordered: bool, tolerance: float) -> Iterator[str]:
@@ -115,21 +110,17 @@ def _of_lists(before: list[Any], after: list[Any], path: str, *, ordered: bool, 
                 missing.append(item)
             else:
                 left.pop(partner)
-        yield from (f"{shown(path) or 'the list'}: missing {_shown(item, path)}" for item in missing)
-        yield from (f"{shown(path) or 'the list'}: unexpected {_shown(item, path)}" for item in left)
+        yield from (f"{path or 'the list'}: missing {_text(item)}" for item in missing)
+        yield from (f"{path or 'the list'}: unexpected {_text(item)}" for item in left)
         return
     for index, (old, new) in enumerate(zip(before, after, strict=False)):
         yield from _of_values(old, new, f"{path}.{index}".lstrip("."), ordered=True, tolerance=tolerance)
     if len(before) != len(after):
-        yield f"{shown(path) or 'the list'}: {len(before)} items became {len(after)}"
+        yield f"{path or 'the list'}: {len(before)} items became {len(after)}"
 
 
 def _same(before: Any, after: Any, tolerance: float) -> bool:
-    if isinstance(before, dict) and isinstance(after, dict):
-        return before.keys() == after.keys() and all(_same(before[key], after[key], tolerance) for key in before)
-    if isinstance(before, list) and isinstance(after, list):
-        return next(_of_lists(before, after, "", ordered=False, tolerance=tolerance), None) is None
-    return _equal(before, after, tolerance)
+    return next(_of_values(before, after, "", ordered=False, tolerance=tolerance), None) is None
 
 
 def _equal(before: Any, after: Any, tolerance: float) -> bool:
@@ -147,8 +138,3 @@ def _is_number(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _shown(value: Any, path: str) -> str:
-    """Return the text of a value for a difference. The whole value is masked if a part of its ``path`` names a password."""
-    return "***" if any(map(names_secret, path.split("."))) else shown(_text(value))

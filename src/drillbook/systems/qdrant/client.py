@@ -111,6 +111,10 @@ class Session:
             index = models.CreateFieldIndex.model_validate({"field_name": name, "field_schema": schema})
             self._ask(self.client.http.indexes_api.create_field_index, create_field_index=index, wait=True)
 
+    def drop(self) -> None:
+        """Delete the collection with all its points."""
+        self._ask(self.client.delete_collection)
+
     def points(self) -> Iterator[list[Point]]:
         """Yield all points, in pages. A point that is neither added nor deleted during the read is yielded exactly once."""
         for records in self._scroll(PAGE, with_vectors=True, with_payload=True):
@@ -333,7 +337,8 @@ def reason(error: BaseException) -> str:
 
 
 def need_collection(ctx: Context, service: Qdrant, *, writable: bool = False, missing: bool = False) -> None:
-    """Check that the server answers and has the collection. With ``missing`` true, the collection need not exist.
+    """Check that the server answers and has the collection. With ``missing`` true, the collection need not exist, nor must a
+    temporary one.
 
     ``writable``: also check that the API key permits writing, by deleting a point that does not exist. This changes nothing.
     Without a collection, the key cannot be checked. Raises NotReady when a check fails.
@@ -350,7 +355,7 @@ def need_collection(ctx: Context, service: Qdrant, *, writable: bool = False, mi
                 hint="set `api_key` of the service to a key that may write",
             ) from error
         raise NotReady(error.message, hint=error.hint) from error
-    if not (there or missing):
+    if not (there or missing or service.temporary):
         raise NotReady(
             f"{service.name}: there is no collection {service.collection!r} at {service.url}",
             hint="check `collection` of the service in the inventory",

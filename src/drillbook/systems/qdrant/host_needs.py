@@ -8,6 +8,10 @@ HOST_NEEDS = {
     "qdrant.restore": HostNeeds(rights=_WRITE, ports=_BOTH),
     "qdrant.matches": HostNeeds(rights="an API key", ports=_BOTH),
     "qdrant.reconcile": HostNeeds(rights=_WRITE, ports=f"{_BOTH}; access to the database"),
+    "qdrant.recover": HostNeeds(
+        rights=_WRITE, ports=f"{_BOTH}; access from the Qdrant server to the store, with a URL that expires"
+    ),
+    "qdrant.newest_snapshot": HostNeeds(ports="access to the store, from the controller"),
     "qdrant.backup_intact": HostNeeds(ports="access to the store, from the controller"),
     "qdrant.*": HostNeeds(
         rights="an API key; for faults and restores an API key that may write",

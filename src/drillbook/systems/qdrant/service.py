@@ -19,6 +19,13 @@ class Qdrant(Service):
     )
     collection: str = Field(min_length=1, description="Name of the collection.")
     api_key: Password = Field(default=None, description="API key of the server.")
+    temporary: bool = Field(
+        default=False,
+        description=(
+            "`true`: the collection exists only during a rehearsal. `qdrant.recover` makes it from a snapshot, and removes it "
+            "at the end of the run. So it is not looked for before a drill."
+        ),
+    )
 
     @property
     def lock_name(self) -> str:

@@ -135,5 +135,11 @@ def recover(ctx: Context, session: Session, store: Store, folder: Reference, wan
     """Make the server fetch the snapshot from the store and restore it. Return the reason if the server refuses, and
     otherwise an empty text.
     """
-    refused = session.recover(store.sign_get(folder.below(SNAPSHOT).key, ctx.deadline.remaining()), wanted.sha256)
-    return re.sub(r"[?&]X-Amz-\S*", "?...", refused)  # without the signature, which permits anybody to read the snapshot
+    return without_signature(
+        session.recover(store.sign_get(folder.below(SNAPSHOT).key, ctx.deadline.remaining()), wanted.sha256)
+    )
+
+
+def without_signature(text: str) -> str:
+    """Return ``text`` without the signatures of URLs, which permit anybody to read the snapshot."""
+    return re.sub(r"[?&]X-Amz-\S*", "?...", text)
