@@ -159,8 +159,39 @@ WHOLE = {
         "terminal/drawing.py": "test_live_view.py: views on real terminals",
         "wording.py": "test_headlines.py and test_remarks.py: sentences about the results of runs",
     },
+    "sdk": {
+        "backup_source.py": "test_source_contract.py: each source; tests/systems/backup/test_actions.py: the choice of a backup",
+        "backup_writer.py": "tests/systems/postgres/test_physical.py: a set is there whole or not at all; tests/systems/files/test_backup.py: none is overwritten",
+        "declaration.py": "test_discovery.py: systems that are found; tests/plugins/test_broken.py: wrong declarations",
+        "earlier_results.py": "one model alone",
+        "isolation.py": "test_sandbox.py: a sandbox without a network, its limits and its removal",
+        "late_values.py": "test_action_unknown.py: parameters without a value yet",
+        "login_check.py": "tests/systems/mariadb/test_login_check.py and tests/systems/redis/test_login_check.py: refused logins",
+        "looks.py": "tests/cli/test_host_examination.py: services that are found on a host",
+        "manager/right.py": "tests/systemd/test_units.py: an account that may not start a unit",
+        "manager/unit.py": "test_supervisor.py: units that end at once, are restarted, or are waited for",
+        "manual_move.py": "tests/cli/test_runbook_by_hand.py, tests/cli/test_pasted_runbook.py: copies moved into the service",
+        "manual_restore.py": "tests/cli/test_runbook_by_hand.py, tests/cli/test_pasted_runbook.py: the commands of each source",
+        "needs.py": "types alone; test_host_needs.py: needs of actions and of their systems",
+        "nofollow.py": "tests/systems/files/test_links_of_others.py: paths whose parts another user replaces",
+        "plugin_check.py": "tests/plugins/test_broken.py: what is wrong in any module of a plugin",
+        "plugin_loading.py": "tests/plugins/test_broken.py: each mistake is one error that names the plugin",
+        "random_names.py": "tests/hosts/test_sudoers.py: names that a rule of sudo recognises",
+        "record_canary.py": "tests/systems/command/test_probes.py, tests/systems/http/test_canary.py: canaries of records",
+        "rehearsal.py": "tests/cli/test_rehearsal_project.py: each template; tests/plugins/test_broken.py: wrong ones",
+        "s3client.py": "test_deadline.py and test_answer_limits.py: connections that are closed, and answers that are too large",
+        "shell_functions.py": "one type alone; tests/hosts/test_reading_shell.py: shells that stay open",
+        "temporary_unit.py": "tests/systems/units/test_refused.py: units that run already, or are unknown",
+        "transfer.py": "tests/systems/files/test_backup.py: archives in a store, whole and damaged; test_host_encryption.py: encrypted ones",
+        "undo.py": "one model alone",
+    },
     "signing": {},
     "statistics": {},
+    "systems/ansible": {"host_needs.py": "words alone"},
+    "systems/backup": {"host_needs.py": "words alone"},
+    "systems/capacity": {"host_needs.py": "words alone"},
+    "systems/command": {"host_needs.py": "words alone", "service.py": "one model alone"},
+    "systems/content": {"host_needs.py": "words alone"},
     "systems/docker": {
         "actions/fields.py": "test_faults.py and test_reading.py: containers that are absent, stopped, or gone at their end",
         "host_needs.py": "words alone",
@@ -193,6 +224,19 @@ WHOLE = {
         "host_needs.py": "words alone",
         "spying.py": "tests/systems/linux/actions/process/test_profiles.py: py-spy, its absence, and processes that it cannot read",
     },
+    "systems/manual": {},
+    "systems/mariadb": {
+        "actions/faults.py": "test_in_place.py: databases that are lost, and those that may not be",
+        "actions/fields.py": "types of fields alone",
+        "exchange.py": "test_in_place.py: data directories that are exchanged, and put back at every stage",
+        "host_needs.py": "words alone",
+        "identity.py": "test_in_place.py: the fault and the restore have the same subject",
+        "looks.py": "tests/cli/test_host_examination.py: a server that is found on a host",
+        "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell",
+    },
+    "systems/pgbackrest": {
+        "repository.py": "test_source.py and test_damage.py: backups with their newest moment, and stanzas that are absent or damaged"
+    },
     "systems/postgres": {
         "actions/reading/health.py": "test_actions.py and test_preflight.py: its facts, and the right that it needs",
         "amcheck.py": "test_integrity.py: damaged indexes and tables, an extension that is borrowed, collations",
@@ -218,9 +262,19 @@ WHOLE = {
         "looks.py": "tests/cli/test_host_examination.py: a server that is found on a host",
         "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell",
     },
+    "systems/restic": {
+        "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell"
+    },
     "systems/s3": {
         "host_needs.py": "words alone",
         "service.py": "one name alone, of a model in the SDK",
+    },
+    "systems/sql": {},
+    "systems/sqlite": {
+        "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell"
+    },
+    "systems/tar": {
+        "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell"
     },
     "systems/units": {"host_needs.py": "words alone"},
     "telemetry": {},
@@ -230,8 +284,8 @@ WHOLE = {
 Packages, and systems as ``systems/<name>``, of which every module has a file of tests with its name. Each has its exceptions:
 modules without a file of their own, with the files that show their behaviour, or why there is none.
 """
-LEAST = 0.66
-"""Share of all modules with a file of their name (598 of 895 on 2026-12-01); raise it with new files."""
+LEAST = 0.71
+"""Share of all modules with a file of their name (641 of 895 on 2026-12-01); raise it with new files."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}

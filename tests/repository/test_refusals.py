@@ -95,7 +95,7 @@ UNSEEN: dict[str, str] = {}
 """Reasons that no test can see, each with the explanation."""
 SUCCEEDS_IN: dict[str, str] = {
     "systems/content/actions.py: Take.ready": (
-        "systems/command/test_refused.py::test_what_is_missing_refuses_a_step_that_works_with_it"
+        "systems/command/test_preflight.py::test_what_is_missing_refuses_a_step_that_works_with_it"
     ),
     "systems/prometheus/actions/prometheus.py: _OfAlert.ready": (
         "systems/prometheus/test_alerts.py::test_an_alert_that_fires_and_clears_passes_and_measures_the_detection"

@@ -9,11 +9,21 @@ import re
 
 LITERAL = r"E?'(?:[^']|'')*'"
 """Pattern of a string literal in SQL."""
-_WORDS = r"\b\w*(?:password|passwd|passphrase|pwd|secret|token|api_?key)\w*[\"']?"
-_SAID = re.compile(rf"({_WORDS}(?:\s*(?::=|=>|=|:)\s*|\s+(?=E?')))(?:{LITERAL}|[^\s'\",;)]+)", re.IGNORECASE)
+_NAME = r"\w*(?:password|passwd|passphrase|pwd|secret|token|api_?key)\w*"
+_QUOTED = r'"(?:[^"\\]|\\.)*"?'
+"""Pattern of a text in JSON, also of one that was cut off."""
+_SAID = re.compile(
+    rf"(\b{_NAME}[\"']?(?:\s*(?::=|=>|=|:)\s*|\s+(?=E?')))(?:{LITERAL}|{_QUOTED}|[^\s'\",;)]+)", re.IGNORECASE
+)
+_SECRET = re.compile(_NAME, re.IGNORECASE)
 _URL = re.compile(r"(://[^\s:/@']*:)[^\s@']+(?=@)")
 
 
 def shown(text: str) -> str:
     """Mask everything in ``text`` that looks like a password: values after names such as `password`, and passwords in URLs."""
     return _URL.sub(r"\1***", _SAID.sub(r"\1***", text))
+
+
+def names_secret(name: str) -> bool:
+    """Return True when the value with the name ``name`` is probably a password."""
+    return _SECRET.fullmatch(name) is not None

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from drillbook.sdk.sandbox import Sandbox
 from tests.needs import need
 from tests.systems.estate import Estate
 
@@ -150,3 +151,10 @@ def estate(root: Path, server: Server, source: dict[str, object], **copy: object
         "copy": {"kind": "mariadb", "database": "shop", "sandbox": {}, **copy},
     }
     return Estate(root, services=services, backups={"nightly": {"service": "database", **source}})
+
+
+def on_copy(place: Estate, sql: str | bytes) -> None:
+    """Run statements in the restored copy."""
+    box = Sandbox.of(place.ctx(), place.inventory.services["copy"])
+    words = ("mariadb", "--no-defaults", f"--socket={box.service.socket}", "--user=drillbook", "shop")
+    box.run(*words, stdin=sql if isinstance(sql, bytes) else sql.encode()).check()

@@ -5,7 +5,7 @@ import pytest
 from drillbook.errors import CouldNotVerify, PlanError, StepFailed
 from tests.systems.estate import codes
 from tests.systems.mariadb import site
-from tests.systems.mariadb.test_actions import on_copy
+from tests.systems.mariadb.site import on_copy
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import pytest
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.systems.pgbackrest.programs import message
 from tests.systems.estate import codes
 from tests.systems.pgbackrest.team import PORT, digest, estate, team
 from tests.systems.postgres.site import secret
@@ -257,18 +256,6 @@ def test_a_host_without_pgbackrest_is_not_ready(place, monkeypatch):
         (place.root / tool).symlink_to(shutil.which(tool, path="/usr/bin:/bin"))
     with pytest.raises(NotReady, match="has no pgbackrest"):
         place.action("backup.list", service="wal").ready(place.ctx())
-
-
-@pytest.mark.parametrize(
-    ("said", "first"),
-    [
-        ("P00   WARN: a warning\nP00  ERROR: [055]: unable to open\n", "[055]: unable to open"),
-        ("ERROR: [032]: key '2' is not valid for 'repo' option", "[032]: key '2' is not valid for 'repo' option"),
-        ("", "it gave no message"),
-    ],
-)
-def test_the_message_of_an_error_is_its_first_line(said, first):
-    assert message(said) == first
 
 
 def test_a_tool_that_restores_ends_with_its_sandbox(place):

@@ -4,9 +4,7 @@ import contextlib
 import os
 import signal
 import sqlite3
-import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
@@ -14,7 +12,6 @@ from pydantic import ValidationError
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.probe import find_probe
 from drillbook.systems.mariadb.service import Mariadb
-from drillbook.systems.sql import driver
 from tests.processes import suspend
 from tests.systems.mariadb.site import running
 from tests.systems.refusals import refused_until
@@ -151,22 +148,6 @@ def test_a_service_is_reached_through_its_host(ground, mariadb):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("no_such_driver", "is not installed"),
-        ("json", "not a driver: it does not implement the DB-API"),
-        ("evil", "is not an installed package"),
-    ],
-)
-def test_only_installed_drivers_are_imported(tmp_path, monkeypatch, name, said):
-    (tmp_path / "evil.py").write_text("apilevel, paramstyle = '2.0', 'qmark'\nraise SystemExit('it was run')\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    names = [name, "sqlite3"]
-    refused_until(lambda: driver.load(names[0]), said, lambda: names.pop(0))
-    assert "evil" not in sys.modules
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
         ("no_such_driver", "the driver 'no_such_driver' is not installed"),
         ("xml.nothing", "the driver 'xml.nothing' cannot be imported: No module named"),
         ("json", "the module 'json' is not a driver"),
@@ -175,17 +156,6 @@ def test_only_installed_drivers_are_imported(tmp_path, monkeypatch, name, said):
 def test_a_driver_that_is_none_is_told_before(ground, file, name, said):
     probes = [canary(driver=driver, connect={"database": str(file)}) for driver in (name, "sqlite3")]
     refused_until(lambda: probes[0].reach(ground.ctx("probe.1")), said, lambda: probes.pop(0))
-
-
-def test_every_parameter_style_of_the_db_api():
-    def of(style):
-        return driver.statement(SimpleNamespace(paramstyle=style), "a = :run, b = :number", run="r", number=3)
-
-    assert of("qmark") == ("a = ?, b = ?", ("r", 3))
-    assert of("format") == ("a = %s, b = %s", ("r", 3))
-    assert of("numeric") == ("a = :1, b = :2", ("r", 3))
-    assert of("named") == ("a = :run, b = :number", {"run": "r", "number": 3})
-    assert of("pyformat") == ("a = %(run)s, b = %(number)s", {"run": "r", "number": 3})
 
 
 def test_an_address_needs_a_service():

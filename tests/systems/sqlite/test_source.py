@@ -86,6 +86,7 @@ def test_no_clock_judges_the_schedule_of_a_printed_copy(shop, action):
     [
         ("DELETE FROM purchase", "has no value"),
         ("UPDATE purchase SET at = 'last Tuesday'", "is not a time in the newest row"),
+        ("ALTER TABLE purchase RENAME COLUMN at TO written", "is not a column of the copy"),
     ],
 )
 def test_a_clock_without_a_time_is_no_pass(shop, change, said, by_command):

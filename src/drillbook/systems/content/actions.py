@@ -15,7 +15,6 @@ from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.answer_limits import parsed
 from drillbook.sdk.host import excerpt
-from drillbook.sdk.masked_text import shown
 from drillbook.systems.content import compare
 from drillbook.systems.content.content_reading import Reading
 
@@ -160,7 +159,7 @@ class Matches(Read):
 
 
 def _shown(ctx: Context, line: str) -> str:
-    return excerpt(shown(ctx.redactor.text(line)), limit=SHOWN_CHARACTERS)
+    return excerpt(ctx.redactor.text(line), limit=SHOWN_CHARACTERS)
 
 
 def _finding(name: str, reading: Reading, first: list[str], count: int) -> Finding:

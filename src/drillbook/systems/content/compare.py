@@ -1,4 +1,7 @@
-"""Compare two readings of content, which are lines or JSON values. Numbers may differ by a tolerance."""
+"""Compare two readings of content, which are lines or JSON values. Numbers may differ by a tolerance.
+
+The differences are texts for a report. Parts of them that look like passwords are masked.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+from drillbook.sdk.masked_text import names_secret, shown
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.]\w)")
 """Regular expression for a number in a line of text."""
@@ -36,16 +41,16 @@ def _of_lines(before: Sequence[str], after: Sequence[str], *, ordered: bool, tol
     else:
         gone, new = Counter(before) - Counter(after), Counter(after) - Counter(before)
         missing, added = list(gone.elements()), list(new.elements())
-    yield from (f"missing: {line}" for line in missing)
-    yield from (f"unexpected: {line}" for line in added)
+    yield from (f"missing: {shown(line)}" for line in missing)
+    yield from (f"unexpected: {shown(line)}" for line in added)
 
 
 def _in_order(before: Sequence[str], after: Sequence[str], tolerance: float) -> Iterator[str]:
     for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
         if not _near(old, new, tolerance):
-            yield f"line {number}: {old} became {new}"
-    yield from (f"missing: {line}" for line in before[len(after) :])
-    yield from (f"unexpected: {line}" for line in after[len(before) :])
+            yield f"line {number}: {shown(old)} became {shown(new)}"
+    yield from (f"missing: {shown(line)}" for line in before[len(after) :])
+    yield from (f"unexpected: {shown(line)}" for line in after[len(before) :])
 
 
 def _unpaired(before: Sequence[str], after: Sequence[str], tolerance: float) -> tuple[list[str], list[str]]:
@@ -89,15 +94,15 @@ def _of_values(before: Any, after: Any, path: str, *, ordered: bool, tolerance: 
         for key in sorted(before.keys() | after.keys()):
             place = f"{path}.{key}" if path else key
             if key not in after:
-                yield f"{place}: missing, was {_text(before[key])}"
+                yield f"{shown(place)}: missing, was {_shown(before[key], place)}"
             elif key not in before:
-                yield f"{place}: unexpected {_text(after[key])}"
+                yield f"{shown(place)}: unexpected {_shown(after[key], place)}"
             else:
                 yield from _of_values(before[key], after[key], place, **options)
     elif isinstance(before, list) and isinstance(after, list):
         yield from _of_lists(before, after, path, **options)
     elif not _equal(before, after, tolerance):
-        yield f"{path or 'the value'}: {_text(before)} became {_text(after)}"
+        yield f"{shown(path) or 'the value'}: {_shown(before, path)} became {_shown(after, path)}"
 
 
 def _of_lists(before: list[Any], after: list[Any], path: str, *, ordered: bool, tolerance: float) -> Iterator[str]:
@@ -110,17 +115,21 @@ def _of_lists(before: list[Any], after: list[Any], path: str, *, ordered: bool, 
                 missing.append(item)
             else:
                 left.pop(partner)
-        yield from (f"{path or 'the list'}: missing {_text(item)}" for item in missing)
-        yield from (f"{path or 'the list'}: unexpected {_text(item)}" for item in left)
+        yield from (f"{shown(path) or 'the list'}: missing {_shown(item, path)}" for item in missing)
+        yield from (f"{shown(path) or 'the list'}: unexpected {_shown(item, path)}" for item in left)
         return
     for index, (old, new) in enumerate(zip(before, after, strict=False)):
         yield from _of_values(old, new, f"{path}.{index}".lstrip("."), ordered=True, tolerance=tolerance)
     if len(before) != len(after):
-        yield f"{path or 'the list'}: {len(before)} items became {len(after)}"
+        yield f"{shown(path) or 'the list'}: {len(before)} items became {len(after)}"
 
 
 def _same(before: Any, after: Any, tolerance: float) -> bool:
-    return next(_of_values(before, after, "", ordered=False, tolerance=tolerance), None) is None
+    if isinstance(before, dict) and isinstance(after, dict):
+        return before.keys() == after.keys() and all(_same(before[key], after[key], tolerance) for key in before)
+    if isinstance(before, list) and isinstance(after, list):
+        return next(_of_lists(before, after, "", ordered=False, tolerance=tolerance), None) is None
+    return _equal(before, after, tolerance)
 
 
 def _equal(before: Any, after: Any, tolerance: float) -> bool:
@@ -138,3 +147,8 @@ def _is_number(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _shown(value: Any, path: str) -> str:
+    """Return the text of a value for a difference. The whole value is masked if a part of its ``path`` names a password."""
+    return "***" if any(map(names_secret, path.split("."))) else shown(_text(value))

@@ -235,4 +235,5 @@ def _normal(service: Mariadb, fields: Fields) -> str:
     said = next((value for key, value in fields if key.startswith(("Create ", "SQL Original")) and value), "")
     if service.database:
         said = said.replace(f"{name(service.database)}.", "")
-    return re.sub(r"^(\).*) AUTO_INCREMENT=\d+", r"\1", said, flags=re.MULTILINE)
+    # The counter precedes the comment of the table, which may contain the same words.
+    return re.sub(r"^(\)[^'\n]*?) AUTO_INCREMENT=\d+", r"\1", said, flags=re.MULTILINE)

@@ -109,7 +109,8 @@ class SqliteSource(FileBackups):
             )
         problem = next(self._problems(seen, backup), None)
         if not problem and self.clock and self.max_age is not None and moment_of(seen["newest"]) is None:
-            measured = "has no value" if seen["newest"] is None else "is not a time in the newest row"
+            empty = "is not a column of the copy" if seen["clock_missing"] else "has no value"
+            measured = empty if seen["newest"] is None else "is not a time in the newest row"
             raise CouldNotVerify(
                 f"`max_age` of {self.name} cannot be judged: {self.clock} of {backup.id} {measured}",
                 hint="set `clock` to a column with times in ISO 8601 or as numbers, in a table that always has rows",

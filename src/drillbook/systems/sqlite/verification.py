@@ -12,6 +12,7 @@ import os
 import sqlite3
 import struct
 import sys
+from collections.abc import Collection
 from typing import Any, BinaryIO
 
 MAGIC = b"SQLite format 3\x00"
@@ -133,11 +134,20 @@ def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
     return counts, unread
 
 
-def newest(session: sqlite3.Connection, clock: str) -> Any:
-    """Return the largest value in the column ``clock``. The column is given as `table.column`."""
-    table, _, column = clock.rpartition(".")
-    query = f"SELECT max({quoted(column)}) FROM {quoted(table)} WHERE typeof({quoted(column)}) <> 'blob'"  # noqa: S608  quoted
-    return session.execute(query).fetchone()[0]
+def newest(session: sqlite3.Connection, clock: str, tables: Collection[str]) -> dict[str, Any]:
+    """Read the largest value in the column ``clock``, which is given as `table.column` or is empty. Return it as the fact
+    ``newest``. The fact ``clock_missing`` is true when none of the ``tables`` has this column.
+    """
+    table, _, name = clock.rpartition(".")
+    if table in tables:
+        column = f"{quoted(table)}.{quoted(name)}"  # without its table, SQLite reads the name of an absent column as a text
+        try:
+            query = f"SELECT max({column}) FROM {quoted(table)} WHERE typeof({column}) <> 'blob'"  # noqa: S608  quoted
+            return {"newest": session.execute(query).fetchone()[0], "clock_missing": False}
+        except sqlite3.OperationalError as error:
+            if "no such column" not in str(error):
+                raise
+    return {"newest": None, "clock_missing": bool(clock)}
 
 
 def content(session: sqlite3.Connection, clock: str) -> dict[str, Any]:
@@ -153,7 +163,7 @@ def content(session: sqlite3.Connection, clock: str) -> dict[str, Any]:
         "broken_references": len(broken),
         "tables": counts,
         "unread": unread,
-        "newest": newest(session, clock) if clock and clock.rpartition(".")[0] in counts else None,
+        **newest(session, clock, counts),
     }
 
 
