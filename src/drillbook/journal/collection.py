@@ -1,6 +1,6 @@
 """Pauses Python's garbage collector while a long journal is read, judged or rendered.
 
-Almost no object that is made during this time is garbage. Without a pause, the collector would examine all these objects
+Almost no object that is made during this time is garbage. Without a pause, the garbage collector would examine all these objects
 again and again.
 """
 
@@ -17,7 +17,7 @@ _pauses = [0]
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Pause the collector within the `with` block, unless it is off already.
+    """Pause the garbage collector within the `with` block, unless it is off already.
 
     Pauses of several threads may overlap.
     """
@@ -36,9 +36,9 @@ def paused() -> Iterator[None]:
 
 @contextmanager
 def last_work() -> Iterator[None]:
-    """Pause the collector for the last work of the process.
+    """Pause the garbage collector for the last work of the process.
 
-    The collector never examines the objects that this work leaves in memory, neither at the end of the pause nor when the
+    It never examines the objects that this work leaves in memory, neither at the end of the pause nor when the
     process exits.
     """
     with paused():

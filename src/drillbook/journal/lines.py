@@ -26,7 +26,7 @@ WRONG = (ValueError, ValidationError, RecursionError, AttributeError, KeyError, 
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Verified chain of hashes of a journal, without its events. Signatures, and copies of hashes in other places (anchors),
-    are     compared with it."""
+    are compared with it."""
 
     hashes: tuple[str, ...]
     """Hashes of the events up to the first wrong line."""

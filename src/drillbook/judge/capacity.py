@@ -16,10 +16,10 @@ from drillbook.plan.planner import Plan
 
 
 def points(result: Result) -> list[Point]:
-    """Return the sizes of the services that this run measured.
+    """Return one point for each service that this run measured. A point contains the size of the service.
 
-    For the drill's own service, the sizes include the RTO and the duration of the restore under two conditions: the run
-    passed or failed, and it verified whether its objective `rto` is met.
+    The point of the drill's own service also contains the RTO and the duration of the restore, if two conditions hold: the
+    run passed or failed, and it verified whether its objective `rto` is met.
     """
     rto = result.objectives.get("rto")
     counts = rto is not None and rto.met is not None and result.verdict in (Verdict.PASSED, Verdict.FAILED)

@@ -224,7 +224,7 @@ class ProbeTrack(_Value):
     bad: int
     late: int
     stretches: tuple[Span, ...]
-    """Consecutive spans. Each span has a label for its samples or writes. ``count`` is their number.
+    """Consecutive spans. The label of a span describes its samples or writes, and ``count`` is the number of these.
 
     Labels: ``good``, ``bad``, ``kept`` (acknowledged and survived), ``lost`` (acknowledged, but gone), ``unproven``
     (acknowledged, but never read back), ``refused`` (not acknowledged), ``unheard`` (missed because the controller stalled).
@@ -323,7 +323,7 @@ class EarlyEnd(_Value):
     phases: tuple[PhaseResult, ...]
     spans: tuple[Span, ...]
     steps: tuple[StepView, ...]
-    """Steps that ran before the early end. Only steps of phases that ran again after the early end are listed."""
+    """Steps that ran before the early end, but only of phases that ran again after it."""
     later: tuple[str, ...]
 
 
@@ -353,7 +353,7 @@ class RunView(_Value):
     comparison: Comparison | None = None
     """Differences since the last run; None when the journal records no earlier run."""
     first_run: bool = False
-    """True when the journal records that no earlier run existed for a comparison."""
+    """True when the journal records that there was no earlier run to compare with."""
     finished: bool = True
     """True when the journal contains the end of the run itself. False when the controller died before the end."""
     recovered: bool = False

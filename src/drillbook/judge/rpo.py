@@ -24,8 +24,8 @@ it.
 
 
 def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
-    """Measure the RPO: the age of a restored backup of the team's own tools (see ``_by_backup``), or otherwise the largest
-    loss that a canary saw. The RPO of canaries is unknown if the loss of any canary is unknown.
+    """Measure the RPO. If a backup that the team's own tools made was restored, its age can be the RPO; see ``_by_backup``.
+    Otherwise the RPO is the largest loss that a canary saw. It is unknown if the loss of any canary is unknown.
 
     ``own``: the events of the run before its first recovery.
     """

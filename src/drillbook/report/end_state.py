@@ -22,8 +22,8 @@ UNDONE = {
 as it is recorded.
 """
 RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to its end; the recovery is not verified"
-"""Outcome of the undo of a fault that a restore undid, and the words to show for this outcome when a verification did not
-pass.
+"""``RESTORED`` is the outcome of an undo by a restore, as recorded. ``UNVERIFIED`` contains the words to show for this outcome
+when a verification did not pass.
 """
 KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
@@ -100,7 +100,7 @@ def of_step(step: StepView) -> str:
 def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
     """Return one clause for each way in which faults were undone, with the number of faults that were undone in this way.
 
-    ``doubt``: True when a verification did not pass. A restore is then not said to have undone a fault.
+    ``doubt``: True when a verification did not pass. The clause about a restore then does not say that it undid a fault.
     """
     said = UNDONE | {RESTORED: UNVERIFIED} if doubt else UNDONE
     outcomes = Counter(fault.ended.removeprefix(KEPT) for fault in faults if fault.ended not in LEFT)

@@ -196,8 +196,10 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
 
 
 def bar(row: ObjectiveRow) -> Bar | None:
-    """Make the bar of an objective. Return None when the measurement or the target is missing, and for a figure beside a
-    known loss: its bar would look like the whole loss."""
+    """Make the bar of an objective. Return None when the measurement or the target is missing.
+
+    Return None also when the figure possibly leaves out a known loss, because its bar would look like the whole loss.
+    """
     if row.measured_s is None or row.target_s <= 0 or row.lost:
         return None
     error = row.error_s or 0.0

@@ -29,7 +29,7 @@ STORED_BASIS = (
 )
 """Text beside the age of a backup that Drillbook stored. It says how this age was measured."""
 EXACT = "no sampling error"
-"""Words beside a figure of a rehearsal without a measurement error."""
+"""Words beside a figure that has no measurement error."""
 EXACT_LOSS = (
     f"{EXACT}: the time of the newest data is exact by its clock; the difference between this clock and that of the controller "
     "was not measured"
@@ -77,9 +77,11 @@ class Brief:
     restored: str
     """Duration of the restore."""
     lost: str
-    """Data that would be lost, with its error, or ``not measured``."""
+    """Period from which data would be lost, with the measurement error (±) if there is one. It is ``not measured`` if no
+    loss was measured.
+    """
     error: str
-    """Words about the error of the loss. Empty when ``lost`` contains the error, and when no loss was measured."""
+    """Reason why ``lost`` contains no measurement error. It is empty when ``lost`` contains one, and when no loss was measured."""
     taken: str
     """Words which say that the backup was taken during the run, or by an earlier run of a drill. Empty for a backup of
     another origin."""
@@ -87,12 +89,13 @@ class Brief:
     """Mark to show where there is no room for the words of ``taken``. It is empty if ``taken`` is empty."""
 
     def listed(self, key: str) -> str:
-        """Return the figure that stands in the place of the objective ``key``, in a list of runs."""
+        """Return the text that lists of runs show in place of the objective ``key``: the figure and its words."""
         return f"{self.restored if key == 'rto' else self.lost} {self.words(key)}; no objective"
 
     def words(self, key: str) -> str:
-        """Return the words after the figure that stands in the place of the objective ``key``: what it is, and its error if
-        the figure itself does not give it.
+        """Return the words that follow the figure. The figure is shown in place of the objective ``key``.
+
+        The words tell what the figure measures. If the figure contains no measurement error, they also tell why.
         """
         if key == "rto":
             return "to restore" + (f" ({EXACT})" if self.restored != NOT_MEASURED else "")
@@ -169,8 +172,8 @@ def loss(measured: Mapping[str, Any]) -> str:
 
 
 def unsampled(measured: Mapping[str, Any]) -> str:
-    """Return words about the error of a measured loss without ``±``: the loss has no such error, or the record states none.
-    The result is empty when the loss has an error, and when it was not measured."""
+    """Return the reason why a measured loss is shown without a measurement error (±): the loss has no such error, or the
+    record does not state the error. The result is empty when the loss has an error, and when no loss was measured."""
     error = measured.get("error_s")
     return "" if error or not loss(measured) else UNSTATED if error is None else EXACT
 
@@ -206,8 +209,8 @@ def _sandbox(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _unseen(restored: Mapping[str, Any], checked: Mapping[str, Any]) -> list[str]:
-    """Return the problems that the check before the restore cannot detect. Problems that a restore of the same backup would
-    have shown are left out.
+    """Return the problems that the check before the restore cannot detect. If the run restored the same backup that it
+    checked, the problems that this restore has ruled out are left out.
     """
     same = not checked.get("backup") or checked["backup"].get("id") == restored.get("backup", {}).get("id")
     return [text for text in map(str, checked.get("not_covered", ())) if not (same and f"`{RESTORE}`" in text)]

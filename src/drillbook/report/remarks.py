@@ -30,7 +30,7 @@ RECENT_MARK = "‡"
 """Sign beside the RPO of a run whose restored backup was taken during this run, by the drill or by a routine job."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
 EARLIER_MARK = "‖"
-"""Mark beside the loss that a rehearsal measured with a backup which an earlier run of a drill took."""
+"""Sign beside the loss in a rehearsal whose restored backup was taken by an earlier run of a drill."""
 SHORT_MARK = "§"
 """Sign beside the RPO of a run in which less data came back than the fault removed. A second sign may follow it."""
 MAY_NOT_COUNT = "the RPO possibly leaves out the data that did not come back"
@@ -63,8 +63,8 @@ WHY = {
 }
 """Reason for the reservation in a few words. The key of each entry is the sign beside the figure."""
 SECOND = 1.0
-"""Largest assumed error, in seconds, of the time at which a base backup with an archived log was taken. The field
-``error_s`` of such a backup is the error of another time: the time of its newest data.
+"""Largest error, in seconds, that is assumed for the time at which a base backup with an archived log was taken. The
+field ``error_s`` of such a backup does not give this error. It gives the error of another time: the time of the newest data.
 """
 FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
@@ -79,7 +79,9 @@ BY_PROBE = "probe"
 """Short form of the words in ``PROBE``. The field ``by`` of a remark contains it."""
 NO_ALERT = "The drill awaited no alert, so this figure proves no alerting."
 APART = "Such a detection measures the probe and proves no alerting, so it is not counted among the objectives proven."
-"""Sentence that follows the number of detections by the drill's own probe, in a text that counts the proven objectives."""
+"""Sentence about detections by the drill's own probe. A text that counts the proven objectives counts these detections
+separately, and this sentence follows their number.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,12 @@ class Remark:
     lost: str = ""
     """Text about a known loss that the figure possibly leaves out. It is shown before the figure."""
     others: str = ""
-    """Data that the figure is about if ``lost`` is set, such as ``the other tables``."""
+    """Data to which the figure applies, such as ``the other tables``. It is set only together with ``lost``."""
 
     @property
     def state(self) -> str:
-        """Words for the state of an objective that is within its target, but whose figure has a mark. If a loss of data is
-        known, the words name the other data, for which alone the objective is met."""
+        """State of an objective whose figure is within the target, but has a mark. If a loss of data is known, the objective
+        is met only for the data in ``others``."""
         return f"met for {self.others} only" if self.lost else RESERVED
 
 
@@ -149,7 +151,9 @@ def reasons(marks: str) -> frozenset[str]:
 
 
 def why(remark: Remark) -> str:
-    """Return the reservations of a figure in a few words. A known loss of data comes first, with its number."""
+    """Return the reasons for the reservation of a figure in a few words. A known loss, such as ``at least 6 rows lost``, comes
+    first.
+    """
     reasons = [remark.lost if sign == SHORT_MARK else text for sign, text in WHY.items() if sign in remark.mark]
     return ", and ".join(sorted(reasons, key=lambda reason: reason != remark.lost))
 
@@ -172,15 +176,15 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
 
 
 def beside_loss(steps: Iterable[Step | StepResult]) -> str:
-    """Return words after the RPO of a run in which less data came back than the fault removed: the data that the RPO is
-    about. The result is empty for any other run."""
+    """Return words to put after the RPO of a run in which less data came back than the fault removed. They name the data to
+    which the RPO applies, and end with ``SHORT_MARK``. The result is empty for any other run."""
     known = shortfall.shortfalls(steps)
     return f", {known[0].others} only {SHORT_MARK}" if known else ""
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
-    """Return the remark ``told``. If the team's own commands perhaps changed none of the canary's records, this is added to
-    the remark, with its mark.
+    """Add ``OWN_ROWS`` and its mark to the remark ``told`` if the RPO is doubtful; see ``own_commands.doubtful``. Otherwise
+    return ``told`` unchanged.
     """
     if not own_commands.doubtful(steps, rpo):
         return told
@@ -190,7 +194,9 @@ def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told
 
 
 def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:
-    """Return the remark ``told``. If less data came back than was removed, this is added to the remark, with its mark."""
+    """Add a sentence about the missing data and its mark to the remark ``told`` if less data came back than was removed.
+    Otherwise return ``told`` unchanged.
+    """
     clauses = shortfalls(steps)
     if not clauses:
         return told
@@ -254,8 +260,8 @@ def origin(restored: Step | StepResult, steps: Sequence[Step | StepResult]) -> s
     """Return words which say that a run of a drill took the backup that the step ``restored`` restored. The result is empty
     for any other backup. It is also empty if that drill takes the routine backups.
 
-    The step that searched for the backup tells this. If no step tells it, the address of the backup does: it contains the
-    name of the run that took the backup. ``steps``: all steps of the run.
+    The step that searched for the backup records which drill took it. Without such a record, the drill is found by the
+    address of the backup, which contains the name of the run that took the backup. ``steps``: all steps of the run.
     """
     address = restored.facts.get("manifest")
     for step in steps:
@@ -278,7 +284,9 @@ def awaits_alert(actions: Mapping[str, str]) -> bool:
 
 
 def awaited(steps: Sequence[Step | StepResult]) -> list[Step | StepResult]:
-    """Return the steps of the detect phase whose alert ends the detection. All of them have the same action."""
+    """Return those steps of the detect phase that wait for the alert which ends the detection. All returned steps have the
+    same action.
+    """
     steps = [step for step in steps if step.id.startswith("detect.")]
     return [step for step in steps if step.action == detection.FIRES] or [
         step for step in steps if step.action == detection.RECEIVED
@@ -317,7 +325,7 @@ def _manifest(facts: Mapping[str, Any], key: str) -> str:
 
 
 def printed(facts: Mapping[str, Any]) -> bool:
-    """Return True when ``facts`` describe a backup that a command prints, so that the age of its data is unknown.
+    """Return True when ``facts`` describe a backup that a command prints. The age of the data of such a backup is unknown.
 
     Earlier versions of Drillbook recorded a loss of data for such a backup, although they knew only when the command began.
     """
@@ -329,8 +337,8 @@ def _during(facts: Mapping[str, Any], started: str) -> bool:
     restored the backup.
 
     The error of the clock is added to the time of the data. For a backup with point-in-time recovery, at most one second is
-    added. Returns False for a backup that the output of a command lists, because only the time at which it was listed is
-    known.
+    added. Returns False for a backup that a command prints, because only the start of the command is known, and not the
+    time of the data.
     """
     told = facts.get("backup")
     backup = told if isinstance(told, Mapping) else {"taken_at": facts.get("snapshot_at")}
