@@ -1,4 +1,4 @@
-"""Values that only a run knows are named in a runbook, and nothing is computed with them."""
+"""Values that are known only during a run are named in a runbook, and nothing is computed with them."""
 
 import pytest
 

@@ -50,12 +50,13 @@ class MissedRow:
     since: str
     """Start of the span. It is empty for a drill that never ran."""
     until: str
-    """End of the span: the start of the next run that passed, or for a service of the next run that proved a restore. A
-    span also ends when the schedule is changed or the drill is retired. It is empty if the span has not ended.
+    """End of the span. A span of a drill or suite ends when the next run that passed starts. A span of a service ends when the
+    next run that proved a restore starts. A span also ends when the schedule is changed or the drill is retired. The field
+    is empty if the span has not ended.
     """
     run: str
-    """Name of the last run before the span that passed, or for a service of the last run that proved a restore. It is
-    empty when there is no such run."""
+    """Name of the last passed run before the span. For a service, it is the name of the last run before the span that proved a
+    restore. The field is empty when there is no such run."""
     source: str
     """Source of the row: ``journal``, ``result.json`` for a suite, ``schedule.jsonl`` for a run without a journal, or
     ``drills/`` for a drill or suite that never ran.

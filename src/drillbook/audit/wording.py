@@ -122,7 +122,7 @@ WITH_ANCHOR = (
         "The journals were compared with an anchor. So if a run that the anchor names is missing, or lacks events that the "
         "anchor counts, the audit lists this."
     ),
-    "The removal of a run, or of events, that neither an anchor nor a later run names can go unnoticed.",
+    "The removal of a run, or of events, can go unnoticed if neither an anchor nor a later run names them.",
     "A person with access to all journals could rewrite them, but could not sign them with a trusted key.",
     (
         "A person who also has the key could sign them. The anchors would then no longer match, unless that person "
@@ -144,8 +144,8 @@ OWN_ONLY = "The only trusted signature of the record is that of this machine's o
 NOBODY_ELSE = ", and nobody else vouches for the record"
 """End of the sentence that ``OWN_ONLY`` begins, if the record was compared with no anchor."""
 SIGN_BY_OTHERS = (
-    "Next, for a proof towards outsiders: another person compares this machine's public key and adds it to "
-    "inventory/allowed_signers, or coming runs are signed with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY); "
+    "Next, to convince outsiders: let another person check this machine's public key and add it to "
+    "inventory/allowed_signers, or sign coming runs with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY); "
     "see 'The audit of a period' in the documentation."
 )
 """Next step if only this machine's own key signed the record. It is described in docs/audit.md."""
@@ -174,7 +174,9 @@ def missing(audit: Audit) -> str:
 
 
 def _named(rows: Sequence[AbsentRow]) -> Iterator[str]:
-    """Return a sentence about the missing runs that other records name. The table in the audit lists all of them."""
+    """Yield a sentence that names the missing runs, or nothing when no run is missing. It names at most ``MOST_MISSING`` runs,
+    and counts the others. The table in the audit lists all of them.
+    """
     gone = [row for row in rows if row.kind == MISSING]
     if gone:
         shown, others = leading(gone, MOST_MISSING)
@@ -198,7 +200,9 @@ def proven_counts(goals: Sequence[ProvenRow]) -> str:
 
 
 def _probed(goals: Sequence[ProvenRow]) -> str:
-    """Return sentences with the number of detections by the drill's own probe in each state."""
+    """Return sentences about the detections by the drill's own probe. They tell how many met their objective, how many missed
+    it, and how many did not prove it.
+    """
     states = Counter(row.state for row in goals)
     parts = [f"{states[MET]} of {len(goals)} met"]
     parts += [f"{states[state]} {state}" for state in (MISSED, NOT_PROVEN) if states[state]]
@@ -309,8 +313,8 @@ def since(row: MissedRow) -> str:
 
 
 def never_passed(audit: Audit) -> str:
-    """Return a sentence about drills that have never passed. It names only drills with failed runs that are listed in
-    another section.
+    """Return a sentence that names drills which have never passed. It names only those drills whose failed runs are listed in
+    the section about runs that did not pass. The table of missed drills leaves these drills out.
     """
     shown = audit.missed_beside_failures
     drills: dict[bool, list[str]] = {}
@@ -333,9 +337,10 @@ def still_overdue(audit: Audit, most: int) -> str:
 
 
 def none_overdue(audit: Audit) -> str:
-    """Return the sentence to show in place of the table of missed drills when this table is empty. If another part of the
-    audit names drills that never passed, the sentence says `no other drill`. Drills that never ran are due now, so the
-    sentence also says how many there are.
+    """Return the sentence to show in place of the table of missed drills when this table is empty.
+
+    The sentence says `no other drill` if ``never_passed`` names drills. It also tells how many drills and suites never ran,
+    because these are due now.
     """
     other = "other " if never_passed(audit) else ""
     never = [row for row in audit.missed if row.kind == NEVER_RAN]

@@ -10,7 +10,7 @@ LOCAL_CLUSTER = "dask on this machine"
 REMOTE = "dask at "
 """Beginning of the name of an executor that uses a scheduler. The address of the scheduler follows."""
 ON_THIS_MACHINE = ("processes", LOCAL_CLUSTER)
-"""Names of the executors that drill sites on the machine of the controller."""
+"""Names of the executors that run the drills of a campaign on the machine of the controller."""
 
 
 class Executor(Protocol):

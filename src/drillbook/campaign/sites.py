@@ -150,7 +150,7 @@ class SitesFile(_Part):
         return tuple(windows for windows in (entry.windows, *of_groups) if windows)
 
     def labels(self, name: str) -> tuple[str, ...]:
-        """Return the labels that a worker must have to drill the site ``name``."""
+        """Return the labels that a worker must have in order to run the drill of the site ``name``."""
         group_labels = (self.groups[group].workers for group in self.sites[name].groups if group in self.groups)
         return tuple(sorted({label for label in group_labels if label}))
 

@@ -1,4 +1,4 @@
-"""Functions of a campaign that run on a worker. They drill sites, stop drills, and return the files of runs in pieces."""
+"""Functions of a campaign that run on a worker. They run the drills of sites, stop drills, and return the files of runs in pieces."""
 
 from __future__ import annotations
 

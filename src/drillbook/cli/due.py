@@ -315,9 +315,10 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 
 def _style(row: DueRow) -> str:
-    """Return the style in which the state of a row is printed. It is red if the row is overdue, or if its schedule is
-    unknown. A drill that has never passed is yellow if it never ran, or if its last run was aborted. Otherwise it is
-    red.
+    """Return the style in which the state of a row is printed. The style of each state is in ``STYLES``.
+
+    There is one exception. A row that has never passed is yellow instead of red, if it never ran or if its last run was
+    aborted.
     """
     return "yellow" if row.state is State.NEVER and row.last_verdict in ("", Verdict.ABORTED) else STYLES[row.state]
 

@@ -17,7 +17,7 @@ OF_RUN = {"id": "<name of the run>", "started": "<begin of the run>", "operator"
 
 
 class NotKnown(Exception):
-    """Error of an expression that computes something with a value that only a run knows."""
+    """Raised when an expression computes something with a value that is known only during a run."""
 
 
 class Later:

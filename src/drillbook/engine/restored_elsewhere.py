@@ -1,6 +1,7 @@
-"""Search for another run that restored the data that a dead run destroyed.
+"""Searches for another run that restored the data that a dead run destroyed.
 
-The drill of the other run must contain no fault, only a restore and its verification.
+A dead run is a run that has ended without undoing all its changes. The drill of the other run must contain no fault, only a
+restore and its verification.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from drillbook.sdk.action import Fault, find
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Another run that restored the data of the dead run. ``run``: id of the other run. ``source``: location of the backup that
-    it used."""
+    """Result of the search: another run has restored the data that the dead run destroyed. ``run``: id of the other run.
+    ``source``: location of the backup that the other run restored."""
 
     run: str
     source: str
@@ -51,8 +52,8 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
     destroyed. Return the newest such run, or None if there is none.
 
     ``plan`` and ``events`` belong to the dead run. The other run must have begun after the dead run's last change. It
-    must have restored with an action meant for this fault, and compared the content with the backup's manifest. The
-    caller must also check that the fault is gone.
+    must have restored the data with an action that is meant for this fault, and compared the content with the backup's
+    manifest. The caller must also check that the fault is gone.
     """
     since = max(event.at for event in events if isinstance(event.what, IntentRecorded | StepStarted | UndoStarted))
     own = opening(events).run

@@ -17,7 +17,8 @@ from drillbook.sdk.service import Service
 
 @dataclass(frozen=True, slots=True)
 class ManualStep:
-    """A step that a person does. ``params``: its parameters, with words in place of values that only a run knows.
+    """A step that a person does. ``params``: its parameters, with words in place of values that are known only during a
+    run.
 
     ``service``: the service that the step names. ``target``: the host where the commands are typed; None for the machine that
     runs Drillbook.

@@ -183,7 +183,7 @@ class DrillFigures:
         return count
 
     def proven(self, key: str) -> bool:
-        """Return True while the objective ``key`` is proven by all runs, by the rule ``judge.objective_proof.RULE``."""
+        """Return True when the runs together prove the objective ``key``. The rule is ``judge.objective_proof.RULE``."""
         targets = (figures.objective(key).get("target_s") for figures in self.every)
         target_s = next((float(target) for target in targets if target is not None), math.inf)
         return objective_proof.standing(
