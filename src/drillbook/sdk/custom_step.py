@@ -18,7 +18,7 @@ from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, Undo
 from drillbook.sdk.host import Output, printable, shown
 
 RESTORE = "restore"
-"""Value of `undo` for a step that only a restore in the drill can undo."""
+"""Value of `undo` for a fault that no command can undo, but only a restore step of the drill."""
 
 
 def declared_undo(argv: tuple[str, ...] | None, what: str) -> Undo:

@@ -15,10 +15,10 @@ _WRITE = 'umask 077; cat > "$1"'
 _READ_FROM = 'file=$1; shift; exec "$@" < "$file"'
 _PASSED = re.compile(r"LC_\w+|LANG|TZ|PG(?!PASS)\w+")
 """Pattern for the names of environment variables that are passed to a program as arguments, because neither sudo nor Docker
-passes on the variables of the calling process. They contain no secrets.
+passes on the variables of the calling process. No variable that contains a secret may match the pattern.
 """
 Wrapping = Callable[[Sequence[str], Mapping[str, str]], tuple[str, ...]]
-"""Function that returns the command line for a program and its environment variables."""
+"""Function that turns a command and its environment variables into a command line."""
 
 
 @dataclass(frozen=True, slots=True)

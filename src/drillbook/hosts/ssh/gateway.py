@@ -8,7 +8,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class Closable(Protocol):
-    """A host whose connections can be closed. The module ``host`` imports this module, so its class has no name here."""
+    """A host whose connections can be closed. This protocol is used instead of the class ``SshHost``: the module ``host``
+    imports this module, so this module cannot import that class.
+    """
 
     def close(self) -> None:
         """Close the connections of the host."""

@@ -146,10 +146,10 @@ class SshHost:
 
     def _within(self, process: InShell, words: Sequence[str], deadline: Deadline) -> End:
         """Wait for a command in the shell that stays open, and return its exit status or signal. If the shell ends before
-        the         command, kill the command and raise an error.
+        the command, kill the command and raise an error.
 
-        The error is ShellEnded, so that the caller runs the command again. If the command may run only once, the error is
-        LinkLost.
+        Normally the error is ShellEnded, and the caller runs the command again. If the command may run only once, the error
+        is LinkLost.
         """
         try:
             return self._finish(process, process.link, words, deadline)

@@ -96,7 +96,7 @@ async def count(source: Pool) -> int:
 
 
 async def create(source: Pool, title: str, content: str, metadata: dict[str, Any]) -> int:
-    """Store a document with the status ``received`` and its chunks in one transaction. Return the number of the document."""
+    """Store a document and its chunks in one transaction. The status of the document is ``received``. Return its number."""
     body = content.encode()
     async with source.connection() as connection:
         row = await (

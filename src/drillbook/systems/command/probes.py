@@ -88,12 +88,12 @@ class Canary(RecordCanary):
 
     @property
     def reads_each(self) -> bool:
-        """True when each record has its own run of `read`, and False when one run reads all records."""
+        """True when the command `read` runs once for each record. False when it runs once for all records."""
         return record_canary.of_one(self.read)
 
     @property
     def erases_each(self) -> bool:
-        """True when each record has its own run of `remove`, and False when one run removes all records."""
+        """True when the command `remove` runs once for each record. False when it runs once for all records."""
         return record_canary.of_one(self.remove)
 
     def there(self, ctx: Context) -> Context:

@@ -32,8 +32,9 @@ def need_mark(ctx: Context, service: Redis) -> None:
     """Check that the user may write, read and remove the mark of the run (a key), and that the server is no replica. Raises
     NotReady otherwise.
 
-    The commands are tried on the server while the mark does not exist. They then change nothing: ``SET`` with ``XX`` writes
-    only keys that exist. As in ``need``, nothing is checked for a sandbox, or when no server answers.
+    The commands are tried on the server, unless the mark exists already. They change nothing, because ``SET`` with ``XX``
+    writes only keys that exist. If the mark exists, the right to write it is recorded as not verified. As in ``need``,
+    nothing is checked for a sandbox, or when no server answers.
     """
     key = mark_of(ctx.run_id)
 

@@ -100,9 +100,10 @@ def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
 
 @dataclass
 class Worker:
-    """Thread that runs functions one after another. It is used because a driver may have no time limit of its own: the caller
-    waits for a limited time only. A function that needs longer is not interrupted, and the thread ends only after it has
-    returned.
+    """Thread that runs functions one after another. The caller waits for a function only for a limited time. Such a thread is
+    needed because a driver may have no time limit of its own.
+
+    A function that needs longer is not interrupted. The thread cannot end before this function has returned.
     """
 
     _jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = field(default_factory=SimpleQueue, init=False)
@@ -128,9 +129,7 @@ class Worker:
         return outcome.result(seconds)
 
     def end(self, last: Callable[[], None] | None = None) -> None:
-        """Let the thread end after all functions that it was given before. It then calls ``last`` and ends. This method
-        returns at once.
-        """
+        """Tell the thread to finish all waiting functions, to call ``last``, and then to end. This method returns at once."""
         if last is not None:
             self._jobs.put((last, Future()))
         self._jobs.put(None)

@@ -117,12 +117,12 @@ class Canary(RecordCanary):
 
     @property
     def reads_each(self) -> bool:
-        """True when each record has its own run of `read`, and False when one run reads all records."""
+        """True when `read` is sent once for each record. False when it is sent once for all records."""
         return self._of_one("read")
 
     @property
     def erases_each(self) -> bool:
-        """True when each record has its own run of `remove`, and False when one run removes all records."""
+        """True when `remove` is sent once for each record. False when it is sent once for all records."""
         return self._of_one("remove")
 
     def reach(self, ctx: Context) -> None:

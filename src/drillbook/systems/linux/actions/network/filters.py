@@ -85,8 +85,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Rules of one fault. They drop or reset the traffic of the fault, but not the traffic of the controller and of the SSH
-    port.
+    """Rules of one fault. They drop or reset the traffic that the fault names. They leave the traffic of the controller and
+    the traffic of the SSH port alone.
 
     A fault that resets connections sends packets with the reset flag (RST). The rules let these packets pass, because
     another rule would otherwise reject them.
