@@ -284,8 +284,8 @@ WHOLE = {
 Packages, and systems as ``systems/<name>``, of which every module has a file of tests with its name. Each has its exceptions:
 modules without a file of their own, with the files that show their behaviour, or why there is none.
 """
-LEAST = 0.71
-"""Share of all modules with a file of their name (641 of 895 on 2026-12-01); raise it with new files."""
+LEAST = 0.78
+"""Share of all modules with a file of their name (705 of 895 on 2026-12-01); raise it with new files."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
