@@ -4,7 +4,7 @@ import pytest
 
 from drillbook.engine import preparation
 from drillbook.engine.runner import Runner
-from drillbook.errors import HostUnreachable, Locked
+from drillbook.errors import CouldNotVerify, HostUnreachable, Locked, NotReady
 from drillbook.findings import finding
 from drillbook.hosts.fake import FakeHost, Reply
 from tests.machine.small import Small
@@ -46,16 +46,31 @@ def test_a_host_that_cannot_be_reached_refuses_the_run(small):
     assert (codes, acts) == (["not-ready"], [])
 
 
+class Taken:
+    """Hold of a run that cannot take its locks."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def take(self):
+        raise self.error
+
+    def __getattr__(self, name):
+        return lambda *words, **more: ({}, {})
+
+
 def test_a_lock_of_another_run_refuses_the_run(small):
-    class Taken:
-        def take(self):
-            raise Locked("app is locked by the run other", hint="wait")
-
-        def __getattr__(self, name):
-            return lambda *words, **more: ({}, {})
-
-    why, message, codes, acts = ended(small, BROKEN, hold=Taken())
+    why, message, codes, acts = ended(small, BROKEN, hold=Taken(Locked("app is locked by the run other", hint="wait")))
     assert (why, message, codes, acts) == ("refused", "app is locked by the run other", ["locked"], [])
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(CouldNotVerify("the lock is unreadable"), "inconclusive"), (NotReady("no folder"), "refused")]
+)
+def test_locks_that_cannot_be_taken_end_the_run_and_an_unreadable_one_leaves_it_open(small, error, why):
+    ended_with, message, codes, acts = ended(small, BROKEN, hold=Taken(error))
+    assert (ended_with, message) == (why, f"the run could not take its locks: {error}")
+    assert (codes, acts) == (["not-ready"], [])
 
 
 def test_a_step_of_the_phase_ready_that_fails_refuses_the_run(small):

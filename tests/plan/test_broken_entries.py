@@ -38,7 +38,7 @@ def test_the_name_of_a_result_is_found_below_a_misspelt_key_too(item, saves, may
 
 
 def test_names_of_other_steps_are_left_out():
-    entries = [unread({"save": "one"}), unread({"save": "two", "keep": "three"})]
+    entries = [unread({"save": "one"}), unread({"save": "two", "keep": "three", "note": "one"})]
     assert names_in(entries, ["one"]) == ({"two"}, {"three"})
 
 
