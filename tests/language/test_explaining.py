@@ -42,6 +42,7 @@ def test_model_errors_point_into_the_file(text, line, column, message, hint):
     [
         ("sevice", ["services", "service", "host"], "did you mean 'service'? "),
         ("ulr", ["port", "url"], "did you mean 'url'? "),
+        ("tsoh", ["port", "host"], "did you mean 'host'? "),
         ("nothing", ["service", "host"], ""),
         ("x" * 80, ["x" * 79], ""),
     ],
