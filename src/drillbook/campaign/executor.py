@@ -27,7 +27,7 @@ class Executor(Protocol):
 
     def submit(self, job: Job) -> None:
         """Start ``job``. The job may have been submitted before, by this process or by an earlier process of the campaign.
-        In that case, the executor finds out how the job ended, and does not drill the site again.
+        In that case, the executor finds out how the job ended, and does not run its drill again.
         """
 
     def wait(self, timeout_s: float) -> list[Ending]:

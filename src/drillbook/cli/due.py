@@ -198,10 +198,12 @@ def _next(rows: Sequence[DueRow], project: Project, recover: Steps = ()) -> list
 
 
 def _most_urgent(rows: Sequence[DueRow]) -> DueRow | None:
-    """Return the drill or suite that most needs attention. The candidates are overdue, have never passed, or are due
-    because their last run did not pass. Normally the first candidate in ``rows`` is returned. If the last run of this
-    candidate did not pass, the candidate whose last run has the worst verdict is returned. For example, `failed` is
-    worse than `aborted`. Returns None when there is no candidate.
+    """Return the drill or suite that most needs attention, or None if none needs attention.
+
+    A drill or suite is a candidate if it is overdue, if it has never passed, or if it is due because its last run did not
+    pass. Normally the first candidate in ``rows`` is returned. There is one exception: the last run of this candidate did
+    not pass, and nothing is needed before it can run again. Then the verdicts of all such candidates are compared, and the
+    candidate with the worst verdict is returned. For example, `failed` is worse than `aborted`.
     """
     asked = (State.OVERDUE, State.NEVER)
     urgent = [row for row in rows if row.drill and (row.state in asked or (_unsuccessful(row) and row.state is State.DUE))]

@@ -8,33 +8,33 @@ from collections.abc import Iterable
 from drillbook.sdk import random_names, varying_arguments
 
 RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
-"""Pattern that finds the id of a run in a command. A sudo rule allows the id of any run of the same drill there. See
-``run_identity.new_run_id``.
+"""Pattern that finds the id of a run in a command; see ``run_identity.new_run_id``. A sudo rule for this command allows the id
+of every run of the same drill.
 """
 TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
-"""Pattern that finds the token in a command. Each command has a new token, by which its processes are found when they must
-be killed. A sudo rule therefore allows any token at this place. See ``shell.new_token``.
+"""Pattern that finds the token in a command; see ``shell.new_token``. If the processes of a command must be killed, they are
+found by its token. Each command has a new token, so a sudo rule for this command allows every token.
 """
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
-"""Pattern that finds the random end of the name of a temporary file in a command. A sudo rule allows any such end there.
-See ``atomic.beside``.
+"""Pattern that finds the random end of the name of a temporary file in a command; see ``atomic.beside``. A sudo rule for this
+command allows every such end.
 """
 FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9A-Za-z])")
-"""Pattern that finds the random part of a name in a command. A sudo rule allows any such part there. See
-``random_names.fresh``. The pattern also finds the device number and the inode number of a folder, which have the same form;
-see ``host_programs.made_in``.
+"""Pattern that finds the random part of a name in a command; see ``random_names.fresh``. A sudo rule for this command allows
+every such part. The pattern also finds the device number and the inode number of a folder, which have the same form; see
+``host_programs.made_in``.
 """
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
-"""Pattern that finds the digest of a run's id in a name such as ``drillbook-0a1b2c3d``, in a command. A sudo rule allows any
-digest there. Packet filter rules and database sessions have such names. The pattern matches only if the name is a whole
-argument of the command.
+"""Pattern that finds the digest of a run's id in a command, if the digest is part of a name such as ``drillbook-0a1b2c3d``.
+Packet filter rules and database sessions have such names. A sudo rule for this command allows every digest. The pattern
+matches only if the name is a whole argument of the command.
 
 See ``network.fields.number_of`` and ``postgres.actions.faults.sessions``. Similar digits in other names, such as the name of a
 folder or a container, are the same in every run, and are therefore not replaced.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
-"""Pattern that finds the digest of a run's id in the name of a folder, in a command. A run that restores the data of a
-service in place creates this folder next to the data. A sudo rule allows any digest there.
+"""Pattern that finds the digest of a run's id in a command, if the digest is part of the name of a folder. A run that restores
+the data of a service in place creates this folder next to the data. A sudo rule for this command allows every digest.
 """
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Folders in which sudo looks for a program, as in `secure_path` of Debian."""
@@ -57,10 +57,10 @@ def certificate(digest: str) -> str:
 
 
 def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
-    """Return the rule that lets ``user`` start ``program`` with exactly the arguments ``argv`` as ``account``.
+    """Return the rule that lets ``user`` start ``program`` as ``account``, with exactly the arguments ``argv``.
 
-    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run, so the rule replaces each
-    digit in them by a class of characters, such as ``[0-9a-f]``.
+    There is one exception. Ids of runs and random parts of names differ from run to run. So the rule contains a class of
+    characters, such as ``[0-9a-f]``, in place of each digit in them. ``program`` is a path.
     """
     words = " ".join(argv)
     arguments = pattern(words) if words else NO_ARGUMENTS

@@ -24,8 +24,8 @@ class Misplaced(ValueError):
 
 
 FROM_KEY = "from the key"
-"""Marker of a field whose value is the key of its entry in the file, such as the name of a host. The entry itself must
-not contain the field.
+"""Marker of a field that an entry in the file must not contain. The key of the entry becomes the value of this field. An
+example is the name of a host.
 """
 
 
@@ -113,7 +113,7 @@ def validated(model: type[Model], written: Any, values: Any) -> Model:
     """Validate parameters whose expressions were evaluated, and return them as an object of ``model``.
 
     ``written`` and ``values`` are the parameters before and after the evaluation. Raises ValueError when a parameter is
-    invalid. The function ``evaluated`` makes the message of this error."""
+    invalid. The message of this error comes from the function ``evaluated``."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

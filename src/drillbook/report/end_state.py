@@ -133,7 +133,7 @@ def _released(locks: Sequence[LockState]) -> str:
 
 
 def _named(locks: Sequence[LockState]) -> str:
-    """Return words for some locks: the name of a single lock, or the number of several locks with their first names."""
+    """Return words for some locks. A single lock is named. Several locks are counted, and only the first of them are named."""
     names = [f"{one_line(state.title)} on {one_line(state.host)}" for state in locks]
     return (
         f"the run's lock on {names[0]}"

@@ -76,7 +76,7 @@ REMOVED_BY = "only a drill that restores in place a backup older than its run re
 """Clause that tells what removes the reservation of an RPO with the sign ``MARK`` or ``RECENT_MARK``."""
 PROBE = "by the drill's probe"
 BY_PROBE = "probe"
-"""Short form of the words in ``PROBE``. The field ``by`` of a remark contains it."""
+"""Short form of ``PROBE``. It is the value of the field ``by`` of a remark if the drill's own probe detected the fault."""
 NO_ALERT = "The drill awaited no alert, so this figure proves no alerting."
 APART = "Such a detection measures the probe and proves no alerting, so it is not counted among the objectives proven."
 """Sentence about detections by the drill's own probe. A text that counts the proven objectives counts these detections
@@ -116,8 +116,8 @@ class Step:
 
 
 def by_probe(key: str, by: str) -> bool:
-    """Return True for a detection by the drill's own probe. It is counted apart from the objectives that are proven, because
-    it proves no alerting. ``key``: objective. ``by``: observer that detected the fault, as in ``Remark.by``.
+    """Return True for a detection by the drill's own probe. Such a detection proves no alerting, so it is not counted among
+    the proven objectives. ``key``: objective. ``by``: observer that detected the fault, as in ``Remark.by``.
     """
     return key == "detect" and by == BY_PROBE
 
@@ -294,7 +294,10 @@ def awaited(steps: Sequence[Step | StepResult]) -> list[Step | StepResult]:
 
 
 def received(steps: Sequence[Step | StepResult]) -> bool:
-    """Return True when the detection ends with an answer of Alertmanager, and not with the start of an alert."""
+    """Return True when the detection ends with the first answer of Alertmanager that the alert is active.
+
+    Return False when the detection ends with the start of the alert, and when the drill waits for no alert.
+    """
     return any(step.action == detection.RECEIVED for step in awaited(steps))
 
 

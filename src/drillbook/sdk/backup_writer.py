@@ -76,7 +76,7 @@ class BackupSet:
         return digest
 
     def stream(self, name: str, parts: Iterable[bytes]) -> None:
-        """Write the large file ``name`` from the controller. The file becomes visible once all ``parts`` are sent.
+        """Write the large file ``name`` from the controller. The file becomes visible after all ``parts`` have been sent.
 
         Every part except the last must have at least ``PART_LEAST`` bytes. Raises the errors of ``parts``, NotReady when
         the store requires encryption, and CouldNotVerify when the store fails.

@@ -43,7 +43,9 @@ class Gateway(Generic[H]):
             return True
 
     def leave(self, hang_up: Callable[[], None]) -> None:
-        """Unregister a closed host. ``hang_up`` is called once all hosts behind the gateway are closed."""
+        """Unregister a closed host. ``hang_up`` is called as soon as all hosts behind the gateway are
+        closed.
+        """
         with self._lock:
             self._inside -= 1
             self._leaving.append(hang_up)
