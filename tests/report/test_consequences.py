@@ -61,3 +61,12 @@ def test_a_finding_without_a_grave_cause_stays() -> None:
     assert consequences.folded(mild, RESULT.objectives) == mild
     other = {key: one.model_copy(update={"reason": "the disk was full"}) for key, one in RESULT.objectives.items()}
     assert consequences.folded(RESULT.findings, other) == list(RESULT.findings)
+
+
+def test_a_fault_of_a_run_whose_controller_died_is_told_by_the_verdict_alone() -> None:
+    view = samples.recorded("died")
+    assert "fault-unproven" in [one.code for one in view.result.findings], "result.json keeps it"
+    assert "fault-unproven" not in [one.code for one in rows.findings_of(view.result)]
+    told = view.result.model_dump(mode="json", by_alias=True)
+    assert "fault-unproven" not in [one.code for one in open_findings.of_result(told)]
+    assert "the controller died during the injection" in plain(html.render(view))

@@ -117,6 +117,15 @@ def test_a_recovery_does_not_change_the_state_at_the_end_of_a_finished_run(tmp_p
     assert end_state.sentence(view) == f"{STUCK} Later, drill.recover recorded: 1 fault was undone."
 
 
+def test_an_undo_does_not_claim_a_fault_of_which_it_is_unknown_if_it_was_injected(tmp_path: Path) -> None:
+    intent = next(event.seq for event in read(samples.JOURNALS / "died.jsonl").events if event.kind == "intent")
+    view = continued("died", tmp_path, RECOVERY, Undone(intent=intent, message=UNDONE), RecoveryFinished(residue=()))
+    assert end_state.sentence(view).endswith("drill.recover recorded: 1 fault, if it was injected at all, was undone.")
+    assert headlines.sentence(view).endswith(
+        "it is unknown if the fault was injected: the controller died during the injection; it was undone in case it was injected."
+    )
+
+
 def test_a_recovery_that_failed_adds_nothing(tmp_path: Path) -> None:
     view = continued("killed", tmp_path, RECOVERY, UndoFailed(intent=INTENT, message="no route to host"))
     assert end_state.sentence(view) == f"{UNRECORDED}."

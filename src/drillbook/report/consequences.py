@@ -22,6 +22,8 @@ STOPPED_BY = "the run was stopped by "
 """First words of the reason for the end of a run that a person, a signal or a request stopped."""
 STOPPED = ("the injection was stopped", "the fault was not injected")
 """Last words of the reason why a fault is not proven active, if the cause can be a stop of the run."""
+DIED = "the controller died during the injection"
+"""Last words of the reason why it is unknown if a fault was injected, when the controller died."""
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")
 """Severities of findings into which a finding about an unverified objective can be merged. The finding about an unverified
@@ -37,9 +39,10 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
     is a failed step of the verification. The finding about this step then also names the objective that is therefore not
     verified. In the same way, the finding about a stop of the run names the faults that are therefore not proven.
 
-    The finding about the objective or fault stays if no other finding tells the cause.
+    The finding about the objective or fault stays if no other finding tells the cause. A fault that is not proven because the
+    controller died is left out, because the reason of the verdict tells it.
     """
-    known = _without_stopped(list(findings))
+    known = _without_stopped([finding for finding in findings if not _by_dead_controller(finding)])
     names: dict[int, list[str]] = {}
     left_out = set()
     for key in sorted(objectives, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key)):
@@ -57,6 +60,12 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
             names.setdefault(cause, []).append(key)
             left_out.add(number)
     return [_with(finding, names.get(n, ()), objectives) for n, finding in enumerate(known) if n not in left_out]
+
+
+def _by_dead_controller(finding: Finding) -> bool:
+    """Return True for a fault that is not proven because the controller died: the verdict of the run tells this, with the
+    fault."""
+    return finding.code == UNPROVEN and finding.measured.endswith(DIED)
 
 
 def _without_stopped(known: list[Finding]) -> list[Finding]:

@@ -103,13 +103,20 @@ def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
     ``doubt``: True when a verification did not pass. The clause about a restore then does not say that it undid a fault.
     """
     said = UNDONE | {RESTORED: UNVERIFIED} if doubt else UNDONE
-    outcomes = Counter(fault.ended.removeprefix(KEPT) for fault in faults if fault.ended not in LEFT)
+    outcomes = Counter(
+        (fault.ended.removeprefix(KEPT), fault.injection is Injection.UNKNOWN) for fault in faults if fault.ended not in LEFT
+    )
     return [
-        f"{count(number, 'fault')} {'was' if number == 1 else 'were'} {said[how]}"
+        f"{count(number, 'fault')}{_if_injected(number) if unknown else ''} {'was' if number == 1 else 'were'} {said[how]}"
         if how in said
         else f"{count(number, 'fault')}: {one_line(how).rstrip('.')}"
-        for how, number in outcomes.items()
+        for (how, unknown), number in outcomes.items()
     ]
+
+
+def _if_injected(number: int) -> str:
+    """Return words for faults of which it is unknown if they were injected, so that their undo proves no injection."""
+    return f", if {'it was' if number == 1 else 'they were'} injected at all,"
 
 
 def _locks(states: Iterable[LockState]) -> list[str]:

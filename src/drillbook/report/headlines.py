@@ -11,6 +11,8 @@ from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, without_body, written
 
 FIGURES = ("rto", "rpo")
+IN_CASE = {"put back: undone": "it was undone in case it was injected", "put back: gone already": "no undo was needed"}
+"""Words for the end of a fault of which it is unknown if it was injected. The key of each entry is the outcome of its undo."""
 NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
 """Words for a verification that did not pass, by the status of its step."""
 
@@ -91,7 +93,7 @@ def _fault(fault: FaultResult, finished: bool) -> str:
     if fault.injection in (Injection.NOT, Injection.INJECTED):
         return ""
     place = f"{one_line(fault.step)} on {one_line(fault.host)}"
-    words = ENDED if finished else UNRECORDED
+    words = (ENDED if finished else UNRECORDED) | (IN_CASE if fault.injection is Injection.UNKNOWN else {})
     ended = (
         "" if fault.injection is Injection.NEVER or not fault.ended else f"; {words.get(fault.ended, one_line(fault.ended))}"
     )
