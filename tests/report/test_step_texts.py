@@ -6,6 +6,7 @@ import pytest
 
 from drillbook.report import html, markdown, step_texts
 from tests.report import samples
+from tests.report.test_agreement import plain
 
 SHELL = "db-1: `sh -c exec initdb` was stopped; it was killed"
 
@@ -42,3 +43,15 @@ def test_the_message_of_a_stopped_step_leaves_its_command_out():
     assert "its command was stopped" in page
     assert "exec initdb" not in page + markdown.render(view)
     assert "</span> cancelled</span>" not in page, "a phase and its steps have one word"
+
+
+def test_both_formats_tell_the_attempts_of_a_step_and_their_outcomes():
+    view = samples.repeated()
+    step = next(step for step in view.steps if step.every_s is not None and step.attempts > 1)
+    tried = step.model_copy(update={"outcomes": (("HTTP 503", 11), ("good", 1))})
+    view = view.model_copy(update={"steps": tuple(tried if each is step else each for each in view.steps)})
+    for text in (plain(html.render(view)), plain(markdown.render(view))):
+        assert step_texts.attempts_of(step) in text
+        assert "11 × HTTP 503" in text
+        assert "1 × good" in text
+    assert step_texts.attempts_of(step.model_copy(update={"attempts": 1})) == ""

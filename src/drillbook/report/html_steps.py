@@ -152,29 +152,15 @@ def _course(step: StepView) -> Iterator[str]:
     """Yield the HTML of the number of attempts of a step, of their outcomes, of the reason why its failure was allowed, and
     of its message. A part that the step does not have is left out.
     """
-    if step.attempts > 1:
-        yield f"<dt>Attempts</dt><dd>{step.attempts:d}{_pace(step)}</dd>"
-    if len(step.outcomes) > 1:
-        lines = "<br>".join(f"{number:d} × <bdi>{_text(outcome)}</bdi>" for outcome, number in step.outcomes)
+    if attempts := step_texts.attempts_of(step):
+        yield f"<dt>Attempts</dt><dd>{_text(attempts)}</dd>"
+    if outcomes := step_texts.outcomes_of(step):
+        lines = "<br>".join(f"<bdi>{_text(outcome)}</bdi>" for outcome in outcomes)
         yield f'<dt>Outcomes</dt><dd class="text">{lines}</dd>'
     if step.allowed:
         yield f'<dt>Allowed, because</dt><dd class="text"><bdi>{_text(step.allowed)}</bdi></dd>'
     if step.message:
         yield f'<dt>Message</dt><dd class="text"><bdi>{pages.prose(readable(step_texts.message_of(step)))}</bdi></dd>'
-
-
-def _pace(step: StepView) -> str:
-    """Return words about the attempts of a step that waits for a condition: their duration, their interval, and how they
-    ended.
-
-    The result is empty for a step that only retries after an error.
-    """
-    if step.every_s is None:
-        return ""
-    met = step.result.status == "done"
-    lasted = "" if step.result.seconds is None or met else f" in {_text(took(step.result.seconds))}"
-    end = " until the condition was met" if met else "; the condition was never met"
-    return f"{lasted}, one every {_text(seconds(step.every_s))}{end}"
 
 
 def _begun(step: StepView, started: str) -> str:

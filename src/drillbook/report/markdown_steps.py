@@ -43,7 +43,16 @@ def phases(view: RunView) -> list[str]:
             "Facts of the steps, shortened. The complete facts are in `result.json` and in the journal:",
             "\n".join(facts),
         ]
+    attempts = [line for step in steps if (line := _attempts(step))]
+    parts += ["Attempts of the steps that needed more than one:", "\n".join(attempts)] if attempts else []
     return parts + [part for step in steps for part in _details(step)]
+
+
+def _attempts(step: StepView) -> str:
+    """Return a list item with the attempts of a step and their outcomes. The result is empty for a step with one attempt."""
+    fields = {"attempts": step_texts.attempts_of(step), "outcomes": ", ".join(step_texts.outcomes_of(step))}
+    told = "; ".join(f"{name}: {escape(one_line(text))}" for name, text in fields.items() if text)
+    return f"- {code(step.result.id)} on {escape(step.result.host)}: {told}" if told else ""
 
 
 def _step(step: StepView) -> tuple[str, ...]:

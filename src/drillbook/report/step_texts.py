@@ -6,7 +6,7 @@ import ast
 import re
 
 from drillbook.judge.result import StepView
-from drillbook.report.figures import shown
+from drillbook.report.figures import seconds, shown, took
 from drillbook.report.wording import STOPPED
 
 COMMAND = re.compile(r"(?s)(?:[^`]*: )?`.*` was stopped(?:; it was killed)?")
@@ -30,6 +30,30 @@ def message(text: str, outcome: str) -> str:
 def message_of(step: StepView) -> str:
     """Return the message of a step, as reports show it."""
     return message(step.message, step.result.status)
+
+
+def attempts_of(step: StepView) -> str:
+    """Return the number of attempts of a step, and words about their pace. The result is empty for a single attempt."""
+    return f"{step.attempts}{_pace(step)}" if step.attempts > 1 else ""
+
+
+def outcomes_of(step: StepView) -> list[str]:
+    """Return the outcomes of a step's attempts, each with its number. The result is empty if all attempts ended alike."""
+    return [f"{number} × {outcome}" for outcome, number in step.outcomes] if len(step.outcomes) > 1 else []
+
+
+def _pace(step: StepView) -> str:
+    """Return words about the attempts of a step that waits for a condition: their duration, their interval, and how they
+    ended.
+
+    The result is empty for a step that only retries after an error.
+    """
+    if step.every_s is None:
+        return ""
+    met = step.result.status == "done"
+    lasted = "" if step.result.seconds is None or met else f" in {took(step.result.seconds)}"
+    end = " until the condition was met" if met else "; the condition was never met"
+    return f"{lasted}, one every {seconds(step.every_s)}{end}"
 
 
 def undo_of(step: StepView) -> str:
