@@ -243,3 +243,21 @@ def test_a_figure_that_does_not_count_has_no_empty_line_above_its_target() -> No
     page = index.render([index.entry({**known, "verdict": "aborted", "exit": 4})])
     assert re.search(r"†\)</span>(?:(?!</td>).)*does not count:</span>", page)
     assert not re.search(r"the run was aborted</span><br>", page), "the words are a block of their own"
+
+
+def test_a_refused_run_does_not_hide_the_figures_of_the_last_run_that_took_place() -> None:
+    good = dataclasses.replace(samples.entries()[0], name="own", started="2026-03-04T10:00:00Z")
+    blank = {key: goal.model_copy(update={"measured_s": None, "met": None}) for key, goal in good.objectives.items()}
+    refused = dataclasses.replace(
+        good, run="later", verdict="refused", exit=2, started="2026-04-04T10:00:00Z", objectives=blank
+    )
+    (trends,) = index._trends([good, refused])
+    assert (trends.last.entry.run, trends.figures.entry.run) == ("later", good.run)
+    assert trends.rto is not None
+    assert trends.rto.latest.measured_s == good.objectives["rto"].measured_s
+    row = plain(index.render([good, refused]).split('id="trends"')[1].split("</section>")[0])
+    assert "refused" in row
+    assert "figures: run of 2026-03-04 10:00" in row
+    assert "figures: run of" not in index.render([good])
+    (only,) = index._trends([refused])
+    assert only.figures.entry.run == "later"

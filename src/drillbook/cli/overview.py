@@ -300,7 +300,7 @@ def _run(folder: Path, states: RunStates) -> dict[str, Any]:
     verdict = _verdict(folder, result)
     started = result.started if result else folders.begun(folder.name)
     row = {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}
-    return row | {"seconds": lasted(result.started, result.finished) if result else None, "rto": _rto_fields(result)}
+    return row | {"seconds": lasted(result.started, result.ended) if result else None, "rto": _rto_fields(result)}
 
 
 def _rto_fields(result: Ended | None) -> dict[str, Any] | None:
@@ -359,7 +359,7 @@ def _shape(verdict: str, result: Ended | None) -> Text:
 
 
 def _took(result: Ended | None) -> str:
-    seconds = lasted(result.started, result.finished) if result else None
+    seconds = lasted(result.started, result.ended) if result else None
     return "-" if seconds is None else took(seconds)
 
 

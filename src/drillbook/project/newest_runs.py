@@ -18,7 +18,7 @@ from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
-from drillbook.report import folders, open_findings
+from drillbook.report import folders, open_findings, own_end
 from drillbook.report.figures import moment
 from drillbook.sdk.run_names import drill_of
 
@@ -56,6 +56,11 @@ class Ended:
     """Text with the time and the operator of a `drill.recover` that undid the changes of the run after its end. It is empty
     if no `drill.recover` did so.
     """
+
+    @property
+    def ended(self) -> str:
+        """End of the run itself. A recovery that continued its journal later does not count."""
+        return own_end.of(self.state.folder) or self.finished
 
     @property
     def passed(self) -> bool:

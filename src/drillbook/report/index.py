@@ -31,15 +31,17 @@ KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over
 """Kind of a point in a trend, for each state of the objective."""
 
 
-def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) -> IndexEntry:
+def entry(
+    result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = (), ends: Mapping[str, str] | None = None
+) -> IndexEntry:
     """Make the entry of a run from its ``result.json``.
 
-    ``inner``: for a suite, the results of its drills.
+    ``inner``: for a suite, the results of its drills. ``ends``: ends of those runs that were recovered later; see ``own_end``.
     """
-    run = str(result["run"])
+    run, ends = str(result["run"]), ends or {}
     folders = {str(member.get("run")): str(member.get("folder", "")) for member in result.get("runs", ())}
-    children = tuple(_entry(member, f"{run}/{folders.get(str(member['run']), '..')}") for member in inner)
-    return _entry(result, run, children)
+    children = tuple(_entry(member, f"{run}/{folders.get(str(member['run']), '..')}", ends) for member in inner)
+    return _entry(result, run, ends, children)
 
 
 def unfinished(run: str, environment: str, *, alive: bool, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
@@ -71,11 +73,12 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     )
 
 
-def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
+def _entry(
+    result: Mapping[str, Any], folder: str, ends: Mapping[str, str], children: tuple[IndexEntry, ...] = ()
+) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
     objectives = open_findings.objectives_of(result)
-    findings = open_findings.of_result(result)
-    findings += [finding for child in children for finding in child.findings]
+    findings = [*open_findings.of_result(result), *(finding for child in children for finding in child.findings)]
     return IndexEntry(
         run=str(result["run"]),
         kind=kind,
@@ -85,7 +88,8 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         verdict=str(result["verdict"]),
         exit=int(result["exit"]),
         started=str(result["started"]),
-        seconds=lasted(str(result["started"]), result.get("finished")),
+        seconds=lasted(str(result["started"]), (ended := ends.get(str(result["run"]))) or result.get("finished")),
+        recovered=str(result.get("finished") or "") if ended else "",
         objectives=objectives,
         href=f"{folder}/{PAGE}",
         children=children,
@@ -175,8 +179,7 @@ def _standing(trends: Sequence[DrillTrends]) -> str:
 
 
 def _age(entry: IndexEntry) -> tuple[float, str]:
-    at = moment(entry.started)
-    return (-at.timestamp() if at else math.inf, entry.run)
+    return (-at.timestamp() if (at := moment(entry.started)) else math.inf, entry.run)
 
 
 def _row(entry: IndexEntry, *, child: bool = False) -> Row:
@@ -195,9 +198,10 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
             environment,
             len(runs),
             _row(runs[-1]),
+            _row((tried := [run for run in runs if run.verdict not in wording.NOT_BEGUN] or runs)[-1]),
             next((run.started for run in reversed(runs) if run.verdict == Verdict.PASSED and run.exit == Exit.OK), ""),
-            _trend(runs, "rto", name),
-            _trend(runs, "rpo", name),
+            _trend(tried, "rto", name),
+            _trend(tried, "rpo", name),
         )
         for (name, environment), runs in sorted(groups.items())
     ]

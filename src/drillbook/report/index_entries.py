@@ -52,6 +52,8 @@ class IndexEntry:
     """Reason of the verdict. It is empty for a run that passed, and for a run without a result."""
     rehearsed: rehearsal_results.Brief | None = None
     """Figures of a rehearsal, which is a run that restores a backup and injects no fault. None for any other run."""
+    recovered: str = ""
+    """End of the recovery that continued the journal after the run. It is empty without a recovery."""
 
     @property
     def beside(self) -> str:
@@ -128,6 +130,8 @@ class DrillTrends:
     runs: int
     last: Row
     """The newest run of the drill in this environment."""
+    figures: Row
+    """The newest run that took place. If there is none, it is ``last``."""
     passed: str
     """Start of the newest run that passed and undid all its changes. It is empty when there is no such run."""
     rto: Trend | None

@@ -14,7 +14,7 @@ from drillbook.journal.journal import FILE
 from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import audit_pages, folders, formats, index, index_age
+from drillbook.report import audit_pages, folders, formats, index, index_age, own_end
 from drillbook.report.formats import Rendering, Subject
 from drillbook.report.index_entries import IndexEntry, Known
 
@@ -99,8 +99,9 @@ def _finished(state: RunState, runs: RunStates) -> IndexEntry | None:
     if result is None:
         return None
     try:
-        inner = [_result(runs.of(state.folder / str(run["folder"]))) for run in result.get("runs", [])]
-        return index.entry(result, [content for content in inner if content is not None])
+        states = [runs.of(state.folder / str(run["folder"])) for run in result.get("runs", [])]
+        ends = {run.folder.name: ended for run in (state, *states) if (ended := own_end.of(run.folder))}
+        return index.entry(result, [content for run in states if (content := _result(run)) is not None], ends)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 

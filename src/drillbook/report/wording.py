@@ -38,6 +38,8 @@ ENDINGS: dict[str, str] = {
     Verdict.ABORTED: "was aborted",
 }
 """Words that follow "the run" in a sentence about the end of a run. The key of each entry is the verdict."""
+NOT_BEGUN: dict[str, str] = {Verdict.REFUSED: "refused", Verdict.NOT_RUN: "not run here"}
+"""Verdicts of runs that tried nothing, with the words for them. Such runs are counted apart, and have no figures."""
 ANSWERED = re.compile(r"(?s)((?:answered|(?<!with )status) \d{3}\b[^{}\[\]<>]*): *[\[{<].*")
 """Regular expression that matches the status of an HTTP answer, and the beginning of its body (JSON, HTML) after a colon. The
 exit status of a program is not matched.

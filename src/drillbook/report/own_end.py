@@ -1,0 +1,35 @@
+"""End of a run itself, before a recovery that continued its journal hours or days later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drillbook.journal.journal import FILE
+from drillbook.journal.json_values import json_object
+from drillbook.report.folders import TAIL
+
+STARTED, FINISHED = b'"recovery.started"', b'"recovery.finished"'
+
+
+def of(folder: Path) -> str:
+    """Return the time of the last event that the controller of the run wrote, if a recovery continued the journal. The result
+    is empty for every other run, and when the journal cannot be read.
+
+    Only the last bytes of the journal are read for a run without a recovery.
+    """
+    try:
+        with (folder / FILE).open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL))
+            if FINISHED not in file.read():
+                return ""
+            file.seek(0)
+            last = ""
+            for line in file:
+                event = json_object(line) if STARTED in line else None
+                if event is not None and event.get("kind") == "recovery.started":
+                    return last
+                last = str(json_object(line).get("at") or last)
+    except OSError:
+        pass
+    return ""

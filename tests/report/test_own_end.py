@@ -1,0 +1,33 @@
+"""The duration of a run ends with its own last event, and not with a recovery hours later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drillbook.cli import overview
+from drillbook.journal.run_state import RunStates
+from drillbook.project import newest_runs
+from drillbook.report import own_end, publish
+from tests.audit import stories
+from tests.audit.stories import Book
+from tests.judge.story import SAMPLES
+from tests.report.test_agreement import plain
+
+
+def test_lists_show_how_long_the_run_itself_took_and_the_recovery_apart(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    run = book.run("2026-05-03T09:00:00").availability(*SAMPLES).fault()
+    assert own_end.of(run.folder) == "", "it is not recovered"
+    run.resumed("2026-05-05T08:00:00").close()
+    book.run("2026-05-06T09:00:00").good().close()
+    stories.render_all(book)
+    assert own_end.of(run.folder) == "2026-05-03T09:00:10.200000Z"
+    assert own_end.of(book.runs[1].folder) == ""
+    assert own_end.of(tmp_path) == "", "no journal"
+    publish.write_index(book.reports)
+    rows = plain((book.reports / "index.html").read_text().split('id="runs"')[1])
+    assert "10.2 s" in rows
+    assert "recovered 2026-05-05 08:00" in rows
+    assert rows.count("recovered 2026") == 1
+    states = RunStates()
+    assert overview._took(newest_runs.result(states.of(run.folder), states)) == "10.2 s"
