@@ -43,6 +43,7 @@ class Mark(IntEnum):
     WRONG = 2
 
 
+RECOVER = "invoke drill.recover {}"
 EXIT = {Mark.GOOD: Exit.OK, Mark.UNKNOWN: Exit.UNVERIFIED, Mark.WRONG: Exit.FAILED}
 
 
@@ -53,6 +54,8 @@ class Check:
     what: str
     mark: Mark
     said: str
+    next: str = ""
+    """Command that is the next step. It is empty when no command helps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +125,8 @@ def _journal(state: RunState) -> Check:
     if journal.line and (gone := state.lost):
         return Check("journal", Mark.WRONG, gone)
     if journal.line and not journal.lines:
-        return Check(
-            "journal",
-            Mark.UNKNOWN,
-            "the journal contains no event: the controller of the run died before the first event, or the lines of "
-            "the journal were removed",
-        )
+        died = "the controller of the run died before the first event, or the lines of the journal were removed"
+        return Check("journal", Mark.UNKNOWN, f"the journal contains no event: {died}", RECOVER.format(state.folder.name))
     if journal.line:
         return Check("journal", Mark.WRONG, journal.wrong)
     what = f"{count(len(journal.events), 'event')}; every line continues the previous line"
@@ -150,11 +149,8 @@ def _ending(state: RunState) -> Check:
         return Check("ending", Mark.UNKNOWN, "it is unknown if the run ended, because the journal is damaged")
     if state.alive:
         return Check("ending", Mark.UNKNOWN, "the run is still in progress")
-    return Check(
-        "ending",
-        Mark.UNKNOWN,
-        f"the run did not end: its controller died; undo its changes: invoke drill.recover {state.folder.name}",
-    )
+    said = "the run did not end: its controller died, so its changes may not be undone"
+    return Check("ending", Mark.UNKNOWN, said, RECOVER.format(state.folder.name))
 
 
 MARKS = {State.VOUCHED: Mark.GOOD, State.UNREADABLE: Mark.WRONG, State.UNFIT: Mark.WRONG, State.FORBIDDEN: Mark.WRONG}

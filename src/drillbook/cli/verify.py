@@ -65,7 +65,12 @@ def as_data(verified: Verified) -> dict[str, Any]:
         "outcome": verified.mark.name.lower(),
         "exit": int(run_verification.EXIT[verified.mark]),
         "checks": [
-            {"check": check.what, "outcome": check.mark.name.lower(), "message": as_called(check.said)}
+            {
+                "check": check.what,
+                "outcome": check.mark.name.lower(),
+                "message": as_called(check.said),
+                "next": as_called(check.next),
+            }
             for check in verified.checks
         ],
         "drills": [as_data(drill) for drill in verified.inner],
@@ -86,6 +91,8 @@ def show(verified: Verified, out: Console) -> None:
     _table(verified.checks, out, 2)
     mark, style = SHAPES[verified.mark]
     out.print(Text(f"{mark} {CLOSING[verified.mark]}", style=style))
+    for command in dict.fromkeys(check.next for each in (verified, *verified.inner) for check in each.checks if check.next):
+        out.print(Text(f"next: {as_called(command)}", style="bold"), soft_wrap=True)
 
 
 def _table(checks: Sequence[Check], out: Console, indent: int) -> None:
