@@ -46,3 +46,10 @@ def test_changes_that_were_not_undone_are_named_when_nothing_is_due(shelf, capsy
     result = json.loads((left / "result.json").read_text())
     (left / "result.json").write_text(json.dumps({**result, "residue": [{"what": "left"}]}))
     assert next_of(shelf, capsys)[0] == f"undo the remaining changes drillbook drill.recover {left.name}"
+
+
+def test_the_json_names_the_unfinished_runs(shelf, capsys):
+    shelf.lab(ago=timedelta(days=1))
+    dead = shelf.open("sample", ago=timedelta(minutes=9))
+    due.show(Project(shelf.root), dry=True, as_json=True)
+    assert json.loads(capsys.readouterr().out)["open"] == [{"run": dead.name, "state": "unfinished", "said": ""}]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Container, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from math import ceil
 
@@ -65,9 +66,11 @@ def show(
     runs = RunStates()
     # first, so that no journal is read twice
     recover = [] if as_json else open_runs.to_recover(project, runs, noting=not dry)
+    unsettled = open_runs.unsettled(list(project.runs())) if as_json else []
     states = due.read(project, now, environment, noting=not dry, runs=runs)
     if as_json:
-        stdout().write(json.dumps(states.as_data(), ensure_ascii=False, indent=2) + "\n")
+        told = states.as_data() | {"open": [asdict(run) for run in unsettled]}
+        stdout().write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
     else:
         _print(states, console(), project, everything=everything, recover=recover)
     return states.status
