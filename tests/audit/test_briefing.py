@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drillbook.audit import briefing, summary
-from drillbook.audit.alert import Topic
+from drillbook.audit import briefing, html, markdown, summary
+from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.summary_layout import LEAST_ALERTS
@@ -78,3 +78,21 @@ def test_a_service_whose_newest_run_was_stopped_has_the_mark_of_an_aborted_run(t
     assert 'class="state aborted"' in page
     assert "■ did not pass" in plain(page)
     assert "✗ did not pass" not in plain(page)
+
+
+def test_an_empty_project_has_a_next_step(book):
+    (alert,) = alerts(audited(book))
+    assert alert.text == "No run began in this period, so nothing is proven"
+    assert "drill.list" in alert.action
+    for page in (html.render(audited(book)), markdown.render(audited(book)), summary.render(audited(book))):
+        assert "so nothing is proven" in page
+        assert "drill.list" in page
+
+
+def test_only_drills_that_were_stopped_need_no_correction(tmp_path):
+    stopped = Alert("a in lab ended aborted", "", topic=Topic.RUN_AGAIN, stopped=True)
+    other = Alert("b in lab ended failed", "run it again: as a step may begin", topic=Topic.RUN_AGAIN)
+    (joined,) = briefing._with_one_for_all([stopped, replace(stopped)])
+    assert joined.step == "run the drills again"
+    (joined,) = briefing._with_one_for_all([stopped, other])
+    assert joined.step.startswith("mend the causes")

@@ -466,6 +466,7 @@ def test_each_of_twelve_services_has_a_row_with_its_figures_on_the_page_and_on_p
 
 def test_services_without_a_row_on_paper_have_a_line_with_their_figures(tmp_path):
     audit = quarter(audited(stories.year(Book(tmp_path))))
+    audit = replace(audit, proven=tuple(goal for goal in audit.proven if goal.drill != "api-too-slow"))
     page = summary.render(audit)
     lines = [plain(one) for one in re.findall(r'<p class="others paper">(.*?)</p>', page)]
     assert "<dt class=not-on-paper>Rehearsed</dt>" in page, "paper has no room for its figures"
@@ -727,3 +728,32 @@ def test_the_headline_counts_services_that_recovered_but_are_not_fully_proven(tm
         "Fully proven: 1 of 3 services in lab; 2 more recovered with a reservation or without an RPO."
     )
     assert summary.headline([row, without]) == "Fully proven: 1 of 2 services in lab; 1 more recovered without an RPO."
+
+
+@pytest.mark.parametrize("services", [1, 12])
+def test_each_objective_that_is_not_proven_has_its_reason_on_paper(chrome, tmp_path, services):
+    """A dense table, too, and objectives without a figure, and those without a column of their own."""
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-01-11T09:00:00", drill="api-down", text=stories.DOWN).fault().recovery(verify="failed").end().close()
+    book.run("2026-01-12T09:00:00", drill="late", text=stories.DRILL.replace("drill: sample", "drill: late")).close()
+    audit = audited(book)
+    drilled = next(row for row in audit.coverage if row.runs)
+    more = [replace(drilled, service=f"service_{number}") for number in range(services)]
+    goals = [replace(goal, service=row.service, drill="fine") for row in more for goal in audit.proven if goal.proven]
+    page = tmp_path / "summary.html"
+    full = replace(audit, coverage=(drilled, *more), proven=(*audit.proven, *goals))
+    page.write_text(summary.render(full), encoding="utf-8")
+    chrome.look(1280, "print")
+    chrome.open(page)
+    text = " ".join(chrome.run("document.querySelector('#services').parentElement.innerText").split())
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
+    if services == 1:
+        assert text.count("not proven: api-down, the run failed before it was measured") == 1
+        assert text.count("not proven: late, the run was aborted") == 2, "of RTO and RPO"
+    else:
+        below = "api-down: RTO not proven, the run failed before it was measured; late: RTO and RPO not proven, the run was aborted"
+        assert text.count(f"api: {below}") == 1
+    assert "Detection not proven" not in text, "a detection by the drill's own probe is not counted"
+    assert ('class="stack dense"' in page.read_text()) is (services > 1)
+    assert chrome.paper(tmp_path / "page.pdf") == 1

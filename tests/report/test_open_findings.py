@@ -129,3 +129,24 @@ def test_the_reason_of_an_allowed_failure_is_not_called_wanted() -> None:
     for said in (plain(html.render(view)), plain(markdown.render(view)), text(summary.details(view))):
         (before, _) = said.split("the mirror is rebuilt")
         assert re.search(r"allowed because\W*$", before, re.IGNORECASE)
+
+
+def test_lost_data_and_the_severest_findings_are_named_before_others_are_counted() -> None:
+    found = [
+        finding("objective-missed", title="RPO"),
+        finding("step-failed"),
+        finding("not-recovered"),
+        finding("probe-failed"),
+        finding("alert-missing"),
+        finding("backup-too-old"),
+        finding(LOST_WRITES),
+        finding("removed-data-missing"),
+    ]
+    ordered = open_findings.grave(found)
+    worst = [one for one in ordered if one.severity == ordered[0].severity]
+    told = open_findings.first(ordered)
+    for one in [*worst, *found[-2:]]:
+        assert one.title in told, told
+    assert told.endswith(f", and {len(ordered) - len(worst) - 2} more")
+    medium = [one.code for one in ordered if one.severity == "medium"]
+    assert set(medium[:2]) == {LOST_WRITES, "removed-data-missing"}

@@ -11,8 +11,6 @@ from drillbook.audit.findings import FindingRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report.open_findings import GRAVE
 
-AGAIN = "run it again: "
-"""First words of the next step for a drill whose newest run was stopped by a person or a signal."""
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
 
@@ -43,6 +41,8 @@ class Alert:
     about: str = ""
     """Drill and environment, such as ``api-down in lab``. It is empty when the alert is not about a single drill."""
     topic: Topic = Topic.OTHER
+    stopped: bool = False
+    """True for a drill whose newest run a person or a signal stopped, so that no cause must be mended."""
 
     def __str__(self) -> str:
         return f"{self.text} {self.action}"

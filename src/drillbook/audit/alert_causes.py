@@ -8,7 +8,6 @@ from dataclasses import replace
 from drillbook.audit import gaps, reservations, retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.alert import (
-    AGAIN,
     AT_ONCE,
     NEXT_RUN,
     NOBODY,
@@ -71,6 +70,9 @@ def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
     yield from reservations.of(audit, owners, told)
     yield from (alert for alert, drilled in spans if drilled)
     yield from _of_services(audit)
+    if not audit.runs and not audit.coverage:
+        step = f"run a drill (`{NEUTRAL} drill.list` lists those of the project, and `{catalog_command()}` those to copy)"
+        yield Alert("No run began in this period, so nothing is proven", step, when=_coming(audit))
 
 
 def _without_retired(audit: Audit) -> Audit:
@@ -135,21 +137,22 @@ def _of_failing(
     ended = "was not run here" if run.verdict == Verdict.NOT_RUN else f"ended {run.verdict}"
     text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.reason}"
     text += f" ({known})" if known else ""
-    yield Alert(
-        text, _again(audit, key, run), owners[key], when, run.run, drill_key(run.drill, run.environment), Topic.RUN_AGAIN
-    )
+    step, stopped = _again(audit, key, run)
+    about = drill_key(run.drill, run.environment)
+    yield Alert(text, step, owners[key], when, run.run, about, Topic.RUN_AGAIN, stopped=stopped)
 
 
-def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> str:
-    """Return the next step for a drill whose newest run ``run`` did not pass."""
+def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
+    """Return the next step for a drill whose newest run ``run`` did not pass, and the field ``stopped`` of its alert."""
     first = _first_step(row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE)
     other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
     again = f"`{next_steps.run_again(NEUTRAL, run.drill, other or run.inventory)}`"
     if run.verdict == Verdict.NOT_RUN:
-        return f"run the drill where these services are installed: {again}"
+        return f"run the drill where these services are installed: {again}", False
     if first:
-        return f"{first}. After the correction: {again}"
-    return f"{AGAIN}{again}" if _was_stopped(run) else f"mend the cause, then {again}"
+        return f"{first}. After the correction: {again}", False
+    stopped = _was_stopped(run)
+    return f"run it again: {again}" if stopped else f"mend the cause, then {again}", stopped
 
 
 def _was_stopped(run: RunRow) -> bool:
@@ -163,7 +166,10 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
     """
     if rows := [row for row in audit.findings if (row.environment, row.drill) == key and is_open(row)]:
         since = min(row.first_seen for row in rows)[:10]
-        yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "")
+        lost = "".join(
+            f", {title}" for title in dict.fromkeys(row.title for row in rows if row.code in open_findings.DATA_LOSS)
+        )
+        yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "") + lost
     never = "no run of this drill has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
     for row in audit.missed:
         if (row.environment, row.drill) == key and _overdue(row):
@@ -194,7 +200,9 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         if is_open(row) and (row.environment, row.drill) not in failing:
             rows_by_drill.setdefault((row.environment, row.drill), []).append(row)
     for (environment, drill), rows in rows_by_drill.items():
-        titles, others = leading(list(dict.fromkeys(row.title for row in rows)), MOST_TITLES)
+        named = open_findings.never_hidden(rows)
+        always = dict.fromkeys(row.title for row in named)
+        titles, others = leading(list(always | dict.fromkeys(row.title for row in rows)), max(MOST_TITLES, len(always)))
         more = f"; and {others} more" if others else ""
         since = f"open since {min(row.first_seen for row in rows)[:10]}"
         number = open_findings.counted(each_open(rows))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drillbook.audit.alert import AGAIN, AT_ONCE, Alert, Topic, drill_key, joint_owner
+from drillbook.audit.alert import AT_ONCE, Alert, Topic, drill_key, joint_owner
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.language.lists import listed
@@ -73,7 +73,7 @@ def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
     texts = [alert.text.partition(": ")[0] for alert in again]
     text = f"{count(len(again), 'drill')} must run again: {listed(texts, MOST_TEXTS, '; ')}"
     who = joint_owner(alert.who for alert in again)
-    stopped = all(alert.step.startswith(AGAIN) for alert in again)
+    stopped = all(alert.stopped for alert in again)
     step = "run the drills again" if stopped else "mend the causes, which the audit names, and run the drills again"
     joined = Alert(text, step, who, AT_ONCE, topic=Topic.RUN_AGAIN)
     return [joined if alert is again[0] else alert for alert in shown if alert is again[0] or alert not in again]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from drillbook.audit import run_evidence
 from drillbook.audit.records import Record
 from drillbook.report.figures import count
+from drillbook.report.wording import NOT_BEGUN
 
 MOST_DRILLS = 8
 """Number of drills that are named in one field; the others are counted. If at most ``FEW`` others remain, all are named."""
@@ -166,16 +167,22 @@ CONTROLS = (
 
 
 def bearing(runs: Sequence[Record]) -> tuple[Control, ...]:
-    """Return all controls, each with the evidence from ``runs``. ``runs``: runs of the period."""
-    runs_by_evidence = {key: [run for run in runs if evidence.holds(run)] for key, evidence in EVIDENCE.items()}
-    return tuple(_bearing(control, runs, runs_by_evidence[control.evidence]) for control in CONTROLS)
+    """Return all controls, each with the evidence from ``runs``. ``runs``: runs of the period.
+
+    Runs that were refused before they began, or were not run here, are counted apart, because they tried nothing."""
+    begun = [run for run in runs if run.verdict not in NOT_BEGUN]
+    runs_by_evidence = {key: [run for run in begun if evidence.holds(run)] for key, evidence in EVIDENCE.items()}
+    numbers = Counter(run.verdict for run in runs if run.verdict in NOT_BEGUN)
+    others = " and ".join(f"{count(number, 'run')} {NOT_BEGUN[verdict]}" for verdict, number in sorted(numbers.items()))
+    apart = f" Not counted: {others}." if others else ""
+    return tuple(_bearing(control, begun, runs_by_evidence[control.evidence], apart) for control in CONTROLS)
 
 
-def _bearing(control: Control, runs: Sequence[Record], shown: Sequence[Record]) -> Control:
+def _bearing(control: Control, runs: Sequence[Record], shown: Sequence[Record], apart: str) -> Control:
     words = EVIDENCE[control.evidence].words
     folders = {record.folder for record in shown}
     without = [run for run in runs if run.folder not in folders]
-    shows = f"{len(shown)} of {count(len(runs), 'run')} {words}: {_drills(shown)}.{_taken(control, shown)}"
+    shows = f"{len(shown)} of {count(len(runs), 'run')} {words}: {_drills(shown)}.{_taken(control, shown)}{apart}"
     return replace(
         control,
         shows=shows if shown else f"Nothing: no run of the period {words}.",

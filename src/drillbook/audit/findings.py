@@ -17,7 +17,7 @@ from drillbook.judge.result import Verdict
 from drillbook.language.lists import listed
 from drillbook.report import remedies
 from drillbook.report.figures import count
-from drillbook.report.open_findings import NOT_COUNTED, WITHIN, recovered_later
+from drillbook.report.open_findings import DATA_LOSS, NOT_COUNTED, WITHIN, recovered_later
 from drillbook.report.rows import each_finding, findings_of
 from drillbook.report.wording import SHORT
 
@@ -124,7 +124,11 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
                 for finding in record.result.findings:
                     seen.setdefault(finding.code, []).append(run)
         rows += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
-    return sorted(rows, key=lambda row: (SEVERITIES.index(row.severity), row.code, row.environment, row.drill))
+    return sorted(rows, key=_rank)
+
+
+def _rank(row: FindingRow) -> tuple[int, bool, str, str, str]:
+    return SEVERITIES.index(row.severity), row.code not in DATA_LOSS, row.code, row.environment, row.drill
 
 
 def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newest: Record) -> FindingRow:

@@ -14,7 +14,7 @@ from drillbook.judge.result import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import DOES_NOT_COUNT, ObjectiveRow
-from drillbook.report.wording import MET, MET_OF, MISSED, OBJECTIVES, ended, objective_name
+from drillbook.report.wording import MET, MET_OF, MISSED, OBJECTIVES, SHORT, ended, objective_name
 
 NOT_PROVEN = "not proven"
 
@@ -110,6 +110,11 @@ class ProvenRow:
         return objective_name(self.key, remarks.BY_PROBE if self.by_probe else self.by, OBJECTIVES)
 
     @property
+    def short(self) -> str:
+        """Short name of the objective, such as ``RTO``."""
+        return SHORT.get(self.key, self.objective)
+
+    @property
     def lacking(self) -> str:
         """Text about an objective that is not met: its state, its drill and a figure. If a run missed the target, it is the
         figure of this run, with the target. Otherwise it is the newest figure, with the reason why it does not count.
@@ -117,7 +122,22 @@ class ProvenRow:
         text = f"{self.said}: {self.drill}"
         if self.missed:
             return f"{text} {self.measured}{self.mark}, target {self.target}"
-        return f"{text} ({self.uncounted.measured}), {self.uncounted.why}" if self.uncounted else text
+        figure = f" ({self.uncounted.measured})" if self.uncounted else ""
+        return f"{text}{figure}, {self.why}" if self.why else text
+
+    @property
+    def why(self) -> str:
+        """Reason why the objective is not proven, in a few words. It is empty for an objective that was met or missed."""
+        if self.met or self.missed:
+            return ""
+        if self.uncounted:
+            return self.uncounted.why
+        if self.run:
+            return f"{ended(Verdict.FAILED)} before it was measured"
+        if self.newest_verdict == NO_RUN:
+            return "no run in the period"
+        passed = self.newest_verdict == Verdict.PASSED
+        return "the newest run did not measure it" if passed else ended(self.newest_verdict)
 
     @property
     def aim(self) -> str:

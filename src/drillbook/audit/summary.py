@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
-from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
+from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader, Template
 
-from drillbook.audit import briefing, content, exempt_list, rehearsal_figures, run_rows, service_groups, services, wording
+from drillbook.audit import (
+    briefing,
+    content,
+    exempt_list,
+    rehearsal_figures,
+    run_rows,
+    service_groups,
+    services,
+    unproven_reasons,
+    wording,
+)
 from drillbook.audit.alert import Alert
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, deciding
 from drillbook.audit.findings import each_open
 from drillbook.audit.objective_states import ProvenRow, reserved_counts
-from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
+from drillbook.audit.service_row import NEVER, ServiceRow
 from drillbook.audit.summary_layout import (
     FIXED_PX,
     LEAST_ALERTS,
@@ -42,7 +52,6 @@ from drillbook.report.shortened import shortened
 from drillbook.report.wording import CLOCKS, MET, OBJECTIVES, badness
 
 MOST_LETTERS, MOST_NAME, MOST_ON_SCREEN = 165, 26, 12
-NEVER = "never drilled"
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
 FIGURES_NOTE = "RTO and RPO: the longest met in a drill's newest run, by the controller's monotonic clock; ± is its error."
 """Explanation of the columns RTO and RPO."""
@@ -59,107 +68,8 @@ _FIXED = {
     "nothing": wording.NO_ALERT,
     "signs": SIGNS,
     "rehearsed_term": REHEARSED,
+    "without_column": unproven_reasons.without_column,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceRow:
-    """State of one service: newest runs, proven objectives, and the longest RTO and RPO that the newest runs met."""
-
-    service: str
-    environment: str
-    state: str
-    """Worst verdict of the drills, or ``never drilled`` when there is no run. The verdict of a drill is that of the run which
-    ``coverage.deciding`` selects.
-    """
-    at: str
-    """Day of the run with the worst verdict. It is empty when there is no run."""
-    share: str
-    """Number of passed runs, and of all runs; see ``CoverageRow.share``."""
-    recovered: int
-    """Number of passed runs in which the service recovered from a fault."""
-    proven: int
-    reserved: int
-    """Number of objectives that were met with a reservation. ``proven`` does not count these objectives."""
-    objectives: int
-    """Number of objectives. A detection by the drill's own probe is counted neither here nor in ``proven``."""
-    rto: ProvenRow | None
-    rpo: ProvenRow | None
-    keys: frozenset[str]
-    """Keys of the objectives that drills of the service have, such as ``rto``."""
-    beside: str = ""
-    """Text with the number of open findings of medium severity or higher. It is empty when the state is not `passed`."""
-    more: tuple[str, ...] = ()
-    """Texts that count the objectives of ``reserved``, such as ``1 more with a reservation``. Each state has one text."""
-    marks: str = ""
-    """Signs, such as ``†``, of the objectives that were met with a reservation."""
-    keeps_data: bool = True
-    """False for a service without data of its own, which needs no RPO."""
-    unmet: tuple[ProvenRow, ...] = ()
-    """Objectives that a drill missed or did not prove. Another drill may have proven the same objective."""
-    rehearsed: tuple[RehearsedRow, ...] = ()
-    """Figures of rehearsals. They prove no objective."""
-    probed: bool = False
-    """True when a drill of the service has an objective on detection, and awaits no alert."""
-    losses: tuple[str, ...] = ()
-    """Texts about known losses of data, such as a number of rows. They are about other drills than the one that measured
-    ``rpo``."""
-
-    @property
-    def restored(self) -> str:
-        """Text with the duration of the longest restore, for the column of the RTO."""
-        text, _ = rehearsal_figures.brief(self.rehearsed)
-        return f"rehearsed: {text}" if text else ""
-
-    @property
-    def would_lose(self) -> str:
-        """Text with the largest loss that a rehearsal measured, for the column of the RPO."""
-        _, text = rehearsal_figures.brief(self.rehearsed)
-        return f"rehearsed: {text}" if text else ""
-
-    @property
-    def shown_marks(self) -> str:
-        """Marks of the figures that are shown for the service. Marks of figures that are not shown, such as those of another
-        drill, are left out."""
-        return " ".join([*(row.mark for row in (self.rto, self.rpo) if row), *self.losses])
-
-    @property
-    def state_name(self) -> str:
-        """Name of the group of the service, as the column `State` shows it."""
-        return NAMES[self.rank].replace("Fully", "fully")
-
-    @property
-    def line(self) -> str:
-        """Group and figures of the service in one line."""
-        figures = [
-            f"{key} {row.measured}{row.mark} ({row.aim}, {row.drill})"
-            for key, row in (("RTO", self.rto), ("RPO", self.rpo))
-            if row
-        ]
-        return one_line("; ".join([self.state_name, *figures, *self.losses]))
-
-    @property
-    def rank(self) -> Group:
-        """Group of the service. Services that met RTO and RPO are in a better group than services that met only the RTO."""
-        if self.state == Verdict.NOT_RUN:
-            return Group.NOT_RUN
-        if self.state != Verdict.PASSED:
-            return Group.FAILED
-        if not self.recovered:
-            return Group.REHEARSED
-        if self.unmet or self.proven + self.reserved < self.objectives or "rto" not in self.keys:
-            return Group.INCOMPLETE
-        if "rpo" not in self.keys and self.keeps_data:
-            return Group.ONLY_RTO
-        return Group.RESERVED if self.reserved else Group.PROVEN
-
-    @property
-    def good(self) -> bool:
-        """True when the newest run of each drill passed, the service recovered, and all objectives were proven.
-
-        The objectives must include the RTO. For a service that keeps data, they must also include the RPO.
-        """
-        return self.rank is Group.PROVEN
 
 
 def render(audit: Audit, reports_path: str = "..") -> str:
@@ -167,41 +77,42 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     rows, warnings = service_rows(audit), _warnings(audit)
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = exempt_list.of(audit.coverage)
-    legend = remarks.legend(row.shown_marks for row in drilled)
-    printed, chosen, told = _fit(audit, rows, warnings, legend, exempt.sentence)
+    printed, chosen, told = _fit(
+        audit, rows, warnings, legend := remarks.legend(row.shown_marks for row in drilled), exempt.sentence
+    )
     shown, others = leading(warnings, MOST_ON_SCREEN)
+    return _template().render(
+        audit=audit,
+        title=wording.title(audit),
+        period=wording.period(audit),
+        record=wording.record_sentences(audit),
+        **_FIXED,
+        headline=headline(rows),
+        standing=standing(rows),
+        terms=terms(rows),
+        rehearsals=told,
+        legend=legend,
+        runs_sentence=content.runs_sentence(audit.runs, audit.verdicts),
+        rows=drilled,
+        layout=chosen,
+        below=[(services.named(row, rows), row.below) for row in drilled[: chosen.rows] if row.below],
+        lines=[(services.named(row, rows), row.line) for row in drilled[chosen.rows : chosen.figures]],
+        names=_grouped(drilled[chosen.figures :]),
+        never=never,
+        environment_note=_environment_note(audit, rows),
+        exempt=exempt,
+        alerts=shown,
+        hrefs=run_rows.hrefs(audit.runs, reports_path),
+        printed=printed,
+        more={"not-on-paper": others, "paper": len(warnings) - printed},
+        audit_page=AUDIT,
+    )
+
+
+def _template() -> Template:
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
-    return (
-        pages.environment()
-        .overlay(loader=loader)
-        .get_template("summary.html.j2")
-        .render(
-            audit=audit,
-            title=wording.title(audit),
-            period=wording.period(audit),
-            record=wording.record_sentences(audit),
-            **_FIXED,
-            headline=headline(rows),
-            standing=standing(rows),
-            terms=terms(rows),
-            rehearsals=told,
-            legend=legend,
-            runs_sentence=content.runs_sentence(audit.runs, audit.verdicts),
-            rows=drilled,
-            layout=chosen,
-            lines=[(services.named(row, rows), row.line) for row in drilled[chosen.rows : chosen.figures]],
-            names=_grouped(drilled[chosen.figures :]),
-            never=never,
-            environment_note=_environment_note(audit, rows),
-            exempt=exempt,
-            alerts=shown,
-            hrefs=run_rows.hrefs(audit.runs, reports_path),
-            printed=printed,
-            more={"not-on-paper": others, "paper": len(warnings) - printed},
-            audit_page=AUDIT,
-        )
-    )
+    return pages.environment().overlay(loader=loader).get_template("summary.html.j2")
 
 
 def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
@@ -252,13 +163,14 @@ def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
     unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]
     return row_size(
         (row.service, row.environment),
-        max(1 + 2 * len(row.more), 3 if row.beside else 2),
+        max(1 + 2 * len(row.more) + 3 * len(unproven_reasons.without_column(row.unmet)), 3 if row.beside else 2),
         [[*lacks, *_figure(goal), *lost, more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
         [
             [*(() if goal else lacks[:1]), *_figure(goal), *lost]
             for lacks, (_, goal, _, lost) in zip(unmet, goals, strict=True)
         ],
         f"{services.named(row, rows)}: {row.line}",
+        f"{services.named(row, rows)}: {row.below}" if row.below else "",
     )
 
 

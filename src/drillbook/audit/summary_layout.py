@@ -67,19 +67,20 @@ class Layout:
 
 
 def row_size(
-    names: Sequence[str], least: int, cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], line: str
+    names: Sequence[str], least: int, cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], *texts: str
 ) -> RowSize:
     """Return the height of a service's row in each form: with all details, in a dense table, and as text below the table.
 
     ``names``: lines of the first cell of the row. ``least``: smallest number of lines of a row with all details.
-    ``cells``: lines of each cell with figures, with all details. ``short``: the same in a dense table. ``line``: text
-    of the service below the table.
+    ``cells``: lines of each cell with figures, with all details. ``short``: the same in a dense table. ``texts``: text of the
+    service below the table if it has no row there, and text below the table if its row has no details.
     """
     named = sum(math.ceil(len(name) / NAME_LETTERS) for name in names)
+    alone, below = (OTHERS.height(text) + 3 if text else 0.0 for text in texts)
     return RowSize(
         FULL_PAD + FULL.line_px * max(named, least, *(_lines(cell, FULL.letters) for cell in cells)),
-        DENSE_PAD + DENSE.line_px * max(named, 2, *(_lines(cell, DENSE.letters) for cell in short)),
-        OTHERS.height(line) + 3,
+        below + DENSE_PAD + DENSE.line_px * max(named, 2, *(_lines(cell, DENSE.letters) for cell in short)),
+        alone,
     )
 
 

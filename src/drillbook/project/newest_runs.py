@@ -18,7 +18,7 @@ from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
-from drillbook.report import folders, open_findings, own_end
+from drillbook.report import folders, open_findings
 from drillbook.report.figures import moment
 from drillbook.sdk.run_names import drill_of
 
@@ -60,6 +60,8 @@ class Ended:
     @property
     def ended(self) -> str:
         """End of the run itself. A recovery that continued its journal later does not count."""
+        from drillbook.report import own_end  # noqa: PLC0415  keeps start-up fast
+
         return own_end.of(self.state.folder) or self.finished
 
     @property

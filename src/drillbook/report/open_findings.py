@@ -21,6 +21,8 @@ ALLOWED = "allowed because"
 the reason that the drill gives for allowing the failure.
 """
 LOST_WRITES = "acknowledged-writes-lost"
+DATA_LOSS = ("hole-in-survivors", "removed-data-missing", LOST_WRITES, "references-broken")
+"""Codes of findings about lost data. They come first among findings of the same severity, and are always named."""
 WITHIN = "within the objective"
 """Text that is added to the title of a finding about lost writes when the measured RPO meets its objective."""
 NOT_COUNTED = "the figure does not count"
@@ -30,7 +32,12 @@ NOT_VERIFIED = "it is not verified whether the loss is within the objective"
 
 
 class Grade(Protocol):
-    """Anything that has a severity: a finding, or a row about a finding."""
+    """Anything that has a code and a severity: a finding, or a row about a finding."""
+
+    @property
+    def code(self) -> str:
+        """Code of the finding."""
+        ...
 
     @property
     def severity(self) -> str:
@@ -139,10 +146,17 @@ def counting(title: str, verdict: str) -> str:
 
 
 def grave(findings: Iterable[Found]) -> list[Found]:
-    """Return the findings of medium severity or higher, the worst first."""
+    """Return the findings of medium severity or higher, the worst first; among equals, lost data first."""
     return sorted(
-        (finding for finding in findings if finding.severity in GRAVE), key=lambda finding: GRAVE.index(finding.severity)
+        (finding for finding in findings if finding.severity in GRAVE),
+        key=lambda finding: (GRAVE.index(finding.severity), finding.code not in DATA_LOSS),
     )
+
+
+def never_hidden(findings: Sequence[Found]) -> list[Found]:
+    """Return the findings that no list hides behind a number: those of the worst severity, and those about lost data.
+    ``findings``: the worst first."""
+    return [finding for finding in findings if finding.severity == findings[0].severity or finding.code in DATA_LOSS]
 
 
 def counts(findings: Sequence[Grade]) -> list[str]:
@@ -165,10 +179,13 @@ def beside(verdict: str, findings: Iterable[Grade]) -> str:
 
 
 def first(findings: Sequence[Finding]) -> str:
-    """Return the title of the first finding, and the number of the others. If there is only one other finding, return
-    both titles."""
-    shown, rest = leading(findings, 1)
-    return "; ".join(one_line(finding.title) for finding in shown) + (f", and {rest} more" if rest else "")
+    """Return the titles of the findings that are never hidden, and the number of the others. If there is only one other
+    finding, return its title, too."""
+    named = never_hidden(findings)
+    ordered = [*named, *(finding for finding in findings if finding not in named)]
+    shown, rest = leading(ordered, max(1, len(named)))
+    titles = dict.fromkeys(one_line(finding.title) for finding in shown)
+    return "; ".join(titles) + (f", and {rest} more" if rest else "")
 
 
 def named(drills: Sequence[str]) -> str:

@@ -1,0 +1,121 @@
+"""One service in the summary for management: its state, its proven objectives, and its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drillbook.audit import rehearsal_figures, unproven_reasons
+from drillbook.audit.objective_states import ProvenRow
+from drillbook.audit.rehearsal_figures import RehearsedRow
+from drillbook.audit.service_groups import NAMES, Group
+from drillbook.judge.result import Verdict
+from drillbook.report.figures import one_line
+
+NEVER = "never drilled"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """State of one service: newest runs, proven objectives, and the longest RTO and RPO that the newest runs met."""
+
+    service: str
+    environment: str
+    state: str
+    """Worst verdict of the drills, or ``never drilled`` when there is no run. The verdict of a drill is that of the run which
+    ``coverage.deciding`` selects.
+    """
+    at: str
+    """Day of the run with the worst verdict. It is empty when there is no run."""
+    share: str
+    """Number of passed runs, and of all runs; see ``CoverageRow.share``."""
+    recovered: int
+    """Number of passed runs in which the service recovered from a fault."""
+    proven: int
+    reserved: int
+    """Number of objectives that were met with a reservation. ``proven`` does not count these objectives."""
+    objectives: int
+    """Number of objectives. A detection by the drill's own probe is counted neither here nor in ``proven``."""
+    rto: ProvenRow | None
+    rpo: ProvenRow | None
+    keys: frozenset[str]
+    """Keys of the objectives that drills of the service have, such as ``rto``."""
+    beside: str = ""
+    """Text with the number of open findings of medium severity or higher. It is empty when the state is not `passed`."""
+    more: tuple[str, ...] = ()
+    """Texts that count the objectives of ``reserved``, such as ``1 more with a reservation``. Each state has one text."""
+    marks: str = ""
+    """Signs, such as ``†``, of the objectives that were met with a reservation."""
+    keeps_data: bool = True
+    """False for a service without data of its own, which needs no RPO."""
+    unmet: tuple[ProvenRow, ...] = ()
+    """Objectives that a drill missed or did not prove. Another drill may have proven the same objective."""
+    rehearsed: tuple[RehearsedRow, ...] = ()
+    """Figures of rehearsals. They prove no objective."""
+    probed: bool = False
+    """True when a drill of the service has an objective on detection, and awaits no alert."""
+    losses: tuple[str, ...] = ()
+    """Texts about known losses of data, such as a number of rows. They are about other drills than the one that measured
+    ``rpo``."""
+
+    @property
+    def restored(self) -> str:
+        """Text with the duration of the longest restore, for the column of the RTO."""
+        text, _ = rehearsal_figures.brief(self.rehearsed)
+        return f"rehearsed: {text}" if text else ""
+
+    @property
+    def would_lose(self) -> str:
+        """Text with the largest loss that a rehearsal measured, for the column of the RPO."""
+        _, text = rehearsal_figures.brief(self.rehearsed)
+        return f"rehearsed: {text}" if text else ""
+
+    @property
+    def shown_marks(self) -> str:
+        """Marks of the figures that are shown for the service. Marks of figures that are not shown, such as those of another
+        drill, are left out."""
+        return " ".join([*(row.mark for row in (self.rto, self.rpo) if row), *self.losses])
+
+    @property
+    def state_name(self) -> str:
+        """Name of the group of the service, as the column `State` shows it."""
+        return NAMES[self.rank].replace("Fully", "fully")
+
+    @property
+    def line(self) -> str:
+        """Group and figures of the service in one line."""
+        figures = [
+            f"{key} {row.measured}{row.mark} ({row.aim}, {row.drill})"
+            for key, row in (("RTO", self.rto), ("RPO", self.rpo))
+            if row
+        ]
+        lacks = unproven_reasons.line([goal for goal in self.unmet if not goal.by_probe])
+        return one_line("; ".join(filter(None, [self.state_name, *figures, *self.losses, lacks])))
+
+    @property
+    def below(self) -> str:
+        """Objectives that a dense table does not show, with the reasons why they are not proven."""
+        measured = [key for key, row in (("rto", self.rto), ("rpo", self.rpo)) if row]
+        return one_line(unproven_reasons.line(unproven_reasons.hidden(self.unmet, measured)))
+
+    @property
+    def rank(self) -> Group:
+        """Group of the service. Services that met RTO and RPO are in a better group than services that met only the RTO."""
+        if self.state == Verdict.NOT_RUN:
+            return Group.NOT_RUN
+        if self.state != Verdict.PASSED:
+            return Group.FAILED
+        if not self.recovered:
+            return Group.REHEARSED
+        if self.unmet or self.proven + self.reserved < self.objectives or "rto" not in self.keys:
+            return Group.INCOMPLETE
+        if "rpo" not in self.keys and self.keeps_data:
+            return Group.ONLY_RTO
+        return Group.RESERVED if self.reserved else Group.PROVEN
+
+    @property
+    def good(self) -> bool:
+        """True when the newest run of each drill passed, the service recovered, and all objectives were proven.
+
+        The objectives must include the RTO. For a service that keeps data, they must also include the RPO.
+        """
+        return self.rank is Group.PROVEN

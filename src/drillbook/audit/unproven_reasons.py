@@ -1,0 +1,35 @@
+"""Reasons why objectives are not proven, for the printed summary: those that its table of services has no room for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from drillbook.audit.objective_states import NOT_PROVEN, ProvenRow
+
+COLUMNS = ("rto", "rpo")
+"""Objectives with a column of their own in the table."""
+
+
+def without_column(goals: Sequence[ProvenRow]) -> list[ProvenRow]:
+    """Return the objectives without a column of their own. Detections by the drill's own probe are left out."""
+    return [goal for goal in goals if goal.key not in COLUMNS and not goal.by_probe]
+
+
+def hidden(goals: Sequence[ProvenRow], measured: Collection[str]) -> list[ProvenRow]:
+    """Return the objectives of one service that a dense table does not show: it has room for the first one in a column
+    without a figure.
+
+    ``goals``: objectives of the service that are not proven. ``measured``: keys of the columns with a figure.
+    """
+    shown = [next((goal for goal in goals if goal.key == key), None) for key in COLUMNS if key not in measured]
+    return [goal for goal in goals if goal not in shown and not goal.by_probe]
+
+
+def line(goals: Sequence[ProvenRow]) -> str:
+    """Return the drills of ``goals`` with their objectives and the reasons, each reason once for each drill."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for goal in goals:
+        target = f", target {goal.target}"
+        reason = f"missed by {goal.measured}{goal.mark}{target}" if goal.missed else f"{NOT_PROVEN}, {goal.why}"
+        names.setdefault((goal.drill, reason), []).append(goal.short)
+    return "; ".join(f"{drill}: {' and '.join(dict.fromkeys(keys))} {reason}" for (drill, reason), keys in names.items())
