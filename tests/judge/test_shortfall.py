@@ -62,7 +62,7 @@ def test_a_loss_is_exact_only_when_nothing_came_back():
     """Rows that were deleted before the fault come back, too, and then fewer of the removed rows did than the number says."""
     (none,), (some,) = (findings([finished(*removed(5)), finished(*restored(number))]) for number in (0, 2))
     assert none.measured == f"5 {CHUNKS} were removed, and none came back in restore.1"
-    assert "were removed, 2 came back in restore.1: 3 or more are missing (more if data deleted before the" in some.measured
+    assert "were removed, 2 came back in restore.1: 3 or more are missing (more are missing if the restore" in some.measured
     replaced = {"replaced_data": {CHUNKS: 10}, "restored_data": {CHUNKS: 0}}
     assert "these 10 are not in the backup" in remarks.shortfalls([finished("restore.1", replaced)])[0]
 

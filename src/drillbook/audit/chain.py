@@ -46,12 +46,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Position of a run in the chain: the run before it, and the later run that recorded a hash of this run's journal."""
+    """Position of a run in the chain: the run before it, and the later run or the campaign that recorded a hash of this run's
+    journal."""
 
     before: str
     anchored_events: int
-    """Number of events in this run's journal up to the anchored event. The later run recorded the hash of this event."""
+    """Number of events at the beginning of this run's journal that ``anchored_by`` confirms. It recorded the hash of the last of
+    these events. The number is 0 if nothing confirms an event.
+    """
     anchored_by: str
+    """Name of the later run, or of the campaign, that recorded this hash. Empty if there is none."""
 
 
 @dataclass(slots=True)
@@ -79,8 +83,9 @@ def follow(journals: Sequence[Record], strays: Sequence[Stray], campaigns: Seque
     """Build the chain of all journals in ``journals``, and collect the problems of the chain. ``journals`` must be sorted by
     run.
 
-    A run of a campaign does not name the previous run. Its first event contains the hash of an event in the campaign's
-    journal: the intent, written just before the run. The campaign's journal then records the hash of the run's last event.
+    A run of a campaign does not name the previous run. Instead, the first event of such a run contains the hash of an event in
+    the campaign's journal: the intent, which was written just before the run. After the run, the campaign's journal records
+    the hash of the run's last event.
     """
     chain = Chain()
     records = [record for record in journals if not record.copy_of]
@@ -122,9 +127,9 @@ def _campaigns(
 ) -> Iterator[Problem]:
     """Return the problems of campaigns. A campaign records the hash of the last event of each of its runs.
 
-    ``vouched``: for each folder of a run, the number of its events that a later record confirms by their hash, and the name of
-    the run or campaign with this record. The function adds the runs that campaigns confirm. ``there``: names of all runs that
-    have a journal.
+    ``vouched``: one entry for each confirmed run, with the folder of the run as the key. The entry contains the number of the
+    run's events that a later run or a campaign confirms, and the name of this later run or campaign. The function adds the
+    runs that campaigns confirm. ``there``: names of all runs that have a journal.
     """
     for campaign in campaigns:
         at = campaign.started
@@ -141,8 +146,11 @@ def _campaigns(
 
 
 def _unconfirmed(campaign: Campaign, run: str, head: str, there: Container[str]) -> Problem:
-    """Return the problem that no journal contains the last event of a run, which a campaign recorded. ``head``: hash of this
-    event. ``run``: name of the run, or of the suite; for a suite, the name of the drill's run is unknown."""
+    """Return the problem of a run whose last event is in no journal, although a campaign recorded the hash of this event.
+
+    ``head``: this hash. ``run``: name of the run. In a campaign of a suite, it is the name of the suite's run, because the name
+    of the drill's run is unknown.
+    """
     named_by = f"the campaign {campaign.name}"
     if campaign.suite:
         text = (
@@ -183,10 +191,11 @@ def _link_problems(
 ) -> Iterator[Problem]:
     """Return the problems of the link from the run ``record`` to its previous run.
 
-    ``earlier``: all older runs, oldest first. ``place``: journal and event whose hash the run ``record`` names as the last
-    hash of its previous run, or None if no journal has this hash. ``start``: index in ``earlier`` of the first run after the
-    previous run; 0 when ``place`` is None. ``members``: folders of the runs of campaigns. These runs are not reported as
-    skipped, because they may arrive late from other machines, and the journal of their campaign shows that they exist.
+    ``earlier``: all older runs, oldest first. ``place``: event that the run ``record`` names as the last event of its previous
+    run, and the journal of this event. It is None if ``record`` names no event, or if no journal contains the named event.
+    ``start``: index in ``earlier`` of the first run after the previous run; 0 when ``place`` is None. ``members``: folders of
+    the runs of campaigns. Such runs are not reported as skipped. They may arrive late from other machines, and the journal
+    of their campaign shows that they exist.
     """
     before = earlier[-1] if earlier else None
     if record.first and record.first.prev and place is None:
@@ -272,8 +281,8 @@ def _fork(other: Record, record: Record, place: _Place | None) -> Problem:
     return Problem(
         "fork",
         record.run,
-        f"{text}The skipped run had already ended when the later run began. So its folder was missing then (it was removed and "
-        "restored, made elsewhere, or forged), or a clock was set back",
+        f"{text}The skipped run had already ended when the later run began. So the folder of the skipped run was missing at "
+        "that time (it was removed and restored, made elsewhere, or forged), or a clock was set back",
         True,
         other.started,
         record.started,
@@ -315,8 +324,8 @@ def _problem(code: str, record: Record, text: str, *, breaking: bool = True) -> 
 def _empty(record: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
     """Describe an empty journal as a problem.
 
-    The problem is harmless if the next run recorded no hash of this journal. The run of this journal then died before its
-    first event.
+    The problem is harmless if the first event of the next run names another journal, or none. Then this journal was already
+    empty when the next run began, because its own run died before the first event.
     """
     later = next((other for other in records if other.name > record.name and other.first), None)
     place = places.get(later.first.prev or "") if later and later.first else None
@@ -369,8 +378,8 @@ def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem]
 
 
 def unanchored(records: Sequence[Record], chain: Chain, anchored: Mapping[str, tuple[int, str]]) -> list[str]:
-    """Describe the last events of each journal that neither a later run nor an anchor confirms. The removal of these events
-    can go unnoticed.
+    """Return a line for each journal whose last events are unconfirmed: neither a later run, nor a campaign, nor an anchor
+    confirms these events. Their removal can go unnoticed.
 
     ``anchored``: for each run with an anchor, the number of events that the anchor confirms, and words that name the anchor.
     """

@@ -193,8 +193,9 @@ def _bearing(control: Control, runs: Sequence[Record], shown: Sequence[Record], 
 
 
 def _taken(control: Control, shown: Sequence[Record]) -> str:
-    """Return sentences about the runs of ``shown`` that restored only backups that were taken during the run, or by earlier
-    runs of drills. The result is empty when there are no such runs, and for evidence that is not about restored backups."""
+    """Return sentences about those runs in ``shown`` that restored no routine backup. All backups that such a run restored were
+    taken during the run, or by earlier runs of drills. The result is empty when there are no such runs, and for evidence
+    that is not about restored backups."""
     asked = shown if control.evidence in OF_BACKUPS else ()
     fresh = [record for record in asked if run_evidence.taken_by_run(record)]
     earlier = [record for record in asked if run_evidence.taken_by_drill(record)]

@@ -25,16 +25,16 @@ source as the parameter `service` of the measuring step.
 """
 NOT_MEASURED = "not measured"
 MOST_NAMED = 4
-"""Largest number of services in the line of figures that replaces the table on a printed page without room."""
+"""Largest number of services in the line of figures. A printed page shows this line when it has no room for the table."""
 TITLE = "Measured by rehearsals"
 LEAD = (
     "A rehearsal restores a backup into a sandbox or to a spare service. It breaks nothing, so it measures no RTO and no RPO, "
     "and proves no objective. Each row is about the newest rehearsal of the period that passed, or says that none did. Restored "
-    "in: from the choice of the backup to the end of its restore, by the controller's monotonic clock, without sampling error. A "
-    "recovery takes longer: somebody must notice the fault, decide, and move the service to the copy. Would be lost: from the "
-    "newest data in the backup to the measurement in that run; ± is its error, and the clock is named below. "
-    "Without ±, the time of the newest data is exact by this clock, whose difference from that of the controller was not measured. "
-    "Right before the next backup, more would be lost."
+    "in: time from the choice of the backup to the end of its restore, by the controller's monotonic clock, without sampling "
+    "error. A recovery takes longer: somebody must notice the fault, decide, and switch the service to the restored data. Would "
+    "be lost: time from the newest data in the backup to the measurement in that run. The number after ± is the error of this "
+    "time; the clock is named below. A time without ± is exact by this clock, but the difference between this clock and that of "
+    "the controller was not measured. Right before the next backup, more would be lost."
 )
 
 SHORT = (
@@ -68,9 +68,8 @@ class RehearsedRow:
     loss_s: float | None
     error_s: float | None
     basis: str
-    """Text about the time of the newest restored data. It says where this time was found, for example in a commit, and which
-    clock it was read from.
-    """
+    """Text about the time of the newest restored data: where this time was found, for example in a commit, and which clock set
+    it."""
     notes: tuple[str, ...]
     taken: str = ""
     """Text which says that the rehearsal, or an earlier run of a drill, took the backup. It is empty for any other backup."""

@@ -35,7 +35,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """A suspension of the controller for ``seconds``. It happened at an unknown time between two moments on the run's clock."""
+    """A suspension of the controller. ``seconds``: its duration. ``before`` and ``after``: moments on the run's clock between
+    which it happened; the exact moment is unknown."""
 
     before: float
     after: float

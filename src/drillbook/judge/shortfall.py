@@ -14,12 +14,10 @@ from typing import Any, Protocol
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
 
-REPLACING = "the restore replaced a table that had more rows"
+REPLACING = "the restore replaced a table that had more rows than the backup"
 """Text in the title of a finding about data that the restore itself removed."""
-OLDER = "more if data deleted before the fault came back too"
-"""Clause about restored data of which a part is missing. It explains why more may be missing than the difference of the two
-counted numbers.
-"""
+OLDER = "more are missing if the restore also brought back data that was deleted before the fault"
+"""Clause for data that came back only in part. It explains why more data may be missing than the two counted numbers show."""
 
 
 class Outcome(Protocol):

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 class WrittenAt:
     """Place of an entry in an inventory: the file, the line of the entry's key, and the lines of its fields.
 
-    All objects of this class are equal. So two entries with the same fields are equal even if they are in different places.
+    All objects of this class compare as equal. Therefore the places of two entries have no effect when the entries are
+    compared.
     """
 
     file: str = ""
@@ -43,12 +44,13 @@ class Located(BaseModel):
     _written: WrittenAt = PrivateAttr(default_factory=WrittenAt)
 
     def written_at(self, file: str, line: int, fields: Mapping[str, int]) -> None:
-        """Store the place of the entry, which hints name: the file, the line of its key, and the line of each field."""
+        """Store the place of the entry: the file, the line of the entry's key, and the line of each field. Hints show it."""
         self._written = WrittenAt(file, line, dict(fields))
 
     def setting(self, key: str) -> str:
-        """Return the path of the field ``key`` in the inventory, for a hint. The text also names the file and the line of
-        the field. If the entry does not set the field, it is the line of the entry.
+        """Return a text for a hint: the path of the field ``key`` in the inventory, with the file and the line of the field.
+        If the entry does not set the field, the text has the line of the entry. An entry that was not read from a file has
+        neither file nor line.
         """
         name = getattr(self, "name", "")
         return f"`{self.SECTION}.{name}.{key}`{self._written.line_of(key)}"
