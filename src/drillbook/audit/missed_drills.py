@@ -221,8 +221,9 @@ def _said(schedule: Schedule) -> str:
 def _old_proof(
     key: tuple[str, str], known: Known, timelines: Sequence[Timeline], proofs: Sequence[Record]
 ) -> Iterator[MissedRow]:
-    """Return the spans of time in which the newest proof of a restore of a service was too old, although the drills of the
-    service passed after this proof. None of these later runs proved a restore.
+    """Return the spans of time in which the newest proof of a restore was too old, for the environment and service ``key``.
+
+    The drills of the service have passed since this proof, but none of these runs proved a restore.
     """
     environment, name = key
     service = known.service(timelines, key, proofs)

@@ -146,9 +146,9 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
 
 
 def read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
-    """Return the events in which a recovery after the run read back the rows of canaries.
+    """Return one event for each canary whose rows were read back by a recovery, and not by the run itself.
 
-    A canary whose rows the run itself read back is left out.
+    If several recoveries read back the rows of a canary, the event of the last of them is returned.
     """
     seen = {what.probe for what in contents(own, CanarySurvivors)}
     later = {what.probe: event for event, what in each(events[len(own) :], CanarySurvivors) if what.probe not in seen}

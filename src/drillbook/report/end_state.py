@@ -28,7 +28,7 @@ when a verification did not pass.
 KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
-"""Verdicts of runs whose state at the end is described even if they injected no fault."""
+"""Verdicts of finished runs whose state at the end is described even if the run injected no fault."""
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 

@@ -136,9 +136,9 @@ def beginning_of(
 def lines_of(ctx: Context, place: Place, name: str, keys: Sequence[str], program: str) -> tuple[str, bool]:
     """Filter a whole file by `sed -n PROGRAM | uniq -c`. Return the output, and True if the file was read to its end.
 
-    The second value is False when the time was too short. Only a file in a folder on the step's host is read. For any other
-    file, the result is empty and the second value is False, because the whole file would have to be transferred. Raises
-    Cancelled when the run is stopped.
+    The file must be in a folder on the step's host. Any other file is not read, because the whole file would have to be
+    transferred. The output is then empty, and the second value is False. The second value is also False when reading fails
+    or takes too long. Raises Cancelled when the run is stopped.
     """
     if not isinstance(place, HostFolder) or place.host.name != ctx.host.name:
         return "", False

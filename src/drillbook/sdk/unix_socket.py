@@ -85,8 +85,8 @@ while True:
 
 
 def _first_of(perl: str, python: str, others: str, lacking: str) -> str:
-    """Return a script for a program that is written in several languages. The script uses the first language that the
-    host has.
+    """Return a script that runs a program. The program is written in several languages, and the script uses the first
+    language that the host has.
     """
     return f"""
 if perl -MIO::Socket::UNIX -e 1 2>/dev/null; then exec perl -e "$(cat <<'PROGRAM'

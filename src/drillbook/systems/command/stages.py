@@ -22,7 +22,7 @@ LONGEST = 200
 
 
 class Writer(Protocol):
-    """Receiver of the script's output, such as an evidence file."""
+    """Object to which the output of the script is passed on, such as an evidence file."""
 
     def write(self, data: bytes, /) -> Any:
         """Take the next part of the output."""
