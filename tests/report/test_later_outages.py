@@ -32,7 +32,10 @@ def test_bad_samples_after_the_recovery_are_told_with_their_times_and_phases() -
     (text,) = later_outages(view)
     name = view.timeline.probes[0].name
     assert text.startswith(f"After the recovery, {name} was bad again from ")
-    assert f"during {phase.label}. These are the times of its samples. The outage and the RTO do not include them." in text
+    assert (
+        f"during {phase.label}. These times are those of the probe's samples. The outage and the RTO do not include this"
+        in text
+    )
     assert " from " in html.render(view).split('class="later"')[1][:200]
     assert "was bad again from" in markdown.render(view)
 

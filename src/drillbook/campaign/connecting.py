@@ -136,8 +136,8 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
 
 
 def _examine(on: str, client: Client) -> None:
-    """Check that a campaign may use the scheduler. Raises UsageError in two cases. Programs on other machines can reach the
-    scheduler without a certificate. Or the scheduler starts a task again after the task's worker has died.
+    """Check that a campaign may use the scheduler. Raises UsageError when programs on other machines can reach the scheduler
+    without a certificate, or when the scheduler starts a task again after the death of the task's worker.
     """
     allowed, addresses = client.run_on_scheduler(_facts)
     if exposed := [address for address in addresses if not (_encrypted(address) or _at_loopback(address))]:

@@ -21,10 +21,7 @@ TITLE = "the journal of the run is damaged: undo the remaining changes by hand"
 
 
 def steps(state: RunState) -> list[str]:
-    """Return lines of text about a run with a damaged journal.
-
-    They hold the known facts about the run, and the steps of a manual cleanup.
-    """
+    """Return lines of text about a run with a damaged journal: the known facts about the run, and the steps of a manual cleanup."""
     folder, events = state.folder, state.events
     lines = [state.damage]
     try:

@@ -148,9 +148,9 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
 def objective(key: str, goal: Objective, told: Remark | None = None, verdict: str = Verdict.PASSED) -> str:
     """Return one line about an objective: the measurement with its error, the target, and the result (`met` or not).
 
-    ``told``: remark on the measurement. Its text is shown only if it has a mark, which is a symbol such as ``‡`` beside the
-    figure. A met objective is then called `met with a reservation`. ``verdict``: verdict of the run. If the run did not
-    pass, the line says that a met objective does not count.
+    ``told``: remark on the measurement. The line contains the remark only if the remark has a mark, which is a symbol such as
+    ``‡``. With such a remark, a met objective is called `met with a reservation`. ``verdict``: verdict of the run. If the
+    run did not pass, the line says that a met objective does not count.
     """
     (row,) = objective_rows({key: goal}, {key: told} if told else {}, verdict)
     why = f" ({row.reason})" if row.reason else ""

@@ -40,9 +40,11 @@ def sentence(view: RunView) -> str:
 
 
 def _not_passed(view: RunView) -> StepView | None:
-    """Return the step of a verification that did not pass, so that the figures of the recovery prove nothing. When several
-    verifications did not pass, return the step that the reason of the verdict names, or else the first of these steps.
-    The result is None when all verifications passed, and for every verdict except failed and inconclusive."""
+    """Return a step of the phase `verify` that did not pass. Because of such a step, the figures of the recovery prove nothing.
+
+    When several steps did not pass, return the step that the reason of the verdict names, or else the first step. Return
+    None when there is no such step, and for every verdict except failed and inconclusive.
+    """
     if view.result.verdict not in (Verdict.FAILED, Verdict.INCONCLUSIVE):
         return None
     failed = [step for step in view.steps if step.phase == "verify" and step.result.status in NOT_PASSED]
@@ -88,7 +90,8 @@ def _undone(view: RunView) -> bool:
 def _fault(fault: FaultResult, finished: bool) -> str:
     """Return a sentence about a fault whose injection was not proven. The result is empty for other faults.
 
-    ``finished``: true when the journal contains the end of the run. If it does not, an undo may have remained unrecorded.
+    ``finished``: true when the journal contains the end of the run. Without this end, the change may have been undone although
+    the journal does not report it.
     """
     if fault.injection in (Injection.NOT, Injection.INJECTED):
         return ""

@@ -38,7 +38,7 @@ def attention(trends: Sequence[DrillTrends], listed: Sequence[Row]) -> list[Atte
 
 
 def _entry(drills: Sequence[DrillTrends], unfinished: IndexEntry | None) -> Attention:
-    """Return the entry of ``drills``. ``unfinished``: the run because of which they were refused, if the index lists it."""
+    """Return the entry of ``drills``. ``unfinished``: the run that caused their refusal, if the index lists this run."""
     refused_by = _refused_by(drills[0].last.entry)
     left = (
         unfinished is None or unfinished.verdict == UNFINISHED or (unfinished.exit == Exit.RESIDUE and not unfinished.closed)
@@ -48,7 +48,8 @@ def _entry(drills: Sequence[DrillTrends], unfinished: IndexEntry | None) -> Atte
 
 
 def _refused_by(entry: IndexEntry) -> str:
-    """Return the unfinished run because of which a run was refused. It is empty if other findings need attention too."""
+    """Return the name of the unfinished run that caused the refusal of a run. The name is empty if the run was not refused, or
+    if it also has other findings."""
     if entry.verdict != Verdict.REFUSED or any(finding.code != dead_runs.CODE for finding in entry.findings):
         return ""
     return next(iter(dead_runs.in_the_way(entry.findings)), "")

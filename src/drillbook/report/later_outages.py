@@ -36,7 +36,7 @@ def _later(track: ProbeTrack, spans: Sequence[Span], view: RunView) -> str:
     until = "the end of the run" if any(span.end is None for span in spans) else f"{seconds(max(ends), 1)} after the start"
     return (
         f"After the recovery, {one_line(track.name)} was bad{again}{times} from {seconds(spans[0].start, 1)} to {until}{when}. "
-        "These are the times of its samples. The outage and the RTO do not include them."
+        "These times are those of the probe's samples. The outage and the RTO do not include this period."
     )
 
 

@@ -40,7 +40,7 @@ def next_steps(
 
     ``newest``: True for the newest run; the command that opens its report then does not name the run. ``residue``: True if
     changes remain that could not be undone. ``other``: name of another inventory that has the services which do not exist on
-    this machine, or an empty text. ``recover``: commands for the unfinished runs because of which the run was refused; see
+    this machine, or an empty text. ``recover``: suggestions to recover unfinished runs that caused the refusal of the run; see
     ``dead_runs``.
     """
     option = on(inventory)
@@ -69,8 +69,8 @@ def next_steps(
 def other_inventory(view: RunView) -> str:
     """Return the name of another inventory that has the services which do not exist on this machine.
 
-    It is the inventory that two texts name: the key `missing` of a service in the inventory of the plan, and the finding
-    that the drill was not run here. If the two texts do not name the same inventory, the result is empty.
+    Two texts must name this inventory: the key `missing` of a service in the inventory of the plan, and the finding that the
+    drill was not run here. Otherwise the result is empty.
     """
     texts = (str(fields.get("missing") or "") for fields in (view.plan.get("inventory") or {}).get("services", {}).values())
     named = dict.fromkeys(match[1] for text in texts if (match := _OTHER.search(text)))
@@ -88,9 +88,9 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
     """Return a suggestion of how to see the age of a routine backup of the service.
 
     The suggestion is made for a passed run whose RPO was met only with a reservation, because the restored backup was taken
-    during the run. It is to run a drill that restores a routine backup. If the project has no such drill, the suggestion is
-    to write one, and the command shows the documentation of the action that restored the backup. If the suggested drill is a
-    rehearsal, its run shows the age of the backup, but does not remove the reservation.
+    during the run. The suggested command runs a drill that restores a routine backup. If the project has no such drill, the
+    suggestion is to write one, and the command shows the documentation of the action that restored the backup. If the
+    suggested drill is a rehearsal, its run shows the age of the backup, but does not remove the reservation.
 
     Returns None for any other run, and for a journal that does not record which drills restore routine backups.
     """
@@ -109,8 +109,10 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 
 
 def to_write(program: str, service: str, action: str) -> tuple[str, str]:
-    """Return the suggestion for a service of which no drill of the project restores a routine backup. ``action``: action
-    that restored a backup of the service; the suggested command describes it."""
+    """Return the suggestion to write a drill that restores a routine backup of ``service``. The project has no such drill yet.
+
+    ``action``: action that restored a backup of the service. The suggested command shows the documentation of this action.
+    """
     return (
         f"write a drill that restores a routine backup of {one_line(service)}",
         f"{program} actions {one_line(action)}".rstrip(),
@@ -168,9 +170,12 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
 
 
 def _remedy(view: RunView) -> tuple[str, str]:
-    """Return the first instruction of the worst finding of medium severity or higher, with a small first letter, and the
-    change without which a repetition of the drill does not close the finding. The second text is empty if a repetition is
-    enough. Both are empty when no such finding has an instruction."""
+    """Return two texts about the worst finding that has an instruction. Only findings of medium severity or higher count.
+
+    The first text is the first instruction of the finding, with a small first letter. The second text tells what else must be
+    changed before a repetition of the drill closes the finding; see ``before_repeat``. Both texts are empty when no finding
+    has an instruction.
+    """
     for finding in open_findings.grave(findings_of(view.result)):
         if text := first_instruction(finding.code, finding.remedy):
             return one_line(text[:1].lower() + text[1:]), before_repeat(finding.code, text)
@@ -178,8 +183,8 @@ def _remedy(view: RunView) -> tuple[str, str]:
 
 
 def _log_restore(view: RunView) -> str:
-    """Return the command that describes an action which also brings back data that is newer than the backup. For a system
-    without such an action, it describes the action that restored the backup."""
+    """Return the command that shows the documentation of a restore action. If the system has an action that also brings back
+    data newer than the backup, the command shows this action. Otherwise it shows the action that restored the backup."""
     action = restoring(view.result.steps)
     return f"{view.program} actions {one_line(discovery.log_restore(action) or action)}".rstrip()
 
@@ -202,9 +207,9 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
 def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inventory: str) -> list[tuple[str, str]]:
     """Return suggestions for the terminal after a suite.
 
-    The suggestions are: undo the changes that its drills left, recover the unfinished runs because of which drills were
-    refused, read the report, repeat drills that did not pass for another reason, follow the remedies of findings, repeat
-    the whole suite if it did not pass, and run drills that show the age of a routine backup.
+    The suggestions are: undo the changes that its drills left, recover the unfinished runs that caused refusals of drills,
+    read the report, repeat drills that did not pass for another reason, follow the remedies of findings, repeat the whole
+    suite if it did not pass, and run drills that show the age of a routine backup.
     """
     steps = [*_left(program, views), ("read the report", f"{program} report.open")]
     return [*steps, *_to_do(program, suite, views, on(inventory))]
@@ -233,9 +238,9 @@ def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple
     """Return a suggestion for each passed drill with a finding of medium severity or higher, for at most ``MOST_DRILLS``
     drills.
 
-    The suggestion names the drill, its owner and the remedy of the finding, and its command repeats the drill. If the remedy
-    contains no instruction, or a repetition does not close the finding, the command opens the report instead, which tells
-    more.
+    The text of a suggestion names the drill, its owner and the remedy of the finding. The command of the suggestion repeats the
+    drill. In two cases, the command opens the report instead: the remedy contains no instruction, or a repetition does not
+    close the finding.
     """
     passed = [view for view in views if view.result.verdict is Verdict.PASSED and not view.result.open_residue]
     grave = [view for view in passed if open_findings.grave(findings_of(view.result))][:MOST_DRILLS]
@@ -255,8 +260,8 @@ def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:
 
 
 def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return the commands that undo what the drills left, and that recover the unfinished runs because of which drills were
-    refused. Each command is returned once."""
+    """Return suggestions to undo what the drills left, and to recover unfinished runs that caused refusals of drills. Each
+    command occurs only once."""
     results = [view.result for view in views]
     description_by_command = {
         f"{program} drill.recover {one_line(result.run)}": f"undo what {one_line(result.drill)} left"

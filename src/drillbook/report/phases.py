@@ -14,7 +14,7 @@ from drillbook.report.figures import took
 from drillbook.report.wording import NO_STEPS, PHASES, STOPPED
 
 UNDO = "undo"
-"""Text before the name of a phase that ran after the early end of a run, to undo changes."""
+"""Prefix for the name of a phase that ran after the early end of a run. Such a phase undid changes."""
 CHECKS = "checks"
 """Name of the time between the phase `ready` and the next one."""
 SHORTEST_S = 0.5
@@ -91,7 +91,7 @@ def checks(view: RunView) -> Span | None:
 
 
 def checked(view: RunView) -> str:
-    """Return a text about the work in the time that ``checks`` returns."""
+    """Return a text that tells what the run did in the time between `ready` and the next phase; see ``checks``."""
     return "the run checked all its steps" + (", and waited until every probe was good" if view.timeline.probes else "")
 
 

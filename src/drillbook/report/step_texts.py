@@ -17,7 +17,7 @@ BY_ACTION = re.compile(r"([a-z]\w*\.\w+) (\{.*\})", re.DOTALL)
 
 
 def state(status: str) -> str:
-    """Return the word for the status of a step. A step that was stopped has the same word as the stopped phase."""
+    """Return the word with which reports show the status of a step. A stopped step has the same word as a stopped phase."""
     return STOPPED if status == "cancelled" else status
 
 

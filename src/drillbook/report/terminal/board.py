@@ -26,7 +26,7 @@ from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, Tr
 from drillbook.report.figures import one_line
 
 STOPPING = "stopping "
-"""Text before the name of the phase that a signal stops."""
+"""Prefix for the name of a phase while a signal stops it."""
 
 
 @dataclass(slots=True)
@@ -72,10 +72,7 @@ class Watched:
     good: bool | None = None
     last_bad: float = -math.inf
     again: float | None = None
-    """Time, on the run's clock, at which the first good sample after the last bad sample ended.
-
-    The time is None if there is no such sample.
-    """
+    """End of the first good sample since the last bad sample, on the run's clock. None if there is no such good sample."""
     acknowledged: int = 0
     refused: int = 0
     in_doubt: int = 0
