@@ -10,7 +10,7 @@ from tests.needs import need
 
 def job(folder, view, name):
     """Times at which the step ``name`` began and ended, by the events of its run."""
-    (step,) = (each.id for each in view.result.steps if each.name == name)
+    (step,) = (each.result.id for each in view.steps if each.name == name)
     times = {event.kind: datetime.fromisoformat(event.at) for event in read(folder / FILE).events if event.step == step}
     return times["step.started"], times["done"]
 
