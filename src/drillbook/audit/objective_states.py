@@ -99,8 +99,8 @@ class ProvenRow:
 
     @property
     def said(self) -> str:
-        """State in words. If a loss of data is known, the words name the data that the figure is about. If a figure does not
-        prove the objective, the words are `does not count`.
+        """State in words. For an objective that was met for all data except the lost data, the words say this. If the newest
+        figure does not prove the objective, the words are `does not count`. In all other cases, they are those of ``state``.
         """
         return self.within if self.reserved and self.within else DOES_NOT_COUNT if self.uncounted else self.state
 
@@ -146,8 +146,8 @@ class ProvenRow:
 
     @property
     def loss(self) -> str:
-        """Text about a loss of data that the figure may not include: the mark of the figure, the drill, the loss, and the
-        target.
+        """Text about a loss of data that the figure perhaps does not include: the mark of the figure, the drill, the loss, and
+        the target.
         """
         return f"{self.mark.strip()} {self.drill}: {self.lost}, {self.aim}"
 
@@ -158,8 +158,8 @@ class ProvenRow:
 
 
 def reserved_counts(goals: Sequence[ProvenRow]) -> list[tuple[str, int]]:
-    """Return the number of objectives that are met with a reservation, and the number of those that are met for all data
-    except the lost data. Each number comes with the words for its state."""
+    """Count the objectives that are met with a reservation. Objectives that are met for all data except the lost data have
+    other words for their state than the rest, and are counted apart. Each item of the result holds the words and the number."""
     counts = Counter(row.said for row in goals if row.reserved)
     return sorted(counts.items(), key=lambda item: (item[0] != remarks.RESERVED, item[0]))
 
@@ -338,9 +338,7 @@ def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) 
 
 
 def _measured(record: Record, key: str) -> bool:
-    """Return True when the audit shows the run for the objective ``key``: the run missed the objective, or has a figure for
-    it.
-    """
+    """Return True when the run missed the objective ``key``, or measured a figure for this objective."""
     row = row_of(record, key)
     return row is not None and (row.state == MISSED or row.measured_s is not None)
 

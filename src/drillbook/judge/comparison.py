@@ -82,7 +82,7 @@ class ComparedRun(BaseModel):
     targets: dict[str, float] | None = None
     """Target of each objective, in seconds. It is None in the entries of older journals."""
     unverified: tuple[str, ...] = ()
-    """Objectives that were measured, but could not be verified. It is empty in the entries of older journals."""
+    """Objectives that were measured, but could not be verified. Empty in the entries of older journals."""
     lost: tuple[ComparedLoss, ...] | None = None
     """Data that did not come back. It is None in the entries of older journals."""
 

@@ -45,7 +45,7 @@ def same_drill(folders: Iterable[Path], plan: Plan, states: RunStates) -> list[d
     """Return the newest finished runs with the same drill and environment as ``plan``, as entries of the event `earlier.runs`.
 
     The newest run comes first. ``folders``: folders of runs, oldest first. Three kinds of runs are skipped: runs with an
-    unreadable journal, runs that were refused, and runs that did not run because a service is not installed. Reading stops
+    unreadable journal, runs that were refused, and runs that needed a service which is not installed. Reading stops
     after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
 
     ``states``: states of the runs that were read already.

@@ -130,7 +130,7 @@ def never(first: datetime, passed: datetime | None, terms: Terms, end: datetime)
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A run that proved a restore of a service. ``names``: its drill, and the suite to which it belongs, if any."""
+    """A run that proved a restore of a service. ``names``: name of the drill, and name of the suite if the drill ran in one."""
 
     at: datetime
     drill: str
@@ -189,8 +189,8 @@ class Service:
     proofs: tuple[Proof, ...]
     subjects: tuple[Subject, ...]
     proving: tuple[frozenset[str], ...]
-    """For each proof, the names of the drills and suites that had proved a restore of the service up to this proof. If a
-    drill proved it in several suites, only the suite of its newest proof is named.
+    """One set of names for each proof in ``proofs``. It holds the names of all drills and suites with this proof or an earlier
+    proof. If a drill has such proofs in several suites, only the suite of the newest of them is in the set.
     """
 
     @classmethod
@@ -209,8 +209,8 @@ class Service:
         """Return the newest proof of a restore at ``moment``, and the schedule that decides when this proof is too old.
 
         Several schedules may require a new proof. The schedule that permits the greatest age of the proof decides. Returns
-        None when there is no proof. Also returns None when a drill or suite that must renew the proof has not passed since
-        then, because this drill or suite is reported as overdue itself.
+        None when there is no proof. Also returns None when a drill or suite that must renew the proof has not passed since the
+        proof. In this case, the drill or suite itself is reported when it is overdue.
         """
         number = bisect_right(self.proofs, moment, key=lambda proof: proof.at)
         if not number:
@@ -243,5 +243,7 @@ class Service:
 
 @lru_cache(maxsize=4096)
 def ends(schedule: Schedule, passed: datetime) -> datetime:
-    """Return the moment from which a run is overdue by ``schedule``. ``passed``: start of the last passed run."""
+    """Return the moment from which a new run is overdue by ``schedule``. ``passed``: start of the last passed run, or of the
+    run with the newest proof of a restore.
+    """
     return schedule.overdue(passed)

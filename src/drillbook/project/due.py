@@ -47,8 +47,8 @@ _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Ex
 
 @dataclass(frozen=True, slots=True)
 class DueRow:
-    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service: no run has proven a
-    restore of it, or its drills have passed since the newest proof without renewing it.
+    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service. In this case, no run
+    has proven a restore of the service, or its drills have passed since the newest proof but have not renewed the proof.
 
     Times are in UTC, in the format of RFC 3339. A time that does not exist is empty.
     """
@@ -81,7 +81,7 @@ class DueRow:
     last_findings: str = ""
     """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""
     last_recovered: str = ""
-    """Text about the recovery that undid the changes of the newest run after its end."""
+    """Text about a recovery that undid the changes of the newest run after this run had ended."""
     restores: bool = False
     """True when the drill, or a drill of the suite, restores data. True for a service."""
     inventory: str = ""
@@ -98,7 +98,7 @@ class DueRow:
 
     @property
     def is_elsewhere(self) -> bool:
-        """True when the drill should run, but not with the usual inventory on this machine."""
+        """True when the drill needs something before it can run, such as another inventory, and its state is not `ok`."""
         return bool(self.needs) and self.state is not State.OK
 
 
@@ -118,7 +118,7 @@ class Due:
     """True when drills or suites have a schedule, but none of them may run in ``environment``."""
     record: str = ""
     """Reason why ``schedule.jsonl`` is damaged or cannot be read. Earlier schedules and retirements may then be unknown. If
-    only its last line is incomplete, this is no damage; see ``torn``."""
+    only the last line of the file is incomplete, this is no damage; see ``torn``."""
     torn: str = ""
     """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. Nothing earlier is lost by this."""
     unproven: int = 0
@@ -128,8 +128,8 @@ class Due:
 
     @property
     def status(self) -> Exit:
-        """Exit status. It is 1 when something is overdue or has never passed. Otherwise it is 3 when a schedule or an inventory
-        cannot be read, or the record of schedules is damaged, 1 when nothing has a schedule, and 0 in all other cases.
+        """Exit status. The first rule that applies decides. Something is overdue or has never passed: 1. A schedule or an
+        inventory cannot be read, or the record of schedules is damaged: 3. Nothing has a schedule: 1. All other cases: 0.
         """
         statuses = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
         statuses |= {Exit.UNVERIFIED} if self.unread or self.record else set()
@@ -214,7 +214,7 @@ def _needing_proof(
 
 def _check(environment: str, inventories: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
     """Raise UsageError when no inventory, no guard and no run names ``environment``. Without this error, nobody would notice
-    a mistyped name, because it has no overdue drills.
+    a mistyped name, because an environment that does not exist has no overdue drills.
 
     An inventory that cannot be read may name the environment. In this case, no error is raised, and the exit status reports
     that the state is unknown.
@@ -349,9 +349,10 @@ def _service(
 ) -> Iterator[DueRow]:
     """Yield a row about a service if its proof of a restore is missing, or was not renewed. Otherwise yield nothing.
 
-    A missing proof gets no row if a row of a drill raises the same alarm. A proof was not renewed if all drills and suites
-    that must renew it have passed since. These are the drills and suites with a run that proved a restore, or all of them if
-    no such drill or suite exists. ``service``: environment and name. ``rows``: rows of drills.
+    A missing proof gets no row if a row of a drill raises the same alarm. A proof was not renewed if every drill and suite
+    that must renew it has passed since the proof. The drills and suites that once proved a restore of the service must renew
+    the proof. If none of them exists any more, all drills and suites of the service that have passed must renew it.
+    ``service``: environment and name. ``rows``: rows of drills.
     """
     place, name = service
     drills = {scheduled.name: scheduled for scheduled in wanted if name in scheduled.services and may_run(scheduled, place)}

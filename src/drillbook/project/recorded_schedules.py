@@ -69,14 +69,15 @@ def note_changes(
     """Compare the schedules in the files with the newest recorded schedules. Write each changed schedule to
     ``schedule.jsonl``, with the time from which it holds.
 
-    ``kept``: content of ``schedule.jsonl``. Return its new content. The file is read again after a change was written,
-    because another task may have added entries at the same time.
+    ``kept``: content of ``schedule.jsonl``. Return the new content of this file. After a change was written, the file is read
+    again, because another task may have added entries at the same time.
 
-    Drills and suites without a run are left out, because their first run will record the schedule. If ``schedule.jsonl``
-    cannot be written, the rule of ``plan.schedule_terms`` for unrecorded changes applies.
+    Drills and suites without a run are left out, because their first run will record the schedule. When ``schedule.jsonl``
+    cannot be written, no error is raised. The change then stays unrecorded; see ``Terms`` in ``plan.schedule_terms``.
 
     A changed schedule normally holds from ``now``. If the clock was set back, the newest recorded schedule may have a later
-    time. The changed schedule then holds from this later time, because each call would otherwise write it again.
+    time. The changed schedule then gets this later time. With an earlier time, it would not be the newest schedule, and the
+    next call would write it again.
     """
     if not reports.is_dir():
         return kept

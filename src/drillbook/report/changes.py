@@ -198,11 +198,12 @@ def _target(value: float | None) -> str:
 
 
 def _unverified(view: RunView, change: FigureChange) -> str:
-    """Return the reason why a figure of this run is not compared with that of the last run. The result is empty if they can
-    be compared.
+    """Return the reason why a figure of this run is not compared with that of the last run. The result is empty if the two
+    figures can be compared.
 
-    Figures are compared only if both count. A figure does not count if its objective could not be verified. In this run, the
-    figure of a met objective counts only if the run passed. In the last run, it counts unless the run was aborted.
+    Figures are compared only if both count. A figure does not count if its objective could not be verified. If this run met
+    the objective, its figure counts only if this run passed. If the last run met the objective, its figure counts unless the
+    last run was aborted.
     """
     objective = view.result.objectives.get(FIGURES[change.key])
     now, before = False, not change.before_verified and change.before_s is not None
@@ -225,8 +226,8 @@ def _target_before(known: Comparison, key: str, now_s: float | None) -> float | 
 def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
     """Return two texts: the figure in the last run, and the figure in this run.
 
-    After a run in which less data came back than the fault removed, the RPO may not include this loss. The text then says
-    that the RPO was measured `by the canary alone`.
+    If less data came back in a run than the fault removed, the RPO of this run perhaps does not include this loss. The text
+    of this RPO then says that it was measured `by the canary alone`.
     """
     latest = ends_with_sample(view.result, change.key)
     before, now = _incomplete(view, change)
@@ -246,7 +247,7 @@ def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
 
 def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
     """Return two truth values, for the last run and for this run. A value is True when the figure is an RPO, and less data
-    came back in that run than the fault removed, so that the RPO may not include this loss.
+    came back in that run than the fault removed. The RPO then perhaps does not include this loss.
     """
     known = view.comparison
     if change.key != "rpo" or known is None:
@@ -257,8 +258,8 @@ def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
 
 
 def _change(view: RunView, change: FigureChange) -> str:
-    """Return the change of a figure in words. The figure counts as changed only if the rounded figures that the report
-    prints also differ by more than their errors.
+    """Return the change of a figure in words. The exact figures and the rounded figures are compared. The figure counts as
+    changed only if both differ by more than the errors.
     """
     if told := _unverified(view, change) or (SHORT_RPO if any(_incomplete(view, change)) else ""):
         return told

@@ -22,7 +22,7 @@ LATEST_NOTE = (
     "figure."
 )
 LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
-"""Texts of the clocks that end with the sample that showed the change."""
+"""Clocks that end with the sample that showed the change, as the field `clock` of an objective names them."""
 
 
 def ends_with_sample(result: Result, clock: str) -> bool:
@@ -45,8 +45,8 @@ def objective_figure(objective: Objective) -> str:
 
 
 def alone(objective: Objective) -> str:
-    """Format an RPO that may not include a known loss. The text begins with the source of the figure, such as ``by the
-    canary alone``. The source is the age of the backup, or the canary.
+    """Format an RPO when it is unknown if the RPO includes a known loss of data. The text begins with the source of the
+    figure: ``by the canary alone``, or ``by the age of the backup alone``.
     """
     return (
         f"by {'the age of the backup' if objective.clock == OF_BACKUP else 'the canary'} alone {objective_figure(objective)}"
@@ -64,7 +64,9 @@ def recorded_figure(objective: Mapping[str, Any]) -> str:
 
 
 def drawn(objective: Objective) -> float | None:
-    """Return the figure to draw. It is the upper end if the error is so large that reports show only the upper end ("at most")."""
+    """Return the figure to draw. If the error is so large that reports show only the upper end of the figure ("at most"),
+    this upper end is drawn.
+    """
     if objective.measured_s is None or objective.error_s is None or not bounded(objective.measured_s, objective.error_s):
         return objective.measured_s
     return upper_end(objective.measured_s, objective.error_s, latest=is_latest(objective.clock))

@@ -70,8 +70,8 @@ class ObjectiveRow:
     by: str = ""
     """Observer that detected the fault, as shown in lists: `probe`, or the alert with its name."""
     lost: str = ""
-    """Text about a loss of data that is known, but that the figure may not include, such as a number of rows. ``measured``
-    begins with this text. It is empty for a figure without such a loss."""
+    """Text about a known loss of data that the figure perhaps does not include, such as a number of rows. ``measured`` begins
+    with this text. It is empty for a figure without such a loss."""
     within: str = ""
     """Words for a met objective whose figure leaves out the lost data. Empty for other objectives."""
     uncounted: str = ""
