@@ -56,7 +56,8 @@ class Attested:
 def look(state: RunState, root: Path) -> Attested:
     """Read and verify the attestation of a run or suite. The trusted keys are those of the project ``root``.
 
-    A journal that was not read yet is read after the attestation: it then holds all events that the attestation covers.
+    If the journal was not read yet, it is read after the attestation. So the bytes that are read contain all events that the
+    attestation covers.
     """
     try:
         data = (state.folder / FILE).read_bytes()

@@ -54,8 +54,8 @@ class Coordinator:
     journal: Journalled
     executor: Executor
     job: Callable[[str, Intent], Job]
-    """Function that makes the job of a site. Its arguments are the name of the site, and the intent: the entry that the
-    journal contains before the site is started.
+    """Function that makes the job of a site. Its arguments are the name of the site, and the intent to start the site, which
+    the journal has already recorded.
     """
     new_run: Callable[[str], str]
     """Function that makes the name of a site's run from the name of the site."""
@@ -68,7 +68,7 @@ class Coordinator:
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
-    """Sites whose drill was asked to stop. A site is not in this set while its drill could not be asked; it is then asked
+    """Sites whose drill was asked to stop. If a drill could not be asked, its site is not in this set, and the drill is asked
     again in the next round.
     """
     _chosen: dict[str, Intent] = field(default_factory=dict)

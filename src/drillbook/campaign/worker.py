@@ -59,8 +59,8 @@ def listens(dask_worker: Any) -> list[str]:
 
 
 def identify() -> dict[str, str]:
-    """Return the place of this worker. If the worker cannot carry out drills, the result contains the reason under the
-    key ``error``.
+    """Return the place of this worker, which is its project folder on its machine. If the worker cannot carry out drills, the
+    result contains only the reason, under the key ``error``.
     """
     try:
         return asdict(place.of_worker())
@@ -71,7 +71,7 @@ def identify() -> dict[str, str]:
 def carry_out(job: Job) -> dict[str, Any]:
     """Drill a site. Returns the result as JSON data.
 
-    If the disk of this place shows that the drill was already started, the site is not drilled again. The function then
+    If the disk of this worker shows that the drill was already started, the site is not drilled again. The function then
     finds out how the earlier drill ended.
     """
     try:
@@ -90,8 +90,8 @@ def approval(job: Job) -> dict[str, bytes]:
 
 
 def keep_approval(job: Job, files: dict[str, bytes]) -> None:
-    """Store ``files``, a result of the function ``approval``, at this place. The process of each drill verifies the
-    approval. Raises OSError when a file cannot be written."""
+    """Store the approval of a campaign in the folder of the campaign on this worker. ``files``: result of the function
+    ``approval``. The process of each drill verifies the approval. Raises OSError when a file cannot be written."""
     folder = replace(job, root=place.of_worker().root).folder
     private_folder(folder)
     for name, data in files.items():
@@ -106,8 +106,9 @@ def cancel(job: Job) -> bool:
 
 
 def _own(job: Job) -> Job:
-    """Return a copy of ``job`` in which all paths are paths of this place. The inventory of the site is written to a file.
-    Raises DrillbookError when this place is not a project, and OSError when the site was started at another place.
+    """Return a copy of ``job`` with the paths of this worker's project folder. Write the inventory of the site to a file in
+    this folder. Raises DrillbookError when the folder is not a project, and OSError when the site was started at another
+    place.
     """
     own = place.of_worker()
     if own.number != place.number_of(job.place):

@@ -160,8 +160,8 @@ def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
 
 def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
     """Print the reason why ``run`` is not running: it has ended already, or its controller has died. In the second
-    case, also print the command that recovers it. Returns the exit status. ``inside``: folders of the runs that ``run``
-    names.
+    case, also print the command that recovers it. Returns the exit status. ``inside``: folder of the run,
+    or folders of all its runs if ``run`` is a suite.
     """
     dead = [path.name for path in inside if folders.last_word(path) is None]
     for name in dead:

@@ -76,10 +76,10 @@ have the same value.
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
-    """Return a finding for each run that died or left changes, and whose plan uses hosts of ``plan``. Such a run must
-    normally be recovered first. A drill that only restores need not wait, because its restore may repair the data. Every
-    drill must wait for a run with a damaged journal, because it is unknown which changes that run left. If even the first
-    line of the journal is unreadable, the hosts of that run are unknown too, and the changes may be on any host.
+    """Return a finding for each earlier run that must be recovered before ``plan`` is carried out. Such a run died or left
+    changes, and its plan uses hosts of ``plan``. A drill that only restores need not wait for the recovery, because its
+    restore may repair the data. But if the journal of the earlier run is damaged, every drill must wait, because it is unknown
+    which changes that run left. If even the first line is unreadable, a drill on any host must wait.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()
@@ -91,8 +91,8 @@ def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
 def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
     """Return a finding if the run of ``state`` must be recovered first, and otherwise None.
 
-    It must be recovered if it died or left changes, and its plan uses one of ``targets``, or its damaged journal does not
-    rule this out. ``mends``: True for a drill that only restores; only a damaged journal then gives a finding.
+    The function ``in_the_way`` describes the rules. ``mends``: True for a drill that only restores. Such a drill gets a finding
+    only when the journal is damaged.
     """
     folder, wrong = state.folder, state.damage
     if not state.events:

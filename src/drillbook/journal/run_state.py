@@ -36,7 +36,8 @@ class RunState:
     """State of the run in ``folder``, or of the suite, which has no journal of its own.
 
     Each part is read at its first use and then cached. So hand on this object, and make a new one only after the run has
-    changed. The journal is read together with the lock of its writer: if the run has ended, its journal is complete.
+    changed. The lock of the journal's writer is checked directly before the journal is read. So if no process holds the lock,
+    the complete journal was read.
     """
 
     folder: Path
@@ -190,7 +191,8 @@ class RunState:
     def forget_events(self) -> None:
         """Free the memory of the journal's bytes and events, when a task reads hundreds of runs.
 
-        Its first line, digest and chain of hashes stay known. The events are never read again: they might be others.
+        The first line, the digest and the chain of hashes stay known. The events are never read again, because the file may
+        have changed since they were verified.
         """
         _ = self.chain, self.first_line, self.lost
         if self.unreadable is None:
@@ -213,7 +215,7 @@ class RunStates:
     _states: dict[Path, RunState] = field(default_factory=dict)
 
     def of(self, folder: Path) -> RunState:
-        """Return the state of the run or suite in ``folder``. The same folder always has the same state."""
+        """Return the state of the run or suite in ``folder``. Each call for a folder returns the same object."""
         return self._states.setdefault(folder, RunState(folder))
 
     def clear(self) -> None:

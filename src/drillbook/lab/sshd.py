@@ -31,7 +31,7 @@ Process = asyncssh.SSHServerProcess[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The only user account of a host."""
+    """User account of a host in the lab. A host has no other account."""
 
     home: Path
     environment: Mapping[str, str]

@@ -35,7 +35,14 @@ RUNGS = ("Artefact", "Restore", "Structure", "Volume", "Content", "Cluster", "In
 
 The level `Artefact` checks the stored backup, `Restore` restores it, and the other levels check the restored data.
 """
-COLUMNS = ("method", "hosts need", "restored in", "lost since the newest backup", "carried out", "not seen in the backup")
+COLUMNS = (
+    "method",
+    "hosts need",
+    "restored in",
+    "lost since the newest backup",
+    "levels of verification",
+    "not seen in the backup",
+)
 
 
 class _Value(BaseModel):
@@ -197,7 +204,8 @@ def method(kind: str) -> tuple[str, str]:
 
 
 def _lost(rehearsed: Rehearsed) -> str:
-    """Return a text about the loss of data: its duration, the error, and the source of the measurement.
+    """Return a text about the lost data: the length of the period whose data is lost, the error of this length, and the
+    source of the measurement.
 
     The error is left out when the source is the time of a commit.
     """

@@ -98,7 +98,9 @@ class BackupManifest(Part):
 
     @property
     def drill(self) -> str:
-        """Name of the drill that took the backup. If ``run`` is no name of a run, this is ``run`` itself."""
+        """Name of the drill that took the backup, as a part of ``run``. If ``run`` does not have the form of a run's name, the
+        whole text ``run`` is the result.
+        """
         return drill_of(self.run) or self.run
 
     def encoded(self) -> bytes:

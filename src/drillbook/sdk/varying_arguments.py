@@ -1,7 +1,7 @@
-"""Parts of a command's arguments that differ in every run. A rule of sudo must allow all of their values.
+"""Parts of a command's arguments that differ in every run. A rule of sudo must allow every value of such a part.
 
-A system declares those of its own programs in its module ``varying_arguments``. ``hosts.sudoers`` knows the parts that come from
-Drillbook, such as the id of a run.
+A system declares the varying arguments of its own programs in its module ``varying_arguments``. ``hosts.sudoers`` knows the
+parts that come from Drillbook, such as the id of a run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class VaryingArgument:
 
 
 def declared() -> Iterator[VaryingArgument]:
-    """Yield the parts that the systems declare."""
+    """Yield the varying arguments that the systems declare for their own programs."""
     for system in discovery.systems():
         if system.varying_arguments:
             known: Mapping[str, VaryingArgument] = plugin_loading.table(

@@ -222,7 +222,7 @@ class Volume:
         """
         self._do(self._alone(), "another helper container, which writes to the volume, could not be removed")
         argv = self.helper(_REPLACE, self.ctx.run_id, write=True)
-        self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be extracted to it")
+        self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be extracted")
 
     def forget(self) -> None:
         """Remove the old content that ``replace`` kept in a folder of the volume.
@@ -233,8 +233,8 @@ class Volume:
         self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "the old content could not be removed")
 
     def kept(self) -> bool:
-        """Return True while the restore of this run is unfinished, and the volume contains its files. Such a file may be old
-        content that must still be put back.
+        """Return True while the volume contains files that the restore of this run stored beside the content of the volume.
+        These files may be the old content, which must then still be put back.
 
         Raises CouldNotVerify when the volume cannot be examined.
         """

@@ -20,7 +20,7 @@ from drillbook.systems.linux.faultstate import SEEN
 PID, START = "@pid", "@start"
 """Words in a command. The first word is replaced by the pid of the selected process, and the second by its start time."""
 ANOTHER = 3
-"""Exit status when the command was not started, because the process has exited or the selection now means another
+"""Exit status when the command was not started, because the process has exited, or because the selection now finds another
 process.
 """
 

@@ -142,9 +142,10 @@ def left_aside(tools: Tools, run_id: str) -> bool:
 
 @contextmanager
 def made_aside(tools: Tools, run_id: str) -> Iterator[Tools]:
-    """Let the ``with`` block create a staging cluster, and then move it to the data directory.
+    """Yield tools for a staging cluster, which the ``with`` block creates. After the block, move this cluster to the path of
+    the data directory.
 
-    If the block fails, the staging cluster is removed. Raises HostError when a command on the host fails.
+    If the block or the move fails, the staging cluster is removed. Raises HostError when a command on the host fails.
     """
     made = aside(tools, run_id)
     try:
@@ -308,8 +309,8 @@ def start_command(tools: Tools) -> tuple[str, ...]:
 def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:
     """Stop the server. Raises StepFailed when it does not stop, and HostError when the host cannot be used.
 
-    With ``mode`` `fast`, the service manager stops the unit. With `immediate`, or without a unit, pg_ctl stops the server. If
-    there is a unit, it is stopped after that, too.
+    If there is a unit and ``mode`` is `fast`, only the service manager stops the server, by its unit. Otherwise pg_ctl stops
+    the server. If there is a unit, the service manager then stops the unit, too.
     """
     if mode == "immediate" or not tools.service.unit:
         tools.owned(
@@ -322,8 +323,8 @@ def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None
 
 @contextmanager
 def starting(ctx: Context, tools: Tools) -> Iterator[None]:
-    """Start the server, and run the ``with`` block as soon as the server accepts a write. Check last that its unit runs,
-    because a service manager may report the unit as started some seconds after the server accepts writes.
+    """Start the server, and run the ``with`` block as soon as the server accepts a write. After the block,
+    wait until the start has ended, because a service manager may report the unit as started some seconds later.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="start") as pool:
         started = pool.submit(start, ctx, tools)

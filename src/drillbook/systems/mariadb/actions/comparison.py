@@ -113,7 +113,7 @@ class Matches(_OfServer):
             raise CouldNotVerify(f"the value is not a manifest of mariadb.content: {error}") from error
 
     def ready(self, ctx: Context) -> None:
-        """Check that the client program exists, and that the two services differ."""
+        """Check that the client program exists, and that `with` does not name the service of the step itself."""
         super().ready(ctx)
         if (other := self.if_known("with_")) and ctx.same_service(self.service, other):
             raise PlanError(f"mariadb.matches: {self.service} would be compared with itself")
@@ -162,7 +162,7 @@ class Compare(_OfServer):
         return result.answer(self.service, facts)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the client program exists, and that the two services differ."""
+        """Check that the client program exists, and that `against` does not name the service of the step itself."""
         super().ready(ctx)
         if (other := self.if_known("against")) and ctx.same_service(self.service, other):
             raise PlanError(f"mariadb.compare: {self.service} would be compared with itself")
