@@ -26,6 +26,11 @@ def test_the_most_urgent_entries_are_shown_as_far_as_there_is_room(most, shown, 
     assert short(LISTED, ENTRIES, everything=True, most=most) == (["late", "next", "new", "fine"], [])
 
 
+def test_what_is_fine_is_left_out_of_a_long_list_although_there_is_room():
+    fine = Entry(9, "passed", fine=True)
+    assert short(["due", "one", "two"], [Entry(1, "due"), fine, fine], most=2) == (["due"], [fine, fine])
+
+
 def test_what_is_left_out_is_counted_by_its_state():
     out = Console(file=io.StringIO(), width=100)
     print_rest([Entry(1, "due"), Entry(9, "passed", fine=True), Entry(9, "passed", fine=True)], "drill.due", out, "all well")

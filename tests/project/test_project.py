@@ -75,6 +75,16 @@ def test_a_run_is_found_by_its_name_a_part_of_it_its_drill_or_as_the_latest(shel
     assert told.value.hint.startswith(f"the newest are: {third.name}")
 
 
+def test_the_beginning_of_a_name_counts_before_other_parts_of_it(shelf):
+    project = Project(shelf.root)
+    shelf.drill("one")
+    first = shelf.result("one", ago=5 * DAY)
+    date = first.name[:8]
+    shelf.drill(f"of-{date}")
+    shelf.result(f"of-{date}")
+    assert project.run(date) == first
+
+
 def test_a_run_inside_a_suite_is_a_run_and_its_suite_stands_for_its_drills(shelf):
     project = Project(shelf.root)
     shelf.drill("one")

@@ -12,7 +12,7 @@ def test_without_a_file_the_settings_are_the_defaults(tmp_path):
 
 
 def test_every_mistake_is_reported_with_its_position(tmp_path):
-    (tmp_path / settings.FILE).write_text("metricz: x\nmetrics: 5\nheartbeat: !run date\n")
+    (tmp_path / settings.FILE).write_text("metricz: x\nmetrics: 5\nheartbeat: !command [date]\n")
     told = settings.mistakes(tmp_path)
     assert [line.partition(" ")[0] for line in told] == ["drillbook.yml:3:12:", "drillbook.yml:1:1:", "drillbook.yml:2:10:"]
     with pytest.raises(InventoryError):
