@@ -51,14 +51,15 @@ NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
 """Pattern for any character, or any escape of a character."""
 FEW = 10
-"""Number of leading characters of a secret in base32 that must match.
+"""Number of base32 characters that are compared in order to find a secret. They are the first characters of its encoded form.
 
-The following characters, up to the length of the secret, are hidden without a comparison.
+The later characters are not compared. They are hidden up to the length of the secret.
 """
 ANCHOR = 16
-"""Number of leading bytes of a secret that must match in hexadecimal and base64.
+"""Number of bytes that are compared in order to find a secret in hexadecimal. They are the first bytes of the secret. In
+base64, twice as many characters are compared, and in UTF-16, four times as many bytes.
 
-The following bytes, up to the length of the secret, are hidden without a comparison.
+The later bytes are not compared. They are hidden up to the length of the secret.
 """
 ARMOR = re.compile(r"-{3,}[^-]*-{3,}")
 
@@ -124,11 +125,11 @@ def _quotes(count: int) -> Part:
 
 
 def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
-    """Return the parts for the characters of ``run``, a piece of the secret without quotes and backslashes.
+    """Return the parts for ``run``: adjacent characters of the secret, none of them a quote or a backslash.
 
-    ``slashes``: True when quotes or backslashes come before ``run``. Their part may then also match the backslash that begins
-    an escape of the first character of ``run``. In this case, the part for the first character must match the remaining
-    escape, which has no backslash.
+    ``slashes``: True when quotes or backslashes come before ``run``. The part for these quotes or backslashes may then also
+    match one backslash too many: that of an escape of the first character of ``run``. Therefore the part for this first
+    character also matches an escape without its backslash.
     """
     for char, same in groupby(run):
         count = len(list(same))

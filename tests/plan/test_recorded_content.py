@@ -33,4 +33,4 @@ def test_content_that_the_drill_recorded_before_the_fault_is_a_comparison(tmp_pa
 )
 def test_content_that_was_not_recorded_for_certain_before_the_fault_is_none(tmp_path, old, new):
     text = changed(old, new, changed(MATCHES, RECORDED, changed(RESTORE, free())))
-    refused(tmp_path, text, "restores:", "no step of `verify` is certain to compare its content")
+    refused(tmp_path, text, "restores:", "no step of `verify` is certain to compare the restored content")

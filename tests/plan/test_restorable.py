@@ -198,7 +198,7 @@ def test_what_a_command_restores_is_compared(tmp_path, verify, accepted):
             tmp_path,
             text,
             "restores:",
-            "no step of `verify` is certain to compare its content with the backup",
+            "no step of `verify` is certain to compare the restored content with the backup",
             "add `postgres.matches` for that service",
         )
 
@@ -321,7 +321,7 @@ def test_of_two_commands_that_nobody_compares_the_first_is_named(tmp_path):
         tmp_path,
         text,
         "restores:",
-        "no step of `verify` is certain to compare its content",
+        "no step of `verify` is certain to compare the restored content",
         "add `postgres.matches` for that",
     )
 

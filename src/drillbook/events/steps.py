@@ -18,8 +18,9 @@ Outcomes = Annotated[
     tuple[Json, ...],
     Field(
         description=(
-            "Attempts by outcome, if there were several: `outcome` (the first line of the message) and `count`. An attempt that "
-            "the end of the step's time cut off is not counted. Absent for a single attempt, and in older journals."
+            "Outcomes of the attempts, if the step made several attempts: `outcome` (the first line of the message) and `count` "
+            "(the number of attempts with this outcome). An attempt that the end of the step's time cut off is not counted. "
+            "Absent for a single attempt, and in older journals."
         )
     ),
 ]

@@ -53,8 +53,8 @@ class Unread:
 
     @property
     def may_save(self) -> frozenset[str]:
-        """Texts that may be the name under which the entry saves its result: the values of its unknown keys, and a value at
-        a key `save` among its parameters.
+        """Texts that may be the name under which the entry saves its result. They are the values of its unknown keys, which may
+        be misspelt, and the value of a parameter `save`, which may be a misplaced keyword.
         """
         return frozenset(map(_text, (*self.odd.values(), self.params.get("save")))) - {""}
 

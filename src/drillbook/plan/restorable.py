@@ -293,7 +293,7 @@ class Restorable:
         """Raise PlanError when nothing is certain to compare the data after a restore by custom steps.
 
         A step of `verify` must be certain to compare the data, either with the backup or with content that was recorded
-        before the fault. If another step than a custom step restores the data, nothing is required.
+        before the fault. Nothing is required if a step other than a custom step restores the data.
         """
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)
@@ -310,8 +310,8 @@ class Restorable:
         comparison = next(iter(named), "content.matches")
         raise self.fail(
             (*self._place(free[0]), free[0].action, "restores"),
-            f"{free[0].action} declares that it restores {service!r}, but no step of `verify` is certain to compare its "
-            "content with the backup",
+            f"{free[0].action} declares that it restores {service!r}, but no step of `verify` is certain to compare the "
+            "restored content with the backup",
             f"add `{comparison}` for that service, with the `manifest` of this backup, without `when` and `allow_failure`",
             key=True,
         )

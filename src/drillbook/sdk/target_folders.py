@@ -18,10 +18,11 @@ FOREIGN = 91
 """Exit status of the scripts when a folder is not private. The scripts also print a message."""
 RUNS = "runs"
 NAME_ANOTHER = (
-    "another user may be running a drill on this host, so ask them first. Drills that share services "
+    "another user may be running a drill on this host, so ask this user first. Drills that share services "
     "must use the same SSH user and the same `scratch` folder on a host. If nobody uses the folder, "
     "remove it as root, or set `scratch` (or `state`, for a folder of leases) of the host in the inventory to another "
-    "folder. No other user may be able to write to the parents of that folder, unless they are sticky like /var/tmp"
+    "folder. Other users must not be able to write to the parents of that folder; only a parent with the sticky bit, such as "
+    "/var/tmp, may be writable for them"
 )
 CLOSE = (
     "if the folder is yours, do not remove it, because it may contain anchors of reports: find out who could write to it, "

@@ -229,7 +229,7 @@ class Carrier:
 def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Split ``sizes`` into batches of about ``BATCH`` bytes.
 
-    Yields two indexes for each batch: of its first item, and of the first item after the batch.
+    Yields two indexes for each batch: the index of its first item, and the index of the first item after the batch.
     """
     start, filled = 0, 0
     for index, size in enumerate(sizes):

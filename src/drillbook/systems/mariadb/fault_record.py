@@ -50,7 +50,7 @@ def tables(client: Client) -> set[str]:
 
 
 def _everything(client: Client) -> set[str]:
-    """Return the names of all tables and views of the service, also the tables to which the canaries of a drill write.
+    """Return the names of all tables and views of the service, including the tables to which the canaries of a drill write.
     Raises the errors of ``Client.results``.
     """
     return {f"{row['s']}.{row['t']}" for row in listed(client)}

@@ -194,5 +194,6 @@ def coverage(files: CopiedFiles, text: str) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _told(word: str, text: str) -> list[str]:
-    """Return the files on the lines that begin with ``word`` in the output of the script ``READ``."""
+    """Return the names of the files from those lines of ``text`` that begin with ``word``. ``text``: output of the script
+    ``READ``."""
     return re.findall(rf"^{word} \./(.*)$", text, re.MULTILINE)

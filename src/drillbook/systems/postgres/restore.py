@@ -178,10 +178,10 @@ class Restoring:
             cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
-        """Drop a database of that name that still refuses clients after a restore by this run. Also drop it if the restore
-        recorded no run, as older versions did. Do nothing if there is no such database.
+        """Drop an unfinished database that has the name of the service's database. An unfinished database still refuses clients
+        after a restore. It is dropped if this run restored it, or if the restore recorded no run, as in older versions.
 
-        Raises StepFailed for any other database of the same name.
+        Do nothing if no database has this name. Raises StepFailed for any other database of this name.
         """
         name = self.service.database
         if not access.exists(session, name):

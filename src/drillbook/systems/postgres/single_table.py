@@ -82,7 +82,9 @@ def _output_to(path: str) -> str:
 
 
 def _telling_unchecked(path: str) -> str:
-    """Return the statements that write the names of foreign keys that rows violate to the file ``path`` on the host."""
+    """Return psql commands that write names of foreign keys to the file ``path`` on the host. They are the names of the restored
+    foreign keys that some rows violate.
+    """
     return "\n".join((_output_to(path), "\\pset tuples_only on", "\\pset format unaligned", _UNCHECKED, "\\o", ""))
 
 

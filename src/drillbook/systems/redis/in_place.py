@@ -110,8 +110,8 @@ class RedisInPlace(InPlace):
         return {"keys": keys, "append_only": appends, "bytes": backup.bytes, "seconds": replacement.seconds}
 
     def _mark(self) -> None:
-        """Write the mark of this run to the restored keyspace. This is done only if `redis.mark` wrote this key to the lost
-        keyspace.
+        """Write the mark of this run, a key that identifies the keyspace, to the restored keyspace. Do this only if `redis.mark`
+        wrote the mark to the lost keyspace.
         """
         if evidence_of_run(self.ctx, MARKED):
             with connected(self.ctx, self.redis) as session:

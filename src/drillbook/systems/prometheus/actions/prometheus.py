@@ -263,7 +263,9 @@ class _OfAlert(Read):
         return seen.state == wanted and fresh
 
     def _missed(self, ctx: Context, seen: Alert, wanted: str, note: str) -> StepFailed | CouldNotVerify:
-        """Return the error for an alert whose last known state is that of ``seen``. ``note``: text about all answers."""
+        """Return the error for an alert that was not confirmed to have the state ``wanted`` in time. ``seen``: the alert as it was
+        last read. ``note``: text about all answers.
+        """
         if seen.state == wanted:
             return CouldNotVerify(
                 f"the rule {self.alert} was not evaluated within {self.within}, so it is unknown if the alert is {wanted}{note}",

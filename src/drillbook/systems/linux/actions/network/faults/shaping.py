@@ -1,4 +1,4 @@
-"""Fault that delays packets to one peer. It adds a queueing discipline, which is a packet queue of the kernel."""
+"""Fault that delays packets to one peer. The fault adds a queueing discipline, which is a packet queue of the kernel."""
 
 from __future__ import annotations
 
