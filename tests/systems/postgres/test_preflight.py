@@ -111,7 +111,9 @@ def test_without_the_right_to_analyze_nothing_would_be_updated(place, primary):
     action = place.action("postgres.analyze", service="poor", table="goods")
     assert action.run(place.context())["rows"] == -1
     refused_until(
-        lambda: action.ready(place.context()), "the role clerk may not analyze public.goods", lambda: primary.sql(OWN)
+        lambda: action.ready(place.context()),
+        "the role clerk may not analyze public.goods, because it owns neither",
+        lambda: primary.sql(OWN),
     )
     assert action.run(place.context())["rows"] == 1
 
