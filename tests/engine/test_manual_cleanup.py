@@ -42,7 +42,10 @@ def test_a_change_that_no_line_reports_as_undone_is_told_with_its_commands(run):
 def test_where_every_announced_change_was_undone_further_ones_are_still_possible(run):
     text = "\n".join(damaged(run, "passed", -1))
     assert "was announced, but" not in text
-    assert "every change that these lines announce was undone; the damaged lines may have announced further changes" in text
+    assert (
+        "every change that the intact lines announce was undone; the damaged lines may have announced further changes"
+        in text
+    )
 
 
 def test_without_the_first_line_every_host_is_named_as_possible(run):

@@ -118,10 +118,10 @@ def _restores(record: Record) -> list[StepResult]:
 
 
 def _same_service(record: Record, proof: StepResult, restores: Sequence[StepResult]) -> bool:
-    """Return True when the step ``proof`` compared a service that one of the steps ``restores`` restored.
+    """Return True when the step ``proof`` compared a restored service. ``restores``: the steps that restored services.
 
     Two names that stand for the same data count as the same service. Return True also when the plan names no service for
-    ``proof``, or for one of ``restores``.
+    ``proof``, or for one of the steps in ``restores``.
     """
     names = _services(record)
     mine, wanted = names.get(proof.id), {names.get(step.id) for step in restores}

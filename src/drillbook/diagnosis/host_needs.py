@@ -4,6 +4,6 @@ from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
     "diagnosis.*": HostNeeds(
-        rights=("the needs of the checks in its trees; a check that lacks one of its needs gives no answer")
+        rights=("whatever the checks in the diagnosis trees need; a check without all that it needs gives no answer")
     ),
 }

@@ -68,7 +68,9 @@ def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
     """
     left = [change for change in reversed(intents(events, plan.steps)) if not change.settled]
     if not left:
-        yield ("every change that these lines announce was undone; the damaged lines may have announced further changes")
+        yield (
+            "every change that the intact lines announce was undone; the damaged lines may have announced further changes"
+        )
     for number, intent in enumerate(left, 1):
         yield (
             f"{number}. {intent.host}: {intent.step.action} ({intent.step.id}) was announced, but no line reports its "

@@ -238,7 +238,7 @@ class BackupProven(OnStep):
 
 
 class SourceProven(OnStep):
-    """This run verified a backup, made by the team's own tools, of the data that a fault will destroy.
+    """This run verified a backup of the data that a fault will destroy. The team's own tools made this backup.
 
     The event is written before the fault. A restore of this backup would lose no more data than the objective `rpo` allows.
     """

@@ -48,8 +48,8 @@ def of_plan(plan: Plan) -> frozenset[str]:
 
 
 def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) -> frozenset[str]:
-    """Return the services of ``inventory`` that a diagnosis of the services ``names`` uses. The result also contains
-    the services that the checks of ``trees`` name.
+    """Return the services of ``inventory`` that are used to diagnose the services in ``names``. Services that the checks of
+    ``trees`` name are also included.
     """
     checks = [check for tree in trees for check in tree.checks]
     used = _named([check.params for check in checks], [check.words.when for check in checks if check.words.when], inventory)

@@ -69,8 +69,8 @@ def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
 
 
 def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
-    """Close every connection of ``client`` at the deadline, and limit the size of each answer in XML, but not of the content
-    of objects. Returns the connections.
+    """Close every connection of ``client`` at the deadline, and limit the size of each XML answer. The content of objects is not
+    limited. Returns the connections.
     """
     from botocore.awsrequest import (  # noqa: PLC0415  slow to load
         AWSHTTPConnection,

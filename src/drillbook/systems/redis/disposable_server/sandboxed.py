@@ -84,7 +84,8 @@ def serving(ctx: Context, box: Sandbox, load: Load) -> Facts:
     """Start the server, wait until it has loaded the backup, and return facts about its keys.
 
     Raises StepFailed with the finding ``restore-errors`` when the server refuses the files, and with ``backup-empty`` when
-    the loaded server has no keys.
+    the server has no keys after it has loaded them. Raises CouldNotVerify when the server does not know the format of the
+    files.
     """
     service = ctx.service(box.service.name, Redis)
     begun = time.monotonic()
