@@ -1,8 +1,8 @@
 """Finds data that a fault removed and that a restore did not bring back. It compares the numbers of rows that the steps
 counted.
 
-The comparison is needed because a canary sees only a loss of its own writes. So the RPO perhaps does not
-include the loss of other data.
+The comparison is needed because a canary sees only a loss of its own writes. A loss of other data is not always
+part of the RPO.
 """
 
 from __future__ import annotations

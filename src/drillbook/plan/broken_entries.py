@@ -19,8 +19,8 @@ from drillbook.sdk.probe import Probe
 class Unread:
     """One entry that has a mistake. Nothing in it is validated.
 
-    ``kind``: class of its action or probe, or None if it is unknown. ``words``: its known keywords. ``odd``: its keys that
-    are neither a known keyword nor written like the name of an action.
+    ``kind``: class of its action or probe, or None if it is unknown. ``words``: its known keywords. ``odd``: its unknown
+    keys. A key with a dot is left out of ``odd``, because the names of actions and probes have a dot.
     """
 
     place: Place
