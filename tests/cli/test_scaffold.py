@@ -65,13 +65,18 @@ def test_a_new_project_is_on_a_schedule_and_raises_the_alarm_until_it_passes(tmp
 
 
 def test_every_entry_of_the_catalogue_can_be_added_to_a_new_project(tmp_path):
-    """The project's own suite has another name than each suite of the catalogue, which promises something else."""
+    """The suite `pre-release` of a new project holds its own drills. The refusal of the shipped one names its drills."""
     scaffold.init(tmp_path)
     own = {path.stem for path in (tmp_path / "drills").glob("*.yml")}
-    assert own == {"first", "pre-release"}
-    assert not own & {entry.name for entry in entries.entries()}
+    assert own & {entry.name for entry in entries.entries()} == {"pre-release"}
     for entry in entries.entries():
-        scaffold.free(tmp_path, names=[entry.name])
+        if entry.name != "pre-release":
+            scaffold.free(tmp_path, names=[entry.name])
+    with pytest.raises(UsageError, match=r"already contains drills/pre-release\.yml") as refused:
+        scaffold.free(tmp_path, names=["pre-release"])
+    chosen = re.findall(r"--with (\S+?)[ )]", refused.value.hint)
+    assert chosen == ["restore-newest", "rehearse-database"]
+    assert "drills/restore-newest.yml" in scaffold.free(tmp_path, names=chosen)
 
 
 def test_nothing_is_overwritten(tmp_path):

@@ -127,10 +127,19 @@ def free(
     if taken:
         raise UsageError(
             f"{folder.resolve()} already contains {listed(taken, 3)}; nothing was written",
-            hint="name a new folder: invoke init FOLDER"
-            + f", or rename {host_examination.NAME}" * (taken == [host_examination.NAME]),
+            hint=_way_out(taken, names),
         )
     return content
+
+
+def _way_out(taken: Sequence[str], names: Sequence[str]) -> str:
+    """Return the hint about files that exist already. The drills of a suite can be copied without its own file."""
+    suites = [entry for entry in map(entries.find, names) if entry.sort == "suite" and entry.files[0] in taken]
+    if suites:
+        drills = " ".join(f"--with {name}" for name in suites[0].drills)
+        return f"copy the drills of this suite ({program()} init {drills}), and list them in a suite of your own"
+    renamed = f", or rename {host_examination.NAME}" if list(taken) == [host_examination.NAME] else ""
+    return f"name a new folder: {program()} init FOLDER{renamed}"
 
 
 def _made(answers: Answers | None, looked: Looked | None, source: str) -> dict[str, str]:
