@@ -28,8 +28,8 @@ from drillbook.values import canonical
 def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
     """Plan the restore of data that faults destroyed and that is still lost.
 
-    Return one step for each of these faults. The step restores the data from the backup that the run verified. Contacts no
-    host. Raises UsageError when no data is lost, or when the run verified no backup of the data.
+    Return one step for each of these faults. The step restores the data from the backup that the run verified. This function
+    contacts no host. Raises UsageError when no data is lost, or when the run verified no backup of the data.
     """
     todo = [intent for intent in intents(events, stage.plan.steps) if intent.undo.kind == "restore" and not intent.settled]
     run = stage.run["id"]

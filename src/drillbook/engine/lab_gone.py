@@ -44,7 +44,7 @@ def lab_gone(first: Mapping[str, Any]) -> str:
 def _since(folder: Path, at: str) -> str:
     """Return the reason why the lab that was in ``folder`` at the time ``at`` no longer exists.
 
-    Empty when that lab still exists.
+    The result is empty when that lab still exists.
     """
     try:
         made = datetime.fromtimestamp((folder / MARKER).stat().st_mtime, UTC)
@@ -61,9 +61,9 @@ def _since(folder: Path, at: str) -> str:
 
 
 def _folder(inventory: Mapping[str, Any]) -> Path | None:
-    """Folder of the lab, derived from the `known_hosts` file of its hosts.
+    """Return the folder of the lab, derived from the `known_hosts` file of its hosts.
 
-    None when the hosts name no such file, or more than one.
+    Return None when the hosts name no such file, or more than one.
     """
     hosts = inventory.get("hosts")
     known = (

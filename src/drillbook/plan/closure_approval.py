@@ -55,7 +55,7 @@ class Closing:
 
 
 def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
-    """Find and verify the approval of exactly the request ``closing``. Contacts no host.
+    """Find and verify the approval of exactly the request ``closing``. This function contacts no host.
 
     The approver must not be one of ``operators``. The run will be signed again with the key ``signing``, so the approval
     must be signed with another key.

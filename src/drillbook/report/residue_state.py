@@ -20,7 +20,7 @@ BY_LEASE = "A target whose lease expired undoes the changes by itself."
 
 
 def doubts(view: RunView) -> list[str]:
-    """Return the reason why a run that passed with residue does not count as passed. Empty for every other run."""
+    """Return the reason why a run that passed with residue does not count as passed. The list is empty for every other run."""
     result = view.result
     return [NOT_ALL_UNDONE] if result.verdict is Verdict.PASSED and result.residue and result.exit == Exit.RESIDUE else []
 

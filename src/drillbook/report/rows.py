@@ -299,7 +299,7 @@ def targets(goals: Sequence[ObjectiveRow]) -> str:
 
 
 def nothing_measured(view: RunView) -> str:
-    """Return a sentence to show instead of the tables when nothing was measured. Empty when there are figures."""
+    """Return a sentence to show instead of the tables when nothing was measured. The result is empty when there are figures."""
     why = untouched(view.result)
     if not why:
         return ""

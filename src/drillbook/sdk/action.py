@@ -163,7 +163,7 @@ class Action(BaseModel):
     def programs(self, ctx: Context) -> Sequence[str]:
         """Return the names of the programs that ``ready`` looks for with ``ctx.missing`` on the step's host.
 
-        Contacts no host. A check of a drill looks for all these programs with one command on each host. Each program that
+        This method contacts no host. A check of a drill looks for all these programs with one command on each host. Each program that
         this method leaves out costs one more command.
         """
         return ()
@@ -244,7 +244,7 @@ class Action(BaseModel):
 
     @classmethod
     def undo_kinds(cls) -> tuple[str, ...]:
-        """Return every kind of undo that the method ``undo`` can return. Contacts no host."""
+        """Return every kind of undo that the method ``undo`` can return. This method contacts no host."""
         return cls.UNDO
 
     @classmethod

@@ -58,7 +58,9 @@ Commands = Callable[[ManualStep], tuple[str, ...]]
 
 
 def commands(action: str, step: ManualStep) -> tuple[str, ...]:
-    """Return the commands with which a person does a step with ``action``. Empty when no command of the usual tools does it."""
+    """Return the commands with which a person does a step with ``action``. The result is empty when no command of the usual
+    tools does it.
+    """
     for system in discovery.systems():
         if system.by_hand and action.partition(".")[0] in system.actions:
             known: Mapping[str, Commands] = plugin_loading.table(system, "by_hand", "BY_HAND", callable)

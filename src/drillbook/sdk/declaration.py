@@ -66,7 +66,7 @@ class System:
         return self.package.rpartition(".")[2]
 
     def folder(self, part: str) -> Path | None:
-        """Return the path of a folder that the system declares in the field ``part``. None when it declares none."""
+        """Return the path of a folder that the system declares in the field ``part``. Return None when it declares none."""
         declared: str = getattr(self, part)
         module = importlib.import_module(self.package)
         return Path(str(module.__file__)).parent / declared if declared else None

@@ -213,7 +213,7 @@ def families(part: str) -> list[str]:
 
 
 def family_of(module: str) -> str | None:
-    """Return the family that a module belongs to. None when no system declares the module."""
+    """Return the family that a module belongs to. Return None when no system declares the module."""
     if module.startswith(f"{__package__}."):
         return None  # a base class of the SDK belongs to no system
     while module:
@@ -332,6 +332,6 @@ def service_class(kind: str) -> type[Service]:
 
 
 def kind_default(model: type[Service]) -> str:
-    """Return the kind that services of ``model`` have by default. Empty for the base class."""
+    """Return the kind that services of ``model`` have by default. The result is empty for the base class."""
     info = model.model_fields.get("kind")
     return "" if info is None else str(info.default)

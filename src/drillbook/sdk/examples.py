@@ -72,8 +72,8 @@ def of(name: str, drills: Path | None = None, kind: type[Action] | type[Probe] =
 
 
 def declared(name: str, kind: type[Action] | type[Probe] = Action) -> str:
-    """Return the example that the class of the action or probe ``name`` declares. Empty when the class or its example does
-    not exist.
+    """Return the example that the class of the action or probe ``name`` declares. The result is empty when the
+    class or its example does not exist.
     """
     try:
         cls: type[Action] | type[Probe] = discovery.find(name, kind)

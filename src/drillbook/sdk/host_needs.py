@@ -51,7 +51,9 @@ def of(action: str) -> HostNeeds | None:
 
 
 def _own(action: str) -> HostNeeds | None:
-    """Return the needs that the class of ``action`` declares. None for a probe, and for an action without declared needs."""
+    """Return the needs that the class of ``action`` declares. Return None for a probe, and for an action without declared
+    needs.
+    """
     try:
         needs: HostNeeds | None = discovery.find(action, Action).NEEDS
     except UnknownName:

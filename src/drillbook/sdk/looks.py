@@ -1,4 +1,5 @@
-"""Recognises services on a host for `init --look`: which process is a service of which kind, and what the inventory says about it.
+"""Recognises services on a host for `init --look`. The classes tell which processes belong to services of which kind. They also
+write the lines that describe a service in the new inventory.
 
 A system declares the module ``looks``, whose mapping ``LOOKS`` has an instance of a class derived from ``Look`` for each kind of
 service that can be recognised. Only `init` imports these modules.
@@ -57,9 +58,10 @@ class Seen:
 class Recognised:
     """A service that was recognised on a host.
 
-    ``name``: its name in the inventory, if no other service has it. ``more``: text that is added to the name otherwise.
-    ``unit``: its unit of systemd, or an empty text. ``runs``: False for a service that does not run; the inventory has it as
-    a comment. ``details``: further facts about the service, in a form of its kind.
+    ``name``: name for the service in the inventory. ``more``: text that is added to this name if another service has the
+    same name. ``unit``: unit of systemd of the service, or an empty text. ``runs``: False for a service that does not run.
+    Such a service is only a comment in the inventory. ``details``: further facts about the service. Their type depends on
+    the kind of the service.
     """
 
     name: str
@@ -75,9 +77,10 @@ class Recognised:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Place of a recognised service in the inventory. ``address``: address of its host, as the controller reaches it.
+    """Properties of a recognised service that are known only when the inventory is written.
 
-    ``user``: SSH user of the host. ``answered``: answer of ``Look.asked``.
+    ``name``: final name of the service in the inventory. ``host``: name of its host in the inventory. ``address``: address
+    at which the controller reaches this host. ``user``: SSH user of this host. ``answered``: result of ``Look.asked``.
     """
 
     name: str
@@ -96,11 +99,13 @@ class Look(ABC):
     """Recognition of services of one kind on a host, and the fields that the inventory gets for them."""
 
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Names of the processes that listen for such a service, or patterns for them, such as ``gunicorn*``. Linux cuts the name of a
-    process after 15 characters.
+    """Names of the listening processes of a service of this kind. Patterns such as ``gunicorn*`` are allowed, too. Linux cuts the
+    name of a process after 15 characters.
     """
     RISK: ClassVar[int] = 5
-    """Risk of stopping such a service, from 0 (it stores no data) to 9. The first drill stops a service with the lowest risk."""
+    """Risk of stopping a service of this kind, from 0 to 9. The risk 0 means that the service stores no data. The first drill stops
+    a service with the lowest risk.
+    """
     SCRIPT: ClassVar[str] = ""
     """Commands for `sh` that run on every host after the general script, and only read. Each printed line begins with a word that no
     other script prints. Tabs separate its fields. The commands can use what the general script defines: `privileged` and `as_owner`
@@ -113,7 +118,7 @@ class Look(ABC):
         return any(fnmatchcase(listener.program, pattern) for pattern in self.PROGRAMS)
 
     def of_listener(self, listener: Listener) -> Recognised | None:
-        """Return the service of a process that ``recognises`` accepts. None when ``others`` returns the service."""
+        """Return the service of a process that ``recognises`` accepts. Return None when ``others`` yields this service."""
         return of_listener(listener)
 
     def others(self, seen: Seen) -> Iterator[Recognised]:
@@ -121,8 +126,8 @@ class Look(ABC):
         yield from ()
 
     def asked(self, service: Recognised, address: str) -> int | None:
-        """Ask a service from the controller, and return the status of its answer. None when it does not answer, and for kinds of
-        services that are not asked.
+        """Send a request from the controller to a service, and return the status of the answer. Return None when the service does
+        not answer. Also return None when services of this kind get no request.
         """
         return None
 
@@ -136,7 +141,7 @@ class Look(ABC):
         return f"program {service.program}"
 
     def remarks(self, seen: Seen) -> Iterator[str]:
-        """Yield remarks for the user, about services that do not run, or details of services that could not be seen."""
+        """Yield remarks for the user, about services that do not run, and about properties of services that could not be seen."""
         yield from ()
 
 
@@ -161,7 +166,7 @@ def of_listener(listener: Listener) -> Recognised:
 
 
 def remark(words: str) -> str:
-    """Return a comment for the end of a line in the inventory. Empty when there are no ``words``."""
+    """Return a comment for the end of a line in the inventory. The result is empty when ``words`` is empty."""
     return f"  # {escaped(words)}" if words else ""
 
 
@@ -171,7 +176,9 @@ def unit_line(unit: str) -> str:
 
 
 def server_fields(service: Recognised, entry: Entry) -> Iterator[str]:
-    """Yield the lines of a database server that keeps its data in its working directory and may ask for a password."""
+    """Yield the lines that describe a database server in the inventory. The server may ask for a password, and its working
+    directory is its data directory.
+    """
     yield f"port: {service.port}"
     yield f"# password: !env {entry.variable}_PASSWORD   # secret, if the server asks for one"
     yield f"data_directory: {json.dumps(service.folder)}" if service.folder else "# data_directory: not seen"

@@ -30,7 +30,7 @@ class Vouchers(Protocol):
         """
 
     def doubt(self, manifest: bytes, signature: bytes | None) -> str:
-        """Return the reason why the signature of ``manifest`` is not trusted. Empty when it is trusted."""
+        """Return the reason why the signature of ``manifest`` is not trusted. The result is empty when it is trusted."""
 
 
 def signed(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> Facts:
@@ -48,7 +48,7 @@ def signed(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> Fa
 
 
 def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str:
-    """Return the reason why the signature of ``manifest`` in ``folder`` is not trusted. Empty when it is trusted.
+    """Return the reason why the signature of ``manifest`` in ``folder`` is not trusted. The result is empty when it is trusted.
 
     Raises CouldNotVerify when the store fails.
     """

@@ -102,7 +102,9 @@ class ManualRestore:
 
 
 def ssh(target: Target, hosts: Mapping[str, Target]) -> str:
-    """Return the command that logs in to ``target`` from the machine that runs Drillbook. Empty for a local host."""
+    """Return the command that logs in to ``target`` from the machine that runs Drillbook. The result is empty for a local
+    host.
+    """
     if target.local:
         return ""
     words = ["ssh"]

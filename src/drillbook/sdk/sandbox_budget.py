@@ -110,7 +110,9 @@ def enforced(isolation: Isolation) -> dict[str, str]:
 
 
 def lacks_memory(error: BaseException) -> str:
-    """Return the first line of an error that reports a failed memory allocation. Empty when there is no such line."""
+    """Return the first line of an error that reports a failed memory allocation. The result is empty when there is no such
+    line.
+    """
     said = [
         str(error),
         *(line for finding in getattr(error, "findings", ()) for line in (finding.measured, *finding.evidence)),

@@ -264,7 +264,7 @@ class Store:
     def mark(self, key: str, name: str, version: str = "") -> str | None:
         """Return the metadata field ``name`` of an object or of one of its versions.
 
-        None when the object or the field does not exist.
+        Return None when the object or the field does not exist.
         """
         pinned = {"VersionId": version} if version else {}
         with self._asking(f"examine {key}"):

@@ -29,7 +29,7 @@ class WrittenAt:
         return 0
 
     def line_of(self, key: str) -> str:
-        """Return the place of the field ``key`` for a message. Empty when the entry was not read from a file."""
+        """Return the place of the field ``key`` for a message. The result is empty when the entry was not read from a file."""
         return f" ({'/'.join(PurePath(self.file).parts[-2:])}:{self.fields.get(key, self.line)})" if self.file else ""
 
 

@@ -175,7 +175,7 @@ def _figure(value: Measured, *, latest: bool) -> str:
 
 
 def _inventory(folder: Path) -> str:
-    """Return the name of a run's inventory: the kind of its lab, or its environment. Empty when unknown."""
+    """Return the name of a run's inventory: the kind of its lab, or its environment. The result is empty when neither is known."""
     data = first_event(folder).get("data")
     inventory: Any = data.get("plan", {}).get("inventory", {}) if isinstance(data, dict) else {}
     return str(inventory.get("lab") or inventory.get("environment") or "")[:MOST_NAME]

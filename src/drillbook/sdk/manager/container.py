@@ -85,7 +85,7 @@ class Docker(Manager):
     def read(self, unit: str, text: str) -> UnitState | None:
         """Parse the state of the container ``unit`` in the output of ``query``.
 
-        None when docker does not know the container.
+        Return None when docker does not know the container.
         """
         lines = text.splitlines()
         try:

@@ -49,7 +49,7 @@ class Supervisor(Manager):
     def read(self, unit: str, text: str) -> UnitState | None:
         """Parse the state of the program ``unit`` in the output of ``query``.
 
-        None when supervisorctl does not know the program.
+        Return None when supervisorctl does not know the program.
         """
         match = re.search(rf"^{re.escape(unit)}\s+([A-Z]+)(?:\s+pid (\d+))?", text, re.MULTILINE)
         if match is None:

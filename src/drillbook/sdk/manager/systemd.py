@@ -107,7 +107,7 @@ class Systemd(Manager):
         return ("sh", "-c", _QUERY, "sh", unit, *self._tool())
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """Parse the state of ``unit`` in the output of ``query``. None when systemctl does not know the unit."""
+        """Parse the state of ``unit`` in the output of ``query``. Return None when systemctl does not know the unit."""
         values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         if values.get("LoadState") not in ("loaded", "masked") or "ActiveState" not in values:
             return None

@@ -63,7 +63,7 @@ class Manager(ABC):
 
     @abstractmethod
     def read(self, unit: str, text: str) -> UnitState | None:
-        """Parse the state of ``unit`` in the output of ``query``. None when the manager does not know the unit."""
+        """Parse the state of ``unit`` in the output of ``query``. Return None when the manager does not know the unit."""
 
     @abstractmethod
     def main(self, unit: str) -> Argv:

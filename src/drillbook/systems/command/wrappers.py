@@ -70,7 +70,7 @@ def _inner(argv: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def of_first_line(line: bytes) -> tuple[str, ...]:
-    """Return the programs that the first line of a script names after `#!`. Empty for a script without such a line."""
+    """Return the programs that the first line of a script names after `#!`. The result is empty if there is no such line."""
     if not line.startswith(b"#!"):
         return ()
     interpreter, _, argument = line[2:].decode("utf-8", "replace").strip(" \t\n").partition(" ")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 def mistake(to: str | None, address: str | None, port: int | None) -> str:
-    """Return the reason why the arguments `to`, `address` and `port` of a step select no peer. Empty if they select one."""
+    """Return the reason why the arguments `to`, `address` and `port` of a step select no peer. The result is empty if they
+    select a peer.
+    """
     if to is not None:
         extra = " and ".join(f"`{name}`" for name, value in (("address", address), ("port", port)) if value is not None)
         return f"both `to` and {extra} are set: set either `to`, or `address` and `port`" if extra else ""

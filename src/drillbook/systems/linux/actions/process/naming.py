@@ -47,7 +47,9 @@ class _Named(Action):
         return process_lookup.of_unit(ctx, str(self.service))
 
     def _unit(self, ctx: Context) -> str:
-        """Return the name of the process's unit in the service manager. Empty if the step names a pid file or a port."""
+        """Return the name of the process's unit in the service manager. The result is empty if the step names a pid file or a
+        port.
+        """
         if self.service is None or self.pid_file is not None or self.port is not None:
             return ""
         return ctx.service(self.service, Service).unit
