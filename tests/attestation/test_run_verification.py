@@ -313,7 +313,7 @@ def test_a_killed_run_has_no_ending_until_it_is_recovered(tmp_path):
         time.sleep(0.05)
     status, said = checked(run)
     assert status == 3
-    assert "the run did not end: its controller died, so its changes may not be undone" in said["ending"]
+    assert "the run did not end: its controller died, so perhaps not all its changes are undone" in said["ending"]
     verified = run_verification.verify(run, tmp_path, RunStates())
     assert [check.next for check in verified.checks if check.what == "ending"] == [f"invoke drill.recover {run.name}"]
     file = io.StringIO()

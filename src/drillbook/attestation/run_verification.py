@@ -149,7 +149,7 @@ def _ending(state: RunState) -> Check:
         return Check("ending", Mark.UNKNOWN, "it is unknown if the run ended, because the journal is damaged")
     if state.alive:
         return Check("ending", Mark.UNKNOWN, "the run is still in progress")
-    said = "the run did not end: its controller died, so its changes may not be undone"
+    said = "the run did not end: its controller died, so perhaps not all its changes are undone"
     return Check("ending", Mark.UNKNOWN, said, RECOVER.format(state.folder.name))
 
 

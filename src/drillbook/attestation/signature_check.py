@@ -1,7 +1,7 @@
 """Verification of an attestation's signature.
 
-The file is read once, so the verified bytes are the bytes that are used. The state of the run holds its journal, which is
-read once, too.
+The file of the attestation is read once, so the verified bytes are the bytes that are used. The journal is read once, too,
+because `RunState` keeps its content.
 """
 
 from __future__ import annotations

@@ -116,8 +116,9 @@ class ProvenRow:
 
     @property
     def lacking(self) -> str:
-        """Text about an objective that is not met: its state, its drill and a figure. If a run missed the target, it is the
-        figure of this run, with the target. Otherwise it is the newest figure, with the reason why it does not count.
+        """Text about an objective that is not met: its state, its drill and a figure. If a run missed the target, the text
+        contains the figure of this run, and the target. Otherwise the text contains the newest figure, and the reason why this
+        figure does not count.
         """
         text = f"{self.said}: {self.drill}"
         if self.missed:

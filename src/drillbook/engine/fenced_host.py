@@ -55,7 +55,10 @@ class FencedHost(WrappedHost):
         if was_fenced(output):
             raise Fenced(
                 f"{self.name}: the command was not started, because the run lost its lock or its lease on this host",
-                hint="if a run of this project has the lock, `invoke drill.list` shows it. After its end: `invoke drill.recover`",
+                hint=(
+                    "if a run of this project holds the lock, `invoke drill.list` shows this run. After the end of the run: "
+                    "`invoke drill.recover`"
+                ),
             )
 
     def _look(self, deadline: Deadline) -> None:

@@ -87,8 +87,7 @@ class Stage:
     It searches earlier runs in the same environment.
     """
     recorded: Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]] = field(default=lambda: ())
-    """Function that returns commands of the newest passed run of the same plan. Only the commands that this run started by
-    sudo are returned.
+    """Function that returns the commands that the newest passed run of the same plan started by sudo.
 
     Each entry holds the host, the account and the command.
     """

@@ -73,7 +73,7 @@ class LockLost(OnHost):
     KIND: ClassVar[str] = "lock.lost"
 
     message: Annotated[
-        str, Field(description="Text that names the lost locks and their host, and says that another run has them now.")
+        str, Field(description="Text that names the lost locks and their host, and says that another run holds them now.")
     ]
     names: Annotated[tuple[str, ...], Field(description="Names of the locks.")] = ()
 

@@ -134,7 +134,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "locked": Kind(
         HIGH,
-        "Another run has the lock of the service",
+        "Another run holds the lock of the service",
         (
             "Wait until the other run ends, or stop it with `invoke drill.stop`. Only one drill can run on a "
             "service at a time."

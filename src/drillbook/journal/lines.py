@@ -16,8 +16,8 @@ from drillbook.journal.collection import paused
 from drillbook.values import canonical_again, digest
 
 AT_ONCE = 40
-"""Number of lines that are read together. If one of them is wrong, or contains an unusual number, they are read one by
-one.
+"""Number of lines that are read together. If one of these lines is wrong, or contains for example a number that encoders
+write in different ways, the lines are read one by one.
 """
 WRONG = (ValueError, ValidationError, RecursionError, AttributeError, KeyError, TypeError)
 """Errors that are raised when a line does not have the form of a journal line."""

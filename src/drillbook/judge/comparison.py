@@ -149,7 +149,7 @@ def _targets(last: ComparedRun, now: ComparedRun) -> Iterator[TargetChange]:
 
 
 def _losses(last: ComparedRun, now: ComparedRun) -> Iterator[LossChange]:
-    """Yield each kind of data that did not come back in one of the two runs."""
+    """Yield each kind of data of which a part did not come back in at least one of the two runs."""
     before, present = ({loss.what: loss for loss in run.lost or ()} for run in (last, now))
     for what in sorted(before | present):
         old, new = _lost(last, before.get(what)), _lost(now, present.get(what))
@@ -158,8 +158,10 @@ def _losses(last: ComparedRun, now: ComparedRun) -> Iterator[LossChange]:
 
 
 def _lost(run: ComparedRun, loss: ComparedLoss | None) -> tuple[str, int] | None:
-    """Return a clause about a loss in a run, and the number of missing items. The clause is empty for no loss. Returns None
-    when the loss is not known: the journal does not record it, or the run did not pass, and may not have restored the data.
+    """Return a clause about a loss in a run, and the number of missing items. If nothing was lost, the clause is empty.
+
+    Returns None when it is unknown if something was lost. This is so when the journal does not record losses, or when the run
+    did not pass. A run that did not pass perhaps restored nothing, and so could not find a loss.
     """
     if loss is not None:
         return loss.text, loss.missing

@@ -92,7 +92,7 @@ class Document:
 
     def error(self, place: Place, message: str, *, hint: str = "", key: bool = False) -> SourceError:
         """Return an error for the value at ``place``. The error contains an excerpt of the line. If the tag of this value
-        has a mistake, return the error about the tag instead, because any other message about the value follows from it.
+        has a mistake, return the error about the tag instead, because the tag is the cause of any other mistake in the value.
         """
         if self.parts:
             return self.part(place).error(place, message, hint=hint, key=key)

@@ -120,7 +120,7 @@ class Due:
     """Reason why ``schedule.jsonl`` is damaged or cannot be read. Earlier schedules and retirements may then be unknown. If
     only the last line of the file is incomplete, this is no damage; see ``torn``."""
     torn: str = ""
-    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. Nothing earlier is lost by this."""
+    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. All earlier lines are read."""
     unproven: int = 0
     """Number of services that need a proof of a restore and have none. It includes services without a row of their own."""
     scheduled: bool = True

@@ -160,16 +160,16 @@ def _loss(change: LossChange) -> ChangeRow:
 
 
 def _names(view: RunView) -> dict[str, str]:
-    """Return the names of the compared figures. If only the drill's own probe detected the fault, the name of the detection
-    says so.
+    """Return the names of the compared figures. The name of the detection time says if only the drill's own probe detected
+    the fault.
     """
     by_probe = remarks.observer(view.result.steps) == remarks.PROBE
     return {**SHORT, "detection": PROBE_DETECTION if by_probe else SHORT["detect"]}
 
 
 def _is_expected(view: RunView, change: FindingChange) -> bool:
-    """Return True for a new finding that needs no attention. This is a finding about lost writes that the RPO allows, or the
-    finding that the run was stopped, because the verdict says the same.
+    """Return True for a new finding that needs no attention. There are two kinds. A finding about lost writes needs none if
+    the RPO allows the loss. The finding that the run was stopped needs none, because the verdict says the same.
     """
     return change.code == STOPPED or open_findings.allowed(change.code, view.result.objectives)
 

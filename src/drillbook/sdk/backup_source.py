@@ -172,7 +172,7 @@ class BackupSource(Service):
     def foresee(self, ctx: Context, problems: Iterable[Finding]) -> None:
         """During a check before a drill, record that the drill cannot pass because the backup that it uses has ``problems``.
 
-        Nothing is recorded in a run, or when an earlier step of the drill may make the backup or selects it.
+        Nothing is recorded in two cases: in a run, and when an earlier step of the drill selects the backup or may make it.
         """
         if self._selection is None or ctx.changed:
             return
