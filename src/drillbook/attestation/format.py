@@ -82,8 +82,9 @@ def file_digest(path: Path) -> str:
 def digest_in(state: RunState, name: str) -> str:
     """Return the digest of the file ``name`` in the folder of a run or suite. Raises OSError when the file cannot be read.
 
-    For the journal and the result file, it is the digest of the bytes that were read already and are shown. A result file
-    that was replaced after this reading is read again.
+    This process has read the journal already, and shows what it has read. Therefore the digest of the journal is computed
+    from the bytes that were read. The same applies to the result file, unless this file has changed since. In this case, it
+    is read again.
     """
     if name == JOURNAL:
         if state.unreadable:

@@ -94,10 +94,10 @@ def seal_run(
 ) -> str:
     """Write and sign the attestation of a run. Return the reason if it could not be signed, otherwise an empty text.
 
-    ``state``: the journal from which the run was judged. ``rendered``: the reports that were written from it. Their bytes are
-    signed, and not what another program may have put in their place since. ``before``: state of the run's folder before this
-    process changed it. ``written``: part of the journal that this process wrote. Errors are returned, not raised, because
-    the run already has its verdict.
+    ``state``: the journal from which the run was judged. ``rendered``: contents of the reports that were made from this
+    journal. These contents are signed, even if another program has replaced the files of the reports since. ``before``:
+    state of the run's folder before this process changed it. ``written``: part of the journal that this process wrote. Errors
+    are returned, not raised, because the run already has its verdict.
     """
     folder, journal = state.folder, state.chain
     try:
@@ -184,10 +184,11 @@ def _names(before: Standing, written: Written | None) -> frozenset[str] | None:
 
 
 def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str, Any], approver: str) -> str:
-    """Sign the journal of a running run up to its last event. This part then stays signed even if the run dies.
+    """Sign the journal of a run in progress, up to the last event. This part stays signed even if the controller dies later.
+    Return the reason if it could not be signed, otherwise an empty text.
 
-    ``run``: fields that identify the run. ``approver``: fingerprint of the key that approved the run.
-    It is empty without an approval. Return the reason for a failure, or an empty text.
+    ``run``: fields that identify the run. ``approver``: fingerprint of the key that approved the run, or an empty text for a
+    run without an approval.
     """
     try:
         events, head = written.now()

@@ -68,7 +68,7 @@ class Standing:
 def of_run(state: RunState, root: Path) -> Standing:
     """Examine the folder of a run, using the trusted keys of the project in ``root``.
 
-    The examined journal is the one in ``state``, whose events the task then renders, signs or undoes.
+    The function examines the journal in ``state``. The task later renders or signs the same events, or undoes their changes.
     """
     attested = signature_check.look(state, root)
     files = names_in(state.folder)
@@ -185,7 +185,11 @@ def _beyond(journal: Chain, events: int) -> str:
 
 
 def vouched_by(state: RunState, root: Path) -> tuple[str, str]:
-    """Return the reason why some content of a folder is not signed by a trusted key, and a sentence about the key."""
+    """Return two texts about the folder of a run or suite. One of them is empty.
+
+    The first text is the reason why a trusted key did not sign the whole content of the folder. The second text is a sentence
+    about the trusted key that signed the whole content.
+    """
     standing = of_run(state, root) if (state.folder / JOURNAL).exists() else of_suite(state, root)
     if why := standing.doubt or standing.unvouched:
         return why, ""

@@ -89,7 +89,7 @@ def _without_retired(audit: Audit) -> Audit:
 
 
 def _who(run: RunRow) -> str:
-    """Return the contact of the drill's owner, with the address."""
+    """Return the name of the drill's owner, followed by the owner's email address or phone number."""
     return ", ".join(filter(None, (run.owner, run.owner_address))) if run.owner else NOBODY
 
 
@@ -156,7 +156,9 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
 
 
 def _was_stopped(run: RunRow) -> bool:
-    """Return True for a run that a person or a signal stopped. Such a run has no cause that must be mended."""
+    """Return True for a run that a person or a signal stopped. The drill can be run again at once, because the run shows no
+    problem that must be corrected first.
+    """
     return run.verdict == Verdict.ABORTED and run.reason.casefold().startswith(consequences.STOPPED_BY)
 
 

@@ -25,12 +25,12 @@ class Campaign:
 
     name: str
     hashes: frozenset[str] = frozenset()
-    """Hashes of all events of the campaign's journal. The first event of a site's run repeats one of them: the hash of the
-    event that was written just before the site's start (its intent).
+    """Hashes of all events of the campaign's journal. Just before a site starts, an event in this journal announces the run
+    of the site (the intent). The first event of this run repeats the hash of the intent.
     """
     heads: Mapping[str, tuple[str, ...]] | None = None
-    """Hashes of the last events of each run that has ended. The key of each entry is the name of the run. A suite has
-    several hashes.
+    """Hash of the last event in each journal of a run that has ended. The key of each entry is the name of the run. The run
+    of a suite has several journals, and so several hashes.
     """
     suite: bool = False
     """True when the campaign runs a suite, so that the names of its runs are names of suites."""
@@ -73,7 +73,9 @@ def _read(path: Path) -> Campaign:
 
 
 def ended_heads(campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, str, str]]:
-    """Yield the hash of the last event in each journal of a campaign's runs, together with the campaign and the run's name."""
+    """Yield a tuple for each journal of each run that has ended: the campaign, the name of the run, and the hash of the last
+    event in the journal.
+    """
     for campaign in campaigns:
         for run, heads in (campaign.heads or {}).items():
             for head in heads:

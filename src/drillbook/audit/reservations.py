@@ -1,4 +1,7 @@
-"""Alerts about objectives that are met with a reservation, or for all data except the lost data."""
+"""Alerts about objectives that are met only with a reservation.
+
+An objective that is met for all data except the lost data is one of these.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,9 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
-    """Return a clause with the drills in each state: met with a reservation, or met for all data except the lost data."""
+    """Return a clause about the RPOs in ``goals``. The clause names the drills whose RPO is met with a reservation, and then
+    the drills whose RPO is met for all data except the lost data.
+    """
     drills_by_state: dict[str, list[str]] = {}
     for goal in sorted(goals, key=lambda goal: goal.said != remarks.RESERVED):
         drills_by_state.setdefault(goal.said, []).append(goal.drill)
@@ -59,7 +64,9 @@ def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
 
 
 def _told(audit: Audit, goal: ProvenRow) -> bool:
-    """Return True if an alert about the findings of the drill already tells that less data came back."""
+    """Return True if the drill has an open finding about data that did not come back. Another alert then reports this
+    finding, and ``goal`` needs no alert of its own.
+    """
     return any(
         row.code == LACKING and is_open(row) and (row.environment, row.drill) == (goal.environment, goal.drill)
         for row in audit.findings
@@ -67,8 +74,8 @@ def _told(audit: Audit, goal: ProvenRow) -> bool:
 
 
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
-    """Return True if a rehearsal of the period measured how much data of the service would be lost, with a backup that no
-    drill took. The alert about backups that the drills took themselves then leaves out ``goal``.
+    """Return True if a rehearsal in the period restored a backup that no drill had taken, and measured how much data of the
+    service would be lost. The alert about backups that drills took themselves then leaves out ``goal``.
     """
     place = (goal.environment, goal.service)
     rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
@@ -76,9 +83,9 @@ def _age_known(audit: Audit, goal: ProvenRow) -> bool:
 
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
-    """Return the end of the next step for RPOs with a reservation. For each service, this text names the drill of the
-    project that restores a routine backup. If there is none, it says that such a drill must be written. Drills that restored
-    a backup which a drill took are not named.
+    """Return the last part of the text that tells the next step for RPOs with a reservation. For each service, this part
+    names a drill of the project that restores a routine backup. If the project has no such drill, the part says that one
+    must be written. A drill is not named if it restored a backup that a drill had taken.
 
     For more than ``MOST_PROOFS`` services, the text names neither services nor drills.
     """

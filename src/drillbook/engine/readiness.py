@@ -134,7 +134,7 @@ class _Check:
     """Logins that were tried for the steps of the phase `verify`. The checks of all steps share them."""
 
     def told(self, unverified: Sequence[str]) -> list[str]:
-        """Return each different text of ``unverified`` once. The step and the host are put in front of each text."""
+        """Return the texts in ``unverified`` without repetitions. Each returned text begins with the step and the host."""
         return [f"{self.step.line}: {self.step.action} on {self.host}: {text}" for text in dict.fromkeys(unverified)]
 
     def run(self, stage: Stage, doubt: Callable[[str], None] | None, aside: Callable[[str], None] | None) -> Finding | None:
@@ -177,7 +177,7 @@ class _Check:
 def _checks(stage: Stage) -> list[_Check]:
     """Return the checks of all steps on their hosts, in the order of the plan.
 
-    The programs to look for on each host are collected, too.
+    All checks share the object ``programs``. It holds the names of the programs that the steps need on each host.
     """
     checks: list[_Check] = []
     printed: dict[tuple[str, ...], Any] = {}

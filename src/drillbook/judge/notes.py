@@ -155,8 +155,8 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
     """Make findings about four kinds of events: a guard that stopped the run, a lease that was not renewed, a lock that was
     taken over from another run, and a contact that could not be notified.
 
-    ``known``: the findings made so far. If one of them has the same code, no finding is made about a guard, a lease or a
-    lock.
+    ``known``: the findings made so far. A finding about a guard, a lease or a lock is made only if no finding in ``known``
+    has the same code.
     """
     codes = {problem.code for problem in known}
     problems = []

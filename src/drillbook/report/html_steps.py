@@ -27,11 +27,11 @@ REMEMBERED = 4096
 LONGEST = 500
 """The HTML of a text is remembered only if the text has at most this many characters."""
 LONG_LINES, LONG_TEXT = 20, 800
-"""Largest text that is shown complete: number of lines, and number of characters. Of a longer text, the page shows the first
-part, and the whole text is folded below it. When the page is printed on paper, only the first part is printed.
+"""Maximum size of a text that is shown completely: number of lines, and number of characters. Of a longer text, the page shows
+the first part, and the whole text is folded below it. When the page is printed on paper, only the first part is printed.
 """
 FIRST_LINES, FIRST_TEXT = 12, 500
-"""Largest first part of a long text: number of lines, and number of characters."""
+"""Maximum size of the first part of a long text: number of lines, and number of characters."""
 CUT = "Cut on paper; the page itself and the journal have the whole text."
 LAST_COMMANDS, LAST_FAILURES = 3, 2
 """Numbers of commands of a step that are printed on paper: the last commands of the step, and the last failed commands
