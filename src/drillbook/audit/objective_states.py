@@ -258,7 +258,7 @@ def _uncounted(key: str, runs: Sequence[Record], wanted: float, inside: int) -> 
 
 
 def _why(record: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> str:
-    """Return the reason why a measured figure proves no objective. ``before``: True when its run began before the period."""
+    """Return the reason why a measured figure proves no objective. ``before``: True when ``record`` is before the period."""
     if before:
         return f"the run was before the period{', and missed the objective' if row.state == MISSED else ''}"
     if row.uncounted:

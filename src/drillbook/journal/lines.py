@@ -91,8 +91,8 @@ def _walk(data: bytes, at_once: int = AT_ONCE) -> Walk:
 
 
 def _intact(lines: Sequence[bytes], before: Sequence[Event]) -> list[Event]:
-    """Parse ``lines`` together, which is faster than one by one, and return their events. ``before``: events of the lines
-    before these.
+    """Parse ``lines`` together, which is faster than one by one, and return their events. ``before``: events of all
+    earlier lines.
 
     Returns an empty list when a line is wrong, or when the lines must be read one by one.
     """

@@ -309,7 +309,7 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
 
 
 def _since(row: DueRow, wanted: Sequence[Scheduled], past: Past) -> DueRow:
-    """Return ``row`` with the moment since which its drill is overdue. Earlier schedules of the drill are taken into account."""
+    """Return ``row`` with the moment from which its drill is overdue. Earlier schedules of the drill are taken into account."""
     scheduled = next((candidate for candidate in wanted if candidate.name == row.drill and candidate.schedule), None)
     if scheduled is None or row.state not in (State.OVERDUE, State.NEVER) or not row.overdue_since:
         return row
@@ -329,7 +329,7 @@ def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
 
 
 def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
-    """Add two fields to each row: the inventory for the next run, and what this run needs and the usual inventory lacks."""
+    """Add two fields to each row: the inventory for the next run, and what is needed before it, such as another inventory."""
     drills, completed = {scheduled.name: scheduled for scheduled in wanted}, []
     for row in rows:
         drill = drills[row.drill]

@@ -194,8 +194,8 @@ class Volume:
         return f"drillbook-{self.ctx.run_id}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
 
     def _alone(self) -> tuple[str, ...]:
-        """Return a command that removes the helper container that writes to the volume. The command fails if the container
-        cannot be removed.
+        """Return a command that removes the helper container ``_writer``. This container may still write to the volume after
+        its `docker run` was killed. The command fails if the container cannot be removed.
         """
         return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
 

@@ -147,7 +147,7 @@ class Canary(BaseCanary):
     )
     timeout: Duration = Field(
         default=Duration(1.0),
-        description="Time limit of a write; a row not acknowledged by then may or may not be committed.",
+        description="Time limit of a write. A row that is not acknowledged by then may or may not be committed.",
     )
 
     def reach(self, ctx: Context) -> None:
