@@ -127,7 +127,7 @@ class _Check:
     account of the command. The checks of all steps share this mapping; see ``Context.printed``.
     """
     unanswered: set[tuple[str, str, bool]]
-    """Logins that failed in the check of another step; see ``Context.unanswered``."""
+    """Connections and logins that failed in the check of another step; see ``Context.unanswered``."""
     uploads: set[tuple[str, str, str]]
     """Places where the check of another step tried an upload that was not refused; see ``Context.uploads``."""
     logins: Logins
