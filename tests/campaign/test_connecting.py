@@ -202,7 +202,7 @@ def test_a_job_that_always_kills_its_worker_ends_as_unknown(one_place, root, mon
     made.submit(job("s0"))
     (ending,) = until(lambda: made.wait(1), 120)
     assert ending.state is SiteState.UNKNOWN
-    assert "3 workers of the place were lost while they had this site" in ending.message
+    assert "3 workers of the place were lost while this site was assigned to them" in ending.message
     assert len((root / "tries").read_text().splitlines()) == 3
 
 

@@ -46,8 +46,8 @@ class Fleet:
     """Executor that carries out jobs on the workers of a Dask scheduler. It survives the death of workers and of the
     scheduler.
 
-    One thread looks for workers. Each worker is asked by threads of its own. So a worker or a scheduler that hangs never
-    blocks the campaign or the other workers.
+    One thread looks for workers. For each worker, threads of its own send the requests to this worker. So a worker or a
+    scheduler that hangs never blocks the campaign or the other workers.
     """
 
     def __init__(
@@ -141,9 +141,9 @@ class Fleet:
         return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 
     def cancel(self, job: Job) -> bool:
-        """Ask the worker of ``job`` to stop the drill. Another thread asks, so the first call returns False. A later call
-        returns True when the worker has been asked. A job that was never submitted ends at once. A job that this project
-        itself carries out is asked at once.
+        """Ask the worker of ``job`` to stop the drill. Another thread sends this request, so the first call returns False. A
+        later call returns True when the request has been sent. A job that was never submitted ends at once, without a
+        request. A job without a worker runs on this machine, and its drill is asked to stop at once.
         """
         with self._changed:
             pending, client = self._pending.get(job.site), self._client
@@ -346,8 +346,8 @@ class Fleet:
         return replace(own, message=ending.message) if own.state is ending.state else own
 
     def _give_up(self) -> None:
-        """End sites as unknown. This happens when their place has been without a worker for too long, or when too many
-        attempts have failed. The runs of these sites remain at their place.
+        """End the jobs of sites whose place has been without a worker for too long, or whose attempts have failed too often.
+        The result of such a site is unknown. Its run remains at the place.
         """
         now = time.monotonic()
         with self._changed:
@@ -360,7 +360,7 @@ class Fleet:
         job = pending.job
         why = self._roster.moved(job) or pending.trouble or self._trouble or "no worker answers"
         if pending.losses >= LOSSES:
-            why = f"{pending.losses} workers of the place were lost while they had this site; {why}"
+            why = f"{pending.losses} workers of the place were lost while this site was assigned to them; {why}"
         return (
             f"it is unknown how the drill on this site ended, because {job.place} did not send the run: {why}; "
             f"examine the run there with: drillbook drill.recover {job.run}"

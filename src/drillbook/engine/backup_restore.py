@@ -123,10 +123,10 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 
 
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameter that keeps clients out of the service during the restore. The result is ``{}`` if no step of
-    the verify phase would admit the clients again.
+    """Return the parameter ``closed``, which refuses clients from the restore on, until a step of the verify phase admits
+    them again. Return ``{}`` if the verify phase has no such step.
 
-    Clients stay out until a step has compared the content, because they could change it.
+    Clients are refused because they could change the content before it is compared.
     """
     same = [
         step

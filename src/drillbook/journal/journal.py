@@ -300,7 +300,7 @@ def salvage(path: Path) -> tuple[History, str]:
 
 
 def parse(path: Path, data: bytes, walked: Walk | None = None) -> tuple[History, str]:
-    """Return the same as ``salvage``, for a journal with the content ``data``. ``path``: path of the journal, for messages.
+    """Do the same as ``salvage`` for a journal with the content ``data``. ``path``: path of the journal, for messages.
     ``walked``: examination of ``data``, if there is one already.
     """
     walked = walked or walk(data)

@@ -20,8 +20,10 @@ PROGRAMS = "missing."
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Inventory for the next run of a drill. ``needs``: text about what the run needs and the usual inventory lacks, such as
-    ``the inventory docker``. It is empty when nothing is needed.
+    """Inventory for the next run of a drill, and what must be done before this run.
+
+    ``needs``: text about something that the run needs and that is not usually there, such as ``the inventory docker`` or
+    ``an installation of restic``. It is empty when nothing more is needed.
     """
 
     inventory: str
@@ -49,11 +51,11 @@ class Inventories:
     unread: bool = False
 
     def choice(self, scheduled: Scheduled, environment: str = "") -> Choice:
-        """Return the inventory for a run of ``scheduled``, a drill or suite, in ``environment``, and what is needed before
-        the run.
+        """Choose the inventory with which the drill or suite ``scheduled`` can run in ``environment``. An empty
+        ``environment`` means any environment.
 
-        Normally this is an inventory that can run the drill now. Without one, it is an inventory that can run the drill
-        after an installation. Otherwise it is the usual inventory. An empty ``environment`` means any environment.
+        The first choice is an inventory that can run the drill now. The second choice is an inventory that can run the drill
+        after an installation. If there is neither, the usual inventory is chosen.
         """
         names = [listed.name for listed in self.listed]
         usual = environment if environment in names else self.default

@@ -37,8 +37,8 @@ class Programs:
         self._lock = threading.Lock()
 
     def expect(self, host: str, account: str, programs: Iterable[str]) -> None:
-        """With the next question to ``host``, also ask whether ``account`` has these ``programs``. An empty account is
-        the SSH user.
+        """Note that ``account`` may need these ``programs`` on ``host``. The next request to the host then looks for them,
+        too. An empty account is the SSH user.
         """
         with self._lock:
             self._expected.setdefault((host, account), {}).update(dict.fromkeys(programs))

@@ -85,7 +85,7 @@ class Trust:
         return tuple(skipped) if skipped and self.doubt else ()
 
     def bar(self, inventory: Inventory) -> None:
-        """Forbid reading secrets of ``inventory`` whose source is a program. Do nothing when the project is trusted."""
+        """Forbid reading those secrets of ``inventory`` that a program supplies. Do nothing when the project is trusted."""
         secrets = {**inventory.secrets_of(inventory.services), **inventory.secrets_of_hosts()}
         programs = [secret for secret in secrets.values() if secret.source == "command"]
         if programs and self.doubt:

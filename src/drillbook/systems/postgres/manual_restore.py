@@ -1,4 +1,4 @@
-"""Commands with which a person restores a dump of PostgreSQL into a new server without Drillbook."""
+"""Commands with which a person, without Drillbook, restores a dump of PostgreSQL into a new server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands with which a person restores a copy of an SQLite database without Drillbook."""
+"""Commands with which a person, without Drillbook, restores a copy of an SQLite database."""
 
 from __future__ import annotations
 

@@ -217,8 +217,9 @@ class VolumeRestore(Write):
         return _identity(ctx, self.service, self.volume)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo. If the restore is unfinished, the undo puts the old content back. Then it starts the containers
-        that the restore stopped."""
+        """Return an undo that starts the containers that the restore stopped. If the restore is unfinished, the undo puts the
+        old content back before the start.
+        """
         return Volume.of(ctx, self.service, self.volume).undo()
 
     def active(self, ctx: Context) -> bool | None:

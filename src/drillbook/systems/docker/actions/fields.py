@@ -52,7 +52,9 @@ def seen(ctx: Context, name: str, network: str = "") -> Any | None:
 
 
 def running(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the same as ``examined``. Also raises NotReady when the container does not run."""
+    """Return the address and the object of a running container, as ``examined`` does. Raises NotReady when ``examined``
+    raises it, and when the container does not run.
+    """
     where, container = examined(ctx, name)
     if (status := status_of(container)) != "running":
         raise NotReady(
@@ -63,7 +65,9 @@ def running(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the same as ``running``. Also raises NotReady when a stop would remove the container (``--rm``)."""
+    """Return the address and the object of a running container that a stop does not remove. Raises NotReady when ``running``
+    raises it, and when a stop would remove the container (``--rm``).
+    """
     where, container = running(ctx, name)
     if why := passing(container):
         raise NotReady(why, hint="create the container without --rm, or use `docker.pause` to simulate the outage")

@@ -121,7 +121,9 @@ class Received(Read):
         return [alert for alert in alerts if isinstance(alert, dict)]
 
     def _missed(self, ctx: Context, why: str, note: str) -> StepFailed:
-        """Return the error for an alert that did not reach a receiver. ``note``: text about all answers."""
+        """Record that the alert did not reach a receiver, and return the error. ``why``: reason, from the last answer. ``note``:
+        text about all answers.
+        """
         message = f"the alert {self.alert} was not received within {self.within}: {why}{note}"
         ctx.note(AlertAbsent(alert=self.alert, message=message))
         return StepFailed(

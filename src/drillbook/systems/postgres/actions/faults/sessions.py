@@ -259,9 +259,10 @@ class HoldConnections(_Held):
     def _fill(self, ctx: Context, most: int, closed: set[int]) -> None:
         """Wait until the server refuses new clients, and at least the fraction ``SHOWN`` of its connections is in use.
 
-        A session that this step has closed occupies a connection until the server ends it. Therefore closed sessions are not
-        counted, and all queries use one session. After this session is closed, the step waits until the server refuses new
-        clients again. ``closed``: process ids of the closed sessions.
+        The step itself opens sessions and closes them again. Such a session occupies a connection until the server ends it.
+        Closed sessions are therefore not counted, and all counting queries use one session. When this session is closed, its
+        connection becomes free. So the step then waits once more until the server refuses new clients. ``closed``: process
+        ids of the closed sessions.
         """
         least = min(SHOWN * most, most - 1)  # the session of these queries may occupy a connection
         with connected(ctx, ctx.service(self.service, Postgres)) as session:

@@ -133,7 +133,7 @@ class Profile(_Named, Read):
 
 
 class MemoryProfile(_Named, Read):
-    """Measure how fast the memory of one process grows. The kernel reports the memory as the resident set of the process."""
+    """Measure how fast the memory of one process grows. The measured memory is the resident set that the kernel reports."""
 
     TIMEOUT = 900.0
 
