@@ -296,8 +296,8 @@ class _Signing:
     sealer: Sealer
     before: Standing
     known: Mapping[str, File]
-    """Files whose content is known, because it was judged or rendered. They are not read again. The key of each entry is the
-    name of the file.
+    """Digests and sizes of the files whose content this process has judged or rendered. These files are not read again. The
+    key of each entry is the name of the file.
     """
     approvers: Collection[str]
     """Fingerprints of the keys that approved the runs in the folder."""

@@ -1,4 +1,6 @@
-"""Everything in an audit that needs attention, each with the next step, the person who takes it, and the time for it."""
+"""Alerts about everything in an audit that needs attention. Each alert has the next step, the person who should take this step,
+and the time by which the step is due.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ VERBS = {True: "was missed", False: "could not be verified in the run that faile
 def alerts(audit: Audit, told: Collection[str] = ()) -> Iterator[Alert]:
     """Return everything that needs attention, the most urgent first. Commands begin with the program that the user called.
 
-    ``told``: drills whose reservations are left out. The names are those of ``Alert.about``.
+    ``told``: drills whose reservations are left out. Each drill is named as in ``Alert.about``.
     """
     return (replace(alert, text=as_called(alert.text), step=as_called(alert.step)) for alert in _alerts(audit, told))
 

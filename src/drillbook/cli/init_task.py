@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from drillbook.sdk.rehearsal import Rehearsal
 
 REHEARSE = "rehearse your own backups of: "
-"""Help text of the option --rehearse, before the names of the kinds of systems whose backups can be rehearsed."""
+"""Beginning of the help text of the option --rehearse. The names of the systems whose backups can be rehearsed follow."""
 
 
 AT = "with --rehearse: place of the backups: a folder such as /var/backups, or s3://bucket/prefix/"
-"""Help text of the option --at, before the answers that single kinds of backups need instead."""
+"""Beginning of the help text of the option --at. A text for each kind of backups whose place is no path follows."""
 
 
 class InitTask(OptionalNameTask):
@@ -47,7 +47,7 @@ class InitTask(OptionalNameTask):
 
 
 def _other_places(kinds: Iterable[Rehearsal], names: Iterable[str]) -> Iterator[str]:
-    """Yield a text for each kind of backups whose place is no path, such as the name of a repository."""
+    """Yield a text for each kind of backups whose place is not a path. Such a place is, for example, the name of a repository."""
     for name, kind in zip(names, kinds, strict=True):
         if kind.question:
             yield f"for {name}: {kind.question[:1].lower()}{kind.question[1:]}, such as {kind.at}"
@@ -102,7 +102,7 @@ def init(
 ) -> int:
     """Make a new project with inventories, a first drill, a suite, tasks and CI files. The drill can rehearse your backups.
 
-    Without options, it asks at the terminal for the kind of system whose backups to rehearse.
+    Without options, the task asks at the terminal for the kind of system whose backups to rehearse.
     --look writes an inventory of the services that run on your hosts, and a first drill of one of these services.
     --with copies shipped drills into the new project, or into an existing project; see `catalog`.
     """

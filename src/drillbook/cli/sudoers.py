@@ -47,8 +47,9 @@ HEAD = """\
 # After a change of a step, make this file again: run the drill once with its former rights, then: drillbook drill.sudoers.
 # The rules for `true drillbook-plan-...` allow nothing; they tell drill.check for which plan this file was made.
 # A rule names the file that a command writes, not its content; programs and processes are named by digest, unit, file or port.
-# Not allowed: to end own commands that exceed their time (kill); leases through systemd (they would amount to the rights of root).
-# Where `lease` of the host is `auto`, leases then use a detached shell and cron.
+# This file does not allow `kill`. So a command that runs as another account cannot be ended when it exceeds its time.
+# This file does not allow leases through systemd, because they would amount to the rights of root. Where `lease` of the host is
+# `auto`, leases then use a detached shell and cron.
 """
 
 

@@ -50,7 +50,7 @@ class ShortFlags(Task[Any]):
     """Function that is called when Invoke asks for the arguments of the task, before Invoke parses the command line."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Return the arguments of the task. Raises the errors of ``before_parsing``."""
+        """Call ``before_parsing``, and return the arguments of the task. Raises the errors of ``before_parsing``."""
         if self.before_parsing:
             self.before_parsing()
         arguments: list[Argument] = super().get_arguments(ignore_unknown_help)

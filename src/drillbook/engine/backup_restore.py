@@ -97,10 +97,11 @@ def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[Plan
             except (ValueError, KeyError, PlanError):
                 continue
     declared = [intent.step.params["proven_by"]] if is_free(intent.step) else find(intent.step.action).RESTORED_BY
-    known = " or ".join(f"`{name}`" for name in declared) or "nothing"
+    names = " or ".join(f"`{name}`" for name in declared)
+    known = f"a step {names} could have verified one" if names else "no action can verify such a backup"
     raise UsageError(
         f"{stage.run['id']}: this run did not verify a backup of the data that {intent.step.action} "
-        f"({intent.step.id}) destroyed on {intent.host}; a step {known} could have verified one",
+        f"({intent.step.id}) destroyed on {intent.host}; {known}",
         hint=(
             "write a drill that only restores, and run it with a backup that is known to be good; such a drill is "
             "allowed before this run is recovered"

@@ -1,5 +1,7 @@
-"""The drills that need attention, at the top of the index. Drills that were refused because of the same unfinished run are one
-entry of the list, because one command helps all of them.
+"""List of the drills that need attention. It is at the top of the index.
+
+Drills that were refused because of the same unfinished run share one entry of the list, because the command that recovers this run
+helps all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ UNFINISHED, RUNNING = "unfinished", "running"
 @dataclass(frozen=True, slots=True)
 class Attention:
     """Entry of the list. ``drills``: one drill, or all drills that were refused because of the unfinished run ``refused_by``.
-    ``command``: command that recovers this run; empty if it was recovered since."""
+    ``command``: command that recovers this run. The command is empty if the run has been recovered since.
+    """
 
     drills: tuple[DrillTrends, ...]
     refused_by: str = ""

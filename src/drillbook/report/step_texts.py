@@ -22,8 +22,9 @@ def state(status: str) -> str:
 
 
 def message(text: str, outcome: str) -> str:
-    """Return the message of a step that ended with ``outcome``. For a step that was stopped, the command is left out,
-    because the report has it among the step's commands."""
+    """Return the message of a step that ended with ``outcome``. If the step was stopped, the message does
+    not name the command, because the report shows it among the step's commands.
+    """
     return COMMAND_STOPPED if outcome == "cancelled" and COMMAND.fullmatch(text) else text
 
 

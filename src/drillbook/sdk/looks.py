@@ -96,7 +96,7 @@ class Entry:
 
 
 class Look(ABC):
-    """Recognition of services of one kind on a host, and the fields that the inventory gets for them."""
+    """Recognition of services of one kind on a host, and the lines that describe these services in the inventory."""
 
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Names of the listening processes of a service of this kind. Patterns such as ``gunicorn*`` are allowed, too. Linux cuts the
@@ -137,7 +137,7 @@ class Look(ABC):
         before them, and are not part of them."""
 
     def kind_remark(self, service: Recognised) -> str:
-        """Return the comment that the inventory gets after the kind of the service."""
+        """Return the comment for the line `kind` of the service in the inventory."""
         return f"program {service.program}"
 
     def remarks(self, seen: Seen) -> Iterator[str]:

@@ -107,7 +107,9 @@ class Canary(Probe):
 
     @abstractmethod
     def writer(self, ctx: Context) -> CanaryWriter:
-        """Return a writer for one thread. The writer opens its own connection, and opens it again after a failure."""
+        """Return a writer for one thread. If the writer needs a connection, it opens one that no other writer uses. After a
+        failure, it opens a new connection.
+        """
 
     @abstractmethod
     def survivors(self, ctx: Context) -> Iterable[int]:
@@ -122,14 +124,14 @@ class Canary(Probe):
 
 
 class CanaryWriter:
-    """A connection that writes numbered rows."""
+    """Base of objects that write numbered rows. Each of them is used by one thread."""
 
     def write(self, number: int) -> Lost | None:
         """Write the row ``number`` and wait for the server. Returns ``None`` when the server acknowledged the row."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close the connection. Calling it twice is safe."""
+        """Close the connection, if there is one. This method may be called twice."""
 
 
 class ConnectedWriter(CanaryWriter, Generic[SessionT]):
@@ -162,7 +164,7 @@ class ConnectedWriter(CanaryWriter, Generic[SessionT]):
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close the connection. Calling it twice is safe."""
+        """Close the connection, if there is one. This method may be called twice."""
         self._session = None
         way, self._way = self._way, ExitStack()
         with suppress(*self.ERRORS):

@@ -72,7 +72,7 @@ def _cut(line: str) -> str:
 
 
 def stopped(what: Failed) -> str:
-    """Return the message of a failed step. For a step that was stopped, the command is left out: the report has it."""
+    """Return the message of a failed step. If the step was stopped, the message does not name the command, which the report shows."""
     return step_texts.message(what.message, what.outcome)
 
 

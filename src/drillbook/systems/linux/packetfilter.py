@@ -293,7 +293,9 @@ def unknown(packet: Packet) -> None:
 
 
 def facts(listed: list[Hit], ours: Mapping[str, str], most: int) -> list[dict[str, Any]]:
-    """Convert hits to facts. ``ours``: prefixes of names and comments that mark the rules of drills."""
+    """Convert the first ``most`` hits to facts. ``ours``: texts that mark the rules of drills. The text ``name`` begins the
+    names of their tables or chains, and the text ``comment`` is a part of their comments.
+    """
     return [
         {
             "tool": hit.table.tool,

@@ -89,7 +89,7 @@ class Client:
     def forced(self, sql: str, database: str = "") -> tuple[list[Result], str]:
         """Run all statements, even if some of them fail. Return the results, and the text of the errors.
 
-        Raises SqlError if the connection is lost.
+        Raises SqlError if the client cannot connect, or if the connection breaks before the last statement has ended.
         """
         results, errors = self._run(sql, database, "--force")
         if SqlError(errors).lost:
@@ -97,8 +97,9 @@ class Client:
         return results, errors
 
     def answered(self, sql: str) -> tuple[list[Result], str]:
-        """Run all statements, even if some of them fail. Return the results, and the text of the errors. Raises SqlError if
-        the connection breaks before the first result.
+        """Run all statements as ``forced`` does, but also return the results that arrived before the connection broke.
+
+        Raises SqlError only if the client cannot connect, or if the connection breaks before the first result.
         """
         results, errors = self._run(sql, "", "--force", "--unbuffered")
         if not results and SqlError(errors).lost:

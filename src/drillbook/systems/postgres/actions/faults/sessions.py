@@ -138,8 +138,8 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_lo
 
 
 class _Held(Fault):
-    """Base class of faults that hold sessions open. The clients of these sessions run on the service's host. They exit
-    when the time `for` has passed.
+    """Base class of faults that hold sessions open. The clients of these sessions run on the service's host. The
+    clients exit when the time `for` has passed.
     """
 
     SERVICE = Postgres
