@@ -36,7 +36,7 @@ def parsed(lines: Sequence[bytes]) -> list[Any]:
     """
     wanted = b"[" + b",".join(lines) + b"]"
     if not wanted.isascii() and _ASTRAL.search(wanted):
-        raise ValueError("the line has characters that may change the order of its keys")
+        raise ValueError("the line has characters above U+FFFF, which Python and RFC 8785 sort differently")
     values = [_parsed(line.decode()) for line in lines]
     if to_json(values) != wanted:
         raise ValueError("not canonical")
@@ -52,13 +52,15 @@ def _parsed(line: str) -> Any:
 
 def _float(text: str) -> float:
     if "e" in text or text.endswith(".0") or text.startswith(_TINY):
-        raise ValueError("the line has a number that encoders write in different ways")
+        raise ValueError("the line has a number that not every encoder writes in the same form")
     return float(text)
 
 
 def _int(text: str) -> int:
     if len(text) > _LONGEST_INTEGER:
-        raise ValueError("the line has an integer with too many digits to be always exact")
+        raise ValueError(
+            f"the line has an integer of more than {_LONGEST_INTEGER} characters, which may not be exact in JSON"
+        )
     return int(text)
 
 
@@ -68,7 +70,7 @@ def _constant(text: str) -> NoReturn:
 
 def _sorted(value: dict[str, Any]) -> dict[str, Any]:
     if [*value] != sorted(value):
-        raise ValueError("keys that are not sorted")
+        raise ValueError("the keys of an object are not sorted")
     return value
 
 

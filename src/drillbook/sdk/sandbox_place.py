@@ -45,9 +45,7 @@ done
 
 
 def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command that prints those of ``paths`` that contain the sandbox's folder, or would contain it once it is
-    created.
-    """
+    """Return a command that prints each of ``paths`` that contains the sandbox's folder. This folder need not exist yet."""
     return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
 
 

@@ -27,7 +27,7 @@ def test_a_folder_that_the_server_may_not_write_is_told_before_its_keys_are_lost
             restore = source.in_place(made.context(), made.service)
             restore.ready()
             shutil.chown(made.data, "root")
-            said = f"nobody may not replace the server's files in {made.data}, as a restore does"
+            said = f"nobody has no right to replace the server's files in {made.data}; a restore replaces them"
             refused_until(restore.ready, said, lambda: shutil.chown(made.data, "nobody"))
 
 

@@ -49,8 +49,8 @@ class Source:
     """
 
     key: ClassVar[str] = ""
-    """Key in an inventory file. The value of this key lists the files of the source. `Inventory` has a field with the name
-    of the key. The text is empty for a source without a key in inventory files.
+    """Name of the key that lists the files of the source in an inventory file. The model `Inventory` has a field of the same
+    name. The text is empty for a source without such a key.
     """
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:

@@ -95,7 +95,7 @@ class Switches:
             raise RuntimeError(f"no page layout is known for {path}")
 
     async def work(self) -> None:
-        """Use as much CPU time as is configured for one document, in a separate thread."""
+        """Call ``recognise_layout`` in a separate thread, and wait for its end. Do nothing when no CPU time is configured."""
         if self.burn_s:
             await asyncio.to_thread(self.recognise_layout)
 

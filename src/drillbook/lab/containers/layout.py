@@ -12,8 +12,8 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""Machines of the Docker lab. The key of each entry is the machine, and the value is the corresponding host of the embedded
-lab. The SSH port of the machine has the name of this host, as in ``ssh.app-1``.
+"""Machines of the Docker lab. The key of each entry is the name of a machine. The value is the name of the corresponding host
+in the embedded lab. The SSH port of a machine is named after this host: ``ssh.app-1`` is the port of the machine `app`.
 """
 SERVICES = (
     "app",

@@ -1,6 +1,7 @@
 """Undo of a change to a container.
 
-Either the host runs ``docker`` without the controller, or the controller runs an action.
+If the program ``docker`` on the host controls the container, the undo is a command that the host can run without the
+controller. Otherwise, the undo is an action that the controller runs.
 """
 
 from __future__ import annotations

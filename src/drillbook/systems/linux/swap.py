@@ -42,7 +42,7 @@ REFUSED = {
     7: "cannot be hard-linked in its folder",
     8: "cannot be replaced",
 }
-"""Explanation of each exit status of the script REPLACE with which the file stays unchanged."""
+"""Reasons why the script REPLACE left the file unchanged. The key of each reason is the exit status of the script."""
 # PATH KEPT: put the original back, unless somebody has replaced the file since; then the newer file stays. Leaves KEPT/back
 # when this or a previous attempt put the original back.
 RETURN = (

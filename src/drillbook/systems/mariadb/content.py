@@ -42,9 +42,9 @@ SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t FROM information_schema.COLUMNS WHERE 
 HAVING GROUP_CONCAT(CONCAT_WS(' ', COLUMN_NAME, REPLACE(COLUMN_TYPE, '(11)', ''), COLUMN_KEY) ORDER BY ORDINAL_POSITION)
   = {text(_MADE)}
 """  # noqa: S608  only constants are inserted
-"""Query of the tables that `sql.canary` created. A drill may name this table, so it is recognised by its columns, their
-types, and its primary key. A team's own table is not found even if its columns have the same names. A view is not found
-either, because views have no keys."""
+"""Query that finds the tables that `sql.canary` created. A drill may choose the name of such a table. Therefore the query
+recognises a table by its columns, their types, and its primary key. A team's own table is not found even if its columns have
+the same names. A view is not found either, because views have no keys."""
 PROGRAMS = """
 SELECT 'TRIGGER' AS kind, TRIGGER_SCHEMA AS s, TRIGGER_NAME AS t FROM information_schema.TRIGGERS WHERE {TRIGGER}
 UNION ALL SELECT ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE {ROUTINE}

@@ -245,7 +245,7 @@ class Tools:
         if self.service.managed:
             raise NotReady(
                 f"{self.service.name} is a managed database: nothing can be run on its host",
-                hint="use actions that need a login alone: backups, sandboxes, comparisons, canaries; "
+                hint="use actions that need nothing but a login to the database: backups, sandboxes, comparisons, canaries; "
                 "see `Backup methods` in the documentation",
             )
         return as_user(self.service.run_as, argv)

@@ -13,8 +13,8 @@ from drillbook.systems.redis.content import OWN, Entry, Keys
 from drillbook.systems.redis.field_expiry import Fields, FieldTimes
 
 SHOWN = 20
-"""Maximum number of findings with the same code. Each of them names one key. When there are more keys, one further finding tells
-their number.
+"""Maximum number of findings with the same code that each name one different key. If more keys are different, one further
+finding gives the number of the remaining keys.
 """
 TOLERANCE_MS = 2000
 """Largest accepted difference between two expiry times, in milliseconds. An RDB stores milliseconds, but a client may set a

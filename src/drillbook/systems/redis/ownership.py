@@ -62,13 +62,13 @@ def ready(ctx: Context, service: Redis) -> None:
 
 
 def _need_room(ctx: Context, service: Redis, directory: str) -> None:
-    """Check that the owner of the server's files may write to their folder. Raises NotReady otherwise, because a restore
-    would fail after the data was lost.
+    """Check that a restore has the right to write to ``directory``, the folder of the server's files. Raises NotReady if it has
+    no such right, because the restore would then fail after the data was lost.
     """
     if not ctx.run(*as_owner(service), "sh", "-c", 'test -w "$1" && test -x "$1"', "sh", directory).ok:
         who = service.run_as or "the account of the step"
         raise NotReady(
-            f"{ctx.host.name}: {who} may not replace the server's files in {directory}, as a restore does",
+            f"{ctx.host.name}: {who} has no right to replace the server's files in {directory}; a restore replaces them",
             hint="give this folder to the account that runs the server, or set `run_as` of the service to its owner",
         )
 

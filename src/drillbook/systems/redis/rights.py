@@ -19,8 +19,9 @@ _UNTRIED = ("BGSAVE", "FLUSHALL")
 
 
 def marking(key: str, *, only_existing: bool = False) -> tuple[Command, ...]:
-    """Return the Redis commands that write, read and remove ``key``, the key that marks the keyspace of a run.
-    ``only_existing``: write the key only if it exists.
+    """Return the Redis commands that write, read and remove ``key``, the mark of a run in the keyspace.
+
+    ``only_existing``: True when the commands write the key only if it exists already.
     """
     return (
         ("GET", key),
