@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 NOTHING_RUN = "No drill was run."
-"""Last line of the message about a user's mistake that was found before a drill began."""
+"""Last line of the output when the program found a mistake of the user before it began a drill."""
 
 
 class DrillbookError(Exception):

@@ -1,4 +1,4 @@
-"""Rows of an audit about single runs."""
+"""Rows of an audit, one for each run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class RunRow:
     """Sign, such as ``†``, beside an RPO with a reservation. The signs and their meanings are in ``report.remarks``."""
     rto_state: str = ""
     rpo_state: str = ""
-    """States of the objectives, for their symbols. A state is empty if the drill does not set the objective."""
+    """States of the objectives, which reports show as symbols. A state is empty if the run has no trustworthy measurement
+    of the objective, for example because its drill does not set the objective.
+    """
     owner: str = ""
     """Contact of the drill's owner. It is empty when the drill has no owner."""
     owner_address: str = ""
@@ -126,7 +128,8 @@ def hrefs(rows: Iterable[RunRow], reports_path: str) -> dict[str, str]:
 
 
 def _closed(record: Record) -> str:
-    """Return a person's statement that nothing is left to undo, and what the last check of each change found, as one text.
+    """Return one text with a person's statement that nothing is left to undo. The text also contains the result of the last
+    check of each change, and the locks and leases that remain.
 
     The text is empty when nobody made a statement.
     """
@@ -135,8 +138,10 @@ def _closed(record: Record) -> str:
 
 
 def _figure(record: Record, key: str) -> str:
-    """Return the figure of an objective with its state. For a rehearsal, which has no objectives, return the figure that it
-    measured instead: the duration of the restore, or the data that would be lost.
+    """Return one text with the measured figure and the state of the objective ``key``.
+
+    A rehearsal has no objectives. For a rehearsal, return the duration of the restore (``rto``) or the data that would be
+    lost (``rpo``).
     """
     row = row_of(record, key)
     if row is not None:
@@ -149,7 +154,8 @@ def _figure(record: Record, key: str) -> str:
 
 
 def _state(record: Record, key: str) -> str:
-    """Return the state of an objective, for its symbol. A figure that does not count is not verified. The state is empty
-    without an objective."""
+    """Return the state of the objective ``key``, which reports show as a symbol. If its figure does not count, the state is
+    ``NOT_VERIFIED``. The state is empty if there is no trustworthy measurement of the objective.
+    """
     row = row_of(record, key)
     return "" if row is None else NOT_VERIFIED if row.uncounted else row.state

@@ -14,11 +14,12 @@ MOST_ALERTS, LEAST_ALERTS = 6, 3
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Form of a text on the printed page: the height of its lines in pixels, and the length of its lines."""
+    """Form of a text on the printed page: the height and the length of its lines."""
 
     line_px: float
+    """Height of a line in pixels."""
     letters: int
-    """Number of letters in a line."""
+    """Number of letters that fit in a line."""
 
     def height(self, text: str) -> float:
         """Return the height of ``text`` in pixels."""
@@ -38,7 +39,7 @@ same in every audit.
 STANDING, MEANS, ALERT = Text(17.8, 100), Text(15.4, 122), Text(16.9, 102)
 NOTE, TERM, OTHERS, NEVER_ROW = Text(13.1, 132), Text(12.4, 108), Text(11.8, 138), Text(13.8, 70)
 NAME_LETTERS = 13
-"""Number of letters in a line of a cell with the name of a service."""
+"""Number of letters that fit in a line of a table cell with the name of a service."""
 FULL, DENSE = Text(13.7, 22), Text(11.7, 26)
 """Form of the lines in a cell with a figure. ``FULL``: in a table with all details. ``DENSE``: in a table without them."""
 FULL_PAD, DENSE_PAD = 7.0, 4.6
@@ -98,8 +99,9 @@ def layout(
 ) -> Layout:
     """Return the layout that shows the most in ``room`` pixels.
 
-    ``spare``: further pixels for a dense table, because the exempt services are then only counted. ``alerts``: height
-    of the list of alerts for each number of alerts, beginning with ``LEAST_ALERTS``. ``names``: function that takes the
+    ``spare``: pixels that a dense table has in addition to ``room``. They become free because the text below a dense table
+    does not list the exempt services, but only gives their number. ``alerts``: height of the list of alerts for each number
+    of alerts, beginning with ``LEAST_ALERTS``. ``names``: function that takes the
     index of a service, and returns the height of a list with the names of this service and of all later ones.
 
     All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
@@ -122,5 +124,7 @@ def layout(
 
 
 def _mixed(rows: Sequence[RowSize], number: int) -> float:
-    """Return the height of the services if the first ``number`` of them have a row of the table."""
+    """Return the height of all services in pixels, if the first ``number`` services have a row in the dense table, and each
+    other service has a line of text below the table.
+    """
     return sum(row.dense for row in rows[:number]) + sum(row.line for row in rows[number:])

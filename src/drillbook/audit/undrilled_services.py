@@ -36,8 +36,11 @@ def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
 
 
 def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
-    """Return the commands that run ``drills``, each with the inventory that ``audit.inventories`` chooses, and with what the
-    run needs before. Without inventories, the inventory of the newest run in ``environment`` is used."""
+    """Return the commands that run ``drills``. If a run has unmet needs, they follow its command in parentheses.
+
+    Each command names the inventory that ``audit.inventories`` chooses. If ``audit.inventories`` is None, it names the
+    inventory of the newest run in ``environment``.
+    """
     usual = next((run.inventory for run in reversed(audit.runs) if run.environment == environment), "")
     texts = [_command(audit, environment, drill, usual) for drill in drills]
     lists = f" (`{NEUTRAL} drill.due --all` lists them)" if leading(texts, MOST_COMMANDS)[1] else ""

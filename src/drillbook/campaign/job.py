@@ -1,4 +1,4 @@
-"""Job of a campaign that uses workers of Dask. The job has not ended yet."""
+"""State of an unfinished job, in a campaign that uses workers of Dask."""
 
 from __future__ import annotations
 

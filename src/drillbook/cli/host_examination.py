@@ -217,8 +217,8 @@ def text(targets: Targets, seen_by_host: dict[str, Seen], entries: Sequence[Serv
 
 
 def services(targets: Targets, seen_by_host: dict[str, Seen]) -> list[Service]:
-    """Return the inventory entries of all services in the observations ``seen_by_host``. Some systems ask their services once from
-    the controller.
+    """Return the inventory entries of all services in the observations ``seen_by_host``. The controller sends one request to
+    each service whose system supports this.
     """
     entries: list[Service] = []
     for name, seen in seen_by_host.items():

@@ -19,13 +19,13 @@ the docstring is shown to users. The words after them describe the effect of the
 
 
 def effect_line(action: type[Action]) -> str:
-    """Return a line with the effect of an action, and the undo of a change."""
+    """Return a line with the effect of an action. If the action changes something, the line also describes its undo."""
     undo = "" if action.EFFECT is Effect.READ else f"; undo: {undo_words(action, action.undo_kinds())}"
     return f"Effect: {action.EFFECT}{undo}"
 
 
 def undo_words(action: type[Action], kinds: Sequence[str]) -> str:
-    """Return a text about the undo of an action that is one of ``kinds``."""
+    """Return a text about the undo of ``action``. ``kinds``: the possible kinds of this undo."""
     said = "" if action.undo.__module__ == Action.__module__ else _described(action.undo.__doc__ or "")
     named = {**KINDS, "action": " or ".join(action.UNDO_ACTIONS) or "another action"}
     words = " or ".join(named[kind] for kind in kinds) or "known only when the step begins"

@@ -151,10 +151,10 @@ def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
-    """Find a custom step in the last restore phase that restored data which no later step compared. Return a message
-    about this step.
+    """Search the last restore phase for a custom step that restored data. If no verification compared this data, return a
+    message about the step.
 
-    The result is empty when all restored data was compared, and when no custom step restored data.
+    The result is empty when all data that custom steps restored was compared, and when no custom step restored data.
     """
     begun = max((event.seq for event, what in each(events, PhaseStarted) if what.phase == "restore"), default=0)
     done = {(event.step, event.host) for event, _ in each(events, Done) if event.seq > begun}

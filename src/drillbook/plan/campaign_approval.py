@@ -62,7 +62,7 @@ class Approval(Signed):
 
 
 class SiteApproval(Signed):
-    """Approval of one drill on one site, in the form that the run of the site records."""
+    """Approval of one drill on one site. The journal of the site's run records the approval in this form."""
 
     format: Literal["drillbook/campaign-approval/1"] = "drillbook/campaign-approval/1"
     drill: str

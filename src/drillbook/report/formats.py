@@ -3,10 +3,10 @@
 Each file of a report is an entry in FORMATS. The modules ``html``, ``markdown`` and ``junit`` of this package each render
 one format. The code that writes reports, signs reports, and renders reports again uses this list.
 
-Each record has one list of its formats, in the package that renders it: this one for runs and suites, ``audit.formats`` for an
-audit, and ``campaign.scorecard`` for a campaign. One list for all would be above the three packages, but they use their lists
-themselves: an attestation signs the files of this one. The lists have the same form, and ``publish.write_all`` writes their
-files.
+This list is for runs and suites. ``audit.formats`` has the list for audits, and ``campaign.scorecard`` the list for campaigns.
+The list of a record is in the package that renders the record. A common list would have to import all these packages,
+and each module that uses a list would then depend on all of them. For example, the package ``attestation`` uses only this list,
+because it signs the files of runs. The three lists have the same form, and ``publish.write_all`` writes their files.
 """
 
 from __future__ import annotations

@@ -9,22 +9,27 @@ CONDITIONS = ("If ", "To ", "When ")
 STATEMENT = re.compile(
     r"(?:A|All|An|Either|For|If|In|It|No|Nobody|Otherwise|That|The|These|They|This|To|Users|When|While),*(?: |$)"
 )
-"""Beginning of a sentence in a remedy that is no instruction, or that begins with a condition."""
+"""Pattern of the first word of a sentence that does not count as an instruction: a statement, or a sentence that begins with
+a condition."""
 GENERAL = ("objective-not-verified", "not-ready", "allowed-failure", "aborted")
-"""Codes of findings whose remedy only refers to the cause."""
+"""Codes of findings without a first instruction. Their remedies only refer to problems or reasons that the report gives
+elsewhere."""
 
 CLOSED_BY = {
     "removed-data-missing": "change the drill so that its restore also brings back the data that is newer than the backup, for "
     "example from an archived log: until then, each run may have this finding again",
 }
-"""Condition under which a repetition of the drill closes a finding. The key is the code of the finding. For other codes, it is
-enough to follow the remedy."""
+"""Instructions that must be followed, in addition to the remedy, so that a repetition of the drill closes a finding. The key of
+each entry is the code of the finding. For other codes, it is enough to follow the remedy."""
 
 
 def before_repeat(code: str, instruction: str) -> str:
-    """Return the text between the ``instruction`` of a finding with ``code`` and the suggestion to repeat the drill: what
-    else must be done so that a repetition closes the finding. The result is empty if nothing else is needed. It is also
-    empty if the instruction begins with a comparison, because the cause is then still unknown."""
+    """Return the continuation of the ``instruction`` of a finding with ``code``. It tells what must be done in addition, so
+    that a repetition of the drill closes the finding.
+
+    The result is empty if nothing else is needed. It is also empty if the instruction begins with `Compare`, because the
+    cause is then still unknown.
+    """
     return f"; {CLOSED_BY[code]}" if code in CLOSED_BY and not instruction.casefold().startswith("compare ") else ""
 
 

@@ -235,8 +235,8 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
 def _phase_piece(
     view: RunView, span: Span, number: int, known: Sequence[PhaseRow], scale: Scale
 ) -> tuple[str, Piece] | None:
-    """Return the name of a phase, or of the checks before the next phase, and its piece of the drawing. The result is None for
-    a phase outside of the drawing.
+    """Return the name of ``span``, which is a phase or the checks between two phases, and its piece of the drawing. The result
+    is None for a span outside of the drawing.
     """
     if not _inside([span], view.timeline.seconds, scale):
         return None
@@ -253,7 +253,7 @@ def _phase_piece(
 
 
 def _inner(name: str, piece: Piece, top: float, lines: Sequence[float]) -> Label | None:
-    """Return the label inside of a phase, beside the vertical ``lines`` if there is room. The result is None without room."""
+    """Return a label inside of a phase, if possible not crossed by ``lines``. Return None if the phase is too narrow for it."""
     places = (piece.x + piece.width * share for share in (0.5, 0.35, 0.65, 0.2, 0.8))
     wanted = [label(name, x, top, anchor="middle", height=PHASE_HEIGHT) for x in places]
     return first_free([], avoiding(wanted, lines), piece.x + 3, piece.x + piece.width - 3)
