@@ -166,7 +166,7 @@ def test_rows_that_are_known_to_be_lost_stand_in_the_summary_beside_a_longer_rpo
     assert row.losses[0] in plain(cell)
     (plot,) = [one for one in audit.plots if (one.drill, one.key) == ("table-dropped", "rpo")]
     assert [point.kind for point in plot.points] == ["none"], "the chart shows no figure that is known to leave out rows"
-    assert "no figure of the whole loss, 3 rows not in the backup; by the canary alone " in plot.description
+    assert "no figure for the whole loss: 3 rows not in the backup; by the canary alone " in plot.description
     only = tuple(one for one in audit.proven if one.drill == "table-dropped")
     (alone,) = [row for row in summary.service_rows(replace(audit, proven=only)) if row.service == "api"]
     assert (alone.rpo, alone.losses) == (lossy, ()), "its own figure begins with the rows"

@@ -24,10 +24,10 @@ WHAT = "anchor"
 def compared(
     verified: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], runs: RunStates, *, asked: str
 ) -> Verified:
-    """Compare the folder of a run or suite with the anchors in the places ``kept_in``. Return the checks in ``verified``,
-    followed by the checks of this comparison.
+    """Compare the folder of a run or suite with the anchors in the places ``kept_in``. Return ``verified`` with the checks of
+    this comparison added at the end.
 
-    The journal is compared only if the run has an anchor. It is the journal in ``runs``, which was verified before.
+    A journal is compared only if its run has an anchor. ``runs``: contains the journals, which were verified before.
     ``asked``: run that the user named on the command line. If the user asked for the newest run, newer runs that have an
     anchor but no folder are reported as missing. Raises UsageError when the root certificates of timestamps cannot be read.
     """

@@ -126,7 +126,7 @@ def of_suite(state: RunState, root: Path) -> Standing:
 
 
 def names(listed: Sequence[str]) -> str:
-    """Return a text with the first names in ``listed``, and the number of the other names."""
+    """Return a text with the names at the beginning of ``listed``, and the number of the other names."""
     return lists.listed(listed, MOST_NAMES)
 
 

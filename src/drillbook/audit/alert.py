@@ -16,7 +16,7 @@ NOBODY = "no owner named"
 
 
 class Topic(StrEnum):
-    """Subject of an alert. Only the subjects that the summary for management treats in a special way have a name."""
+    """Subject of an alert. The summary for management treats the named subjects in a special way; all others are ``OTHER``."""
 
     RUN_AGAIN = "run again"
     """Drill that did not pass, is overdue, or has an objective that is not proven."""

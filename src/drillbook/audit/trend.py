@@ -139,7 +139,7 @@ def _point(record: Record, key: str, frame: _Frame) -> Point:
         return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run ended {record.verdict}")
     if row.lost:
         return Point(
-            x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure of the whole loss, {row.marked}, {row.said}"
+            x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure for the whole loss: {row.marked}, {row.said}"
         )
     error = row.error_s or 0.0
     kind = "missed" if row.state == MISSED else "met" if row.met and record.verdict == Verdict.PASSED else "unverified"

@@ -1,4 +1,4 @@
-"""The next step of an audit for the runs that have no trusted signature. It depends on the reason."""
+"""The next step that an audit names for runs without a trusted signature, depending on what is wrong with the signature."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TRUST_KEYS = "add the keys that you trust to inventory/allowed_signers"
 """Next step if a key signed a run, but is not trusted."""
 REPEAT = "a run that is not signed, or was changed since, must be repeated"
 MOST_DIED = 2
-"""Largest number of runs with a dead controller that the next step names."""
+"""Number of runs whose controller died that the text names. The text only counts further runs; see ``leading``."""
 
 
 def next_step(audit: Audit) -> str:
-    """Return the next step for the runs without a trusted signature. For a run whose controller died, it says that no step can
-    sign the events later, and names the newest run of the drill that passed since, if there is one.
+    """Return the next step for the runs without a trusted signature. For a run whose controller died, the text
+    says that some of its events can no longer be signed. See ``_since`` for the end of that sentence.
     """
     reasons = [text.partition(": ")[::2] for text in audit.assurance.unsigned]
     strange = [said for _, said in reasons if said.startswith((FORBIDDEN_KEY, UNKNOWN_KEY))]
@@ -44,8 +44,10 @@ def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
 
 
 def _since(row: RunRow, signed: Sequence[RunRow]) -> str:
-    """Return the end of the sentence about a run whose controller died: the newest run of its drill that passed since, or that
-    the drill must be repeated.
+    """Return the end of the sentence about a run whose controller died.
+
+    If later runs of the same drill passed and are signed, the text names the newest of them. Otherwise it says that the drill
+    must be repeated.
     """
     later = [
         other

@@ -23,7 +23,7 @@ P = ParamSpec("P")
 class Dry(Enum):
     """Ways in which a task can react to the option ``--dry``."""
 
-    REFUSED = "the task does not support --dry, and ends with an error when it is given"
+    REFUSED = "the task does not support --dry; with --dry, the task ends with an error"
     READS = "the task is read-only, so --dry has no effect"
     TELLS = "with --dry, the task only shows what it would do"
 

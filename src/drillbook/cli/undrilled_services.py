@@ -15,7 +15,7 @@ from drillbook.report import next_steps
 from drillbook.report.figures import count, one_line
 
 MOST_COPIES = 2
-"""Largest number of shipped drills that the short form names."""
+"""Number of shipped drills that `drill.due` names without `--all`. It counts the others; see ``leading``."""
 
 
 def is_undrilled(row: DueRow) -> bool:
@@ -52,8 +52,8 @@ def _name(row: DueRow, places: set[str]) -> str:
 
 
 def _to_copy(undrilled: Sequence[DueRow], project: Project) -> list[tuple[str, Copy]]:
-    """Return the shipped drills to copy, each with the environment of its services. Drills that can run as they are come
-    first. Drills of the project are left out."""
+    """Return the shipped drills to copy, each with the environment of its services. Drills of the project are left out.
+    Drills that can run as soon as they are copied are first in the list."""
     kinds, own, inventories = estate.kinds(project), project.drill_names(), needed_inventories.read(project)
     services_by_place: dict[str, list[str]] = {}
     for row in undrilled:

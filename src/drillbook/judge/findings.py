@@ -89,8 +89,9 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
 
 
 def _with_cause(problem: Finding, events: Sequence[Event]) -> Finding:
-    """Add the last failures of a probe to a finding about this probe. Such a finding says that the probe was never good, or
-    that it was bad before the fault. Return any other finding unchanged.
+    """Add the last failures of a probe to a finding that the probe was never good, or was bad before the fault.
+
+    Return any other finding unchanged, and also a finding that already contains a measurement.
     """
     if problem.code not in ("probe-never-good", "probe-bad-before") or problem.measured or not problem.step:
         return problem

@@ -1,5 +1,7 @@
-"""Text about the number of writes of a canary: how many were acknowledged and count for the RPO, were acknowledged later,
-were not acknowledged, or were not measured. The numbers add up to the number of all writes.
+"""Text with the numbers of a canary's writes. It tells how many writes there were, and how many of them belong to each group.
+
+There are four groups: acknowledged writes that count for the RPO, later acknowledged writes, writes that were not acknowledged,
+and writes that were not measured.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ from drillbook.report.figures import count, seconds
 
 
 def parts(view: RunView, track: ProbeTrack) -> str:
-    """Return a text with the number of writes of the canary ``track``, and with the number of acknowledged and other writes.
+    """Return a text with the number of all writes of the canary ``track``, and the number of writes in each group.
 
-    The text divides the acknowledged writes into writes that count for the RPO, and later writes. It does not do this when
-    the RPO has no number of writes, or when the run has several canaries.
+    The text leaves out the two groups of acknowledged writes when the RPO has no number of writes, and when the run has
+    several canaries.
     """
     unheard = sum(stretch.count or 0 for stretch in track.stretches if stretch.label == "unheard")
     missed = f", {unheard} not measured" if unheard else ""

@@ -10,7 +10,7 @@ from drillbook.report.markdown_syntax import block, code, escape, table
 from drillbook.report.phases import phase_rows
 
 LEAST_BYTES, LEAST_S = 10_000, 120
-"""Facts of at least this number of bytes or seconds are also told in a larger unit."""
+"""Smallest numbers of bytes and of seconds that are shown in a larger unit as well, such as MB or minutes."""
 MOST_FACTS, MOST_CHARACTERS = 8, 100
 """Limits for the list of facts in a report: the number of facts of a step, and the length of the text of a fact."""
 

@@ -189,7 +189,7 @@ def first(findings: Sequence[Finding]) -> str:
 
 
 def named(drills: Sequence[str]) -> str:
-    """Return the first names of ``drills`` as text, with the number of the names that are left out."""
+    """Return the names of the first ``drills`` as text, and count the other drills."""
     names, more = leading([one_line(name) for name in dict.fromkeys(drills)], MOST_NAMES)
     return f"{', '.join(names)} and {more} more" if more else _joined(names)
 

@@ -39,15 +39,15 @@ def escaped(value: object) -> str:
 
 
 def commands(text: object) -> Markup:
-    """Mark the parts of ``text`` in backticks as commands, so that one click selects a command.
+    """Format each part of ``text`` between backticks as a command that one click selects.
 
-    Everything else is escaped.
+    Everything is escaped.
     """
     return _marked(text, Markup('<code class="command">{}</code>'))
 
 
 def quoted(text: object) -> Markup:
-    """Mark the parts of ``text`` in backticks as code. Everything else is escaped."""
+    """Format each part of ``text`` between backticks as code. Everything is escaped."""
     return _marked(text, Markup("<code>{}</code>"))
 
 
@@ -57,8 +57,8 @@ def _marked(text: object, form: Markup) -> Markup:
 
 
 def dated_commands(text: object) -> Markup:
-    """Mark the parts of ``text`` in backticks as commands, as ``commands`` does. In the other parts, mark the dates so that
-    no line breaks inside a date.
+    """Format each part of ``text`` between backticks as a command, as ``commands`` does. In the other parts, format the dates
+    so that no line breaks inside a date.
     """
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
     form = Markup('<code class="command">{}</code>')
@@ -93,8 +93,8 @@ def run_names(text: object) -> Markup:
 
 
 def prose(text: object) -> Markup:
-    """Mark the parts of ``text`` in backticks as code, keep figures on one line, and let the address of a page break after each
-    slash. Everything is escaped.
+    """Format each part of ``text`` between backticks as code. In the other parts, no line breaks inside a figure. The address
+    of a web page may break after each slash. Everything is escaped.
     """
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
     form = Markup("<code>{}</code>")

@@ -9,7 +9,7 @@ from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
 from drillbook.report.figures import count
 
 COMMANDS = "in this order:"
-"""Words at the end of the first line when instructions are a list of commands."""
+"""Words in the first line of the instructions for an undo by hand, if the instructions are a list of commands."""
 FAILED, UNRECORDED = "could not be undone", "no undo recorded"
 """States of a change. ``UNRECORDED``: the controller died before an undo, so the target may have undone the change by itself."""
 NOT_ALL_UNDONE = "some changes could not be undone"

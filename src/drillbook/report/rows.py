@@ -40,7 +40,7 @@ expression that matches one range.
 UNPROVEN = ("objective-missed", "objective-not-verified")
 UNEXPECTED = "http-unexpected"
 DOES_NOT_COUNT = "does not count"
-"""Words beside a figure that proves no objective, before the reason."""
+"""Words after a figure that proves no objective. The reason follows these words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ObjectiveRow:
     measured_s: float | None
     error_s: float | None
     upper_s: float | None
-    """Upper end of the figure if only this end is known. In all other cases, it is the figure itself."""
+    """Figure in charts: the maximum if reports show the figure as "at most", and otherwise the figure itself."""
     remark: str = ""
     """Remark on the figure, such as the observer of the fault. It is empty without a figure."""
     mark: str = ""
@@ -75,8 +75,8 @@ class ObjectiveRow:
     within: str = ""
     """Words for a met objective whose figure leaves out the lost data. Empty for other objectives."""
     uncounted: str = ""
-    """Words which say that a figure does not count, with the reason: the run did not verify the objective, or did not pass. It
-    is empty for a figure that counts, and without a figure."""
+    """Text that says that the figure does not count, and why: the run did not verify the objective, or did not pass. The text
+    is empty when the figure counts, and when there is no figure."""
 
     @property
     def met(self) -> bool:
@@ -85,7 +85,7 @@ class ObjectiveRow:
 
     @property
     def said(self) -> str:
-        """State in words, with the reason why a figure does not count, or with the data that the figure is about."""
+        """State in words. If ``uncounted`` or ``within`` is not empty, it is this text instead."""
         return self.uncounted or self.within or self.state
 
     @property
@@ -95,14 +95,14 @@ class ObjectiveRow:
 
     @property
     def listed(self) -> str:
-        """Figure without its sign, and the state, for lists of runs. A figure that proves no objective is in parentheses."""
+        """Figure without its mark, and the state, for lists of runs. A figure that proves no objective is in parentheses."""
         if self.measured_s is None:
             return "not measured"
         return f"({self.measured}) {self.uncounted}" if self.uncounted else f"{self.measured}: {self.said}"
 
     @property
     def by_probe(self) -> bool:
-        """True for a detection time that the drill's own probe measured. Reports count it apart, because it proves no alerting."""
+        """True for a detection time that the drill's own probe measured. It proves no alert, so reports count it separately."""
         return remarks.by_probe(self.key, self.by)
 
     @property
@@ -120,7 +120,7 @@ class ObjectiveRow:
 
     @property
     def bounded(self) -> bool:
-        """True when only the upper end of the figure is known."""
+        """True when the figure is only a maximum, because its error is at least as large as the figure."""
         return self.measured_s is not None and bounded(self.measured_s, self.error_s)
 
 
@@ -220,8 +220,8 @@ def objective_rows(
 
 
 def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
-    """Return ``row``, with a reason if its figure does not count. ``end``: how the run ended; empty if it passed. If the run
-    did not verify the objective, the reason is that of the objective, such as the step of the verification that failed.
+    """Return ``row``. If its figure does not count, ``uncounted`` contains the reason: the reason of the objective, such as
+    a failed step of the verification, or else ``end``. ``end``: how the run ended; empty if it passed.
     """
     if row.measured_s is None or row.state == MISSED or (row.met and not end):
         return row
@@ -341,8 +341,8 @@ def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
 def contradictions(view: RunView) -> list[str]:
     """Return the facts that contradict the verdict ``passed``, such as a failed step.
 
-    The result is empty if the record is consistent. Changes that were not undone are consistent with the verdict if the exit
-    status tells of them: the run then passed with residue.
+    The result is empty if nothing contradicts the verdict. Changes that were not undone contradict it only if the exit status
+    of the run is not that of residue. A run may pass with residue.
     """
     result = view.result
     if result.verdict is not Verdict.PASSED:
@@ -373,10 +373,10 @@ def settled_sentence(settled: Settled) -> str:
 
 
 def settled_rows(settled: Settled) -> list[str]:
-    """Return texts about changes that a person declared settled, because they need no undo.
+    """Return texts about the changes that a person closed. To close a change is to declare that it needs no undo.
 
-    For each change, a text tells in which state the last check found it. Further texts name the locks and leases that
-    remain on targets.
+    One text for each change tells its state, which a check found right before the closing. Further texts name the locks and
+    leases that remain on hosts.
     """
     texts = [
         f"{change.what} on {change.host} (step {change.step}): the check of the change reported {change.proof}"
