@@ -51,8 +51,8 @@ class System:
     varying_arguments: str = ""
     """Module with ``VARYING_ARGUMENTS``: parts of commands that differ in every run, for rules of sudo. Empty when none do."""
     log_restore: str = ""
-    """Action of the system that also brings back data from an archived log, which is newer than a backup. Empty when there is
-    none."""
+    """Action of the system that restores a backup together with an archived log. The log brings back data that is newer than
+    the backup. Empty when the system has no such action."""
     extra: str = ""
     """Name of Drillbook's pip extra that the system's actions and probes need. Empty when they need none, and for plugins."""
     origin: str = ""

@@ -26,9 +26,10 @@ class HostNeeds:
     """Needs of an action on a host. All fields are empty for an action without needs.
 
     ``commands``: required programs that are not in ``BASE``. ``either``: groups of programs. Of each group, one program is
-    required. ``ports``: text about the required ports. ``by_sudo``: the kinds of commands that the action starts by `sudo`.
-    ``rights``: text about these commands. ``scripted``: True when only scripts of `sh -c` start the ``commands``. Then sudo
-    must allow the shell, and not the programs.
+    required. ``ports``: text about the required ports. ``rights``: text about the required account or rights.
+
+    ``by_sudo``: the kinds of commands that the action itself starts by `sudo`. ``scripted``: True when only scripts of `sh -c`
+    start the ``commands``. Then sudo must allow the shell, and not the programs.
     """
 
     commands: tuple[str, ...] = ()

@@ -1,4 +1,5 @@
-"""Rights at an object store that a drill needs later. They are tried by requests that change no object."""
+"""Checks whether a drill has the rights at an object store that it needs later. Each check sends a request that changes no
+object."""
 
 from __future__ import annotations
 
@@ -47,9 +48,9 @@ def _upload(store: Store, trial: str) -> None:
 def need_deletable(store: Store, key: str = "", *, version: str = "null") -> None:
     """Check that objects below ``key`` can be deleted permanently.
 
-    The ``version`` of an object that does not exist is deleted, which changes nothing. The version is empty for a bucket
-    without versioning. Raises NotReady when the store refuses. Another error is ignored, because it does not show that a
-    right is missing.
+    The check asks the store to delete the version ``version`` of an object that does not exist. This changes nothing. For a
+    bucket without versioning, ``version`` is empty. Raises NotReady when the store refuses the deletion. Another error is
+    ignored, because it does not show that a right is missing.
     """
     trial = _trial(key)
     try:
