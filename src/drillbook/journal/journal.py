@@ -300,8 +300,8 @@ def salvage(path: Path) -> tuple[History, str]:
 
 
 def parse(path: Path, data: bytes, walked: Walk | None = None) -> tuple[History, str]:
-    """Do the same as ``salvage`` for a journal with the content ``data``. ``path``: path of the journal, for messages.
-    ``walked``: examination of ``data``, if there is one already.
+    """Read the intact part of a journal, as ``salvage`` does. ``data``: content of the journal. ``path``: path
+    of the journal, for messages. ``walked``: result of ``walk(data)``, if the caller has it already.
     """
     walked = walked or walk(data)
     with paused():

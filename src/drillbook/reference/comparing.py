@@ -1,4 +1,4 @@
-"""Section of the page of drills about comparisons of content after a restore."""
+"""Makes a section of the page about drills. The section describes how to compare the content of a service after a restore."""
 
 from __future__ import annotations
 

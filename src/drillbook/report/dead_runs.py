@@ -1,4 +1,5 @@
-"""Unfinished runs that stand in the way: their controller died, or they left changes, and so later runs were refused."""
+"""Unfinished runs because of which later runs were refused. The controller of an unfinished run died, or the run left
+changes that are not undone."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ RECOVER = "recover the unfinished run"
 
 
 def in_the_way(findings: Iterable[Finding]) -> list[str]:
-    """Return the names of the unfinished runs that ``findings`` of a refused run name, each name once."""
+    """Return the names of the unfinished runs because of which a run was refused, each name once. ``findings``: findings of
+    the refused run."""
     names = (one_line(finding.title.rpartition(": ")[2]) for finding in findings if finding.code == CODE)
     return list(dict.fromkeys(name for name in names if drill_of(name)))
 

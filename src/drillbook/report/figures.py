@@ -105,8 +105,8 @@ def lasted(started: str, finished: str | None) -> float | None:
 def error_digits(error: float) -> int:
     """Return the number of decimals to show for ``error``.
 
-    If one significant digit shows the error exactly, the decimals end with this digit. Otherwise they show two significant
-    digits. The result is 3 when ``error`` is zero or infinite.
+    Normally the decimals show two significant digits of the error. They show one significant digit if this digit gives the
+    error exactly. The result is 3 when ``error`` is zero or infinite.
     """
     if not error or not math.isfinite(error):
         return 3
@@ -152,7 +152,7 @@ def against(value: float, error: float | None, target: float, *, latest: bool = 
 def upper_end(value: float, error: float, *, latest: bool = False) -> float:
     """Return the largest possible true value of a measurement.
 
-    ``latest``: True when the clock ends with the sample that showed the change. The change itself cannot be later, so the
+    ``latest``: True when the measurement ends with the sample that showed the change. The change itself cannot be later, so the
     true value lies between ``value - error`` and ``value``. This does not hold for a value of zero.
     """
     return value if latest and value > 0 else value + error
@@ -224,7 +224,8 @@ def utc_minute(started: str) -> str:
 
 
 def utc_time(started: str, offset: float) -> str:
-    """Format a time of day in UTC to the second, such as ``10:00:03 UTC``."""
+    """Format the time of day ``offset`` seconds after ``started``, in UTC to the second, such as ``10:00:03 UTC``. When
+    ``started`` cannot be parsed, the text gives only the offset, such as ``3.0 s after the start``."""
     at = moment(started, offset)
     return f"{at.hour:02}:{at.minute:02}:{at.second:02} UTC" if at else f"{seconds(offset, 1)} after the start"
 
@@ -276,7 +277,7 @@ def tight(text: str) -> str:
 
 
 def inside(text: str) -> str:
-    """Replace spaces inside figures by no-break spaces."""
+    """Replace the spaces inside each figure by no-break spaces. Unlike ``tight``, leave the space before a mark unchanged."""
     return _INSIDE.sub("\N{NO-BREAK SPACE}", text)
 
 

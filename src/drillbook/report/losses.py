@@ -12,8 +12,8 @@ from drillbook.report.markdown_syntax import escape, table
 NOTE = (
     "A loss is the time from the newest data in the backup to the moment at which the data was lost. If a step names no "
     "such moment, the time of the step is used. The column Basis names the clock from which the time of the newest data "
-    "was taken. The error tells by how much the time of the newest data may be wrong, and so the loss, too. A loss of “at most” "
-    "some time already includes its error."
+    "was taken. The error tells by how much the time of the newest data may be wrong. The loss may be wrong by the same "
+    "amount. A loss of “at most” some time already includes its error."
 )
 
 

@@ -22,8 +22,8 @@ EXPRESSION = re.compile(r"""\bservices(?:\.|\[['"])([\w-]+)""")
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """An evidence file, and its origin. The origin is the step that stored the file. For the log of a lease, it is the
-    lease.
+    """An evidence file, and its origin. The origin is the step or the finding to which the file belongs. The origin of a
+    log that a target wrote about a lease is this lease.
     """
 
     file: str
@@ -33,8 +33,8 @@ class EvidenceRow:
 
 
 def evidence_rows(view: RunView) -> list[EvidenceRow]:
-    """Return rows of all files that are named in facts of steps, in findings, or as logs that targets wrote about their
-    leases. The rows are sorted by name.
+    """Return rows of all evidence files, sorted by name. These are the files that facts of steps or findings name, and the
+    logs that targets wrote about their leases.
     """
     row_by_file: dict[str, EvidenceRow] = {}
     for step in view.steps:
@@ -67,7 +67,7 @@ def evidence_of(step: StepView) -> list[EvidenceRow]:
 
 
 def _is_plain(facts: Mapping[str, Any]) -> bool:
-    """Return True when ``facts`` cannot contain the name of a file, so that no search is needed. This is so for most steps."""
+    """Return True when ``facts`` cannot contain the name of a file, so that no search is needed. Most steps have such facts."""
     return "file" not in facts and all(isinstance(value, PLAIN) for value in facts.values())
 
 
@@ -145,7 +145,7 @@ def command_line(command: CommandView) -> str:
 
 
 def shell_line(argv: Iterable[str]) -> str:
-    """Format the words of a command so that a shell accepts them. A script among the words keeps its lines."""
+    """Format the words of a command so that a shell accepts them. Line breaks in a word, such as a script, are kept."""
     return shown(shlex.join(argv))
 
 

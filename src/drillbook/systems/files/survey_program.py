@@ -131,7 +131,8 @@ def content(path: bytes) -> tuple[int, str]:
 
 
 def _opened(path: Any, flags: int) -> int:
-    """Open a file that was found before. Raises OSError if another user has put a link in its place."""
+    """Open the file ``path``, which the survey has found. Raises OSError if ``path`` is now a symbolic link, for example
+    because another user has replaced the file by a link."""
     return os.open(path, flags | os.O_NOFOLLOW)
 
 

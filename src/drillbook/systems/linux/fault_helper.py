@@ -105,10 +105,10 @@ over() { test -d "$folder" || return 0; read -r up other < /proc/uptime; test "$
 note $$ main || exit 1
 """
 )
-"""Shell functions for the scripts of faults. ``note PID WORD`` records a worker process. ``over`` succeeds when the time is
-over.
+"""Shell functions for the scripts of faults. ``note PID WORD`` records a worker process. ``over`` succeeds when the time
+limit of the fault has passed, or when the folder ``$folder`` is missing. A missing folder means that the undo has already run.
 
-The file ``$folder/ready`` says that the fault is in place. If the folder is missing, the undo has already run.
+The file ``$folder/ready`` says that the fault is in place.
 """
 
 

@@ -51,8 +51,8 @@ class Api:
         return self._data(path, self._ask(path + (f"?{urlencode(parameters)}" if parameters else "")))
 
     def post(self, path: str, parameters: Parameters) -> Any:
-        """Send a POST request, and in all other respects do the same as ``get``. It is used for parameters that are too long
-        for a URL, such as a query.
+        """Send a POST request, and return the answer's data as ``get`` does. The parameters are in the body of
+        the request, because a parameter such as a query can be too long for a URL.
         """
         return self._data(path, self._ask(path, urlencode(parameters).encode()))
 

@@ -146,8 +146,8 @@ class AofSource(FileBackups):
         return manual_restore.aof(manual, self.by_hand, self.program)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the place of the backups is valid. Also check that the host has a checker program, and that it knows
-        the format.
+        """Check that the place of the backups is valid. Also check that the host has a checker program, and that this program
+        knows the format of the backup.
         """
         super().ready(ctx)
         verification.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)

@@ -43,7 +43,10 @@ class ResticSource(BackupSource):
     """Snapshots of one backup job in a restic repository."""
 
     kind: Literal["restic"] = "restic"
-    METHOD: ClassVar[tuple[str, str]] = ("restic", "`restic`; the password of the repository, and the right to read it")
+    METHOD: ClassVar[tuple[str, str]] = (
+        "restic",
+        "`restic`; the password of the repository, and the right to read the repository",
+    )
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("grep", "restic")

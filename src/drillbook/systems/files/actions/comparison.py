@@ -41,9 +41,9 @@ Below = Annotated[
     Field(
         pattern=r"^([^/\x00\n][^\x00\n]*)?$",
         description=(
-            "Path of the restored files, relative to the folder of `service`. Default: if the path of the original "
-            "folder also exists inside the folder of `service` (restic restores files in this way), that path; "
-            "otherwise the whole folder of `service`."
+            "Path of the restored files, relative to the folder of `service`. If it is not set, the step first looks for "
+            "the full path of the original folder inside the folder of `service`, as restic restores it. If this path does "
+            "not exist, the step uses the whole folder of `service`."
         ),
     ),
 ]
