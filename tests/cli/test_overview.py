@@ -172,7 +172,7 @@ def test_each_drill_has_one_line_and_its_whole_name(shelf, capsys, monkeypatch, 
     path = shelf.root / "drills" / "sample.yml"
     path.write_text(path.read_text().replace("title: A sample", f"title: A sample {'with a long title ' * 9}"))
     lines = listed(shelf, capsys).splitlines()
-    told = "titles need a wider terminal; drillbook drill.plan NAME shows one"
+    told = "titles need a wider terminal; a drill's title: drillbook drill.plan NAME"
     assert [line.split()[0] for line in lines[:-1] if line != told] == ["drill", *names]
     assert lines[-1] == "last run passed: 0 of 3 drills and suites; 3 due now: drillbook drill.due"
     assert max(map(len, lines)) <= width

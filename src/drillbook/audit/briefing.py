@@ -50,14 +50,16 @@ def _by_drill(shown: Sequence[Alert]) -> list[Alert]:
 
 
 def _with_state(audit: Audit, alert: Alert) -> Alert:
-    """Return ``alert`` with the reservations of the drill that it is about."""
+    """Return ``alert``. If the drill of the alert meets an RPO only with a reservation, add this state of the RPO to the
+    text."""
     goals = [goal for goal in audit.proven if goal.reserved and alert.about == drill_key(goal.drill, goal.environment)]
     return replace(alert, text="; ".join([alert.text, *(f"its RPO is {goal.said}" for goal in goals)]))
 
 
 def _joined(first: Alert, second: Alert) -> Alert:
-    """Join two alerts about the same drill. If the second alert is about the verdict of a run, the verdict comes first,
-    without its reason. The next step of the second alert is left out."""
+    """Join two alerts about the same drill to one. Normally the text of ``first`` comes first, then the text of ``second``. But
+    if ``second`` is about the verdict of a run, the text begins with this verdict, without the reason for the verdict. The
+    next step is that of ``first``."""
     verdict = second.text.partition(": ")[0]
     text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
     if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):
@@ -66,7 +68,8 @@ def _joined(first: Alert, second: Alert) -> Alert:
 
 
 def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
-    """Join the alerts about drills that must run again to one alert. It has the place of the first of them."""
+    """Replace all alerts about drills that must run again by one alert, at the place of the first of these alerts. A single
+    such alert is left as it is."""
     again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN]
     if len(again) < 2:
         return list(shown)

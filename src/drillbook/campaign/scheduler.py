@@ -71,7 +71,9 @@ class Rules:
     stop_on_residue: bool = True
     """True when the campaign stops after a site was left with changes that could not be undone."""
     patience_s: float = 86400.0
-    """Time, in seconds, in which sites must start. Sites that have not started by then are refused."""
+    """Number of seconds, from the start of the campaign, within which each site must start. A site that has not started by
+    then is refused.
+    """
 
 
 Kind = tuple[tuple[str, ...], tuple[tuple[Window, ...], ...]]
@@ -101,8 +103,8 @@ class Scheduler:
     """
 
     def __init__(self, rules: Rules, sites: Sequence[Site], began: datetime) -> None:
-        """Begin with the state `waiting` for all ``sites``. ``began``: start of the campaign. The time in which sites must
-        start is counted from this moment.
+        """Begin with the state `waiting` for all ``sites``. ``began``: start of the campaign. The deadline for starting
+        sites is ``patience_s`` seconds later.
         """
         self.states = {site.name: SiteState.WAITING for site in sites}
         self.stopped = ""
@@ -140,8 +142,8 @@ class Scheduler:
             self._judge(name, state, residue=residue)
 
     def due(self, now: datetime, taken: Callable[[str], bool] = lambda _: True) -> list[str]:
-        """Return the sites to start at ``now``, and count them as running. ``taken``: function that looks for a place for a
-        site. It returns False when no place can take the site.
+        """Return the sites to start at ``now``, and count them as running. ``taken``: function that finds a worker, or another
+        place to run, for a site. It returns False when no place can take the site now.
         """
         self._advance()
         while self._openings and self._openings[0][0] <= now:
@@ -159,8 +161,10 @@ class Scheduler:
     def _start(
         self, kind: Kind, now: datetime, taken: Callable[[str], bool], chosen: list[str], full: set[tuple[str, ...]]
     ) -> None:
-        """Start sites of one kind, and add them to ``chosen``. If their windows are closed, start no site, and note when
-        the windows open again.
+        """Start waiting sites of the kind ``kind``, and add their names to ``chosen``. If the windows of this kind are closed,
+        start no site, and note when the windows open again.
+
+        ``taken``: see ``due``. If it finds no place for a site, the groups of the site are added to ``full``.
         """
         queue = self._queues[kind]
         if not self._free(kind):
@@ -195,7 +199,7 @@ class Scheduler:
         self.stopped = self.stopped or why
 
     def expired(self, now: datetime) -> bool:
-        """Return True when the time in which sites must start is over at ``now``. Sites that are still waiting are then
+        """Return True when the deadline for starting sites has passed at ``now``. Sites that are still waiting are then
         refused.
         """
         return now >= self._deadline
@@ -211,11 +215,11 @@ class Scheduler:
         return [name for name, state in self.states.items() if state is SiteState.WAITING]
 
     def wake(self) -> datetime:
-        """Return the latest time for the next call of ``due``. The caller must call it then even if no running site has
-        ended.
+        """Return the latest time for the next call of ``due``. The caller must call ``due`` at this time even if no running
+        site has ended.
 
-        There are two reasons for a call at this time. A maintenance window opens that the last call found closed. Or the
-        time in which sites must start is over.
+        At this time, a maintenance window opens that the last call of ``due`` found closed, or the deadline for starting
+        sites passes.
         """
         return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 

@@ -107,7 +107,8 @@ class SitesFile(_Part):
     within: Duration = Field(
         default=Duration(86400),
         gt=0,
-        description="Time in which sites must start. Sites that have not started by then are refused.",
+        description="Time, from the start of the campaign, within which each site must start. A site that has not started "
+        "by then is refused.",
     )
     groups: dict[str, GroupEntry] = Field(
         default_factory=dict, description="Limits of groups. The key is the name of the group."

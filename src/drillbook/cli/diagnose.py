@@ -43,7 +43,7 @@ from drillbook.trust.trust_state import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
 
 EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
-"""Exit status for each result without a cause. Every other result is the name of a cause, and has the exit status 1."""
+"""Exit status for each result that names no cause. Every other result is the name of a cause, with the exit status 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
 """Maximum time, in seconds, to wait after the deadline while hanging commands that print secrets are killed. Without this
@@ -272,7 +272,8 @@ def _apply(project: Project, diagnosis: Diagnosis, inventory: Inventory, confirm
 
 
 def _agreed(step: dict[str, Any]) -> bool:
-    """Ask for confirmation to execute ``step``. Raises UsageError when there is nobody to ask."""
+    """Ask the user whether to execute ``step``. Return True when the user agrees. The option `--assume` answers without a
+    question. Raises UsageError when there is neither this option nor a terminal to ask at."""
     assumed = os.environ.get("DRILLBOOK_ASSUME", "")
     if assumed:
         return assumed == "yes"

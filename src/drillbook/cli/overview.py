@@ -208,7 +208,7 @@ def _print_drills(listed: Sequence[Listed], out: Console) -> None:
         columns.insert(1, Column("title", 0, [Text(cut(line.title, room), style="dim") for line in listed]))
     print_lines(columns, out, [line.more for line in listed])
     if room < least:
-        out.print(Text(f"titles need a wider terminal; {program()} drill.plan NAME shows one", style="dim"))
+        out.print(Text(f"titles need a wider terminal; a drill's title: {program()} drill.plan NAME", style="dim"))
 
 
 def _drill_columns(listed: Sequence[Listed], room: int, *, minutes: bool = True) -> list[Column]:
@@ -237,8 +237,10 @@ def _left(ended: Ended) -> str:
 
 def until(row: DueRow | None) -> Text:
     """Return a text that tells how soon the drill or suite is due, or for how long it has been overdue. The text is
-    ``-`` when ``row`` is None, or when the schedule is unknown. It is red if the drill or suite is overdue. A drill
-    that has never passed is yellow if it never ran, or if its last run was aborted. Otherwise it is red.
+    ``-`` when ``row`` is None, or when the schedule is unknown.
+
+    The text is red if the drill or suite is overdue, and yellow if it is due. For a drill that has never passed, the text is
+    also red, with two exceptions. If the drill never ran, or if its last run was aborted, the text is yellow.
     """
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")

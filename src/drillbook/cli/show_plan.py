@@ -270,7 +270,7 @@ class _View:
             if not isinstance(service, S3) or service.keep is None:
                 continue
             if any(f"services.{name}." in to or to.startswith(f"s3://{service.bucket}/") for to in targets):
-                rest = "a passed run removes older backups, except those of runs in progress, or of runs with changes not undone"
+                rest = "a passed run removes older backups, but not those of runs in progress or with changes not undone"
                 yield f"{name} keeps {service.keep}; {rest}"
 
     def _guard(self) -> Iterator[str]:

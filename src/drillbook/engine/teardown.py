@@ -51,7 +51,8 @@ class Ending:
 
     @property
     def reach(self) -> Deadline:
-        """Deadline for retrying unreachable hosts. It starts at the first use, and all parts of the teardown share it.
+        """Deadline for retrying unreachable hosts. All parts of the teardown share this deadline. Its time is counted from the
+        first use of this property.
 
         A second request to stop ends the retries.
         """

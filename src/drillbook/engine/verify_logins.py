@@ -27,9 +27,10 @@ class Logins:
     def refused(self, step: PlannedStep, action: Action, context: Context) -> Iterator[str]:
         """Try the logins that ``step`` will use. Yield a text about each login that a server refuses.
 
-        A service that the drill itself creates, such as a sandbox, does not exist yet, so its login is not tried. A server
-        may refuse a login because a role or database is absent. An earlier step of the drill may create it, if that step
-        changes something. In this case, the refusal is not reported.
+        A service that the drill itself creates, such as a sandbox, does not exist yet, so its login is not tried.
+
+        A server may refuse a login because a role or database is absent. This refusal is not reported if an earlier step of
+        the drill makes changes, because that step may create the role or database.
         """
         for name in dict.fromkeys(step.services()):
             service = context.services.get(name)

@@ -202,9 +202,9 @@ class Inventory(BaseModel):
     ) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
-        Other values must be hidden, too: the secrets of other services, the passwords of hosts, and the addresses of
-        contacts. Those that can be read without a command and without a pipe are also returned. For each secret that is read
-        later, ``hide`` is called with its value.
+        The run must also hide the secrets of other services, the passwords of hosts, and the addresses of contacts. These
+        secrets are returned as well if they can be read at once: from a regular file or an environment variable, but not
+        from a command or a pipe. When one of the remaining secrets is read later, ``hide`` is called with its value.
 
         Raises SecretError when secrets of ``services`` cannot be read. The error names all of them by their paths in the
         inventory. If the list ``unread`` is given, nothing is raised, and the errors are added to the list.
@@ -303,8 +303,10 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
 
 
 def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
-    """Merge and validate an inventory. Raises InventoryError when it is invalid. In this case, also check the names by which
-    its parts refer to each other, and add all mistakes to ``mistakes``.
+    """Merge ``documents`` to one inventory, and validate it. Raises InventoryError when the inventory is invalid.
+
+    Before this error is raised, all mistakes of the inventory are added to ``mistakes``. They include references to parts that
+    the inventory does not contain.
     """
     merged, value = merging.resolve(documents)
     try:

@@ -17,7 +17,8 @@ from drillbook.sdk.service import kind_of
 def check(
     drill: Drill, inventory: Inventory, steps: Sequence[PlannedStep], probes: Sequence[PlannedProbe], fail: Fail
 ) -> None:
-    """Raise the error that ``fail`` makes when the drill has an objective `rto` and a fault, but no availability probe.
+    """Raise an error when the drill has an objective `rto` and a fault, but no availability probe. ``fail``: function that
+    makes this error.
 
     The RTO of such a drill is never measured, so that the run would end as inconclusive after a real outage.
     """

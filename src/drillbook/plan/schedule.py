@@ -59,8 +59,8 @@ class Schedule(BaseModel):
     """Schedule of a drill or suite.
 
     The next run is due when two conditions hold: the time ``every`` has passed since the start of the last passed run, and
-    the windows are open. A failed run makes the next run due at once, but it does not change when a run is overdue. A run
-    is overdue when the time ``grace`` has passed since the regular moment at which it was due.
+    the windows are open. A failed run makes the next run due at once. The next run is overdue when the time ``grace`` has
+    passed since the moment at which it would be due without a failed run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,9 +68,10 @@ class Schedule(BaseModel):
     every: Duration = Field(gt=0)
     grace: Duration
     windows: tuple[tuple[Window, ...], ...] = ()
-    """Groups of windows: one group for each drill that the schedule starts.
+    """Groups of windows: one group for each drill that the schedule starts and that has windows. A drill without windows may
+    begin at any time, and has no group here.
 
-    A run may begin when every group contains an open window. There is no group for a drill that may begin at any time.
+    A run may begin when every group contains an open window.
     """
 
     @classmethod

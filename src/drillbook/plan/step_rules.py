@@ -27,7 +27,8 @@ def check(step: Step, phase: str, effect: Effect, fail: Fail) -> None:
     """Check that ``step`` may be in ``phase``. Faults are allowed only in `inject`. In `ready`, in `diagnose` and in
     the guard, only read-only steps are allowed.
 
-    Raises the error that ``fail`` makes. It contains the other mistakes of the step.
+    Raises the error for the first mistake of the step. This error contains the other mistakes. ``fail``: function that makes
+    an error.
     """
     name = step.action.name()
     if template.has_template(step.params.get("effect")):

@@ -42,15 +42,17 @@ class Past:
         return _open(schedule_terms.overdue([at], self._terms(scheduled, environment, passed), self.now)) if at else None
 
     def since_first(self, scheduled: Scheduled, environment: str, first: str) -> datetime | None:
-        """Return the moment since which a schedule asks for a run of a drill that has never passed. Return None if no
-        schedule asks for a run now. ``first``: start of the drill's first run."""
+        """Return the moment since which a drill that has never passed is overdue. It is the start of the drill's first run,
+        ``first``. If the drill had no schedule then, it is the later moment since which the drill has had one. Return
+        None if the drill has no schedule now."""
         at = moment(first)
         return _open(schedule_terms.never(at, None, self._terms(scheduled, environment, first), self.now)) if at else None
 
     def since_proof(self, asked: Sequence[Scheduled], proof: newest_runs.Ended, proving: frozenset[str]) -> datetime | None:
         """Return the moment since which the newest proof of a restore of a service is overdue, or None if it is not overdue.
-        ``asked``: drills and suites that have passed since the proof without renewing it. ``proving``: names of drills and
-        suites whose runs proved a restore of the service.
+        ``asked``: drills and suites that must renew the proof. All of them have passed since the proof, but none has renewed
+        it. ``proof``: run that is the newest proof. ``proving``: names of drills and suites whose runs proved a restore of
+        the service.
         """
         if proof.at is None:
             return None
