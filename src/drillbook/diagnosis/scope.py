@@ -128,9 +128,9 @@ def used(trees: Sequence[Tree], inventory: Inventory, names: Iterable[str]) -> t
 def names(inventory: Inventory, case: Case) -> dict[str, Any]:
     """Return the names that expressions of ``case`` can use before any check has run.
 
-    They are ``service``, ``peer``, ``host``, and ``the``. ``the`` maps each kind of service to the name of the inventory's
-    first service of that kind. ``service.socket`` is the path of the service's Unix socket; it is empty when the service has
-    a port.
+    There are four names: ``service``, ``peer``, ``host`` and ``the``. The value of ``the`` is a mapping from each kind of
+    service to the name of the inventory's first installed service of that kind. ``service.socket`` is the path of the
+    service's Unix socket; it is empty when the service has a port.
     """
     known = service_names(inventory.services)
     first: dict[str, str] = {}

@@ -35,7 +35,7 @@ REACH_TRIES = 2
 """Number of failed checks in a row after which a host in ``guard.hosts`` counts as unreachable, so that the run ends."""
 PROBE_TIMEOUT_S = 1.0
 GRACE_S = 2.0
-"""Extra seconds after the timeout of a check. A check that has not returned by then counts as unanswered."""
+"""Seconds that are added to the timeout of a check. A check that takes even longer counts as unanswered."""
 STOP_S = 5.0
 TEXT = 400
 

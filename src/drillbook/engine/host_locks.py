@@ -121,8 +121,9 @@ class Grip:
         self.leased = False
 
     def disarm(self, seconds: float, also: Collection[int] = ()) -> None:
-        """Remove undos from the lease with one command on the host: the undos of changes that are already undone, and those
-        of the changes ``also``. Raises HostError when the command fails.
+        """Remove the undos of changes that are already undone from the lease. One command on the host removes all of them.
+
+        ``also``: further changes whose undos are removed. Raises HostError when the command fails.
         """
         gone = sorted({*self.undone, *also})
         if gone and self.lease is not None:

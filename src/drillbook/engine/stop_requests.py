@@ -130,8 +130,8 @@ class Held:
 
     @contextmanager
     def back(self, stop: Stop) -> Iterator[None]:
-        """Delay the signals that stop the program until the end of the ``with`` block. If blocks are nested, it is the end
-        of the outermost block. The program then gets the last signal, but not if ``complete`` was called.
+        """Hold back the signals that stop the program, until the ``with`` block ends. Nested blocks hold them back until the
+        outermost block ends. The program then gets the last signal, unless ``complete`` was called.
 
         ``stop``: stop request of the run in the block. A signal sets this request at once, so that the run ends early and
         undoes its changes. HUP stays ignored if the program ignores it, as under nohup(1).

@@ -28,15 +28,14 @@ REMOVED, RESTORED = "removed_data", "restored_data"
 """Names of two facts: how much data a fault removed, and how much data a restore brought back.
 
 Each fact is a mapping. Its key is the kind of the data, such as ``rows of public.orders in database``, and its value is a
-number. If the number of restored data is smaller than the number of removed data, this is a finding. All removed data that
-exists after the restore counts as restored, even if something else wrote it. So the number of restored data may be too high,
-but never too low. A step that cannot count its data does not set the fact.
+number. A restore that brought back less than a fault removed is a finding, unless several steps removed or restored data of
+the same kind. All removed data that exists after the restore counts as restored, even if something else wrote it. So the number
+of a restore may be too high, but never too low. A step that cannot count its data does not set the fact.
 """
 REPLACED = "replaced_data"
 """Name of a fact: how much existing data a restore replaced by the data of the backup.
 
-Its keys are those of ``restored_data``. If the number of restored data is smaller than the number of replaced data, this is
-a finding.
+Its keys are those of ``restored_data``. A restore that brought back less data of a kind than it replaced is a finding.
 """
 BROKEN = "broken_references"
 """Name of a fact: a list of the foreign keys that rows violate after the restore of one table. If the list is not empty, the

@@ -29,8 +29,8 @@ def swapped(
 ) -> list[Block]:
     """Return the commands that put the restored folder in the place of the service's data, and start the service.
 
-    ``prepare``: commands that make the copy fit for the service. ``restored``: word of the shell for the restored folder.
-    ``last``: commands after the move, which start a service without a unit.
+    ``prepare``: commands that make the copy fit for the service. ``restored``: path of the restored folder, as it is
+    written in a shell command. ``last``: commands after the move, which start a service without a unit.
     """
     data = manual.target.data
     return [

@@ -3,7 +3,8 @@
 A system declares the folder of its templates in ``rehearsal``. The name of a file is the value of `--rehearse`. A file has four
 parts, separated by lines of three dashes: the head (the fields of ``Rehearsal`` that are not parts), fields of the sandbox, fields of
 the backup source, and steps that verify the restored copy. In the second and third part, `$at` and `$database` stand for the user's
-answers, and `${unless_root}` comments a line out unless the sandbox is used as root.
+answers. A line that begins with `${unless_root}` is for a host on which Drillbook works as root. On other hosts of a sandbox,
+this line becomes a comment.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from drillbook.language.strict import did_you_mean
 from drillbook.sdk import discovery
 
 FOLDER = "rehearsal"
-"""Name of the field of ``System`` that names the folder of templates. In built-in systems, the folder has the same name."""
+"""Field of ``System`` whose value is the folder of templates. In built-in systems, the folder is named like the field."""
 PARTS = ("copy", "backups", "verify")
 ANSWERS = ("at", "database", "unless_root")
 PLACE = {
@@ -30,16 +31,19 @@ PLACE = {
     "wrong": "the place of the backups {place} is not an absolute path",
     "hint": "write the whole path on the host, such as {at}, or s3://bucket/prefix/, sftp://HOST/path or https://...",
 }
-"""Pattern of a place of backups, and the error and hint for a place that does not match. A head may replace each of the texts."""
+"""Pattern for the place of backups, and the error and hint for a place that does not match. The head of a template may set its
+own text for each key.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """Content of one template.
 
-    ``source`` and ``service``: kind of the backup source and of the sandbox. ``at``: example of a place of backups. ``database``:
-    True for a kind of system with named databases. ``question``: question about the place, if it is no path or URL. ``place``: form
-    of the place; see ``PLACE``. ``aliases``: other names, or names of similar systems, for which this kind is suggested.
+    ``source`` and ``service``: kind of the backup source and of the sandbox. ``at``: example of a place of backups.
+    ``database``: True for a kind of system with named databases. ``question``: question that asks for the place, if the place
+    is neither a path nor a URL. ``place``: keys that replace those of ``PLACE``. ``aliases``: other names, or names of similar
+    systems, for which this kind is suggested.
     """
 
     source: str

@@ -120,7 +120,7 @@ class Sandbox:
 
     @property
     def isolation(self) -> Isolation:
-        """Isolation of this sandbox. It provides the commands of the sandbox."""
+        """Isolation of this sandbox. It builds the commands that create, use and remove the sandbox."""
         return isolation_of(self.service)
 
     @property
@@ -298,7 +298,7 @@ class Sandbox:
             )
 
     def admit(self, socket: str) -> None:
-        """Let the SSH user open ``socket`` once it exists, if the sandbox has another user. Raises HostError when this fails."""
+        """Let the SSH user open ``socket``, if it exists and belongs to another user. Raises HostError when this fails."""
         if number := self._stranger():
             self._as_user("sh", "-c", _ADMIT, "sh", number, self.folder, socket).check()
 
