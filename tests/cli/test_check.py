@@ -79,7 +79,9 @@ def test_a_file_that_matches_the_pattern_but_is_no_backup_is_named(folder):
     path.write_text(f"{path.read_text()}\nbackups:\n  nightly: {{kind: pg_dump, host: controller, at: {kept}}}\n")
     folder.write("backup:\n  - backup.list: {service: nightly}\n")
     done = folder.run("drill.check", "sample")
-    said = "nightly leaves out globals.sql: roles of pg_dumpall --globals-only, not a dump; set `backups.nightly.globals` "
+    said = (
+        "nightly leaves out globals.sql: only roles (pg_dumpall --globals-only), no database; set `backups.nightly.globals` "
+    )
     assert said in " ".join(done.stdout.split()), done.stdout
     assert "✓ the drill could begin now" in done.stdout
     (found,) = json.loads(folder.run("drill.check", "sample", "--json").stdout)

@@ -286,7 +286,7 @@ def _nested(annotation: Any) -> Iterable[type[BaseModel]]:
 
 
 def _mappings(models: Iterable[type[BaseModel]]) -> dict[str, type[BaseModel]]:
-    """Find the fields of ``models`` that contain a mapping with a model of its own. Return these models by field name."""
+    """Find the fields of ``models`` whose values are mappings with fixed keys. Return their models by field name."""
     by_key: dict[str, type[BaseModel]] = {}
     for model in models:
         for name, info in model.model_fields.items():
@@ -389,7 +389,7 @@ def _inventories() -> str:
     text += f"### lease\n\n{_keys(LeaseConfig)}\nHow a lease works: [safety](safety.md).\n\n## Services\n"
     for kind, model in kinds.items():
         text += f"\n### kind: {kind}\n\n{_said(model)}\n\n{_keys(model, ('name', 'kind'), mappings)}"
-    text += "\n## Keys of services that contain more keys\n"
+    text += "\n## Keys below the keys of a service\n"
     for name, mapping in mappings.items():
         text += f"\n### {name}\n\n{_said(mapping)}\n\n{_keys(mapping)}"
     return text + f"\n## A contact\n\n{_keys(Contact)}{CONTACTS}"

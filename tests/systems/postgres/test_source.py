@@ -223,12 +223,12 @@ def test_a_check_before_a_drill_names_the_file_of_roles_that_it_leaves_out(shelf
         os.utime(tmp_path / f"globals-{number}.sql", (time.time() - 60 + number,) * 2)
     assert remarks(shelf, tmp_path) == [
         (
-            "nightly leaves out globals-2.sql, globals-1.sql: roles of pg_dumpall --globals-only, not a dump; set "
-            "`backups.nightly.globals` to restore them, too"
+            "nightly leaves out globals-2.sql, globals-1.sql: only roles (pg_dumpall --globals-only), no database; set "
+            "`backups.nightly.globals` to restore the roles, too"
         )
     ]
     (tmp_path / "globals-1.sql").unlink()
-    assert "nightly leaves out globals-2.sql: roles" in remarks(shelf, tmp_path)[0]
+    assert "nightly leaves out globals-2.sql: only roles" in remarks(shelf, tmp_path)[0]
     assert remarks(shelf, tmp_path, globals="globals-*.sql") == [], "the inventory names them"
     (tmp_path / "globals-2.sql").unlink()
     assert remarks(shelf, tmp_path) == []

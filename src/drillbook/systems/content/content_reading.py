@@ -1,7 +1,6 @@
-"""Read content by a command or a request.
+"""Reads the content of a system by a command or a request, to record it or to compare it.
 
-The result is a list of lines or a JSON value, for the record and the comparison. Lines are sorted, unless their order
-is compared.
+The result is a list of lines or a JSON value. Lines are sorted, unless their order is compared.
 """
 
 from __future__ import annotations

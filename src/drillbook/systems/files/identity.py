@@ -1,4 +1,4 @@
-"""Identity of files: the host and the path where they are, and those of an archive."""
+"""Identities of files: of files at a path on a host, and of files in an archive."""
 
 from __future__ import annotations
 

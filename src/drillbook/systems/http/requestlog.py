@@ -1,4 +1,4 @@
-"""Read the recent requests of an HTTP service from the end of its access log, on the host of the service."""
+"""Reads the recent requests of an HTTP service from the end of its access log, on the host of the service."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Table(Part):
 
     @model_serializer(mode="wrap")
     def _without_no_columns(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `columns` if the table has no special order, so that the entry is written as older versions wrote it."""
+        """Leave out `columns` when it is None. The entry then looks like an entry that an older version of Drillbook wrote."""
         return {key: value for key, value in written(self).items() if (key, value) != ("columns", None)}
 
 

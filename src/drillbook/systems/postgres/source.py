@@ -107,16 +107,16 @@ class PgDumpSource(FileBackups):
         return [self._with_start(backup, starts.get(backup.id)) for backup in backups]
 
     def _left_out(self, names: Sequence[str]) -> str:
-        """Return a remark about the files of roles ``names``, which match the pattern but are no dumps."""
+        """Return a remark about the files ``names``. They match the pattern, but contain only roles, and are no dumps."""
         named = listed([printable(name, limit=200) for name in names], 1)
         return (
-            f"{self.name} leaves out {named}: roles of pg_dumpall --globals-only, not a dump; set "
-            f"{self.setting('globals')} to restore them, too"
+            f"{self.name} leaves out {named}: only roles (pg_dumpall --globals-only), no database; set "
+            f"{self.setting('globals')} to restore the roles, too"
         )
 
     def _moment(self, file: StoredFile) -> tuple[datetime, str]:
-        """Return the key by which files are sorted: a time and the name of the file. If the source sorts by names, this is the
-        time in the file's name. Otherwise, or if the name has no time, it is the modification time.
+        """Return the key by which files are sorted: a time, and the name of the file. The time is the modification time of the
+        file. If the source is set to sort by names, it is the time in the file's name instead, if the name contains one.
         """
         named = moment_in(file.name, self.time) if self.newest == "name" else None
         return named or file.modified, file.name
@@ -125,16 +125,16 @@ class PgDumpSource(FileBackups):
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
 
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
-        """Return the backup with the possible error of its time. If the dump contains its start time, ``error_s`` grows.
+        """Return the backup with the time at which its dump began, and with the larger error that follows from this time.
 
         The time of a backup is the time at which its dump ended. But the data is from the time at which the dump began.
-        Therefore the duration of the dump is added to the error.
+        Therefore the duration of the dump is added to ``error_s``. Without a plausible start time, ``error_s`` does not change.
         """
         apart = (backup.taken_at - start).total_seconds() if start else None
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):
             return replace(backup, facts={**backup.facts, "started_at": None})
         ago = (
-            f"the dump says that it began {apart:.0f} s earlier (in the time zone of {self.host}), and its data is from then"
+            f"by its own record, the dump began {apart:.0f} s earlier (time zone of {self.host}), and its data is from then"
         )
         return replace(
             backup,

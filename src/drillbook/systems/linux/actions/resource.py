@@ -205,7 +205,7 @@ _FILES = 'echo "$(awk "{ print \\$1 - \\$2, \\$3 }" /proc/sys/fs/file-nr) $(ulim
 
 
 class FileDescriptors(_Using):
-    """Hold open files of the host, as a program that never closes its files does. For one service use `process.limit`."""
+    """Hold open files of the host, as a program that never closes its files does. For a single service, use `process.limit`."""
 
     count: Annotated[
         int,
