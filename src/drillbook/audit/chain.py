@@ -55,7 +55,7 @@ class Link:
     these events. The number is 0 if nothing confirms an event.
     """
     anchored_by: str
-    """Name of the later run, or of the campaign, that recorded this hash. Empty if there is none."""
+    """Name of the later run, or of the campaign, that recorded this hash. It is empty if there is none."""
 
 
 @dataclass(slots=True)

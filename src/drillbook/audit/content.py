@@ -92,7 +92,9 @@ class Audit:
     or when there is no record.
     """
     schedule_torn: str = ""
-    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. Empty if the line is complete."""
+    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. The text is empty if the line is
+    complete.
+    """
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
     """Explanations of environments, for example that an environment is a lab. The key of each entry is the name of the
@@ -109,7 +111,7 @@ class Audit:
     drills: tuple[Scheduled, ...] = ()
     """Drills and suites in the files of the project. It is empty when they are unknown."""
     inventories: Inventories | None = None
-    """Inventories of the project. None when they are unknown."""
+    """Inventories of the project. The value is None when they are unknown."""
     never_passed: frozenset[tuple[str, str]] = frozenset()
     """Environment and name of each drill that has never passed in the whole record."""
 

@@ -50,8 +50,9 @@ class FindingRow:
     remedy: str = ""
     """Remedy from the last run with a finding of this code. It is empty when the finding has no remedy."""
     own_count: int | None = None
-    """``count`` without consequences, which are findings that only follow from another finding. None if no finding is a
-    consequence."""
+    """``count`` without consequences, which are findings that only follow from another finding. The number is None if no
+    finding is a consequence.
+    """
     own_runs: int | None = None
     """``runs`` without the runs in which all findings with this code are only consequences of other findings."""
     own_in_newest: int | None = None

@@ -79,7 +79,7 @@ class ProvenRow:
     last_proof: str = ""
     """Start of the last run that proved the objective, even if a later run missed it. Runs before the period count, too."""
     uncounted: UncountedFigure | None = None
-    """Newest measured figure of an objective that is not proven. None for other states, and when no run measured it."""
+    """Newest measured figure of an objective that is not proven. It is None for other states, and when no run measured it."""
     by_probe: bool = False
     """True for a detection time of the drill's own probe. It is not counted with other objectives; see ``remarks.by_probe``."""
     within: str = ""

@@ -45,11 +45,11 @@ class Timeline:
     runs: tuple[Begun, ...]
     terms: Terms
     drills: frozenset[str] = frozenset()
-    """Names of the drills of a suite. Empty for a drill."""
+    """Names of the drills of a suite. The value is empty for a drill."""
     suite: bool = False
     services: frozenset[str] = frozenset()
     gone: datetime | None = None
-    """Moment at which the file of the drill or suite was removed. None if the file exists, or if the moment is unknown.
+    """Moment at which the file of the drill or suite was removed. It is None if the file exists, or if the moment is unknown.
     """
 
     @property
@@ -74,13 +74,15 @@ class Known:
     entries: Sequence[Entry]
     suites: Sequence[Suite]
     wanted: Mapping[str, Scheduled]
-    """Drills and suites in the files of the project, by name. Empty when they are unknown."""
+    """Drills and suites in the files of the project, by name. The value is empty when they are unknown."""
     end: datetime
     """Moment at which the schedules are evaluated."""
     present: bool
     """True when ``end`` is the present moment. Then the schedules in the present files are used."""
     services: Mapping[tuple[str, str], bool] | None = None
-    """Services that `drill.due` considers, each with True when it is exempt from drills. None when they are unknown."""
+    """Services that `drill.due` considers, each with True when it is exempt from drills. The value is None when they are
+    unknown.
+    """
     plans: dict[str, list[tuple[datetime, dict[str, object]]]] = field(default_factory=dict)
     """Services in the plans of runs. They are stored as one list for each environment, under its name.
     Each item of a list has the start of a run and the services of its plan. The oldest run comes first.

@@ -43,8 +43,8 @@ class Artefact:
     tool: str = ""
     """Name and version of the Drillbook that made the plan of the site's drill in the CI job. It is empty in older journals."""
     older: str = ""
-    """Note which says that the run is from an older attempt of the pipeline, with the date. Empty when the run is from the
-    present attempt.
+    """Note which says that the run is from an older attempt of the pipeline, with the date. It is empty when the run is from
+    the present attempt.
     """
 
     @property

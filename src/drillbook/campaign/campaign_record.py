@@ -60,7 +60,7 @@ class CampaignState:
     ended_at: str = ""
     approval: str = ""
     """Digest of the approval of all sites. If the approval was renewed, this is the digest of the renewed approval.
-    Empty when the campaign has no approval.
+    The digest is empty when the campaign has no approval.
     """
 
     @property

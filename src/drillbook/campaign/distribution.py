@@ -34,7 +34,7 @@ class Plot:
     name: str
     dots: tuple[Dot, ...]
     target_x: float | None
-    """Horizontal position of the target. None when there is no target, or when the sites have different targets."""
+    """Horizontal position of the target. It is None when there is no target, or when the sites have different targets."""
     text: str
     """Description of the distribution in words. It contains quantiles with their 95 % intervals, and the number of
     sites without a measurement.

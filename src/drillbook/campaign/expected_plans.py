@@ -28,8 +28,8 @@ class Expected:
 
     site: str
     plans: Mapping[str, str] = field(default_factory=dict)
-    """Digests of the plans that the campaign made. The key of each digest is the name of the drill. Empty for campaigns that
-    recorded no digests.
+    """Digests of the plans that the campaign made. The key of each digest is the name of the drill. The value is empty for
+    campaigns that recorded no digests.
     """
     version: str = ""
     """Version of Drillbook that planned the campaign."""

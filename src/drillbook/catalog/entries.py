@@ -57,7 +57,7 @@ class Entry:
     run.
     """
     seconds: float | None
-    """Duration, in seconds, of the newest measured run of the entry, in a lab that was already running. None when no run
+    """Duration, in seconds, of the newest measured run of the entry, in a lab that was already running. It is None when no run
     was measured.
     """
     files: tuple[str, ...]

@@ -49,8 +49,9 @@ class Service:
     host: str = ""
     unit: str = ""
     status: int | None = None
-    """Status of the service's answer to the controller. None when the service did not answer, or was not asked because of
-    its kind."""
+    """Status of the service's answer to the controller. It is None when the service did not answer, or was not asked because
+    of its kind.
+    """
     risk: int = 9
     """Risk of stopping the service; see ``Look.RISK``."""
 

@@ -49,7 +49,9 @@ class Book:
     step.
     """
     disrupted_at: float | None = None
-    """Time of the drill's disruption on the controller's monotonic clock. None outside a drill, and before its first fault."""
+    """Time of the drill's disruption on the controller's monotonic clock. It is None outside a drill, and before its first
+    fault.
+    """
 
 
 class CheckResult(BaseModel):

@@ -122,7 +122,7 @@ class Watch:
     def tripped(self) -> Finding | None:
         """Finding about the condition that ended the run, with the measurement and its time.
 
-        None if no condition ended the run.
+        It is None if no condition ended the run.
         """
         return self._finding
 

@@ -35,7 +35,7 @@ class Grip:
 
     host: str
     become: Become | None = None
-    """Account of the lease, if sudo asks for a password to change to this account. None when the lease belongs to the
+    """Account of the lease, if sudo asks for a password to change to this account. It is None when the lease belongs to the
     SSH user.
     """
     tokens: dict[str, int] = field(default_factory=dict)

@@ -66,7 +66,9 @@ class RecordingHost(WrappedHost):
 
     @property
     def _account(self) -> dict[str, str]:
-        """Field of an event that names the account of the step's commands. Empty when this account is the SSH user."""
+        """Field of an event that names the account of the step's commands. The value is empty when this account is the SSH
+        user.
+        """
         return {"become": account} if (account := self.inner.target.account) else {}
 
     def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:

@@ -52,7 +52,7 @@ class VerifiedSource:
     def backup(self) -> dict[str, Any]:
         """The verified backup as a mapping, with its ``id``, ``taken_at``, ``bytes`` and more.
 
-        Empty when the step reported no backup.
+        The value is empty when the step reported no backup.
         """
         reported = self.facts.get("backup")
         return reported if isinstance(reported, dict) else {}

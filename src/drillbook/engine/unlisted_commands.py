@@ -131,7 +131,9 @@ def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator
 
 
 def _unit(stage: Stage, step: Step, host: str, needs: HostNeeds) -> tuple[Choice, ...]:
-    """Commands that start and stop the units of the step's services. Empty when the action does not start or stop units."""
+    """Commands that start and stop the units of the step's services. The value is empty when the action does not start or stop
+    units.
+    """
     if BySudo.UNIT not in needs.by_sudo or not isinstance(step, PlannedStep) or step.effect is Effect.READ:
         return ()
     become = stage.become(step.id, host)

@@ -36,7 +36,7 @@ class Capture:
 
     @property
     def kept(self) -> bytes:
-        """The first ``limit`` bytes of the stream. Empty if there is a sink."""
+        """The first ``limit`` bytes of the stream. The value is empty if there is a sink."""
         return bytes(self._kept)
 
     def feed(self, data: bytes) -> None:

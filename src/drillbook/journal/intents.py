@@ -34,7 +34,7 @@ class Intent:
     undo: Undo
     settled: bool
     become: str = ""
-    """Account that made the change, and that undoes it, as set by `become`. Empty when it is the SSH user."""
+    """Account that made the change, and that undoes it, as set by `become`. The name is empty for the SSH user."""
 
     def action(self) -> Action:
         """Build the action with its recorded parameters."""

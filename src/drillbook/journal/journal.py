@@ -224,7 +224,7 @@ class Journal:
         self._raise_alarm(before)
 
     def displaced(self) -> str:
-        """Reason why the written events are no longer in the file. Empty when they are there."""
+        """Reason why the written events are no longer in the file. It is empty when the events are still in the file."""
         return "" if self._place is not None else self._lines.displaced()
 
     def _raise_alarm(self, before: str) -> None:

@@ -61,7 +61,9 @@ class RunState:
 
     @cached_property
     def lost(self) -> str:
-        """Text that tells how the journal was lost (emptied or removed). Empty when the journal has a complete first line."""
+        """Text that tells how the journal was lost (emptied or removed). It is empty when the journal has a complete first
+        line.
+        """
         line = self._line
         begun = not isinstance(line, FileNotFoundError) if isinstance(line, OSError) else line.endswith(b"\n")
         return "" if begun else damaged.how_lost(self.folder)
@@ -101,7 +103,7 @@ class RunState:
 
     @cached_property
     def unreadable(self) -> OSError | None:
-        """Reason why the journal cannot be read. None when it can."""
+        """Reason why the journal cannot be read. It is None when the journal can be read."""
         return self._content if isinstance(self._content, OSError) else None
 
     @property
@@ -129,7 +131,7 @@ class RunState:
 
     @cached_property
     def chain(self) -> Chain:
-        """Verified chain of hashes of the journal. Empty when the journal cannot be read."""
+        """Verified chain of hashes of the journal. It is empty when the journal cannot be read."""
         return NO_CHAIN if self.unreadable else self.walk.chain
 
     @cached_property
@@ -169,7 +171,7 @@ class RunState:
 
     @property
     def first(self) -> Mapping[str, Any]:
-        """First event of the journal as a mapping. Empty when its line is damaged or missing."""
+        """First event of the journal as a mapping. The mapping is empty when its line is damaged or missing."""
         return self.events[0].model_dump() if self.events else {}
 
     @property

@@ -36,11 +36,11 @@ class Terms:
     recorded: tuple[Term, ...] = ()
     """Recorded schedules, oldest first. The oldest recorded schedule also counts for the time before its first record."""
     today: Schedule | None = None
-    """Schedule in the file of the drill or suite. None if the file sets no schedule. If no schedule is recorded, the
+    """Schedule in the file of the drill or suite. It is None if the file sets no schedule. If no schedule is recorded, the
     schedule in the file counts for all times.
     """
     now: datetime | None = None
-    """Moment at which the file was read. None if only the recorded schedules count, as in an audit of a past period."""
+    """Moment at which the file was read. It is None if only the recorded schedules count, as in an audit of a past period."""
 
     @property
     def unrecorded(self) -> bool:
@@ -146,9 +146,9 @@ class Subject:
     """Starts of the passed runs of this drill or suite, oldest first."""
     terms: Terms
     drills: frozenset[str] = frozenset()
-    """Names of the drills of a suite. Empty for a drill."""
+    """Names of the drills of a suite. The value is empty for a drill."""
     gone: datetime | None = None
-    """Moment at which the file of the drill or suite was removed. None if the file exists."""
+    """Moment at which the file of the drill or suite was removed. It is None if the file exists."""
 
     @property
     def names(self) -> frozenset[str]:

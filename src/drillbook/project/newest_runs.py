@@ -45,13 +45,15 @@ class Ended:
     finished: str = ""
     """End of the run. It is empty when the result contains no end."""
     rto: tuple[float, float | None, float] | None = None
-    """Measured RTO, its error and its target in seconds. None when the drill has no RTO, or when it was not measured."""
+    """Measured RTO, its error and its target in seconds. It is None when the drill has no RTO, or when it was not measured."""
     rto_counts: bool = True
     """False when the measured RTO is no result of the drill, because the run did not pass or could not verify the objective.
     Always True for an RTO that missed its target.
     """
     beside: str = ""
-    """Text with the number of open findings of medium severity or higher of a run that passed. Empty when it has none."""
+    """Text with the number of open findings of medium severity or higher of a run that passed. It is empty when the run has no
+    such findings.
+    """
     recovered: str = ""
     """Text with the time and the operator of a `drill.recover` that undid the changes of the run after its end. It is empty
     if no `drill.recover` did so.
@@ -76,7 +78,7 @@ class Ended:
 
     @property
     def at(self) -> datetime | None:
-        """Start of the run. None when the result does not contain a time."""
+        """Start of the run. It is None when the result does not contain a time."""
         return moment(self.started)
 
 

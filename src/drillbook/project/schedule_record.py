@@ -45,7 +45,9 @@ class Entry:
     prev: str | None = None
     hash: str = ""
     schedule: dict[str, Any] | None = None
-    """Schedule that holds from the time ``at``, for an entry of the kind ``schedule``. None if there is no schedule any more."""
+    """Schedule that holds from the time ``at``, for an entry of the kind ``schedule``. It is None if there is no schedule any
+    more.
+    """
     by: str = ""
     """Person who retired the drill or environment. Only lines about retirements have this key."""
 
@@ -60,7 +62,7 @@ class Record(NamedTuple):
 
     entries: list[Entry]
     damage: str = ""
-    """Reason why the record is damaged or cannot be read. Empty when all complete lines are intact."""
+    """Reason why the record is damaged or cannot be read. It is empty when all complete lines are intact."""
     torn: str = ""
     """Text which says that the last line is incomplete and ignored. It is empty when the line is complete. No recorded entry is
     lost, because ``append`` returns only after the complete line is on disk.

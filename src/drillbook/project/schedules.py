@@ -36,8 +36,8 @@ class Scheduled:
     services: tuple[str, ...] = ()
     """Service of the drill. For a suite, these are the services of its drills."""
     environments: tuple[str, ...] | None = None
-    """Environments in which the drill or suite may run. None when this is unknown, for example for a suite with a drill
-    that cannot be read.
+    """Environments in which the drill or suite may run. The value is None when this is unknown, for example for a suite with a
+    drill that cannot be read.
     """
     every: Duration | None = None
     grace: Duration | None = None
@@ -52,11 +52,13 @@ class Scheduled:
     broken: str = ""
     """Reason why the file cannot be read, or why its schedule is invalid. The text is empty when the file is valid."""
     mistake: str = ""
-    """First mistake in the structure of a file whose schedule is valid, such as an unknown action. Empty when none was found."""
+    """First mistake in the structure of a file whose schedule is valid, such as an unknown action. It is empty when none was
+    found.
+    """
 
     @property
     def schedule(self) -> Schedule | None:
-        """Schedule of the drill or suite. None when the key `every` is missing."""
+        """Schedule of the drill or suite. It is None when the key `every` is missing."""
         return Schedule.of(self.every, self.grace, self.windows)
 
 

@@ -64,7 +64,7 @@ class Rehearsed(_Value):
     seconds: dict[str, Seconds]
     """Duration of the restore in seconds, for each stage. The key ``total`` is the whole duration.
 
-    Empty when nothing was restored.
+    It is empty when nothing was restored.
     """
     loss_s: Seconds | None
     loss_error_s: Seconds | None

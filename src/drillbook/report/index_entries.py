@@ -51,7 +51,8 @@ class IndexEntry:
     reason: str = ""
     """Reason of the verdict. It is empty for a run that passed, and for a run without a result."""
     rehearsed: rehearsal_results.Brief | None = None
-    """Figures of a rehearsal, which is a run that restores a backup and injects no fault. None for any other run."""
+    """Figures of a rehearsal, which is a run that restores a backup and injects no fault. The value is None for any other run.
+    """
     recovered: str = ""
     """End of the recovery that continued the journal after the run. It is empty without a recovery."""
 

@@ -83,8 +83,9 @@ class Brief:
     error: str
     """Reason why ``lost`` contains no measurement error. It is empty when ``lost`` contains one, and when no loss was measured."""
     taken: str
-    """Words which say that the backup was taken during the run, or by an earlier run of a drill. Empty for a backup of
-    another origin."""
+    """Words which say that the backup was taken during the run, or by an earlier run of a drill. The value is empty for a
+    backup of another origin.
+    """
     mark: str = ""
     """Mark to show where there is no room for the words of ``taken``. It is empty if ``taken`` is empty."""
 

@@ -73,7 +73,7 @@ class ObjectiveRow:
     """Text about a known loss of data that the figure perhaps does not include, such as a number of rows. ``measured`` begins
     with this text. It is empty for a figure without such a loss."""
     within: str = ""
-    """Words for a met objective whose figure leaves out the lost data. Empty for other objectives."""
+    """Words for a met objective whose figure leaves out the lost data. The value is empty for other objectives."""
     uncounted: str = ""
     """Text that says that the figure does not count, and why: the run did not verify the objective, or did not pass. The text
     is empty when the figure counts, and when there is no figure."""

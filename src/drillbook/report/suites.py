@@ -36,7 +36,8 @@ class SuiteRow:
     findings.
     """
     rehearsed: rehearsal_results.Brief | None = None
-    """Figures of a rehearsal, which is a drill that restores a backup and injects no fault. None for any other drill.
+    """Figures of a rehearsal, which is a drill that restores a backup and injects no fault. The value is None for any other
+    drill.
     """
 
 

@@ -127,7 +127,7 @@ class Action(BaseModel):
     NEEDS: ClassVar[HostNeeds | None] = None
     """Commands, rights and ports that the action needs on its hosts. By default, the ``host_needs`` of its system apply."""
     EXAMPLE: ClassVar[str] = ""
-    """Example of the action: phases of a drill as YAML text. Empty when a drill of the action's system, or another
+    """Example of the action: phases of a drill as YAML text. It is empty when a drill of the action's system, or another
     drill that belongs to Drillbook, already uses the action.
     """
 

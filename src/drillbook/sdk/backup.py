@@ -25,9 +25,10 @@ class Backup:
     error_s: float = 0.0
     """Largest known error of ``taken_at``, in seconds."""
     bytes: int | None = None
-    """Size of the backup in bytes. None when the backup tool does not report it."""
+    """Size of the backup in bytes. It is None when the backup tool does not report it."""
     until: datetime | None = None
-    """For sources with point-in-time recovery: newest time to which this backup can be restored. None for other sources."""
+    """For sources with point-in-time recovery: newest time to which this backup can be restored. It is None for other sources.
+    """
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further facts about the backup from the list of the backup tool, as JSON values."""
 

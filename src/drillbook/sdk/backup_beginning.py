@@ -99,9 +99,9 @@ class Beginning:
 
     data: bytes = b""
     packed: str = ""
-    """Program that decompresses the file. Empty for a file that is not compressed."""
+    """Program that decompresses the file. The name is empty for a file that is not compressed."""
     why: str = ""
-    """Reason why nothing could be read. Empty when something was read, or when the file is empty."""
+    """Reason why nothing could be read. It is empty when something was read, or when the file is empty."""
 
 
 def beginning_of(

@@ -51,8 +51,8 @@ class FileBackups(BackupSource):
     TAKEN: ClassVar[str] = ""
     """Name of the backup job, such as ``the dump``. Only set when the time of the file is the end of the job.
 
-    The data in such a backup is older than the file: it is the data from the beginning of the job. Empty when the time of
-    the file is the time of its data.
+    The data in such a backup is older than the file: it is the data from the beginning of the job. The text is empty when the
+    time of the file is the time of its data.
     """
 
     at: Secret | str | tuple[str, ...] = Field(
@@ -102,7 +102,7 @@ class FileBackups(BackupSource):
     def kept_in(self) -> tuple[KeptIn, ...]:
         """Host and path of the backup files, if `at` is a path on the source's host or an `sftp` URL.
 
-        Empty for any other place.
+        The value is empty for any other place.
         """
         if not isinstance(self.at, str):
             return ()

@@ -129,7 +129,7 @@ class HostFolder(Place):
     def _unreadable(self, closed: str) -> StepFailed:
         """Return the error for a folder that cannot be read.
 
-        ``closed``: the path that the user has no right to read. Empty when the folder does not exist.
+        ``closed``: the path that the user has no right to read. It is empty when the folder does not exist.
         """
         field = self.setting or "`at` of the source in the inventory"
         why = f"the user may not read {closed}" if closed else "there is no folder and no file at this path"

@@ -54,7 +54,8 @@ class Checked:
     """Problems that the checks in ``covered`` cannot detect, as text, such as ``rows that are missing in the dump``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     not_verified: str = ""
-    """Reason why the backup counts as not verified although there are no findings. Empty when the backup counts as verified.
+    """Reason why the backup counts as not verified although there are no findings. It is empty when the backup counts as
+    verified.
     """
 
 
@@ -86,8 +87,8 @@ class BackupSource(Service):
     )
 
     _selection: tuple[str, str] | None = PrivateAttr(default=("latest", ""))
-    """Values of the fields ``at`` and ``backup`` of the step that uses this source. None when one of these values comes
-    from an earlier step that has not run yet.
+    """Values of the fields ``at`` and ``backup`` of the step that uses this source. The value is None when one of these values
+    comes from an earlier step that has not run yet.
     """
 
     @property
@@ -98,7 +99,7 @@ class BackupSource(Service):
     @property
     def searched(self) -> str:
         """End of the message that no backup was found. It names the searched place, and the names that were searched for.
-        Empty when the backup tool reports this itself.
+        It is empty when the backup tool reports this itself.
         """
         return ""
 

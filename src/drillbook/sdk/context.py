@@ -52,7 +52,7 @@ class Context:
     hosts: Mapping[str, Target] = field(default_factory=dict)
     """The hosts of the inventory by name."""
     traceparent: str = ""
-    """W3C header `traceparent`, which makes a request part of the run's trace. Empty when the run is not traced."""
+    """W3C header `traceparent`, which makes a request part of the run's trace. It is empty when the run is not traced."""
     vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
     """Function that looks for a step in earlier runs. Its arguments are the name of an action and the name of a service. It
@@ -105,8 +105,8 @@ class Context:
     The `ready` checks of all steps share this set.
     """
     former: frozenset[str] = frozenset()
-    """Names of hosts on which this run uses the temporary folder of older versions of Drillbook. Empty unless an older
-    version began the run, and this version recovers the run.
+    """Names of hosts on which this run uses the temporary folder of older versions of Drillbook. The value is empty unless an
+    older version began the run, and this version recovers the run.
     """
     written: int = 0
     """Highest row number that a canary tried to write, as far as this is known. It is needed when the rows of the canary

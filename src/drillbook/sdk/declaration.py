@@ -33,28 +33,43 @@ class System:
     needs: tuple[str, ...] = ()
     """Names of the other systems that this system imports."""
     findings: str = ""
-    """Module with the mapping ``FINDINGS``: the system's findings by their codes. Empty when there are no findings."""
+    """Module with the mapping ``FINDINGS``: the system's findings by their codes. The name is empty when there are no
+    findings.
+    """
     trees: str = ""
-    """Folder in the package that contains diagnosis trees. Empty for a system without trees."""
+    """Folder in the package that contains diagnosis trees. The name is empty for a system without trees."""
     drills: str = ""
-    """Folder in the package that contains drills. Empty for a system without drills."""
+    """Folder in the package that contains drills. The name is empty for a system without drills."""
     examples: str = ""
     """Folder in the package with drills that show how the system's actions are used. These drills belong to no project."""
     rehearsal: str = ""
-    """Folder in the package with templates of `init --rehearse`; see ``sdk.rehearsal``. Empty for a system without them."""
+    """Folder in the package with templates of `init --rehearse`; see ``sdk.rehearsal``. The name is empty for a system without
+    them.
+    """
     looks: str = ""
-    """Module with ``LOOKS``: how services are recognised on a host; see ``sdk.looks``. Empty when none is recognised."""
+    """Module with ``LOOKS``: how services are recognised on a host; see ``sdk.looks``. The name is empty when no service is
+    recognised.
+    """
     host_needs: str = ""
-    """Module with ``HOST_NEEDS``: what the system's actions need on a host. Empty when they need nothing."""
+    """Module with ``HOST_NEEDS``: what the system's actions need on a host. The name is empty when the actions need nothing on
+    a host.
+    """
     by_hand: str = ""
-    """Module with ``BY_HAND``: the commands with which a person does steps of the system's actions. Empty when there are none."""
+    """Module with ``BY_HAND``: the commands with which a person does steps of the system's actions. The name is empty when
+    there are none.
+    """
     varying_arguments: str = ""
-    """Module with ``VARYING_ARGUMENTS``: parts of commands that differ in every run, for rules of sudo. Empty when none do."""
+    """Module with ``VARYING_ARGUMENTS``: parts of commands that differ in every run, for rules of sudo. The name is empty when
+    there are no such parts.
+    """
     log_restore: str = ""
     """Action of the system that restores a backup together with an archived log. The log brings back data that is newer than
-    the backup. Empty when the system has no such action."""
+    the backup. The name is empty when the system has no such action.
+    """
     extra: str = ""
-    """Name of Drillbook's pip extra that the system's actions and probes need. Empty when they need none, and for plugins."""
+    """Name of Drillbook's pip extra that the system's actions and probes need. The name is empty for plugins, and when the
+    actions and probes need no extra.
+    """
     origin: str = ""
     """Distribution or folder that a plugin comes from. Discovery sets this field. It is empty for built-in systems."""
     version: str = ""

@@ -187,7 +187,7 @@ def _families() -> dict[str, str]:
 
 def log_restore(action: str) -> str:
     """Return the name of the action that restores a backup together with an archived log, in the system that defines
-    ``action``. Empty if this system declares no such action, or if no system defines ``action``.
+    ``action``. The result is empty if this system declares no such action, or if no system defines ``action``.
     """
     family = action.partition(".")[0]
     return next((system.log_restore for system in systems() if family in system.actions), "")

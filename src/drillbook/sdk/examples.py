@@ -32,7 +32,7 @@ class Example:
     """Example of an action or probe.
 
     The example of an action is a step of a drill, together with the earlier steps that supply its parameters. The example of
-    a probe is an item of the drill's ``probes``. ``drill``: name of the drill. Empty when the action or probe itself
+    a probe is an item of the drill's ``probes``. ``drill``: name of the drill. It is empty when the action or probe itself
     declares the example.
     """
 

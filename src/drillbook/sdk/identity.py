@@ -80,11 +80,11 @@ class Thing(NamedTuple):
     name: str
     """Name of the service's lock on that machine, such as ``postgres-5432``."""
     part: str = ""
-    """Name of the part of a server, such as one database, when only this part is the service. Empty when the whole server is the
-    service.
+    """Name of the part of a server, such as one database, when only this part is the service. It is empty when the whole
+    server is the service.
     """
     data: str = ""
-    """Folder on the host with the data of the service. Empty when the inventory does not name it."""
+    """Folder on the host with the data of the service. The path is empty when the inventory does not name it."""
 
     @property
     def place(self) -> str:

@@ -157,7 +157,7 @@ class Isolation:
     memory: int
     """Memory limit of the sandbox in bytes."""
     image: str = ""
-    """Image of the sandbox's container. Empty for a sandbox without a container."""
+    """Image of the sandbox's container. The name is empty for a sandbox without a container."""
 
     @property
     def container(self) -> str:

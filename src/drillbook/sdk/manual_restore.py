@@ -75,7 +75,7 @@ class ManualRestore:
 
     @property
     def moment(self) -> datetime | None:
-        """Time that selects the backup. None when `at` is not a time."""
+        """Time that selects the backup. It is None when `at` is not a time."""
         try:
             moment = datetime.fromisoformat(self.at)
         except ValueError:
@@ -84,8 +84,8 @@ class ManualRestore:
 
     @property
     def chosen(self) -> str:
-        """Id of the selected backup. Empty when the step selects the newest backup or a time, or when an earlier step sets
-        the id.
+        """Id of the selected backup. It is empty when the step selects the newest backup or a time, or when an earlier step
+        sets the id.
         """
         return "" if self.at in ("", "latest") or self.moment or "{{" in self.at else self.at
 

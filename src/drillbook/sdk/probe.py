@@ -34,11 +34,11 @@ class Probe(BaseModel):
     """Names of the parameters of type ``Handed``. The value of such a parameter may refer to a secret in the inventory."""
     CODE: ClassVar[str] = ""
     """Name of the parameter whose text a sample executes, such as SQL. A check of a drill takes a sample only if this text
-    is trusted. Empty for probes that execute no text of the drill.
+    is trusted. The name is empty for probes that execute no text of the drill.
     """
 
     EXAMPLE: ClassVar[str] = ""
-    """Example of the probe, as the list ``probes`` of a drill. Empty when a drill shows the probe."""
+    """Example of the probe, as the list ``probes`` of a drill. It is empty when a drill shows the probe."""
 
     every: Duration = Field(default=Duration(0.1), gt=0, description="Time between two samples.")
     timeout: Duration = Field(

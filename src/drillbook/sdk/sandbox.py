@@ -64,7 +64,7 @@ class Sandboxed(Service):
 
     @property
     def sandbox_folder(self) -> str:
-        """Path of the sandbox's folder on its host. Empty for a service that is not a sandbox."""
+        """Path of the sandbox's folder on its host. It is empty for a service that is not a sandbox."""
         return sandbox_folder(self.name, self.sandbox) if self.sandbox else ""
 
 

@@ -120,14 +120,14 @@ class Service(Located):
 
     @property
     def part(self) -> str:
-        """Name of a part of a server, such as one database, when only this part is the service. Empty when the whole server
-        is the service.
+        """Name of a part of a server, such as one database, when only this part is the service. It is empty when the whole
+        server is the service.
         """
         return ""
 
     @property
     def data(self) -> str:
-        """Folder on the host with the data of the service. Empty when the inventory does not name it."""
+        """Folder on the host with the data of the service. The path is empty when the inventory does not name it."""
         return ""
 
     @property
@@ -146,14 +146,15 @@ class Service(Located):
 
     @property
     def greeting(self) -> bytes:
-        """Request, as bytes, that the server answers without a password. Empty when no such request is known."""
+        """Request, as bytes, that the server answers without a password. It is empty when no such request is known."""
         return b""
 
     @property
     def listens(self) -> tuple[str, int] | None:
         """Address and port where the service listens.
 
-        None for a service without a port of its own. Also None for a service that is reached by a URL or a Unix socket.
+        The value is None for a service without a port of its own. It is also None for a service that is reached by a URL or a
+        Unix socket.
         """
         return None
 
@@ -161,18 +162,20 @@ class Service(Located):
     def own_port(self) -> int | None:
         """TCP port of the service on its host, from the inventory.
 
-        None for a service that is reached by its Unix socket. No action may use a port of such a service.
+        The value is None for a service that is reached by its Unix socket. No action may use a port of such a service.
         """
         return None if self.socket else getattr(self, "port", None)
 
     @property
     def socket(self) -> str:
-        """Path of the service's Unix socket on its host. Empty for a service with a port."""
+        """Path of the service's Unix socket on its host. It is empty for a service with a port."""
         return ""
 
     @property
     def leads_to(self) -> str:
-        """Name of the service to which this service only forwards requests. Empty when it does not forward its requests."""
+        """Name of the service to which this service only forwards requests. The name is empty when the service
+        forwards no requests.
+        """
         return ""
 
 

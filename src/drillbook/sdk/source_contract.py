@@ -48,7 +48,7 @@ class Artefact:
     make: Callable[[Path], object]
     """Function that creates the backup in an empty folder."""
     finding: str = ""
-    """Code of the finding that the damage must lead to. Empty for an intact backup."""
+    """Code of the finding that the damage must lead to. It is empty for an intact backup."""
     seen_by: tuple[str, ...] = ("check", "restore")
     """Names of the actions that must report the finding. All other actions must report no finding."""
     fields: Mapping[str, Any] = field(default_factory=dict)

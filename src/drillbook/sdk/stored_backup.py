@@ -94,7 +94,7 @@ class BackupManifest(Part):
     service: str
     taken_at: str
     encrypted: Encryption | None = None
-    """Rule with the recipients for whom the files are encrypted. None if the files are not encrypted."""
+    """Rule with the recipients for whom the files are encrypted. It is None if the files are not encrypted."""
 
     @property
     def drill(self) -> str:

@@ -149,9 +149,9 @@ class DrillFigures:
     residue: int
     """Number of changes, over all runs, that were neither undone nor closed with `drill.recover --settled`."""
     last_pass: RunFigures | None
-    """The newest run that passed and undid all its changes. None when there is no such run."""
+    """The newest run that passed and undid all its changes. The value is None when there is no such run."""
     last_proof: RunFigures | None = None
-    """The newest run that passed, undid all its changes, and proved a restore. None when there is no such run."""
+    """The newest run that passed, undid all its changes, and proved a restore. The value is None when there is no such run."""
 
     @property
     def runs(self) -> tuple[RunFigures, ...]:

@@ -72,7 +72,8 @@ class Watched:
     good: bool | None = None
     last_bad: float = -math.inf
     again: float | None = None
-    """End of the first good sample since the last bad sample, on the run's clock. None if there is no such good sample."""
+    """End of the first good sample since the last bad sample, on the run's clock. It is None if there is no such good sample.
+    """
     acknowledged: int = 0
     refused: int = 0
     in_doubt: int = 0

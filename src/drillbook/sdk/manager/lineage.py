@@ -79,7 +79,7 @@ class Lineage:
     def unit(self) -> str:
         """Name of the innermost systemd unit that contains the process, such as `postgresql@17-main.service`.
 
-        Empty when no unit contains the process.
+        It is empty when no unit contains the process.
         """
         units = [part for line in self.groups for part in line.split("/") if part.endswith(".service")]
         return units[-1] if units else ""

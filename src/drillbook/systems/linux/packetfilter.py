@@ -44,8 +44,8 @@ class Packet:
 
     @property
     def loopback(self) -> bool | None:
-        """True when the packet stays on its host, and False when it does not. None when both addresses are unknown and the
-        packet is not forwarded.
+        """True when the packet stays on its host, and False when it does not. The result is None when both addresses are
+        unknown and the packet is not forwarded.
         """
         ends = [end for end in (self.source, self.target) if end is not None]
         if "forward" in self.hooks:

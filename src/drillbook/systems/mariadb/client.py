@@ -54,7 +54,7 @@ class Client:
     ctx: Context
     service: Mariadb
     options: str
-    """Path of the options file with the password. Empty when the service has no password."""
+    """Path of the options file with the password. It is empty when the service has no password."""
 
     def argv(self, *arguments: str, database: str = "") -> tuple[str, ...]:
         """Return the command line of the client, with ``arguments`` before the database name."""

@@ -73,7 +73,7 @@ class Table(BaseModel):
     """``BASE TABLE``, ``SYSTEM VERSIONED``, ``SEQUENCE`` or ``VIEW``."""
     rows: int | None = Field(default=None, ge=0)
     digest: str = ""
-    """Digest of the rows. Empty for a view."""
+    """Digest of the rows. It is empty for a view."""
     error: str = ""
     """Error message of the server when the table could not be read. It is empty otherwise."""
 

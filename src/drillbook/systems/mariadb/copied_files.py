@@ -82,7 +82,7 @@ class CopiedFiles:
 
     @property
     def kind(self) -> str:
-        """Type of the backup, such as ``full-backuped``, ``incremental`` or ``full-prepared``. Empty for an unfinished
+        """Type of the backup, such as ``full-backuped``, ``incremental`` or ``full-prepared``. It is empty for an unfinished
         backup.
         """
         return self.checkpoints.get("backup_type", "")

@@ -48,7 +48,7 @@ class Copy:
 
     @property
     def parts(self) -> list[Part] | None:
-        """Parts that a server loads, in the order of loading. None when the manifest is invalid."""
+        """Parts that a server loads, in the order of loading. The value is None when the manifest is invalid."""
         if not self.manifest:
             return [Part(name, 1, "i") for name in self.sizes]
         matches = [_LINE.fullmatch(line) for line in self.text.splitlines() if line.strip() and not line.startswith("#")]

@@ -46,8 +46,8 @@ class Manifest(BackupManifest):
     versioned: bool
     objects: dict[str, Entry]
     history: dict[str, list[Kept]] | None = None
-    """Versions and delete markers of each key. None for a bucket without versions, and in manifests that older versions of
-    Drillbook wrote.
+    """Versions and delete markers of each key. The value is None for a bucket without versions, and in manifests that older
+    versions of Drillbook wrote.
     """
 
     @property
