@@ -40,7 +40,7 @@ UNDO_S = 60.0
 ACTION_S = 600.0
 """Longest timeout, in seconds, for an undo that is an action. Actions may take longer than commands."""
 TURN_S = 10.0
-"""Seconds without the end of any undo, after which the undos of older steps no longer wait for those of newer steps."""
+"""Patience in seconds. If no undo ends in this time, the undos of older steps no longer wait for the undos of newer steps."""
 
 
 def put_back(
@@ -183,8 +183,8 @@ def _one(
 ) -> Residue | None:
     """Undo one announced change. Return the change if it could not be undone, otherwise None.
 
-    ``restored``: true when the restore phase succeeded; ``why``: reason if the restore phase failed. ``ended``: a pair of
-    step and host for each step that finished on this host.
+    ``restored``: true when the restore phase succeeded; ``why``: reason if the restore phase failed. ``ended``: pairs of
+    a step and a host on which this step finished.
     """
     undo = intent.undo
     try:

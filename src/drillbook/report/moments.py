@@ -64,7 +64,7 @@ def meaning(result: Result, mark: str) -> str:
 def run_duration(view: RunView) -> float:
     """Return the duration of a run in seconds, as every list of runs shows it.
 
-    A later recovery belongs to the run. The duration of a run without an end is that of its timeline.
+    The duration includes a later recovery of the run. For a run without an end, return the duration of its timeline.
     """
     known = lasted(view.result.started, view.result.finished)
     return view.timeline.seconds if known is None else known
@@ -93,7 +93,8 @@ def course(view: RunView) -> str:
 
 
 def _checked(view: RunView) -> str:
-    """Return a sentence about the time between the phase `ready` and the next one. It is empty for a short time."""
+    """Return a sentence about the time between the phase `ready` and the next phase. The result is empty if this time is
+    short."""
     span = checks(view)
     if span is None or span.end is None:
         return ""

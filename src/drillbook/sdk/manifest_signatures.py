@@ -59,7 +59,7 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 
 
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
-    """Add a digest to each reference to a backup in ``action`` that has none yet.
+    """Add a digest to each field of ``action`` that refers to a backup without a digest.
 
     The digest is that of the manifest that the store has now. If the manifest is missing, the digest of empty content is
     added. A manifest that somebody stores later is then refused.

@@ -24,7 +24,7 @@ class Tally:
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, outcome: str) -> None:
-        """Count an attempt. Only the first line of ``outcome`` counts."""
+        """Count an attempt. The lines of ``outcome`` after the first line are ignored."""
         text = _text(outcome)
         key = text if text in self.counts or len(self.counts) < MOST else OTHER
         self.counts[key] = self.counts.get(key, 0) + 1

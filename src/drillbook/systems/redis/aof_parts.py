@@ -62,7 +62,7 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
     """Compare the manifest with the files, and check each part separately. Raises CouldNotVerify when no program on the host
     can check a part, and HostError when the host cannot be used.
 
-    The result contains the number of keys in the base file only.
+    Only the keys in the base file are counted.
     """
     if copy.manifest and copy.manifest not in copy.sizes:
         return Verdict((_missing(copy, copy.manifest, "a manifest in the folder of the parts"),))

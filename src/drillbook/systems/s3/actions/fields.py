@@ -1,4 +1,4 @@
-"""Field types that several S3 actions share, and checks of a store that run before the drill begins."""
+"""Field types that several S3 actions share. This module also checks a store before the drill begins."""
 
 from __future__ import annotations
 
