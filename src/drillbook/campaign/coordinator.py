@@ -110,7 +110,8 @@ class Coordinator:
         now = self.now()
         if self._scheduler.expired(now):
             self._scheduler.stop(
-                "the time in which sites must start is over, and no window has opened in time for the waiting sites"
+                "the time within which each site must start is over; a site that still waits had no open window or no free "
+                "place in time"
             )
         for site in self._scheduler.due(now, self._placed):
             intent = self._chosen.pop(site)

@@ -299,14 +299,15 @@ def _stage(plan: Plan, journal: Journal, hosts: Hosts, redactor: Redactor, recor
 
 
 def _with(result: Check, unusable: Sequence[Finding]) -> Check:
-    """Return ``result``. If ``unusable`` has findings, the exit status of the result is changed to 2, because these
-    findings would end a run before it begins.
+    """Return ``result`` with the exit status 2 if ``unusable`` contains findings, because these findings would end a run
+    before it begins. Otherwise return ``result`` unchanged.
     """
     return replace(result, exit=Exit.USAGE, unusable=True) if unusable else result
 
 
 def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverified: tuple[str, ...]) -> Check:
-    """Return the result of a check from its journal at ``path``."""
+    """Return the result of a check from its journal at ``path``. ``left_out``: untrusted items that the check left out.
+    ``beside`` and ``unverified``: values of these fields of the result."""
     events = read(path).events
     least = Exit.UNVERIFIED if left_out or unverified else Exit.OK
     ended = contents(events, RunEndedEarly)

@@ -144,8 +144,8 @@ def _unready(*, refused: bool, left: bool, alone: bool, lacking: str) -> Text:
 
 
 def _told_commands(plan: Plan) -> str:
-    """Return the sentence that the check changed nothing. If the check ran commands of the project, the sentence lists
-    them, because these commands may have changed something.
+    """Return a text which says that Drillbook changed nothing. If the check ran commands of the project, the text also lists
+    these commands, because they may have changed something.
     """
     looked = [*plan.phase("ready"), *(condition.step for condition in plan.guard.conditions if condition.step)]
     ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]

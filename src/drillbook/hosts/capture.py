@@ -11,8 +11,8 @@ PIECE = 256 * 1024
 """Maximum size in bytes of one piece of output passed to a sink."""
 
 NOISE = 64 * 1024
-"""Maximum number of bytes before the marker line. A login shell may write such bytes. When more bytes come before the marker
-line, all of them count as output of the command.
+"""Maximum number of bytes that a login shell may write before the marker line. When more bytes come before the marker line, all
+of them count as output of the command.
 """
 
 

@@ -76,7 +76,7 @@ class Journal:
         self.patient = False
         """True once a fault may be active. From then on, lines that cannot be written wait in memory; ``failure`` says why."""
         self.failure = ""
-        """First reason why lines could not be written in time, or would be lost. Empty while there is no such reason."""
+        """First reason why a line was not written in time, or why lines would be lost. Empty while there is none."""
         self.alarm: Callable[[str], None] | None = None
         """Function that is called once when ``failure`` is set. Its argument is the text of ``failure``."""
         self.redactor = redactor

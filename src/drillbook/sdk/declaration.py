@@ -87,10 +87,11 @@ class System:
         return Path(str(module.__file__)).parent / declared if declared else None
 
     def files(self, part: str) -> list[Path]:
-        """Return the YAML files in a folder of the system, such as ``trees``, sorted.
+        """Return the YAML files, sorted by path, in the folder that the system declares in the field ``part``, such as
+        ``trees``.
 
-        Files that a plugin's loader does not know are left out: a link in a project's plugin, and a file that somebody added
-        after the files were compared with the trusted digest.
+        For a plugin, files that its loader does not know are left out. Such a file is a link in a project's plugin, or was
+        added after the files of the plugin were compared with the trusted digest.
         """
         folder = self.folder(part)
         return [path for path in sorted(folder.glob("*.yml")) if not self.origin or self._known(path)] if folder else []

@@ -24,7 +24,8 @@ def programs(folder: str | None, argv: Sequence[str], *, anywhere: bool = True) 
 
 
 def _started_in(folder: str | None, program: str) -> str:
-    """Return the path of a program started in ``folder``. A name for PATH (without a slash) is returned unchanged."""
+    """Return the path of a program started in ``folder``. A name without a slash is returned
+    unchanged, because the host looks it up in PATH."""
     beside = folder is not None and "/" in program and not program.startswith("/")
     return f"{folder}/{program}" if beside else program
 

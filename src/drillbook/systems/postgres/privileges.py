@@ -36,10 +36,10 @@ def grants(acl: str, default: str) -> str:
 
 
 def _member(catalog: str, name: str, *, acl: str, default: str, schema: str) -> str:
-    """Return an SQL query for the objects in ``catalog`` whose grants differ from the grants of the installation.
+    """Return an SQL query for objects in ``catalog`` that belong to the server or to an extension, and whose grants were
+    changed after the server or the extension was installed.
 
-    The objects belong to the server or to an extension. The alias of ``catalog`` in the query is o. The other parameters are
-    SQL expressions that use this alias.
+    The alias of ``catalog`` in the query is o. The other parameters are SQL expressions that use this alias.
     """
     kind = {"pg_class": "relation", "pg_proc": "function", "pg_namespace": "schema"}[catalog]
     given = grants(acl, f"coalesce(i.initprivs, {default})")

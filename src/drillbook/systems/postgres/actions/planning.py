@@ -43,7 +43,7 @@ WHERE n.nspname = %s AND c.relname = %s
 ATTEMPTS, AGAIN_S = 10, 0.5
 """Maximum number of attempts to create an index, and pause in seconds between two attempts.
 
-An attempt fails when another session creates or drops the same index at that time.
+An attempt fails when another session creates or drops the same index at the same time.
 """
 
 
