@@ -70,8 +70,8 @@ def default(reports: Path) -> Path | None:
 
 
 def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
-    """Return the path of a file in the user's state folder. The file stores data about the path ``of``. Each path has a
-    file of its own.
+    """Return the path of a file in the user's state folder that stores data about ``of``, which is another path. Each
+    path ``of`` has a file of its own.
 
     Returns None if the state folder is unknown.
     """

@@ -1,8 +1,8 @@
 """Verification of a run's folder: hash chain of the journal, signature, files, and reports.
 
-The journal and the result of a run are read once: the bytes whose chain and signature are verified are those that are judged,
-rendered, and compared with anchors. Reports are verified by rendering them again. Each check has one of three outcomes:
-good, wrong, or unknown. A check with the outcome unknown never counts as verified.
+The journal and the result of a run are read only once. All checks use the same bytes: the check of the hash chain, the check of
+the signature, the verdict, the rendering, and the comparison with anchors. Reports are verified by rendering them again. Each
+check has one of three outcomes: good, wrong, or unknown. A check with the outcome unknown never counts as verified.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ RULES = {
         "Backups were restored or examined; nothing was broken and then recovered, so no objective is proven."
     ),
     Group.ONLY_RTO: "No drill of the service has an RPO objective.",
-    Group.NOT_RUN: "A drill needs services that are not installed there, so nothing was tried.",
+    Group.NOT_RUN: "A drill needs services that are not installed where it ran, so nothing was tried.",
 }
 """Explanations of groups. ``rules`` replaces ``{reasons}`` by the texts of ``REASONS`` that apply."""
 REASONS = {

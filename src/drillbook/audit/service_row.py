@@ -42,7 +42,8 @@ class ServiceRow:
     beside: str = ""
     """Text with the number of open findings of medium severity or higher. It is empty when the state is not `passed`."""
     more: tuple[str, ...] = ()
-    """Texts that count the objectives of ``reserved``, such as ``1 more with a reservation``. Each state has one text."""
+    """Counts of the objectives that were met with a reservation, such as ``1 more with a reservation``. There is one text for
+    each kind of reservation."""
     marks: str = ""
     """Signs, such as ``†``, of the objectives that were met with a reservation."""
     keeps_data: bool = True
@@ -54,8 +55,8 @@ class ServiceRow:
     probed: bool = False
     """True when a drill of the service has an objective on detection, and awaits no alert."""
     losses: tuple[str, ...] = ()
-    """Texts about known losses of data, such as a number of rows. They are about other drills than the one that measured
-    ``rpo``."""
+    """Texts about known losses of data, such as a number of rows. The loss in the drill that measured ``rpo`` is not among
+    them."""
 
     @property
     def restored(self) -> str:

@@ -59,7 +59,7 @@ PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is no
 REHEARSED = "Rehearsed"
 REHEARSED_NOTE = (
     "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO. "
-    "Without ±, it has no sampling error."
+    "A figure without ± has no sampling error."
 )
 _FIXED = {
     "rpo_name": OBJECTIVES["rpo"],
@@ -252,7 +252,7 @@ def _standing(row: ServiceRow) -> str:
 
 
 def rules(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
-    """Return the groups that contain a service, and the best group, with their explanations."""
+    """Return the groups with their explanations. A group without a service is left out, except the best group."""
     used = {row.rank for row in rows if row.state != NEVER}
     return service_groups.rules(used, "".join(row.marks for row in rows if row.rank is Group.RESERVED)) if rows else []
 

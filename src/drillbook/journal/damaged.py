@@ -26,7 +26,9 @@ def lost(folder: Path) -> str:
 
 
 def how_lost(folder: Path) -> str:
-    """Return the text of ``lost`` for a folder whose journal has no complete first line."""
+    """Return a text that tells how the journal was lost. Call this function only when the journal has no complete first line:
+    unlike ``lost``, it does not check this.
+    """
     path = folder / FILE
     state = "is gone" if not path.exists() else "contains no line" if path.stat().st_size else "is empty"
     if signed := signed_events(folder):

@@ -1,5 +1,5 @@
-"""Instructions to undo a change by hand, after its undo failed. They name the host, and the commands to run or the work
-to do there."""
+"""Instructions to undo a change by hand, after its undo failed. They name the host, and tell which commands to run there, or
+which work to do there."""
 
 from __future__ import annotations
 

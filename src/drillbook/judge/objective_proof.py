@@ -46,7 +46,7 @@ class Standing:
 
     @property
     def proven(self) -> bool:
-        """True when the objective is proven."""
+        """True when a run proved the objective, and no later run missed it or failed without verifying it."""
         return self.proof is not None and self.taken_back is None
 
 

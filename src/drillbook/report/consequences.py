@@ -19,11 +19,12 @@ pass. Its group contains the ids of these steps.
 """
 UNPROVEN, STOP = "fault-unproven", "aborted"
 STOPPED_BY = "the run was stopped by "
-"""First words of the reason for the end of a run that a person, a signal or a request stopped."""
+"""First words of the finding about a run that a person, a signal or a request stopped."""
 STOPPED = ("the injection was stopped", "the fault was not injected")
-"""Last words of the reason why a fault is not proven active, if the cause can be a stop of the run."""
+"""Last words of a finding that a fault is not proven active. Each of these texts can mean that a stop of the run is the
+cause."""
 DIED = "the controller died during the injection"
-"""Last words of the reason why it is unknown if a fault was injected, when the controller died."""
+"""Last words of a finding that a fault is not proven active because the controller died."""
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")
 """Severities of findings into which a finding about an unverified objective can be merged. The finding about an unverified
@@ -31,16 +32,16 @@ objective has the severity `high`, so a finding of lower severity cannot replace
 """
 
 MOST_PLACES = 3
-"""Largest number of faults that a finding about a stop names."""
+"""Largest number of steps that the finding about a stopped run names."""
 
 
 def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
-    """Return the findings. A finding that an objective is not verified is left out if another finding tells the cause, which
-    is a failed step of the verification. The finding about this step then also names the objective that is therefore not
-    verified. In the same way, the finding about a stop of the run names the faults that are therefore not proven.
+    """Return ``findings`` without those that only follow from another finding.
 
-    The finding about the objective or fault stays if no other finding tells the cause. A fault that is not proven because the
-    controller died is left out, because the reason of the verdict tells it.
+    The cause of an unverified objective can be a failed step of the verification. If there is a finding about this step, it
+    also names the objective, and the finding about the objective is left out. The cause of an unproven fault can be a stop of
+    the run. The finding about the stop then names the fault's step, and the finding about the fault is left out. If the
+    controller died, the finding about the fault is also left out, because the reason of the verdict names the fault.
     """
     known = _without_stopped([finding for finding in findings if not _by_dead_controller(finding)])
     names: dict[int, list[str]] = {}
@@ -63,14 +64,16 @@ def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> 
 
 
 def _by_dead_controller(finding: Finding) -> bool:
-    """Return True for a fault that is not proven because the controller died: the verdict of the run tells this, with the
-    fault."""
+    """Return True for a finding that a fault is not proven because the controller died. The reason of the verdict already names
+    this fault."""
     return finding.code == UNPROVEN and finding.measured.endswith(DIED)
 
 
 def _without_stopped(known: list[Finding]) -> list[Finding]:
-    """Return the findings ``known`` of a run. If a person, a signal or a request stopped the run, leave out the findings about
-    the faults that are not proven active because of that, and name their steps in the finding about the stop.
+    """Return ``known``, the findings of a run, without those that follow from a stop of the run.
+
+    A stop by a person, a signal or a request can be the reason why a fault is not proven active. The finding about such a
+    fault is left out, and the finding about the stop names the fault's step.
     """
     stop = next((finding for finding in known if finding.code == STOP and finding.measured.startswith(STOPPED_BY)), None)
     gone = [finding for finding in known if finding.code == UNPROVEN and finding.measured.endswith(STOPPED)] if stop else []
@@ -96,8 +99,8 @@ def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
 
 
 def _with(finding: Finding, keys: Sequence[str], objectives: Mapping[str, Objective]) -> Finding:
-    """Add to the text of a finding that the figures of the objectives ``keys`` therefore do not count. Objectives without a
-    figure are called `not verified`.
+    """Return the finding about the cause, with a clause about the objectives ``keys`` that depend on it. The clause says that
+    their figures do not count. If one of them has no figure, it says that the objectives are not verified.
     """
     if not keys:
         return finding

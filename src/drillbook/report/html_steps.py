@@ -23,9 +23,9 @@ from drillbook.sdk.answer_limits import told_once
 Where = tuple[str | None, str | None]
 """Key for a step on one host: the id of the step, and the name of the host."""
 REMEMBERED = 4096
-"""Number of texts and commands whose HTML is remembered. The steps on many hosts have the same texts and commands."""
+"""Size of the cache of HTML. The cache saves time, because the steps on many hosts have the same texts and commands."""
 LONGEST = 500
-"""The HTML of a text is remembered only if the text has at most this many characters."""
+"""Maximum length, in characters, of a text whose HTML is put into the cache."""
 LONG_LINES, LONG_TEXT = 20, 800
 """Maximum size of a text that is shown completely: number of lines, and number of characters. Of a longer text, the page shows
 the first part, and the whole text is folded below it. When the page is printed on paper, only the first part is printed.

@@ -9,7 +9,7 @@ from functools import lru_cache
 from drillbook.report.figures import one_line, shown
 
 REMEMBERED = 4096
-"""Number of lines whose Markdown is remembered. Many steps have the same names, hosts and facts."""
+"""Size of the cache of escaped lines. The cache saves time, because many steps have the same names, hosts and facts."""
 _PIPE = re.compile(r"(?<!\\)\|")
 
 

@@ -30,7 +30,7 @@ FALLIBLE = {
     "verify": "a verification",
     "cleanup": "the cleanup",
 }
-"""Names of the parts of a drill that may fail, for messages. The key of each entry is the phase of the step that failed."""
+"""Words for the sentence that names what failed. The key of each entry is the phase of the failed step."""
 ENDINGS: dict[str, str] = {
     Verdict.FAILED: "failed",
     Verdict.INCONCLUSIVE: "was inconclusive",
@@ -131,7 +131,7 @@ class Clock:
 
 
 BEGAN = "when the program began to prepare the run"
-"""Meaning of 0 s, from which all times of a report count."""
+"""Explanation of the time 0 s. All times of a report count from this moment."""
 _SAMPLED = (
     "The time from the last probe sample before a change to the first sample after the change: the probe's interval and "
     "the latency of the sample."
@@ -198,9 +198,9 @@ ERROR_NAMES = {
 def state_of(met: bool | None, measured_s: float | None, told: Remark | None = None) -> str:
     """Return the state of an objective: met, met with a reservation, missed or not verified.
 
-    ``met``: None if the objective was not verified. An objective without a measured value is never met. It is missed if
-    ``met`` is False, and otherwise not verified. ``told``: remark on the figure. If this remark has a mark, the objective
-    is met only with a reservation.
+    ``met``: None if the objective was not verified. ``told``: remark on the figure. If this remark has a mark, the objective
+    is met only with a reservation. An objective without a measured value is never met: even if ``met`` is True, it is not
+    verified.
     """
     if met is None or (met and measured_s is None):
         return NOT_VERIFIED
@@ -208,8 +208,8 @@ def state_of(met: bool | None, measured_s: float | None, told: Remark | None = N
 
 
 def objective_name(key: str, by: str = "", names: Mapping[str, str] = SHORT) -> str:
-    """Return the name of an objective. The name of a detection tells its observer (``by``): an alert, or the
-    drill's probe.
+    """Return the name of an objective. For the objective `detect`, the name also tells who noticed the fault: an alert, or the
+    drill's probe. ``by``: words for this observer.
     """
     if key == "detect" and by == remarks.BY_PROBE:
         return PROBE_DETECTION
@@ -395,5 +395,5 @@ def unmeasured(result: Result, clock: str) -> str:
 
 
 def badness(verdict: str) -> int:
-    """Return the position of a verdict in the order from the best to the worst. An unknown verdict counts as not verified."""
+    """Return the position of a verdict in the order from the best to the worst. An unknown verdict counts as `not verified`."""
     return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)

@@ -19,12 +19,12 @@ from rich.text import Text
 from drillbook.report import figures
 
 _WORD = re.compile(r"(?:(?<=: )(?:invoke|drillbook) [^\n`]+|(?:`[^`\n]*`|\S|\N{NO-BREAK SPACE})+)")
-"""Pattern of a word of ``Prose``, which has no break inside."""
+"""Pattern of a word of ``Prose``. No line is broken inside such a word."""
 _BEFORE = re.compile(r"(?:(?<=^)|(?<=[(])|(?<=[.:;,] ))([†‡§¶]+) |(?<= )([†‡§¶]+) (?=\d)")
-"""Pattern of a mark and the blank between it and the text that it belongs to: the mark is at the beginning of a sentence, or
-before a number."""
+"""Pattern of a mark that belongs to the text after it, and of the blank between them. Such a mark stands before a number, or at
+the beginning of a line, a clause or a parenthesis."""
 _AFTER = re.compile(r"(?<=[^\s.:;]) (?=[†‡§¶]+(?:$|[\s.,;:)\N{NO-BREAK SPACE}]))")
-"""Pattern of the blank between a figure or word and the mark after it."""
+"""Pattern of the blank between a word or figure and a mark that belongs to it and stands after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Prose:
     verbatim: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render the lines. Only a word that is wider than the console makes a line wider than the console."""
+        """Render the lines. A line fits the console, except when a single word is wider than the console."""
         for _ in range(self.above):
             yield Segment.line()
         start = self.indent + self.label.cell_len
@@ -62,8 +62,8 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text in a cell of a table. Its lines are broken as those of ``Prose``, so that a mark stays beside its figure; only a word
-    that is wider than the column is broken inside.
+    """Text in a cell of a table. As in ``Prose``, lines are broken between words, and a mark stays beside its figure. Unlike
+    in ``Prose``, a word that is wider than the column is broken too.
     """
 
     text: Text
@@ -89,7 +89,8 @@ class Cell:
 
 
 def _folded(text: Text, width: int, console: Console) -> Iterator[Text]:
-    """Yield ``text`` in lines. A figure that is too wide is broken before its unit, and any other word anywhere."""
+    """Yield ``text`` in lines of at most ``width`` columns. A figure that is too wide is broken before its unit. Any other word
+    that is too wide is broken at the end of the line."""
     if text.cell_len <= width:
         yield text
         return
