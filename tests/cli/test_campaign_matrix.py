@@ -260,7 +260,7 @@ def test_an_unknown_end_of_an_older_attempt_is_not_used(tmp_path):
     shutil.move(job.root / "reports", artefacts)
     status, told, found = collected(job, artefacts, needed("success"))
     assert (status, found["s0"]["state"]) == (3, "unknown")
-    assert "the run ended as unknown, and attempt 2 made no run of this site" in told
+    assert "the run ended with the state unknown, and attempt 2 made no run of this site" in told
 
 
 def test_the_run_of_the_later_attempt_is_used_when_the_clock_of_its_runner_is_behind(tmp_path):
@@ -371,4 +371,4 @@ def test_a_run_of_another_version_is_refused(tmp_path):
         executor.submit(made)
         (ending,) = executor.wait(0)
         assert ending.state == state, ending
-    assert f"by drillbook {__version__}, but the campaign is planned by drillbook 0.1" in ending.message
+    assert f"with drillbook {__version__}, but the campaign is planned with drillbook 0.1" in ending.message

@@ -153,7 +153,7 @@ def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
             f"the run passed, but attempt {now} made no run of this site, and {NEEDS_VARIABLE} does not show that all jobs of "
             f"attempt {now} succeeded; run the failed jobs again until all succeed, or run all jobs again"
         )
-    return f"the run ended as {ending.state}, and attempt {now} made no run of this site"
+    return f"the run ended with the state {ending.state}, and attempt {now} made no run of this site"
 
 
 class Artefacts:
@@ -173,7 +173,7 @@ class Artefacts:
         return self._artefacts[site].ending.run if site in self._artefacts else ""
 
     def who(self, job: Job) -> str:
-        """Return the name of the place where the run of a site is. It is always empty, which means this machine."""
+        """Return an empty name, which means that the run of the site is on this machine."""
         del job
         return ""
 
@@ -215,7 +215,7 @@ class Artefacts:
             )
         own_tool = f"drillbook {job.version}"
         if artefact.tool and job.version and artefact.tool != own_tool and own.state is not SiteState.REFUSED:
-            differs = f"the CI job planned this site by {artefact.tool}, but the campaign is planned by {own_tool}"
+            differs = f"the CI job planned this site with {artefact.tool}, but the campaign is planned with {own_tool}"
             return replace(own, state=SiteState.REFUSED, message=differs)
         return _noted(job, own, artefact) if artefact.older else own
 
@@ -243,7 +243,7 @@ def _noted(job: Job, own: Ending, artefact: Artefact) -> Ending:
     pipeline. Return the state `unknown` instead when the run passed but the CI job did not record this.
     """
     if own.state is SiteState.PASSED and artefact.ending.state is not SiteState.PASSED:
-        return attempt.unknown(job, f"the CI job did not record that this site passed, and the run is {artefact.older}")
+        return attempt.unknown(job, f"the CI job did not record that this site passed; {artefact.older}")
     return replace(own, message="; ".join(filter(None, (own.message, artefact.older))))
 
 

@@ -29,7 +29,7 @@ def retire(project: Project, drill: str, environment: str, reason: str, *, dry: 
     if not (drill or environment):
         raise UsageError("name the drill, or the environment with --environment", hint=EXAMPLE)
     if not reason.strip():
-        raise UsageError("a retirement needs --reason; the audit shows it", hint=EXAMPLE)
+        raise UsageError("a retirement needs --reason; the audit shows the reason", hint=EXAMPLE)
     _check_known(project, drill, environment)
     _check_gone(project, drill, environment)
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

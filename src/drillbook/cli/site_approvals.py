@@ -30,8 +30,8 @@ from drillbook.signing.texts import Files
 from drillbook.values import digest
 
 RENEWABLE = ("approval-expired", "approval-by-operator", "approval-bad-signature")
-"""Codes of findings that a new approval can resolve. A site with any other finding about its approval is refused later,
-by the process that drills the site.
+"""Codes of findings that a new approval can resolve. A site with any other finding about its approval causes no error here:
+the process that drills the site refuses the drill later.
 """
 NAMED = 5
 """Largest number of sites that are listed in one message."""
@@ -89,8 +89,10 @@ def _looked(project: Project, files: Files, plans: Mapping[str, Sequence[Plan]],
 def _lapsed(
     project: Project, plans: Mapping[str, Sequence[Plan]], looked: Mapping[str, Finding | None], now: datetime
 ) -> dict[str, Finding]:
-    """Return the sites whose approval is no longer valid, each with the reason. A site is left out if `drill.approve` has
-    approved each of its plans.
+    """Return the sites that need another approval, each with the reason why the approval of the campaign is no longer valid
+    for the site. A site is left out if each of its plans has a valid approval of its own, made by `drill.approve`.
+
+    ``looked``: results of the check of the campaign's approval.
     """
     lapsed = {site: why for site, why in looked.items() if why and why.code in RENEWABLE}
     key = keys.fingerprint_of(project.root)

@@ -24,8 +24,8 @@ class Content(BaseModel):
     KIND: ClassVar[str] = ""
     """Name of this kind of event in the journal."""
     PLACE: ClassVar[str] = ""
-    """Words that tell where an event of this kind happened, such as `step and host`. They are shown in `docs/journal.md`.
-    The host or step itself is in a field outside of the content.
+    """Words for the place of such an event, such as `step and host`. `docs/journal.md` shows these words. The id of the step
+    and the name of the host are in fields of the event, outside of the content.
     """
     DECISIVE: ClassVar[bool] = False
     """True when later work needs events of this kind. Either an undo needs them, or a person needs them to close the changes

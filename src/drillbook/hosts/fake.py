@@ -47,8 +47,8 @@ class Call:
 
 
 Handler = Callable[[Call], Reply | bytes | str]
-"""Function that acts as a command. When it returns bytes or a text, these are the standard output of the command, and the
-exit status is 0.
+"""Function that acts as a command. If it returns bytes or a text, the command prints them as its standard output and exits
+with status 0.
 """
 
 
@@ -192,8 +192,8 @@ class FakeHost:
         return forwarded(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)))
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that stands for the socket ``path``. Connections to it are relayed to the loopback
-        port that ``forwards`` lists for the address ``path`` and the port 0.
+        """Open a private Unix socket that stands for the socket ``path`` of the host. A connection to the private socket is
+        relayed to a loopback port. ``forwards`` must contain this loopback port under the key ``(path, 0)``.
         """
         self._reach()
         there = self.forwards[path, 0]

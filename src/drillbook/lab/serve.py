@@ -135,7 +135,7 @@ async def _until_healthy(lab: Lab) -> None:
 
 
 def _monitor(lab: Lab) -> None:
-    """Start the monitoring programs, if they are installed. Wait until they answer and Prometheus has asked its targets.
+    """Start the monitoring programs, if they are installed. Wait until they answer and Prometheus has scraped its targets.
 
     Raises LabError when a program is not ready in time.
     """

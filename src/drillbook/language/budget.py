@@ -202,8 +202,8 @@ def check(tree: nodes.Template) -> None:
 
 
 class _Rewrite(NodeTransformer):
-    """Rewrites syntax that Jinja evaluates without a budget. The result consists of operators and filters, and their
-    budget is checked.
+    """Rewrites syntax that Jinja would evaluate without a budget. The rewritten syntax uses operators and filters, because the
+    sandbox checks the budget of each operator and filter.
     """
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  Jinja's name

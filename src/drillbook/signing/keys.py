@@ -75,7 +75,8 @@ def ready_key(root: Path) -> tuple[Path, str]:
 
 
 def _ignore(key: Path) -> None:
-    """Add a project's private ``key`` to the folder's `.gitignore`. Do nothing when this file cannot be written."""
+    """Add a project's private ``key`` to the `.gitignore` in the folder of the key. Do nothing when this file cannot be
+    written."""
     path, line = key.parent / ".gitignore", f"/{key.name}"
     with contextlib.suppress(OSError):
         known = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

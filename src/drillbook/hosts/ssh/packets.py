@@ -95,7 +95,7 @@ class ReadAhead:
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        """Read from ``sock``."""
+        """Wrap ``sock``, the socket to read from."""
         self._sock = sock
         self._kept = b""
 

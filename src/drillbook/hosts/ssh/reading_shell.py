@@ -46,8 +46,8 @@ class ShellEnded(Exception):
 
 
 def only_reads(order: Order) -> bool:
-    """Return True when the command certainly changes nothing, and needs neither input nor environment variables nor a folder
-    of its own.
+    """Return True when the command certainly changes nothing, and the shell can run it as it is. Such a command is short. It
+    needs no input, no environment variables, and no certain working directory.
     """
     return command_reads(order.words) and _fits(order, order.words)
 
@@ -104,7 +104,7 @@ class _Stream:
         """Keep all bytes until ``expect`` is called."""
         self._capture, self._token, self._held = Capture(0), b"", b""
         self.last: str | None = ""
-        """Rest of the line with the token. None until this line has arrived."""
+        """Text after the token in the line that ends the command's output. None until this line has arrived."""
 
     def expect(self, capture: Capture, token: str) -> None:
         """Pass the output of the next command to ``capture``. The command ends with a line that begins with ``token``."""

@@ -46,8 +46,8 @@ also prints the age of the process in seconds, its parents and its control group
 APART_S = 5.0
 """Largest accepted error, in seconds, when the age of a process is measured twice and the two ages are compared."""
 STARTING_S = 30.0
-"""Longest time, in seconds, from the start of a server's process until the moment from which the server counts its uptime. A
-busy host needs the most.
+"""Longest accepted time, in seconds, between the start of a server's process and the start of the server's own uptime. The time
+is long only on a busy host.
 """
 
 

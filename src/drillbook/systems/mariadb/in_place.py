@@ -1,7 +1,7 @@
 """Restores a team's own backup into a MariaDB service whose databases were dropped.
 
 The restore stops the server's unit. It then creates a new folder beside the data directory, and starts a private server on
-the restored data in this folder. Only a socket in the folder leads to the private server, as in a sandbox. When every table
+the restored data in this folder. Clients reach the private server only by a socket in the folder. When every table
 can be opened, the restored directory takes the place of the old data directory, and the unit starts again. A dump is loaded
 into a copy of the old directory, so that accounts and settings stay.
 """
@@ -258,8 +258,10 @@ class DumpInPlace(ServerInPlace):
     """Restore of a dump into a copy of the data directory. So accounts and other databases stay."""
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Return the reason why the dump cannot replace the databases, or an empty text when it can. The server may not know
-        a collation or a character set of the dump. Or the dump may lack tables, routines or events of the databases.
+        """Return the reason why the dump cannot replace the databases, or an empty text when it can.
+
+        Possible reasons: the dump uses a collation or a character set that the server lacks; the dump lacks tables, routines
+        or events of the databases; its verification did not name all of its tables.
         """
         try:  # a check before the drill reads only the beginning of the dump
             named = checked.get("collations", ()), checked.get("character_sets", ())

@@ -144,8 +144,8 @@ class Rungs:
         for difference in differences.between(wanted, present):
             if structure.is_newer_default(difference, measured.versions):
                 newer[difference.object] = (
-                    f"has version {difference.measured}, but {difference.wanted} in the backup; a dump does not record the version, "
-                    "so this is no difference"
+                    f"has version {difference.measured}, and had version {difference.wanted} in the backup; this is no "
+                    "difference, because a restored dump gets the server's default version"
                 )
             else:
                 differ.append(difference)

@@ -75,7 +75,7 @@ class ClusterInPlace(InPlace):
 
     @property
     def postgres(self) -> Postgres:
-        """The service as a PostgreSQL service. Raises NotReady when the service is of another kind."""
+        """PostgreSQL service that is restored. Raises NotReady when the service is of another kind."""
         if not isinstance(self.service, Postgres):
             raise NotReady(f"{self.service.name} is not a service of kind postgres", hint="correct `service` of the step")
         return self.service

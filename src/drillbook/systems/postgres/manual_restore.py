@@ -100,8 +100,8 @@ def _loading(files: Files, service: Postgres, jobs: int) -> tuple[str, ...]:
 def move(manual: ManualRestore, service: Postgres) -> list[Block]:
     """Return the commands that stop the new server, and put its cluster in the place of the service's data directory.
 
-    If the service has its configuration in another folder, this configuration does not change. If it was in the data
-    directory, the most important settings are written to the new cluster.
+    A configuration outside the data directory does not change. A configuration inside the data directory is replaced: the
+    commands write only the most important settings into the new cluster.
     """
     admin = f'"{service.admin.user}"'
     rules = [f"local all {admin} peer"] if service.admin.socket else []

@@ -1,4 +1,4 @@
-"""Parts of the arguments of PostgreSQL's programs that differ in every run."""
+"""Parts of arguments that have another value in every run, such as the name of a snapshot for pg_dump."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ VARYING_ARGUMENTS = {
         re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)"), f"{8 * _CAPITALS}-{8 * _CAPITALS}-[0-9]"
     )
 }
-"""The name of an exported snapshot, after ``--snapshot=`` of pg_dump."""
+"""Patterns for these parts. The only entry is the name of an exported snapshot, which follows ``--snapshot=`` of pg_dump."""

@@ -107,8 +107,8 @@ def _unhealthy(facts: Facts) -> list[tuple[str, str]]:
 
 
 OWN_LIMIT = 200_000
-"""Largest number of keys in a keyspace for which Drillbook's own keys are counted separately. In a larger keyspace, the
-few keys of Drillbook do not matter.
+"""Limit for the count of Drillbook's own keys. They are counted only if the keyspace has at most this number of keys. In a
+larger keyspace, the few keys of Drillbook do not matter.
 """
 
 

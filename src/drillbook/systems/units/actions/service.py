@@ -61,13 +61,13 @@ def _can_change(ctx: Context, name: str) -> None:
 
 
 def _start(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Return the command that starts the unit. Also return the commands that it runs by `sudo`."""
+    """Return the command that starts the unit, and the commands that this command runs by `sudo`."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.start(unit), *manager.by_sudo("start", unit))
 
 
 def _stop(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Return the command that stops the unit. Also return the commands that it runs by `sudo`."""
+    """Return the command that stops the unit, and the commands that this command runs by `sudo`."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.stop(unit), *manager.by_sudo("stop", unit))
 
@@ -344,7 +344,7 @@ class Kill(_Down):
     """Kill a service's main process with SIGKILL, as the kernel does when memory is short. The unit stays down afterwards."""
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command that kills the process of the unit. Also return the commands that it runs by `sudo`."""
+        """Return the command that kills the main process of the unit, and the commands that this command runs by `sudo`."""
         manager, seen = manager_of(ctx.host), _state(ctx, self.service)
         return (manager.kill(seen), *manager.by_sudo("kill", seen.unit))
 

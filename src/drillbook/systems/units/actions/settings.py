@@ -257,8 +257,8 @@ class _Settings(Action):
             ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", self._kept(ctx, _file(ctx, self.service)), str(seen.pid))
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that puts the original file back. A new file, such as a restored one, is kept instead. The undo
-        also restarts a unit that has failed, or that may still use the changed file."""
+        """Return an undo that puts the original file back. If a new file, such as a restored one, is in its place, the undo
+        keeps the new file. The undo also restarts a unit that has failed, or that may still use the changed file."""
         path = _file(ctx, self.service)
         kept, root, commands = self._kept(ctx, path), as_root(ctx), []
         if unit := self._unit(ctx):
@@ -273,7 +273,7 @@ class _Settings(Action):
         )
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the folder exists in which this run keeps the original env file."""
+        """Return True while this run's folder with the original env file exists."""
         path = _file(ctx, self.service)
         return ctx.run(*as_root(ctx), "sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
 

@@ -60,12 +60,13 @@ class Healthy(Read):
 
 
 def _may_write(session: Connection) -> None:
-    """Raise NotReady when the role of ``session`` has no right to call ``pg_logical_emit_message``. The action calls this
-    function to prove that a write reaches the disk.
+    """Raise NotReady when the role of ``session`` has no right to call the SQL function ``pg_logical_emit_message``. The action
+    calls this SQL function to prove that a write reaches the disk.
     """
     if not first_row(session, _MAY_WRITE)[0]:
         raise NotReady(
-            f"the role {session.info.user} may not call pg_logical_emit_message, which shows that a write reaches the disk",
+            f"the role {session.info.user} may not call pg_logical_emit_message; the step calls this function to check that a "
+            "write reaches the disk",
             hint="log in with another role in the inventory, or grant the right EXECUTE on the function",
         )
 
