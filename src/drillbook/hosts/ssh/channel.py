@@ -180,7 +180,8 @@ class Exec:
         return drain(self._channel, self._out, self._err)
 
     def step(self, seconds: float) -> End | None:
-        """Wait for output, at most ``seconds`` plus one tick. Return the exit status or the signal when all output was read.
+        """Wait for output, at most ``seconds`` and at most ``TICK``. Return the exit status or the signal when all output was
+        read.
 
         Returns None while the command runs, or while more output may come. Raises LinkLost when the connection broke,
         ExecRefused when the server refuses to start the command, and the errors of a sink.

@@ -262,7 +262,7 @@ class InShell:
         return self._shell.pid
 
     def step(self, seconds: float) -> End | None:
-        """Wait at most ``seconds`` plus one tick for output. When all output is read, return the exit status or the
+        """Wait for output, at most ``seconds`` and at most ``TICK``. When all output is read, return the exit status or the
         signal.
 
         Returns None while the command runs. Raises LinkLost when the connection broke, and ShellEnded when the shell
