@@ -69,7 +69,8 @@ class Known:
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read. Each message has the reason."""
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Reasons why an anchor is weak evidence, such as a missing lock. The key of each entry is the name of the anchor's run.
+    """Reasons why an anchor is weak evidence, for example an object of a bucket without a lock. The key of
+    each entry is the name of the anchor's run.
     """
 
 

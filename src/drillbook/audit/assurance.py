@@ -112,7 +112,9 @@ def _key(said: str) -> str:
 
 
 def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Iterator[str]:
-    """Return the reasons why the anchor of a run is weak evidence, such as a missing lock or an invalid timestamp."""
+    """Return the reasons why the anchor of a run is weak evidence, such as an object of a bucket without a
+    lock, or an invalid timestamp.
+    """
     yield from known.doubts.get(run, ())
     if checker is not None:
         anchor = known.runs.get(run)
@@ -139,7 +141,7 @@ def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterato
             if anchor.events or not anchor_lines.present(anchor, reports):
                 what = "suite" if anchor.of_suite else "run"
                 named_by = f"the anchor in {anchor.source} of {anchor.at}"
-                text = f"the {what} {run} is missing, although an anchor names it (of {anchor.at}, in {anchor.source})"
+                text = f"the {what} {run} is missing, although {named_by} names it"
                 yield Problem("anchor-missing", run, text, True, at, at, anchor.source, not anchor.of_suite, named_by)
         elif not record.damage and (wrong := anchor_lines.differs(anchor, record.hashes)):
             yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at, anchor.source)

@@ -22,9 +22,9 @@ from drillbook.sdk.identity import Thing
 
 NO_RUN = "no run"
 NOT_YET = "not yet"
-"""Word for a span that begins in the future."""
+"""Word shown instead of a verdict for a span that begins in the future."""
 LEFT_OUT = "left out"
-"""Word for a span without runs, if the inventory exempts the service from drills."""
+"""Word for a span without runs, if the service is exempt from drills, or if its environment was retired."""
 REHEARSED = "rehearsed only"
 """Words that replace `passed` when none of the passed runs proved that a fault was active and then restored the service."""
 
@@ -38,7 +38,7 @@ def shown_verdict(verdict: str, recovered: int) -> str:
 
 
 class Drilled(Protocol):
-    """Protocol of an object that has the drill and the verdict of a run."""
+    """Interface of an object that describes a run: it has the name of the drill and the verdict of the run."""
 
     @property
     def drill(self) -> str:
@@ -65,7 +65,7 @@ class Cell:
     """Worst verdict of the drills. For each drill, the verdict of one run counts; ``deciding`` selects this run.
 
     A span without a run has one of three words instead: ``not yet`` (the span is in the future), ``left out`` (the service
-    is exempt) or ``no run`` (a gap).
+    is exempt, or its environment was retired) or ``no run`` (a gap).
     """
     residue: bool
     recovered: int = 0
@@ -77,7 +77,7 @@ class Cell:
 
     @property
     def tried(self) -> int:
-        """Number of runs without refused ones. If all runs were refused, it is the number of all runs."""
+        """Number of runs that were not refused. If all runs were refused, the number of all runs."""
         return self.runs - self.refused or self.runs
 
     @property
@@ -109,29 +109,29 @@ class CoverageRow:
     runs: int
     passed: int
     gaps: tuple[str, ...]
-    """Spans without any run, except spans in the future. It is empty for a service that is exempt from drills."""
+    """Labels of past and present spans without any run. Empty for an exempt service, and in a retired environment."""
     unproven: tuple[str, ...]
-    """Spans in which runs took place and none of them passed."""
+    """Labels of the spans in which the service had runs, but no passed run."""
     recovered: int = 0
     """Number of passed runs that proved that a fault was active and then restored the service."""
     left_out: str = ""
-    """Reason in the inventory (`not_drilled`) for exempting the service from drills. It is empty when the service is
-    not exempt.
+    """Reason why the service is exempt from drills, from the field `not_drilled` of the inventory. It is empty when the
+    service is not exempt.
     """
     lapsed: tuple[str, ...] = ()
     """Drills whose last verdict is `failed`. Runs that neither passed nor failed are ignored."""
     backup_of: str = ""
     """Service whose data is in this backup. It is empty when this row is not about a backup."""
     restored: str = ""
-    """Start of the newest passed run that restored this backup. It is empty when there is no such run. It is also empty when
-    a later run failed whose drill restores this backup.
+    """Start of the newest passed run that restored this backup. The text is empty when no run of the period did this. The
+    text is also empty when a later run failed, and this run had a step that restores the backup.
     """
     taken: str = ""
-    """Text which says that the run named in ``restored`` took the backup itself. It is empty for an older backup."""
+    """Text which says that the run of ``restored`` also took the backup. It is empty when the backup is older than the run."""
     keeps_data: bool = True
     """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
     retired: bool = False
-    """True when the environment of the service was retired. Then ``left_out`` is about the retirement."""
+    """True when the environment of the service was retired. ``left_out`` then contains the text about the retirement."""
     kind: str = ""
     """Kind of the service in the newest plan of its environment. It is empty when this plan does not contain the service."""
     not_run: int = 0
@@ -235,10 +235,11 @@ def _written(newest: Record | None, service: str) -> dict[str, Any]:
 
 
 def _restored(row: tuple[str, str], runs: Sequence[Record]) -> tuple[str, str]:
-    """Return two texts about the newest run that restored the backup ``row`` and passed: the start of this run, and, if the
-    run itself took the backup, words which say this.
+    """Return two texts about the newest passed run that restored the backup ``row``. The first text is the start of this run.
+    The second text says that this run also took the backup. It is empty when the backup is older than the run.
 
-    Both are empty when there is no such run, or when a later run failed that should have restored the backup.
+    Both texts are empty when no passed run restored the backup. Both are also empty when a later run failed, and this run had
+    a step that restores the backup.
     """
     environment, name = row
     for run in sorted(runs, key=lambda run: (run.started or "", run.name), reverse=True):
@@ -266,10 +267,10 @@ def _of(record: Record, environment: str, service: str, newest: Record | None) -
 
 
 def _keeps_data(newest: Record | None, service: str) -> bool:
-    """Return False if services of this kind store no data, otherwise True.
+    """Return False if ``service`` is of a kind that stores no data of its own, otherwise True.
 
-    Return True also if the kind is unknown. This is so when no plan can be read, or the newest plan does not contain the
-    service.
+    Return True also if the kind is unknown. The kind is unknown when the newest plan cannot be read, or does not contain
+    the service.
     """
     known = _inventory(newest)
     return service not in known.services or known.services[service].KEEPS_DATA if known else True

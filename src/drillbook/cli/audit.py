@@ -193,7 +193,9 @@ def _coverage(made: Audit) -> Table:
 
 
 def _print_proven(out: Console, made: Audit) -> None:
-    """Print the objectives, then the detections by the drills' own probes, and then how many objectives are proven."""
+    """Print the table of objectives, and the table of detection times that the drills' own probes measured. Below them, print
+    how many objectives are proven.
+    """
     if not made.proven:
         return
     for probed, title in ((False, ""), (True, f"  {PROBE_DETECTION}:")):
@@ -214,9 +216,9 @@ def _width(table: Table) -> int:
 
 
 def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table:
-    """Return the table of objectives. With ``probed``, return the table of the detections by the drills' own probes
-    instead. With ``narrow``, the error of a figure stands on a second line, so that no line breaks between a number and
-    its unit.
+    """Return the table of objectives. If ``probed`` is true, return instead the table of detection times that the drills' own
+    probes measured. If ``narrow`` is true, the error of a figure stands on a second line, so that no line breaks between a
+    number and its unit.
     """
     places = len({item.environment for item in made.proven}) > 1
     head = ("environment",) if places else ()
@@ -237,7 +239,7 @@ def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table
 
 
 def _print_uncounted(out: Console, made: Audit) -> None:
-    """Print a line for each run whose figures are in parentheses because they prove no objective. The line has the reason."""
+    """Print a line for each run whose figures prove no objective. These figures are in parentheses. The line has the reason."""
     lines = _uncounted(made)
     if not lines:
         return
@@ -279,10 +281,10 @@ def _rehearsed(out: Console, made: Audit) -> None:
 
 def _figure(item: ProvenRow) -> str:
     """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a
-    figure, the text is ``not verified``, or ``none`` if no run of the period decides about the objective.
+    figure, the text is ``none`` if no run of the period decides about the objective, otherwise ``not verified``.
 
-    If an RPO perhaps does not include a known loss of data, the text is only this loss. A mark such as ``†`` stands before
-    the figure, so that the mark is never alone on the second line of a narrow column.
+    A run can know of lost data that its RPO perhaps does not include. The text then names only the lost data, and not the
+    RPO. A mark such as ``†`` stands before the figure, so that the mark is never alone on the second line of a narrow column.
     """
     if item.met or item.missed:
         return _marked(item.measured.partition("; ")[0] + item.mark)

@@ -16,10 +16,11 @@ from drillbook.installation.program_name import program
 from drillbook.report.terminal.prose import Prose
 
 MOST_LINES = 10
-"""Number of lines that a table of the short form may have below its heads. The whole output of a usual project then
-fits on a terminal of 24 lines."""
+"""Maximum number of lines in the table of a short list, without the heads of the table. With this limit, the whole output of
+a usual project fits on a terminal of 24 lines.
+"""
 LEAST_LINES = 3
-"""Number of lines that such a table may always have, however long the text below it is."""
+"""Smallest value of the maximum number of lines. A long text below the table never reduces the maximum further."""
 TERMINAL = 24
 """Number of lines of a small terminal. The last of them is needed for the prompt."""
 Item = TypeVar("Item")
@@ -28,8 +29,8 @@ Item = TypeVar("Item")
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Properties of one entry that decide if the short form shows it. ``rank``: the entries of the smallest rank are the
-    most urgent. ``word``: word for the state of the entry, in the line that counts the entries left out. ``lines``: number
-    of lines of the entry in the table. ``fine``: True when nothing needs to be done.
+    most urgent. ``word``: word for the state of the entry. The line below the list counts the entries left out by this word.
+    ``lines``: number of lines of the entry in the table. ``fine``: True when nothing needs to be done.
     """
 
     rank: int
@@ -65,8 +66,10 @@ def short(
 
 
 def print_rest(rest: Sequence[Entry], task: str, out: Console, more: str = "") -> None:
-    """Print one line that counts the entries ``rest``, and the command that shows them. ``more``: text about the entries
-    that need no action (``fine``). Print nothing if nothing was left out."""
+    """Print one line about the entries ``rest``, which the list leaves out. The line contains the number of entries in each
+    state, and the command that lists all entries. Print nothing if ``rest`` is empty. ``more``: text about the entries that
+    need no action (``fine``).
+    """
     if rest:
         counted = ", ".join(f"{number} {word}" for word, number in Counter(entry.word for entry in rest).items())
         text = f"not listed: {counted}{f' ({more})' if more else ''}; all: {program()} {task} --all"

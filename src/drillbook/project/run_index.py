@@ -13,8 +13,8 @@ from drillbook.report import index_age
 def write(project: Project, latest: str = "", runs: RunStates | None = None) -> None:
     """Write the index of all runs of ``project``, and set the symbolic link `latest` in the folder of runs.
 
-    ``latest``: name of the run to which the link is set. By default, it is the newest finished run. ``runs``: states of the
-    runs and suites that were read already. A result file is read again only if it was replaced in the meantime.
+    ``latest``: name of the run to which the link is set. By default, it is the newest finished run. ``runs``: states of
+    runs and suites that the caller has read already. A result file is read again only if it was replaced since then.
     """
     from drillbook.report import index_entries, publish  # noqa: PLC0415  slow to load
 
@@ -26,10 +26,9 @@ def write(project: Project, latest: str = "", runs: RunStates | None = None) -> 
 
 
 def refresh(project: Project, runs: RunStates | None = None) -> None:
-    """Write the index again if a run has ended and the index does not show its end. This happens when the controller of the
-    run was killed.
+    """Write the index again if it does not show the end of a run that has ended. The controller of such a run was killed.
 
-    Nothing is written in a folder without ``drills/``, such as a copy of reports, and in a folder that is read-only.
+    Write nothing if the project has no folder ``drills/``, as in a copy of reports, or if the folder of reports is read-only.
     """
     with suppress(OSError):
         if (project.root / "drills").is_dir() and index_age.outdated(project.reports):
@@ -37,8 +36,9 @@ def refresh(project: Project, runs: RunStates | None = None) -> None:
 
 
 def link_audit(project: Project, runs: RunStates) -> None:
-    """Write the index of the runs again, so that it links to an audit that was just written. Nothing is written in a
-    folder without ``drills/``, and in a folder without an index."""
+    """Write the index of the runs again, so that it links to an audit that was just written. Write nothing if the
+    project has no folder ``drills/``, or no index yet.
+    """
     with suppress(OSError):
         if (project.root / "drills").is_dir() and (project.reports / index_age.PAGE).is_file():
             write(project, runs=runs)

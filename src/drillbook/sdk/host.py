@@ -152,7 +152,7 @@ class Target(Located):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `become` when it is not used. It is a new field, and so the digests of older plans do not change."""
+        """Serialise the host without `become` if it is None. So the digests of older plans, which lack it, do not change."""
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     @field_validator("address", "user")

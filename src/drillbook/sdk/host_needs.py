@@ -28,15 +28,16 @@ BARE = tuple(_BARE.split())
 MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
 """Programs of service managers. An action that starts or stops a unit needs the program of the host's service manager.
 
-The exact commands with this program are known before the drill begins.
+The exact commands for a unit are known before the drill begins. So the list of commands for sudo contains these commands, and
+does not allow the program with any arguments.
 """
 
 
 def of(action: str) -> HostNeeds | None:
-    """Return the needs that the class of ``action`` declares. If it declares none, return the needs that ``HOST_NEEDS`` of
-    its system declares for it. Return None when neither of them declares any.
+    """Return the needs of ``action`` on its host. Return None when no needs are declared.
 
-    A key of ``HOST_NEEDS`` is the name of an action, or a pattern for names. An exact name takes precedence over a pattern.
+    The class of the action can declare them. If it does not, the table ``HOST_NEEDS`` of the action's system is used. A key of
+    ``HOST_NEEDS`` is the name of an action, or a pattern for names. An exact name takes precedence over a pattern.
     """
     if own := _own(action):
         return own

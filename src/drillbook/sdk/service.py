@@ -57,7 +57,7 @@ class Service(Located):
     ADDED: ClassVar[frozenset[str]] = frozenset()
     """Fields that were added after the first version.
 
-    A field in this set is left out while it is None, so that the digests of older plans do not change.
+    The serialised service omits such a field while its value is None. So the digests of older plans do not change.
     """
 
     name: Annotated[str, FROM_KEY] = Field(
@@ -101,7 +101,7 @@ class Service(Located):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out the fields in ``ADDED`` that are not used."""
+        """Serialise the service without the fields in ``ADDED``, and without `become`, if their value is None."""
         added = self.ADDED | {"become"}
         return {key: value for key, value in written(self).items() if value is not None or key not in added}
 
@@ -109,7 +109,8 @@ class Service(Located):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service. It can be used as the name of a folder.
 
-        The name is made of the unit. Without a unit, it is made of the URL, and without both, of the name of the service.
+        The name contains the unit of the service. For a service without a unit, it contains the URL. For a service that has
+        neither, it contains the name of the service.
         """
         if self.unit:
             return word("unit", self.unit)
@@ -272,7 +273,8 @@ class Http(Service):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service on its host.
 
-        The name is made of the unit. Without a unit, it is made of the port, and without both, of the URL.
+        The name contains the unit of the service. For a service without a unit, it contains the port. For a service that
+        has neither, it contains the URL.
         """
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 
@@ -307,14 +309,15 @@ def origin(url: str) -> str:
 
 
 def word(*parts: str) -> str:
-    """Join ``parts`` with hyphens. The result contains no slashes and spaces, so that it can be the name of a folder."""
+    """Join ``parts`` with hyphens. The result contains neither slashes nor spaces, so that it can be the name of a folder."""
     return "-".join(re.sub(r"[/\s]+", "-", part).strip("-") for part in parts if part)
 
 
 def handed(value: str, services: Mapping[str, Service]) -> str | Secret:
-    """Return the secret of ``services`` to which ``value`` refers. If ``value`` is no such reference, return ``value``.
+    """Return the secret to which ``value`` refers. If ``value`` is not a reference to a secret, return ``value``.
 
-    ``value``: value of a parameter of type ``Handed``. Raises PlanError when the secret does not exist.
+    ``value``: value of a parameter of type ``Handed``. ``services``: services whose fields contain the secrets.
+    Raises PlanError when the secret does not exist.
     """
     if not value.startswith(SECRET_MARK):
         return value

@@ -63,7 +63,7 @@ class Link:
         self.sftp: paramiko.SFTPClient | None = None
         self.shell = ""
         self.spare: Callable[[], None] = lambda: None
-        """Closes a channel that is not needed. Called when the server refuses another channel."""
+        """Function that closes an open channel which is not in use. It is called when the server refuses to open a new channel."""
 
     @property
     def alive(self) -> bool:

@@ -20,8 +20,9 @@ class Admin(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"socket"})
-    """Fields that were added later. Empty fields are left out, so that the digest of a plan without them does not
-    change.
+    """Fields that were added after the first version.
+
+    A serialised ``Admin`` omits such a field while it is empty. So the digests of older plans do not change.
     """
 
     user: str = Field(description="Name of the superuser.")
@@ -43,7 +44,7 @@ class Admin(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out the fields of ``ADDED`` that are not used."""
+        """Serialise the login without the fields in ``ADDED`` that are empty."""
         return {key: value for key, value in written(self).items() if value or key not in self.ADDED}
 
 
