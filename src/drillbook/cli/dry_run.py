@@ -35,8 +35,8 @@ def tell(*lines: str) -> int:
 
 
 def drill(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:
-    """Show the plan of a drill instead of running, checking or approving the drill. Returns 4 when the drill would be
-    refused.
+    """Show the plan of a drill instead of running, checking or approving the drill. Returns 3 when the drill cannot run on
+    this machine, 4 when it would be refused, and otherwise 0.
     """
     status = show_plan.plans(project, name, inventory, as_json=as_json)
     if not as_json:

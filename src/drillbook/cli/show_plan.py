@@ -169,9 +169,9 @@ class _View:
         return EXIT[Verdict.REFUSED if self.refusals else Verdict.NOT_RUN if self.lacking else Verdict.PASSED]
 
     def _without_controller(self) -> dict[str, str]:
-        """Describe what each host undoes by itself when the controller has died. A host can undo a step if it has a lease,
-        which is a timer with the undo commands. Hosts without changes to undo are left out. The hosts are in the order of
-        the inventory.
+        """Return a text for each host, in the order of the inventory: the changes that the host undoes by itself when the
+        controller has died, and the faults that only `drill.recover` can undo. A host undoes a change by itself if the change
+        has a lease, which is a timer with the undo commands. Hosts without such changes or faults are left out.
         """
         undone = [(step, undo) for step in self.plan.steps if (undo := undo_of(step)).leased or step.effect is Effect.FAULT]
         told = {}

@@ -11,10 +11,10 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Host, Piped, Target
 
 @dataclass(frozen=True, slots=True)
 class WrappedHost:
-    """A host that uses another host, ``inner``. Calls of ``get`` and of the forwarding methods go to ``inner`` unchanged.
+    """A host that changes how commands run, and how files are written, on another host, ``inner``.
 
-    Each subclass defines ``run`` and ``put``, which change how commands run and how files are written. A subclass that can
-    connect to the streams of a command also defines ``pipe``.
+    Each subclass defines ``run`` and ``put`` for this purpose. A subclass that can connect to the streams of a command also
+    defines ``pipe``. Calls of ``get``, ``close`` and the forwarding methods go to ``inner`` unchanged.
     """
 
     inner: Host
