@@ -516,7 +516,7 @@ def test_the_list_has_the_order_of_drill_due_and_what_cannot_run_here_comes_late
     asked = [one for one in due.read(Project(tmp_path)).rows if one.drill and one.every]
     assert rows == [one.drill for one in asked]
     assert {"rehearse-volume", "rehearsal-docker"} & {one.drill for one in asked if one.needs}
-    assert rows[0] == "rehearse-cache"
+    assert rows[0] == "routine-cache"
 
 
 def test_a_drill_that_was_not_run_here_stays_with_those_that_need_another_inventory():
