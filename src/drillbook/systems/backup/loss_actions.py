@@ -44,12 +44,13 @@ class Measure(Read):
     ] = {}
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``loss_s``: seconds from ``newest_moment`` to ``until``; ``newest_moment``: time of the newest data.
+        """Facts: ``newest_moment`` (time of the newest data), ``until`` (time of the loss), ``loss_s`` (seconds from
+        ``newest_moment`` to ``until``, or 0 if the newest data is later), ``ahead_s`` (seconds by which the newest data is
+        later than ``until``, or 0).
 
-        ``until``: time of the loss; ``ahead_s``: seconds by which the newest data is later than ``until``; ``error_s``:
-        longest possible time from ``newest_moment`` to the last write, in seconds. The true loss may be smaller than
-        ``loss_s`` by this time. ``basis``: where ``newest_moment`` was found; ``moments``: all places in which a newest
-        moment was found, each with this moment and its error.
+        ``error_s`` is the longest possible time from ``newest_moment`` to the last write, in seconds. The true loss may be
+        smaller than ``loss_s`` by this time. ``basis`` is the place where ``newest_moment`` was found. ``moments`` lists all
+        places where a newest moment was found, each with this moment and its error.
         """
         until = parsed_moment(self.until) if self.until else datetime.now(UTC)
         facts = self._action(ctx.services.get(self.service)).run(ctx)
