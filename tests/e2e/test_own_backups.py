@@ -197,7 +197,7 @@ def test_archives_in_the_folder_that_is_deleted_are_refused(site):
             "from: cache_dumps",
             "'cache_dumps' is a backup of 'cache', not a backup of 'site'|restored into a sandbox",
         ),
-        ("from: nightly", "from: weekly", "no step of `backup` verifies weekly"),
+        ("from: nightly", "from: weekly", "no step of the phase `backup` verifies weekly"),
         ("from: nightly", "from: nightlyy", "there is no backup source 'nightlyy'"),
         (
             "from: nightly",

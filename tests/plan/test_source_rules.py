@@ -63,7 +63,7 @@ def test_all_mistakes_of_restores_in_place_are_told_at_once(tmp_path):
         made(tmp_path, text, SITE)
     told = [caught.value.message, *(error.message for error in caught.value.others)]
     parts = (
-        "no step of `backup` verifies nightly",
+        "no step of the phase `backup` verifies nightly",
         "destroys /var/uploads",
         "no objective limits",
         "no backup source 'hourly'",
@@ -157,7 +157,7 @@ def test_only_the_phase_restore_may_restore_in_place(tmp_path, phase):
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("from: nightly}", "from: weekly}", "no step of `backup` verifies weekly"),
+        ("from: nightly}", "from: weekly}", "no step of the phase `backup` verifies weekly"),
         (
             "from: nightly}",
             "from: nightly, at: '2026-01-01T00:00:00Z'}",
@@ -171,7 +171,7 @@ def test_a_restore_from_a_backup_that_was_not_verified_is_refused(tmp_path, old,
     source, _, rest = new.removeprefix("from: ").removesuffix("}").partition(", ")
     assert message == f"inject.1 files.lose destroys data that only this restore brings back, but {why}"
     wanted = f"{source}, {rest}" if rest else source
-    assert hint == f"add `backup.check: {{service: {wanted}}}` to `backup`, without `when` and `allow_failure`"
+    assert hint == f"add `backup.check: {{service: {wanted}}}` to the phase `backup`, without `when` and `allow_failure`"
     assert at.startswith(source)
 
 

@@ -52,10 +52,11 @@ class Preparation:
     refusals: Sequence[Finding] = ()
     """Findings that forbid the start of the drill. They were made before any host was contacted."""
     doubts: list[str] | None = None
-    notes: list[str] | None = None
-    """List for texts about things that the `ready` checks of the steps could not verify. Only `drill.check` sets a list; it
-    is None in a run. When a list is set, the `ready` checks start no command of unknown cost.
+    """List that collects texts about things that the `ready` checks of the steps cannot verify. Only `drill.check` sets this
+    list. With the list, the `ready` checks start no command of unknown cost.
     """
+    notes: list[str] | None = None
+    """List that collects the remarks of the `ready` checks for the reader. Only `drill.check` sets this list."""
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     changed_at: float = field(default=-math.inf, init=False)
@@ -183,7 +184,7 @@ class Preparation:
         """Check every abort condition, and end the run when one is not good. Then start the continuous checks."""
         wrong = self.watch.first()
         if wrong:
-            said = "a condition that must stay good during the drill is not good before it; nothing was changed"
+            said = "a condition that must stay good during the drill is bad already before the drill; nothing was changed"
             self._end("refused", said, wrong)
         self.watch.start()
 

@@ -49,7 +49,7 @@ def main() -> int:
         if server == 0:
             _serve(lab)
         status = _reap_until(server)
-        logging.error("the server of the hosts ended with status %d", status)
+        logging.error("the child process that serves the hosts ended with status %d", status)
         return 1
     except _Ended:
         return 0

@@ -128,7 +128,7 @@ class SourceRules:
         sure = [candidate for candidate in verifying if candidate.when is None and candidate.allow_failure is None]
         if any(moment_of(candidate) == moment_of(step) for candidate in sure):
             return
-        why = f"no step of `backup` verifies {name}"
+        why = f"no step of the phase `backup` verifies {name}"
         if sure:
             why = (
                 f"{sure[0].id} verifies the backup {moment_of(sure[0])} of {name}, but this step restores the "
@@ -140,7 +140,7 @@ class SourceRules:
         raise self.fail(
             (*self._place(step), "from"),
             f"{fault.id} {fault.action} destroys data that only this restore brings back, but {why}",
-            f"add `backup.check: {{service: {name}{at}}}` to `backup`, without `when` and `allow_failure`",
+            f"add `backup.check: {{service: {name}{at}}}` to the phase `backup`, without `when` and `allow_failure`",
         )
 
     def _all_of_it(self, step: PlannedStep, fault: PlannedStep) -> None:

@@ -70,4 +70,4 @@ def test_the_host_of_the_backups_is_compared_with_that_of_the_service(tmp_path):
     assert told(at="s3://nowhere/www/") == "unknown: the inventory does not tell on which host the backups are"
     assert told(at="sftp://other/backups") == "yes: the backups are on other, and files on here"
     assert told(at=("cat", "/dev/null")) == "unknown: the inventory does not tell on which host the backups are"
-    assert told(service="") == "unknown: the source names no service"
+    assert told(service="") == "unknown: the backup source names no service"

@@ -31,8 +31,8 @@ The system may remove old files from it, and another user may then create files 
 """
 NO_STATE = "set `state` of the host in the inventory to a folder that this user may write to"
 NO_BOOT = (
-    "give this user a crontab (with cron running) or lingering; or set `lease: {boot: none}` of the host in the "
-    "inventory, and accept that after a reboot of the host a fault stays until `invoke drill.recover`"
+    "give this user a crontab (with cron running), or enable lingering for this user; or set `lease: {boot: none}` "
+    "of the host in the inventory, and accept that after a reboot of the host a fault stays until `invoke drill.recover`"
 )
 
 

@@ -42,7 +42,7 @@ def separation(ctx: Context, source: BackupSource) -> Separation:
     """Compare the place of the backups with the place of their service's data. Raises HostError when the host cannot be used."""
     service = ctx.services.get(source.service)
     if service is None:
-        return Separation(None, "the source names no service")
+        return Separation(None, "the backup source names no service")
     holder, paths = _place(ctx, source)
     if not holder:
         return Separation(None, "the inventory does not tell on which host the backups are")
