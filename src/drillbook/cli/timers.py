@@ -137,9 +137,9 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
 
 
 def _put_back(before: dict[Path, bytes | None]) -> None:
-    """Restore the old unit files after a failed installation, and make systemd read them again. If a file cannot be
-    restored, its new content stays, because an earlier timer may still need the file. ``before``: the old content of each
-    file; None for a file that did not exist.
+    """Restore the old unit files after a failed installation, and make systemd read them again. A file that cannot
+    be restored keeps its new content. It is not deleted, because the timer of an earlier installation may still need it.
+    ``before``: the old content of each file; None for a file that did not exist.
     """
     for path, data in before.items():
         with suppress(OSError):

@@ -19,8 +19,9 @@ STEP = "  "
 _EXPONENT = re.compile(rb"e[-+]?[0-9]+,?(?:\n|\Z)")
 """Pattern of a number with an exponent at the end of a line. Different encoders write such a number in different ways."""
 _TINY = b"0.0000"
-"""First characters of a small number that some encoders write with an exponent, and others without one. If these characters
-are found only inside a text, the value is needlessly encoded a second time, and the result is still right.
+"""First characters of a small number without an exponent. Other encoders write such a number with an exponent, so a value with
+these characters is encoded a second time, by ``indented``. If the characters are only part of a text, this is needless but
+harmless.
 """
 _CONSTANTS = {True: "true", False: "false", None: "null"}
 

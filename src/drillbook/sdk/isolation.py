@@ -1,7 +1,8 @@
-"""Commands that create and remove the folder of a sandbox, and that run programs in the sandbox without a network.
+"""Commands that create a sandbox, run programs in it, and remove it. Programs in the sandbox have no network, unless the kind
+of its isolation is `none`.
 
-They are shell commands on the sandbox's host. The host can run them even when the controller is gone. The folder has the
-same path inside and outside of the sandbox's container. Unix sockets in the folder can also be used from outside.
+All commands are shell commands for the sandbox's host. The host can run them even when the controller is gone. The sandbox's
+folder has the same path inside and outside of its container. So programs outside can use the Unix sockets in the folder.
 """
 
 from __future__ import annotations
@@ -206,9 +207,9 @@ class Isolation:
         return ("docker", "exec", *inside, "sh", "-c", _PRIVATE, "sh", *words)
 
     def fetch(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[str, ...]:
-        """Return the command that runs ``argv`` outside the sandbox, as its user, with the network of the host.
+        """Return the command that runs ``argv`` outside the sandbox, as the sandbox's user and with the network of the host.
 
-        The command is used to fetch data for the sandbox.
+        Drillbook fetches data for the sandbox with this command.
         """
         return self._limited("none", (*_assigned(env), *argv))
 
@@ -216,10 +217,10 @@ class Isolation:
         return self.as_user(("sh", "-c", _ENTER, "sh", self.folder, kind, str(self.memory), *argv))
 
     def trial(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command that runs ``argv`` before the sandbox exists. The environment is the one that the sandbox will
-        have.
+        """Return the command that runs ``argv`` before the sandbox exists. Drillbook inspects programs with this command.
 
-        The command is used to inspect programs.
+        If the sandbox will have a container, the command runs in another container of the same image. Otherwise it runs on
+        the host, as the sandbox's user.
         """
         if self.kind != "container":
             return self.as_user(argv)

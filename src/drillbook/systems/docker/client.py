@@ -119,9 +119,9 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
 
 
 def _end_with(lines: Lines, api: Any) -> None:
-    """Ensure that ``lines`` closes the connections of the SDK's session ``api`` at the deadline.
+    """Arrange that the connections of the SDK's session ``api`` are closed at the deadline.
 
-    Each connection (a socket or an SSH channel) is added to ``lines`` when it is opened.
+    For this purpose, each new connection (a socket or an SSH channel) is added to ``lines``.
     """
 
     def watched(make: Callable[[], Any]) -> Any:

@@ -18,8 +18,8 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A PostgreSQL cluster. When the script runs without the rights of root, some fields may be empty, such as
-    ``socket`` and ``databases``.
+    """A PostgreSQL cluster, as the script ``looks.sh`` lists it. If the script runs without the rights of root, some fields
+    can be empty, such as ``socket`` and ``databases``.
     """
 
     version: str
@@ -68,14 +68,20 @@ class PostgresLook(Look):
         cluster: Cluster = service.details
         database, role = cluster.databases[0] if cluster.databases else ("DATABASE", "ROLE")
         others = ", ".join(other for other, _ in cluster.databases[1:])
-        hint = f"others: {others}" if others else "" if cluster.databases else "not seen: replace DATABASE and ROLE"
-        owns = "owner of the database; write the role of the application instead" * bool(cluster.databases)
+        hint = (
+            f"other databases: {others}"
+            if others
+            else ""
+            if cluster.databases
+            else "replace DATABASE and ROLE by the real names"
+        )
+        owns = "this is the owner of the database; write the role of the application instead" * bool(cluster.databases)
         yield from ("reach: ssh", f"port: {service.port}")
         yield f"database: {json.dumps(database)}{remark(hint)}"
         yield f"user: {json.dumps(role)}{remark(owns)}"
         yield f"password: !env {entry.variable}_PASSWORD{remark('secret: the password of this role')}"
         socket = cluster.socket or "/var/run/postgresql"
-        guess = "" if cluster.socket else "the usual folder; not seen"
+        guess = "" if cluster.socket else "the usual folder, because the real one was not found"
         owner = cluster.owner if _PLAIN.fullmatch(cluster.owner) else "postgres"
         yield f"admin: {{user: {owner}, socket: {json.dumps(socket)}}}{remark(guess)}"
         yield from [f"run_as: {json.dumps(cluster.owner)}"] if cluster.owner != entry.user else []

@@ -168,8 +168,10 @@ class RowsRestore:
         )
 
     def _after(self, table: Table) -> str:
-        """Return the last statements of the transaction. They compare the rows of the backup with its digest, and fail when
-        the two differ.
+        """Return the statements of the transaction that follow the loading of the backup's rows into a temporary table.
+
+        If the manifest contains a digest of the table, the statements first compare the loaded rows with the digest, and fail
+        when the rows differ. Then they insert the lost rows into the table.
         """
         with connected(self.ctx, self.service) as session:
             listed = session.execute(_COLUMNS, (self.table.schema, self.table.table)).fetchall()

@@ -21,7 +21,7 @@ OWN = "drillbook:"
 compared.
 """
 MARK_S = 7 * 86400
-"""Lifetime, in seconds, of the mark, a key that a save leaves in the keyspace. It is long enough for any recovery."""
+"""Lifetime of the mark in seconds; see ``mark_of``. It is long enough for any recovery."""
 BATCH = 200
 MOST_KEYS = 2_000_000
 """Maximum number of keys in one database. A manifest of more keys would be too large to read."""
@@ -53,7 +53,8 @@ def text_of(key: bytes) -> str:
 
 
 def mark_of(run_id: str) -> str:
-    """Return the name of the mark: a key that a save writes to the keyspace, so that the backup contains it too.
+    """Return the name of the mark. The mark is a key that a run writes to the keyspace before it takes a backup. So the backup
+    contains the mark.
 
     A flush deletes the mark, and a restore of the backup brings it back.
     """
