@@ -14,8 +14,8 @@ from drillbook.language.lists import listed
 
 UNVERIFIED = "objective-not-verified"
 NOT_PASSED = re.compile(r"the verification did not pass \((.+)\)")
-"""Regular expression that matches the reason of an objective that is not verified because steps of the verification did not
-pass. Its group contains the ids of these steps.
+"""Regular expression for the reason why an objective is not verified. It matches only if the cause is that steps of the
+verification did not pass. Its group contains the ids of these steps.
 """
 UNPROVEN, STOP = "fault-unproven", "aborted"
 STOPPED_BY = "the run was stopped by "
