@@ -122,7 +122,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
 
 
 def _mark(runs: Sequence[Record], key: str) -> str:
-    """Return the signs beside the figures of ``runs``, such as ``†``. Each sign is returned once, for the title of the chart."""
+    """Return the marks beside the figures of ``runs``, such as ``†``, for the title of the chart. Each mark occurs once."""
     return "".join(sorted({row.mark for run in runs if (row := row_of(run, key))}))
 
 

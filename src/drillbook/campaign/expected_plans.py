@@ -74,8 +74,8 @@ class Expected:
         plan = self.plans.get(drill)
         maker = f"made by Drillbook {self.version or 'of an unknown version'}"
         if plan is None:
-            return f"for the site {self.site}, the campaign, {maker}, has no plan of the drill {drill}"
-        return f"for the site {self.site}, the campaign expects the plan {plan}, {maker}"
+            return f"the campaign ({maker}) has no plan of the drill {drill} for the site {self.site}"
+        return f"the campaign expects the plan {plan} ({maker}) for the site {self.site}"
 
     def differing(self, plans: Iterable[Mapping[str, Any]]) -> str:
         """Describe the first plan in ``plans`` that differs from the plan of the campaign. The result is empty when no

@@ -69,5 +69,7 @@ def files(folder: Path) -> list[Path]:
         for name in FILES:
             (folder / name).write_text(as_called((shipped / name).read_text(encoding="utf-8")), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"the files cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
+        raise UsageError(
+            f"the alert rules and the dashboard cannot be written to {folder}: {error.strerror}", hint="name another folder"
+        ) from None
     return [folder / name for name in FILES]

@@ -81,8 +81,8 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
 
 
 def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Collection[str]) -> dict[str, str]:
-    """Return the services that a diagnosis of ``names`` does not examine, each with the reason. Sandboxes and backup sources are
-    left out, because they are no running services.
+    """Return the services that a diagnosis of ``names`` does not examine, each with the reason. The result
+    contains no sandboxes and no backup sources, because a diagnosis never examines them.
     """
     known = {kind for tree in trees for kind in tree.kinds}
     reasons = {}

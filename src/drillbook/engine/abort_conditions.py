@@ -1,6 +1,6 @@
 """Checks the abort conditions during a run, each on its own schedule. The first condition that fails ends the run.
 
-A condition also fails when ``tries`` checks in a row got no answer in time.
+A condition also fails when several checks in a row got no answer in time. The field ``tries`` is the number of these checks.
 """
 
 from __future__ import annotations
@@ -127,10 +127,9 @@ class Watch:
         return self._finding
 
     def first(self) -> list[Finding]:
-        """Check each condition before the first fault. A check without an answer is repeated, at most ``tries`` checks in
-        all.
+        """Check each condition before the first fault. Return a finding for each condition that is not good.
 
-        Return a finding for each condition that is not good.
+        A check that gets no answer is repeated. At most ``tries`` checks of a condition are made.
         """
         with ThreadPoolExecutor(max_workers=max(1, min(16, len(self.eyes))), thread_name_prefix="guard") as pool:
             return [problem for problem in pool.map(self._first, self.eyes) if problem]

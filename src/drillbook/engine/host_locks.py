@@ -73,8 +73,8 @@ class Grip:
 
     @property
     def renewable(self) -> bool:
-        """True when there is something to renew. This object then holds locks, or its lease contains undos and belongs to
-        another account than the SSH user.
+        """True when there is something to renew: locks, or a separate lease. A separate lease is one that contains undos and
+        belongs to another account than the SSH user.
         """
         return bool(self.tokens) or (self.become is not None and bool(self.armed))
 

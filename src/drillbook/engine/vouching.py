@@ -9,12 +9,12 @@ from drillbook.sdk.action import Action, Context, Effect, Facts
 
 
 def vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
-    """Check that the signature of the backup is trusted. Return ``action`` with the digest of the backup added to its
-    parameters, and the facts of this check.
+    """Check that the signature of the backup is trusted. Return two values: ``action`` with the digest of the backup added
+    to its parameters, and the facts of this check.
 
-    Normally, raises CouldNotVerify when the signature is not trusted. There is one exception: when a fault was already
-    announced in this run, a restore uses the backup in spite of the untrusted signature. The fact ``unvouched`` then
-    contains the reason why the signature is not trusted.
+    Raises CouldNotVerify when the signature is not trusted. There is one exception. Once a fault may be active in this run,
+    a restore uses the backup in spite of the untrusted signature. The fact ``unvouched`` then contains the reason why the
+    signature is not trusted.
     """
     action, doubt = manifest_signatures.pinned(action, context)
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):

@@ -46,8 +46,8 @@ class Outage:
 class Look:
     """Evaluates the samples of one probe.
 
-    The fields are the settings of the probe, two points in time, and the samples to ignore. A sample after either point
-    in time cannot end the outage. Times are in seconds on the run's clock.
+    The fields are the settings of the probe, two times, and the samples to ignore. A sample that begins after one of the two
+    times cannot end the outage. All times are in seconds on the run's clock.
     """
 
     probe: str

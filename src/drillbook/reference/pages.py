@@ -278,7 +278,7 @@ def _link(name: str, linked: Mapping[str, Any]) -> str:
 
 
 def _nested(annotation: Any) -> Iterable[type[BaseModel]]:
-    """Yield the models of the mappings that a key with the type ``annotation`` may contain."""
+    """Yield the models that the type ``annotation`` of a key contains. Secrets and services are left out."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield from () if issubclass(annotation, (Secret, Service)) else (annotation,)
     for inner in get_args(annotation):

@@ -91,10 +91,10 @@ class Action(BaseModel):
     It is set for an action that compares with this recorded content instead of the content of a backup.
     """
     ANY_DATA: ClassVar[bool] = False
-    """True for an action that runs commands or requests of the drill, or asks a person to act. Nobody knows which data such
-    an action removes or restores.
+    """True for an action whose commands or requests are written in the drill, and for an action that asks a person to act.
+    It is unknown which data such an action removes or restores.
 
-    When a step sets its fact ``effect`` to ``read``, its commands or requests change no data.
+    If the fact ``effect`` of a step is ``read``, the step changed no data.
     """
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """For a restore: the parameters that get their values from facts of earlier steps on the same service.

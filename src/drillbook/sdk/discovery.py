@@ -58,8 +58,9 @@ def left_out(why: str) -> None:
 
 
 def spare() -> None:
-    """Skip unusable plugins from now on, without an error. A recovery calls this, so that an unusable plugin cannot block
-    the recovery.
+    """Skip unusable plugins from now on, without an error.
+
+    Tasks that recover or read runs, stop something, or need no plugin call this function. A plugin then cannot block them.
     """
     _lenient[:] = [True]
     _forget()
@@ -186,8 +187,8 @@ def _families() -> dict[str, str]:
 
 
 def log_restore(action: str) -> str:
-    """Return the name of the action that restores a backup together with an archived log, in the system that defines
-    ``action``. The result is empty if this system declares no such action, or if no system defines ``action``.
+    """Return the name of the action that restores a backup together with an archived log. The system that defines ``action``
+    declares this name. The result is empty if the system declares none, or if no system defines ``action``.
     """
     family = action.partition(".")[0]
     return next((system.log_restore for system in systems() if family in system.actions), "")

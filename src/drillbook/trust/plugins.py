@@ -198,8 +198,9 @@ def _import(plugins: Plugins) -> None:
 
 
 def _declared(plugins: Plugins, name: str) -> System | None:
-    """Import the package ``name`` of the plugins, and return the system that it declares. If this plugin is unusable, return
-    None where unusable plugins are skipped, and otherwise raise PluginError.
+    """Import the package ``name`` of the plugins, and return the system that it declares.
+
+    Raises PluginError when this plugin is unusable. If ``discovery.spare`` was called, the result is None instead.
     """
     package = f"{NAMESPACE}.{name}"
     try:

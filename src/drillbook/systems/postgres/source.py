@@ -61,8 +61,8 @@ class PgDumpSource(FileBackups):
     )
     globals: str = Field(
         default="",
-        description="Shell pattern of files of `pg_dumpall --globals-only` in the same location; each dump is restored with the file "
-        "whose time is nearest to it.",
+        description="Shell pattern of files of `pg_dumpall --globals-only` in the same location. With each dump, the file "
+        "whose time is nearest to that of the dump is restored.",
     )
     bin: str = Field(default="", description="Folder of pg_restore on the source's host; empty: search PATH.")
     jobs: int = Field(
