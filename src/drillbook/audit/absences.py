@@ -42,7 +42,7 @@ def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Perio
     """Return a row for each missing run, and for each suite that began in the period and has no recorded end. The oldest row
     comes first.
 
-    ``problems``: problems of the record. Those about a missing run name the record that mentions the run.
+    ``problems``: problems of the record. A problem about a missing run also names the record that mentions this run.
     """
     names: dict[str, dict[str, Problem]] = {}
     for problem in problems:
@@ -78,5 +78,5 @@ def _no_end(suite: Suite, suites: Sequence[Suite]) -> AbsentRow:
         (other.run for other in suites if other.ended and other.name == suite.name and other.started > suite.started),
         default="",
     )
-    again = f"; the suite was run again since, as {later}" if later else ""
+    again = f"; a later run of this suite ended: {later}" if later else ""
     return AbsentRow(NO_END, suite.run, suite.name, suite.started, "", f"{why}{again}", later)

@@ -188,9 +188,10 @@ def make(
 ) -> Audit:
     """Make the audit of ``period`` from all journals and from ``scheduled``.
 
-    ``scheduled``: result of ``schedule_record.read``. ``suites``: result of ``suites.find``. ``wanted``: schedules in the files
-    of drills and suites; without any, they are unknown. ``inventories``: inventories of the project, for the
-    next steps. ``services``: result of ``due.services``. ``today``: date of the audit in UTC, by default the present date.
+    ``scheduled``: result of ``schedule_record.read``. ``suites``: result of ``suites.find``. ``wanted``: schedules in the
+    files of drills and suites, empty when the files are not known. ``inventories``: inventories of the project, which are
+    used in the texts about next steps. ``services``: result of ``due.services``. ``today``: date of the audit in UTC, by
+    default the present date.
     """
     followed = chain.follow(records, strays, campaigns)
     followed.problems += missing_runs(suites, records)

@@ -64,8 +64,10 @@ class FindingRow:
 
     @property
     def first_step(self) -> str:
-        """First instruction in the remedy, without its full stop. The result is empty if the remedy has no instruction.
-        See ``remedies.first_instruction``. If more is needed before a repetition closes the finding, the result tells it."""
+        """First instruction in the remedy, without its full stop. The text is empty if the remedy has no instruction. See
+        ``remedies.first_instruction``. If a repetition of the drill closes the finding only after further work, the text also
+        names this work.
+        """
         step = remedies.first_instruction(self.code, self.remedy)
         return step + remedies.before_repeat(self.code, step) if step else ""
 
@@ -87,7 +89,9 @@ class FindingRow:
 
     @property
     def told(self) -> str:
-        """Text with the first entries of ``own_texts`` or ``texts``, and the number of entries that are left out."""
+        """Text with the first entries of ``own_texts``, and the number of entries that are left out. If ``own_texts`` is
+        empty, the entries are those of ``texts``. If both are empty, the text is ``detail``.
+        """
         return listed(self.own_texts or self.texts, MOST_TEXTS, "; ") or self.detail
 
 
@@ -173,14 +177,15 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
 
 
 def _allowed(newest: Record) -> str:
-    """Return the state of a finding about lost writes, if the RPO of the newest run allows this loss. The state depends on
-    the verdict, because the figures of a run that did not pass do not count."""
+    """Return the state of a finding about lost writes, for a loss that the RPO of the newest run allows. The state depends on
+    the verdict of this run, because the figures of a run that did not pass do not count.
+    """
     return WITHIN if newest.verdict == Verdict.PASSED else NOT_COUNTED
 
 
 def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
-    """Return the fields of a row whose names begin with ``own_``. They leave out findings that are only consequences of
-    other findings. The result is empty if they would not differ from the other fields.
+    """Return the fields of a row whose names begin with ``own_``. These fields do not cover findings that are only
+    consequences of other findings. The result is empty if no finding with this code is such a consequence.
     """
     every, own = zip(*(run.with_code(code) for run in runs), strict=True)
     if every == own:

@@ -56,16 +56,17 @@ def _unproven(row: ProvenRow) -> tuple[str, ...]:
 
 
 def _probed(row: ProvenRow) -> tuple[str, ...]:
-    """Return the four cells of the table row about a detection by the drill's own probe. An unmet objective has the
-    cells that ``_unproven`` returns."""
+    """Return the last four cells of the row of an objective for the detection by the drill's own probe. For an unmet
+    objective, return the cells of ``_unproven``.
+    """
     if not row.met:
         return _unproven(row)
     return f"{escape(row.measured)}: **{row.state}**", row.at[:10], code(row.run), ""
 
 
 def _uncounted(row: ProvenRow) -> str:
-    """Return the newest figure of an objective that is not proven, with its run, and the reason why it proves nothing. The
-    result is empty when no run measured the objective.
+    """Return a text about an objective that is not proven: the newest figure, the run that measured this figure, and the
+    reason why the figure proves nothing. The text is empty when no run measured the objective.
     """
     figure = row.uncounted
     return f"{figure.at[:10]}: ({escape(figure.measured)}) {escape(figure.said)} ({code(figure.run)})" if figure else ""

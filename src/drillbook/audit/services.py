@@ -17,14 +17,15 @@ EXAMINED = "only examined or rehearsed"
 """State of a service with passed runs, if none of them proved that a fault was active and then restored the service."""
 UNPROVEN = "drilled without a pass"
 NOT_RUN = "not run here"
-"""State of a service if none of its runs tried anything. A service that the drill needs was then not installed on the hosts.
+"""State of a service if all its runs have the verdict `not run here`. Such a run did nothing, because a service that the
+drill needs was not installed on the hosts.
 """
 UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
 EXEMPT_LEAD = (
-    "For these services the author of the inventory states why no drill is expected, and no run drilled them in the period. "
-    "The statement about a backup is checked: a run that passed must have restored the backup. Drillbook cannot "
-    "check the other statements."
+    "No run drilled these services in the period. For each of them, the author of the inventory states why no drill is "
+    "expected. Drillbook checks this statement only if the service is a backup: a run that passed must have restored the "
+    "backup."
 )
 
 

@@ -23,7 +23,7 @@ from drillbook.report.figures import moment
 from drillbook.sdk.run_names import drill_of
 
 HEAD = 4096
-"""Number of bytes at the start of a result file in which the verdict and the environment are searched."""
+"""Number of bytes at the start of a result file. These bytes are searched for the verdict and the environment."""
 _VERDICT = re.compile(rb'^ {2}"verdict": "([a-z ]+)",$', re.MULTILINE)
 _ENVIRONMENT = re.compile(rb'^ {2}"environment": "([^"\\]+)",$', re.MULTILINE)
 
@@ -101,7 +101,9 @@ Standings = dict[tuple[str, str], Standing]
 
 
 def begun(project: Project, states: RunStates) -> list[Path]:
-    """Return the folders of all runs whose journal was not lost, oldest first. ``states``: see ``read``."""
+    """Return the folders of the runs, oldest first. A run is left out if its journal was emptied or removed. ``states``: see
+    ``read``.
+    """
     return [folder for folder in project.runs() if not states.of(folder).lost]
 
 
@@ -151,7 +153,9 @@ def newest(standings: Standings) -> dict[str, Standing]:
 
 
 def head(state: RunState) -> tuple[str, str]:
-    """Search only the start of a result. Returns the verdict and the environment of the run, each empty when unknown."""
+    """Return the verdict and the environment of a run. Both are read from the start of the result. A value that is not found
+    there is empty. The verdict is ``unread`` when the result cannot be read.
+    """
     try:
         head = state.result.data[:HEAD]
     except OSError:

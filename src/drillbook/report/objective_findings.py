@@ -14,7 +14,9 @@ BEFORE_RECOVERY = ("inject", "detect", "diagnose", "restore")
 
 
 def wanted(text: str, objective: Objective | None) -> str:
-    """Return the target in a finding with the units of the table of objectives, such as `2 min` instead of `120 s`."""
+    """Return ``text``, the wanted value of a finding. The target in this text is written as in the table of
+    objectives, for example `2 min` instead of `120 s`.
+    """
     target = objective.target_s if objective else None
     return text if target is None else text.replace(f"at most {target:g} s", f"at most {seconds(target)}", 1)
 
@@ -52,10 +54,10 @@ def missing_remedy(finding: Finding, result: Result) -> str:
     if not compared:
         return finding.remedy
     return (
-        f"{one_line(compared[0])} compared restored data with the backup, and found no difference. If it compared this data, the "
-        "missing data is not in the backup: the data is newer than the backup, or the backup is incomplete. If the data was "
-        "written before the backup began, the backup is incomplete. Enter the missing data again, and look for records that refer "
-        "to it. To lose less, take backups more often, or archive the log of the changes."
+        f"{one_line(compared[0])} compared restored data with the backup, and found no difference. If this step also compared "
+        "the missing data, this data is not in the backup: it is newer than the backup, or the backup is incomplete. If the "
+        "data was written before the backup began, the backup is incomplete. Enter the missing data again, and look for "
+        "records that refer to it. To lose less, take backups more often, or archive the log of the changes."
     )
 
 

@@ -24,7 +24,9 @@ class _Steps:
     steps: Sequence[tuple[str, str]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render one line for each step, or two lines."""
+        """Render each step on one line if all commands fit beside their descriptions. Otherwise, render two lines for each
+        step.
+        """
         room = max((cell_len(what) for what, _ in self.steps), default=0) + GAP
         beside = all(INDENT + room + cell_len(command) <= options.max_width for _, command in self.steps)
         for what, command in self.steps:

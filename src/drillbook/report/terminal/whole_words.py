@@ -29,8 +29,10 @@ class WholeWords:
 
 
 def fitting(sizes: list[Measurement], room: int) -> list[int | None]:
-    """Return the width of each column. ``sizes``: for each column, the widths of its longest word and of its longest line. A
-    width is None if the columns do not fit into ``room``; the table then decides."""
+    """Return the width of each column. ``sizes``: for each column, the widths of its longest word and of its longest line.
+
+    If the columns do not fit into ``room``, all widths are None. ``rich.table.Table`` then chooses the widths.
+    """
     widths = [size.maximum for size in sizes]
     if sum(size.minimum for size in sizes) > room:
         return [None] * len(sizes)
