@@ -32,12 +32,12 @@ def test_a_server_whose_settings_are_only_in_its_command_line_is_not_destroyed(p
     action, port = place.action(name, service="foreign", **fields), foreign.service.port
     action.ready(ctx)
     by_options(foreign, f"-p {port} -c work_mem=9MB")
-    said = "has work_mem from its command line, and a start by pg_ctl does not repeat them"
+    said = "has work_mem from its command line, and pg_ctl would start the server without them"
     refused_until(lambda: action.ready(ctx), said, lambda: by_options(foreign, f"-p {port}"))
     conf = foreign.data / "postgresql.conf"
     conf.write_text(conf.read_text().replace(f"port = {port}", ""))
     by_options(foreign, f"-p {port} -k {foreign.data.parent}")
-    said = "has port from its command line, and a start by pg_ctl does not repeat them"
+    said = "has port from its command line, and pg_ctl would start the server without them"
     with pytest.raises(NotReady, match=said) as refused:
         action.ready(ctx)
     assert "write these settings into postgresql.conf in the data directory" in refused.value.hint
@@ -84,7 +84,7 @@ def test_a_server_whose_configuration_is_elsewhere_is_not_destroyed(place, forei
         shutil.copy(foreign.data / name, elsewhere)
         shutil.chown(elsewhere / name, foreign.data.owner())
     by_options(foreign, f"-c hba_file={elsewhere}/pg_hba.conf")
-    said = "has {} from its command line, and a start by pg_ctl"
+    said = "has {} from its command line, and pg_ctl would start"
     lines = (conf := foreign.data / "postgresql.conf").read_text()
 
     def named():

@@ -60,6 +60,6 @@ def test_a_comparison_is_with_the_cluster_that_the_run_restored(place, primary, 
     moved.services["primary"] = primary.service.model_copy(update={"port": target.service.port})
     there = primary.service.port, target.service.port
     made = restored.model_copy(update={"of": {key: value.replace(*map(str, there)) for key, value in restored.of.items()}})
-    with pytest.raises(StepFailed, match="primary is not the data that this run restored") as failure:
+    with pytest.raises(StepFailed, match="the compared data of primary is not the data that this run restored") as failure:
         Provenance(made=[made]).examine(compared, moved, {})
     assert codes(failure) == ["thing-replaced"]

@@ -132,9 +132,10 @@ def lost(container: Any, network: str, endpoint: Endpoint) -> str:
 def _set_mac(there: dict[str, Any], made_with: str, api: tuple[int, int]) -> str:
     """Return the MAC address of a connection, or an empty text if the engine may have chosen this address.
 
-    The API does not tell who chose an address. A user chose the address if the container was created with it. The engine
-    may have chosen any other address that looks like one of its own. Newer engines choose a random address, in which the
-    second-lowest bit of the first byte is set (locally administered). Older engines derive the address from the IP address.
+    The API does not tell who chose an address. A user chose the address if the container was created with it. Any other
+    address may be the choice of the engine if it has the form that the engine uses. Newer engines choose a random address, in
+    which the second-lowest bit of the first byte is set (locally administered). Older engines derive the address from the IP
+    address.
     """
     mac = str(there.get("MacAddress") or "")
     if not mac or mac.lower() == made_with.lower():

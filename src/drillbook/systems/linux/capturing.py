@@ -26,7 +26,7 @@ command -v tcpdump >/dev/null || exit 127
 
 
 def present(ctx: Context) -> bool:
-    """Return True when the host has tcpdump and timeout."""
+    """Return True when the host has the programs `tcpdump` and `timeout`."""
     return ctx.run(*as_root(ctx), "sh", "-c", f"{_PATH}; command -v tcpdump >/dev/null && command -v timeout >/dev/null").ok
 
 

@@ -57,7 +57,7 @@ class Confirm(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``answer``, ``by`` (the person), ``assumed`` (true when nobody was asked), ``seconds`` (waiting time).
 
-        Also ``findings`` when the answer was assumed.
+        When the answer was assumed, there is also the fact ``findings``.
         """
         assumed = _assumed()
         begun = time.monotonic()

@@ -160,7 +160,7 @@ def options_file(service: Mariadb) -> bytes:
 
 def program(service: Mariadb, name: str) -> tuple[str, ...]:
     """Return the first words of a command that runs a MariaDB program. The program is in the folder that the field `bin` of
-    the service names. If the field is empty, the program is searched on PATH.
+    the service names. If the field is empty, PATH is searched for the program.
     """
     return ("sh", "-c", ON_PATH, "sh", f"{service.bin.rstrip('/')}/{name}" if service.bin else name)
 

@@ -167,8 +167,8 @@ def _every_database(service: Mariadb) -> Mariadb:
 
 
 def quiet(client: Client) -> list[str]:
-    """Stop the replication and the events that a dump has started. Return the names of the replication connections. Raises
-    SqlError when a statement fails.
+    """Stop the replication and the event scheduler, because loading a dump can start them. Return the names of the
+    replication connections. Raises SqlError when a statement fails.
     """
     rows = client.rows("SHOW ALL SLAVES STATUS")
     client.results("STOP ALL SLAVES; SET GLOBAL event_scheduler = OFF")
@@ -202,7 +202,7 @@ def settings(values: Mapping[str, str]) -> tuple[str, ...]:
 
 def program_path(service: Mariadb, name: str) -> str:
     """Return the path of a program in the service's `bin` folder. If the service sets no `bin` folder, return only the name
-    of the program. The program is then searched on PATH.
+    of the program. PATH is then searched for the program.
     """
     return program(service, name)[-1]
 

@@ -50,8 +50,8 @@ class Mariadb(Sandboxed):
     )
     bin: str = Field(
         default="",
-        description="Folder of the programs mariadbd, mariadb and mariadb-backup on the host. Empty: the "
-        "programs are searched on PATH.",
+        description="Folder of the programs mariadbd, mariadb and mariadb-backup on the host. Empty: PATH is "
+        "searched for the programs.",
     )
     settings: Mapping[SettingName, str] = Field(
         default_factory=dict,

@@ -23,7 +23,7 @@ _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 SIZES = (1 << 24, *(1 << power for power in range(20, 31) if power != 24))
 """Possible sizes of a WAL segment in bytes. The usual size is the first. Source: initdb(1), --wal-segsize."""
 NEWEST = 8
-"""The last commit is searched in at most this number of segments, from the newest segment backwards."""
+"""Maximum number of segments that are searched for the last commit, from the newest segment backwards."""
 READING = """
 unpacker() {
   case $1 in *.gz) echo gzip ;; *.lz4) echo lz4 ;; *.zst) echo zstd ;; *.bz2) echo bzip2 ;; esac

@@ -240,11 +240,11 @@ class Recovery:
         )
 
     def _start(self, version: Version) -> list[str]:
-        """Start the server, and wait until it has recovered. Libraries that its settings name but the host lacks are not
-        loaded. Return the names of these libraries.
+        """Start the server, and wait until it has recovered. If its settings name libraries that the host does not have,
+        start the server without these libraries. Return the names of these libraries.
 
-        Raises StepFailed when the server does not recover, HostError when the host cannot be used, and Cancelled when the
-        run is stopped.
+        Raises StepFailed when the server does not recover, HostError when the host cannot be used, and Cancelled when the run
+        is stopped.
         """
         command = f'test -e "{self.wal}/%f" && cp "{self.wal}/%f" "%p"'
         there, missing = libraries(self.box, self.data)

@@ -66,8 +66,8 @@ def need_repeated(ctx: Context, tools: Tools) -> None:
     if not names or once_more(lambda: tools.owned(("sh", "-c", _DEBIAN, "sh", service.data))).ok:
         return
     raise NotReady(
-        f"{tools.host.name}: the server of {service.name} has {', '.join(names)} from its command line, and a start by pg_ctl does "
-        "not repeat them",
+        f"{tools.host.name}: the server of {service.name} has {', '.join(names)} from its command line, and pg_ctl would start "
+        "the server without them",
         hint="write these settings into postgresql.conf in the data directory, and restart the server without these options; or let "
         "a service manager start the server, and set `unit` of the service",
     )

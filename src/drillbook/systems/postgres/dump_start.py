@@ -1,8 +1,8 @@
 """Finds in the first bytes of a dump the time at which the dump began.
 
-The data in a dump is from the time of its start, but the file has the time of its end. An archive of pg_dump contains the
-start in its header, in the local time of the machine that ran pg_dump. Source: ReadHead in pg_backup_archiver.c. A plain
-dump contains its start only if it was taken with --verbose.
+The data in a dump is from the time at which the dump began. The time of the file is later: it is the time at which the dump
+ended. An archive of pg_dump contains the start in its header, in the local time of the machine that ran pg_dump. Source:
+ReadHead in pg_backup_archiver.c. A plain dump contains its start only if it was taken with --verbose.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from drillbook.sdk.host import Deadline, Host
 BEGINNING = 4096
 """Number of bytes that are read from the beginning of a dump."""
 GLOBALS_LIMIT = 64 << 10
-"""Maximum size of a file that is read to find out if it is a file of roles."""
+"""Maximum size in bytes of a file of roles. A larger file is not read as a whole, and counts as a dump."""
 COMPRESSION_BYTE = (1, 15)
 """First version of the archive format in which one byte names the compression. Source: K_VERS_1_15 in PostgreSQL."""
 AT_ONCE = 16
@@ -145,7 +145,8 @@ def database(head: bytes) -> str:
     archive. Return an empty text if these bytes do not show the name.
 
     The header names the database to which pg_dump connected. This database is created only by a dump of a whole database.
-    Such a dump has a CREATE DATABASE statement in its table of contents, so this statement is searched too.
+    Such a dump has a CREATE DATABASE statement in its table of contents, so the first bytes are searched for this statement
+    too.
     """
     beginning = archive(head)
     if len(beginning) < _VERSION_AT + 6:

@@ -57,7 +57,8 @@ def tolerant(script: str) -> str:
 
 
 def unrestorable(session: Connection, table: Name) -> str:
-    """Return the reason why a foreign key that references ``table`` could prevent its restore, or an empty text.
+    """Return the reason why a restore of ``table`` could not restore a foreign key that references ``table``. Return an empty
+    text if there is no such foreign key.
 
     Raises psycopg.Error.
     """

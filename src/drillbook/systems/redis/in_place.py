@@ -60,7 +60,7 @@ class RedisInPlace(InPlace):
 
     def _program(self) -> str:
         """Return the path of the server's program. The program can also check files. The path is read from the inventory, or
-        else from the running server. If neither tells it, the path is empty, and the program is searched on PATH.
+        else from the running server. If neither tells it, the path is empty, and PATH is searched for the program.
         """
         if self.redis.program:
             return self.redis.program

@@ -97,7 +97,7 @@ class Canary(BaseCanary):
         return sorted({int(key.rpartition(b":")[2]) for keys in self._keys(ctx) for key in keys})
 
     def clean(self, ctx: Context) -> None:
-        """Delete all keys that this run wrote. Also delete the mark of this run, if a restore brought this key back. Raises
+        """Delete all keys that this run wrote. One of them is the mark, a key that a restore may have brought back. Raises
         CouldNotVerify when the server does not answer.
         """
         keys = [key for piece in self._keys(ctx, "") for key in piece]

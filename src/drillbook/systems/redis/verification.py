@@ -24,7 +24,7 @@ Program = Annotated[
     Field(
         description=(
             "Path of redis-server or valkey-server on the host. The server program can also check files. Empty: "
-            "a checker or a server is searched on PATH."
+            "PATH is searched for a checker or a server."
         )
     ),
 ]
@@ -106,8 +106,8 @@ Run = Callable[[Sequence[str]], Output]
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks files on a host. ``program`` is the path of the server program. When it is empty, a checker or a server is
-    searched on PATH.
+    """Checks files on a host. ``program`` is the path of the server program. When it is empty, PATH is searched for a checker
+    or a server.
     """
 
     run: Run

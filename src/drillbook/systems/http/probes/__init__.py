@@ -1,5 +1,6 @@
 """Probes of HTTP services: availability (`http.*`) and content (`content.*`).
 
-Lives here: requests whose answer or content is compared with an expected one, and the canary of an application.
+Lives here: the probes that request a URL and check the status or the content of the answer, and the canary that writes
+through an application's API.
 Lives elsewhere: the exchange of one request (`systems.http.exchange`).
 """

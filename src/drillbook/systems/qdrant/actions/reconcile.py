@@ -122,7 +122,9 @@ class Reconcile(Write):
             )
 
     def _from_backup(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Write those missing points that the backup contains to the collection. Return the ids of the written points."""
+        """Copy missing points from the backup to the collection. Points that the backup does not contain stay missing. Return
+        the ids of the written points.
+        """
         if self.from_ is None or not missing:
             return set()
         store, folder = store_of(ctx, self.from_), stored_backup.split(self.from_)
@@ -137,8 +139,9 @@ class Reconcile(Write):
         return written
 
     def _from_source(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Write those missing points to the collection that the query ``source`` returns from the database. Return the
-        ids of the written points."""
+        """Run the query ``source`` in the database for missing points, and write the returned points to the collection.
+        Return the ids of the written points.
+        """
         written: set[Id] = set()
         if self.source is not None and missing:
             for points in pieces(source_rows.points(ctx, self.database, self.source, missing), PAGE):

@@ -69,7 +69,7 @@ class Load:
 
 
 def program(box: Sandbox) -> str:
-    """Return the path of the server program from the inventory. When the path is empty, the program is searched on PATH."""
+    """Return the path of the server program from the inventory. When the path is empty, PATH is searched for the program."""
     return str(getattr(box.service, "program", ""))
 
 

@@ -166,7 +166,9 @@ def test_what_else_stands_in_the_way(ground, allowed, monkeypatch):
     with pytest.raises(CouldNotVerify, match="tcpdump is not installed"):
         Capture(port=9).run(ground.ctx())
     refused_until(
-        lambda: Capture(port=9, interface="lo").ready(ground.ctx()), "tcpdump or timeout is not installed", monkeypatch.undo
+        lambda: Capture(port=9, interface="lo").ready(ground.ctx()),
+        "`tcpdump` or `timeout` is not installed",
+        monkeypatch.undo,
     )
 
 

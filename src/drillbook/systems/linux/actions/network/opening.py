@@ -17,7 +17,7 @@ from drillbook.systems.linux.actions.network.fields import Peer, PeerPort, Traff
 from drillbook.systems.linux.actions.network.filters import HELD, of_run
 
 STEPS = 100
-"""Number of steps for which delays are searched: inject.1 to inject.100. A delay of a later step is not found."""
+"""Number of steps whose delays are found: inject.1 to inject.100. A delay of a later step is not found."""
 _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 

@@ -58,13 +58,13 @@ class Capture(Read):
         return self
 
     def ready(self, ctx: Context) -> None:
-        """Check that the inventory or the step gives the port, that the host has tcpdump and timeout, and that this user
-        has the right to capture packets.
+        """Check that the inventory or the step gives the port, that the host has the programs `tcpdump` and `timeout`, and
+        that this user has the right to capture packets.
         """
         if self.known("service") and self.known("port"):
             self._port(ctx)
         if not capturing.present(ctx):
-            raise NotReady(f"{ctx.host.name}: tcpdump or timeout is not installed", hint="install tcpdump and coreutils")
+            raise NotReady(f"{ctx.host.name}: `tcpdump` or `timeout` is not installed", hint="install tcpdump and coreutils")
         try:
             if self.known("interface"):
                 capturing.must_open(ctx, self.interface)

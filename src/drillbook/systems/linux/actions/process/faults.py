@@ -45,7 +45,7 @@ ours() { seen "$pid" && test "$start" = "$wanted"; }
 _REFUSED = {
     3: "has exited, or its pid now belongs to another process",
     4: "is already paused by another program",
-    5: "already has this step's fault",
+    5: "cannot be recorded, because this step has already recorded a process",
     6: "cannot be recorded in the scratch folder",
 }
 # FOLDER PID START: define the same shell function, for a process that was not recorded.

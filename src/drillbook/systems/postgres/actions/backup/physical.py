@@ -1,4 +1,6 @@
-"""Actions for physical backups of a cluster and its WAL (write-ahead log), which can restore the last commit."""
+"""Actions for physical backups of a cluster and its WAL (write-ahead log). A recovery from such a backup and the later WAL
+can restore even the last commit.
+"""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ class RestoreTable(_OfOneTable):
     )
 
     def ready(self, ctx: Context) -> None:
-        """Check the tools, the store, and that each foreign key that references the table could be restored with it."""
+        """Check the tools and the store. Also check that a restore of the table could restore every foreign key that
+        references the table.
+        """
         super().ready(ctx)
         service = ctx.service(self.service, Postgres)
         try:
@@ -98,9 +100,9 @@ class RestoreTable(_OfOneTable):
 
         Three facts can be absent. ``restored_data`` is the number of restored rows. It is absent if this number is unknown or
         a dependent table was not restored. ``replaced_data`` is the number of rows in the table that the step dropped. It is
-        absent if the step dropped no table or its rows could not be counted. Each of these two numbers has the table and the
-        service as its key. ``broken_references`` lists the foreign keys that present rows violate. It is absent if there are
-        none.
+        absent if the step dropped no table or its rows could not be counted. Each of these two facts is a mapping from the
+        text `rows of TABLE in SERVICE` to the number. ``broken_references`` lists the foreign keys that present rows violate.
+        It is absent if there are none.
         """
         service, table = ctx.service(self.service, Postgres), Name.parse(self.table)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
@@ -144,10 +146,10 @@ class RestoreRows(_OfOneTable):
         """Facts: ``table``: name of the table; ``restored``: number of rows that this step has written.
 
         ``restored_data``: number of rows that are in the table after the restore, and that match ``where`` with their present
-        content or with their content in the backup. Rows that clients wrote are included. The number has table, service and
-        condition as its key. This fact is absent when other tables inherit from the table. ``in_backup``: number of the
-        table's rows in the backup; ``differing``: number of these rows whose content in the table is different now;
-        ``seconds``: duration of each stage.
+        content or with their content in the backup. Rows that clients wrote are included. The fact is a mapping: its key
+        names the table, the service and the condition, and its value is the number. This fact is absent when other tables
+        inherit from the table. ``in_backup``: number of the table's rows in the backup; ``differing``: number of these rows
+        whose content in the table is different now; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(
@@ -175,8 +177,8 @@ class AdmitTable(Write):
                 return {"tables": [str(name) for name in tables.open_up(session)]}
         except (psycopg.Error, HostError) as error:
             raise StepFailed(
-                f"{self.service}: writers could not be admitted: {reason(error)}; when the server is up, run as "
-                f"superuser for the table: DROP TRIGGER {tables.TRIGGER} ON ..."
+                f"{self.service}: writers could not be admitted: {reason(error)}; when the server answers again, execute "
+                f"this statement as a superuser, with the name of the table: DROP TRIGGER {tables.TRIGGER} ON ..."
             ) from error
 
     def undo(self, ctx: Context) -> Undo:
