@@ -1,9 +1,9 @@
 """Provenance: checks that all parts of a run concern the same data. These parts are backup, verification, fault, restore and
 comparison.
 
-There are three checks. First, the verified backup must be a backup of the data that the service has now. Second, a
-restore must use a backup that was accepted before the fault. Third, the compared data must be the data that the run
-restored, and not other data in the same place.
+There are three checks. First, the verified backup must be a backup of the data that the service has now. Second, a restore
+must use a backup that this run verified before the fault. Third, the compared data must be the data that the run restored,
+and not other data in the same place.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class Provenance:
         before = [identity for identity in self.made if now and identity.place == now.place]
         if now and before and before[-1].equals(now) is False:
             raise StepFailed(
-                f"{service_of(action)} is not the data that this run restored",
+                f"the compared data of {service_of(action)} is not the data that this run restored",
                 findings=[finding("thing-replaced", title=service_of(action), wanted=str(before[-1]), measured=str(now))],
             )
         return {}

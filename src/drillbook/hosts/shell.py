@@ -85,15 +85,15 @@ exit 1
 """Script that kills the process ``$1``, the session that this process leads, and all its descendants. It first sends TERM,
 and KILL 2 s later.
 
-The exit status is 0 when all these processes are gone. Before the first signal, the script searches all processes of the
-host for children of the known processes, and for members of their groups and sessions. The kernel's lists of children are
-not enough for this: a member of the session that lost its parent is in no list, and its children may have sessions of their
-own. The script keeps a list of all processes that it has found. Without this list, it could not find children with sessions
-of their own after their parent has terminated.
+The exit status is 0 when all these processes are gone. Before the first signal, the script searches all processes of the host
+for children of the known processes, and for members of their groups and sessions. The kernel's lists of children are not
+enough for this: if a member of the session has lost its own parent process, the lists of the known processes do not contain
+this member, and its children may have sessions of their own. The script keeps a list of all processes that it has found.
+Without this list, the script could not find children with sessions of their own after their parent has terminated.
 
 The script searches again before each KILL, and when all known processes seem to be gone. The reason is that a terminating
-process may have just started another process. A search has three passes, because children may be listed before their
-parents. There are never more passes, so the search ends even if processes fork endlessly.
+process may have just started another process. A search has three passes, because children may be listed before their parents.
+There are never more passes, so the search ends even if processes fork endlessly.
 
 ``$2`` is ``sudo -n`` when the command itself ran through sudo. Otherwise ``$2`` is empty, for example when the SSH user is
 root.

@@ -38,7 +38,10 @@ class ConditionWords(_Words):
         default=Duration(0),
         alias="for",
         ge=0,
-        description=("Duration for which the condition must be bad without a break before the run is ended."),
+        description=(
+            "Time for which the condition must fail before the run is ended. A successful evaluation starts this time again. "
+            "An evaluation without an answer does not."
+        ),
     )
     timeout: Duration | None = Field(
         default=None, gt=0, description=("For a condition with an action: time limit of one evaluation.")
@@ -89,7 +92,7 @@ class Keywords(_Words):
     expect: str | tuple[str, ...] | None = Field(
         default=None,
         description=(
-            "Expressions about the result of the step. In them, `result` is this result. The step succeeds only when all "
+            "Expressions that test the result of the step under the name `result`. The step succeeds only when all "
             "expressions are true."
         ),
     )

@@ -20,10 +20,10 @@ from drillbook.language.strict import did_you_mean
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HORIZON_DAYS = 15
-"""Number of days ahead in which the next opening of a window is searched.
+"""Number of days from now that are searched for the next opening of a window.
 
-Every window opens at least once a week. When a clock change skips the hour at which the window opens, the next opening
-may be two weeks away.
+Every window opens at least once a week. When a clock change skips the hour at which the window opens, the next opening may be
+two weeks away.
 """
 MINUTE = timedelta(minutes=1)
 

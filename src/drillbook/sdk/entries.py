@@ -76,7 +76,7 @@ def unknown_keywords(document: Document, item: Any, place: Place, keywords: tupl
     """Return an error for each unknown key of the entry ``item``. A key is known if it is in ``keywords``, or if it is the
     name of an action.
 
-    The result is empty for an entry without an action, and for a group `parallel`: these cannot be read if a key is unknown.
+    Two kinds of entries are not checked, so the result is empty: entries without an action, and groups `parallel`.
     """
     names = [key for key in item if key not in keywords] if isinstance(item, dict) else []
     odd = [key for key in names if "." not in key]

@@ -160,7 +160,8 @@ class Lock:
         self._call("release", str(token), deadline=deadline)
 
     def request_stop(self, who: str, *, deadline: Deadline) -> Owner | None:
-        """Leave a request to stop on the target. The holder of the lock receives the request at its next renewal.
+        """Ask the holder of the lock to stop. The request is stored on the target, and the holder receives it at its next
+        renewal.
 
         Return the holder, or None if nobody holds the lock. Raises HostError when the host fails.
         """
