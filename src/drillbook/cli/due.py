@@ -14,7 +14,7 @@ from math import ceil
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import open_runs, short_list, undrilled_services
+from drillbook.cli import open_runs, reservation_marks, short_list, undrilled_services
 from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
@@ -91,6 +91,8 @@ def _print(
         with out.capture() as above:
             _print_tables(shown, out)
             short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(entry.fine for entry in rest) else "")
+            if shown and any(column.head == "last run" for column in _fitting(shown, out.width)):
+                reservation_marks.print_legend((row.last_marks for row in shown), out)
         text = above.get() + below.get()
         if everything or text.count("\n") < short_list.TERMINAL:
             break
@@ -353,7 +355,9 @@ def _service(row: DueRow) -> str:
 
 def _verdict(row: DueRow) -> Text:
     verdict = row.last_verdict or "never run"
-    return Text(verdict, style=WORDS.get(verdict, "dim")).append(" !" if row.last_findings else "", style="yellow")
+    shown = Text(verdict, style=WORDS.get(verdict, "dim")).append(" !" if row.last_findings else "", style="yellow")
+    reservation_marks.add(shown, row.last_marks)
+    return shown
 
 
 def _more(row: DueRow, shown: Container[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import open_runs, short_list
+from drillbook.cli import open_runs, reservation_marks, short_list
 from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
 from drillbook.cli.console import console
 from drillbook.cli.short_list import Entry
@@ -83,6 +83,7 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
         if shown:
             _print_drills(shown, out)
         short_list.print_rest(rest, "drill.list", out)
+        reservation_marks.print_legend((line.marks for line in shown), out)
         out.print(Text(_summary(wanted, newest, due_rows), style="bold"))
     else:
         out.print(f"no drill in drills/; to see the drills to copy: {program()} catalog")
@@ -144,12 +145,14 @@ class Listed:
     due: Text
     more: Text
     entry: Entry
+    marks: str = ""
 
 
 def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> Listed:
     last, passed = (standing.last, standing.passed) if standing else (None, None)
     verdict = f"{last.verdict}{_left(last)}" if last else "never run"
     marked = Text(verdict, style=WORDS.get(last.verdict, "") if last else "dim")
+    reservation_marks.add(marked, last.marks if last else "")
     more = Text()
     if why := wanted.broken or wanted.mistake:
         more = Text(f"✗ cannot be read: {one_line(why)}", style="bold red")
@@ -169,6 +172,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
         until(row),
         more,
         _entry(wanted, last, row, 1 + bool(more)),
+        last.marks if last else "",
     )
 
 
@@ -350,6 +354,7 @@ def _print_runs(runs: Sequence[tuple[Path, bool]], states: RunStates, out: Conso
         out.print(Text(UNCOUNTED, style="dim"))
     if any(result and result.beside for result in results):
         out.print(Text(OPEN, style="dim"))
+    reservation_marks.print_legend((result.marks for result in results if result), out)
 
 
 def _shape(verdict: str, result: Ended | None) -> Text:
@@ -357,6 +362,7 @@ def _shape(verdict: str, result: Ended | None) -> Text:
     if result and verdict != "journal lost":
         shape.append(_left(result), style="" if result.settled else "bold red")
         shape.append(" !" if result.beside else "", style="yellow")
+        reservation_marks.add(shape, result.marks)
     return shape
 
 

@@ -80,6 +80,8 @@ class DueRow:
     proven_run: str = ""
     last_findings: str = ""
     """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""
+    last_marks: str = ""
+    """Signs of the reservations with which the newest run met its RPO, such as ``†``."""
     last_recovered: str = ""
     """Text about a recovery that undid the changes of the newest run after this run had ended."""
     restores: bool = False
@@ -198,8 +200,7 @@ def read(
 def services(project: Project, known: Standings) -> dict[tuple[str, str], bool]:
     """Return the services in the newest plan of each environment and in the inventories, each with True when it is exempt
     from drills. A service with False needs a proof of a restore. The key of each entry is environment and name of the
-    service.
-    """
+    service."""
     return {**estate.planned(known), **estate.read(project).services}
 
 
@@ -231,8 +232,7 @@ def _check(environment: str, inventories: Estate, wanted: Sequence[Scheduled], k
 
 def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment: str = "") -> list[DueRow]:
     """Return the state of each drill and suite in ``wanted`` by its schedule, at the time ``now``. ``known``: newest run
-    and newest passed run of each drill and suite.
-    """
+    and newest passed run of each drill and suite."""
     return [row for scheduled in wanted for row in _rows(scheduled, known, now, environment)]
 
 
@@ -284,14 +284,14 @@ def _row(scheduled: Scheduled, service: str, place: str, standing: Standing, now
         _utc(since) if since else "",
         max(0.0, (now - since).total_seconds()) if since else 0.0,
         last_findings=last.beside,
+        last_marks=last.marks,
         last_recovered=last.recovered,
     )
 
 
 def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str) -> Iterator[DueRow]:
     """Return one row for each drill that has never passed, in a project without any schedule. Without these rows, such a
-    project would never raise an alarm. If a drill or suite has a schedule, return nothing.
-    """
+    project would never raise an alarm. If a drill or suite has a schedule, return nothing."""
     for scheduled in wanted if all(other.every is None for other in wanted) else ():
         mine = [each for (name, place), each in known.items() if name == scheduled.name and environment in ("", place)]
         if (

@@ -18,7 +18,7 @@ from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
-from drillbook.report import folders, open_findings
+from drillbook.report import folders, open_findings, possible_reservations
 from drillbook.report.figures import moment
 from drillbook.sdk.run_names import drill_of
 
@@ -54,6 +54,8 @@ class Ended:
     """Text with the number of open findings of medium severity or higher of a run that passed. It is empty when the run has no
     such findings.
     """
+    marks: str = ""
+    """Signs, such as ``†``, of the reservations with which a run that passed met its RPO. It is empty without any."""
     recovered: str = ""
     """Text with the time and the operator of a `drill.recover` that undid the changes of the run after its end. It is empty
     if no `drill.recover` did so.
@@ -191,6 +193,17 @@ def _beside(data: Mapping[str, Any], folder: Path, states: RunStates) -> str:
         return ""
 
 
+def _marks(data: Mapping[str, Any]) -> str:
+    """Return the signs beside the RPO of a run that passed. The result is empty for any other run, and without an RPO."""
+    objective = open_findings.objectives_of(data).get("rpo") if data["verdict"] == Verdict.PASSED else None
+    if objective is None or not objective.met or not possible_reservations.may_exist(data, objective):
+        return ""
+    from drillbook.report import remarks  # noqa: PLC0415  keeps start-up fast
+
+    told = remarks.of_run(remarks.steps_of(data.get("steps") or ()), str(data["started"]), objective).get("rpo")
+    return told.mark.strip() if told else ""
+
+
 def result(state: RunState, states: RunStates) -> Ended | None:
     """Read the result of a run or suite. Returns None when the file is missing or damaged. In this case, `invoke report
     RUN` can write it again. ``states``: states of all runs that the task reads, such as those of the drills of a suite.
@@ -211,6 +224,7 @@ def result(state: RunState, states: RunStates) -> Ended | None:
             _rto(data),
             _rto_counts(data),
             _beside(data, state.folder, states),
+            _marks(data),
             open_findings.recovered_later(str(finding.get("title", "")) for finding in data.get("findings") or ()),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):

@@ -1,0 +1,22 @@
+"""Marks of reservations (such as ``†``) after the verdict of a run in a list, and the line with their meanings below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.text import Text
+
+
+def add(verdict: Text, marks: str) -> None:
+    """Append ``marks`` to the verdict of a run."""
+    if marks:
+        verdict.append(f" {marks}", style="yellow")
+
+
+def print_legend(marks: Iterable[str], out: Console) -> None:
+    """Print the meanings of the marks that a list shows. Nothing is printed when it shows none."""
+    if shown := "".join(marks):
+        from drillbook.report import remarks  # noqa: PLC0415  keeps start-up fast
+
+        out.print(Text(f"RPO met with a reservation: {remarks.short_legend(shown)}", style="dim"))

@@ -1,0 +1,58 @@
+"""Finds out quickly if a run may have met its RPO with a reservation. Only such a run needs the module ``remarks``, which is
+slow to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from drillbook.judge.result import Objective
+from drillbook.report.figures import moment
+from drillbook.sdk import discovery
+from drillbook.sdk.action import RESTORED
+
+COMMANDS = frozenset(
+    {"ansible.playbook", "command.run", "command.script", "docker.exec", "http.flow", "manual.confirm", "postgres.sql"}
+)
+"""Built-in actions that run a command or a statement of the team (``Action.ANY_DATA``)."""
+
+
+def may_exist(result: Mapping[str, Any], rpo: Objective) -> bool:
+    """Return False if the RPO in a ``result.json`` certainly has no mark of ``remarks``. ``rpo``: this RPO, which was met."""
+    steps = result.get("steps") or ()
+    took = any(str(step.get("id")).startswith("backup.") and "location" in _facts(step) for step in steps)
+    return any(
+        bool(_facts(step).get(RESTORED))
+        or (not rpo.lost_writes and _may_be_command(step))
+        or _may_restore_fresh(step, str(result["started"]), took=took)
+        for step in steps
+    )
+
+
+def _facts(step: Mapping[str, Any]) -> Mapping[str, Any]:
+    return step.get("facts") or {}
+
+
+def _may_be_command(step: Mapping[str, Any]) -> bool:
+    """Return True for a command or a statement of the team that may have changed data, and for any action of a plugin."""
+    action = str(step.get("action"))
+    if not str(step.get("id")).startswith(("inject.", "restore.")) or _facts(step).get("effect") == "read":
+        return False
+    return action in COMMANDS or bool(discovery.plugins((action,), ()))
+
+
+def _may_restore_fresh(step: Mapping[str, Any], started: str, *, took: bool) -> bool:
+    """Return True if a step may have restored a backup that was taken during the run. ``started``: start of the run;
+    ``took``: whether the run stored a backup.
+    """
+    facts = _facts(step)
+    if not str(step.get("id")).startswith("restore.") or not ("made" in facts or "backup" in facts):
+        return False
+    told = facts.get("backup")
+    backup = told if isinstance(told, Mapping) else {"taken_at": facts.get("snapshot_at")}
+    error, begun = backup.get("error_s"), moment(started)
+    error_s = timedelta(seconds=float(error) if isinstance(error, int | float) else 0.0)
+    times = [moment(str(backup.get(key))) for key in ("taken_at", "started_at")]
+    return took or begun is None or any(time is not None and time + error_s >= begun for time in times)
