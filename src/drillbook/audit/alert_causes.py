@@ -38,7 +38,8 @@ MOST_TITLES = 2
 RESIDUE = "residue"
 """Code of the finding about changes that are not undone. A separate alert is made for these changes."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
-"""Reasons why an objective is not proven. The key of each entry is the value of ``ProvenRow.missed``."""
+"""Reasons why an objective is not proven, by ``ProvenRow.missed``: True when the objective was measured and not reached, and
+False when the run failed before the objective could be checked."""
 
 
 def alerts(audit: Audit, told: Collection[str] = ()) -> Iterator[Alert]:

@@ -29,8 +29,8 @@ class Campaign:
     of the site (the intent). The first event of this run repeats the hash of the intent.
     """
     heads: Mapping[str, tuple[str, ...]] | None = None
-    """Hash of the last event in each journal of a run that has ended. The key of each entry is the name of the run. The run
-    of a suite has several journals, and so several hashes.
+    """Hashes of the last events of all runs that have ended. Each key is the name of a run, and each value has one hash for
+    each journal of this run. The run of a suite has several journals.
     """
     suite: bool = False
     """True when the campaign runs a suite, so that the names of its runs are names of suites."""

@@ -181,8 +181,8 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
     """Provide a function that diagnoses services within a time limit. All calls of this function share the connections
     to the hosts.
 
-    ``used``: services whose secrets are read, so that they can be hidden in the output. None means all services. When
-    ``redacted`` is false, no secret is read, and the caller must not contact a host. Raises SecretError when a secret
+    ``used``: services whose secrets are read, because the output must hide these secrets. None means all services. Without
+    ``redacted``, no secret is read; use this only if no host will be contacted. Raises SecretError when a secret
     cannot be read.
     """
     redactor = Redactor(())

@@ -84,8 +84,8 @@ History = Annotated[
         ge=0,
         description=(
             "Largest permitted difference, as a share such as 0.3, between the number of rows of a table in this copy and "
-            "the number in an earlier copy. Empty: these numbers are not compared. The earlier copy comes from the last run "
-            "in the same environment in which this action passed for this service."
+            "the number in an earlier copy. Empty: these numbers are not compared. The earlier copy comes from the last "
+            "run that passed this action for this service in the same environment."
         ),
     ),
 ]
@@ -201,9 +201,8 @@ def wanted(
 
 
 def compare(copy: Reader, production: Reader, parts: Wanted) -> Comparison:
-    """Compare the tables in ``parts`` by their keys. Compare the numbers of rows of all tables if ``parts`` has tolerances.
-
-    Raises the errors of the readers.
+    """Compare the rows of the tables in ``parts`` by the key columns of these tables. If ``parts`` asks for it, compare also the
+    number of rows of every table, and the history of the copy. Raises the errors of the readers.
     """
     result = Comparison()
     names, tables = production.names(), parts.tables
