@@ -167,8 +167,8 @@ class Secret(BaseModel):
     def at_hand(self) -> bool:
         """Return True when the secret can be read at once.
 
-        This is the case for a regular file, for an environment variable, and for a secret that was read before. A command or
-        a pipe may let the reader wait.
+        This is the case for a regular file, for an environment variable, and for a secret that was read before. The reader of
+        a command or a pipe may have to wait.
         """
         if self._value is not None:
             return True

@@ -36,8 +36,9 @@ def next_step(state: CampaignState, own: str) -> str:
 
 
 def away(state: CampaignState, own: str) -> list[str]:
-    """Return the names of other places with open drills of this campaign. A drill is open if it was started and is not known
-    to have ended. ``own``: name of this project folder on this machine, made by ``place.name_of``.
+    """Return the names of the other places (project folders on machines) in which drills of this campaign are open. A drill is
+    open if it was started and is not known to have ended. ``own``: name of this project folder on this machine, made by
+    ``place.name_of``.
     """
     return sorted({intent.place for intent in state.open.values() if not place.is_here(intent.place, own)})
 

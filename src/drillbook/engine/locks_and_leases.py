@@ -86,8 +86,8 @@ class Hold:
         return Lock(self.open_host(lock.host), lock.name, self.lease_s, lock.title)
 
     def take(self, patience: float = 0.0, *, lenient: bool = False) -> None:
-        """Take every lock of the plan, waiting at most ``patience`` seconds. They are held until ``end``. When ``lenient`` is
-        true, unreachable hosts are skipped. Raises Locked when another run holds a lock, and HostError when a host fails.
+        """Take the locks of the plan and of ``also`` within ``patience`` seconds, and hold them until ``end``. When ``lenient``
+        is true, unreachable hosts are skipped. Raises Locked when another run holds a lock, and HostError when a host fails.
         """
         if patience or lenient or self.over:
             take_over(self._locks, self._take_or_miss if lenient else self.take_one, patience)
@@ -150,7 +150,7 @@ class Hold:
         return state.token if state and state.owner.run == self.owner.run and state.token in mine else None
 
     def _dead(self, lock: Lock) -> bool:
-        """Return True when the lock belongs to the run ``over``, whose controller ran on this machine and is dead."""
+        """Return True when the run ``over`` holds ``lock``, and its controller has ended; see ``liveness.ended``."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
@@ -231,9 +231,9 @@ class Hold:
     def arm(
         self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]], become: Become | None = None
     ) -> None:
-        """Arm the undo ``commands`` of the change ``intent``. When renewals stop, ``host`` runs them with the privilege
-        ``become``. Raises Lapsed when the host has already begun its undo, NotReady when it cannot keep a lease,
-        CouldNotVerify when its answer cannot be parsed, and HostError when it fails.
+        """Arm the undo ``commands`` of the change ``intent``. When renewals stop, ``host`` runs these commands with the
+        privilege ``become``. Raises Lapsed when the host has already begun its undo, NotReady when the host cannot keep a
+        lease, CouldNotVerify when its answer cannot be parsed, and HostError when the host fails.
         """
         grip = self._grip(host, become)
         sent = time.monotonic()
@@ -267,7 +267,7 @@ class Hold:
         return fenced
 
     def fence_of_lease(self, host: str, become: Become | None) -> Fence | None:
-        """Return a wrapper of commands that checks the lease of ``become``, or None if this account has no sudo password."""
+        """Return a wrapper for commands; see ``Grip.fenced_by_lease``. Return None if ``become`` has no sudo password."""
         return self._grip(host, become).fenced_by_lease if of_lease(become) else None
 
     def promise(self, intent: int, host: str) -> str:

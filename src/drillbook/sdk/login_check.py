@@ -39,11 +39,11 @@ def refused(ctx: Context, service: Service, *, database: str | None = None, as_u
 
 
 def told(ctx: Context, service: str, said: str) -> str:
-    """Return the text about a login at ``service`` that a check could not verify. ``said``: message of the server that
-    refuses the login, or an empty text.
+    """Return the text that reports a refused login at ``service``. ``said``: message with which the server refused the login,
+    or an empty text if the server refused nothing.
 
-    The text is empty if nothing is refused. It is also empty if the refusal is about an absent role or database, and an
-    earlier step of the drill may create it.
+    The text is empty if nothing was refused. It is also empty if the server refused the login because a role or database is
+    absent, and an earlier step of the drill may create this role or database.
     """
     late = ctx.changed and any(word in said for word in ABSENT)
     return f"the login at {service}: {said}" if said and not late else ""

@@ -119,9 +119,10 @@ def ssh(target: Target, hosts: Mapping[str, Target]) -> str:
 
 
 def secret(variable: str, value: Secret | str, *, exported: bool = True) -> str:
-    """Return the command that sets ``variable`` of the shell to ``value``.
+    """Return the command that sets the shell variable ``variable`` to ``value``.
 
-    The command asks the person for a secret, and for an address with a password. It contains any other value.
+    If ``value`` is a secret, or an address with a password, the command asks the person for the value. Otherwise, the command
+    contains the value.
     """
     export = "export " if exported else ""
     if isinstance(value, str) and not _LOGIN.search(value):
@@ -131,8 +132,8 @@ def secret(variable: str, value: Secret | str, *, exported: bool = True) -> str:
 
 
 def path_of(*folders: str) -> str:
-    """Return the command that adds folders to PATH. If some of ``folders`` are not empty, the first of them comes before all
-    other folders. Otherwise, only the usual folders for system programs are added.
+    """Return the command that extends PATH. The first of ``folders`` that is not empty is added at the beginning, and
+    /usr/sbin at the end. If all of ``folders`` are empty, only the usual folders for system programs are added at the end.
     """
     named = [shlex.quote(folder) for folder in folders if folder]
     return f"PATH={named[0]}:$PATH:/usr/sbin" if named else 'PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"'
@@ -179,11 +180,13 @@ class Files:
     by_name: bool = False
     identity: Secret | None = None
     beside: str = ""
-    """Shell words that directly follow the path of the file. For example, ``*`` selects all files with names that begin like
-    it.
+    """Text that directly follows the name of the backup in the command that packs the backup. For example, ``*`` also packs all
+    files whose names begin with the name of the backup.
     """
     whole: str = ""
-    """Shell command that changes ``backup`` from the file that was found to the folder of the backup."""
+    """Shell command for backups that are folders. The search finds a file in such a folder. This command then sets the variable
+    ``backup`` to the path of the folder. If the backup is a single file, the variable stays unchanged.
+    """
     second: str = ""
     """Shell pattern for the names of further files that are in the same place as the backup, and that a restore also needs.
     The path of the newest matching file is stored in the shell variable ``second``. Empty: no further file is needed.

@@ -37,8 +37,8 @@ While a command of one of these kinds is untrusted, no host is contacted.
 """
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters of a step that are left out of the text that is shown to the user. They either execute nothing, or are
-already shown as the place of execution.
+"""Parameters of a step that the text of an item leaves out. ``effect`` and ``exit`` execute nothing, and ``service`` is already
+shown as the place of execution.
 """
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as", "become")
 """Fields of a service. They decide where a command is executed: the host and the user."""
@@ -57,7 +57,7 @@ class Item:
     kind: str
     text: str
     content: dict[str, Any]
-    """Content of the item. The digest of the item covers this content, and the places where the item is executed."""
+    """Content of the item, such as the parameters of its step. It is one of the parts that ``digest`` covers."""
     on: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """For each inventory: the hosts or services on which the item is executed."""
     files: dict[str, str] = field(default_factory=dict)

@@ -68,8 +68,8 @@ def of_tracemalloc(body: bytes) -> Seen:
     """Parse the answer of an application that traces itself. Raises ValueError when the answer has another form.
 
     The answer must be ``{"seconds", "held_bytes", "held_allocations", "peak_bytes", "lines": [{"where", "bytes",
-    "allocations"}]}``. Each line tells by how many bytes and allocations it has grown since the trace began. ``where`` is
-    ``file:line``.
+    "allocations"}]}``. ``where`` is a line of source code, as ``file:line``. ``bytes`` and ``allocations`` are the
+    growth of the memory that this line holds, since the trace began.
     """
     try:
         answer = json.loads(body)
@@ -98,7 +98,9 @@ def _place(text: str) -> str:
 
 
 def summary(seen: Seen, most: int) -> dict[str, Any]:
-    """Return facts: the sums, and the ``most`` places that hold the most memory, each with its share of all held memory."""
+    """Return the facts of a measurement: its duration, and the figures of held memory and of the peak. ``places`` lists the
+    ``most`` places that hold the most memory, each with its share of all held memory.
+    """
     sizes, counts = Counter[str](), Counter[str]()
     for held in seen.held:
         sizes[held.stack[-1]] += held.bytes

@@ -9,8 +9,8 @@ from drillbook.sdk.host import Output, printable
 from drillbook.sdk.service import Service
 
 PATIENCE_S = 4.0
-"""Seconds that decide the outcome of a connection that ends without an answer. If the connection ended earlier, the outcome
-is `closed`. If it ended later, the outcome is `silence`. The program that connects waits 5 s for the answer of the server.
+"""Limit, in seconds, for a connection that ends without an answer. If the connection ended before this limit, the outcome is
+`closed`; otherwise, it is `silence`. The program that connects waits 5 s for the answer of the server.
 """
 
 

@@ -28,8 +28,8 @@ The list is complete for dumps by pg_dump and pg_dumpall 13 to 18. All other set
 """
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
-# INITDB: print each folder that contains both initdb and pg_restore, first the folder of INITDB after all symbolic links. The
-# other folders are those of the packages of Debian and of the PGDG packages for Red Hat.
+# INITDB: print each folder with initdb and pg_restore of the same major version. The folder of INITDB, after all symbolic
+# links, comes first. The other folders are those of the packages of Debian and of the PGDG packages for Red Hat.
 _FOLDERS = """
 initdb=$(command -v -- "$1") && initdb=$(readlink -f -- "$initdb")
 major() { "$1" --version 2>/dev/null | sed -n 's/.*) \\([0-9]*\\).*/\\1/p'; }
@@ -53,9 +53,8 @@ archive, but cannot read the rows.
 def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:
     """Check that ``programs`` exist on the step's host, and that pg_restore is at least as new as the pg_dump of the backup.
 
-    ``location``: location of the backup, or None when an earlier step of the drill takes the backup. The version of
-    pg_dump is then read on the service that this earlier step backs up. Raises NotReady when a program is missing or too
-    old.
+    ``location``: location of the backup, or None when an earlier step of the drill takes the backup. If it is None, the
+    pg_dump that the earlier step will run is asked for its version. Raises NotReady when a program is missing or too old.
     """
     tools = Tools.of(ctx, service, ctx.host)
     tools.need(programs, 0)

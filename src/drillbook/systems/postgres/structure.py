@@ -77,7 +77,7 @@ class Structure(Part):
     objects: Objects
     views: Mapping[str, View]
     rest: str = ""
-    """Text of pg_dump about the other kinds of objects. No catalog query reads them."""
+    """Output of pg_dump about the kinds of objects for which there is no catalog query."""
 
     def encoded(self) -> bytes:
         """Return the structure as canonical JSON, the format of the file."""
@@ -160,7 +160,7 @@ def expected(recorded: Objects, present: Objects, *, limited: bool) -> Objects:
 
 
 def versions(session: Connection) -> dict[str, str]:
-    """Return the default version of each extension in the database. The key of each entry is the extension's name. Raises
+    """Return the default version of each extension in the database, with the extension's name as the key. Raises
     psycopg.Error.
 
     The server installs the default version when CREATE EXTENSION names no version.
