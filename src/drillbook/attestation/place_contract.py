@@ -22,7 +22,8 @@ class Held:
 
     lines: tuple[bytes, ...] = ()
     doubts: Mapping[str, str] = field(default_factory=dict)
-    """Reasons why an anchor is weak evidence, such as a missing lock. The key of each entry is the name of the anchor's run.
+    """Reasons why an anchor is weak evidence, with the name of the anchor's run as the key. For example, the object with the
+    anchor may be stored without an object lock.
     """
 
 

@@ -1,4 +1,6 @@
-"""List of the report formats of an audit, in the form of ``drillbook.report.formats``, which tells why each record has a list."""
+"""List of the report formats of an audit. It has the same form as the list in ``drillbook.report.formats``. That module
+explains why there are several lists.
+"""
 
 from __future__ import annotations
 

@@ -48,9 +48,10 @@ def markdown(known: Sequence[Retirement]) -> list[str]:
 
 
 def missed(rows: Iterable[MissedRow], known: Sequence[Retirement], period: Period) -> list[MissedRow]:
-    """Return the rows of missed drills, changed for retired drills and environments. A row that is still open ends with the
-    retirement. It is left out if the retirement is older than the row, if it is about a drill that never ran, or if it now
-    ends before ``period``.
+    """Return the rows of missed drills, changed for retired drills and environments. A row without an
+    end gets the time of the retirement as its end. Such a row is left out in three cases: the retirement is older than the
+    row, the row is about a drill that never ran, or the row now ends before ``period``. Rows about a scheduled run that could
+    not begin stay unchanged.
     """
     drills = ((row, "" if row.kind == NEVER_RAN else row.drill) for row in rows)
     ended = chain.from_iterable(_missed(row, covering(known, drill, row.environment)) for row, drill in drills)

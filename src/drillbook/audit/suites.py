@@ -52,8 +52,8 @@ class Suite:
 
 
 def find(reports: Path, records: Sequence[Record], strays: Sequence[Stray], runs: RunStates | None = None) -> list[Suite]:
-    """Find all suites, oldest first: folders with runs of drills, and folders with the result of a suite. ``runs``: states
-    of the runs and suites that were read already.
+    """Find all suites, oldest first. The folder of a suite contains runs of drills, the result of the suite, or both.
+    ``runs``: states of the runs and suites that were read already.
     """
     runs = runs or RunStates()
     inside = {suite_of(record.folder) for record in records if not record.copy_of} - {""}

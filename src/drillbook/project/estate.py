@@ -1,6 +1,6 @@
-"""Lists the services that the inventories of a project name, and the services in the newest plans of its runs. Of the
-inventories, only the files are read. This reads no secret, contacts no host, and asks no other source of hosts. No lab has
-to run.
+"""Lists the services that the inventories of a project name, and the services in the newest plans of its runs. Of an
+inventory, only its files are read. No secret is read, no host is contacted, and hosts from other sources, such as Ansible,
+are not looked up. No lab needs to run.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def inventories_with(project: Project, service: str) -> list[str]:
 
 
 def kinds(project: Project) -> dict[str, str]:
-    """Return the kind of each service, by its name. All readable inventories count, including those of labs."""
+    """Return the kind of each service, with the name of the service as the key. All readable inventories are searched,
+    including those of labs.
+    """
     kind_by_service: dict[str, str] = {}
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(InventoryError):

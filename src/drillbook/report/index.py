@@ -22,13 +22,13 @@ from drillbook.report.shortened import shortened
 from drillbook.sdk.run_names import drill_of
 
 WIDTH, HEIGHT, EDGE, STEP = 200.0, 44.0, 6.0, 26.0
-"""Sizes of a trend in pixels. ``STEP``: largest distance of two runs. A drawing of few runs is therefore narrower."""
+"""Sizes of a trend in pixels. ``STEP``: largest distance between neighbouring runs. So a drawing of few runs is narrower."""
 MOST_POINTS = 24
 """Largest number of runs in a drawing."""
 MOST_REASON = 240
 """Largest length of the reason of a run that did not pass, in characters."""
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
-"""Kind of a point in a trend, for each state of the objective."""
+"""Word for the look of a point in a trend, for each state of the objective. It is also the CSS class of the point."""
 
 
 def entry(

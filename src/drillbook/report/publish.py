@@ -25,12 +25,12 @@ def write_all(folder: Path, renderings: Sequence[Rendering[Subject]], subject: S
 
 
 def write_run(folder: Path, view: RunView) -> dict[str, str]:
-    """Write every report file of one run; see ``formats``. Return the texts. The key of each entry is the name of the file."""
+    """Write every report file of one run; see ``formats``. Return the text of each file, with the file's name as the key."""
     return _written(folder, formats.of_run(view))
 
 
 def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:
-    """Write every report file of a suite; see ``formats``. Return the texts. The key of each entry is the name of the file."""
+    """Write every report file of a suite; see ``formats``. Return the text of each file, with the file's name as the key."""
     return _written(folder, formats.of_suite(suite, views))
 
 
@@ -45,9 +45,9 @@ def write_index(
 ) -> None:
     """Write ``index.html`` of all runs, newest first, and set the symbolic link `latest` in the same folder.
 
-    ``latest``: name of the run to which the link is set. By default, the link is set to the newest finished run, unless it
-    already names a newer run. ``known``: names of the project's drills and suites. The page also lists the drills and
-    suites that never ran. ``runs``: states of the runs and suites that were read already.
+    ``latest``: name of the run to which the link is set. If it is empty, the link is set to the newest finished run. A link to
+    a newer run that has not finished is kept. ``known``: names of the project's drills and suites. The page also lists the
+    drills and suites that never ran. ``runs``: states of the runs and suites that were read already.
     """
     runs = runs or RunStates()
     names = index_age.names(reports)
@@ -118,8 +118,8 @@ def _unfinished(state: RunState) -> IndexEntry:
 def _result(state: RunState) -> dict[str, Any] | None:
     """Read ``result.json`` of a folder. Return None when the file is missing or damaged.
 
-    `invoke report RUN` writes a missing file again. If the file was replaced after it was read, it is read again. Otherwise
-    the index would be newer than a result that it does not show, and would not count as outdated.
+    `invoke report RUN` writes a missing file again. If the file was replaced after this task read it, it is read again. The
+    reason: the index gets the time of the newest result. An index that shows an old result would then not count as outdated.
     """
     try:
         content: dict[str, Any] = state.result.current().parsed()

@@ -67,10 +67,10 @@ COLOURS = {
 DOUBTED = wording.STATES[wording.NOT_VERIFIED]
 """Symbol of an objective whose figure does not count."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
-"""Heads of the columns with the figures of a suite's drills. The table has no room for the observer of a detection."""
+"""Heads of the columns with the figures of a suite's drills. The table has no room to tell what detected each fault."""
 BY_PROBE = "detected by probe"
-"""Head of the column with detection times in the table of a suite, if the drills' own probes measured all of them. If an
-alert ended one of them, the head is `detection`, and the cell of this drill contains the word `alert`.
+"""Head of the column with detection times in the table of a suite, if the drills' own probes measured all of these times. If
+an alert detected the fault of some drill, the head is `detection`, and the cell of this drill contains the word `alert`.
 """
 NAMED = 21
 """Greatest width of the column with the names of objectives. Together with a column of figures of the width ``MEASURED``, it
@@ -151,8 +151,8 @@ def line(view: RunView) -> RenderableType:
 
 
 def short_summary(view: RunView) -> RenderableType:
-    """Return a short summary of a run: the verdict, the changes that could not be undone with the command that undoes
-    them, and the findings."""
+    """Return a short summary of a run: the verdict, the command that undoes the remaining changes, a list of these changes,
+    and the findings."""
     result = view.result
     parts: list[RenderableType] = [
         _verdict(result.verdict, result.drill, result.title, wording.residue(result), result.exit)
