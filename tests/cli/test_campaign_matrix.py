@@ -202,7 +202,7 @@ def test_a_drill_that_was_interrupted_when_all_jobs_ran_again_did_not_pass(tmp_p
     status, told, found = collected(job, artefacts, needs)
     assert status == 3
     assert {site: end["state"] for site, end in found.items()} == {"s0": "unknown", "s1": "passed"}
-    assert "left no artefact in this attempt at the pipeline" in found["s0"]["message"]
+    assert "left no artefact in this attempt of the pipeline" in found["s0"]["message"]
     assert "the run passed, but attempt 2 made no run of this site, and DRILLBOOK_NEEDS does not show that all jobs" in told
     assert "run the failed jobs again until all succeed" in told
 

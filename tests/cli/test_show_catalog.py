@@ -18,7 +18,7 @@ def test_no_line_is_broken_by_the_terminal_and_no_name_is_missing(monkeypatch, c
     assert max(map(len, lines)) <= width
     names = [entry.name for entry in entries.selected(kind)]
     assert all(sum(line.split()[:1] == [name] for line in lines) == 1 for name in names)
-    assert " ".join(said.split()).count("may take longer or shorter.") == 1
+    assert " ".join(said.split()).count("may take more or less time.") == 1
 
 
 def test_all_entries_are_short_and_one_kind_tells_what_each_needs(tmp_path, monkeypatch, capsys):

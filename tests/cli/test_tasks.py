@@ -278,7 +278,7 @@ def test_runs_are_named_without_a_flag(folder):
     assert folder.run("report", "--run", run).returncode == 0
     opened = folder.run("report.open", run)
     assert opened.stdout.strip() == str(folder.latest / "report.html")
-    assert opened.stderr == "no browser can be started from here; open this file in one:\n"
+    assert opened.stderr == "no browser can be started from here; open this file in a browser:\n"
 
 
 def test_a_suite_whose_controller_died_names_the_reports_of_its_drills(folder):

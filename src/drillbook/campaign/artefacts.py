@@ -190,7 +190,7 @@ class Artefacts:
             return attempt.unknown(
                 job,
                 (
-                    "the CI job of this site left no artefact in this attempt at the pipeline: the job did not run, or it was "
+                    "the CI job of this site left no artefact in this attempt of the pipeline: the job did not run, or it was "
                     "interrupted"
                 ),
             )

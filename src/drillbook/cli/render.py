@@ -55,9 +55,9 @@ def render(
     """Write the reports of a run again, and sign the run. The run is signed only if each of its events was signed
     before, or was written by this process.
 
-    ``runs``: states of the runs that the task has read since their last change. They ensure that the journal which is
-    judged, shown and signed is the one that was verified. Returns the judged run, and the reason why the run was not signed.
-    The reason is empty when the run was signed.
+    ``runs``: states of the runs that the task has read since their last change. Each file of a run is read only once through
+    these states. So the journal that is judged, shown and signed is the journal that was verified. Returns the judged run, and
+    the reason why the run was not signed. The reason is empty when the run was signed.
     """
     suite = finished_runs.suite_of(folder, runs)
     whole = trusted_content.of_suite(runs.of(folder.parent), project.root) if suite else sign_runs.NEW
@@ -95,7 +95,7 @@ def open_report(project: Project, run: str) -> int:
     except webbrowser.Error:
         opened = False
     if not opened:
-        console(aside=True).print(Text("no browser can be started from here; open this file in one:"), soft_wrap=True)
+        console(aside=True).print(Text("no browser can be started from here; open this file in a browser:"), soft_wrap=True)
     console().print(Text(f"opened {shown_path(report)}" if opened else str(report.resolve())), soft_wrap=True)
     return Exit.OK
 
@@ -110,7 +110,9 @@ def _without_report(report: Path, runs: Sequence[Path]) -> UnknownName:
     elif len(names) == 1:
         hint = f"open the report of its drill: invoke report.open {names[0]}"
     else:
-        hint = f"open the report of a drill: invoke report.open {names[-1]}, or of {', '.join(names[:-1])}"
+        hint = (
+            f"open the report of a drill: invoke report.open {names[-1]}; other runs with a report: {', '.join(names[:-1])}"
+        )
     text = f"the suite {report.parent.name} has no report, because its controller died before the end"
     return UnknownName(text, hint=hint)
 
@@ -131,9 +133,7 @@ def told_render(
 
 
 def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) -> None:
-    """Print the reason ``unsigned`` why the run in ``folder`` was rendered but not signed. Print nothing when
-    ``unsigned`` is empty.
-    """
+    """Print that the run in ``folder`` was not signed again. ``unsigned``: the reason. Print nothing when it is empty."""
     if unsigned:
         out.print(
             Text(

@@ -29,13 +29,14 @@ from drillbook.report.terminal.prose import Prose
 HEADS = {"suite": "Suites", "drill": "Drills", "tree": "Diagnosis trees", "rules": "Alert rules", "lab": "Lab files"}
 """Heading for each type of entry of the catalogue. The headings are printed in this order."""
 ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
-"""Round durations in seconds. A duration that was measured on another machine is only approximately right for this
-machine. Therefore it is shown as the nearest of these durations.
+"""List of round durations, in seconds. A duration that was measured on another machine is only approximately right for this
+machine. Therefore the nearest duration of this list is shown instead.
 """
 UNMEASURED = "not measured"
 SOURCE = (
     "“last run”: duration of the newest passed run here; a suite that never passed shows the sum for its drills. "
-    "“about”: approximate duration, measured on a running lab with 2 cores. A restore of your own data may take longer or shorter."
+    "“about”: approximate duration, measured on a running lab with 2 cores. "
+    "A restore of your own data may take more or less time."
 )
 
 
@@ -94,14 +95,17 @@ def _fits(root: Path, entry: Entry) -> bool:
 
 
 def _whole(entry: Entry, known: Mapping[str, float]) -> RenderableType:
-    """Return the name of an entry of the catalogue with its duration, and below it the purpose and what it needs."""
+    """Return the name and the duration of an entry of the catalogue. The lines below them tell the purpose of the entry, and
+    what the entry needs.
+    """
     name = Text.assemble("  ", (entry.name, "bold"), (f"  {_takes(entry, known)}", "dim"))
     return Group(name, Prose(Text(entry.purpose), 6), Prose(Text(_needs(entry), style="dim"), 6))
 
 
 def _short(entry: Entry, width: int, known: Mapping[str, float]) -> RenderableType:
-    """Return the name of an entry of the catalogue with its purpose and, in parentheses, its duration and marks: that
-    it injects a fault, or that it needs the Docker lab."""
+    """Return the name and the purpose of an entry of the catalogue. The duration and the marks of the entry follow in
+    parentheses. A mark tells that the entry injects a fault, or that it needs the Docker lab.
+    """
     taken = _takes(entry, known)
     marks = [taken] if taken not in ("-", UNMEASURED) else []
     marks += ["breaks, then restores"] if entry.breaks else []

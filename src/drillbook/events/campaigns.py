@@ -59,8 +59,8 @@ class CampaignStarted(Begun):
         int,
         Field(
             description=(
-                "Number of the attempt at the pipeline, from 1 on. 0 in older journals, and where the CI service counts no "
-                "attempts."
+                "Number of the pipeline's attempt. It is 1 at first, and grows when jobs are run again. It is 0 in older "
+                "journals, and where the CI service counts no attempts."
             )
         ),
     ] = 0

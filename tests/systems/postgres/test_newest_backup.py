@@ -52,7 +52,7 @@ def test_a_backup_that_a_drill_took_for_itself_is_no_routine_backup(place, prima
     assert (routine["taken_by"], routine["routine"], routine["count"]) == ("nightly-dump", True, 1)
     assert routine["snapshot_at"] < newest["snapshot_at"]
     with pytest.raises(
-        CouldNotVerify, match="that weekly took; it has backups that other drills took: nightly-dump, table-dr"
+        CouldNotVerify, match="that weekly took; the store contains backups that other drills took: nightly-dump, table-dr"
     ):
         place.run("postgres.newest_backup", **store, taken_by=["weekly"], max_age="26h")
     assert place.run("postgres.newest_backup", **store, taken_by=["weekly"], required=False)["found"] is False

@@ -44,11 +44,12 @@ class HttpLook(Look):
         """Yield the lines that describe a server in the inventory, and a comment with the status of its answer."""
         status = entry.answered
         note = (
-            f"answered {status} here"
+            f"answered the controller with status {status}"
             if status
             else "did not answer the controller; write a URL that the controller can reach"
         )
-        note = "listens on loopback only: " * service.loopback + note
+        if service.loopback:
+            note = "listens on loopback only, so the controller did not ask it; write a URL that the controller can reach"
         yield f"url: {json.dumps(_url(entry.address, service.port))}{remark(note)}"
         yield f"health: {{path: /{'' if status in (None, 200) else f', status: {status}'}}}"
         yield f"port: {service.port}"

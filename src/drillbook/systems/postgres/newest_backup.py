@@ -110,7 +110,9 @@ def of(
     where = f" below {prefix!r}" if prefix else ""
     if not taken_by:
         raise CouldNotVerify(f"{lacking}{where}", hint="take a backup with `postgres.dump`, or correct `prefix`")
-    others = f"; it has backups that other drills took: {listed(result.others, MOST_DRILLS)}" if result.others else ""
+    others = (
+        f"; the store contains backups that other drills took: {listed(result.others, MOST_DRILLS)}" if result.others else ""
+    )
     raise CouldNotVerify(
         f"{lacking}{where} that {' or '.join(taken_by)} took{others}",
         hint="find out why the drill took none, or correct `taken_by` or `prefix`",
