@@ -275,4 +275,4 @@ def test_a_host_that_refuses_is_told_by_the_option_and_not_by_a_key_of_no_file(t
     done = Folder(tmp_path).run("init", "new", "--look", "x@127.0.0.1:1")
     assert done.returncode == 3, done.stdout
     assert "hosts.host-1" not in done.stderr
-    assert "the address in `--look` and the port in `--look`" in " ".join(done.stderr.split())
+    assert "the address in `--look` or the port in `--look`" in " ".join(done.stderr.split())
