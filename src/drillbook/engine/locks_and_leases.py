@@ -57,7 +57,7 @@ NEW_S = 10
 class Hold:
     """The locks and leases of one run.
 
-    ``over``: id of a run whose controller is proven dead. Locks of that run may be taken before they expire.
+    ``over``: id of a run whose controller is certainly dead. Locks of that run may be taken before they expire.
     """
 
     plan: Plan

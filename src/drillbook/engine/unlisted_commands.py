@@ -39,7 +39,7 @@ Choice = tuple[Argv, ...]
 class Way:
     """Account that the commands of a step use on a host. ``wanted``: commands that sudo must allow for this account.
 
-    ``become`` is None when the step runs as the SSH user, and its commands themselves call sudo.
+    ``become`` is None for a step that runs as the SSH user, and whose commands call sudo themselves.
     """
 
     step: Step

@@ -47,8 +47,8 @@ class Ended:
     rto: tuple[float, float | None, float] | None = None
     """Measured RTO, its error and its target in seconds. It is None when the drill has no RTO, or when it was not measured."""
     rto_counts: bool = True
-    """False when the measured RTO is no result of the drill, because the run did not pass or could not verify the objective.
-    Always True for an RTO that missed its target.
+    """True when the measured RTO counts. An RTO that missed its target always counts. An RTO that met its target counts only
+    if the run passed. If the run could not verify the objective, the RTO does not count.
     """
     beside: str = ""
     """Text with the number of open findings of medium severity or higher of a run that passed. It is empty when the run has no
@@ -136,8 +136,8 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
 
 
 def newest(standings: Standings) -> dict[str, Standing]:
-    """Merge the standings of all environments into one standing for each drill and suite. It holds the newest run, the
-    newest passed run, and the start of the oldest run.
+    """Merge the standings of all environments into one standing for each drill and suite. The merged standing contains the
+    newest run, the newest passed run, and the start of the oldest run.
     """
     merged: dict[str, Standing] = {}
     for (name, _), standing in standings.items():

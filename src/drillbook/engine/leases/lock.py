@@ -121,9 +121,11 @@ class Lock:
     def take(self, owner: Owner, *, deadline: Deadline, over: str = "") -> Held:
         """Take the lock. Return the taken lock with its token.
 
-        ``over``: id of a run whose lock may be taken before it expires. The controller of that run must be proven dead,
-        or be this process. Raises Locked when another run holds the lock, NotReady when the host cannot keep locks, and
-        HostError when the host fails.
+        ``over``: id of a run whose lock may be taken before it expires. Use this only if the controller of that run is
+        certainly dead, or is this process.
+
+        Raises Locked when another run holds the lock, NotReady when the host cannot keep locks, and HostError when the host
+        fails.
         """
         words = (run_id_of(owner.run), str(self._lease), str(_seed()), over, owner.model_dump_json())
         lines = self._call("take", *words, deadline=deadline).text.split("\n")

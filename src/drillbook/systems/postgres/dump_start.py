@@ -162,8 +162,8 @@ def database(head: bytes) -> str:
 
 
 def _time_at(data: bytes) -> int:
-    """Return the position of the time in a header. The time follows the field for the compression, which is one byte or one
-    number.
+    """Return the position of the time in a header. The field for the compression is before the time. Its length
+    depends on the version of the format: one byte in newer archives, one number in older ones.
     """
     return 6 + (1 if (data[0], data[1]) >= COMPRESSION_BYTE else 1 + data[3])
 
