@@ -82,7 +82,7 @@ def test_each_page_tells_if_the_statement_is_confirmed(book):
         for page in (html.render(shown), markdown.render(shown)):
             words = plain(page)
             assert words.count(text) == 1
-            assert "Drillbook cannot check the other statements." in words
+            assert "Drillbook checks this statement only if the service is a backup" in words
         told = [one.text for one in alerts(shown) if "The inventory exempts" in one.text]
         assert told == [
             "The inventory exempts site_archives from drills, although no run of the period confirms that they can be restored"
