@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from tests.program import Folder, here
+from tests.cli.test_stop import BREAK, started
+from tests.program import Folder, here, step
 
 TREE = """
 tree: cache
@@ -165,3 +166,25 @@ def test_a_lab_that_is_down_is_named_with_the_command_that_starts_it(tmp_path, k
     inventory.write_text(inventory.read_text().replace(f"lab: {kind}\n", "").replace("!lab_secret pg_app", "!file /nowhere"))
     folder.run("trust", "--yes")
     assert "lab.up" not in folder.run("diagnose").stderr
+
+
+def test_an_unfinished_run_is_told_first_with_the_command_that_undoes_it(tmp_path):
+    folder = Folder(tmp_path)
+    folder.write(BREAK + "restore:\n" + step(["sleep", "60"]))
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    inventory = tmp_path / "inventory" / "lab.yml"
+    cache = ", cache: {kind: redis, host: controller, address: 127.0.0.1, port: 1}}"
+    inventory.write_text(inventory.read_text().replace("host: controller}}", "host: controller}" + cache))
+    assert json.loads(folder.run("diagnose", "cache", "--json").stdout)["unfinished"] == []
+    with started(folder, "sample") as program:
+        program.kill()
+    (run,) = [path.name for path in tmp_path.glob("reports/*-sample-*")]
+    told = " ".join(folder.run("diagnose", "cache").stdout.split())
+    undo = f"drillbook drill.recover {run}"
+    said = f"✗ the unfinished run {run} of the drill sample changed controller (service app), and may be the cause"
+    assert told.startswith(f"{said} undo its changes: {undo} examined: cache")
+    found = json.loads(folder.run("diagnose", "cache", "--json").stdout)
+    assert found["unfinished"] == [{"run": run, "drill": "sample", "service": "app", "hosts": ["controller"], "undo": undo}]
+    assert folder.run("drill.recover", run).returncode == 0
+    assert "unfinished" not in folder.run("diagnose", "cache").stdout

@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.text import Text
 
-from drillbook.cli import access, labs, orchestration, run_identity, show_diagnosis
+from drillbook.cli import access, labs, open_runs, orchestration, run_identity, show_diagnosis
 from drillbook.cli.console import console, stdout
 from drillbook.cli.run_output import Manner, Teller, tell_missed
 from drillbook.diagnosis import scope
@@ -26,7 +26,7 @@ from drillbook.diagnosis.run import UNSEEN, Book, Diagnosis, examine
 from drillbook.diagnosis.tree import Tree
 from drillbook.diagnosis.trees import FOLDER, load_all
 from drillbook.engine.open_hosts import Hosts
-from drillbook.errors import SecretError, UsageError
+from drillbook.errors import DrillbookError, SecretError, UsageError
 from drillbook.exits import Exit
 from drillbook.hosts.privileged import privileged
 from drillbook.installation.program_name import program
@@ -63,14 +63,14 @@ def diagnose(
     apply: bool = False,
     confirm: str = "",
 ) -> int:
-    """Diagnose one service, or all services that should be running, and show the causes.
+    """Tell the unfinished runs, diagnose one service, or all that should be running, and show the causes.
 
     Returns 0 when all services are healthy, 1 when a cause was found, and 3 when the result is unknown. All work, including
-    reading secrets and connecting to hosts, ends after the duration ``within``. When ``apply`` is true, the remedy of the
-    likeliest cause is executed as a run, after a confirmation, and the exit status of this run is returned. ``verbose``: name
-    skipped checks too.
+    reading secrets and connecting to hosts, ends after the duration ``within``. ``apply``: execute the remedy of the
+    likeliest cause as a run, after a confirmation, and return the exit status of this run. ``verbose``: name skipped checks.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
+    unfinished = _unfinished(project, as_json=as_json and not apply)
     inventory = project.inventory(inventory_name)
     book = Book(trees(project), inventory)
     names = _names(inventory, service, inventory_name)
@@ -86,12 +86,26 @@ def diagnose(
     with looking(book, used, redacted=not (late or barred)) as look:
         diagnosis = look(names, 0.0 if late or barred else deadline.remaining())
     diagnosis = _unsure(diagnosis, [*_said(left, trust.doubt), *late], round(time.monotonic() - begun, 3))
-    beside = {} if service else scope.unexamined(book.trees, inventory.services, names)
     if apply:
         return _apply(project, diagnosis, project.inventory(inventory_name), confirm)
-    tell = show_diagnosis.as_json if as_json else partial(show_diagnosis.show, verbose=verbose)
-    tell(diagnosis, inventory, console(), beside=beside)
+    as_data = partial(show_diagnosis.as_json, unfinished=unfinished)
+    tell = as_data if as_json else partial(show_diagnosis.show, verbose=verbose)
+    tell(diagnosis, inventory, console(), beside={} if service else scope.unexamined(book.trees, inventory.services, names))
     return EXIT.get(diagnosis.found, Exit.FAILED)
+
+
+def _unfinished(project: Project, *, as_json: bool) -> list[open_runs.Changed]:
+    """Return the unfinished runs of the project. Unless ``as_json`` is true, print them at once, because their changes may
+    be the cause. If the runs cannot be read, only tell so: the diagnosis of an incident goes on.
+    """
+    try:
+        changed = open_runs.changes(project)
+    except DrillbookError as error:
+        console(aside=as_json).print(Text(f"? unfinished runs are unknown: {error.message}", style="yellow"), soft_wrap=True)
+        return []
+    if not as_json:
+        open_runs.show_changes(changed, console())
+    return changed
 
 
 def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.project.project import Project
 from drillbook.report import folders
+from drillbook.report.figures import one_line
 from drillbook.report.terminal.prose import Prose
+from drillbook.sdk.run_names import drill_of
 
 MOST = 3
 """Largest number of commands for unfinished runs below a table."""
@@ -56,6 +58,57 @@ def _open(folder: Path, *, ended: bool) -> Open:
     if state.damage:
         return Open(folder.name, "damaged", "the journal is damaged, so the changes must be undone by hand")
     return Open(folder.name, "residue" if ended else "unfinished", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An unfinished run, with the hosts on which its journal announces changes, and the command that undoes them.
+
+    ``drill`` and ``service`` are empty, and ``hosts`` is incomplete, if the journal is damaged there.
+    """
+
+    run: str
+    drill: str
+    service: str
+    hosts: tuple[str, ...]
+    undo: str
+
+
+def changes(project: Project) -> list[Changed]:
+    """Return the unfinished runs of the project, the newest first. No index is written. Raises UsageError when the folder of
+    all runs cannot be read.
+    """
+    states = RunStates()
+    return [
+        _changed(state)
+        for state in map(states.of, reversed(project.open_runs(states, noting=False)))
+        if _needs_recovery(state)
+    ]
+
+
+def _changed(state: RunState) -> Changed:
+    from drillbook.events.steps import IntentRecorded  # noqa: PLC0415  slow to load
+
+    data = state.first_line.get("data")
+    plan = data.get("plan") if isinstance(data, dict) else None
+    known = plan if isinstance(plan, dict) else {}
+    hosts = dict.fromkeys(event.host for event in state.events if event.kind == IntentRecorded.KIND and event.host)
+    run = state.folder.name
+    undo = f"{program()} drill.recover {run}"
+    return Changed(run, drill_of(run) or "", str(known.get("service", "")), tuple(hosts), undo)
+
+
+def show_changes(changed: Sequence[Changed], out: Console) -> None:
+    """Print the unfinished runs before a diagnosis, because their changes may be the cause of the incident."""
+    for run in changed:
+        drill = f" of the drill {one_line(run.drill)}" if run.drill else ""
+        if run.hosts:
+            service = f" (service {one_line(run.service)})" if run.service else ""
+            did = f"changed {one_line(', '.join(run.hosts))}{service}, and may be the cause"
+        else:
+            did = "may have left changes"
+        out.print(Prose(Text(f"✗ the unfinished run {run.run}{drill} {did}", style="bold red"), 0))
+        out.print(Text(f"  undo its changes: {run.undo}"), soft_wrap=True)
 
 
 def to_recover(project: Project, states: RunStates, *, noting: bool = True) -> list[tuple[str, str]]:

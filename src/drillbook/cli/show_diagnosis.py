@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from types import MappingProxyType
 
 from rich.console import Console
 from rich.text import Text
 
+from drillbook.cli.open_runs import Changed
 from drillbook.cli.tables import print_json
 from drillbook.diagnosis.ranking import HEALTHY, Suspect
 from drillbook.diagnosis.run import UNSEEN, CheckResult, Diagnosis
@@ -55,9 +57,17 @@ def show(
     _contacts(diagnosis, inventory, out)
 
 
-def as_json(diagnosis: Diagnosis, _inventory: Inventory, _out: Console, *, beside: Mapping[str, str]) -> None:
-    """Print the result of a diagnosis as JSON, with the services that were not examined."""
-    print_json(diagnosis.model_dump(mode="json") | {"not_examined": dict(beside)})
+def as_json(
+    diagnosis: Diagnosis,
+    _inventory: Inventory,
+    _out: Console,
+    *,
+    beside: Mapping[str, str],
+    unfinished: Sequence[Changed] = (),
+) -> None:
+    """Print the result of a diagnosis as JSON, with the services that were not examined, and the ``unfinished`` runs."""
+    more = {"not_examined": dict(beside), "unfinished": [asdict(run) for run in unfinished]}
+    print_json(diagnosis.model_dump(mode="json") | more)
 
 
 def _unexamined(beside: Mapping[str, str], out: Console) -> None:
