@@ -27,6 +27,23 @@ def test_an_unfinished_run_and_one_that_left_something_name_their_command(shelf,
     assert "passed" in row_of(text, fine.name)
 
 
+def test_the_drill_of_an_unfinished_run_comes_first_and_is_not_counted_as_passed(shelf, capsys):
+    shelf.lab(ago=9 * DAY)
+    for number in range(12):
+        shelf.drill(f"other-{number}", "every: 30d\n")
+        shelf.result(f"other-{number}")
+    shelf.drill("sample", "every: 30d\n")
+    shelf.result("sample", ago=2 * DAY)
+    dead = shelf.open("sample", ago=DAY)
+    lines = listed(shelf, capsys).splitlines()
+    assert lines[1].split()[0] == "sample"
+    assert " unfinished " in lines[1]
+    text = "\n".join(lines)
+    assert "not listed: 12 passed and not due;" in text
+    assert "last run passed: 12 of 13 drills and suites; 1 unfinished" in text
+    assert f"  undo its changes: drillbook drill.recover {dead.name}" in lines
+
+
 def test_a_run_that_is_going_on_is_no_dead_one(shelf, capsys):
     folder = shelf.open("sample")
     journal = Journal.resume(folder, Redactor([]), origin=time.monotonic())

@@ -80,7 +80,7 @@ def test_recovering_from_a_damaged_journal_says_what_to_do_by_hand(shelf, capsys
     change(dead / FILE, number)
     text = listed(shelf, capsys)
     assert f"its journal is damaged: {dead.name}" in text
-    assert "undo them" not in text
+    assert "undo its changes" not in text
     for argv in ((), (dead.name,)):
         status, said = recovered(shelf, capsys, *argv)
         assert status == 5

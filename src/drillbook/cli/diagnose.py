@@ -63,11 +63,11 @@ def diagnose(
     apply: bool = False,
     confirm: str = "",
 ) -> int:
-    """Tell the unfinished runs, diagnose one service, or all that should be running, and show the causes.
+    """Name the unfinished runs. Then diagnose one service, or all that should be running, and show the causes.
 
     Returns 0 when all services are healthy, 1 when a cause was found, and 3 when the result is unknown. All work, including
-    reading secrets and connecting to hosts, ends after the duration ``within``. ``apply``: execute the remedy of the
-    likeliest cause as a run, after a confirmation, and return the exit status of this run. ``verbose``: name skipped checks.
+    reading secrets and connecting to hosts, ends after the duration ``within``. ``apply``: execute the remedy of the likeliest
+    cause as a run, after a confirmation, and return the exit status of this run. ``verbose``: name skipped checks too.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     unfinished = _unfinished(project, as_json=as_json and not apply)

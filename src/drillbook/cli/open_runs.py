@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,8 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState, RunStates
+from drillbook.project.newest_runs import Ended, Standing
 from drillbook.project.project import Project
 from drillbook.report import folders
 from drillbook.report.figures import one_line
@@ -43,6 +45,25 @@ def unsettled(runs: Sequence[Path]) -> list[Open]:
         if word is None or word.get("residue"):
             listed.append(_open(folder, ended=word is not None))
     return listed
+
+
+def with_dead(
+    newest: Mapping[str, Standing], unsettled: Sequence[Open], states: RunStates, reports: Path
+) -> dict[str, Standing]:
+    """Return the standings in ``newest``. The last run of a drill with an unfinished run is this run, with the verdict
+    `unfinished`, also if its journal is damaged, or if a later run was refused because of it.
+    """
+    standings = dict(newest)
+    for run in reversed(unsettled):
+        drill = drill_of(run.run) if run.state in ("unfinished", "damaged") else None
+        if drill:
+            started = folders.begun(run.run)
+            last = Ended(
+                run.run, states.of(reports / run.run), drill, "", "unfinished", started, Exit.UNVERIFIED, settled=False
+            )
+            known = newest.get(drill)
+            standings[drill] = Standing(last, known.passed if known else None, known.first if known else started)
+    return standings
 
 
 def _open(folder: Path, *, ended: bool) -> Open:
@@ -141,7 +162,7 @@ def show(unsettled: Sequence[Open], out: Console) -> None:
         if run.state in ("unfinished", "residue"):
             what = "unfinished" if run.state == "unfinished" else "changes not undone"
             out.print(Text(f"✗ {what}: {run.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  undo them: {program()} drill.recover {run.run}"), soft_wrap=True)
+            out.print(Text(f"  undo its changes: {program()} drill.recover {run.run}"), soft_wrap=True)
         elif run.state == "damaged":
             out.print(Text(f"✗ unfinished, and its journal is damaged: {run.run}", style="bold red"), soft_wrap=True)
             out.print(Text(f"  to see the steps of the manual cleanup: {program()} drill.recover {run.run}"), soft_wrap=True)

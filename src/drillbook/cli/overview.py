@@ -75,6 +75,7 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
         listed = [_drill(schedule, newest.get(schedule.name), due_rows.get(schedule.name)) for schedule in wanted]
         print_json({"drills": listed, "open": [asdict(run) for run in unsettled]})
         return Exit.OK
+    newest = open_runs.with_dead(newest, unsettled, states, project.reports)
     if wanted:
         places = {name: number for number, name in enumerate(reversed(due_rows))}
         ordered = sorted(wanted, key=lambda drill: (places.get(drill.name, len(places)), not drill.suite, drill.services))
@@ -92,14 +93,16 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
 
 
 def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_rows: Mapping[str, DueRow]) -> str:
-    """Return a line of numbers about the drills and suites: how many passed in their newest run, how many cannot be
-    read, how many are due now, and how many have no schedule.
+    """Return a line of numbers about the drills and suites: how many passed in their newest run, how many have an
+    unfinished run, how many cannot be read, how many are due now, and how many have no schedule.
     """
     passed = sum(schedule.name in newest and newest[schedule.name].last.verdict == "passed" for schedule in wanted)
     now = sum(schedule.name in due_rows and due_rows[schedule.name].is_due for schedule in wanted)
     bare = sum(schedule.every is None and not schedule.broken for schedule in wanted)
     parts = [f"last run passed: {passed} of {count(len(wanted), 'drill or suite', 'drills and suites')}"]
     unread = sum(bool(schedule.broken or schedule.mistake) for schedule in wanted)
+    dead = sum(schedule.name in newest and newest[schedule.name].last.verdict == "unfinished" for schedule in wanted)
+    parts += [f"{dead} unfinished"] if dead else []
     parts += [f"{unread} cannot be read"] if unread else []
     parts += [f"{now} due now: {program()} drill.due"] if now else []
     parts += [f"{bare} without a schedule (-)"] if bare else []
@@ -180,6 +183,7 @@ def _entry(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int
     """Return the rank and the state of a drill or suite for the short form of the list. A lower rank is more urgent."""
     tried = last is not None and not (last.verdict == Verdict.NOT_RUN and row is not None and row.needs)
     states = [
+        ("unfinished", last is not None and last.verdict == "unfinished"),
         ("cannot be read", bool(wanted.broken or wanted.mistake)),
         ("overdue", row is not None and row.state is State.OVERDUE),
         ("not passed in the last run", last is not None and tried and (last.verdict != "passed" or bool(_left(last)))),
