@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from drillbook.cli import overview
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted
 from drillbook.journal.run_state import RunStates
 from drillbook.project import newest_runs
 from drillbook.report import own_end, publish
@@ -31,3 +32,10 @@ def test_lists_show_how_long_the_run_itself_took_and_the_recovery_apart(tmp_path
     assert rows.count("recovered 2026") == 1
     states = RunStates()
     assert overview._took(newest_runs.result(states.of(run.folder), states)) == "10.2 s"
+
+
+def test_the_kinds_that_are_searched_are_those_of_a_recovery() -> None:
+    assert [f'"{event.KIND}"'.encode() for event in (RecoveryStarted, RecoveryFinished)] == [
+        own_end.STARTED,
+        own_end.FINISHED,
+    ]

@@ -155,7 +155,8 @@ def _course(step: StepView) -> Iterator[str]:
     if attempts := step_texts.attempts_of(step):
         yield f"<dt>Attempts</dt><dd>{_text(attempts)}</dd>"
     if outcomes := step_texts.outcomes_of(step):
-        lines = "<br>".join(f"<bdi>{_text(outcome)}</bdi>" for outcome in outcomes)
+        counted = (outcome.partition(" × ") for outcome in outcomes)
+        lines = "<br>".join(f"{number}{times}<bdi>{_text(outcome)}</bdi>" for number, times, outcome in counted)
         yield f'<dt>Outcomes</dt><dd class="text">{lines}</dd>'
     if step.allowed:
         yield f'<dt>Allowed, because</dt><dd class="text"><bdi>{_text(step.allowed)}</bdi></dd>'
