@@ -1,6 +1,9 @@
 """`drill.stop` reports the real state: unknown runs, ended or dead runs, and suites by their name."""
 
 import json
+import os
+import pty
+import socket
 import subprocess
 
 import pytest
@@ -37,6 +40,23 @@ def test_an_unknown_run_is_a_usage_error(folder):
 def test_without_a_name_no_run_is_no_error(folder):
     done = folder.run("drill.stop")
     assert (done.returncode, done.stdout) == (0, "no run was found\n")
+
+
+def test_a_terminal_says_at_once_which_hosts_are_asked(folder):
+    inventory = folder.root / "inventory" / "lab.yml"
+    ours, theirs = pty.openpty()
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        far = f", far: {{address: 127.0.0.1, port: {mute.getsockname()[1]}}}}}\nservices"
+        inventory.write_text(inventory.read_text().replace("}\nservices", far, 1))
+        with folder.start("drill.stop", stdout=theirs, stdin=subprocess.DEVNULL) as program:
+            os.close(theirs)
+            told = b""
+            while b"\n" not in told:
+                told += os.read(ours, 1000)
+            assert "asking 1 host which runs hold locks: far" in told.decode()
+            assert program.poll() is None, "the host has not answered yet"
+            program.kill()
+    os.close(ours)
 
 
 def test_a_mistyped_run_names_the_near_one_and_stops_nothing(folder):

@@ -1,13 +1,14 @@
 """The folder of a lab: its owner, its mark and its secrets."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
 from drillbook.errors import LabError
-from drillbook.lab import control
+from drillbook.lab import control, programs
 from drillbook.lab.layout import HOSTS, SECRETS, Lab
 
 
@@ -38,3 +39,28 @@ def test_a_folder_that_cannot_work_is_refused(name: str, wanted: str) -> None:
     with pytest.raises(LabError, match=wanted):
         control.up(Path("/var/tmp") / name)
     assert not (Path("/var/tmp") / name).exists()
+
+
+HIDE = """
+import pathlib
+exists = pathlib.Path.exists
+pathlib.Path.exists = lambda path: path.name != "weed" and exists(path)
+"""
+
+
+def test_a_lab_that_cannot_start_shows_the_error_and_its_hint_without_log_lines(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = folder.with_name(f"{folder.name}-hide")
+    hidden.mkdir()
+    try:
+        (hidden / "sitecustomize.py").write_text(HIDE)
+        source = programs.source_path()["PYTHONPATH"]
+        monkeypatch.setattr(programs, "source_path", lambda: {"PYTHONPATH": f"{hidden}:{source}"})
+        with pytest.raises(LabError) as raised:
+            control.up(folder)
+    finally:
+        shutil.rmtree(hidden)
+    assert raised.value.message == "the lab could not be started: SeaweedFS is not installed"
+    assert "lab" in raised.value.hint
+    assert "ERROR" not in str(raised.value)

@@ -20,15 +20,20 @@ from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.journal.journal import alive
+from drillbook.language.lists import listed
 from drillbook.language.strict import did_you_mean
 from drillbook.project.project import Project
 from drillbook.report import folders
+from drillbook.report.figures import count, one_line
+from drillbook.report.terminal.prose import Prose
 from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.identity import HOST, LockName
 
 ANSWER_S = 10.0
 POLL_S = 0.25
 LEASE_S = 30.0
+MOST_NAMED = 5
+"""Largest number of hosts to name before they are asked for locks."""
 ENDING_S = 120.0
 """Maximum time, in seconds, to wait until a run that was asked to stop has undone its changes."""
 
@@ -117,6 +122,7 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
     for folder in going:
         (folder / stop_requests.FILE).write_text(who + "\n", encoding="utf-8")
     hosts = Hosts(lambda name: access.connect(inventory, name))
+    _tell_wait(inventory, out)
     try:
         locks, silent = held(inventory, hosts.get, {run, *(folder.name for folder in going)} if run else ())
         for host, why in silent.items():
@@ -137,6 +143,14 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
     if not left and not alive_yet:
         out.print(Text("✓ stopped", style="green"))
     return Exit.RESIDUE if left or alive_yet else Exit.OK
+
+
+def _tell_wait(inventory: Inventory, out: Console) -> None:
+    """Print on a terminal which hosts are asked for locks, because a host that is down answers late."""
+    asked = sorted({host for _, host, _ in _locks(inventory)} - {CONTROLLER})
+    if asked and out.is_terminal:
+        named = one_line(listed(asked, MOST_NAMED))
+        out.print(Prose(Text(f"asking {count(len(asked), 'host')} which runs hold locks: {named}", style="dim")))
 
 
 def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from drillbook.errors import LabError
 from drillbook.lab import identity, monitoring, processes, programs, serve, supervision
-from drillbook.lab.folder import begin, checked, empty, locked
+from drillbook.lab.folder import begin, checked, empty, failure, locked
 from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, PORTS, Lab, default_folder, lookup, weed_sockets
 
 __all__ = ["Component", "Lab", "LabStatus", "default_folder", "down", "lookup", "status", "up"]
@@ -177,6 +177,8 @@ def _start(folder: Path, progress: Callable[[str], None]) -> Lab:
         if lab is not None and lab.ready:
             return lab
         if lab is not None and lab.pid and not processes.alive(lab.pid, lab.started):
+            if (failed := failure(folder)) is not None:
+                raise LabError(f"the lab could not be started: {failed.message}", hint=failed.hint)
             raise LabError("the lab could not be started: " + "\n".join(_lines(folder / "daemon.log")[-12:]))
         time.sleep(0.03)
     raise LabError(f"the lab did not start within {START_WITHIN:.0f} s: " + "\n".join(_lines(folder / "daemon.log")[-12:]))

@@ -19,6 +19,7 @@ from types import FrameType
 
 from drillbook.errors import LabError
 from drillbook.lab import processes
+from drillbook.lab.folder import note_failure
 from drillbook.lab.identity import CHOICE
 from drillbook.lab.layout import Lab
 
@@ -72,6 +73,7 @@ def _serve(lab: Lab) -> None:
         status = 0
     except LabError as error:
         logging.error("%s", error)
+        note_failure(lab.folder, error)
     except BaseException:
         logging.exception("the lab cannot be served")
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from drillbook.lab import identity
 from drillbook.lab.layout import LONGEST_FOLDER, MARK, SECRETS
 
 OWNED_BY = "drillbook lab\n"
+FAILED = "failed.json"
 
 
 def checked(folder: Path) -> Path:
@@ -83,3 +85,17 @@ def empty(folder: Path) -> None:
         folder.iterdir(), key=lambda entry: entry.name == "OWNER"
     ):  # The file OWNER is removed last: it marks the folder of a lab.
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def note_failure(folder: Path, error: LabError) -> None:
+    """Write the error that ended the daemon to a file, so that `failure` can return it."""
+    (folder / FAILED).write_text(json.dumps({"message": error.message, "hint": error.hint}), encoding="utf-8")
+
+
+def failure(folder: Path) -> LabError | None:
+    """Return the error that ended the daemon. None: the daemon noted no error, so only its log can tell the reason."""
+    try:
+        noted = json.loads((folder / FAILED).read_bytes())
+        return LabError(noted["message"], hint=noted["hint"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
