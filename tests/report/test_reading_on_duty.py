@@ -101,7 +101,7 @@ def test_drill_by_drill_shows_the_newest_verdict_and_the_last_pass() -> None:
 def test_evidence_is_linked_in_the_fold_of_its_step() -> None:
     page = html.render(samples.passed())
     steps = re.findall(r'<details[^>]*class="step".*?</details>', page, re.DOTALL)
-    held = [step.result.id for step in samples.passed().steps if html.record.evidence_of(step)]
+    held = [step.result.id for step in samples.passed().steps if html.run_record.evidence_of(step)]
     assert held
     assert sum('href="evidence/' in step for step in steps) == len(held)
 
