@@ -9,6 +9,8 @@ from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.summary_layout import LEAST_ALERTS
+from drillbook.findings import finding
+from drillbook.report.shortened import shortened
 from tests.audit.stories import DOWN, Book
 from tests.audit.test_chain import audited
 from tests.audit.test_told_of_runs import kept
@@ -90,9 +92,72 @@ def test_an_empty_project_has_a_next_step(book):
 
 
 def test_only_drills_that_were_stopped_need_no_correction(tmp_path):
-    stopped = Alert("a in lab ended aborted", "", topic=Topic.RUN_AGAIN, stopped=True)
-    other = Alert("b in lab ended failed", "run it again: as a step may begin", topic=Topic.RUN_AGAIN)
+    stopped = Alert("a in lab ended aborted", "", about="a in lab", topic=Topic.RUN_AGAIN, stopped=True)
+    other = Alert("b in lab ended failed", "run it again: as a step may begin", about="b in lab", topic=Topic.RUN_AGAIN)
     (joined,) = briefing._with_one_for_all([stopped, replace(stopped)])
     assert joined.step == "run the drills again"
     (joined,) = briefing._with_one_for_all([stopped, other])
     assert joined.step.startswith("mend the causes")
+
+
+def test_an_alert_for_several_drills_names_whole_drills_and_counts_the_others():
+    def made(name, text):
+        return Alert(text, "", about=f"{name} in lab", topic=Topic.RUN_AGAIN)
+
+    names = ("a-drill-with-a-long-name", "another-drill", "the-third-drill", "the-fourth-drill")
+    failed_on = [made(name, f"{name} in lab ended aborted on 2026-12-01: it broke; badly") for name in names]
+    (joined,) = briefing._with_one_for_all(failed_on)
+    assert joined.text == (
+        "4 drills must run again: a-drill-with-a-long-name in lab ended aborted on 2026-12-01; "
+        "another-drill in lab ended aborted on 2026-12-01; and 2 more"
+    )
+    never = made("api-fast", "api-fast in lab has never passed; Recovery time (RTO) of api-fast in lab was not proven")
+    goal = made(
+        "api-slow", "Recovery point (RPO) of api-slow in lab was missed on 2026-12-01; Detection of api-slow in lab was"
+    )
+    (joined,) = briefing._with_one_for_all([never, goal])
+    assert joined.text == (
+        "2 drills must run again: api-fast in lab has never passed; api-slow in lab has an objective that is not proven"
+    )
+
+
+def test_a_long_alert_is_never_cut_inside_a_date_or_name():
+    text = f"api in lab ended failed on 2026-12-01: {'word ' * 19}until 2026-12-01 in the database-of-the-shop and more words here"
+    for most in range(100, len(text)):
+        kept = shortened(text, most, whole_words=True).removesuffix("\N{HORIZONTAL ELLIPSIS}")
+        assert text.startswith(f"{kept} "), kept
+
+
+def test_a_drill_refused_because_of_a_dead_run_is_run_again_after_the_recovery(tmp_path):
+    book = Book(tmp_path)
+    dead = book.run("2026-02-10T09:00:00", drill="api-a", text=DOWN.replace("api-down", "api-a")).fault()
+    way = [
+        finding(
+            "unfinished-run",
+            title=dead.id,
+            measured="unfinished",
+            remedy=f"Recover that run first: drillbook drill.recover {dead.id}",
+        )
+    ]
+    refused = book.run("2026-02-10T10:00:00", drill="api-b", text=DOWN.replace("api-down", "api-b"))
+    refused.add(
+        1.0,
+        "ended.early",
+        why="refused",
+        message="a run is not finished",
+        findings=[one.model_dump(mode="json") for one in way],
+    )
+    refused.end().close()
+
+    def steps():
+        found = [alert for alert in alerts(audited(book)) if alert.topic is Topic.RUN_AGAIN]
+        return {alert.about: alert.step for alert in found if " ended " in alert.text}
+
+    assert steps()["api-b in lab"].startswith(f"Recover that run first: drillbook drill.recover {dead.id}")
+    recover = f"recover the run with `drillbook drill.recover {dead.id}`, then run it again: `drillbook drill api-a`"
+    assert steps()["api-a in lab"] == recover
+    dead.resumed("2026-02-11T09:00:00").close()
+    assert steps() == {
+        "api-a in lab": "run it again: `drillbook drill api-a`",
+        "api-b in lab": "the unfinished run was recovered since; run the drill again: `drillbook drill api-b`",
+    }

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from drillbook.audit import briefing, html, markdown, summary, summary_layout
+from drillbook.audit import briefing, html, markdown, summary, summary_layout, unproven_reasons
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed_drills import MissedRow
@@ -178,6 +178,28 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
     assert any(text.endswith("never drilled in the 12 months of the period in lab") for text in texts(ended))
     assert "as of" not in plain(summary.render(ended))
     assert "so far" not in plain(summary.render(ended))
+
+
+def test_a_period_in_the_future_has_not_begun(tmp_path):
+    audit = audited(Book(tmp_path), today="2025-12-31")
+    assert "The period has not begun: this page shows the state of 2025-12-31." in plain(summary.render(audit))
+
+
+def test_a_missed_objective_is_told_with_its_figure_and_its_target(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-02-10T09:00:00", drill="api-down", text=DOWN).slow().close()
+    (goal,) = [goal for goal in audited(book).proven if goal.missed]
+    assert unproven_reasons.line([goal]) == f"api-down: RTO {goal.measured}{goal.mark}, target {goal.target}: missed"
+
+
+def test_code_between_backticks_is_printed_as_code(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-02-10T09:00:00").not_run("the drill needs `metrics` here").close()
+    audit = audited(book)
+    audit = replace(audit, sentence="the last verdict is `failed`")
+    for page in (html.render(audit), summary.render(audit)):
+        assert "<code>metrics</code>" in page
+        assert "`" not in plain(page.partition("<body")[2].partition("<script")[0])
 
 
 def test_a_record_that_is_not_whole_says_that_verdicts_are_unknown(tmp_path):

@@ -28,11 +28,12 @@ from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.result import Verdict
+from drillbook.judge.verdict import CONTROLLER_DIED
 from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import consequences, next_steps, open_findings
+from drillbook.report import consequences, dead_runs, next_steps, open_findings
 from drillbook.report.figures import kinds_of
-from drillbook.report.wording import SHORT, badness
+from drillbook.report.wording import NOT_VERIFIED, SHORT, badness
 
 MOST_TITLES = 2
 RESIDUE = "residue"
@@ -147,15 +148,32 @@ def _of_failing(
 
 def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
     """Return the next step for a drill whose newest run ``run`` did not pass, and the field ``stopped`` of its alert."""
-    first = _first_step(row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE)
+    rows = [row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE]
+    recovered = [row for row in rows if _recovered_since(audit, row)]
+    first = _first_step(row for row in rows if row not in recovered)
     other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
     again = f"`{next_steps.run_again(NEUTRAL, run.drill, other or run.inventory)}`"
     if run.verdict == Verdict.NOT_RUN:
         return f"run the drill where these services are installed: {again}", False
+    if run.reason == CONTROLLER_DIED:
+        undo = "" if run.finished else f"recover the run with `{NEUTRAL} drill.recover {run.run}`, then "
+        return f"{undo}run it again: {again}", not undo
     if first:
         return f"{first}. After the correction: {again}", False
+    if recovered:
+        return f"the unfinished run was recovered since; run the drill again: {again}", True
     stopped = _was_stopped(run)
     return f"run it again: {again}" if stopped else f"mend the cause, then {again}", stopped
+
+
+def _recovered_since(audit: Audit, row: FindingRow) -> bool:
+    """Return True for a finding about unfinished runs that were in the way of a drill, if all of them were recovered since.
+    If the period does not contain such a run, it is unknown, and the result is False."""
+    done = {
+        run.run for run in audit.runs if run.finished and run.verdict != NOT_VERIFIED and (run.closed or not run.residue)
+    }
+    names = {text.partition(": ")[0] for text in row.texts}
+    return row.code == dead_runs.CODE and bool(names) and names <= done
 
 
 def _was_stopped(run: RunRow) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from drillbook.audit.alert import AT_ONCE, Alert, Topic, drill_key, joint_owner
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
-from drillbook.language.lists import listed
 from drillbook.report.figures import count
 
-MOST_TEXTS = 3
+MOST_TEXTS, MOST_LETTERS = 3, 165
+"""Largest numbers of drills that one alert names, and of characters in its text."""
 
 
 def of(audit: Audit, least: int) -> list[Alert]:
@@ -70,13 +70,29 @@ def _joined(first: Alert, second: Alert) -> Alert:
 def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
     """Replace all alerts about drills that must run again by one alert, at the place of the first of these alerts. A single
     such alert is left as it is."""
-    again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN]
+    again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about]
     if len(again) < 2:
         return list(shown)
-    texts = [alert.text.partition(": ")[0] for alert in again]
-    text = f"{count(len(again), 'drill')} must run again: {listed(texts, MOST_TEXTS, '; ')}"
+    text = _named(f"{count(len(again), 'drill')} must run again", [_outcome(alert) for alert in again])
     who = joint_owner(alert.who for alert in again)
     stopped = all(alert.stopped for alert in again)
     step = "run the drills again" if stopped else "mend the causes, which the audit names, and run the drills again"
     joined = Alert(text, step, who, AT_ONCE, topic=Topic.RUN_AGAIN)
     return [joined if alert is again[0] else alert for alert in shown if alert is again[0] or alert not in again]
+
+
+def _outcome(alert: Alert) -> str:
+    """Return the name of the drill of ``alert`` with its verdict, or with another reason why the drill must run again."""
+    outcome = alert.text.partition(": ")[0].partition("; ")[0]
+    return outcome if outcome.startswith(alert.about) else f"{alert.about} has an objective that is not proven"
+
+
+def _named(lead: str, items: Sequence[str]) -> str:
+    """Return ``lead`` with as many of ``items`` as a text has room for, at least one, and with the number of the others."""
+    for number in range(min(MOST_TEXTS + 1, len(items)), 0, -1):
+        others = len(items) - number
+        more = f"; and {others} more" if others else ""
+        text = f"{lead}: {'; '.join(items[:number])}{more}"
+        if len(text) <= MOST_LETTERS and (number <= MOST_TEXTS or not others):
+            break
+    return text

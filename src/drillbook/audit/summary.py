@@ -51,7 +51,7 @@ from drillbook.report.figures import count, one_line
 from drillbook.report.shortened import shortened
 from drillbook.report.wording import CLOCKS, MET, OBJECTIVES, badness
 
-MOST_LETTERS, MOST_NAME, MOST_ON_SCREEN = 165, 26, 12
+MOST_NAME, MOST_ON_SCREEN = 26, 12
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
 FIGURES_NOTE = "RTO and RPO: the longest met in a drill's newest run, by the controller's monotonic clock; ± is its error."
 """Explanation of the columns RTO and RPO."""
@@ -128,7 +128,10 @@ def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
 
 
 def _warnings(audit: Audit) -> list[Alert]:
-    return [replace(alert, text=shortened(alert.text, MOST_LETTERS)) for alert in briefing.of(audit, LEAST_ALERTS)]
+    return [
+        replace(alert, text=shortened(alert.text, briefing.MOST_LETTERS, whole_words=True))
+        for alert in briefing.of(audit, LEAST_ALERTS)
+    ]
 
 
 def _fit(

@@ -29,7 +29,7 @@ def line(goals: Sequence[ProvenRow]) -> str:
     """Return the drills of ``goals`` with their objectives and the reasons, each reason once for each drill."""
     names: dict[tuple[str, str], list[str]] = {}
     for goal in goals:
-        target = f", target {goal.target}"
-        reason = f"missed by {goal.measured}{goal.mark}{target}" if goal.missed else f"{NOT_PROVEN}, {goal.why}"
+        figure = f"{goal.measured}{goal.mark}, target {goal.target}: missed"
+        reason = figure if goal.missed else f"{NOT_PROVEN}, {goal.why}"
         names.setdefault((goal.drill, reason), []).append(goal.short)
     return "; ".join(f"{drill}: {' and '.join(dict.fromkeys(keys))} {reason}" for (drill, reason), keys in names.items())

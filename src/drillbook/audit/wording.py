@@ -369,7 +369,10 @@ def title(audit: Audit) -> str:
 def period(audit: Audit) -> str:
     """Return sentences about the period for people who do not know audits."""
     text = f"The period is from {audit.period.since} to {audit.period.until}, both days included."
-    return f"{text} The period has not ended: this page shows the state of {audit.so_far}." if audit.so_far else text
+    if not audit.so_far:
+        return text
+    state = "begun" if audit.so_far < audit.period.since else "ended"
+    return f"{text} The period has not {state}: this page shows the state of {audit.so_far}."
 
 
 def _environments(audit: Audit) -> str:

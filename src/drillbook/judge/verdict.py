@@ -12,6 +12,8 @@ from drillbook.judge.result import Objective, StepView, Verdict
 
 _DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before", "recovery-not-awaited")
 """Codes of findings that make a run inconclusive, unless it failed."""
+CONTROLLER_DIED = "the controller of the run died, so the journal has no end of the run"
+"""Reason of a run without an end."""
 
 
 def verdict(
@@ -23,7 +25,7 @@ def verdict(
         if stopped := next((what for what in early if what.why == why), None):
             return ended, stopped.message
     if not contents(events, RunFinished):
-        return Verdict.ABORTED, "the controller of the run died, so the journal has no end of the run"
+        return Verdict.ABORTED, CONTROLLER_DIED
     failed = next((what.message for what in early if what.why == "failed"), "")
     if reason := _why_failed(steps, objectives, findings) or failed:
         return Verdict.FAILED, reason

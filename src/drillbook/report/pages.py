@@ -60,8 +60,16 @@ def dated_commands(text: object) -> Markup:
     """Format each part of ``text`` between backticks as a command, as ``commands`` does. In the other parts, format the dates
     so that no line breaks inside a date.
     """
+    return _dated(text, Markup('<code class="command">{}</code>'))
+
+
+def dated_code(text: object) -> Markup:
+    """Format each part of ``text`` between backticks as code. In the other parts, format the dates as ``dated_commands`` does."""
+    return _dated(text, Markup("<code>{}</code>"))
+
+
+def _dated(text: object, form: Markup) -> Markup:
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
-    form = Markup('<code class="command">{}</code>')
     return Markup("").join(form.format(part) if number % 2 else whole_dates(part) for number, part in enumerate(parts))
 
 
@@ -131,6 +139,7 @@ FILTERS = (
     breakable,
     run_names,
     dated_commands,
+    dated_code,
 )
 """Functions that templates may apply to values."""
 

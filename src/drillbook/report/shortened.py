@@ -15,12 +15,14 @@ _LAST_CLAUSE = re.compile(r" \([^()]+\)$|[:;] [^:;]+$")
 _COMMAND = re.compile(rf"`([^`\n]{{{MOST_COMMAND}}})[^`\n]+`")
 
 
-def shortened(text: str, most: int) -> str:
+def shortened(text: str, most: int, *, whole_words: bool = False) -> str:
     """Return ``text`` in one line with at most ``most`` characters.
 
     A text that is too long is shortened in three stages, until it fits. First, each URL is replaced by the last part of its
     path. Then long commands in backticks are cut. Then the end of the text is cut. If the last clause of the text is short,
     it is kept, and the text before it is cut instead, because the last clause often tells what to do.
+
+    With ``whole_words``, no name or date is cut, unless it takes more than half of the text.
     """
     line = one_line(text)
     for pattern, form in ((_URL, _last_part), (_COMMAND, _cut_command)):
@@ -29,7 +31,11 @@ def shortened(text: str, most: int) -> str:
         return line
     clause = _LAST_CLAUSE.search(line)
     end = clause[0] if clause and len(clause[0]) <= most // 2 else ""
-    return f"{line[: most - 1 - len(end)].rstrip()}…{end}"
+    room = most - 1 - len(end)
+    kept = line[:room]
+    if whole_words and not line[room].isspace() and (words := kept.rpartition(" ")[0].rstrip()) and len(words) >= room // 2:
+        kept = words.rstrip(",;:(")
+    return f"{kept.rstrip()}…{end}"
 
 
 def _last_part(url: re.Match[str]) -> str:
