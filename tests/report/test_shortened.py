@@ -46,7 +46,7 @@ def test_the_address_is_cut_and_not_the_reason(text, most, told):
 
 
 def test_a_single_other_finding_is_named():
-    found = [Finding(code="x", severity="high", title=f"Title {number}") for number in range(3)]
+    found = [Finding(code="x", severity="low" if number else "high", title=f"Title {number}") for number in range(3)]
     assert open_findings.first(found[:1]) == "Title 0"
     assert open_findings.first(found[:2]) == "Title 0; Title 1"
     assert open_findings.first(found) == "Title 0, and 2 more"
