@@ -5,7 +5,10 @@ import shutil
 
 import pytest
 
+from drillbook.journal.journal import Journal
+from drillbook.redact import Redactor
 from tests.campaign.test_processes import campaign_of, counting, runs, with_sites
+from tests.contents import content
 from tests.program import Folder, step
 
 
@@ -50,6 +53,22 @@ def test_the_runs_of_a_campaign_are_counted_and_name_their_intents(folder):
         f"the intent of the run's site in the campaign {campaign_of(folder).name}"
     }
     assert found["unanchored"] == []
+
+
+def test_a_recovery_after_the_campaign_is_unconfirmed_and_the_campaign_is_no_run(folder):
+    (one, *_) = runs(folder)
+    path = folder.root / "reports" / one / "journal.jsonl"
+    before = path.read_bytes()
+    journal = Journal.resume(path.parent, Redactor([]), origin=0.0)
+    journal.append(content("recovery.started", {"operator": "bob@ops", "tool": "drillbook 0"}))
+    journal.append(content("recovery.finished", {"residue": []}))
+    journal.close()
+    try:
+        assert audit(folder)["unanchored"] == [
+            f"{one}: its last 2 events, written after the campaign {campaign_of(folder).name} recorded the end of the run"
+        ]
+    finally:
+        path.write_bytes(before)
 
 
 def test_a_removed_run_is_missed_by_its_campaign(folder, tmp_path):

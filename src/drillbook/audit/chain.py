@@ -388,7 +388,9 @@ def unanchored(records: Sequence[Record], chain: Chain, anchored: Mapping[str, t
         if record.damage or record.copy_of:
             continue
         link = chain.links[record.folder]
-        events, since = max((link.anchored_events, f"the run {link.anchored_by} began"), anchored.get(record.run, (0, "")))
+        by = link.anchored_by
+        by = f"{by} recorded the end of the run" if by.startswith("the campaign ") else f"the run {by} began"
+        events, since = max((link.anchored_events, by), anchored.get(record.run, (0, "")))
         rest = len(record.hashes) - events
         if rest and events:
             lines.append(f"{record.run}: its last {count(rest, 'event')}, written after {since}")
