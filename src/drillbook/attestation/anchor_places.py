@@ -96,7 +96,7 @@ def named(text: str) -> Place:
     try:
         return AnchorFile(Path(text).expanduser())
     except RuntimeError:
-        raise UsageError(f"the anchor path {text!r} begins with the home folder of a user who does not exist") from None
+        raise UsageError(f"the path {text!r} for anchors begins with the home folder of a user who does not exist") from None
 
 
 def places(reports: Path) -> list[Place]:
