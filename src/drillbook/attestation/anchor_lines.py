@@ -58,7 +58,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Anchors of all runs in the folder of reports, collected from all places."""
+    """Anchors of all runs whose reports are in the project. They were read from all places that store anchors."""
 
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite. The key of each anchor is the name of the run."""

@@ -177,8 +177,8 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
 
 
 def _allowed(newest: Record) -> str:
-    """Return the state of a finding about lost writes, for a loss that the RPO of the newest run allows. The state depends on
-    the verdict of this run, because the figures of a run that did not pass do not count.
+    """Return the state of a finding about lost writes if the loss is within the RPO. The state depends on the verdict of the
+    newest run, because the figures of a run that did not pass do not count.
     """
     return WITHIN if newest.verdict == Verdict.PASSED else NOT_COUNTED
 

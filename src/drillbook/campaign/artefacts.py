@@ -21,6 +21,11 @@ from drillbook.report.figures import count
 
 PIPELINE_VARIABLE = "DRILLBOOK_PIPELINE"
 """Environment variable with the name of the CI pipeline. All jobs of one pipeline have the same value."""
+AS_JOBS = (
+    "unset it, or set it in the same way as the jobs that `invoke campaign --matrix github` writes; see `Campaigns` in the "
+    "documentation"
+)
+"""Hint about a variable with a wrong value."""
 ATTEMPT_VARIABLE = "DRILLBOOK_ATTEMPT"
 """Environment variable with the number of the present attempt of the CI pipeline. When jobs of a pipeline are run again, the
 name of the pipeline remains, and this number grows.
@@ -61,7 +66,7 @@ def attempt_of_pipeline() -> int:
     if text and not (text.isascii() and text.isdigit()):
         raise UsageError(
             f"{ATTEMPT_VARIABLE} is {text!r}, which is not the number of an attempt",
-            hint="set it as the jobs of `invoke campaign --matrix github` do, or unset it; see `Campaigns` in the documentation",
+            hint=AS_JOBS,
         )
     return int(text or 0)
 
@@ -78,7 +83,7 @@ def all_succeeded() -> bool:
     except (ValueError, AttributeError, TypeError, KeyError):
         raise UsageError(
             f"{NEEDS_VARIABLE} does not contain the results of jobs",
-            hint="set it as the jobs of `invoke campaign --matrix github` do, or unset it; see `Campaigns` in the documentation",
+            hint=AS_JOBS,
         ) from None
     return bool(results) and set(results) == {"success"}
 

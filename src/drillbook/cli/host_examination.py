@@ -263,9 +263,7 @@ def _unknown(service: Recognised) -> Iterator[str]:
 
 
 def _free(base: str, host: str, more: str, taken: set[str]) -> str:
-    """Return a new name for a service, and add the name to ``taken``. The result is a name that ``taken`` does not
-    contain yet.
-    """
+    """Find a name for a service that is not in ``taken``. Add this name to ``taken``, and return it."""
     plain = re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-").lower() or "service"
     plain = plain if plain[0].isalpha() else f"service-{plain}"
     tries = [plain, f"{plain}-{host}", *(f"{plain}-{more}{n}" for n in ("", *(f"-{n}" for n in range(2, 1000))))]

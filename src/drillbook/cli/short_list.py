@@ -20,7 +20,9 @@ MOST_LINES = 10
 a usual project fits on a terminal of 24 lines.
 """
 LEAST_LINES = 3
-"""Smallest value of the maximum number of lines. A long text below the table never reduces the maximum further."""
+"""Number of lines that a table has at least, if it has so many entries. A long text below the table leaves room for fewer
+lines, but never for fewer than these.
+"""
 TERMINAL = 24
 """Number of lines of a small terminal. The last of them is needed for the prompt."""
 Item = TypeVar("Item")

@@ -231,7 +231,7 @@ class Watch:
 
 
 class _Asking:
-    """Check of an abort condition that is in progress. Each check has its own thread, so that a check that hangs delays
+    """One running check of an abort condition. Each check has its own thread, so that a check that hangs delays
     no other check.
     """
 

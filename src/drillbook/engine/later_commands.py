@@ -110,7 +110,7 @@ def refused_command(
         f"`{program()} drill.sudoers {stage.plan.drill}` prints the sudo rights that the drill needs; before "
         "that, run the drill once with all rights"
     )
-    account = f"{become.user}, by sudo" if become else "root, by `sudo` in the commands of the service manager"
+    account = f"{become.user}, by sudo" if become else "root, because the commands of the service manager contain `sudo`"
     return finding(
         "not-ready",
         title=title,

@@ -99,8 +99,10 @@ def _cause(objective: Objective, findings: Sequence[Finding]) -> int | None:
 
 
 def _with(finding: Finding, keys: Sequence[str], objectives: Mapping[str, Objective]) -> Finding:
-    """Return the finding about the cause, with a clause about the objectives ``keys`` that depend on it. The clause says that
-    their figures do not count. If one of them has no figure, it says that the objectives are not verified.
+    """Return the finding about a cause with one more clause, about the objectives ``keys`` that depend on the cause.
+
+    If all these objectives have figures, the clause says that the figures do not count. Otherwise it says that the objectives
+    are not verified.
     """
     if not keys:
         return finding

@@ -88,8 +88,8 @@ def files(system: System) -> list[Path]:
 
 
 def _own(family: str, kind: type[Action] | type[Probe]) -> list[tuple[str, tuple[_Step, ...]]]:
-    """Return the names and the steps of the drills and examples in the system that defines the actions or probes of
-    ``family``.
+    """Find the system that defines the actions or probes of ``family``. Return the name and the steps of each of its drills
+    and examples.
     """
     systems = [system for system in discovery.systems() if family in getattr(system, kind.PART)]
     paths = [path for system in systems for part in ("examples", "drills") for path in system.files(part)]

@@ -189,8 +189,8 @@ class _Walk:
         """Trace the packet through a chain. Return True when a rule in the chain certainly accepts, drops or rejects the
         packet.
 
-        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when the packet's addresses or ports
-        decide that it reaches the chain.
+        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when the packet
+        reaches the chain because a rule selected it by its addresses or ports.
         """
         if name not in self.table.chains or depth > DEEPEST:
             self.passed = True

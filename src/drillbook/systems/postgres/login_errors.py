@@ -48,7 +48,7 @@ def explained(error: psycopg.OperationalError, service: Postgres, *, as_user: bo
 def place(service: Postgres, *, as_user: bool) -> str:
     """Return a text with the address or socket at which the login was tried, as the inventory names it."""
     if service.admin.socket and not as_user:
-        return f"the server at the socket in {service.admin.socket} of {service.host}"
+        return f"the server on {service.host} with its socket in the folder {service.admin.socket}"
     if service.socket:
         return f"the server at {service.socket} of {service.host}"
     name = f"the server at {service.address}:{service.port}"
