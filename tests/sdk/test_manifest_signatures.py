@@ -9,7 +9,7 @@ import pytest
 
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.cli.orchestration import Orchestrator
-from drillbook.engine import steps
+from drillbook.engine.vouching import vouched
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.inventory import inventory
 from drillbook.plan import planner, spec
@@ -165,12 +165,12 @@ def test_once_something_is_broken_a_restore_goes_on_and_says_so(store, place, tm
     ctx = replace(place.context(), vouchers=ManifestKeys(tmp_path / "project"))
     where = f"s3://{BUCKET}/only"
     restore = find("s3.restore").model_validate({"service": "live", "from": where})
-    pinned, facts = steps._vouched(stage, restore, ctx)
+    pinned, facts = vouched(stage, restore, ctx)
     assert pinned.from_.startswith(f"{where}#sha256=")
     assert facts == {"unvouched": f"{pinned.from_} has no trusted signature: the manifest is not signed"}
     matches = find("s3.matches").model_validate({"service": "live", "manifest": f"{where}/manifest.json"})
     with pytest.raises(CouldNotVerify, match="has no trusted signature"):
-        steps._vouched(stage, matches, ctx)
+        vouched(stage, matches, ctx)
 
 
 def test_every_field_that_names_a_backup_is_looked_at():

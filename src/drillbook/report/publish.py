@@ -100,7 +100,9 @@ def _finished(state: RunState, runs: RunStates) -> IndexEntry | None:
         return None
     try:
         states = [runs.of(state.folder / str(run["folder"])) for run in result.get("runs", [])]
-        ends = {run.folder.name: ended for run in (state, *states) if (ended := own_end.of(run.folder))}
+        # Only the journal of a run that was aborted is continued hours later.
+        aborted = [run for run in (state, *states) if (_result(run) or {}).get("verdict") == "aborted"]
+        ends = {run.folder.name: ended for run in aborted if (ended := own_end.of(run.folder))}
         return index.entry(result, [content for run in states if (content := _result(run)) is not None], ends)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

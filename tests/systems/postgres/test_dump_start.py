@@ -60,7 +60,7 @@ def test_the_error_of_a_dump_holds_the_time_that_it_took(shelf, tmp_path, name):
     took = (backup.taken_at - started).total_seconds()
     assert took > 7200 - 60
     assert backup.error_s == pytest.approx(took + 1)
-    assert f"it began {took:.0f} s before" in backup.basis
+    assert f"the dump began {took:.0f} s earlier" in backup.basis
     assert "not included in the error of this time" not in backup.basis
 
 
