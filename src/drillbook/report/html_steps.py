@@ -155,8 +155,7 @@ def _course(step: StepView) -> Iterator[str]:
     if attempts := step_texts.attempts_of(step):
         yield f"<dt>Attempts</dt><dd>{_text(attempts)}</dd>"
     if outcomes := step_texts.outcomes_of(step):
-        counted = (outcome.partition(" × ") for outcome in outcomes)
-        lines = "<br>".join(f"{number}{times}<bdi>{_text(outcome)}</bdi>" for number, times, outcome in counted)
+        lines = "<br>".join(f"{number:d} × <bdi>{_text(outcome)}</bdi>" for outcome, number in outcomes)
         yield f'<dt>Outcomes</dt><dd class="text">{lines}</dd>'
     if step.allowed:
         yield f'<dt>Allowed, because</dt><dd class="text"><bdi>{_text(step.allowed)}</bdi></dd>'

@@ -77,6 +77,7 @@ def _entry(
     result: Mapping[str, Any], folder: str, ends: Mapping[str, str], children: tuple[IndexEntry, ...] = ()
 ) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
+    ended = ends.get(str(result["run"]), "")
     objectives = open_findings.objectives_of(result)
     findings = [*open_findings.of_result(result), *(finding for child in children for finding in child.findings)]
     return IndexEntry(
@@ -88,7 +89,7 @@ def _entry(
         verdict=str(result["verdict"]),
         exit=int(result["exit"]),
         started=str(result["started"]),
-        seconds=lasted(str(result["started"]), (ended := ends.get(str(result["run"]))) or result.get("finished")),
+        seconds=lasted(str(result["started"]), ended or result.get("finished")),
         recovered=str(result.get("finished") or "") if ended else "",
         objectives=objectives,
         href=f"{folder}/{PAGE}",
@@ -179,7 +180,8 @@ def _standing(trends: Sequence[DrillTrends]) -> str:
 
 
 def _age(entry: IndexEntry) -> tuple[float, str]:
-    return (-at.timestamp() if (at := moment(entry.started)) else math.inf, entry.run)
+    at = moment(entry.started)
+    return (-at.timestamp() if at else math.inf, entry.run)
 
 
 def _row(entry: IndexEntry, *, child: bool = False) -> Row:
@@ -192,19 +194,22 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
     for entry in sorted(entries, key=_age, reverse=True):
         if entry.kind == "drill":
             groups.setdefault((entry.name, entry.environment), []).append(entry)
-    return [
-        DrillTrends(
-            name,
-            environment,
-            len(runs),
-            _row(runs[-1]),
-            _row((tried := [run for run in runs if run.verdict not in wording.NOT_BEGUN] or runs)[-1]),
-            next((run.started for run in reversed(runs) if run.verdict == Verdict.PASSED and run.exit == Exit.OK), ""),
-            _trend(tried, "rto", name),
-            _trend(tried, "rpo", name),
-        )
-        for (name, environment), runs in sorted(groups.items())
-    ]
+    return [_trends_of(name, environment, runs) for (name, environment), runs in sorted(groups.items())]
+
+
+def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> DrillTrends:
+    """Return the trends of one drill. A run that never began has no figures; they come from the runs that took place."""
+    tried = [run for run in runs if run.verdict not in wording.NOT_BEGUN] or runs
+    return DrillTrends(
+        name,
+        environment,
+        len(runs),
+        _row(runs[-1]),
+        _row(tried[-1]),
+        next((run.started for run in reversed(runs) if run.verdict == Verdict.PASSED and run.exit == Exit.OK), ""),
+        _trend(tried, "rto", name),
+        _trend(tried, "rpo", name),
+    )
 
 
 def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:

@@ -50,7 +50,8 @@ def phases(view: RunView) -> list[str]:
 
 def _attempts(step: StepView) -> str:
     """Return a list item with the attempts of a step and their outcomes. The result is empty for a step with one attempt."""
-    fields = {"attempts": step_texts.attempts_of(step), "outcomes": ", ".join(step_texts.outcomes_of(step))}
+    outcomes = ", ".join(f"{number} × {outcome}" for outcome, number in step_texts.outcomes_of(step))
+    fields = {"attempts": step_texts.attempts_of(step), "outcomes": outcomes}
     told = "; ".join(f"{name}: {escape(one_line(text))}" for name, text in fields.items() if text)
     return f"- {code(step.result.id)} on {escape(step.result.host)}: {told}" if told else ""
 

@@ -181,9 +181,9 @@ def beside(verdict: str, findings: Iterable[Grade]) -> str:
 def first(findings: Sequence[Finding]) -> str:
     """Return the titles of the worst finding and of those about lost data, and the number of the others. If there is only one
     other finding, return its title, too. ``findings``: the worst first."""
-    named = [finding for finding in findings if finding is findings[0] or finding.code in DATA_LOSS]
-    ordered = [*named, *(finding for finding in findings if finding not in named)]
-    shown, rest = leading(ordered, max(1, len(named)))
+    named = [findings[0], *(finding for finding in findings[1:] if finding.code in DATA_LOSS)]
+    others = [finding for finding in findings[1:] if finding.code not in DATA_LOSS]
+    shown, rest = leading([*named, *others], len(named))
     titles = dict.fromkeys(one_line(finding.title) for finding in shown)
     return "; ".join(titles) + (f", and {rest} more" if rest else "")
 

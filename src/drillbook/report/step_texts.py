@@ -38,9 +38,9 @@ def attempts_of(step: StepView) -> str:
     return f"{step.attempts}{_pace(step)}" if step.attempts > 1 else ""
 
 
-def outcomes_of(step: StepView) -> list[str]:
+def outcomes_of(step: StepView) -> tuple[tuple[str, int], ...]:
     """Return the outcomes of a step's attempts, each with its number. The result is empty if all attempts ended alike."""
-    return [f"{number} × {outcome}" for outcome, number in step.outcomes] if len(step.outcomes) > 1 else []
+    return step.outcomes if len(step.outcomes) > 1 else ()
 
 
 def _pace(step: StepView) -> str:
