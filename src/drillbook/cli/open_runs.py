@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -99,12 +99,7 @@ def changes(project: Project) -> list[Changed]:
     """Return the unfinished runs of the project, the newest first. No index is written. Raises UsageError when the folder of
     all runs cannot be read.
     """
-    states = RunStates()
-    return [
-        _changed(state)
-        for state in map(states.of, reversed(project.open_runs(states, noting=False)))
-        if _needs_recovery(state)
-    ]
+    return [_changed(state) for state in _to_recover(project, RunStates(), noting=False)]
 
 
 def _changed(state: RunState) -> Changed:
@@ -115,8 +110,7 @@ def _changed(state: RunState) -> Changed:
     known = plan if isinstance(plan, dict) else {}
     hosts = dict.fromkeys(event.host for event in state.events if event.kind == IntentRecorded.KIND and event.host)
     run = state.folder.name
-    undo = f"{program()} drill.recover {run}"
-    return Changed(run, drill_of(run) or "", str(known.get("service", "")), tuple(hosts), undo)
+    return Changed(run, drill_of(run) or "", str(known.get("service", "")), tuple(hosts), _undo(run))
 
 
 def show_changes(changed: Sequence[Changed], out: Console) -> None:
@@ -138,14 +132,23 @@ def to_recover(project: Project, states: RunStates, *, noting: bool = True) -> l
     """
     from drillbook.report import dead_runs  # noqa: PLC0415  keeps start-up fast
 
-    unfinished = filter(_needs_recovery, map(states.of, reversed(project.open_runs(states, noting=noting))))
     return [
         (
             "undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER,
-            f"{program()} drill.recover {state.folder.name}",
+            _undo(state.folder.name),
         )
-        for state in islice(unfinished, MOST)
+        for state in islice(_to_recover(project, states, noting=noting), MOST)
     ]
+
+
+def _to_recover(project: Project, states: RunStates, *, noting: bool) -> Iterator[RunState]:
+    """Yield the states of the runs that need a recovery, the newest first."""
+    return filter(_needs_recovery, map(states.of, reversed(project.open_runs(states, noting=noting))))
+
+
+def _undo(run: str) -> str:
+    """Return the command that undoes the changes of an unfinished run."""
+    return f"{program()} drill.recover {run}"
 
 
 def _needs_recovery(state: RunState) -> bool:
@@ -162,7 +165,7 @@ def show(unsettled: Sequence[Open], out: Console) -> None:
         if run.state in ("unfinished", "residue"):
             what = "unfinished" if run.state == "unfinished" else "changes not undone"
             out.print(Text(f"✗ {what}: {run.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  undo its changes: {program()} drill.recover {run.run}"), soft_wrap=True)
+            out.print(Text(f"  undo its changes: {_undo(run.run)}"), soft_wrap=True)
         elif run.state == "damaged":
             out.print(Text(f"✗ unfinished, and its journal is damaged: {run.run}", style="bold red"), soft_wrap=True)
             out.print(Text(f"  to see the steps of the manual cleanup: {program()} drill.recover {run.run}"), soft_wrap=True)
