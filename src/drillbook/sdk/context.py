@@ -227,7 +227,7 @@ class Context:
         The facts get their values when the file is closed.
         """
         folder = self.folder / "evidence"
-        name, taken = self._evidence_file(name), len(self.kept_evidence(name))
+        name, taken = self.evidence_file(name), len(self.kept_evidence(name))
         file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), optional=self.spares, vital=sync)
         facts: Facts = {"file": f"evidence/{file.path.name}"}
         writer = self.redactor.writer(file)
@@ -240,10 +240,11 @@ class Context:
 
     def kept_evidence(self, name: str) -> list[Path]:
         """Return the evidence files ``name`` that all attempts of this step stored for the step's host."""
-        file, folder = self._evidence_file(name), self.folder / "evidence"
+        file, folder = self.evidence_file(name), self.folder / "evidence"
         return [path for path in (folder.iterdir() if folder.is_dir() else ()) if path.name.partition("~")[0] == file]
 
-    def _evidence_file(self, name: str) -> str:
+    def evidence_file(self, name: str) -> str:
+        """Return the name of the file that the first attempt of this step stores as evidence ``name`` for the step's host."""
         return re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
 
     @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from drillbook.errors import StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo, Write
 from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.qdrant import fault_record
-from drillbook.systems.qdrant.actions.fields import Chosen, ServiceName
+from drillbook.systems.qdrant.actions.fields import FILE_NAME, Chosen, ServiceName
 from drillbook.systems.qdrant.client import Session, connected, need_collection
 from drillbook.systems.qdrant.points import Id, Point, sample
 from drillbook.systems.qdrant.service import Qdrant
@@ -87,7 +86,7 @@ class DeletePoints(Fault):
         return f"points-{hashlib.sha256(way.encode()).hexdigest()[:12]}.jsonl"
 
     def _file(self, ctx: Context) -> str:
-        return re.sub(r"[^A-Za-z0-9._-]", "_", f"{ctx.step}.{ctx.host.name}.{self._record(ctx)}")
+        return ctx.evidence_file(self._record(ctx))
 
     def _recorded(self, ctx: Context) -> list[Point] | None:
         """Return the points that an earlier call of this step chose, or None when no choice is recorded."""
@@ -135,7 +134,7 @@ class PutBack(Write):
     record: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            pattern=FILE_NAME,
             description="Name of the run's evidence file that contains the deleted points.",
         ),
     ]
@@ -143,7 +142,7 @@ class PutBack(Write):
     of_run: Annotated[
         str | None,
         Field(
-            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            pattern=FILE_NAME,
             description="Id of the run that deleted the points, and whose evidence file is read. Default: this run.",
         ),
     ] = None

@@ -33,6 +33,10 @@ Query = Annotated[
 Chosen = Annotated[list[int | str], Field(min_length=1, max_length=5000), AfterValidator(_ids)]
 
 
+FILE_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+"""Pattern of the name of an evidence file or a run. It permits no path."""
+
+
 def store_of(ctx: Context, uri: str) -> Store:
     """Return the object store of the bucket that ``uri`` names. Raises PlanError when the inventory has no such bucket."""
     service: S3 = ctx.bucket(uri)

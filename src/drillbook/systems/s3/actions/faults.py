@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os.path
-import re
 from typing import Annotated
 
 from pydantic import Field
@@ -99,9 +98,8 @@ class DeleteObjects(Fault):
 
     def _recorded(self, ctx: Context) -> Chosen | None:
         """Return the objects that an earlier call of this step chose, or None when no choice is recorded."""
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{ctx.step}.{ctx.host.name}.{self._record(ctx)}")
         try:
-            chosen: Chosen = json.loads((ctx.folder / "evidence" / name).read_bytes())
+            chosen: Chosen = json.loads((ctx.folder / "evidence" / ctx.evidence_file(self._record(ctx))).read_bytes())
         except (OSError, ValueError):
             return None
         return chosen

@@ -4,7 +4,6 @@ a temporary collection.
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -20,7 +19,7 @@ from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.service import S3
 from drillbook.sdk.store import Store
 from drillbook.systems.qdrant import snapshot
-from drillbook.systems.qdrant.actions.fields import ServiceName, store_of
+from drillbook.systems.qdrant.actions.fields import FILE_NAME, ServiceName, store_of
 from drillbook.systems.qdrant.client import Session, connected, need_collection
 from drillbook.systems.qdrant.service import Qdrant
 from drillbook.values import Duration
@@ -194,8 +193,7 @@ class Recover(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that removes the temporary collection, if this run made it."""
-        record = re.sub(r"[^A-Za-z0-9._-]", "_", f"{ctx.step}.{ctx.host.name}.{RECORD}")
-        return Undo.by_action("qdrant.remove_copy", service=self.service, record=record)
+        return Undo.by_action("qdrant.remove_copy", service=self.service, record=ctx.evidence_file(RECORD))
 
     def active(self, ctx: Context) -> bool:
         """Return True while the collection that this step made exists."""
@@ -220,14 +218,14 @@ class RemoveCopy(Write):
     record: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            pattern=FILE_NAME,
             description="Name of the evidence file in which the run recorded that it makes the collection.",
         ),
     ]
     of_run: Annotated[
         str | None,
         Field(
-            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            pattern=FILE_NAME,
             description="Id of the run that made the collection. Default: this run.",
         ),
     ] = None
