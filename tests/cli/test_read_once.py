@@ -130,11 +130,10 @@ def test_a_drill_reads_its_journal_once_after_its_end(tmp_path):
 
 def test_a_recovery_reads_the_journal_before_under_its_lock_and_after(tmp_path):
     """Three readings are needed: the first decides what is to be done, the second holds what another process may have written
-    until the journal was locked, and the third has the events of the recovery. The first line is read for its secrets, and the index reads when the run
-    itself ended."""
+    until the journal was locked, and the third has the events of the recovery. The first line is read for its secrets."""
     folder = Folder(tmp_path)
     folder.write(DIES)
     folder.run("drill", "sample")
     run = next((tmp_path / "reports").glob("2*")).name
     counts = opened(folder, "drill.recover", run)
-    assert named(counts, JOURNAL) == {f"{run}/{JOURNAL}": 5}
+    assert named(counts, JOURNAL) == {f"{run}/{JOURNAL}": 4}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from drillbook.cli import overview
 from drillbook.events.runs import RecoveryFinished, RecoveryStarted
+from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunStates
 from drillbook.project import newest_runs
 from drillbook.report import own_end, publish
@@ -32,6 +33,19 @@ def test_lists_show_how_long_the_run_itself_took_and_the_recovery_apart(tmp_path
     assert rows.count("recovered 2026") == 1
     states = RunStates()
     assert overview._took(newest_runs.result(states.of(run.folder), states)) == "10.2 s"
+
+
+def test_an_aborted_run_without_its_journal_stays_in_the_index(tmp_path: Path) -> None:
+    """So does an aborted suite, which has no journal."""
+    book = Book(tmp_path)
+    run = book.run("2026-05-03T09:00:00").availability(*SAMPLES).fault()
+    run.resumed("2026-05-05T08:00:00").close()
+    stories.render_all(book)
+    (run.folder / FILE).unlink()
+    publish.write_index(book.reports)
+    rows = plain((book.reports / "index.html").read_text().split('id="runs"')[1])
+    assert "aborted" in rows
+    assert "recovered 2026" not in rows
 
 
 def test_the_kinds_that_are_searched_are_those_of_a_recovery() -> None:

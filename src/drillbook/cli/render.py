@@ -72,7 +72,7 @@ def render(
         rendered = publish.write_suite(folder.parent, again, views)
         attested = {} if unsigned else {folder.name: sign_runs.written_digest(folder)}
         sign_runs.seal_suite(folder.parent, again, rendered, sealer, attested=attested, before=whole, runs=runs)
-    run_index.write(project)
+    run_index.write(project, runs=runs)
     write_metrics.refresh(project)
     tell_missed(sealer.missed)
     return view, unsigned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from drillbook.journal.journal import FILE
@@ -27,12 +28,17 @@ def of(folder: Path) -> str:
             if FINISHED not in file.read():
                 return ""
             file.seek(0)
-            last = ""
-            for line in file:
-                event = json_object(line) if STARTED in line else None
-                if event is not None and event.get("kind") == STARTED.strip(b'"').decode():
-                    return last
-                last = str(json_object(line).get("at") or last)
+            return of_lines(file)
     except OSError:
-        pass
+        return ""
+
+
+def of_lines(lines: Iterable[bytes]) -> str:
+    """Return the time of the last event before a recovery. The result is empty if no recovery continued these lines."""
+    last = ""
+    for line in lines:
+        event = json_object(line)
+        if STARTED in line and event.get("kind") == STARTED.strip(b'"').decode():
+            return last
+        last = str(event.get("at") or last)
     return ""

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.atomic_file import replace_file
+from drillbook.errors import JournalError
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.result import RunView, SuiteResult
+from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report import audit_pages, folders, formats, index, index_age, own_end
 from drillbook.report.formats import Rendering, Subject
 from drillbook.report.index_entries import IndexEntry, Known
@@ -100,12 +101,21 @@ def _finished(state: RunState, runs: RunStates) -> IndexEntry | None:
         return None
     try:
         states = [runs.of(state.folder / str(run["folder"])) for run in result.get("runs", [])]
-        # Only the journal of a run that was aborted is continued hours later.
-        aborted = [run for run in (state, *states) if (_result(run) or {}).get("verdict") == "aborted"]
-        ends = {run.folder.name: ended for run in aborted if (ended := own_end.of(run.folder))}
-        return index.entry(result, [content for run in states if (content := _result(run)) is not None], ends)
+        inner = [(run, content) for run in states if (content := _result(run)) is not None]
+        # The journals of other runs are not read, although a run that left changes may have been recovered, too.
+        aborted = [run for run, content in ((state, result), *inner) if content.get("verdict") == Verdict.ABORTED]
+        ends = {run.folder.name: _own_end(run) for run in aborted}
+        return index.entry(result, [content for _, content in inner], ends)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _own_end(state: RunState) -> str:
+    """Return the end of the run itself, if a recovery continued its journal; see ``own_end``. A suite has no journal."""
+    try:
+        return own_end.of_lines(state.data.splitlines())
+    except JournalError:
+        return ""
 
 
 def _unfinished(state: RunState) -> IndexEntry:
