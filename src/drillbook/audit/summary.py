@@ -77,9 +77,8 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     rows, warnings = service_rows(audit), _warnings(audit)
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = exempt_list.of(audit.coverage)
-    printed, chosen, told = _fit(
-        audit, rows, warnings, legend := remarks.legend(row.shown_marks for row in drilled), exempt.sentence
-    )
+    legend = remarks.legend(row.shown_marks for row in drilled)
+    printed, chosen, told = _fit(audit, rows, warnings, legend, exempt.sentence)
     shown, others = leading(warnings, MOST_ON_SCREEN)
     return _template().render(
         audit=audit,
