@@ -6,7 +6,7 @@ from drillbook.diagnosis import scope, trees
 from drillbook.inventory.inventory import Inventory
 
 
-def test_neither_backup_sources_nor_sandboxes_are_examined():
+def test_only_services_that_should_be_running_are_examined():
     inventory = Inventory.model_validate(
         {
             "environment": "lab",
@@ -15,11 +15,22 @@ def test_neither_backup_sources_nor_sandboxes_are_examined():
                 "cache": {"kind": "redis", "host": "here"},
                 "copy": {"kind": "redis", "host": "here", "sandbox": {}},
                 "spare": {"kind": "redis", "host": "here", "port": 6380, "standby": True},
+                "vectors": {"kind": "qdrant", "host": "here", "url": "http://127.0.0.1:1", "collection": "chunks"},
+                "rehearsed": {
+                    "kind": "qdrant",
+                    "host": "here",
+                    "url": "http://127.0.0.1:1",
+                    "collection": "chunks-rehearsed",
+                    "temporary": True,
+                },
             },
             "backups": {"dumps": {"kind": "redis_rdb", "service": "cache", "at": "/var/backups"}},
         }
     )
-    assert scope.everything(inventory.services) == ("cache",)
+    examined = scope.everything(inventory.services)
+    assert examined == ("cache", "vectors")
+    shipped = trees.load_all(Path(__file__).parents[2] / "drills" / trees.FOLDER)
+    assert scope.unexamined(shipped, inventory.services, examined) == {"spare": "a standby"}
 
 
 def test_a_tree_sees_the_socket_of_a_service_and_of_the_one_that_it_needs():

@@ -15,7 +15,7 @@ from drillbook.errors import PlanError
 from drillbook.inventory.inventory import Inventory, service_names
 from drillbook.language.strict import did_you_mean
 from drillbook.sdk.backup_source import BackupSource
-from drillbook.sdk.service import Service, is_sandbox, kind_of
+from drillbook.sdk.service import Service, kind_of, only_in_rehearsals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +71,10 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
     """Return the names of all services that should be running.
 
     A standby is a service that is normally stopped. It is included only if another service needs it. Folders and backup
-    sources are left out because they have no processes. Sandboxes are left out because they run only in rehearsals.
+    sources are left out because they have no processes. Sandboxes and temporary services are left out because they exist
+    only in rehearsals.
     """
-    running = {name: service for name, service in services.items() if service.RUNS and not is_sandbox(service)}
+    running = {name: service for name, service in services.items() if service.RUNS and not only_in_rehearsals(service)}
     wanted = {other for name, service in running.items() if not service.standby for other in needed(services, name)}
     return tuple(
         name for name, service in running.items() if (not service.standby or name in wanted) and not service.missing
@@ -82,12 +83,12 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
 
 def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Collection[str]) -> dict[str, str]:
     """Return the services that a diagnosis of ``names`` does not examine, each with the reason. The result
-    contains no sandboxes and no backup sources, because a diagnosis never examines them.
+    contains no backup sources, and no services that exist only in rehearsals, because a diagnosis never examines them.
     """
     known = {kind for tree in trees for kind in tree.kinds}
     reasons = {}
     for name, service in services.items():
-        if name in names or is_sandbox(service) or isinstance(service, BackupSource):
+        if name in names or only_in_rehearsals(service) or isinstance(service, BackupSource):
             continue
         kind = kind_of(service)
         none = "" if kind in known else f"no diagnosis tree for services of kind {kind}"

@@ -289,6 +289,11 @@ def is_sandbox(service: Service | None) -> bool:
     return getattr(service, "sandbox", None) is not None
 
 
+def only_in_rehearsals(service: Service) -> bool:
+    """Return True when a service exists only during a rehearsal: a sandbox, or a service with ``temporary: true``."""
+    return is_sandbox(service) or bool(getattr(service, "temporary", False))
+
+
 def kind_of(service: Service) -> str:
     """Return the kind of ``service``, as written in the inventory."""
     return str(getattr(service, "kind", ""))
