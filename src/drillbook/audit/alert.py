@@ -42,7 +42,9 @@ class Alert:
     """Drill and environment, such as ``api-down in lab``. It is empty when the alert is not about a single drill."""
     topic: Topic = Topic.OTHER
     stopped: bool = False
-    """True for a drill whose newest run a person or a signal stopped, so that no cause must be mended."""
+    """True if the drill's newest run was stopped by a person or a signal. Nothing is broken then, and only a new run is
+    needed.
+    """
 
     def __str__(self) -> str:
         return f"{self.text} {self.action}"

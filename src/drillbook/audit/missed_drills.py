@@ -50,9 +50,9 @@ class MissedRow:
     since: str
     """Start of the span. It is empty for a drill that never ran."""
     until: str
-    """End of the span. A span of a drill or suite ends when the next run that passed starts. A span of a service ends when the
-    next run that proved a restore starts. A span also ends when the schedule is changed or the drill is retired. The field
-    is empty if the span has not ended.
+    """Time at which the span ended. A span of a drill or suite ends when the next run that passed starts. A span of a service
+    ends when the next run that proved a restore starts. A span also ends when the schedule is changed or the drill is
+    retired. The field is empty if the span has not ended.
     """
     run: str
     """Name of the last passed run before the span. For a service, it is the name of the last run before the span that proved a

@@ -142,7 +142,7 @@ MORE_RUNS = "There may have been more runs than the record shows."
 """Sentence to add when the record is not complete."""
 OWN_ONLY = "The only trusted signature of the record is that of this machine's own key"
 NOBODY_ELSE = ", and nobody else vouches for the record"
-"""End of the sentence that ``OWN_ONLY`` begins, if the record was compared with no anchor."""
+"""Last words of the sentence that ``OWN_ONLY`` begins, if the record was compared with no anchor."""
 SIGN_BY_OTHERS = (
     "Next, to convince outsiders: let another person check this machine's public key and add it to "
     "inventory/allowed_signers, or sign coming runs with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY); "

@@ -31,7 +31,7 @@ def write(context: Context, file: str | None = None, stdout: bool = False, openm
 
     project = here(spare=True)
     if is_dry(context):
-        return dry_run.tell(f"would write the metrics to {file or 'the file in drillbook.yml'}")
+        return dry_run.tell(f"would write the metrics to {file or 'the file that drillbook.yml names'}")
     if stdout and file:
         raise UsageError("--stdout and a file exclude each other")
     return write_metrics.write(

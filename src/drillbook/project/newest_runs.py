@@ -43,7 +43,7 @@ class Ended:
     settled: bool
     service: str = ""
     finished: str = ""
-    """End of the run. It is empty when the result contains no end."""
+    """Time at which the run ended. It is empty when the result does not contain this time."""
     rto: tuple[float, float | None, float] | None = None
     """Measured RTO, its error and its target in seconds. It is None when the drill has no RTO, or when it was not measured."""
     rto_counts: bool = True

@@ -29,10 +29,10 @@ def parts(view: RunView, track: ProbeTrack) -> str:
 
 
 def _until(view: RunView, track: ProbeTrack) -> str:
-    """Return words that tell which acknowledged writes count for the RPO.
+    """Return the part of a sentence that tells which acknowledged writes count for the RPO.
 
     All acknowledged writes before the disruption count. Acknowledged writes after the disruption count only if they were
-    lost. If every acknowledged write from the disruption to the last lost write was lost, the words are ``up to`` and the
+    lost. If every acknowledged write from the disruption to the last lost write was lost, the result is ``up to`` and the
     time of the last lost write.
     """
     disruption, last = view.timeline.marks.get("disruption"), view.timeline.marks.get("last_acknowledged")

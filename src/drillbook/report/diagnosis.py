@@ -63,7 +63,7 @@ def sentence(result: DiagnosisResult) -> str:
 
 
 def _elsewhere(result: DiagnosisResult) -> str:
-    """Return words with the service of the likeliest cause. The result is empty if this is the diagnosed service itself."""
+    """Return ``of`` and the service of the likeliest cause. The result is empty if this is the diagnosed service itself."""
     service = str(result.ranked[0].get("service", "")) if result.ranked else ""
     return f" of {service}" if service not in ("", result.service) else ""
 

@@ -91,8 +91,8 @@ def words(step: StepView) -> str:
 
 
 def of_step(step: StepView) -> str:
-    """Return words for the outcome of a step's undo. The result is empty when nothing is recorded. For a restore, the
-    words do not say that the change is undone, because only the verification proves this.
+    """Return a text with the outcome of a step's undo. The result is empty when nothing is recorded. For a restore, the
+    text does not say that the change is undone, because only the verification proves this.
     """
     return {**UNDONE, RESTORED: "put back by a restore"}.get(step.undone, step.undone)
 
@@ -115,7 +115,7 @@ def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
 
 
 def _if_injected(number: int) -> str:
-    """Return words for faults of which it is unknown if they were injected, so that their undo proves no injection."""
+    """Return a clause for faults that were undone although it is unknown if they were injected."""
     return f", if {'it was' if number == 1 else 'they were'} injected at all,"
 
 
@@ -140,7 +140,7 @@ def _released(locks: Sequence[LockState]) -> str:
 
 
 def _named(locks: Sequence[LockState]) -> str:
-    """Return words for some locks. A single lock is named. Several locks are counted, and only the first of them are named."""
+    """Return a text that names a single lock. Of several locks it gives the number, and the names of the first few."""
     names = [f"{one_line(state.title)} on {one_line(state.host)}" for state in locks]
     return (
         f"the run's lock on {names[0]}"

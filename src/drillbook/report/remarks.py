@@ -176,8 +176,8 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
 
 
 def beside_loss(steps: Iterable[Step | StepResult]) -> str:
-    """Return words to put after the RPO of a run in which less data came back than the fault removed. They name the data to
-    which the RPO applies, and end with ``SHORT_MARK``. The result is empty for any other run."""
+    """Return the text that follows the RPO of a run in which less data came back than the fault removed. It names the data
+    to which the RPO applies, and ends with ``SHORT_MARK``. The result is empty for any other run."""
     known = shortfall.shortfalls(steps)
     return f", {known[0].others} only {SHORT_MARK}" if known else ""
 
@@ -238,7 +238,7 @@ def fresh(restored: Step | StepResult, steps: Sequence[Step | StepResult], start
 
 
 def taken_by_run(steps: Sequence[Step | StepResult], started: str) -> str:
-    """Return words for the restored backup if a run restored only backups that were taken during this run.
+    """Return a text about the restored backup if a run restored only backups that were taken during this run.
 
     The result is empty for a run that restored an older backup, or none.
     """
@@ -247,18 +247,18 @@ def taken_by_run(steps: Sequence[Step | StepResult], started: str) -> str:
 
 
 def taken_by_drill(steps: Sequence[Step | StepResult]) -> str:
-    """Return words which say that runs of a drill took all backups that a run restored. The age of such a backup tells
-    nothing about the age of a routine backup. ``steps``: all steps of the run.
+    """Return a text for a run that restored only backups which drills took. The age of such a backup tells nothing about
+    the age of a routine backup. ``steps``: all steps of the run.
 
-    The result is empty for any other backup, and for a run that restored none.
+    The result is empty if the run restored no backup, or at least one backup that no drill took.
     """
     texts = [origin(step, steps) for step in restores(steps)]
     return texts[0] if texts and all(texts) else ""
 
 
 def origin(restored: Step | StepResult, steps: Sequence[Step | StepResult]) -> str:
-    """Return words which say that a run of a drill took the backup that the step ``restored`` restored. The result is empty
-    for any other backup. It is also empty if that drill takes the routine backups.
+    """Return a text if a drill took the backup that the step ``restored`` restored. The result is empty if no drill took
+    this backup, or if the drill that took it takes the routine backups.
 
     The step that searched for the backup records which drill took it. Without such a record, the drill is found by the
     address of the backup, which contains the name of the run that took the backup. ``steps``: all steps of the run.
@@ -302,7 +302,7 @@ def received(steps: Sequence[Step | StepResult]) -> bool:
 
 
 def observer(steps: Sequence[Step | StepResult]) -> str:
-    """Return words for the observer of the fault, such as ``by the alert ApiDown``.
+    """Return a text that names the observer of the fault, such as ``by the alert ApiDown``.
 
     The observer is the alert for which the drill waits. If the drill waits for no alert, the observer is its own probe.
     """

@@ -31,7 +31,7 @@ def failed(view: RunView, change: Residue) -> bool:
 
 
 def state(view: RunView, change: Residue) -> str:
-    """Return words for the state of one change that is not recorded as undone."""
+    """Return the text that names the state of one change that is not recorded as undone."""
     return FAILED if failed(view, change) else UNRECORDED
 
 

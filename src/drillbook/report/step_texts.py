@@ -44,7 +44,7 @@ def outcomes_of(step: StepView) -> tuple[tuple[str, int], ...]:
 
 
 def _pace(step: StepView) -> str:
-    """Return words about the attempts of a step that waits for a condition: their duration, their interval, and how they
+    """Return a text about the attempts of a step that waits for a condition: their duration, their interval, and how they
     ended.
 
     The result is empty for a step that only retries after an error.

@@ -284,7 +284,7 @@ def residue(result: Result) -> str:
 
 
 def ended(verdict: str) -> str:
-    """Return words for the end of a run, such as ``the run failed``."""
+    """Return a clause that tells how a run ended, such as ``the run failed``."""
     return f"the run {ENDINGS.get(verdict, f'ended {one_line(verdict)}')}"
 
 

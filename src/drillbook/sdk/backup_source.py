@@ -98,8 +98,8 @@ class BackupSource(Service):
 
     @property
     def searched(self) -> str:
-        """End of the message that no backup was found. It names the searched place, and the names that were searched for.
-        It is empty when the backup tool reports this itself.
+        """Last words of the message ``no backup was found``: the searched place, and the searched names.
+        The text is empty when the backup tool itself reports that it found none.
         """
         return ""
 

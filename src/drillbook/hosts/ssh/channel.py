@@ -43,7 +43,7 @@ class ExecRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End of a finished command: either its exit status or its signal is set."""
+    """How a finished command ended: either its exit status or its signal is set."""
 
     exit: int | None
     signal: str | None

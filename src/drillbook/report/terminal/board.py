@@ -72,7 +72,8 @@ class Watched:
     good: bool | None = None
     last_bad: float = -math.inf
     again: float | None = None
-    """End of the first good sample since the last bad sample, on the run's clock. It is None if there is no such good sample.
+    """Time on the run's clock at which the first good sample after the last bad sample ended. It is None if there is no such
+    good sample.
     """
     acknowledged: int = 0
     refused: int = 0

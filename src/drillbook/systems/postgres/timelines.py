@@ -26,7 +26,7 @@ _LSN = r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """End of a timeline. ``at``: WAL location in bytes from which the WAL continues on the next timeline."""
+    """Point at which a timeline ends. ``at``: WAL location in bytes from which the WAL continues on the next timeline."""
 
     timeline: int
     at: int

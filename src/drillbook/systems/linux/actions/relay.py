@@ -144,7 +144,9 @@ class _Broken(Fault):
 
     KIND: ClassVar[str]
     OTHERWISE: ClassVar[str] = ""
-    """End of the hint for a relay without a control file. It names another action that has the same effect, if there is one."""
+    """Last words of the hint for a relay without a control file. They name another action that has the same effect, if there
+    is one.
+    """
     UNDO = ("commands",)
 
     service: ServiceName

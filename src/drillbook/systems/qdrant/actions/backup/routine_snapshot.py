@@ -25,7 +25,7 @@ from drillbook.systems.qdrant.service import Qdrant
 from drillbook.values import Duration
 
 CHECKSUM = ".checksum"
-"""End of the name of the object with the SHA-256 of a snapshot, which Qdrant stores next to its snapshots on disk."""
+"""Suffix of the file with the SHA-256 of a snapshot. Qdrant stores this file next to its snapshots on disk."""
 RECORD = "temporary-collection.txt"
 """Name of the evidence file that a run writes just before it makes its temporary collection."""
 
