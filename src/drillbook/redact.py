@@ -265,7 +265,10 @@ class RedactingWriter:
         self.bytes = 0
 
     def write(self, data: bytes) -> int:
-        """Accept the next chunk of the stream. Write everything before a possibly incomplete secret at its end."""
+        """Accept the next chunk of the stream, and write what has been accepted so far.
+
+        The last bytes are held back when they may be the beginning of a secret. Later calls then show if it is one.
+        """
         self._kept += data
         if cut := begins(self._begun, self._kept, self._longest):
             self._out(cut)

@@ -109,9 +109,9 @@ class Watch:
         self.eyes = list(_eyes(stage))
         self._on_trip = on_trip
         self._forward = stage.cancel
-        """Stop flag of the phases before the undo.
+        """Stop flag of the phases before the undo. Only this flag is set when an abort condition fails.
 
-        During the undo the stage has another flag, and conditions must not set that flag.
+        For the undo, the stage gets a new stop flag, so that an abort condition cannot stop the undo.
         """
         self._halt = threading.Event()
         self._lock = threading.Lock()

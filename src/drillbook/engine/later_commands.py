@@ -17,9 +17,9 @@ from drillbook.sdk.become import Become
 from drillbook.sdk.host import once_more, shown
 
 SUDO = ("sudo", "-n")
-"""First words of a command that itself uses sudo.
+"""First words of a command that is run with sudo.
 
-For example, the commands of a service manager with the key `sudo` begin like this.
+An example are the commands of a service manager for which the inventory has the key `sudo`.
 """
 READY_S = 30.0
 Argv = tuple[str, ...]

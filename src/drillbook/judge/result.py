@@ -193,7 +193,9 @@ class Result(_Value):
     """Result of the diagnosis. It is None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Statement of a person that the remaining changes are dealt with. ``residue`` and ``exit`` do not depend on it."""
+    """Statement in which a person says that the remaining changes need no further work. ``residue`` and ``exit`` do not
+    depend on it.
+    """
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 

@@ -26,8 +26,9 @@ LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
 
 
 def ends_with_sample(result: Result, clock: str) -> bool:
-    """Return True when the clock with the key ``clock`` ended with a sample of a probe in this run. The clock `detection` ends
-    in this way if the drill expects no alert.
+    """Return True when a sample of a probe was the end of the measurement with the key ``clock`` in this run.
+
+    This is always so for the RTO. It is so for the detection time only if the drill expects no alert.
     """
     return clock == "rto" or (clock == "detection" and remarks.observer(result.steps) == remarks.PROBE)
 

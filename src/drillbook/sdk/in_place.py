@@ -1,8 +1,8 @@
 """Interface for restores in place: a backup is restored into the service that lost its data. Also contains the base classes
 of the actions that verify and restore backups.
 
-``BackupSource.in_place`` returns an ``InPlace`` when the source supports such restores. A restore overwrites nothing,
-because the service has lost its data, or has only files of an earlier attempt of the same step.
+``BackupSource.in_place`` returns an ``InPlace`` when the source supports such restores. A restore never overwrites data of
+the service: it begins only when the service has lost its data. It may replace files of an earlier attempt of the same step.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class ExecRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a finished command ended: either its exit status or its signal is set."""
+    """Exit status or signal of a finished command. One of them is set, and the other is None."""
 
     exit: int | None
     signal: str | None
@@ -105,7 +105,8 @@ class Fed(Protocol):
 def drain(channel: Any, out: Fed, err: Fed) -> bool:
     """Pass the output that has arrived on ``channel`` to ``out`` and ``err``. Returns True when there was output.
 
-    While another thread is stuck in sending, nothing can be read. The output is then read by a later call.
+    Reading may itself send a message, and only one thread may send at a time. While another thread is sending, this call
+    therefore reads nothing, and a later call reads the output.
     """
     moved = False
     for ready, receive, stream in (

@@ -20,7 +20,7 @@ from drillbook.systems.http.actions.fields import requested
 from drillbook.values import Handed
 
 MOST_BYTES = 8 << 20
-"""Largest size in bytes of the content of one reading."""
+"""Largest permitted size in bytes of the output of a ``Reading``'s command or request."""
 
 
 def _regex(text: str) -> str:

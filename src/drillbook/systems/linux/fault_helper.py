@@ -33,7 +33,7 @@ Lasting = Annotated[
         description="Time after which the fault ends by itself, even without a controller. At most 1h.",
     ),
 ]
-"""Type of the field `for`: the duration of a fault that a helper keeps up."""
+"""Type of the field `for`: the duration of a fault. A helper process on the host maintains the fault for this time."""
 
 # FOLDER MARK: `pids` prints the living processes of the helper: those that have its mark, and the process in its pid file.
 _PIDS = (

@@ -21,8 +21,8 @@ from drillbook.systems.redis.service import Redis
 from drillbook.systems.redis.verification import Checker
 
 MARKED = "marked.txt"
-"""Evidence file of `redis.mark`. The mark is a key in the keyspace, and the team's backup does not contain it. The file
-shows that this run must write the mark again after the restore.
+"""Name of the evidence file of `redis.mark`. The mark is a key in the keyspace. The team's backup does not contain this key, so
+that the mark is missing after a restore. If this file exists, the run writes the mark again.
 """
 
 
