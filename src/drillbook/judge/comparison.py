@@ -40,7 +40,7 @@ class ComparedStep(BaseModel):
 
 
 class ComparedLoss(BaseModel):
-    """Data of one kind of which less came back than was removed. The fields are those of ``shortfall.Shortfall``."""
+    """Data of one kind that did not come back completely. The fields are those of ``shortfall.Shortfall``."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -82,7 +82,7 @@ class ComparedRun(BaseModel):
     targets: dict[str, float] | None = None
     """Target of each objective, in seconds. It is None in the entries of older journals."""
     unverified: tuple[str, ...] = ()
-    """Objectives that were measured, but could not be verified. Empty in the entries of older journals."""
+    """Objectives that were measured, but could not be verified. The value is empty in the entries of older journals."""
     lost: tuple[ComparedLoss, ...] | None = None
     """Data that did not come back. It is None in the entries of older journals."""
 
@@ -149,7 +149,7 @@ def _targets(last: ComparedRun, now: ComparedRun) -> Iterator[TargetChange]:
 
 
 def _losses(last: ComparedRun, now: ComparedRun) -> Iterator[LossChange]:
-    """Yield each kind of data of which a part did not come back in at least one of the two runs."""
+    """Yield each kind of data that did not come back completely in at least one of the two runs."""
     before, present = ({loss.what: loss for loss in run.lost or ()} for run in (last, now))
     for what in sorted(before | present):
         old, new = _lost(last, before.get(what)), _lost(now, present.get(what))

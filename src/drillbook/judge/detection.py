@@ -40,7 +40,7 @@ def expected(plan: Plan) -> list[PlannedStep]:
 
 def by_alert(events: Sequence[Event], plan: Plan, disruption: float) -> Detected | None:
     """Measure how long the expected alert took to detect the fault. If the drill expects several alerts, the alert that
-    fired last counts. If one of them did not fire, or its time is unknown, the result says this instead.
+    fired last counts. If an expected alert did not fire, or if its time is unknown, the result contains no time.
 
     Return None when the drill expects no alert.
     """

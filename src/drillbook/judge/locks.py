@@ -14,7 +14,7 @@ Place = tuple[str, str]
 
 
 def locks(own: Sequence[Event], events: Sequence[Event]) -> tuple[LockState, ...]:
-    """Return the state of each lock that the run took. ``own``: the events before its first recovery."""
+    """Return the state of each lock that the run took. ``own``: the events before the first recovery of the run."""
     titles: dict[Place, str] = {}
     status: dict[Place, Literal["released", "lost", "unreleased"]] = {}
     for event in of_kinds(own, LockTaken, LockLost, LockReleased):

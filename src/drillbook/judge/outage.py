@@ -56,7 +56,7 @@ class Look:
     limit: float
     """Time at which the verification ended."""
     cleaned: float
-    """Time from which the drill itself may interrupt the service. Its cleanup or its undo may do this."""
+    """Time at which the cleanup or the undo began. From then on, the drill itself may interrupt the service."""
     unheard: Sequence[Sample]
     """Samples that are ignored, because the controller itself stalled during them."""
 

@@ -1,7 +1,7 @@
 """Result of a run: the model of ``result.json``, and the view from which reports are rendered.
 
-All fields ``*_s`` and all figures of the timeline are seconds on the controller's monotonic clock. Points of the timeline
-count from the start of the run.
+All fields ``*_s`` and all figures of the timeline are seconds on the controller's monotonic clock. The times in the timeline
+are measured from the moment ``RunView.zero``.
 """
 
 from __future__ import annotations
@@ -325,7 +325,7 @@ class EarlyEnd(_Value):
     phases: tuple[PhaseResult, ...]
     spans: tuple[Span, ...]
     steps: tuple[StepView, ...]
-    """Steps that ran before the early end, but only of phases that ran again after it."""
+    """Steps that ran before the early end, in those phases that ran again after the early end."""
     later: tuple[str, ...]
 
 
@@ -372,7 +372,7 @@ class RunView(_Value):
 
     @property
     def zero(self) -> str:
-        """Date and time in UTC from which the points of the timeline count."""
+        """Date and time, in UTC, of the moment that is 0 s in the timeline."""
         return self.timeline.zero or self.result.started
 
 

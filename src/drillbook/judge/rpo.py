@@ -100,7 +100,7 @@ class _Loss:
     """Lost writes of one canary.
 
     ``figure``: the RPO of this canary. ``since``: time at which the last write before the first lost write was acknowledged.
-    ``until``: end of the period from which writes were lost.
+    ``until``: time at which the last write before the disruption was acknowledged, or the last lost write if it was later.
     """
 
     figure: Figure

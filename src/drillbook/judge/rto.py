@@ -246,9 +246,10 @@ def _none(result: Figures, why: str) -> None:
 
 
 def _limit(events: Sequence[Event], end: float) -> float:
-    """Return the time until which a recovery counts: the end of the verification.
+    """Return the time until which a recovery counts.
 
-    If there was no verification, it is the end of the availability probes, or else the end of the run.
+    This is the end of the verification. If there was no verification, it is the end of the last availability probe. If not
+    even this end is recorded, it is the end of the run.
     """
     verified = _verification(events)
     if verified is not None:

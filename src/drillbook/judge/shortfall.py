@@ -40,8 +40,8 @@ class Outcome(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Data of one kind, of which a restore brought back less than was removed. The fields are the number of removed items,
-    the number of restored items, and the step that restored them.
+    """Data of one kind that a restore did not bring back completely. The fields are the number of removed items, the number
+    of restored items, and the step that restored them.
     """
 
     what: str
@@ -102,8 +102,8 @@ class _Count:
 
 
 def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
-    """Find data of which less came back than was removed. Return one entry for each kind of data. ``steps``: all steps of
-    the run, in order.
+    """Find data that was removed and did not come back completely. Return one entry for each kind of data. ``steps``: all
+    steps of the run, in order.
 
     One removal is compared with one later restore of the same kind. A table is left out if several steps removed or restored
     rows of it, because it is unknown which rows these steps have in common.

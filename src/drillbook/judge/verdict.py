@@ -13,7 +13,7 @@ from drillbook.judge.result import Objective, StepView, Verdict
 _DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before", "recovery-not-awaited")
 """Codes of findings that make a run inconclusive, unless it failed."""
 CONTROLLER_DIED = "the controller of the run died, so the journal has no end of the run"
-"""Reason of a run without an end."""
+"""Reason of the verdict, if the journal contains no end of the run."""
 
 
 def verdict(

@@ -63,8 +63,8 @@ def lead(view: RunView) -> str:
     older = [one_line(name) for name in known.older]
     if not older or not _paced(known):
         return text
-    these = f"{count(len(older), 'run')} before it ({', '.join(older)})"
-    return f"{text} The durations of the steps are compared with the {these}, too."
+    runs, names = count(len(older), "run"), ", ".join(older)
+    return f"{text} The durations of the steps are compared with the {runs} before it ({names}), too."
 
 
 def change_rows(view: RunView) -> list[ChangeRow]:

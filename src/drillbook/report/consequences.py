@@ -21,10 +21,11 @@ UNPROVEN, STOP = "fault-unproven", "aborted"
 STOPPED_BY = "the run was stopped by "
 """First words of the finding about a run that a person, a signal or a request stopped."""
 STOPPED = ("the injection was stopped", "the fault was not injected")
-"""Last words of a finding that a fault is not proven active. Each of these texts can mean that a stop of the run is the
-cause."""
+"""Last words of a finding with the code ``UNPROVEN``. If the run was stopped, each of these texts can mean that the stop is
+the reason why the fault is not proven active."""
 DIED = "the controller died during the injection"
-"""Last words of a finding that a fault is not proven active because the controller died."""
+"""Last words of a finding with the code ``UNPROVEN``. They mean that the fault is not proven active because the controller
+died."""
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")
 """Severities of findings into which a finding about an unverified objective can be merged. The finding about an unverified

@@ -1,5 +1,5 @@
-"""Unfinished runs because of which later runs were refused. The controller of an unfinished run died, or the run left
-changes that are not undone."""
+"""Unfinished runs that caused the refusal of later runs. The controller of an unfinished run died, or the run left changes
+that are not undone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ RECOVER = "recover the unfinished run"
 
 
 def in_the_way(findings: Iterable[Finding]) -> list[str]:
-    """Return the names of the unfinished runs because of which a run was refused, each name once. ``findings``: findings of
-    the refused run."""
+    """Return the names of the unfinished runs that caused the refusal of a run. Each name occurs once. ``findings``: findings
+    of the refused run."""
     names = (one_line(finding.title.rpartition(": ")[2]) for finding in findings if finding.code == CODE)
     return list(dict.fromkeys(name for name in names if drill_of(name)))
 
 
 def refused_only_by_them(result: Result) -> bool:
-    """Return True for a refused run that has no other finding than unfinished runs."""
+    """Return True for a refused run whose findings are all about unfinished runs."""
     return (
         result.verdict is Verdict.REFUSED
         and bool(in_the_way(result.findings))

@@ -28,7 +28,7 @@ when a verification did not pass.
 KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
-"""Verdicts of finished runs whose state at the end is described even if the run injected no fault."""
+"""Verdicts of runs without a fault that nevertheless get sentences about the state at their end."""
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 

@@ -150,10 +150,10 @@ def against(value: float, error: float | None, target: float, *, latest: bool = 
 
 
 def upper_end(value: float, error: float, *, latest: bool = False) -> float:
-    """Return the largest possible true value of a measurement.
+    """Return the largest possible true value of a measurement. Normally, this is ``value + error``.
 
-    ``latest``: True when the measurement ends with the sample that showed the change. The change itself cannot be later, so the
-    true value lies between ``value - error`` and ``value``. This does not hold for a value of zero.
+    ``latest``: True when the measurement ends with the sample that showed the change. The change itself cannot be later than
+    this sample, so ``value`` is returned. If ``value`` is zero, the error is added all the same.
     """
     return value if latest and value > 0 else value + error
 

@@ -35,9 +35,9 @@ def suite_of(folder: str) -> str:
 
 
 def begun(run: str) -> str:
-    """Return the start of a run in UTC, taken from the name of the run, in the time format of journals.
+    """Return the start of a run in UTC, in the time format of journals. The start is read from the name of the run.
 
-    The result is empty when the name has another form.
+    The result is empty when ``run`` does not have the form of such a name.
     """
     match = RUN_ID.fullmatch(run)
     return start_in(match) if match else ""
@@ -89,7 +89,8 @@ def last_word(folder: Path) -> dict[str, Any] | None:
 
 
 def _ends(data: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the data of the ending events in ``data``, newest first. An incomplete last line is ignored."""
+    """Yield the data of the events that ended the run or a recovery, newest first. ``data``: lines of a journal. An incomplete
+    last line is ignored."""
     for line in reversed(data.split(b"\n")[:-1]):
         if any(f'"{kind}"'.encode() in line for kind in ENDS):
             event = json_object(line)

@@ -4,7 +4,7 @@ Each file of a report is an entry in FORMATS. The modules ``html``, ``markdown``
 one format. The code that writes reports, signs reports, and renders reports again uses this list.
 
 This list is for runs and suites. ``audit.formats`` has the list for audits, and ``campaign.scorecard`` the list for campaigns.
-The list of a record is in the package that renders the record. A common list would have to import all these packages,
+Each list is in the package that renders the files of the list. A common list would have to import all these packages,
 and each module that uses a list would then depend on all of them. For example, the package ``attestation`` uses only this list,
 because it signs the files of runs. The three lists have the same form, and ``publish.write_all`` writes their files.
 """

@@ -12,7 +12,8 @@ from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, wi
 
 FIGURES = ("rto", "rpo")
 IN_CASE = {"put back: undone": "it was undone in case it was injected", "put back: gone already": "no undo was needed"}
-"""Words for the end of a fault of which it is unknown if it was injected. The key of each entry is the outcome of its undo."""
+"""Words for the undo of a fault, if it is unknown whether the fault was injected. The key of each entry is the outcome of the
+undo."""
 NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
 """Words for a verification that did not pass, by the status of its step."""
 

@@ -198,7 +198,7 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
 
 
 def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> DrillTrends:
-    """Return the trends of one drill. A run that never began has no figures; they come from the runs that took place."""
+    """Return the trends of one drill. The figures are those of the runs that began. A run that never began has no figures."""
     tried = [run for run in runs if run.verdict not in wording.NOT_BEGUN] or runs
     return DrillTrends(
         name,

@@ -54,7 +54,7 @@ class IndexEntry:
     """Figures of a rehearsal, which is a run that restores a backup and injects no fault. The value is None for any other run.
     """
     recovered: str = ""
-    """Time at which the recovery ended that continued the journal after the run. It is empty without a recovery."""
+    """Time at which a later recovery of the run ended. It is empty if there was no recovery."""
 
     @property
     def beside(self) -> str:

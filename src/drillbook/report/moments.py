@@ -71,7 +71,7 @@ def run_duration(view: RunView) -> float:
 
 
 def course(view: RunView) -> str:
-    """Return sentences with the duration of a run, and the point in time from which all times of its report count.
+    """Return sentences with the duration of a run, and with the moment that is 0 s in its report.
 
     The duration is the same as in lists of runs: from the first event to the end. The program began to prepare the run
     before the first event.

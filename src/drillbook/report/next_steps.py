@@ -69,8 +69,8 @@ def next_steps(
 def other_inventory(view: RunView) -> str:
     """Return the name of another inventory that has the services which do not exist on this machine.
 
-    Its name is taken from the key `missing` of a service in the plan. Return an empty text if the finding that the drill was
-    not run here does not name the same inventory.
+    The name is read from the key `missing` of a service in the plan. The finding `not-run-here` must name the same inventory.
+    Otherwise the result is empty.
     """
     texts = (str(fields.get("missing") or "") for fields in (view.plan.get("inventory") or {}).get("services", {}).values())
     named = dict.fromkeys(match[1] for text in texts if (match := _OTHER.search(text)))

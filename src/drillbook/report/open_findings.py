@@ -95,8 +95,8 @@ def told(finding: Finding) -> list[tuple[str, str]]:
 
 
 def recovered_later(titles: Iterable[str]) -> str:
-    """Find the first title that tells when and by whom the changes were undone after the run, and return this part of the
-    title. The result is empty if no title tells this.
+    """Return the part of a title that tells when and by whom the changes were undone after the run. The first title with such
+    a part is used. The result is empty if no title has such a part.
     """
     parts = [title.rpartition(f"; {RECOVERED}") for title in titles]
     return next((f"{RECOVERED}{one_line(rest)}" for _, mark, rest in parts if mark), "")
@@ -110,7 +110,7 @@ def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
 
 def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
     """Return the findings with the severities that reports show, the worst first. Lost writes that the RPO allows get the
-    severity `information`. When the RPO was measured, but it is not verified whether it is met, the title says so.
+    severity `information`. When the RPO was measured, but could not be verified, this is added to the title.
     """
     order = list(Severity)
     shown = [
@@ -139,7 +139,7 @@ def _information(finding: Finding) -> Finding:
 
 def counting(title: str, verdict: str) -> str:
     """Return the title of a finding about lost writes as a report shows it. If the run did not pass, its figures do not
-    count, so the title says this instead of calling the loss `within the objective`.
+    count. The words `within the objective` are then replaced by a note about this.
     """
     within = f", {WITHIN}"
     return f"{title.removesuffix(within)}; {NOT_COUNTED}" if verdict != Verdict.PASSED and title.endswith(within) else title

@@ -24,8 +24,8 @@ def doubtful(steps: Sequence[Told], rpo: Objective | None) -> bool:
     shows that the lost and restored data contained the canary's records.
 
     Any one of three facts is enough to show this: the canary lost writes; an action, not a command, restored all data; or a
-    step compared the content before the fault with the content after the restore. Restores and comparisons do not count if
-    neither the drill nor its probes test the service.
+    step compared the content before the fault with the content after the restore. A restore or a comparison counts only for
+    the drill's service, and for a service that a probe checks.
     """
     if rpo is None or rpo.measured_s is None or rpo.lost_writes or rpo.clock == OF_BACKUP:
         return False

@@ -10,8 +10,8 @@ from drillbook.journal.json_values import json_object
 from drillbook.report.folders import TAIL
 
 STARTED, FINISHED = b'"recovery.started"', b'"recovery.finished"'
-"""Kinds of the events of a recovery, as a journal has them. Their models take too long to load for a list of drills; a test
-compares them.
+"""Kinds of the events of a recovery, as a journal contains them. The models of these events are not imported, because this
+would take too long for a list of drills. A test compares these texts with the models.
 """
 
 

@@ -16,9 +16,9 @@ from drillbook.report.wording import NO_STEPS, PHASES, STOPPED
 UNDO = "undo"
 """Prefix for the name of a phase that ran after the early end of a run. Such a phase undid changes."""
 CHECKS = "checks"
-"""Name of the time between the phase `ready` and the next one."""
+"""Name of the time between the phase `ready` and the next phase."""
 SHORTEST_S = 0.5
-"""Shortest time between the phase `ready` and the next one that a report explains."""
+"""Limit, in seconds, for the time ``CHECKS``. A report explains this time only if it is at least as long as the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class PhaseRow:
     later: bool = False
     """True for the part of a phase that ran after the early end of the run, to undo changes."""
     repeated: bool = False
-    """True for a phase that has two rows, because it ran twice: before the early end of the run, and after it to undo
-    changes. This is the first of the two rows.
+    """True for the first row of a phase that ran twice: before the early end of the run, and again afterwards to undo
+    changes. Such a phase has two rows.
     """
 
     @property

@@ -34,7 +34,7 @@ EXACT_LOSS = (
     f"{EXACT}: the time of the newest data is exact by its clock; the difference between this clock and that of the controller "
     "was not measured"
 )
-"""Text beside a loss without a measurement error. It says why the loss has none, and what is not part of the figure."""
+"""Text beside a loss without a measurement error. It says why there is no such error, and what was not measured."""
 UNSTATED = "error not stated"
 NOT_MEASURED = "not measured"
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
@@ -77,8 +77,8 @@ class Brief:
     restored: str
     """Duration of the restore."""
     lost: str
-    """Period from which data would be lost, with the measurement error (±) if there is one. It is ``not measured`` if no
-    loss was measured.
+    """Loss of data as a duration, with the measurement error (±) if there is one: the data of this time would be lost. It is
+    ``not measured`` if no loss was measured.
     """
     error: str
     """Reason why ``lost`` contains no measurement error. It is empty when ``lost`` contains one, and when no loss was measured."""

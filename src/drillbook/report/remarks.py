@@ -70,7 +70,8 @@ FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
 """Kind of reservation for each sign. For each kind, the audit has its own words and suggests its own next step."""
 RESERVED = "met with a reservation"
-"""State of an objective that was met by a figure with one of the signs above. The objective does not count as proven."""
+"""State of an objective whose figure is within the target, but has one of the signs in ``REASONS``. Such an objective does not
+count as proven."""
 RESERVATION = f"An objective within its target that has such a mark is {RESERVED}: it does not count as proven."
 REMOVED_BY = "only a drill that restores in place a backup older than its run removes {reservation}"
 """Clause that tells what removes the reservation of an RPO with the sign ``MARK`` or ``RECENT_MARK``."""
@@ -100,8 +101,8 @@ class Remark:
 
     @property
     def state(self) -> str:
-        """State of an objective whose figure is within the target, but has a mark. If a loss of data is known, the objective
-        is met only for the data in ``others``."""
+        """State of an objective whose figure is within the target, but has a mark. If some data is known to be lost, the state
+        says that the objective is met only for the data that ``others`` describes."""
         return f"met for {self.others} only" if self.lost else RESERVED
 
 
@@ -222,10 +223,9 @@ def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None
 
 
 def fresh(restored: Step | StepResult, steps: Sequence[Step | StepResult], started: str) -> str:
-    """Return the mark of the backup that the step ``restored`` restored. The result is empty for a backup that is older than
-    the run.
+    """Return the mark for a restored backup that was taken during the run. The result is empty for an older backup.
 
-    ``steps``: all steps of the run. ``started``: start of the run.
+    ``restored``: step that restored the backup. ``steps``: all steps of the run. ``started``: start of the run.
     """
     taken = {
         _manifest(step.facts, "identity")
@@ -257,11 +257,12 @@ def taken_by_drill(steps: Sequence[Step | StepResult]) -> str:
 
 
 def origin(restored: Step | StepResult, steps: Sequence[Step | StepResult]) -> str:
-    """Return a text if a drill took the backup that the step ``restored`` restored. The result is empty if no drill took
-    this backup, or if the drill that took it takes the routine backups.
+    """Return a text about a restored backup if a drill took this backup. The result is empty for any other backup. It is also
+    empty if the drill is the one that takes the routine backups.
 
     The step that searched for the backup records which drill took it. Without such a record, the drill is found by the
-    address of the backup, which contains the name of the run that took the backup. ``steps``: all steps of the run.
+    address of the backup, which contains the name of the run that took the backup. ``restored``: step that restored the
+    backup. ``steps``: all steps of the run.
     """
     address = restored.facts.get("manifest")
     for step in steps:

@@ -85,7 +85,7 @@ class ObjectiveRow:
 
     @property
     def said(self) -> str:
-        """State in words. If ``uncounted`` or ``within`` is not empty, it is this text instead."""
+        """Text that reports show as the state: ``uncounted`` or ``within`` if one of them is not empty, otherwise ``state``."""
         return self.uncounted or self.within or self.state
 
     @property
@@ -220,8 +220,9 @@ def objective_rows(
 
 
 def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
-    """Return ``row``. If its figure does not count, ``uncounted`` contains the reason: the reason of the objective, such as
-    a failed step of the verification, or else ``end``. ``end``: how the run ended; empty if it passed.
+    """Return ``row``. If its figure does not count, write the reason into ``uncounted``. This is the reason of the objective,
+    such as a failed step of the verification. If the objective has no reason, it is ``end``: words for the end of a run that
+    did not pass. ``end`` is empty if the run passed.
     """
     if row.measured_s is None or row.state == MISSED or (row.met and not end):
         return row

@@ -33,8 +33,8 @@ class EvidenceRow:
 
 
 def evidence_rows(view: RunView) -> list[EvidenceRow]:
-    """Return rows of all evidence files, sorted by name. These are the files that facts of steps or findings name, and the
-    logs that targets wrote about their leases.
+    """Return rows of all evidence files, sorted by name. These are the files that are named in facts of steps or in findings,
+    and the logs that targets wrote about their leases.
     """
     row_by_file: dict[str, EvidenceRow] = {}
     for step in view.steps:
@@ -84,7 +84,9 @@ def _files(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _reached(name: str, host: Mapping[str, Any]) -> str:
-    """Return the name of a host, with user, address and port as far as the inventory sets them."""
+    """Return the name of a host with its address in parentheses. The address includes the user and the port, if the inventory
+    contains them.
+    """
     place = str(host.get("address") or "")
     if place and host.get("port"):
         place += f":{host['port']}"

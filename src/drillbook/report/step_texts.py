@@ -10,10 +10,10 @@ from drillbook.report.figures import seconds, shown, took
 from drillbook.report.wording import STOPPED
 
 COMMAND = re.compile(r"(?s)(?:[^`]*: )?`.*` was stopped(?:; it was killed)?")
-"""Regular expression that matches the message of a step whose command was stopped: the host, and the command line."""
+"""Regular expression for the message of a step whose command was stopped. Such a message contains the host and the command."""
 COMMAND_STOPPED = "its command was stopped"
 BY_ACTION = re.compile(r"([a-z]\w*\.\w+) (\{.*\})", re.DOTALL)
-"""Regular expression that matches the undo of a change by another action: the name of this action, and its parameters."""
+"""Regular expression for an undo that consists of another action. It matches the name and the parameters of this action."""
 
 
 def state(status: str) -> str:

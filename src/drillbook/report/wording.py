@@ -39,7 +39,7 @@ ENDINGS: dict[str, str] = {
 }
 """Words that follow "the run" in a sentence about the end of a run. The key of each entry is the verdict."""
 NOT_BEGUN: dict[str, str] = {Verdict.REFUSED: "refused", Verdict.NOT_RUN: "not run here"}
-"""Verdicts of runs that tried nothing, with the words for them. Such runs are counted apart, and have no figures."""
+"""Verdicts of runs that tried nothing, with the words for them. Such runs are counted separately, and have no figures."""
 ANSWERED = re.compile(r"(?s)((?:answered|(?<!with )status) \d{3}\b[^{}\[\]<>]*): *[\[{<].*")
 """Regular expression that matches the status of an HTTP answer, and the beginning of its body (JSON, HTML) after a colon. The
 exit status of a program is not matched.
@@ -115,7 +115,7 @@ UNRECORDED = {"open": _UNRECORDED, "residue": _UNRECORDED, "closed": f"{_UNRECOR
 the change.
 """
 LAB = "lab"
-"""Name that inventories usually give a test environment."""
+"""Usual name of a test environment in an inventory."""
 TEST_ENVIRONMENT = "a test environment, not production"
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 
@@ -131,7 +131,7 @@ class Clock:
 
 
 BEGAN = "when the program began to prepare the run"
-"""Explanation of the time 0 s. All times of a report count from this moment."""
+"""Explanation of the time 0 s. All times of a report are measured from this moment."""
 _SAMPLED = (
     "The time from the last probe sample before a change to the first sample after the change: the probe's interval and "
     "the latency of the sample."
@@ -208,8 +208,8 @@ def state_of(met: bool | None, measured_s: float | None, told: Remark | None = N
 
 
 def objective_name(key: str, by: str = "", names: Mapping[str, str] = SHORT) -> str:
-    """Return the name of an objective. For the objective `detect`, the name also tells who noticed the fault: an alert, or the
-    drill's probe. ``by``: words for this observer.
+    """Return the name of an objective. The name of the objective `detect` also contains the observer that detected the fault:
+    an alert, or the drill's probe. ``by``: this observer, as in ``Remark.by``.
     """
     if key == "detect" and by == remarks.BY_PROBE:
         return PROBE_DETECTION

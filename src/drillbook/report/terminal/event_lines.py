@@ -230,7 +230,7 @@ class Progress:
             self._over = ""
 
     def _on_phase_ended(self, what: PhaseEnded, clock: float) -> None:
-        """Print the duration of a phase in brief output, unless the phase has already printed a line."""
+        """Print the duration of a phase in brief output. If a line of the phase was printed before, print nothing."""
         if self._heading:
             self._heading = ""
             state, time = what.status, took(clock - self._phase_begun)

@@ -60,8 +60,8 @@ class LiveView(Drawing):
         self.finish()
 
     def finish(self) -> None:
-        """Remove the live view. Text that is printed afterwards then ends on the last lines of the terminal, and no removed
-        lines stay empty below it. A second call does nothing.
+        """Remove the live view. The removed lines do not stay empty, because the text that is printed next takes their place.
+        A second call does nothing.
         """
         self._halt.set()
         self._thread.join()

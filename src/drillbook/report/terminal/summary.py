@@ -87,7 +87,7 @@ def summary(view: RunView, report: str = "") -> RenderableType:
 
 def details(view: RunView, report: str = "", *, brief: bool = False) -> RenderableType:
     """Return objectives, clocks, phases, notes, findings, changes that could not be undone, the differences since the
-    last run, and the path of the report. When nothing was measured, a sentence that says so replaces objectives, clocks
+    last run, and the path of the report. When nothing was measured, there is one sentence in place of the objectives, clocks
     and phases. When ``brief`` is True, clocks and phases are left out."""
     result = view.result
     parts: list[RenderableType] = [Text()]
