@@ -70,8 +70,8 @@ def default(reports: Path) -> Path | None:
 
 
 def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
-    """Return the path of a file in the user's state folder that stores data about ``of``, which is another path. Each
-    path ``of`` has a file of its own.
+    """Return the path of a file in the user's state folder. The file stores data about the path ``of``. There is a separate
+    file for each ``of``.
 
     Returns None if the state folder is unknown.
     """
@@ -102,7 +102,8 @@ def named(text: str) -> Place:
 def places(reports: Path) -> list[Place]:
     """Return all places that store anchors of the runs in ``reports``.
 
-    The first place is a file in the user's state folder. The environment variable DRILLBOOK_ANCHOR names the others.
+    The first place is a file in the user's state folder. The other places are read from the environment variable
+    DRILLBOOK_ANCHOR.
 
     Raises UsageError when a place in DRILLBOOK_ANCHOR is invalid.
     """

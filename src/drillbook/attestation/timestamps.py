@@ -120,7 +120,7 @@ class Checker:
 
 
 def checker() -> Checker | None:
-    """Make a checker for the certificates that DRILLBOOK_TIMESTAMP_CA names. Returns None if the variable is not set.
+    """Make a checker from the file of certificates in DRILLBOOK_TIMESTAMP_CA. Returns None if this variable is not set.
 
     Raises UsageError when the certificates cannot be read.
     """

@@ -68,7 +68,8 @@ class Standing:
 def of_run(state: RunState, root: Path) -> Standing:
     """Examine the folder of a run, using the trusted keys of the project in ``root``.
 
-    The function examines the journal in ``state``. The task later renders or signs the same events, or undoes their changes.
+    The journal is not read again: ``state`` contains the events that the caller later renders or signs, or whose changes it
+    undoes. There is one exception: the run has signed more events since; see ``_grown``.
     """
     attested = signature_check.look(state, root)
     files = names_in(state.folder)

@@ -35,7 +35,9 @@ class AbsentRow:
     """
     why: str
     repeated: str = ""
-    """Newest later run of the same suite that recorded its end. It is empty for a missing run, and when there is none."""
+    """Newest later run of the same suite whose end was recorded. It is empty if there is no such run, and if ``kind`` is
+    ``missing``.
+    """
 
 
 def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Period) -> list[AbsentRow]:

@@ -16,7 +16,8 @@ NOBODY = "no owner named"
 
 
 class Topic(StrEnum):
-    """Subject of an alert. The summary for management treats the named subjects in a special way; all others are ``OTHER``."""
+    """Subject of an alert. Only subjects that the summary for management treats in a special way have names. For all other
+    alerts, the subject is ``OTHER``."""
 
     RUN_AGAIN = "run again"
     """Drill that did not pass, is overdue, or has an objective that is not proven."""

@@ -68,8 +68,8 @@ def _joined(first: Alert, second: Alert) -> Alert:
 
 
 def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
-    """Replace all alerts about drills that must run again by one alert, at the place of the first of these alerts. A single
-    such alert is left as it is."""
+    """Join all alerts whose drills must run again to a single alert, at the place of the first of them. If there is only one
+    such alert, it is left as it is."""
     again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about]
     if len(again) < 2:
         return list(shown)

@@ -13,9 +13,8 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Longest time, in seconds, between the moment at which a new run reads the last hash of the previous run, and the moment at
-which the new run begins. The previous run may still write events in this time. Such events are no sign that somebody changed
-its journal.
+"""Longest time, in seconds, that a new run needs to begin after it has read the last hash of the previous run. The previous run
+may still write events in this time. Such events are no sign that somebody changed the journal of the previous run.
 """
 
 
@@ -51,11 +50,11 @@ class Link:
 
     before: str
     anchored_events: int
-    """Number of events at the beginning of this run's journal that ``anchored_by`` confirms. It recorded the hash of the last of
-    these events. The number is 0 if nothing confirms an event.
+    """Number of events at the beginning of this run's journal that are confirmed: ``anchored_by`` recorded the hash of the last
+    of these events. The number is 0 if nothing confirms an event.
     """
     anchored_by: str
-    """Name of the later run, or of the campaign, that recorded this hash. It is empty if there is none."""
+    """Name of the later run, or of the campaign, that recorded this hash. It is empty if nothing recorded such a hash."""
 
 
 @dataclass(slots=True)
@@ -324,8 +323,8 @@ def _problem(code: str, record: Record, text: str, *, breaking: bool = True) -> 
 def _empty(record: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
     """Describe an empty journal as a problem.
 
-    The problem is harmless if the first event of the next run names another journal, or none. Then this journal was already
-    empty when the next run began, because its own run died before the first event.
+    The problem is harmless if the first event of the next run names an event of another journal, or no event at all. This
+    journal was then already empty when the next run began, because its own run had died before its first event.
     """
     later = next((other for other in records if other.name > record.name and other.first), None)
     place = places.get(later.first.prev or "") if later and later.first else None

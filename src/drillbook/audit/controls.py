@@ -169,7 +169,7 @@ CONTROLS = (
 def bearing(runs: Sequence[Record]) -> tuple[Control, ...]:
     """Return all controls, each with the evidence from ``runs``. ``runs``: runs of the period.
 
-    Runs that were refused before they began, or were not run here, are counted apart, because they tried nothing."""
+    Runs that were refused before they began, or were not run here, are counted separately, because they tried nothing."""
     begun = [run for run in runs if run.verdict not in NOT_BEGUN]
     runs_by_evidence = {key: [run for run in begun if evidence.holds(run)] for key, evidence in EVIDENCE.items()}
     numbers = Counter(run.verdict for run in runs if run.verdict in NOT_BEGUN)

@@ -109,7 +109,9 @@ class CoverageRow:
     runs: int
     passed: int
     gaps: tuple[str, ...]
-    """Labels of past and present spans without any run. Empty for an exempt service, and in a retired environment."""
+    """Labels of the past and present spans in which the service had no run. An exempt service has no such labels, and neither
+    has a service in a retired environment.
+    """
     unproven: tuple[str, ...]
     """Labels of the spans in which the service had runs, but no passed run."""
     recovered: int = 0
@@ -123,8 +125,8 @@ class CoverageRow:
     backup_of: str = ""
     """Service whose data is in this backup. It is empty when this row is not about a backup."""
     restored: str = ""
-    """Start of the newest passed run that restored this backup. The text is empty when no run of the period did this. The
-    text is also empty when a later run failed, and this run had a step that restores the backup.
+    """Start of the newest passed run that restored this backup. It is empty in two cases: no passed run of the period restored
+    the backup, or a newer run that should restore the backup failed.
     """
     taken: str = ""
     """Text which says that the run of ``restored`` also took the backup. It is empty when the backup is older than the run."""
@@ -238,8 +240,7 @@ def _restored(row: tuple[str, str], runs: Sequence[Record]) -> tuple[str, str]:
     """Return two texts about the newest passed run that restored the backup ``row``. The first text is the start of this run.
     The second text says that this run also took the backup. It is empty when the backup is older than the run.
 
-    Both texts are empty when no passed run restored the backup. Both are also empty when a later run failed, and this run had
-    a step that restores the backup.
+    Both texts are empty in two cases: no passed run restored the backup, or a newer run that should restore the backup failed.
     """
     environment, name = row
     for run in sorted(runs, key=lambda run: (run.started or "", run.name), reverse=True):

@@ -58,8 +58,8 @@ class FindingRow:
     own_in_newest: int | None = None
     """``in_newest`` without the findings that are only consequences of other findings."""
     own_texts: tuple[str, ...] = ()
-    """The part of ``texts`` that the report of the run shows as findings of their own. The report shows a consequence below
-    the finding that is its cause, so consequences are left out here. The value is empty when no text is left out.
+    """``texts`` without those of findings that are only consequences of other findings. The report of a run shows a consequence
+    below its cause, and not as a finding of its own. The value is empty when no text is left out.
     """
 
     @property

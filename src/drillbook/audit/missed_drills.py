@@ -55,8 +55,8 @@ class MissedRow:
     retired. The field is empty if the span has not ended.
     """
     run: str
-    """Name of the last passed run before the span. For a service, it is the name of the last run before the span that proved a
-    restore. The field is empty when there is no such run."""
+    """Name of the newest run that passed before the span began. For a service, this run must also have proved a restore. The
+    field is empty when there is no such run."""
     source: str
     """Source of the row: ``journal``, ``result.json`` for a suite, ``schedule.jsonl`` for a run without a journal, or
     ``drills/`` for a drill or suite that never ran.

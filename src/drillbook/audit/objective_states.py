@@ -83,7 +83,9 @@ class ProvenRow:
     by_probe: bool = False
     """True for a detection time of the drill's own probe. It is not counted with other objectives; see ``remarks.by_probe``."""
     within: str = ""
-    """Words for an objective that was met for all data except the lost data. It is empty for other objectives."""
+    """Words for an RPO that was met only for a part of the data, because the other part was lost. It is empty for other
+    objectives.
+    """
     lost: str = ""
     """Text about lost data that the RPO perhaps does not include, such as a number of rows. It is empty for other figures."""
 
@@ -99,7 +101,7 @@ class ProvenRow:
 
     @property
     def said(self) -> str:
-        """State in words. For an objective that was met for all data except the lost data, the words say this. If the newest
+        """State in words. If the RPO was met only for a part of the data, the words are those of ``within``. If the newest
         figure does not prove the objective, the words are `does not count`. In all other cases, they are those of ``state``.
         """
         return self.within if self.reserved and self.within else DOES_NOT_COUNT if self.uncounted else self.state
@@ -159,8 +161,8 @@ class ProvenRow:
 
 
 def reserved_counts(goals: Sequence[ProvenRow]) -> list[tuple[str, int]]:
-    """Count the objectives that are met with a reservation. Objectives that are met for all data except the lost data have
-    other words for their state than the rest, and are counted apart. Each item of the result holds the words and the number."""
+    """Count the objectives that are met with a reservation. Some of them are met only for a part of the data. They have other
+    words for their state, and are counted separately. Each item of the result consists of such words and the number."""
     counts = Counter(row.said for row in goals if row.reserved)
     return sorted(counts.items(), key=lambda item: (item[0] != remarks.RESERVED, item[0]))
 
@@ -280,8 +282,8 @@ def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
 
 
 def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, runs: Sequence[Record]) -> Iterator[str]:
-    """Yield notes to show beside an objective. A note says that the run ``decides`` failed without verifying the objective,
-    or that a later run does not confirm its result.
+    """Yield notes to show beside an objective. One note says that the run ``decides`` failed without verifying the objective.
+    Other notes say that a later run does not confirm the result of the run ``decides``.
     """
     if decides is None:
         return

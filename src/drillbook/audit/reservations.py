@@ -1,6 +1,6 @@
 """Alerts about objectives that are met only with a reservation.
 
-An objective that is met for all data except the lost data is one of these.
+If some data was lost, the RPO is met for the other data only. Such an RPO is also met with a reservation.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
-    """Return a clause about the RPOs in ``goals``. The clause names the drills whose RPO is met with a reservation, and then
-    the drills whose RPO is met for all data except the lost data.
+    """Return a clause about the RPOs in ``goals``. The clause first names the drills whose RPO is met with a reservation, and
+    then the drills whose RPO is met only for a part of the data, because the other part was lost.
     """
     drills_by_state: dict[str, list[str]] = {}
     for goal in sorted(goals, key=lambda goal: goal.said != remarks.RESERVED):
@@ -74,8 +74,9 @@ def _told(audit: Audit, goal: ProvenRow) -> bool:
 
 
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
-    """Return True if a rehearsal in the period restored a backup that no drill had taken, and measured how much data of the
-    service would be lost. The alert about backups that drills took themselves then leaves out ``goal``.
+    """Return True if the age of routine backups of the service is known: a rehearsal in the period restored a backup that no
+    drill had taken, and measured how much data would be lost. ``goal`` is then left out of the alert about backups that were
+    taken by drills.
     """
     place = (goal.environment, goal.service)
     rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]

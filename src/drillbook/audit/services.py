@@ -61,8 +61,7 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Group the services ``names``, which are exempt from drills, by the text that ``evidence_of`` returns for each.
 
-    The text tells if runs confirm the exemption. Only the exemption of a backup can be confirmed by runs. For any other
-    service, the text is empty.
+    For a backup, the text tells if a run restored the backup and passed. For any other service, the text is empty.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
     names_by_text: dict[str, list[str]] = {}
@@ -72,8 +71,8 @@ def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tu
 
 
 def evidence_of(row: CoverageRow) -> str:
-    """Return a text about a backup that is exempt from drills. It says if runs confirm the exemption. The result is empty
-    for any other service, and for a backup that was itself drilled.
+    """Return a text about a backup that is exempt from drills. The text tells if a run restored the backup and passed. The
+    result is empty for any other service, and for a backup that was itself drilled.
     """
     if not row.left_out or not row.backup_of or row.runs:
         return ""

@@ -28,7 +28,7 @@ class Suite:
     ended: bool
     """True when the suite recorded its end."""
     runs: tuple[str, ...] = ()
-    """Runs that the result of the suite names."""
+    """Names of the runs in the result of the suite."""
     environment: str = ""
     began: str = ""
     """Start of the suite, from its result. It is empty without a result."""
@@ -82,7 +82,7 @@ def _suite(state: RunState, folder: str) -> Suite:
 
 
 def missing_runs(suites: Iterable[Suite], records: Sequence[Record]) -> Iterator[Problem]:
-    """Return a problem for each run that a suite names, and whose folder is missing."""
+    """Return a problem for each run that is named in the result of a suite, but has no folder."""
     there = {record.name for record in records}
     for suite in suites:
         for run in suite.runs:

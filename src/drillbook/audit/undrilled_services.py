@@ -36,7 +36,8 @@ def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
 
 
 def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
-    """Return the commands that run ``drills``. If a run has unmet needs, they follow its command in parentheses.
+    """Return the commands that run ``drills``. If a run needs something that is not usually there, such as another inventory,
+    this is named in parentheses after the command.
 
     Each command names the inventory that ``audit.inventories`` chooses. If ``audit.inventories`` is None, it names the
     inventory of the newest run in ``environment``.

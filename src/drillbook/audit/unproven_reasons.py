@@ -1,4 +1,5 @@
-"""Reasons why objectives are not proven, for the printed summary: those that its table of services has no room for."""
+"""Reasons why objectives are not proven. The printed summary has a table of services. Reasons for which this table has no room
+are printed below it."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ def without_column(goals: Sequence[ProvenRow]) -> list[ProvenRow]:
 
 
 def hidden(goals: Sequence[ProvenRow], measured: Collection[str]) -> list[ProvenRow]:
-    """Return the objectives of one service that a dense table does not show: it has room for the first one in a column
-    without a figure.
+    """Return the objectives of one service that a dense table does not show. In a column without a figure, such a table shows
+    only the first objective of the column.
 
     ``goals``: objectives of the service that are not proven. ``measured``: keys of the columns with a figure.
     """

@@ -15,7 +15,7 @@ TRUST_KEYS = "add the keys that you trust to inventory/allowed_signers"
 """Next step if a key signed a run, but is not trusted."""
 REPEAT = "a run that is not signed, or was changed since, must be repeated"
 MOST_DIED = 2
-"""Number of runs whose controller died that the text names. The text only counts further runs; see ``leading``."""
+"""Largest number of names in the text about runs whose controller died. Further runs are only counted; see ``leading``."""
 
 
 def next_step(audit: Audit) -> str:

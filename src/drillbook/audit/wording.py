@@ -1,4 +1,4 @@
-"""Texts of an audit that all formats share."""
+"""Texts of an audit that are the same in all its formats."""
 
 from __future__ import annotations
 

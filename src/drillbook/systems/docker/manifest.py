@@ -30,5 +30,5 @@ class Manifest(FilesManifest):
     entries: Annotated[int, Field(ge=0)]
     content: Sha256
     root: Root | None = None
-    """Mode and owner of the top folder of the volume. None in backups that older versions made."""
+    """Mode and owner of the top folder of the volume. The value is None in backups of older versions."""
     files: Mapping[Annotated[str, Field(pattern=r"^volume\.tar$")], StoredFile]

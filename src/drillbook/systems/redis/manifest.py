@@ -50,11 +50,11 @@ class Manifest(FilesManifest):
     loaded: Annotated[int, Field(ge=0)]
     keys: dict[str, dict[str, Entry]]
     mark: str = ""
-    """Value of the mark, a key that the save wrote into the keyspace. Empty in manifests that older versions wrote."""
+    """Value of the mark, a key that the save wrote into the keyspace. It is empty in manifests of older versions."""
     fields: dict[str, dict[str, FieldTimes]] | None = None
-    """Expiry times of hash fields. None in manifests that older versions wrote."""
+    """Expiry times of hash fields. The value is None in manifests of older versions."""
     properties: Properties | None = None
-    """Settings, users and functions of the server. None in manifests that older versions wrote."""
+    """Settings, users and functions of the server. The value is None in manifests of older versions."""
 
     def types(self) -> dict[str, int]:
         """Number of keys of each type."""
