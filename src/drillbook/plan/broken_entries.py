@@ -45,7 +45,7 @@ class Unread:
 
     @property
     def saves(self) -> str:
-        """Name under which the entry saves its result. It is empty if there is none."""
+        """Name under which the entry saves its result. It is empty if the entry saves nothing."""
         misspelt = (
             value for key, value in self.odd.items() if did_you_mean(key, (*self.words, "save")).endswith("'save'? ")
         )
@@ -53,8 +53,10 @@ class Unread:
 
     @property
     def may_save(self) -> frozenset[str]:
-        """Texts that may be the name under which the entry saves its result. They are the values of its unknown keys, which may
-        be misspelt, and the value of a parameter `save`, which may be a misplaced keyword.
+        """Texts that the author may have meant as the value of the keyword `save`.
+
+        They are the values of unknown keys, because these may be misspelt, and the value of a parameter `save`, because this
+        may be a misplaced keyword.
         """
         return frozenset(map(_text, (*self.odd.values(), self.params.get("save")))) - {""}
 

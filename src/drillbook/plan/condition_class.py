@@ -1,4 +1,4 @@
-"""Finds the class of the availability probe or action that a condition of a drill names."""
+"""Finds the class of an availability probe or action by its name in a condition of a drill."""
 
 from __future__ import annotations
 

@@ -58,9 +58,9 @@ class PlannedStep(PlanPart):
         return f"{named} (from the {places})" if named else places
 
     def services(self) -> tuple[str, ...]:
-        """Services that the step names.
+        """Services in the parameters of the step.
 
-        These are the service on which the step works, and the service in the parameter `restores` of the step.
+        These are the service on which the step works, and the service in the parameter `restores`.
         """
         said = self.params.get("restores")
         return tuple(

@@ -254,7 +254,7 @@ class _Planner:
         mistakes.report()
 
     def _services(self, params: dict[str, Any], place: FilePlace, action: type[Action] | None) -> None:
-        """Check the services that parameters name. Raises one error for all mistakes."""
+        """Check the services that are named in ``params``. Raises one error for all mistakes."""
         mistakes, service, restores = Mistakes(), params.get("service"), params.get("restores")
         if isinstance(service, str) and not template.is_template(service):
             mistakes.of(self._service, service, (*place, "service"), action)

@@ -34,7 +34,7 @@ def of_service(inventory: Inventory, service: str, host: str) -> Become | None:
 
 
 def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]:
-    """Return the services on ``host`` that the parameters name. The service in the parameter ``service`` comes first."""
+    """Return the services on ``host`` that are named in ``params``. The service in the parameter ``service`` comes first."""
     names = [params.get("service"), *params.values()]
     known = inventory.services
     return [name for name in names if isinstance(name, str) and name in known and known[name].host == host]

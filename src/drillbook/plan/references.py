@@ -61,10 +61,10 @@ class References:
             self._affordable(text, place)
 
     def _affordable(self, text: str, place: FilePlace) -> None:
-        """Raise an error if the evaluation of an expression exceeds its budget, which limits time and size. The names that
-        are known before the run are used.
+        """Raise an error if the evaluation of an expression exceeds its budget, which limits time and size.
 
-        Other errors in the expression are reported only when the step begins.
+        The expression contains only names that are known before the run. Other errors in it are not reported here, but when
+        the step begins.
         """
         try:
             template.evaluate(text, self.static)

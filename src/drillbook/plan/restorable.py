@@ -54,11 +54,11 @@ class Restorable:
     fail: Callable[..., SourceError]
 
     def check(self) -> None:
-        """Raise PlanError when data that a fault destroys may be lost. Before the fault, a step must be certain to verify a
-        backup of the data. After the fault, a step must be certain to restore the data from this backup.
+        """Raise PlanError unless all data that a fault destroys is certain to be restored. Before the fault, a step must be
+        certain to verify a backup of the data. After the fault, a step must be certain to restore the data from this backup.
 
-        Custom commands may be the only steps that restore the data. Another step must then compare the restored data with
-        the backup, or with content that was recorded before the fault.
+        If only custom commands restore the data, another step must compare the restored data with the backup, or with content
+        that was recorded before the fault.
         """
         mistakes = Mistakes()
         for fault in [step for step in self.steps if step.restore_only]:

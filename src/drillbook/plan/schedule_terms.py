@@ -34,7 +34,7 @@ class Terms:
     """All schedules of one drill or suite in one environment."""
 
     recorded: tuple[Term, ...] = ()
-    """Recorded schedules, oldest first. The oldest recorded schedule also counts for the time before its first record."""
+    """Recorded schedules, oldest first. The oldest of them also counts for the time before it was recorded."""
     today: Schedule | None = None
     """Schedule in the file of the drill or suite. It is None if the file sets no schedule. If no schedule is recorded, the
     schedule in the file counts for all times.
@@ -189,8 +189,8 @@ class Service:
     proofs: tuple[Proof, ...]
     subjects: tuple[Subject, ...]
     proving: tuple[frozenset[str], ...]
-    """One set of names for each proof in ``proofs``. It holds the names of all drills and suites with this proof or an earlier
-    proof. If a drill has such proofs in several suites, only the suite of the newest of them is in the set.
+    """For each proof in ``proofs``, the names of the drills and suites that had proven a restore up to this proof. If a drill
+    did this in several suites, only the suite of its newest proof is among the names.
     """
 
     @classmethod

@@ -201,8 +201,8 @@ def inventory() -> Schema:
 
 
 def _taggable(schema: Schema) -> Schema:
-    """Return a schema that also accepts a tag such as `!lab`. A schema is returned unchanged unless it accepts an integer
-    or a text that must match a pattern.
+    """Return a schema that also accepts a tag such as `!lab`. Only a schema that accepts an integer, or a text that must match
+    a pattern, is changed in this way. Any other schema is returned unchanged.
     """
     if "items" in schema:
         return {**schema, "items": _taggable(schema["items"])}

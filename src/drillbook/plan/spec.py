@@ -47,7 +47,7 @@ class Objectives(_Part):
     )
     rpo: Duration | None = Field(
         default=None,
-        description=("Longest permitted period from which acknowledged writes may be lost."),
+        description=("Largest permitted loss of data, as a duration: acknowledged writes of at most this time may be lost."),
     )
     detect: Duration | None = Field(
         default=None, description=("Longest permitted time from the start of the injection to the detection of the fault.")

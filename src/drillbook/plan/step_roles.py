@@ -92,9 +92,9 @@ def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool
 
 
 def is_free(fault: PlannedStep) -> bool:
-    """Return True when ``fault`` is a custom command.
+    """Return True when ``fault`` is a custom command that only a restore can undo.
 
-    The parameter ``proven_by`` of such a fault names the step that verifies a backup of the data.
+    Only such a fault has the parameter ``proven_by``. It names the step that verifies a backup of the data.
     """
     return isinstance(fault.params.get("proven_by"), str)
 
@@ -150,7 +150,7 @@ def _names(*values: Any) -> set[str]:
 
 def origins(steps: Sequence[PlannedStep], step: PlannedStep) -> dict[str, str]:
     """Return the parameters of ``step`` that use the result of another step. Each key is the name of a parameter. Each
-    value is the service that the other step names.
+    value is the service in the parameter ``service`` of the other step.
     """
     saved = {
         planned.save: str(planned.params["service"]) for planned in steps if planned.save and planned.params.get("service")

@@ -23,7 +23,7 @@ ALLOWED = Path("inventory") / "allowed_signers"
 LIMIT_S = 5.0
 """Longest time, in seconds, to wait for a signature.
 
-An SSH agent may ask a person, and a finished run must not wait longer.
+An SSH agent may ask a person before it signs. A finished run must not wait for this person any longer.
 """
 NO_PROGRAM = "ssh-keygen is not installed"
 
@@ -43,8 +43,8 @@ class Signed:
 def chosen(root: Path) -> Path:
     """Return the path of the signing key.
 
-    Three keys are possible, in this order of preference: the key that the environment names, the project's key, and the
-    user's key. Raises KeyProblem when the user has no home folder for a key.
+    Three keys are possible, in this order of preference: the key in the environment variable ``CHOICE``, the project's key,
+    and the user's key. Raises KeyProblem when the user has no home folder for a key.
     """
     if named := os.environ.get(CHOICE):
         return Path(named).expanduser()

@@ -370,7 +370,7 @@ def _principal(signers: Path, public: str) -> str:
                 return plain[0]
     raise Refused(
         "approval-unknown-signer",
-        "the approvers' file gives no name without wildcards for this key",
+        "the approvers' file does not list this key, or lists it only under names with wildcards",
         wanted=f"a line in {signers}",
         remedy=f'Add a line to {signers}: NAME namespaces="{NAMESPACE}" {public}',
     )
