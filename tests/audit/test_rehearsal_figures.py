@@ -102,7 +102,7 @@ def test_the_summary_shows_them_as_rehearsed_and_says_what_they_are(book):
     assert "rehearsed: restored in 1 min 20 s" in page, "the longest"
     assert "rehearsed: 2 min 9 s \u00b1 2 s would be lost" in page, "the largest"
     assert summary.REHEARSED_NOTE in page
-    assert "Rehearsed onlyBackups were restored or examined; nothing was broken" in page
+    assert "Rehearsed onlyBackups were restored or examined, but no service was broken" in page
 
 
 def test_the_screen_shows_the_figures(book, capsys):

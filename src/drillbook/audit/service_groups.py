@@ -59,7 +59,7 @@ RULES = {
     ),
     Group.RESERVED: "{reasons}.",
     Group.REHEARSED: (
-        "Backups were restored or examined; nothing was broken and then recovered, so no objective is proven."
+        "Backups were restored or examined, but no service was broken and then recovered. So no objective is proven."
     ),
     Group.ONLY_RTO: "No drill of the service has an RPO objective.",
     Group.NOT_RUN: "A drill needs services that are not installed where it ran, so nothing was tried.",

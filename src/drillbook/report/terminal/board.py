@@ -117,7 +117,7 @@ class Board:
     last_s: Mapping[str, float] = field(default_factory=dict)
     """Durations of the phases in the drill's last passed run, in seconds."""
     about_s: float | None = None
-    """Duration of the present phase in the last passed run, while this run undoes its changes. None in all other cases."""
+    """Duration that the present phase had in the last passed run. It is set only while this run undoes its changes."""
     waits_for: str = ""
     """Sentence that tells what the run waits for while no step runs. It is empty before the run."""
     targets: dict[str, float] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class Board:
                 self.phase = f"undo: {phase}" if self._undoes else phase
                 self.about_s = self.last_s.get(phase) if self._undoes else None
                 self.phase_started, self._between = event.clock, False
-                self.waits_for = f"waiting for the first step of {phase}: locks, leases and hosts come first"
+                self.waits_for = f"waiting for the first step of {phase}: locks, leases and hosts are prepared first"
                 self.steps.clear()
             case RecoveryStarted():
                 self.phase, self.phase_started, self._between = "recovery", event.clock, False
