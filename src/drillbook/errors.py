@@ -251,7 +251,7 @@ class CommandFailed(HostError):
 
 
 class PrivilegeRefused(HostError):
-    """The host's sudo refused to run a command as the account that `become` names. The command was not started."""
+    """The host's sudo refused to run a command as the account in `become`. The command was not started."""
 
     code = "privilege-refused"
 

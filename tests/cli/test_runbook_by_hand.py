@@ -212,7 +212,7 @@ def test_a_copy_that_was_not_restored_moves_nothing(tmp_path, site, there):
 @pytest.mark.parametrize(
     ("target", "source", "said"),
     [
-        ("redis", "kind: redis_rdb, at: /b, pattern: '*.rdb'", "/data/dump.rdb to /srv/data under the name `dbfilename`"),
+        ("redis", "kind: redis_rdb, at: /b, pattern: '*.rdb'", "/data/dump.rdb to /srv/data under the name in `dbfilename`"),
         ("mariadb", "kind: mariadb_dump, at: /b, pattern: '*.sql'", "create the accounts again"),
         ("mariadb", "kind: mariabackup, at: /b", "chown -R mysql:mysql"),
         ("postgres", "kind: pgbackrest, stanza: main, config: /b.conf", "--stanza=main --type=full backup"),

@@ -260,7 +260,7 @@ def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Pat
 
 
 def inventories(root: Path, file: SitesFile) -> dict[str, Path]:
-    """Return the path of each inventory that ``file`` names. Raises UsageError when an inventory does not exist."""
+    """Return the path of each inventory that is listed in ``file``. Raises UsageError when an inventory does not exist."""
     paths: dict[str, Path] = {}
     for name, entry in file.sites.items():
         word = entry.inventory or name

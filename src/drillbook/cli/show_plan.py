@@ -298,7 +298,7 @@ class _View:
         return f"{silent}, and at boot {how}"
 
     def _place(self, step: PlannedStep, host: str) -> str:
-        """Return the name of a step's host, with the account that `become` names for the step on this host."""
+        """Return the name of a step's host, with the account in `become` that the step uses on this host."""
         become = privilege.of_step(self.plan.inventory, step, host)
         return f"{host} as {become.user} (sudo{' with a password' if become.password else ''})" if become else host
 

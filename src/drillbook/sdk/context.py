@@ -142,8 +142,8 @@ class Context:
         return a == b or same_thing(self.services, self.hosts, a, b)
 
     def bucket(self, uri: str) -> S3:
-        """Return the S3 service of the bucket that ``uri`` names. ``uri`` has the form s3://bucket/... Raises PlanError when
-        the inventory has no such service, or several.
+        """Return the S3 service of the bucket in ``uri``, an address of the form s3://bucket/... Raises PlanError when the
+        inventory has no such service, or several.
         """
         match = re.match(r"s3://([^/#]+)", uri)
         stores = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]

@@ -189,7 +189,7 @@ class Measure(_OfSource):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``loss_s``: seconds from ``newest_moment`` until now, by the controller's clock.
 
-        ``newest_moment``: newest moment that can be restored, by the clock that ``basis`` names; ``error_s``: number of
+        ``newest_moment``: newest moment that can be restored, by the clock that is given in ``basis``; ``error_s``: number of
         seconds by which this moment may be wrong; ``backup``: ID of the newest backup; ``bytes``: its size.
         """
         source = source_of(ctx, self.service)

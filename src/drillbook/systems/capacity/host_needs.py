@@ -6,7 +6,7 @@ HOST_NEEDS = {
     "capacity.*": HostNeeds(
         rights="permission to read the sizes of the service: the account of the service in the inventory is enough, but folders "
         "of other users need root or `manager: {sudo: true}`",
-        ports="access to the port of the service, from the place that its setting `reach` names",
+        ports="access to the port of the service, from the place that is set with its `reach`",
         by_sudo=BySudo.ROOT,
     ),
 }

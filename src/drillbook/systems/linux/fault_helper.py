@@ -30,7 +30,7 @@ Lasting = Annotated[
         alias="for",
         ge=1,
         le=LONGEST,
-        description="Time after which the fault ends by itself, even without a controller. At most 1h.",
+        description="Time after which the fault ends by itself, even if the controller has died. At most 1h.",
     ),
 ]
 """Type of the field `for`: the duration of a fault. A helper process on the host maintains the fault for this time."""

@@ -184,8 +184,8 @@ class Reading:
         return "", "", ""
 
     def without_rows(self) -> list[str]:
-        """Return the tables without a section of rows in the dump. The option `--ignore-table-data` of mariadb-dump has this
-        effect.
+        """Return the tables without a section of rows in the dump. The option `--ignore-table-data` of mariadb-dump leaves out
+        this section for a table.
         """
         return sorted({table for table in self.tables if table not in self.filled})
 

@@ -156,9 +156,9 @@ class MariadbDump(FileBackups):
     def _need_collations(self, ctx: Context, service: Mariadb) -> None:
         """Find the dump that the step will use, and check that the server knows all collations in this dump.
 
-        A dump from a newer series of MariaDB, or from MySQL, can be loaded if this server knows everything in the dump.
-        Before a drill, only the collations can be checked. Therefore the check records for such a dump that the restore was
-        not verified.
+        A dump from a newer series of MariaDB, or from MySQL, can be loaded if this server knows everything in the dump. Before
+        a drill, only the collations can be checked. Therefore the restore of a dump from a newer series or from MySQL is
+        recorded as not verified.
         """
 
         def check(backup: Backup) -> None:
@@ -188,8 +188,8 @@ class MariadbDump(FileBackups):
         return whole
 
     def _compare(self, ctx: Context, service: Mariadb, reading: Reading, name: str, *, unread: bool) -> None:
-        """Record in a check before a drill that the restore of a dump from MySQL, or from a newer series of MariaDB, was not
-        verified. The record also says if a part of the dump was not read.
+        """Record the restore of a dump as not verified if the dump is from MySQL or from a newer series of MariaDB. The record
+        also says if a part of the dump was not read. This is a part of the check before a drill.
 
         For other dumps nothing is recorded, because a MariaDB server knows every collation of its own series and of older
         series.

@@ -11,9 +11,7 @@ from drillbook.systems.mariadb.service import Mariadb
 
 _AS_ROOT = 'test "$(id -u)" != 0 || root=--user=root   # MariaDB refuses to run as root without this option'
 _COPY = 'cp -r -- "$backup" "${folder:?}/data"'
-_WHOLE = (
-    f'test -z "$(find "${{folder:?}}/data" -type l -o -name "*.isl")" || {STOP} the backup leads to files in other folders'
-)
+_WHOLE = f'test -z "$(find "${{folder:?}}/data" -type l -o -name "*.isl")" || {STOP} the backup has links to files in other folders'
 _PREPARE = 'mariadb-backup --no-defaults --prepare --target-dir="${folder:?}/data"'
 _CLIENT = 'mariadb --no-defaults --host=localhost --socket="${folder:?}/server.sock" --user=root'
 

@@ -58,7 +58,7 @@ NO_FILE, NO_FOLDER = 43, 44
 class Mariabackup(FileBackups):
     """Backup source of physical backups by mariadb-backup.
 
-    Each backup is a subfolder of the folder that `at` names, or a file written with `--stream=mbstream`.
+    Each backup is a subfolder of the folder in `at`, or a file written with `--stream=mbstream`.
     """
 
     kind: Literal["mariabackup"] = "mariabackup"
@@ -92,7 +92,7 @@ class Mariabackup(FileBackups):
         return ("cut", "date", "dirname", "du", "head", "sed", "sort") if self.form == "folder" else ()
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the backups: the subfolders of the folder that `at` names, or the files that contain streams."""
+        """List the backups: the subfolders of the folder in `at`, or the files that contain streams."""
         if self.form == "stream":
             return super().backups(ctx)
         folder = self._folder(ctx)
@@ -295,7 +295,7 @@ class Mariabackup(FileBackups):
         need_one(ctx, self.candidates(ctx), check)
 
     def _version_at_end(self, ctx: Context, backup: Backup) -> str:
-        """Return the version of the backed-up server, which stands only at the end of a stream.
+        """Return the version of the server that was backed up. A stream contains this version only at its end.
 
         A compressed stream is decompressed up to its end, but the output is not stored. The version is empty in four cases:
         the backups are folders, the stream is not in a folder on a host, the stream is encrypted, or its end was not reached
@@ -309,8 +309,8 @@ class Mariabackup(FileBackups):
 
 
 def _path(folder: HostFolder, backup: str) -> str:
-    """Return the path of the backup ``backup``. A backup with the name of ``folder`` is this folder itself; every other
-    backup is a subfolder.
+    """Return the path of the backup ``backup``. If ``backup`` is the name of ``folder``, the backup is this folder. Otherwise
+    the backup is a subfolder of it.
     """
     place = PurePosixPath(folder.path)
     return str(place if backup == place.name else place / backup)

@@ -1,5 +1,5 @@
 """PostgreSQL: backups, faults, restores, and verification of recoveries. This package imports two other packages:
-`systems.linux`, and `systems.tar`, which knows the suffixes of compressed files.
+`systems.linux`, and `systems.tar` for the suffixes of compressed files.
 
 Lives here: the service kind `postgres`, the backup source `pg_dump`, the actions and probes `postgres.*`, and the code for
 clusters, manifests and comparisons.

@@ -63,7 +63,8 @@ class Least:
     record: int = -1
 
     def missed(self, end: int) -> str:
-        """Describe the minimum that the recovery did not reach, or return an empty text when it reached everything.
+        """Describe the WAL location that the recovery should have reached. Return an empty text when the recovery reached the
+        minimum.
 
         ``end``: WAL location in bytes at which the recovery ended.
         """
@@ -78,9 +79,9 @@ class Least:
 class Recovery:
     """Recovery of one cluster from the backup ``origin`` and from received WAL.
 
-    ``log``: folder on the host with the received WAL, or empty for a recovery without received WAL; ``reach``: LSN that
-    the recovery must reach, or empty if there is no such minimum. When ``temporary`` is true, a file in the cluster names
-    this run as the owner of the cluster.
+    ``log``: folder on the host with the received WAL, or empty for a recovery without received WAL; ``reach``: LSN that the
+    recovery must reach, or empty if there is no such minimum. When ``temporary`` is true, a file in the cluster contains the
+    id of this run, the owner of the cluster.
     """
 
     ctx: Context

@@ -22,7 +22,7 @@ from drillbook.systems.postgres.service import Postgres
 
 CONNECT_S = 5
 FIRST_AGAIN_S, AGAIN_S = 0.02, 0.2
-"""Pause before the second attempt to log in, and the longest pause between two attempts, in seconds."""
+"""Pauses between two attempts to log in, in seconds: the first pause, and the longest pause."""
 CANCEL_S = 2
 """Seconds that a server has to cancel a query after the deadline. If the query still runs then, the connection is closed.
 """
@@ -96,10 +96,10 @@ def session_at(service: Postgres, address: str, port: int, deadline: Deadline) -
 
 @contextmanager
 def way(ctx: Context, service: Postgres, *, as_user: bool = False) -> Iterator[tuple[str, int]]:
-    """Yield the address (or the folder of a Unix socket) and the port at which the superuser can log in.
+    """Yield the address (or the folder of a Unix socket) and the port for a login.
 
-    When ``as_user`` is true, the application's role can log in there instead. Raises HostError when the host cannot be
-    used.
+    The login is a login of the superuser. When ``as_user`` is true, it is a login of the application's role. Raises HostError
+    when the host cannot be used.
     """
     admin = service.admin
     if as_user or not admin.socket:

@@ -1,4 +1,4 @@
-"""Pure functions that find the databases, roles, extensions and tablespaces that the SQL of a dump names."""
+"""Pure functions that find the names of databases, roles, extensions and tablespaces in the SQL of a dump."""
 
 from __future__ import annotations
 

@@ -141,12 +141,12 @@ def started(head: bytes) -> str:
 
 
 def database(head: bytes) -> str:
-    """Return the name of the database that an archive creates. The name is read from ``head``, the first bytes of the
-    archive. Return an empty text if these bytes do not show the name.
+    """Return the name of the database that an archive creates. ``head``: first bytes of the archive. Return an empty text if
+    the archive creates no database, or if these bytes are not enough to decide this.
 
-    The header names the database to which pg_dump connected. This database is created only by a dump of a whole database.
-    Such a dump has a CREATE DATABASE statement in its table of contents, so the first bytes are searched for this statement
-    too.
+    The header of every archive contains the name of the database to which pg_dump connected. But only a dump of a whole
+    database creates this database. Such a dump has a CREATE DATABASE statement in its table of contents. Therefore the name is
+    returned only if the first bytes contain this statement.
     """
     beginning = archive(head)
     if len(beginning) < _VERSION_AT + 6:

@@ -129,7 +129,9 @@ class DumpedTableRestore(TableRestore):
                 yield plain
 
     def _counted(self, chosen: Selection, scratch: str) -> list[Table]:
-        """Count the rows in the SQL that restores the tables. Raises StepFailed when this SQL lacks the rows of the table."""
+        """Return the chosen tables, each with the number of its rows in the SQL of the restore. Raises StepFailed when this
+        SQL is damaged, or contains no rows of the table that the step restores.
+        """
         reading = dump_reading.read(self.ctx.host, f"{scratch}/table.sql", SCRIPT, "", self.ctx.deadline)
         rows = {Name.parse(name): number for name, number in reading.rows.items()}
         problem = reading.problems[0] if reading.problems else "" if self.table in rows else "no rows that can be counted"

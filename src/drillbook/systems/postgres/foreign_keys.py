@@ -14,7 +14,7 @@ from drillbook.systems.postgres.connection import Connection
 from drillbook.systems.postgres.tables import Name
 
 UNCHECKED = "unchecked"
-"""Name of the file on the host with the names of the keys that were restored without a check."""
+"""Name of a file on the host. The file lists the foreign keys that were restored without a check of the present rows."""
 _LINE = re.compile(r"\d+; \d+ \d+ FK CONSTRAINT ")
 _ADDED = re.compile(r"^ALTER TABLE (?:ONLY )?([^\n]+)\n    ADD CONSTRAINT ([^\n]+) FOREIGN KEY [^\n]+;$", re.MULTILINE)
 _TOLERANT = """DO $drillbook$ BEGIN

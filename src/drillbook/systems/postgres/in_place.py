@@ -158,8 +158,8 @@ class ClusterInPlace(InPlace):
     def _keep(self, session: Connection) -> str:
         """Store the configuration files as evidence, and return an empty text.
 
-        If a file contains a secret, store nothing, and return a text that says so. This text stops the fault, because a
-        restore would be impossible without the stored files.
+        If a file contains a secret, store nothing, and return a text that says so. The fault is then not carried out, because
+        a restore would be impossible without the stored files.
         """
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()

@@ -26,8 +26,8 @@ def programs(service: Postgres) -> str:
 
 
 def client(program: str, service: Postgres) -> str:
-    """Return the beginning of the command line of a client program. With these words, the client connects only to the new
-    server, and never to another server.
+    """Return the beginning of the command line of a client program: its name, and the options with which it connects to the
+    new server and to no other server.
     """
     return f'{program} --host="${{folder:?}}" --port=5432 --username={shlex.quote(service.admin.user)}'
 

@@ -50,7 +50,9 @@ def _if_secret(match: re.Match[str]) -> str:
 
 
 def _connection(literal: str) -> str:
-    """Mask the passwords in a literal with a connection string. If the string cannot be parsed, mask the whole literal."""
+    """Mask the passwords in ``literal``, an SQL literal that contains a connection string. If the string cannot be parsed,
+    mask the whole literal.
+    """
     try:
         known = conninfo_to_dict(literal.removeprefix("E").strip("'").replace("''", "'"))
     except psycopg.Error:

@@ -115,10 +115,10 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
     fresh = _evaluated(snap, name, owner, query)
     steady = not unsteady and not _UNSTEADY.search(definition)
     if isinstance(fresh, tuple) and fresh[0] == fresh[1]:
-        result.recomputed[name] = "it equals the present result of its query; the view in the backup is older"
+        result.recomputed[name] = "the view equals the present result of its query; the view in the backup is older"
     elif steady or (isinstance(fresh, tuple) and not now.rows and fresh[1].rows):
         gives = f"the query of the view returns other content: {fresh[1].rows} rows" if isinstance(fresh, tuple) else fresh
-        wanted = f"{before.rows} rows, digest {before.digest}; or the present result of its query"
+        wanted = f"{before.rows} rows, digest {before.digest}; or the present result of the view's query"
         said = f"{now.rows} rows, digest {now.digest}; {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))
     else:

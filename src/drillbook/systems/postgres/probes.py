@@ -202,7 +202,8 @@ class Canary(BaseCanary):
             raise CouldNotVerify(f"the canary's rows in {self.service} cannot be read: {reason(error)}") from error
 
     def clean(self, ctx: Context) -> None:
-        """Delete this run's rows. Then drop an empty table of canaries, and drop its schema when the schema is empty.
+        """Delete this run's rows. Then drop the canaries' table if it is empty, and drop the schema of this table if the
+        schema is empty.
 
         Raises CouldNotVerify when the rows cannot be deleted.
         """

@@ -115,8 +115,8 @@ class Restoring:
     def _done_before(self, session: Connection) -> bool:
         """Return True when an earlier attempt of this step, whose controller died, has restored the database completely.
 
-        If the database refuses clients, its settings contain the step that restored it. Otherwise its identity is
-        compared with the identity in the step's evidence.
+        If the database refuses clients, one of its settings contains the run and the step that restored it. They must be this
+        run and this step. If the database admits clients, its identity must be the identity in the step's evidence.
         """
         if access.closed(session, self.service.database):
             return access.restored_by(session, self.service.database) == self._by

@@ -1,8 +1,8 @@
 """Finds out if a role has the rights to see and to end the sessions of other roles.
 
 A role with the privileges of another role has the right to end the sessions of that role. With the privileges of
-`pg_signal_backend`, it also has the right to end the sessions of every role that is not a superuser. Without the privileges
-of `pg_read_all_stats`, the view pg_stat_activity hides the type and the state of other roles' sessions. Source:
+`pg_signal_backend`, it also has the right to end the sessions of every role that is not a superuser. The view pg_stat_activity
+hides the type and the state of other roles' sessions from a role without the privileges of `pg_read_all_stats`. Source:
 PostgreSQL's documentation, "Predefined Roles" and "The Cumulative Statistics System".
 """
 
@@ -54,7 +54,7 @@ class Own(NamedTuple):
 
 
 class Role(NamedTuple):
-    """Role that has open sessions. ``usable``: true if the role that asks has the privileges of this role. ``sessions``:
+    """Role that has open sessions. ``usable``: true if the role of the step has the privileges of this role. ``sessions``:
     number of the open sessions.
     """
 

@@ -82,8 +82,8 @@ def _output_to(path: str) -> str:
 
 
 def _telling_unchecked(path: str) -> str:
-    """Return psql commands that write names of foreign keys to the file ``path`` on the host. They are the names of the restored
-    foreign keys that some rows violate.
+    """Return psql commands for a list of the restored foreign keys that some rows violate. The commands write the names of
+    these keys to the file ``path`` on the host.
     """
     return "\n".join((_output_to(path), "\\pset tuples_only on", "\\pset format unaligned", _UNCHECKED, "\\o", ""))
 
@@ -245,8 +245,9 @@ class TableRestore:
 
     def _after(self, restored: Sequence[Table], names: Sequence[Name]) -> str:
         """Return the last statements of the transaction. They compare each restored table with the digest in the backup, and
-        fail when a table differs. A table without a digest in the backup is not compared. The statements also compute
-        planner statistics. If the step asks for it, they make the tables refuse writers."""
+        fail when a table differs. A table without a digest in the backup is not compared. The statements also compute planner
+        statistics. If ``closed`` is true, the statements also close the tables to writers.
+        """
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
             if body := self._comparison(table, name):
@@ -302,7 +303,9 @@ class TableRestore:
     def _facts(
         self, restored: Sequence[Table], chosen: Selection | None, compared: str, note: re.Match[bytes] | None
     ) -> Facts:
-        """Return the facts of the step. ``note``: numbers that the transaction wrote to its note, or None without a note."""
+        """Return the facts of the step. ``note``: match of the note that the transaction recorded about the restore, or None
+        if there is no note.
+        """
         broken = self._broken()
         back, replaced = (None if note is None or note[key] is None else int(note[key]) for key in (3, 4))
         with connected(self.ctx, self.service) as session:

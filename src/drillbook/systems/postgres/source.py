@@ -241,9 +241,10 @@ class PgDumpSource(FileBackups):
     def _need_reader(self, ctx: Context, inside: Context, program: str, tools: Tools | None = None) -> None:
         """Check that the programs in the context ``inside`` can read the dump that the step uses.
 
-        The programs for decompression must exist, and pg_restore (``program``) must know the format. ``inside`` is the
-        step's host or the sandbox's container. If ``tools`` is given, these tools include psql and a server, and both
-        must know the commands of a plain dump. Raises NotReady when a program is missing or too old for this dump.
+        The programs for decompression must exist, and pg_restore (``program``) must know the format. ``inside`` is the step's
+        host or the sandbox's container. ``tools``: programs of the server that will load the dump; None: the server is not
+        checked. This server must know the settings in the SQL of the dump. For a plain dump, psql must know the commands of
+        the dump too. Raises NotReady when a program is missing or too old for this dump.
         """
 
         setting = (tools.service if tools else self).setting("bin")
@@ -304,7 +305,8 @@ class PgDumpSource(FileBackups):
         return f"no file{where} matches {self.globals!r} of {self.setting('globals')}"
 
     def _foresee_no_roles(self, ctx: Context, backup: Backup, beginning: bytes) -> None:
-        """Record in the check before a drill that `globals` of the source is set, but that no file of roles exists.
+        """Record the roles as not verified if `globals` of the source is set, but no file of roles exists. This is a part of
+        the check before a drill.
 
         Nothing is recorded when an earlier step may make the file. Nothing is recorded for a dump of pg_dumpall either,
         because such a dump creates its roles.
@@ -314,8 +316,8 @@ class PgDumpSource(FileBackups):
             ctx.unsure(f"the roles of the backup {backup.id}: {self._no_globals}. {MAKE_GLOBALS}")
 
     def _foresee_another(self, ctx: Context, backup: Backup, beginning: bytes) -> None:
-        """Record in a check before a drill that the dump contains another database than the expected one. ``beginning``: first
-        bytes of the dump.
+        """Record a finding if the dump contains another database than the expected one. This is a part of the check before a
+        drill. ``beginning``: first bytes of the dump.
         """
         expected, named = self.expected(ctx), dump_start.database(beginning)
         if named and expected and named != expected:

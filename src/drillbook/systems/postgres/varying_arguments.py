@@ -13,4 +13,6 @@ VARYING_ARGUMENTS = {
         re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)"), f"{8 * _CAPITALS}-{8 * _CAPITALS}-[0-9]"
     )
 }
-"""Patterns for these parts. The only entry is the name of an exported snapshot, which follows ``--snapshot=`` of pg_dump."""
+"""Patterns of the parts of arguments that vary. The only entry is for the name of an exported snapshot, which follows
+``--snapshot=`` in the arguments of pg_dump.
+"""

@@ -1,5 +1,5 @@
-"""Compares a backup with a keyspace. Each different key has a finding of its own, up to a maximum number of findings. If
-there are more different keys, one further finding gives their number.
+"""Compares a backup with a keyspace. Each key that differs gets its own finding, up to a maximum number of findings. One
+further finding gives the number of the remaining keys that differ.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from drillbook.systems.redis.content import OWN, Entry, Keys
 from drillbook.systems.redis.field_expiry import Fields, FieldTimes
 
 SHOWN = 20
-"""Maximum number of findings with the same code that each name one different key. If more keys are different, one further
-finding gives the number of the remaining keys.
+"""Maximum number of keys that get their own finding, for each code of a finding. One further finding gives the number of the
+remaining keys with the same code.
 """
 TOLERANCE_MS = 2000
 """Largest accepted difference between two expiry times, in milliseconds. An RDB stores milliseconds, but a client may set a
@@ -28,7 +28,7 @@ class Comparison:
 
     ``compared``: number of compared keys; ``expired``: number of keys that were skipped because they have expired;
     ``ignored``: for each pattern of ignored keys, the number of skipped keys; ``own``: number of Drillbook's own keys, which
-    are skipped, too; ``differing``: for each code of a finding, the number of different keys.
+    are skipped, too; ``differing``: for each code of a finding, the number of keys that have such a finding.
     """
 
     compared: int = 0

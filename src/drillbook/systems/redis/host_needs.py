@@ -3,7 +3,7 @@
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 _STORE = "HTTPS from the host to the store"
-_PORT = "access to the port of the server, from the place that the setting `reach` names"
+_PORT = "access to the port of the server, from the place that is set with `reach`"
 HOST_NEEDS = {
     "redis.save": HostNeeds(
         (),

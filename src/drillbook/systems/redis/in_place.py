@@ -59,8 +59,8 @@ class RedisInPlace(InPlace):
         self.source.need_format(self.ctx, program)
 
     def _program(self) -> str:
-        """Return the path of the server's program. The program can also check files. The path is read from the inventory, or
-        else from the running server. If neither tells it, the path is empty, and PATH is searched for the program.
+        """Return the path of the server's program. The program can also check files. The path comes from the inventory, or
+        else from the running server. If both lack it, the returned path is empty, and PATH is searched for the program.
         """
         if self.redis.program:
             return self.redis.program

@@ -29,8 +29,9 @@ def move_rdb(manual: ManualRestore) -> str:
     return manual_move.told(
         manual,
         f"stop the new server (`redis-cli -s {manual.folder}/redis.sock shutdown nosave`)",
-        f"move `dump.rdb` and `appendonlydir` in {data} (their names are `dbfilename` and `appenddirname`) to another folder",
-        f"copy {manual.folder}/data/dump.rdb to {data} under the name `dbfilename`, and give it to the user of the server",
+        f"move `dump.rdb` and `appendonlydir` from {data} to another folder (the settings `dbfilename` and `appenddirname` of the "
+        "server may contain other names for them)",
+        f"copy {manual.folder}/data/dump.rdb to {data} under the name in `dbfilename`, and give it to the user of the server",
         "if the configuration has `appendonly yes`, change this to `appendonly no`, because otherwise the server "
         "does not read the RDB file",
         after=(

@@ -62,8 +62,8 @@ def ready(ctx: Context, service: Redis) -> None:
 
 
 def _need_room(ctx: Context, service: Redis, directory: str) -> None:
-    """Check that a restore has the right to write to ``directory``, the folder of the server's files. Raises NotReady if it has
-    no such right, because the restore would then fail after the data was lost.
+    """Check that the account of the restore may write to ``directory``, the folder of the server's files. Raises NotReady if
+    the account may not, because the restore would then fail after the data was lost.
     """
     if not ctx.run(*as_owner(service), "sh", "-c", 'test -w "$1" && test -x "$1"', "sh", directory).ok:
         who = service.run_as or "the account of the step"

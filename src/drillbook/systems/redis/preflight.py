@@ -32,9 +32,11 @@ def need_mark(ctx: Context, service: Redis) -> None:
     """Check that the user may write, read and remove the mark of the run (a key), and that the server is no replica. Raises
     NotReady otherwise.
 
-    The commands are tried on the server, unless the mark exists already. They change nothing, because ``SET`` with ``XX``
-    writes only keys that exist. If the mark exists, the right to write it is recorded as not verified. As in ``need``,
-    nothing is checked for a sandbox, or when no server answers.
+    If the mark does not exist, the commands for it are sent to the server. They change nothing, because ``SET`` with ``XX``
+    writes only a key that exists. If the mark exists already, the commands are not sent, and the right to write the mark is
+    recorded as not verified.
+
+    Nothing is checked for a sandbox, or when no server answers. The reasons are the same as in ``need``.
     """
     key = mark_of(ctx.run_id)
 

@@ -35,9 +35,9 @@ class Canary(BaseCanary):
 
     Each acknowledged row must exist after the recovery. A row is acknowledged when its commit has returned.
 
-    The table `drillbook_canary` is created in the database that `connect` names. At the end it is dropped, unless it holds
-    rows of another run. The driver runs on the controller. Also set the time limits of the driver in `connect`, such as
-    `connect_timeout`, `read_timeout` and `write_timeout` of pymysql.
+    The table `drillbook_canary` is created in the database to which the settings in `connect` lead. At the end it is dropped,
+    unless it holds rows of another run. The driver runs on the controller. Also set the time limits of the driver in
+    `connect`, such as `connect_timeout`, `read_timeout` and `write_timeout` of pymysql.
     """
 
     SECRETS = frozenset({"connect"})
@@ -255,7 +255,7 @@ class _Session(ConnectedWriter[Any]):
         self._canary, self._ctx = canary, ctx
 
     def connect(self, way: ExitStack) -> Any:
-        """Open a connection with the settings in `connect`. ``way`` closes it."""
+        """Open a connection with the settings in `connect`. The connection is closed when ``way`` is closed."""
         return way.enter_context(self._canary.connected(self._ctx))
 
     def write(self, number: int) -> Lost | None:

@@ -120,8 +120,8 @@ def quoted(name: str) -> str:
 
 
 def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
-    """Count the rows of each table. Also return the names of the virtual tables that could not be counted. The SQLite
-    library on this host lacks the module of such a table.
+    """Count the rows of each table. Also return the names of the virtual tables whose rows could not be counted, because the
+    SQLite library on this host lacks the table's module.
     """
     counts, unread = {}, []
     for name, virtual in session.execute(TABLES).fetchall():

@@ -131,7 +131,7 @@ class VolumeBackup(Write):
         return _identity(ctx, self.service, self.volume)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
+        """Abort the unfinished uploads to the store folder in the parameter `to`."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:

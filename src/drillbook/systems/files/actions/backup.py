@@ -147,7 +147,7 @@ class Archive(Write):
         return identity.identity(ctx, archives.resolve(ctx, self.path))
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
+        """Abort the unfinished uploads to the store folder in the parameter `to`."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:

@@ -122,8 +122,8 @@ class Matches(_OfServer):
 class Compare(_OfServer):
     """Compare a restored copy with the server in production.
 
-    The action compares the number of rows in every table. It compares the content of the rows only in those tables that the
-    parameter `tables` names. Such a table is compared in ranges of a key.
+    The action compares the number of rows in every table. It compares the content of the rows only in the tables that are
+    listed in the parameter `tables`. Such a table is compared in ranges of a key.
 
     Production has changed since the backup. So a table that only grows is compared up to the newest row of the copy. A table
     that never changes is compared as a whole. Rows that production changed after the backup are reported as different.

@@ -103,7 +103,7 @@ class Terminate(Write):
             )
 
     def _need_view(self, session: Connection, service: Postgres) -> None:
-        """Raise CouldNotVerify when sessions of the application belong to a role whose sessions the step's role may not see."""
+        """Raise CouldNotVerify when the step's role lacks the right to see one of the application's sessions."""
         if self.application is None:
             return
         mine = session_rights.own(session)

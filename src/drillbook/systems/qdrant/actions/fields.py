@@ -38,6 +38,6 @@ FILE_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 
 
 def store_of(ctx: Context, uri: str) -> Store:
-    """Return the object store of the bucket that ``uri`` names. Raises PlanError when the inventory has no such bucket."""
+    """Return the object store of the bucket in ``uri``. Raises PlanError when the inventory has no such bucket."""
     service: S3 = ctx.bucket(uri)
     return Store(service)

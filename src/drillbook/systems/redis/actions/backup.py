@@ -86,7 +86,7 @@ class Save(Write):
         return identity.measured(ctx, self.service)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
+        """Abort the unfinished uploads to the store folder in the parameter `to`."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:

@@ -28,9 +28,9 @@ class NewestMoment(MeasuresLoss):
 
     If the copy replaced the original, all later writes would be lost.
 
-    Three kinds of keys show when they were written. A stream shows it by the id of its newest entry. A key may have the time
-    of writing as its value. A key that is always written with the same time to live shows it by the remaining time. The
-    result is the newest of all these times.
+    The time of a write is found for three kinds of keys. For a stream, it is in the id of the newest entry. For a key whose
+    value is the time of the write, it is read from this value. For a key that is always written with the same time to live, it
+    is computed from the remaining time. The result is the newest of all these times.
     """
 
     SERVICE = Redis
@@ -56,7 +56,9 @@ class NewestMoment(MeasuresLoss):
     ] = None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user may list and read keys. The reading is tried with each pattern as the name of a key."""
+        """Check that the user may list and read keys. The commands that read a key are tried with each pattern in place of a
+        key's name.
+        """
         commands: list[Command] = [("SCAN", "0", "COUNT", 1)]
         commands += [("GET", pattern) for pattern in self.if_known("times", ())]
         commands += [("PEXPIRETIME", pattern) for pattern in self.if_known("lifetimes", ())]
@@ -65,11 +67,11 @@ class NewestMoment(MeasuresLoss):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments``.
 
-        ``newest_moment`` is the newest time that was found in the service's data. It was written by a client or by the
-        server, by the clock of its writer. ``age_s`` is the age of ``newest_moment`` in seconds, by the controller's clock.
-        The last write may be later than ``newest_moment``, by up to ``error_s`` seconds. ``error_s`` is the usual interval
-        between the newest times in the data. ``basis`` says in words where ``newest_moment`` was found. ``moments`` lists
-        every time that was found, with its basis and its error.
+        ``newest_moment`` is the newest time that was found in the service's data. A client or the server wrote this time
+        according to its own clock. ``age_s`` is the age of ``newest_moment`` in seconds, by the controller's clock. The last
+        write may be later than ``newest_moment``, by up to ``error_s`` seconds. ``error_s`` is the usual interval between the
+        newest times in the data. ``basis`` says in words where ``newest_moment`` was found. ``moments`` lists every time that
+        was found, with its basis and its error.
         """
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             moments = [*_streams(session), *self._times(session), *self._lifetimes(session)]

@@ -107,8 +107,8 @@ def _unhealthy(facts: Facts) -> list[tuple[str, str]]:
 
 
 OWN_LIMIT = 200_000
-"""Limit for the count of Drillbook's own keys. They are counted only if the keyspace has at most this number of keys. In a
-larger keyspace, the few keys of Drillbook do not matter.
+"""Largest number of keys in a keyspace in which Drillbook's own keys are counted. In a larger keyspace, the few keys of
+Drillbook do not matter, and are not counted.
 """
 
 

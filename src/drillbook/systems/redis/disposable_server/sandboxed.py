@@ -62,7 +62,7 @@ class Load:
     title: str
     """Name of the backup in findings."""
     begins: str = ""
-    """First word of the file, such as ``VALKEY080``. It decides if Redis or Valkey loads the file."""
+    """First word of the file, such as ``VALKEY080``. The server program, Redis or Valkey, is chosen by this word."""
     databases: int = 1
     append_only: str = ""
     """Name of the append-only file (setting `appendfilename`). It is empty when the backup is an RDB."""

@@ -75,15 +75,14 @@ class NewestBackup(Read):
         """Facts: ``found``: true when there is a backup; ``count``: number of backups in the store.
 
         ``unreadable``: keys of manifests that could not be read. The other facts describe the newest backup. ``taken_by``:
-        name of the drill that took it; ``routine``: true when the step sets `taken_by`, so that one of these drills took it.
-        ``location``: address of the backup, with the digest of the manifest; ``manifest``: address of the manifest;
-        ``snapshot_at``: time of the backup's snapshot by the server's clock; ``age_s``: seconds from this time until now by
-        the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers of tables, rows and bytes in the backup;
+        name of the drill that took it; ``routine``: true when the step sets `taken_by`. One of the drills in `taken_by` then
+        took the backup. ``location``: address of the backup, with the digest of the manifest; ``manifest``: address of the
+        manifest; ``snapshot_at``: time of the backup's snapshot by the server's clock; ``age_s``: seconds from this time until
+        now by the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers of tables, rows and bytes in the backup;
         ``vouched``: true when the manifest has a trusted signature; ``unvouched``: the reason why the signature is not
-        trusted.
+        trusted, absent when it is trusted or `required` is false.
 
-        A signature that is not trusted fails the step if `signed` and `required` are true. If `required` is false,
-        ``unvouched`` is absent.
+        If `signed` and `required` are true, the step fails when the signature is not trusted.
         """
         service = ctx.service(self.service, Postgres)
         store = Store(ctx.service(self.store, S3))

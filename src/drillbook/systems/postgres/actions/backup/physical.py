@@ -72,7 +72,7 @@ class BaseBackup(Write):
         return identity.measured(ctx, self.service, whole=True)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
+        """Abort the unfinished uploads to the store folder in the parameter `to`."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
@@ -201,7 +201,7 @@ class StreamWal(Write):
             ge=1,
             le=43200,
             description=(
-                "Time after which the WAL receiver exits, even without a controller; at most 12h. Choose a time longer "
+                "Time after which the WAL receiver exits, even if the controller has died; at most 12h. Choose a time longer "
                 "than the drill."
             ),
         ),

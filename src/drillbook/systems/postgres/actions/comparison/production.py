@@ -49,7 +49,10 @@ class Compare(Read):
     TIMEOUT = 1800.0
 
     service: ServiceName
-    against: Annotated[str, Field(description="Service of the production database, which still runs. It is only read.")]
+    against: Annotated[
+        str,
+        Field(description="Service whose database is in production and still runs. The action only reads this database."),
+    ]
     tables: Tables = Field(default_factory=dict)
     tolerance: Tolerance = None
     history: History = None

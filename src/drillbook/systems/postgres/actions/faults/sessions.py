@@ -25,7 +25,7 @@ For = Annotated[
         alias="for",
         ge=1,
         le=LONGEST,
-        description="Time after which the fault ends by itself, even without a controller; at most 1h.",
+        description="Time after which the fault ends by itself, even if the controller has died; at most 1h.",
     ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
