@@ -11,7 +11,7 @@ from drillbook.sdk.host import excerpt
 MOST = 12
 """Largest number of different outcomes that are counted separately."""
 MOST_TOLD = 2
-"""Largest number of other outcomes that a message names."""
+"""Maximum number of other outcomes that are listed in a message."""
 LENGTH, SHORT = 400, 160
 """Greatest length of the text of an outcome, in the journal and in a message."""
 OTHER = "other outcomes"

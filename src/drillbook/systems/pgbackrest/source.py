@@ -100,7 +100,7 @@ class PgBackRest(BackupSource):
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Place of the repository, if `options` name a folder on the source's host. Otherwise it is empty."""
+        """Place of the repository, if `options` contains its folder on the source's host. Otherwise the result is empty."""
         path = self.options.get(f"repo{self.repository}-path", "")
         if not isinstance(path, str) or not path or f"repo{self.repository}-host" in self.options:
             return ()

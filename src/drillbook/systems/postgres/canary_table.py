@@ -46,7 +46,7 @@ _CREATE = "CREATE TABLE IF NOT EXISTS {} ({} VARCHAR(100) NOT NULL, {} INTEGER N
 
 
 def listed(session: Connection) -> list[tuple[str, str, str]]:
-    """Return schema, name and owner of each table in the database to which a canary writes. Raises psycopg.Error."""
+    """Return schema, name and owner of each table to which a canary writes in the database. Raises psycopg.Error."""
     return [(str(schema), str(name), str(owner)) for schema, name, owner in session.execute(_TABLES).fetchall()]
 
 

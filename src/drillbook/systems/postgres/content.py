@@ -159,7 +159,8 @@ def as_recorded(listed: Sequence[Relation], wanted: Sequence[Table]) -> list[Rel
     backup.
 
     A digest depends on the order of columns. If the backup has read the columns of a table in alphabetical order, the relation
-    keeps its ``columns``. Any other relation loses them, so that its columns are read in the order of the server.
+    keeps its ``columns``. For any other relation, ``columns`` is made empty. The columns are then read in the order of the
+    server.
     """
     ordered = {table.name for table in wanted if table.columns}
     return [relation if relation.name in ordered else replace(relation, columns=()) for relation in listed]

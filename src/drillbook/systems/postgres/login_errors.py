@@ -33,8 +33,8 @@ _ELSEWHERE = (
 
 
 def explained(error: psycopg.OperationalError, service: Postgres, *, as_user: bool) -> psycopg.OperationalError:
-    """Return an error of one line. It names the server, the message of the server, and the field of ``service`` that may be
-    wrong.
+    """Return an error of one line. The line consists of the server's address, the message of ``error``, and the field of
+    ``service`` that may be wrong.
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     said = _CONNECTION.sub("", printable(lines[0], limit=400)).strip()
@@ -46,7 +46,7 @@ def explained(error: psycopg.OperationalError, service: Postgres, *, as_user: bo
 
 
 def place(service: Postgres, *, as_user: bool) -> str:
-    """Return a text with the address or socket at which the login was tried, as the inventory names it."""
+    """Return a text with the address or socket at which the login was tried, as it is written in the inventory."""
     if service.admin.socket and not as_user:
         return f"the server on {service.host} with its socket in the folder {service.admin.socket}"
     if service.socket:

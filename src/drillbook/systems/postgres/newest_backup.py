@@ -19,7 +19,7 @@ from drillbook.systems.postgres.service import Postgres
 
 READERS = 8
 MOST_DRILLS = 3
-"""Largest number of drills that a message names."""
+"""Maximum number of drills whose names are in a message."""
 
 
 @dataclass(frozen=True, slots=True)

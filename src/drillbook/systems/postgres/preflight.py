@@ -79,8 +79,8 @@ def ask(
 
 
 def plannable(query: str) -> Callable[[Connection], None]:
-    """Return a function that gets the plan of ``query`` from the server. It raises psycopg.Error when a table of ``query``
-    does not exist, or when the role has no right to use it.
+    """Return a function that gets the plan of ``query`` from the server. The function raises psycopg.Error when a table in
+    ``query`` does not exist, or when the role has no right to read or write this table.
 
     For a statement that has no plan, such as SHOW, the function does nothing.
     """

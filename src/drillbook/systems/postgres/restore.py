@@ -178,10 +178,10 @@ class Restoring:
             cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
-        """Drop an unfinished database that has the name of the service's database. An unfinished database still refuses clients
-        after a restore. It is dropped if this run restored it, or if the restore recorded no run, as in older versions.
+        """Make sure that no database has the name of the service's database. Do nothing if there is none.
 
-        Do nothing if no database has this name. Raises StepFailed for any other database of this name.
+        Drop the database if it still refuses clients since a restore, and if this run restored it. Also drop it if it refuses
+        clients and no run is recorded in it, as in older versions. Raises StepFailed for any other database of this name.
         """
         name = self.service.database
         if not access.exists(session, name):

@@ -115,8 +115,10 @@ class PgDumpSource(FileBackups):
         )
 
     def _moment(self, file: StoredFile) -> tuple[datetime, str]:
-        """Return the key by which files are sorted: a time, and the name of the file. The time is the modification time of the
-        file. If the source is set to sort by names, it is the time in the file's name instead, if the name contains one.
+        """Return the key by which files are sorted: a time, and the name of the file.
+
+        With `newest: name`, the time is the time in the file's name. If the name contains no time, and with any other value of
+        `newest`, the time is the modification time of the file.
         """
         named = moment_in(file.name, self.time) if self.newest == "name" else None
         return named or file.modified, file.name

@@ -24,7 +24,7 @@ from drillbook.systems.redis.verification import Checker, Program, Run
 COVERED = (
     "every byte was read",
     "every command was parsed",
-    "every part that the manifest names exists",
+    "every part in the manifest exists",
     "the checksum of the base file, if this file is an RDB",
 )
 NOT_COVERED = (

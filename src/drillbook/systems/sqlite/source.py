@@ -194,7 +194,7 @@ class SqliteSource(FileBackups):
 
     @property
     def content_tells_age(self) -> bool:
-        """True when `clock` names the column whose newest value shows the age of the data."""
+        """True when `clock` is set. The newest value of this column shows the age of the data."""
         return bool(self.clock)
 
     def manual_restore(self, manual: ManualRestore) -> list[Block]:

@@ -113,7 +113,7 @@ class Matches(_OfServer):
             raise CouldNotVerify(f"the value is not a manifest of mariadb.content: {error}") from error
 
     def ready(self, ctx: Context) -> None:
-        """Check that the client program exists, and that `with` does not name the service of the step itself."""
+        """Check that the client program exists, and that `with` is another service than the service of the step."""
         super().ready(ctx)
         if (other := self.if_known("with_")) and ctx.same_service(self.service, other):
             raise PlanError(f"mariadb.matches: {self.service} would be compared with itself")
