@@ -127,7 +127,10 @@ def test_sessions_whose_state_is_hidden_may_not_be_idle(place, primary):
 def test_sessions_that_the_role_may_not_see_are_not_verified(place, primary, name):
     action = place.action(f"postgres.{name}", service="poor")
     assert checked(place, action) == [
-        'poor: the sessions of other roles, which the role clerk may not see (GRANT pg_read_all_stats TO "clerk")'
+        (
+            "poor: the sessions of other roles, which the role clerk may not see. To see them, it needs: "
+            'GRANT pg_read_all_stats TO "clerk"'
+        )
     ]
     primary.sql(SEE)
     assert checked(place, action) == []

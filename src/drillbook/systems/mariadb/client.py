@@ -159,8 +159,8 @@ def options_file(service: Mariadb) -> bytes:
 
 
 def program(service: Mariadb, name: str) -> tuple[str, ...]:
-    """Return the first words of a command that runs a MariaDB program. The program is in the folder that the field `bin` of
-    the service names. If the field is empty, PATH is searched for the program.
+    """Return the first words of a command that runs a MariaDB program. The program is in the folder in the field `bin` of the
+    service. If this field is empty, PATH is searched for the program.
     """
     return ("sh", "-c", ON_PATH, "sh", f"{service.bin.rstrip('/')}/{name}" if service.bin else name)
 

@@ -35,8 +35,9 @@ def tables(wanted: Content, content: Content, skipped: Collection[str]) -> Itera
 
 
 def definitions(wanted: Content, content: Content, texts: Mapping[str, str], copies: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield a finding for each definition that differs. ``texts`` and ``copies`` are the complete definitions of the two
-    servers. A finding shows the first line in which the two texts of a definition differ.
+    """Yield a finding for each definition that differs. ``texts``: complete texts of the definitions in ``wanted``, empty if
+    ``wanted`` is a manifest; ``copies``: complete texts of the definitions in ``content``. With ``texts``, a finding shows the
+    first line in which the two texts of a definition differ.
 
     Missing and additional tables, views and sequences are not included, since the function ``tables`` reports them.
     """

@@ -79,7 +79,7 @@ class Table(BaseModel):
 
 
 class Content(BaseModel):
-    """Content of a server or of one database. It is also the format of the manifest that a later comparison reads."""
+    """Content of a server or of one database. The manifest that a later comparison reads has this format, too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

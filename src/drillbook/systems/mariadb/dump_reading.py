@@ -111,7 +111,7 @@ class Reading:
     collations: set[str] = field(default_factory=set)
     """Names of the collations that databases, tables, columns, views, routines, triggers and events use."""
     character_sets: set[str] = field(default_factory=set)
-    """Names of character sets. They belong to those databases, tables and columns that have no collation in the dump."""
+    """Names of the character sets of the databases, tables and columns without a collation in the dump."""
     failures: list[str] = field(default_factory=list)
     """Comments of the dump program about objects that it omitted."""
     zeros: bool = False

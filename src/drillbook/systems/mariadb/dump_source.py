@@ -124,8 +124,8 @@ class MariadbDump(FileBackups):
         return Reading.of(output.text, said(output.stderr) if output.stderr else "")
 
     def _database(self, ctx: Context) -> str:
-        """Return the name of the database that the dump must contain. The name is empty when the inventory names no
-        database.
+        """Return the name of the database that the dump must contain. The name is empty when no database is set in the
+        inventory.
         """
         service = ctx.services.get(self.service)
         return service.database if isinstance(service, Mariadb) else ""

@@ -16,7 +16,9 @@ from drillbook.systems.mariadb.content import CANARIES, SYSTEM_SCHEMAS, full_nam
 from drillbook.systems.mariadb.service import Mariadb
 
 RECORD = "databases.json"
-"""Name of the evidence file that lists the tables of the databases. It is written right before the databases are dropped."""
+"""Name of the evidence file that lists the tables of the databases. The file is written right before the databases are
+dropped.
+"""
 
 _SCHEMATA = "SELECT SCHEMA_NAME AS s FROM information_schema.SCHEMATA WHERE SCHEMA_NAME"
 

@@ -69,7 +69,7 @@ class ServerInPlace(InPlace):
     @property
     def mariadb(self) -> Mariadb:
         """The MariaDB service that is restored. Raises NotReady when the service is of another kind, or when the inventory
-        names no unit or no data directory for it.
+        lacks the unit or the data directory of the service.
         """
         if not isinstance(self.service, Mariadb):
             raise NotReady(f"{self.service.name} is not a service of kind mariadb", hint="correct `service` of the step")
@@ -301,7 +301,9 @@ class DumpInPlace(ServerInPlace):
 
 @dataclass(frozen=True, slots=True)
 class PhysicalInPlace(ServerInPlace):
-    """Restore of a physical backup. It brings back the whole server with its accounts, as it was at the time of the backup."""
+    """Restore of a physical backup. The restore brings back the whole server with its accounts, as it was at the time of the
+    backup.
+    """
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
         """Return the reason why the backup must not be restored, or an empty text when it can be restored.

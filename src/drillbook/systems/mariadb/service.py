@@ -65,8 +65,8 @@ class Mariadb(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the server. It consists of the kind and of the port or socket. The lock
-        of a sandbox is named after the sandbox.
+        """Name of the lock by which a run reserves the server. The name consists of the service kind, and of the port or the
+        socket. The lock of a sandbox is named after the sandbox.
         """
         if self.sandbox:
             return super().lock_name

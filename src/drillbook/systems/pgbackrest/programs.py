@@ -35,8 +35,7 @@ QUIET: Mapping[str, str] = {
 _DAMAGED = re.compile(r"\[0(26|28|29)\]|\b(Format|Checksum|FileInvalid|JsonFormat)Error\b")
 _MISSING = re.compile(r"unable to open missing file '[^']*/(backup|archive)/")
 _KEY = re.compile(r"\[095\]|\bCryptoError\b")
-"""Pattern of the message of an error that is caused by a wrong encryption key. It matches the number or the name of the
-error.
+"""Pattern of error messages that a wrong encryption key causes. The pattern matches the number or the name of the error.
 
 Source: the file error.yaml of pgBackRest.
 """

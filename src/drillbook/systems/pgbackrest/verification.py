@@ -42,7 +42,7 @@ class Verified:
 
 
 def verified(program: Program, label: str) -> Verified:
-    """Run `pgbackrest verify` on all files of a backup. These include the files of earlier backups to which it refers.
+    """Run `pgbackrest verify` on all files of a backup, including the files of earlier backups to which the backup refers.
 
     Raises StepFailed or CouldNotVerify when the command fails. Raises CouldNotVerify when it prints no result. Raises
     HostError when the host cannot be used.

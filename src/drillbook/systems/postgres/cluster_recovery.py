@@ -32,7 +32,7 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
 
 MARKER = "drillbook.recovered"
-"""File in the data directory that names the run and the step that made the directory."""
+"""Name of a file in the data directory. The file contains the run and the step that made the directory."""
 _SETTINGS = b"""
 # Drillbook: replay all of the log, let nobody look on, then open a new timeline
 restore_command = 'false'

@@ -29,8 +29,8 @@ LONG = 300
 class Difference:
     """Difference between an object in a backup (``wanted``) and the same object in a database (``measured``).
 
-    ``trait``: name of the property that differs. It is empty when the database lacks the object, or when only the database has
-    it.
+    ``trait``: name of the property that differs. The name is empty when the whole object is missing in the database or in the
+    backup.
     """
 
     kind: str

@@ -192,11 +192,11 @@ def start_existing(
 ) -> dict[str, str]:
     """Start a server on ``data``, a copied data directory. Wait until the server has recovered and accepts writes.
 
-    The server ignores postgresql.conf and pg_hba.conf of the copy. It reads postgresql.auto.conf of the copy, but `SAFE`
-    and ``settings`` override this file. For a recovery from an archive, ``settings`` must contain ``restore_command``.
-    ``preload``: libraries that the server loads first. If ``preload`` is None, the server loads the libraries that the
-    copy's own settings name and that exist on the host. ``version``: version of the program `postgres`, or None when the
-    version is unknown.
+    The server ignores postgresql.conf and pg_hba.conf of the copy. It reads postgresql.auto.conf of the copy, but `SAFE` and
+    ``settings`` override this file. For a recovery from an archive, ``settings`` must contain ``restore_command``.
+    ``preload``: libraries that the server loads first. If ``preload`` is None, the libraries come from the copy's own
+    settings, and the server loads those that exist on the host. ``version``: version of the program `postgres`, or None when
+    the version is unknown.
 
     Return all settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when
     the host cannot be used.
@@ -210,7 +210,7 @@ def start_existing(
 
 
 def libraries(box: Sandbox, data: str) -> tuple[list[str], list[str]]:
-    """Find the libraries that the settings in ``data``, a copied data directory, tell a server to preload.
+    """Find the libraries that a server preloads according to the settings in ``data``, a copied data directory.
 
     Return two lists: the libraries that exist on the sandbox's host, and the libraries that this host lacks.
     """
@@ -259,7 +259,8 @@ def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
 
 
 def _without_foreign_tables(version: Version) -> dict[str, str]:
-    """Return the setting that forbids foreign tables, because a query of such a table may reach a production server.
+    """Return the setting that forbids foreign tables. Without this setting, a query of a foreign table could reach a
+    production server.
 
     The result is empty if the server's version lacks this setting.
     """

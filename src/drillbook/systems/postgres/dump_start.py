@@ -23,7 +23,7 @@ BEGINNING = 4096
 GLOBALS_LIMIT = 64 << 10
 """Maximum size in bytes of a file of roles. A larger file is not read as a whole, and counts as a dump."""
 COMPRESSION_BYTE = (1, 15)
-"""First version of the archive format in which one byte names the compression. Source: K_VERS_1_15 in PostgreSQL."""
+"""First version of the archive format that stores the compression in one byte. Source: K_VERS_1_15 in PostgreSQL."""
 AT_ONCE = 16
 """Maximum number of files whose first ``GLOBALS_LIMIT`` bytes are read with one command.
 
@@ -162,8 +162,8 @@ def database(head: bytes) -> str:
 
 
 def _time_at(data: bytes) -> int:
-    """Return the position of the time in a header. The field for the compression is before the time. Its length
-    depends on the version of the format: one byte in newer archives, one number in older ones.
+    """Return the position of the time in a header. The field for the compression is before the time. The length of this field
+    depends on the version of the format: the field is one byte in newer archives, and one number in older archives.
     """
     return 6 + (1 if (data[0], data[1]) >= COMPRESSION_BYTE else 1 + data[3])
 

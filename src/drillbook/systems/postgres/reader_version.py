@@ -45,8 +45,8 @@ pg_restore can read a table of contents from standard input only in the format `
 or a directory is replaced by this value. Source: ReadHead in pg_backup_archiver.c.
 """
 _NO_COMPRESSION = b"this installation does not support compression"
-"""Warning that pg_restore prints when it was built without support for the archive's compression. It can then list the
-archive, but cannot read the rows.
+"""Warning that pg_restore prints when it was built without support for the archive's compression. Such a pg_restore can list
+the archive, but cannot read the rows.
 """
 
 
@@ -125,9 +125,9 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
 def need_server(tools: Tools) -> None:
     """Check that the server of the restore knows all settings that pg_restore of ``tools`` will set.
 
-    The versions of server and pg_restore can differ when the inventory names no folder of programs. On Debian, pg_restore
-    on PATH is then a wrapper that chooses the newest version. Raises NotReady when the server is too old. A server of
-    unknown version is accepted.
+    The versions of server and pg_restore can differ when the inventory sets no folder of programs (`bin`). On Debian,
+    pg_restore on PATH is then a wrapper that chooses the newest version. Raises NotReady when the server is too old. A server
+    of unknown version is accepted.
     """
     server = _major_of_server(tools)
     client = tools.version("pg_restore")[0]

@@ -74,7 +74,7 @@ def own(session: Connection) -> Own:
 
 
 def others(session: Connection, database: str, application: str | None, seconds: float | None) -> list[Role]:
-    """Return the roles that have sessions in ``database``, without the session ``session`` itself. Raises psycopg.Error.
+    """Return the roles that have sessions in ``database``. The session ``session`` is not counted. Raises psycopg.Error.
 
     ``application``: include only the sessions with this name. ``seconds``: include only the sessions that have been idle in a
     transaction for more than this number of seconds, and the sessions whose state is hidden.
@@ -90,8 +90,8 @@ def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
     mine = own(session)
     if not mine.sees:
         ctx.unsure(
-            f"{service.name}: the sessions of other roles, which the role {mine.name} may not see "
-            f"({mine.grant(see=True, end=False)})"
+            f"{service.name}: the sessions of other roles, which the role {mine.name} may not see. To see them, it needs: "
+            f"{mine.grant(see=True, end=False)}"
         )
 
 

@@ -155,7 +155,7 @@ class RowsRestore:
             if f" TABLE DATA {self.table.listed} " in line and not line.startswith(";"):
                 return line
         raise CouldNotVerify(
-            f"the table of contents of the archive names no rows of {self.table}",
+            f"the table of contents of the archive has no entry for the rows of {self.table}",
             hint="restore each partition of a partitioned table",
         )
 

@@ -107,7 +107,7 @@ class PgDumpSource(FileBackups):
         return [self._with_start(backup, starts.get(backup.id)) for backup in backups]
 
     def _left_out(self, names: Sequence[str]) -> str:
-        """Return a remark about the files ``names``. They match the pattern, but contain only roles, and are no dumps."""
+        """Return a remark about the files ``names``. These files match the pattern of the dumps, but contain only roles."""
         named = listed([printable(name, limit=200) for name in names], 1)
         return (
             f"{self.name} leaves out {named}: only roles (pg_dumpall --globals-only), no database; set "

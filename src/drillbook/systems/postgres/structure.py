@@ -163,7 +163,7 @@ def versions(session: Connection) -> dict[str, str]:
     """Return the default version of each extension in the database, with the extension's name as the key. Raises
     psycopg.Error.
 
-    The server installs the default version when CREATE EXTENSION names no version.
+    The server installs the default version when CREATE EXTENSION is run without a version.
     """
     return dict(session.execute(_VERSIONS).fetchall())
 

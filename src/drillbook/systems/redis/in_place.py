@@ -42,7 +42,7 @@ class RedisInPlace(InPlace):
 
     @property
     def replacement(self) -> Replacement:
-        """Exchange of the server's files for the RDB file. It can also put the old files back."""
+        """Object that replaces the server's files by the RDB file, and that can put the old files back."""
         return Replacement(self.ctx, self.redis)
 
     def ready(self) -> None:

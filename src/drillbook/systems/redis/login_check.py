@@ -30,5 +30,7 @@ def refused(ctx: Context, service: Redis, *, database: str | None = None, as_use
 
 
 def refusal(error: Exception) -> str:
-    """Return the message of ``error`` if the server refused a login with it. Return an empty text for any other error."""
+    """Return the message of ``error`` if it is the server's answer to a login that it refused. Return an empty text for any
+    other error.
+    """
     return error.message if isinstance(error, CouldNotVerify) and _REFUSED.search(error.message) else ""

@@ -52,8 +52,8 @@ class Redis(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the server. It consists of kind and port. A sandbox has no port, so its
-        lock is named after its folder.
+        """Name of the lock by which a run reserves the server. The name consists of the service kind and the port. A sandbox
+        has no port, so the lock is named after the folder of the sandbox.
         """
         return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
 
@@ -64,7 +64,7 @@ class Redis(Sandboxed):
 
     @property
     def data(self) -> str:
-        """Folder of the server's files on its host. It is empty when the inventory does not name it."""
+        """Folder of the server's files on its host. The value is empty when the inventory does not contain this folder."""
         return self.data_directory.rstrip("/")
 
     @property

@@ -79,8 +79,8 @@ def statement(module: Any, text: str, **given: Any) -> tuple[str, Any]:
 
 @contextmanager
 def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield a mapping with the `address` and the `port` at which the controller reaches a service. They are valid inside the
-    `with` block. Yield an empty mapping when ``service_name`` is empty.
+    """Yield a mapping with the `address` and the `port` at which the controller reaches a service. Both are valid only inside
+    the `with` block. Yield an empty mapping when ``service_name`` is empty.
 
     If the kind of the service has no field `reach`, the connection goes through SSH to the host of the service. Raises
     PlanError when the inventory lacks the service or its host. Raises HostError when the connection to the host fails.

@@ -21,9 +21,7 @@ HEADER, WAL_HEADER, FRAME_HEADER = 100, 32, 24
 https://www.sqlite.org/fileformat2.html.
 """
 WAL_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
-"""Byte order of the checksums in a write-ahead log. It depends on the magic number at the beginning of the log, which is the
-key in this mapping.
-"""
+"""Byte order of the checksums in a write-ahead log. The key of each entry is the magic number at the beginning of the log."""
 TABLES = """
 SELECT name, sql LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
 """
@@ -201,8 +199,8 @@ def opened(path: str, clock: str) -> dict[str, Any]:
 
 
 def main(path: str, clock: str) -> None:
-    """Print the results for the database copy ``path`` as JSON. ``clock`` is empty, or names the column `table.column` whose
-    largest value is read.
+    """Print the results for the database copy ``path`` as JSON. ``clock``: column, as `table.column`, whose largest value is
+    read; empty: no column.
     """
     log, journal = f"{path}-wal", f"{path}-journal"
     facts = {

@@ -162,7 +162,7 @@ class Compare(_OfServer):
         return result.answer(self.service, facts)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the client program exists, and that `against` does not name the service of the step itself."""
+        """Check that the client program exists, and that `against` is another service than the service of the step."""
         super().ready(ctx)
         if (other := self.if_known("against")) and ctx.same_service(self.service, other):
             raise PlanError(f"mariadb.compare: {self.service} would be compared with itself")

@@ -262,11 +262,10 @@ class Matches(Read):
     ] = Field(default_factory=dict)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``keys`` (number of compared keys), ``expired`` (number of expired keys), ``own_keys`` (number of Drillbook's own
-        keys), ``ignored`` (for each pattern in the parameter `ignore`, the number of ignored keys and the reason), ``types``
-        (number of keys of each type in the whole backup, with the keys that were not compared),
-        ``algorithm`` (how the digests are computed), ``not_covered`` (properties that were not compared), ``seconds``
-        (duration).
+        """Facts: ``keys`` (number of compared keys), ``expired`` (number of expired keys), ``own_keys`` (number of Drillbook's
+        own keys), ``ignored`` (for each pattern in the parameter `ignore`, the number of ignored keys and the reason),
+        ``types`` (for each type, the number of keys in the backup, including keys that were not compared), ``algorithm`` (how
+        the digests are computed), ``not_covered`` (properties that were not compared), ``seconds`` (duration).
         """
         service, begun = ctx.service(self.service, Redis), time.monotonic()
         backup = Manifest.read(Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest))

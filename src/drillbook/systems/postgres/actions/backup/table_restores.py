@@ -146,10 +146,10 @@ class RestoreRows(_OfOneTable):
         """Facts: ``table``: name of the table; ``restored``: number of rows that this step has written.
 
         ``restored_data``: number of rows that are in the table after the restore, and that match ``where`` with their present
-        content or with their content in the backup. Rows that clients wrote are included. The fact is a mapping: its key
-        names the table, the service and the condition, and its value is the number. This fact is absent when other tables
-        inherit from the table. ``in_backup``: number of the table's rows in the backup; ``differing``: number of these rows
-        whose content in the table is different now; ``seconds``: duration of each stage.
+        content or with their content in the backup. Rows that clients wrote are included. The fact is a mapping with one
+        entry: the key is a text with the table, the service and the condition, and the value is the number. This fact is
+        absent when other tables inherit from the table. ``in_backup``: number of the table's rows in the backup;
+        ``differing``: number of these rows whose content in the table is different now; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(

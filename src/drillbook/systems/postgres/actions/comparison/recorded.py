@@ -153,7 +153,7 @@ class Matches(Read):
     def _scope(self, present: Sequence[Named], backup: Manifest) -> list[Named]:
         """Return the tables in ``present`` whose rows are compared.
 
-        Raises StepFailed when `tables` or `ignore` names a table that the backup lacks.
+        Raises StepFailed when `tables` or `ignore` contains a table that the backup lacks.
         """
         only, without = self._known(backup, self.tables), self._known(backup, tuple(self.ignore))
         return [table for table in present if table.name not in without and (not self.tables or table.name in only)]
