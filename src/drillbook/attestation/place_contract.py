@@ -18,7 +18,7 @@ class AnchorProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """All anchors read from one place. Each anchor is a line of JSON."""
+    """All anchors that were read from one place. Each anchor is a line of JSON."""
 
     lines: tuple[bytes, ...] = ()
     doubts: Mapping[str, str] = field(default_factory=dict)

@@ -45,7 +45,7 @@ def of(covered: Sequence[CoverageRow]) -> Exempt:
 
 
 def texts(names: Sequence[str], reason: str) -> tuple[str, str]:
-    """Return the names of exempt services, and the reason that they share. Names that do not fit are counted."""
+    """Return the names of exempt services, and the reason that they share. If not all names fit, the others are only counted."""
     fitting = sum(len(", ".join(names[:number])) <= MOST_LETTERS for number in range(1, len(names) + 1))
     shown, others = leading(names, max(fitting, 1))
     text = ", ".join(shortened(name, MOST_LETTERS) for name in shown)

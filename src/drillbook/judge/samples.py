@@ -26,7 +26,7 @@ def hole_s(every_s: float, timeout_s: float) -> float:
     """Return the longest permitted time, in seconds, between the starts of two samples. After a longer time, the state
     between the samples counts as unknown.
 
-    Each sample may take until its timeout, so that the next sample begins late. The permitted time is long enough for this.
+    A sample may last until its timeout. The next sample then begins late. The permitted time is long enough for this.
     """
     return max(enough_s(every_s), timeout_s + 2 * every_s)
 

@@ -111,7 +111,7 @@ def _phase_head(phase: PhaseRow) -> str:
 
 
 def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str) -> Iterator[str]:
-    """Yield the parts of one step, which is folded if it succeeded."""
+    """Yield the HTML of one step, in parts. A step that succeeded is folded."""
     result = step.result
     closed = result.status in ("done", "skipped")
     yield f'<details class="step" id="{anchor}"{"" if closed else " open"}>\n'

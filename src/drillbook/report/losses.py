@@ -20,7 +20,7 @@ NOTE = (
 @dataclass(frozen=True, slots=True)
 class LossRow:
     """Texts in one row of the table of losses: the backup method with its step, the loss, the time of the newest data, the
-    error of this time, and the clock that it was taken from.
+    error of this time, and the clock that gave this time.
     """
 
     method: str

@@ -81,8 +81,8 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
 
 
 def checks(view: RunView) -> Span | None:
-    """Return the time between the phase `ready` and the next one, in which the run checked its steps and waited for its
-    probes. The result is None if this time is short, or if the run ended before the next phase."""
+    """Return the time between the phase `ready` and the next phase. During this time, the run checked its steps and waited for
+    its probes. The result is None if this time is short, or if the run ended before the next phase."""
     early = math.inf if view.early_end is None else view.early_end.at
     for ready, after in pairwise(view.timeline.phases):
         if ready.label == "ready" and ready.end is not None and after.start < early:

@@ -342,8 +342,8 @@ def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
 def contradictions(view: RunView) -> list[str]:
     """Return the facts that contradict the verdict ``passed``, such as a failed step.
 
-    The result is empty if nothing contradicts the verdict. Changes that were not undone contradict it only if the exit status
-    of the run is not that of residue. A run may pass with residue.
+    The result is empty if nothing contradicts the verdict. A run may pass with residue, and then has an exit status of its own.
+    Changes that were not undone contradict the verdict only if the run has another exit status.
     """
     result = view.result
     if result.verdict is not Verdict.PASSED:

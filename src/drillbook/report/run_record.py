@@ -15,7 +15,7 @@ from drillbook.report.figures import count, one_line, shown, size
 PLAIN = (str, int, float, type(None))
 """Types of facts that cannot contain the name of a file."""
 STOPPED = re.compile(r"` was stopped; it was killed$|: the run was stopped during `.*`; it was killed$", re.DOTALL)
-"""Regular expression that matches the error of a command that Drillbook itself ended, such as a helper that was no longer needed."""
+"""Regular expression for the error of a command that was killed by Drillbook, such as a helper that was no longer needed."""
 EXPRESSION = re.compile(r"""\bservices(?:\.|\[['"])([\w-]+)""")
 """Regular expression for the names of services in the expressions of a plan."""
 

@@ -1,4 +1,4 @@
-"""Tables whose columns become narrow without breaking a word, so that an identifier can be copied."""
+"""Tables that fit a narrow terminal. No word is broken as long as this is possible, so that an identifier can be copied."""
 
 from __future__ import annotations
 
