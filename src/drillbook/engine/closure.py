@@ -47,7 +47,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Attempt to close the changes that one run could not undo.
+    """Attempt to close one run: to declare that the changes which the run could not undo need no undo any more.
 
     ``reason``: the reason why nothing is left to undo, as stated by a person.
     """

@@ -24,12 +24,12 @@ class Content(BaseModel):
     KIND: ClassVar[str] = ""
     """Name of this kind of event in the journal."""
     PLACE: ClassVar[str] = ""
-    """Words for the place of such an event, such as `step and host`. `docs/journal.md` shows these words. The id of the step
-    and the name of the host are in fields of the event, outside of the content.
+    """Words for the place where events of this kind happen, such as `step and host`. `docs/journal.md` shows these words. The
+    id of the step and the name of the host are in fields of the event, outside of the content.
     """
     DECISIVE: ClassVar[bool] = False
-    """True when later work needs events of this kind. Either an undo needs them, or a person needs them to close the changes
-    that remain after a run.
+    """True when later work needs events of this kind. Either an undo needs them, or a person needs them to close the run: to
+    declare that its remaining changes need no undo.
 
     Such events are also kept in memory, because the disk may be full or fail.
     """

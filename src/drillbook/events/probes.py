@@ -142,8 +142,8 @@ class SettleEnded(Content):
         bool,
         Field(
             description=(
-                "True when a request to stop ended the wait. After `undo` and `early end`, only a second request to stop ends "
-                "the wait."
+                "True when a request to stop ended the wait. If `after` is `undo` or `early end`, only a second request to "
+                "stop ends the wait."
             )
         ),
     ]

@@ -306,7 +306,7 @@ class PruningFinished(Content):
 
 
 class RecoveryStarted(Begun):
-    """A recovery of the run starts, or a person starts to close the remaining changes."""
+    """A recovery of the run starts, or a person starts to close the run: to declare that its remaining changes need no undo."""
 
     KIND: ClassVar[str] = "recovery.started"
 
@@ -359,18 +359,18 @@ class ResidueSettled(Content):
     ]
     residue: Annotated[
         tuple[Json, ...],
-        Field(description="The changes that remained before they were closed, in the form of `residue` in `run.finished`."),
+        Field(description="Remaining changes that the person closed, in the form of `residue` in `run.finished`."),
     ]
     intents: Annotated[tuple[int, ...], Field(description="`seq` of each `intent` whose change counts as undone now.")]
 
 
 class SettlementRefused(Content):
-    """A person wanted to close the remaining changes of a run, but was refused."""
+    """A person wanted to close a run: to declare that its remaining changes need no undo. This was refused."""
 
     KIND: ClassVar[str] = "settlement.refused"
 
     by: Annotated[str, Field(description="Person who wanted to close the run.")]
-    reason: Annotated[str, Field(description="Reason that the person gave.")]
+    reason: Annotated[str, Field(description="Reason that the person gave for closing the run.")]
     changes: Annotated[
         tuple[Json, ...],
         Field(

@@ -81,8 +81,8 @@ class PrivilegedHost(WrappedHost):
 
     @property
     def target(self) -> Target:
-        """Description of the host in the inventory, with the settings that differ for commands of this account. For
-        root, the service manager needs no sudo. Each account has its own folder for leases."""
+        """Description of the host in the inventory, with two settings adapted to this account. Root uses the service
+        manager without sudo. Each account has its own folder for leases."""
         return self.inner.target.acting_as(self.become.user)
 
     def run(
@@ -107,7 +107,7 @@ class PrivilegedHost(WrappedHost):
         return self._answered(replace(raw, argv=checked(argv)))
 
     def _kill(self, error: CommandTimedOut | Cancelled, token: str) -> None:
-        """Kill a command as the account, because the SSH user cannot kill it when sudo asks for a password.
+        """Kill a command with the rights of the account. The SSH user cannot kill this command when sudo asks for a password.
 
         ``error``: the error that the command raised. Its message says that the command could not be killed. When the
         command is killed here, the message is corrected.
@@ -157,7 +157,7 @@ class PrivilegedHost(WrappedHost):
         return refusal(self.inner.run(script, deadline=deadline, stdin=head))
 
     def may_all(self, *, deadline: Deadline) -> bool:
-        """Return True when the rules of sudo allow every command as the account.
+        """Return True when sudo's rules let the SSH user run every command as the account.
 
         Raises SecretError when the password cannot be read, and HostError when the host cannot be used.
         """

@@ -29,8 +29,8 @@ NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-
 Packet filter rules and database sessions have such names. A sudo rule for this command allows every digest. The pattern
 matches only if the name is a whole argument of the command.
 
-See ``network.fields.number_of`` and ``postgres.actions.faults.sessions``. Similar digits in other names, such as the name of a
-folder or a container, are the same in every run, and are therefore not replaced.
+See ``network.fields.number_of`` and ``postgres.actions.faults.sessions``. Other names, such as the name of a folder or a
+container, may also contain hexadecimal digits. These digits are the same in every run, so the rule contains them unchanged.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
 """Pattern that finds the digest of a run's id in a command, if the digest is part of the name of a folder. A run that restores

@@ -19,7 +19,7 @@ _LONGEST_INTEGER = 15
 JSON.
 """
 _TINY = ("0.0000", "-0.0000")
-"""Beginnings of numbers so small that some encoders write them with an exponent."""
+"""First characters of very small numbers. Some encoders write such numbers with an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")
 """Pattern of the first byte, in UTF-8, of a character above U+FFFF.
 
@@ -31,8 +31,8 @@ Keys with such characters may have another order in Python than in RFC 8785, bec
 def parsed(lines: Sequence[bytes]) -> list[Any]:
     """Parse ``lines``, each by itself.
 
-    Raises ValueError when a line is not canonical JSON. It also raises ValueError when the proof fails although the line may be
-    canonical, such as for a number with an exponent. The caller then has to examine each line.
+    Raises ValueError when this quick test does not prove that every line is canonical JSON. A line may be canonical even then,
+    for example a line with a number that has an exponent. The caller then has to examine each line.
     """
     wanted = b"[" + b",".join(lines) + b"]"
     if not wanted.isascii() and _ASTRAL.search(wanted):

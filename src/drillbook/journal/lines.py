@@ -25,8 +25,8 @@ WRONG = (ValueError, ValidationError, RecursionError, AttributeError, KeyError, 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Verified chain of hashes of a journal, without its events. Signatures, and copies of hashes in other places (anchors),
-    are compared with it."""
+    """Verified chain of hashes of a journal, without the events. This chain is compared with two things: the signatures, and
+    the copies of hashes that are stored in other places (anchors)."""
 
     hashes: tuple[str, ...]
     """Hashes of the events up to the first wrong line."""

@@ -35,9 +35,9 @@ def needs_recovery(history: History) -> bool:
 class RunState:
     """State of the run in ``folder``, or of the suite, which has no journal of its own.
 
-    Each part is read at its first use and then cached. So hand on this object, and make a new one only after the run has
-    changed. The lock of the journal's writer is checked directly before the journal is read. So if no process holds the lock,
-    the complete journal was read.
+    Each part is read at its first use and then cached. So pass this object to other functions, and make a new one only after
+    the run has changed. A process that writes the journal holds a lock. The lock is checked directly before the journal is
+    read. So if no process held the lock, the journal that was read is complete.
     """
 
     folder: Path
@@ -204,14 +204,14 @@ class RunState:
             self.__dict__.pop(part, None)
 
 
-_FORGOTTEN = OSError(0, "its events were freed, and must not be read again")
+_FORGOTTEN = OSError(0, "the events of this journal were freed, and must not be read again")
 
 
 @dataclass(frozen=True)
 class RunStates:
     """States of all runs and suites that one task reads. Through this object, the task reads each of their files only once.
 
-    A task makes this object and hands it on. It must not outlive the task, because the files may change.
+    A task makes this object and passes it to its functions. The object must not outlive the task, because the files may change.
     """
 
     _states: dict[Path, RunState] = field(default_factory=dict)

@@ -73,7 +73,7 @@ class Files(asyncssh.SFTPServer):
 
 
 async def listen(port: int, host_key: asyncssh.SSHKey, account: Account) -> asyncssh.SSHAcceptor:
-    """Serve one host on ``port``."""
+    """Start the SSH server of one lab host on ``port``, and return it."""
 
     async def session(process: Process) -> None:
         await Session(process, account).run()

@@ -312,7 +312,8 @@ class Fault(Action):
     def restore_only(self) -> bool:
         """True when only a restore undoes this step.
 
-        It differs from ``RESTORE_ONLY`` only when the drill itself declares the undo.
+        By default this is the class attribute ``RESTORE_ONLY``. A fault whose undo is declared in the drill overrides the
+        property.
         """
         return self.RESTORE_ONLY
 

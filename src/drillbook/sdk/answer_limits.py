@@ -70,7 +70,7 @@ def too_large(what: str, most: int) -> CouldNotVerify:
 class Answer(io.BytesIO):
     """Sink that stores up to ``most`` bytes of a command's output.
 
-    Beyond that it raises CouldNotVerify, which ends the command.
+    More output raises CouldNotVerify, which ends the command.
     """
 
     def __init__(self, what: str, most: int = MOST_BYTES) -> None:
@@ -79,7 +79,7 @@ class Answer(io.BytesIO):
         self.what, self.most = what, most
 
     def write(self, data: Any) -> int:
-        """Store ``data``. Raises CouldNotVerify beyond the limit."""
+        """Store ``data``. Raises CouldNotVerify when the answer exceeds its limit."""
         if self.tell() + len(data) > self.most:
             raise too_large(self.what, self.most)
         return super().write(data)
@@ -97,7 +97,7 @@ class Answer(io.BytesIO):
 class Limited(io.RawIOBase):
     """Sink that forwards up to ``most`` bytes to another sink.
 
-    Beyond that it raises CouldNotVerify, which ends the command.
+    More output raises CouldNotVerify, which ends the command.
     """
 
     def __init__(self, sink: Sink, what: str, most: int) -> None:
@@ -106,7 +106,7 @@ class Limited(io.RawIOBase):
         self._sink, self._budget = sink, Budget(what, most)
 
     def write(self, data: Any) -> int:
-        """Forward ``data``. Raises CouldNotVerify beyond the limit."""
+        """Forward ``data`` to the sink. Raises CouldNotVerify when the answer exceeds its limit."""
         self._budget.take(len(data))
         return self._sink.write(data)
 

@@ -303,8 +303,9 @@ class FileBackups(BackupSource):
     def ready_to_list(self, ctx: Context) -> None:
         """Check that the files can be listed, by calling ``need_list`` or ``ready``.
 
-        Normally calls ``need_list``. A class may override ``ready`` or ``backups`` and not declare ``LIST_PROGRAMS``. Such a
-        class perhaps needs more programs than ``need_list`` checks, so ``ready`` is called. ``LIST_PROGRAMS`` may be empty.
+        Normally calls ``need_list``. Calls ``ready`` for a class that overrides ``ready`` or ``backups`` without declaring
+        ``LIST_PROGRAMS``: to list backups, such a class may need more programs than ``need_list`` checks. An empty
+        ``LIST_PROGRAMS`` counts as declared.
         """
         if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
             self.need_list(ctx)

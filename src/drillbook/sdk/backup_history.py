@@ -36,7 +36,7 @@ AHEAD_S = 300.0
 LATE = 1.5
 """Number of schedule intervals. A backup counts as missed when no new backup appears within this number of intervals."""
 RECENT = 4
-"""Number of schedule intervals, counted back from now, within which every gap is reported."""
+"""Number of schedule intervals before now. Every gap that began in this time is reported."""
 LEAST, MOST = 3, 14
 """Smallest and largest number of earlier backups with which the size of the newest backup is compared."""
 SHRUNKEN, GROWN = 0.7, 2.0

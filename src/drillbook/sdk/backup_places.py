@@ -51,7 +51,7 @@ if test -f "$1"; then cd -- "${1%/*}/"; else cd -- "$1"; fi || exit 44
 while IFS= read -r path; do head -c "$2" -- "./$path" 2>/dev/null | od -An -v -tx1 | tr -d ' \\n'; echo; done
 """
 BEGINNINGS_NEED = ("head", "od", "tr")
-"""Programs that `Place.beginnings` starts on the host of a folder."""
+"""Programs that the host of a folder with backups needs, so that `Place.beginnings` can read the first bytes of the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class HostFolder(Place):
     """Field of the inventory that names the folder, with its file and line, for messages."""
 
     def files(self, ctx: Context) -> list[StoredFile]:
-        """List the files below the folder, or the one file."""
+        """List the files below the folder. When ``path`` is a file, the list contains only this file."""
         sink = Answer(f"{self.host.name}: the list of {self.path}")
         output = self.host.run(("sh", "-c", _LIST, "sh", self.path), deadline=ctx.deadline, sink=sink)
         if output.exit in (44, 45):

@@ -34,9 +34,13 @@ AHEAD_S = 60.0
 END = datetime.max.replace(tzinfo=UTC)
 """Value for the target time of a point-in-time recovery. It means: recover up to the end of the archived log."""
 NEEDED = "that the drill uses:"
-"""Words in a remark of a check before a drill. The remark says that the backup for the drill was not found or not listed."""
+"""Words by which a remark is recognised. A check before a drill makes this remark when the backup for the drill was not found,
+or when the backups could not be listed.
+"""
 UNFIT = "would fail the drill:"
-"""Words in a remark of a check before a drill. The remark says why the drill would fail with the backup that it uses."""
+"""Words by which a remark is recognised. A check before a drill makes this remark when the drill would fail because of its
+backup.
+"""
 PRINTED_BASIS = "start of the command, by the controller's clock"
 """Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
 about the age of its data.

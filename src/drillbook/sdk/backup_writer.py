@@ -28,9 +28,7 @@ BackupFolder = Annotated[
 ]
 PartSize = Annotated[
     Size,
-    Field(
-        ge=PART_LEAST, description=("Size in bytes. A file of the backup that is larger is uploaded in parts of this size.")
-    ),
+    Field(ge=PART_LEAST, description=("Size in bytes. Each larger file of the backup is uploaded in parts of this size.")),
 ]
 PART_SIZE = Size(32 << 20)
 """Default part size in bytes for the upload of large files."""

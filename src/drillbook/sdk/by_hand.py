@@ -44,7 +44,8 @@ class ManualStep:
 
     @property
     def address(self) -> str:
-        """Address of the service on the machine where the commands are typed. A copy in a sandbox has a socket in its folder."""
+        """Address that the typed commands use to reach the service. For a copy in a sandbox, it is a placeholder for the
+        sandbox's folder, because the socket of the copy is in this folder."""
         if self.copied:
             return "<folder of the restored copy>"
         if self.target is not None and self.service and self.target.name == self.service.host:

@@ -167,7 +167,8 @@ def _receive(path: Path, wanted: dict[str, Any]) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the command that the first of ``arguments`` names (survey, send or fetch), and print its result as JSON."""
+    """Run a command, and print its result as JSON. The name of the command is the first item of ``arguments``: ``survey``,
+    ``send`` or ``fetch``."""
     os.umask(0o077)
     if arguments[0] == "survey":
         result = survey(arguments[1], int(arguments[2]))

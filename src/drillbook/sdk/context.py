@@ -85,10 +85,12 @@ class Context:
     aside: Callable[[str], None] | None = None
     """Function that records a remark for the reader of `drill.check`. In a run, and in any other check, it is None."""
     verified: frozenset[str] = frozenset()
-    """Names of the backup sources that a step before the drill's first fault verifies. Only the `ready` check has these names.
+    """Names of backup sources. Their backups are verified by a step before the drill's first fault. Only the `ready` check has
+    these names.
     """
     printed: dict[tuple[str, ...], Any] = field(default_factory=dict)
-    """First bytes of backups that commands printed. Each key identifies the backup source and the place where its command ran.
+    """First bytes of those backups whose content is printed by a command. Each key identifies the backup source, and the place
+    where the command ran.
 
     The `ready` checks of all steps share this mapping.
     """

@@ -47,7 +47,7 @@ def ended_wrongly(
 
 
 class Restores(BaseModel):
-    """Parameter of a custom step that restores: the service, and the backup that is restored."""
+    """Parameter of a custom step that restores a backup. It contains the service and the location of the backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

@@ -90,8 +90,8 @@ class System:
         """Return the YAML files, sorted by path, in the folder that the system declares in the field ``part``, such as
         ``trees``.
 
-        For a plugin, files that its loader does not know are left out. Such a file is a link in a project's plugin, or was
-        added after the files of the plugin were compared with the trusted digest.
+        For a plugin, only files that its loader has read are returned. Two kinds of files are left out: links in a plugin of
+        the project, and files that were added after the plugin was compared with the trusted digest.
         """
         folder = self.folder(part)
         return [path for path in sorted(folder.glob("*.yml")) if not self.origin or self._known(path)] if folder else []

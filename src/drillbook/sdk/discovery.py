@@ -209,7 +209,9 @@ def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
 
 
 def families(part: str) -> list[str]:
-    """Return the families of ``actions`` or ``probes``, sorted."""
+    """Return the families of all systems, sorted. A family is the first part of a name, such as
+    ``postgres`` in ``postgres.restore``. ``part``: ``actions`` or
+    ``probes``."""
     return sorted(_modules(part))
 
 

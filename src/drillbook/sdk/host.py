@@ -152,7 +152,7 @@ class Target(Located):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Serialise the host without `become` if it is None. So the digests of older plans, which lack it, do not change."""
+        """Serialise the host, without `become` if it is None. Older plans lack this field; their digests must not change."""
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     @field_validator("address", "user")

@@ -28,8 +28,8 @@ BARE = tuple(_BARE.split())
 MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
 """Programs of service managers. An action that starts or stops a unit needs the program of the host's service manager.
 
-The exact commands for a unit are known before the drill begins. So the list of commands for sudo contains these commands, and
-does not allow the program with any arguments.
+The exact commands for a unit are known before the drill begins. So the list of commands for sudo contains these exact
+commands. It does not allow the program with arbitrary arguments.
 """
 
 

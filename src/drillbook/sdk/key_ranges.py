@@ -4,8 +4,8 @@ A table without new writes is compared as a whole. A table that only grows is co
 key must grow with each new row. When the step sets ``tolerance`` or ``history``, the numbers of rows are also compared, for
 all tables.
 
-The running database has changed since the backup. The ranges therefore end a margin before the newest row of the copy. The
-margin is needed because a row with a lower key may have been committed later, and so after the backup.
+The running database has changed since the backup. A row whose key is lower than the highest key in the copy may have been
+committed after the backup. The copy then lacks this row. Therefore the newest rows of the copy (the margin) are not compared.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ _CLOCK = re.compile(r"(\d+)(\.\d+)?")
 class HostClock:
     """Two clocks at one moment: the time of a host's clock, and right after it the time of the controller's monotonic clock.
 
-    They convert the age of a log line by the host's clock to a time of the controller's clock, even if the clocks differ.
+    With these two times, the age of a log line by the host's clock is converted to a time of the controller's clock. This
+    works even if the clocks differ.
     """
 
     now: float
@@ -108,7 +109,8 @@ def _age(line: str, clock: HostClock) -> tuple[float, bool] | None:
 
 
 def _times(line: str) -> Iterator[re.Match[str]]:
-    """Yield the times at the beginning of a line, in its first keys of logfmt, or in the outermost keys of its JSON."""
+    """Yield the time at the beginning of a line. The time may follow keys of logfmt, such as ``ts=``. For a line of JSON, yield
+    the times in its outermost keys."""
     if written := _FIRST.match(line) or _LOGFMT.match(line):
         yield written
     if line.startswith("{"):

@@ -16,11 +16,11 @@ ABSENT = ("does not exist", "Unknown database")
 
 
 class LoginCheck(Protocol):
-    """Function ``refused`` of a module that tries logins."""
+    """Type of the functions with the name ``refused``. Each of them tries the login to one kind of service."""
 
     def __call__(self, ctx: Context, service: Service, *, database: str | None = None, as_user: bool = False) -> str:
         """Log in to a service of one kind. Return the server's message if it refuses the login. The arguments and the result
-        are those of the function ``refused`` of this module.
+        are those of the function ``refused`` in the present module.
         """
 
 

@@ -1,5 +1,5 @@
-"""Recognises services on a host for `init --look`. The classes tell which processes belong to services of which kind. They also
-write the lines that describe a service in the new inventory.
+"""Recognises services on a host for `init --look`. Each class recognises the processes of one kind of service, and writes the
+lines that describe such a service in the new inventory.
 
 A system declares the module ``looks``, whose mapping ``LOOKS`` has an instance of a class derived from ``Look`` for each kind of
 service that can be recognised. Only `init` imports these modules.
@@ -37,7 +37,7 @@ class Listener:
 
 @dataclass(slots=True)
 class Seen:
-    """Everything that the scripts reported about one host."""
+    """Everything that is known about one host. The general script and the scripts of the systems reported it."""
 
     system: str = ""
     user: str = ""
@@ -118,7 +118,10 @@ class Look(ABC):
         return any(fnmatchcase(listener.program, pattern) for pattern in self.PROGRAMS)
 
     def of_listener(self, listener: Listener) -> Recognised | None:
-        """Return the service of a process that ``recognises`` accepts. Return None when ``others`` yields this service."""
+        """Return the service to which a process belongs. ``listener``: a process for which ``recognises`` returned True.
+
+        Return None when ``others`` already yields this service.
+        """
         return of_listener(listener)
 
     def others(self, seen: Seen) -> Iterator[Recognised]:

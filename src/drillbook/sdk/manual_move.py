@@ -16,7 +16,7 @@ from drillbook.sdk.manual_restore import STOP, Block, ManualRestore
 from drillbook.sdk.service import is_sandbox
 
 ASIDE = ".before-restore"
-"""Suffix that the old data gets in its name when it is set aside."""
+"""Suffix that is added to the name of the old data when this data is moved aside."""
 
 
 def into_service(manual: ManualRestore) -> bool:
@@ -64,7 +64,8 @@ def told(manual: ManualRestore, *steps: str, after: str = "") -> str:
 
 
 def in_general(manual: ManualRestore) -> str:
-    """Return a text that tells a person how to put the restored copy in the place of the data of a service of any kind."""
+    """Return instructions for a person: how to replace the data of a service by the restored copy. They suit every kind of
+    service."""
     data = manual.target.data
     return told(
         manual,

@@ -184,8 +184,9 @@ class Files:
     files whose names begin with the name of the backup.
     """
     whole: str = ""
-    """Shell command for backups that are folders. The search finds a file in such a folder. This command then sets the variable
-    ``backup`` to the path of the folder. If the backup is a single file, the variable stays unchanged.
+    """Shell command that a kind of backup needs if a backup can be a folder. The search sets the shell variable ``backup`` to
+    the path of a file in this folder. The command then sets it to the path of the folder. For a backup that is a single file,
+    the command changes nothing.
     """
     second: str = ""
     """Shell pattern for the names of further files that are in the same place as the backup, and that a restore also needs.
@@ -232,8 +233,8 @@ def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
 
 
 def _arrived(files: Files) -> tuple[str, ...]:
-    """Return the commands that set two variables of the shell on the target's host, to which the files were copied.
-    ``backup`` becomes the path of the backup. If there is a further file, ``second`` becomes its path."""
+    """Return the commands for the shell on the target's host after the files were copied to this host. The commands set the
+    shell variable ``backup`` to the path of the backup. If there is a further file, they set ``second`` to its path."""
     if not files.second:
         return (_OWN, f"backup=$(find {_ARRIVED} -mindepth 1 -maxdepth 1 | sort | head -n 1)")
     name = shlex.quote(files.second.rpartition("/")[2])

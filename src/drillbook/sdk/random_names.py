@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 
 MARK = "~"
-"""First character of each random part."""
+"""First character of the random part of a name."""
 
 
 def fresh(digits: int) -> str:

@@ -1,10 +1,10 @@
 """Templates of `init --rehearse`: how a new project rehearses the backups of one kind of system.
 
 A system declares the folder of its templates in ``rehearsal``. The name of a file is the value of `--rehearse`. A file has four
-parts, separated by lines of three dashes: the head (the fields of ``Rehearsal`` that are not parts), fields of the sandbox, fields of
-the backup source, and steps that verify the restored copy. In the second and third part, `$at` and `$database` stand for the user's
-answers. A line that begins with `${unless_root}` is for a host on which Drillbook works as root. On other hosts of a sandbox,
-this line becomes a comment.
+parts, separated by lines of three dashes: a head, fields of the sandbox, fields of the backup source, and steps that verify the
+restored copy. The head contains the fields of ``Rehearsal``, except those for the other three parts. In the second and third
+part, `$at` and `$database` stand for the user's answers. A line that begins with `${unless_root}` is used if Drillbook works as
+root on the sandbox's host. Otherwise this line becomes a comment.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class WrittenAt:
 
 
 class Located(BaseModel):
-    """Base of the entries of an inventory that know where they are written. ``name`` is the key of the entry."""
+    """Base of the entries of an inventory. Each entry stores its place: the file and the lines in which it is written. ``name``
+    is the key of the entry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

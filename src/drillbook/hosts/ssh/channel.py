@@ -24,8 +24,8 @@ output.
 
 READ = 4 << 20
 MUCH = 32 << 10
-"""Number of unread bytes of output from which the output is read at once. When fewer bytes are unread, they are read at
-the next tick. Output for a sink is always read at once, because a sink may measure the time at which a byte arrives.
+"""Number of bytes. Output is read at once when at least this many bytes are unread. A smaller amount is read at the next
+tick. Output for a sink is always read at once, because a sink may measure the time at which a byte arrives.
 """
 
 

@@ -229,7 +229,7 @@ class _Shell:
 
 
 class InShell:
-    """A command that runs in the shell. It has the methods of ``Exec``."""
+    """A command that runs in the shell that stays open on the host. It has the methods of ``Exec``."""
 
     def __init__(self, shell: _Shell, order: Order, captures: tuple[Capture, Capture], deadline: Deadline) -> None:
         """Send the command to ``shell``. A command that may run only once is sent only after the shell has started.

@@ -138,7 +138,7 @@ def _sources() -> list[Path]:
 def _fill(context: Path, files: Path) -> None:
     """Fill the folder ``context`` for an image build.
 
-    It gets the files of ``lab/``, and the modules that run in the containers.
+    The files of ``lab/``, and the modules that run in the containers, are copied into this folder.
     """
     root = Path(drillbook.__file__).parent
     shutil.copy(files / "Dockerfile", context)
