@@ -16,7 +16,7 @@ Json = dict[str, Any]
 class Content(BaseModel):
     """Base of all kinds of events.
 
-    Fields that only newer versions know are preserved. A field of a wrong type is an error.
+    Unknown fields, which a newer version of Drillbook wrote, are preserved. A field of a wrong type is an error.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True, hide_input_in_errors=True)
@@ -55,7 +55,7 @@ class Content(BaseModel):
 
 
 class Unknown(Content):
-    """Content of a kind that this version does not know. It is preserved unchanged."""
+    """Content of an unknown kind, written by another version of Drillbook. It is preserved unchanged."""
 
     name: str
     content: Json

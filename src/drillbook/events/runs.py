@@ -234,8 +234,8 @@ class EarlierRuns(Content):
             description=(
                 "The earlier runs, the newest first. Each has `run`, `started`, `verdict`, `exit`, `tool`, "
                 "`plan_digest`, `figures` (value and error in seconds), `findings`, `steps`, `targets` (of the objectives, in "
-                "seconds), `unverified` (objectives that were measured, but not verified) and `lost` (data of which less came "
-                "back than was removed); the last three are absent in older journals. "
+                "seconds), `unverified` (objectives that were measured, but not verified) and `lost` (data that was removed "
+                "and did not come back completely). Older journals do not have the last three. "
                 "Empty when there was no earlier run."
             )
         ),

@@ -1,4 +1,4 @@
-"""The result file of a run or suite. It is read once, and handed on to all that need it."""
+"""The result file of a run or suite. It is read once. All functions that need it get the same object."""
 
 from __future__ import annotations
 

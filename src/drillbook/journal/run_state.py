@@ -1,7 +1,8 @@
-"""State of a run, derived from its folder. The journal and the result file are read once, and the object is handed on.
+"""State of a run, derived from its folder. The journal and the result file are read only once. All functions of a task get the
+same object, which holds their content.
 
 Therefore the digest, the chain of hashes, the events and the verdict all come from the same bytes, and exactly the verified
-content is shown. When a program changes a file between two steps of a task, the verified content stays the same.
+content is shown. A later change of a file during the task has no effect on it.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ class RunState:
 
     @cached_property
     def first_line(self) -> Mapping[str, Any]:
-        """Content of the first line of the journal. It is not verified, and empty when it cannot be read.
+        """Content of the first line of the journal, without verification. It is empty when the line cannot be read.
 
-        The rest of the journal is not read for it.
+        The other lines of the journal are not read.
         """
         return {} if isinstance(self._line, OSError) else json_object(self._line)
 

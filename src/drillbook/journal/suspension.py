@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 READS = 5
-"""Number of attempts to read the two clocks. The values of the fastest attempt are used."""
+"""Number of attempts to read CLOCK_BOOTTIME and CLOCK_MONOTONIC. The values of the fastest attempt are used."""
 
 
 def suspended() -> float | None:

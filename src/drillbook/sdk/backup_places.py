@@ -1,8 +1,8 @@
-"""Locations of backup files that a team made: a folder on a host, an S3 prefix, a presigned URL, or the output of a
-command.
+"""Locations of the backup files of a team: a folder on a host, an S3 prefix, a presigned URL, or the output of a command.
 
-Every location can list its files, and transfer a file to the host that needs it. A host downloads files from a store
-directly. A file on one host goes to another host in chunks through the controller. The controller does not store the chunks.
+The class of each kind of location lists the files, and transfers a file to the host that needs it. A host downloads files
+from a store directly. A file on one host goes to another host in chunks through the controller. The controller does not store
+the chunks.
 """
 
 from __future__ import annotations

@@ -67,13 +67,15 @@ class BackupSource(Service):
     """Base of all kinds of backup sources. ``name`` is the key of the source under `backups` in the inventory."""
 
     METHOD: ClassVar[tuple[str, str]] = ("", "")
-    """Name of the backup tool, and what its hosts need besides `util-linux` (Debian packages and rights), as Markdown."""
+    """Two texts in Markdown: the name of the backup tool, and the needs of a host that uses it. The needs are Debian packages
+    other than `util-linux`, and rights.
+    """
     RUNS: ClassVar[bool] = False
     SECTION: ClassVar[str] = "backups"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ()
     """Kinds of sandboxes into which a backup of this source can be restored."""
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ()
-    """Kinds of services whose lost data a backup of this source can restore in place; see ``in_place``."""
+    """Kinds of services. A backup of this source can be restored in place into a service of these kinds; see ``in_place``."""
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that are started on the host of the source to list and check backups."""
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
@@ -336,10 +338,11 @@ def no_backup(source: BackupSource, wanted: str, measured: str, remedy: str = ""
 
 
 def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -> None:
-    """Check that ``check`` accepts at least one of ``choices``, such as the backups of ``candidates``. One is enough, because
-    old backups may need programs that the host does not have. ``check`` raises NotReady for a choice that it refuses. When it
-    refuses all choices, the first of these errors is raised. A check before a drill records each refusal before the first
-    accepted choice as something that was not verified.
+    """Check that at least one of ``choices`` is usable, such as one of the backups of ``candidates``. One is enough, because
+    old backups may need programs that the host does not have. ``check``: function that raises NotReady for an unusable choice.
+
+    The choices are tried in their order, up to the first usable one. When no choice is usable, the first error is raised. When
+    a choice is usable, but an earlier one was not, a check before a drill records the first error as not verified.
     """
     refusal: NotReady | None = None
     for choice in choices:

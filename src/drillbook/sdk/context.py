@@ -107,8 +107,8 @@ class Context:
     The `ready` checks of all steps share this set.
     """
     former: frozenset[str] = frozenset()
-    """Names of hosts on which this run uses the temporary folder of older versions of Drillbook. The value is empty unless an
-    older version began the run, and this version recovers the run.
+    """Names of hosts on which this run uses the temporary folder of older versions of Drillbook. Only the recovery of a run
+    that an older version began has such hosts.
     """
     written: int = 0
     """Highest row number that a canary tried to write, as far as this is known. It is needed when the rows of the canary

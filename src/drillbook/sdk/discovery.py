@@ -259,7 +259,7 @@ def known_names(kind: type[Any]) -> list[str]:
 
 
 def _classes(name: str, kind: type[Any]) -> tuple[type[Any], ...]:
-    """Return the classes of ``kind`` that a module or the modules of a package define."""
+    """Return the classes of ``kind`` that are defined in the module ``name``. If it is a package, its modules are included."""
     if (name, kind) not in _known:
         _known[name, kind] = tuple(_defined(name, kind))
     return _known[name, kind]

@@ -149,10 +149,9 @@ class Comparison:
         }
 
     def answer(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
-        """Return the facts of a comparison without findings.
+        """Return ``facts`` if the comparison has no findings, and compared all tables that the step lists.
 
-        Raises StepFailed if there are findings. Raises CouldNotVerify when the step names a table that could not be
-        compared.
+        Raises StepFailed if there are findings. Raises CouldNotVerify if a listed table could not be compared.
         """
         if self.findings:
             said = f"{name} differs from production in {len(self.findings)} places: {self.findings[0].title}"

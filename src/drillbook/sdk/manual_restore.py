@@ -224,8 +224,8 @@ def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str
 
 
 def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
-    """Return the commands that set two variables of the shell on the host of the files. ``backup`` becomes the path of the
-    selected backup. If a restore needs a further file, ``second`` becomes its path."""
+    """Return the commands for the shell on the host of the files. The commands set the shell variable ``backup`` to the path of
+    the selected backup. If a restore needs a further file, they set ``second`` to its path."""
     commands = [f"backup=$({search(manual, str(files.at), files.pattern, by_name=files.by_name)})"]
     newest = replace(manual, at="latest")
     commands += [f"second=$({search(newest, str(files.at), files.second, by_name=files.by_name)})"] if files.second else []

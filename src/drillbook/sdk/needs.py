@@ -12,7 +12,7 @@ class BySudo(Flag):
     UNIT = auto()
     """Commands that start and stop the unit of the service, if the service manager of the host has `sudo: true`."""
     ROOT = auto()
-    """Commands other than those of ``UNIT`` that run as root, if the service manager of the host has `sudo: true`."""
+    """Further commands that run as root, if the service manager of the host has `sudo: true`."""
     RUN_AS = auto()
     """Programs that run as the user `run_as` of the service."""
 

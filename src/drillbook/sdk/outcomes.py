@@ -39,8 +39,9 @@ class Tally:
         return tuple({"outcome": outcome, "count": count} for outcome, count in self.counts.items())
 
     def times(self, outcome: str, seconds: float) -> str:
-        """Return the text that follows ``outcome`` in a message, such as ``, 42 times in 10 s``, and the most frequent other
-        outcomes with their numbers. The result is empty after a single attempt. ``seconds``: duration of all attempts.
+        """Return a text that is appended to ``outcome`` in a message. It has two parts: how often this outcome occurred, such
+        as ``, 42 times in 10 s``, and the most frequent other outcomes with their numbers. The text is empty after a single
+        attempt. ``seconds``: duration of all attempts.
         """
         if self.total < 2 or _text(outcome) not in self.counts:
             return ""

@@ -52,7 +52,7 @@ class SandboxHost(WrappedHost):
     def sees(self, path: str, deadline: Deadline) -> bool:
         """Return True when the sandbox's user can read the file ``path``.
 
-        When the folder ``below`` is set, the result is False for every file outside of this folder.
+        If the field ``below`` contains a folder, the result is False for every file outside of this folder.
 
         Raises HostError when the host cannot be used.
         """

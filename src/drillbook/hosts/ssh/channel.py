@@ -105,8 +105,8 @@ class Fed(Protocol):
 def drain(channel: Any, out: Fed, err: Fed) -> bool:
     """Pass the output that has arrived on ``channel`` to ``out`` and ``err``. Returns True when there was output.
 
-    Reading may itself send a message, and only one thread may send at a time. While another thread is sending, this call
-    therefore reads nothing, and a later call reads the output.
+    Reading may also send a message to the server, so it needs the lock that each sending thread holds. When another thread is
+    stuck and does not release this lock, this call reads nothing. A later call then reads the output.
     """
     moved = False
     for ready, receive, stream in (
