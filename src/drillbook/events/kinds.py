@@ -18,7 +18,7 @@ KINDS = MappingProxyType(
         if isinstance(var, type) and issubclass(var, Content) and var.__module__ == module.__name__ and var.KIND
     }
 )
-"""All kinds of events that this version knows, in the order of `docs/journal.md`."""
+"""All kinds of events of this version of Drillbook, in the order of `docs/journal.md`."""
 
 
 def parse(kind: str, data: dict[str, Any]) -> Content:

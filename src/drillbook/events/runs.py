@@ -186,9 +186,9 @@ class RunEndedEarly(Content):
     KIND: ClassVar[str] = "ended.early"
 
     why: Annotated[
-        str, Field(description=("Kind of the reason: `refused`, `inconclusive`, `failed`, `aborted` or `not run here`."))
+        str, Field(description=("Kind of the early end: `refused`, `inconclusive`, `failed`, `aborted` or `not run here`."))
     ]
-    message: Annotated[str, Field(description="The reason in one sentence.")]
+    message: Annotated[str, Field(description="Reason for the early end, in one sentence.")]
     findings: Annotated[tuple[Json, ...], Field(description="Problems that ended the run, as [findings](findings.md).")] = ()
 
 

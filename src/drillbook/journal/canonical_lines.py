@@ -70,7 +70,7 @@ def _constant(text: str) -> NoReturn:
 
 def _sorted(value: dict[str, Any]) -> dict[str, Any]:
     if [*value] != sorted(value):
-        raise ValueError("the keys of an object are not sorted")
+        raise ValueError("the keys of a JSON object are not sorted")
     return value
 
 

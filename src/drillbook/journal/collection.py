@@ -38,7 +38,7 @@ def paused() -> Iterator[None]:
 def last_work() -> Iterator[None]:
     """Pause the garbage collector for the last work of the process.
 
-    It never examines the objects that this work leaves in memory, neither at the end of the pause nor when the
+    The collector never examines the objects that this work leaves in memory: not at the end of the pause, and not when the
     process exits.
     """
     with paused():

@@ -61,8 +61,8 @@ def _name(name: str) -> x509.Name:
 
 
 def settings(folder: Path) -> Mapping[str, str]:
-    """Return environment variables that configure TLS for SeaweedFS. Its components present the certificate that ``write``
-    created, over gRPC and HTTP, and require the same certificate from their clients.
+    """Return environment variables that configure TLS for SeaweedFS, for gRPC and for HTTP. Each component of SeaweedFS
+    presents the certificate that ``write`` created, and requires the same certificate from its clients.
     """
     files = {"CERT": str(folder / CERTIFICATE), "KEY": str(folder / KEY)}
     http = files | {"CA": str(folder / AUTHORITY)}

@@ -22,7 +22,7 @@ from drillbook.errors import LabError
 
 MODES = ("userns", "ambient", "same")
 CHOICE = "DRILLBOOK_LAB_IDENTITY"
-"""Environment variable that selects a mode."""
+"""Environment variable that selects the identity of the lab: one of ``MODES``, or ``auto``."""
 
 NOBODY = 65534  # this user must be in /etc/passwd: initdb looks it up
 _CLONE_NEWUSER = 0x10000000

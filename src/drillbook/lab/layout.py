@@ -315,7 +315,7 @@ def weed_sockets(ports: Iterable[int]) -> list[Path]:
 def _foreign_sockets(lab: Lab) -> bool:
     """Return True when SeaweedFS of another user has a socket for one of the lab's ports.
 
-    This user cannot delete that socket.
+    The user of this process cannot delete the socket of the other user.
     """
     return os.geteuid() != 0 and any(
         path.lstat().st_uid != os.geteuid() for path in weed_sockets(range(lab.base, lab.base + BLOCK)) if path.is_socket()

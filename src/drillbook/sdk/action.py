@@ -285,7 +285,8 @@ class Write(Action):
         """Return the undo of this change, or ``Undo.nothing`` with the reason why no undo is needed."""
 
     def interrupted(self, ctx: Context) -> None:
-        """Remove the remains of an interrupted step that ``undo`` does not remove, such as an unfinished upload.
+        """Remove everything that an interrupted step left behind, except for the changes that ``undo`` removes. An example is
+        an unfinished upload.
 
         The method must be safe to run twice, and also when the step never began. Raises the errors of its requests.
         """
@@ -304,8 +305,8 @@ class Fault(Action):
     """For a fault that only a restore undoes: names of the actions that restore the data.
 
     Each key is the name of an action that verifies a backup. Its value is the name of the action that restores this backup.
-    The restoring step gets the ``location`` of the backup as its parameter ``from``. From the fault, it gets each parameter
-    that both actions have, such as ``service`` and ``table``.
+    The restoring step gets the ``location`` of the backup as its parameter ``from``. Some parameters, such as ``service`` and
+    ``table``, exist in the fault and in the restoring action. Their values are copied from the fault.
     """
 
     @property

@@ -80,7 +80,7 @@ class Free(Action):
     @model_validator(mode="before")
     @classmethod
     def _of_before(cls, values: Any) -> Any:
-        """Set the effect to ``read`` when it is missing, as in plans of older versions."""
+        """Set the effect to ``read`` when it is missing. It is missing in plans of older versions."""
         return {"effect": Effect.READ, **values} if isinstance(values, dict) and "effect_" not in values else values
 
     @classmethod

@@ -60,7 +60,8 @@ def left_out(why: str) -> None:
 def spare() -> None:
     """Skip unusable plugins from now on, without an error.
 
-    Tasks that recover or read runs, stop something, or need no plugin call this function. A plugin then cannot block them.
+    Called by tasks that recover runs, read runs or stop something, and by tasks without any need of plugins. An unusable
+    plugin then cannot block these tasks.
     """
     _lenient[:] = [True]
     _forget()

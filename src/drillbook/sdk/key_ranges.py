@@ -200,8 +200,9 @@ def wanted(
 
 
 def compare(copy: Reader, production: Reader, parts: Wanted) -> Comparison:
-    """Compare the rows of the tables in ``parts`` by the key columns of these tables. If ``parts`` asks for it, compare also the
-    number of rows of every table, and the history of the copy. Raises the errors of the readers.
+    """Compare the rows of the tables in ``parts`` by the key columns of these tables. If ``tolerance`` or
+    ``history`` is set in ``parts``, also compare the number of rows of every table: with production, with the earlier copy, or
+    with both. Raises the errors of the readers.
     """
     result = Comparison()
     names, tables = production.names(), parts.tables

@@ -26,8 +26,8 @@ _LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")
 """Pattern of an address that contains a password."""
 _NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 70
-"""Largest number of characters of names that become a part of the folder's name. The limit is needed because the path of a Unix
-socket in the folder may have at most 107 characters.
+"""Maximum number of characters of the variable part of the folder's name. This part contains the names of the target and of the
+source. The limit is needed because the path of a Unix socket in the folder may have at most 107 characters.
 """
 STOP = "unset folder   # no command below does anything:"
 """Shell command that unsets the variable ``folder``. All later commands need this variable, so they fail before they do

@@ -164,7 +164,7 @@ class RecordCanary(Canary):
         """Remove the records of this run, and check that none of them is left. Raises CouldNotVerify when some remain.
 
         A controller that crashed may have written more records than its journal shows. So this method also finds records
-        that were written up to ``UNRECORDED_S`` seconds after the journal's last one.
+        that were written up to ``UNRECORDED_S`` seconds after the last record in the journal.
         """
         possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
         if stored := self._stored(ctx, possible):

@@ -2,9 +2,9 @@
 `none`, the processes use the host's network. Otherwise they have no network.
 
 A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read a
-sandbox. A restore creates the sandbox, and the run removes it at its end. The command that ``removal`` returns kills the
-processes of the sandbox and removes its folder. It needs no controller. It finds the processes by their environment, or by
-their working directory; see ``isolation``.
+sandbox. A restore creates the sandbox, and the run removes it at the end of the run. The function ``removal`` returns the
+command for this. The command kills the processes of the sandbox, and removes its folder. A host can run the command without
+the controller. The processes are found by their environment, or by their working directory; see ``isolation``.
 """
 
 from __future__ import annotations

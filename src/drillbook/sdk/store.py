@@ -308,7 +308,7 @@ class Store:
     def delete_versions(self, versions: Sequence[tuple[str, str]]) -> None:
         """Delete ``versions`` permanently. They are pairs of key and version id. Raises CouldNotVerify when the store fails.
 
-        When the id is empty, the object is deleted. A bucket with versioning then keeps its versions, and adds a delete marker.
+        When the id is empty, the object itself is deleted. A bucket with versioning then keeps all versions of the object.
         """
         for first in range(0, len(versions), 1000):
             batch: Any = {
