@@ -175,7 +175,7 @@ class StopRequested(Content):
         Field(
             validation_alias="from",
             serialization_alias="from",
-            description="`lock` for a request next to a lock on a host; otherwise the file that asks for the stop.",
+            description="Place of the request. `lock`: next to a lock on a host. `file NAME`: in the file NAME.",
         ),
     ]
 
@@ -204,7 +204,7 @@ class ControllerStalled(Content):
 
 
 class ObserverFailed(Content):
-    """An observer of the run failed, such as a terminal. The run continues without this observer."""
+    """An observer of the run, such as a terminal, failed. The run continues without this observer."""
 
     KIND: ClassVar[str] = "observer.failed"
 

@@ -187,7 +187,7 @@ class RunState:
     def open(self) -> bool:
         """True when the run needs a recovery. Normally the journal shows this; see ``needs_recovery``.
 
-        A damaged journal does not show how the run ended. The value is then True, unless ``settled`` is true.
+        A damaged journal does not show how the run ended. The value is then the opposite of ``settled``.
         """
         return not self.settled if self.damage else self.needs_recovery
 

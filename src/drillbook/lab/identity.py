@@ -33,7 +33,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def assume(mode: str, folder: Path) -> str:
-    """Change the identity of this process as ``mode`` demands, and return the mode. For the value ``auto``, choose the best
+    """Change the identity of this process according to ``mode``, and return the mode. For the value ``auto``, choose the best
     mode that works.
 
     Call this before starting threads.

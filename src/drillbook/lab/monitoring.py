@@ -27,7 +27,7 @@ scrapes.
 
 
 def servers(path: str) -> tuple[str, str] | None:
-    """Return the paths of Prometheus and Alertmanager in the search path ``path``. Returns None unless both exist."""
+    """Return the paths of Prometheus and Alertmanager in the search path ``path``. Returns None when one of them is missing."""
     prometheus = shutil.which("prometheus", path=path)
     alertmanager = shutil.which("prometheus-alertmanager", path=path) or shutil.which("alertmanager", path=path)
     return (prometheus, alertmanager) if prometheus and alertmanager else None

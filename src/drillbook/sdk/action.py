@@ -28,9 +28,9 @@ REMOVED, RESTORED = "removed_data", "restored_data"
 """Names of two facts: how much data a fault removed, and how much data a restore brought back.
 
 Each fact is a mapping. Its key is the kind of the data, such as ``rows of public.orders in database``, and its value is a
-number. A restore that brought back less than a fault removed is a finding, unless several steps removed or restored data of
-the same kind. All removed data that exists after the restore counts as restored, even if something else wrote it. So the number
-of a restore may be too high, but never too low. A step that cannot count its data does not set the fact.
+number. A restore that brought back less than a fault removed is a finding. There is no finding when several steps removed or
+restored data of the same kind. All removed data that exists after the restore counts as restored, even if something else wrote
+it. So the number of a restore may be too high, but never too low. A step that cannot count its data does not set the fact.
 """
 REPLACED = "replaced_data"
 """Name of a fact: how much existing data a restore replaced by the data of the backup.
@@ -108,9 +108,9 @@ class Action(BaseModel):
     SECRETS: ClassVar[frozenset[str]] = frozenset()
     """Names of the parameters of type ``Handed``. The value of such a parameter may refer to a secret in the inventory."""
     CODE: ClassVar[str] = ""
-    """Name of the parameter whose text a host, a container or a server executes, such as `argv` or `query`."""
+    """Name of a parameter, such as `argv` or `query`. A host, a container or a server executes the text of this parameter."""
     READY_CODE: ClassVar[str] = ""
-    """Name of the parameter whose text the action's `ready` check already executes, before the drill begins."""
+    """Name of a parameter. The action's `ready` check executes the text of this parameter already before the drill begins."""
     TIMEOUT: ClassVar[float] = 60.0
     """Default timeout of a step with this action, in seconds."""
     LEASED: ClassVar[bool] = False
@@ -305,8 +305,8 @@ class Fault(Action):
     """For a fault that only a restore undoes: names of the actions that restore the data.
 
     Each key is the name of an action that verifies a backup. Its value is the name of the action that restores this backup.
-    The restoring step gets the ``location`` of the backup as its parameter ``from``. Some parameters, such as ``service`` and
-    ``table``, exist in the fault and in the restoring action. Their values are copied from the fault.
+    When a recovery adds the restoring step, the parameter ``from`` of this step is the ``location`` of the backup. Parameters
+    that exist in both actions, such as ``service`` and ``table``, have the values of the fault.
     """
 
     @property

@@ -239,7 +239,7 @@ class FileBackups(BackupSource):
     def explained(self, backup: Backup, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """Add advice about the field `pattern` to findings about a file that may be no backup.
 
-        Only a pattern that ends with `*` gets the advice, because such a pattern also matches files that are no backups.
+        The advice is added only if the pattern ends with `*`, because such a pattern also matches files that are no backups.
         """
         if not self.tells_age or not self.pattern.endswith("*"):
             return tuple(findings)

@@ -245,7 +245,7 @@ class BackupSource(Service):
     def manual_restore(self, manual: ManualRestore) -> list[Block]:
         """Return the commands with which a person restores a backup without Drillbook. The runbook of a drill shows them.
 
-        The result is empty when the source knows no such commands.
+        The result is empty when backups of this source cannot be restored by such commands.
         """
         return []
 

@@ -20,8 +20,8 @@ class ManualStep:
     """A step that a person does. ``params``: its parameters, with words in place of values that are known only during a
     run.
 
-    ``service``: the service that the step names. ``target``: the host where the commands are typed; None for the machine that
-    runs Drillbook.
+    ``service``: the service in the step's parameters. ``target``: the host where the commands are typed; None for the machine
+    that runs Drillbook.
     """
 
     params: Mapping[str, Any]

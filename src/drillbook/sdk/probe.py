@@ -33,8 +33,8 @@ class Probe(BaseModel):
     SECRETS: ClassVar[frozenset[str]] = frozenset()
     """Names of the parameters of type ``Handed``. The value of such a parameter may refer to a secret in the inventory."""
     CODE: ClassVar[str] = ""
-    """Name of the parameter whose text a sample executes, such as SQL. A check of a drill takes a sample only if this text
-    is trusted. The name is empty for probes that execute no text of the drill.
+    """Name of a parameter. Each sample executes the text of this parameter, such as SQL. A check of a drill takes a sample only
+    if this text is trusted. The name is empty for probes that execute no text of the drill.
     """
 
     EXAMPLE: ClassVar[str] = ""

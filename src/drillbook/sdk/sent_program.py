@@ -1,7 +1,7 @@
 """Programs that are sent to a host through standard input.
 
-The command that starts such a program names the length and the digest of the program. So a rule of sudo for exactly this
-command starts this program and no other.
+The command that starts such a program has the length and the digest of the program as arguments. So a rule of sudo for exactly
+this command allows this program and no other.
 """
 
 from __future__ import annotations

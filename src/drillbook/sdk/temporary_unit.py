@@ -20,8 +20,8 @@ class TemporaryUnit(Write):
         return ctx.service(self.service, Service).unit
 
     def ready(self, ctx: Context) -> None:
-        """Check that the unit is not running, and that the service manager knows it. Also check that this account may start
-        and stop it.
+        """Check that the service manager reports the state of the unit, and that the unit is not running. Also check that the
+        account of the step may start and stop the unit.
         """
         unit = self._unit(ctx)
         if not unit:

@@ -1,7 +1,7 @@
 """Parts of a command's arguments that differ in every run. A rule of sudo must allow every value of such a part.
 
-A system declares the varying arguments of its own programs in its module ``varying_arguments``. ``hosts.sudoers`` knows the
-parts that come from Drillbook, such as the id of a run.
+A system declares the varying arguments of its own programs in its module ``varying_arguments``. The parts that come from
+Drillbook itself, such as the id of a run, are defined in ``hosts.sudoers``.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class OpeningTransport(paramiko.Transport):
         return self._opened(opening, timeout)
 
     def send_and_open_ahead(self, messages: Iterable[Message]) -> None:
-        """Send ``messages`` together with the request for the next channel, unless a channel is ready or many channels
-        are open.
+        """Send ``messages`` together with the request for the next channel. The request is left out when a channel is ready, or
+        when many channels are open.
         """
         opening = None
         with self._ahead_lock:

@@ -77,11 +77,11 @@ def _functions(words: tuple[str, ...]) -> Functions | None:
 
 
 def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
-    """Return the shell text of a command. If the command calls functions that the shell does not know yet, the text also
+    """Return the shell text of a command. If the command calls functions that are not yet defined in the shell, the text also
     defines these functions.
 
-    ``names``: functions that the shell already knows. The key of each entry is the text of the functions, and the value is
-    the name by which the shell calls them. The result is enclosed in braces, so that the shell runs no part of it if the
+    ``names``: functions that are already defined in the shell. The key of each entry is the text of the functions, and the
+    value is the name by which the shell calls them. The result is enclosed in braces, so that the shell runs no part of it if the
     connection breaks while the text is sent.
     """
     functions = _functions(words)

@@ -47,7 +47,7 @@ def present(image: str) -> bool:
 
 
 def ready(files: Path, progress: Progress) -> str:
-    """Build the images unless all of them exist. Return their tag. Raises LabError when a build fails."""
+    """Build the images if one of them is missing. Return their tag. Raises LabError when a build fails."""
     wanted = tag(files)
     if not _all_there(wanted):
         with alone():
