@@ -114,8 +114,7 @@ def _events() -> TypeAdapter[list[Event]]:
 
 
 def _event(line: bytes) -> Event | None:
-    """Parse a journal line. Return None if the line differs from the form in which Drillbook writes lines, or has a wrong hash.
-    """
+    """Parse a journal line. Return None if the line differs from the form in which Drillbook writes lines, or has a wrong hash."""
     try:
         content: Any = json.loads(line.decode())
         event = Event.model_validate(content)

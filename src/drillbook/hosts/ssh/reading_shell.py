@@ -81,8 +81,8 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     defines these functions.
 
     ``names``: functions that are already defined in the shell. The key of each entry is the text of the functions, and the
-    value is the name by which the shell calls them. The result is enclosed in braces, so that the shell runs no part of it if the
-    connection breaks while the text is sent.
+    value is the name by which the shell calls them. The result is enclosed in braces, so that the shell runs no part of it if
+    the connection breaks while the text is sent.
     """
     functions = _functions(words)
     if functions is None:
