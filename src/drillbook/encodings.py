@@ -127,9 +127,9 @@ def _quotes(count: int) -> Part:
 def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
     """Return the parts for ``run``: adjacent characters of the secret, none of them a quote or a backslash.
 
-    ``slashes``: True when quotes or backslashes come before ``run``. The part for these quotes or backslashes may then also
-    match one backslash too many: that of an escape of the first character of ``run``. Therefore the part for this first
-    character also matches an escape without its backslash.
+    ``slashes``: True when quotes or backslashes come before ``run``. If the first character of ``run`` is escaped, the part
+    for these quotes or backslashes may also match the backslash of this escape. Therefore, the part for the first character
+    also matches an escape without its backslash.
     """
     for char, same in groupby(run):
         count = len(list(same))

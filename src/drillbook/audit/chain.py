@@ -31,7 +31,7 @@ class Problem:
     breaking: bool
     first: str | None
     last: str | None
-    """End of the time in which the problem arose. ``first`` is the beginning of this time. Each is None when it is unknown.
+    """End of the period in which the problem arose. ``first`` is the beginning of this period. Each is None when it is unknown.
     """
     source: str = ""
     """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""

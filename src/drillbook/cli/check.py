@@ -84,7 +84,7 @@ class _Checker(Preparation):
     silent: bool = field(default=False, kw_only=True)
     """True when no host may be contacted, because a secret cannot be hidden in the output."""
     unusable: Sequence[Finding] = field(default=(), kw_only=True)
-    """Findings about missing extras and unreadable secrets, which would end a run before it begins."""
+    """Findings about missing extras and unreadable secrets. With such a finding, a run would not begin."""
     wrong: list[tuple[str, str, tuple[Finding, ...]]] = field(default_factory=list, init=False)
     """Failed parts of the check. Each entry has the reason, the message and the findings of one part."""
     unreachable: dict[str, str] = field(default_factory=dict, init=False)
@@ -133,8 +133,8 @@ class _Checker(Preparation):
             raise EndedEarly
 
     def _repeats(self, problem: Finding) -> bool:
-        """Return True when an earlier finding already reports the problem: the host is unreachable, or the secret is
-        unreadable.
+        """Return True when an earlier finding already reports ``problem``. Such a finding says that the host is unreachable,
+        or that a secret is unreadable.
         """
         if problem.measured in self.unreachable.values():
             return True

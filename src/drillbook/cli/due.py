@@ -35,7 +35,7 @@ from drillbook.report.wording import badness
 MOST_UNSCHEDULED = 3
 """Largest number of drills without a schedule that the short list names. Further drills are only counted."""
 Steps = Sequence[tuple[str, str]]
-"""Suggested commands, each with its description before it."""
+"""Suggested commands. Each entry is a pair: the description of the command, and the command."""
 STYLES = {
     State.OVERDUE: "bold red",
     State.NEVER: "bold red",

@@ -97,9 +97,7 @@ def reading(words: Sequence[str]) -> Iterator[None]:
 
 
 def leading_options(words: Sequence[str], valued: Group[str]) -> int:
-    """Count the arguments at the beginning of ``words`` that are options, or values of options. ``valued``: options
-    that have a value.
-    """
+    """Count the options at the beginning of ``words``, together with their values. ``valued``: options that have a value."""
     count = 0
     while count < len(words) and words[count].startswith("-"):
         count += 2 if words[count] in valued else 1

@@ -20,8 +20,8 @@ MOST_LINES = 10
 a usual project fits on a terminal of 24 lines.
 """
 LEAST_LINES = 3
-"""Number of lines that a table has at least, if it has so many entries. A long text below the table leaves room for fewer
-lines, but never for fewer than these.
+"""Minimum number of lines of a shortened table. A table is shortened when the text below it is long. It never gets shorter
+than this, even if the output then does not fit on a small terminal.
 """
 TERMINAL = 24
 """Number of lines of a small terminal. The last of them is needed for the prompt."""

@@ -270,7 +270,7 @@ class _View:
             if not isinstance(service, S3) or service.keep is None:
                 continue
             if any(f"services.{name}." in to or to.startswith(f"s3://{service.bucket}/") for to in targets):
-                rest = "a passed run removes older backups, but not those of runs in progress or with changes not undone"
+                rest = "a passed run removes older backups, except those that an unfinished run may need"
                 yield f"{name} keeps {service.keep}; {rest}"
 
     def _guard(self) -> Iterator[str]:
@@ -330,7 +330,7 @@ class _View:
 
 
 def _needs_recover(undo: Undo) -> bool:
-    """Return True for the undo of a fault that no host can run by itself, so that it needs `drill.recover`."""
+    """Return True when no host can run the undo by itself. If the controller dies, such an undo needs `drill.recover`."""
     return not undo.leased and undo.kinds != ("nothing",)
 
 

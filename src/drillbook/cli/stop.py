@@ -40,8 +40,8 @@ ENDING_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that a run holds on a target. ``name``: description of the lock for messages. It names the services that
-    the lock protects.
+    """A lock that a run holds on a target. ``name``: description of the lock for messages, with the names of the
+    services that the lock protects.
     """
 
     name: str

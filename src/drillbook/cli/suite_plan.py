@@ -30,7 +30,7 @@ class SuiteRow:
     touches: tuple[str, ...]
     """Each service that the drill changes, with its host. The drill's own service is always included."""
     breaks: tuple[str, ...]
-    """Actions that inject the faults of the drill. It is empty for a rehearsal."""
+    """Actions that inject the faults of the drill. There are none in a rehearsal."""
     recover: tuple[str, ...]
     """Steps that no host can undo by itself."""
     took: str

@@ -82,8 +82,10 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
 
 
 def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Collection[str]) -> dict[str, str]:
-    """Return the services that a diagnosis of ``names`` does not examine, each with the reason. The result
-    contains no backup sources, and no services that exist only in rehearsals, because a diagnosis never examines them.
+    """Return the services that a diagnosis of ``names`` does not examine, each with the reason.
+
+    Backup sources, and services that exist only in rehearsals, are left out of the result. They need no reason, because
+    no diagnosis examines them.
     """
     known = {kind for tree in trees for kind in tree.kinds}
     reasons = {}
@@ -153,7 +155,7 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
 def _path(services: Mapping[str, Service], case: Case) -> str:
     """Return the service to which the examined service connects in order to reach ``peer``.
 
-    This is a relay on the same host that leads to ``peer``. Without such a relay, it is ``peer`` itself.
+    If the host of the examined service has a relay that forwards to ``peer``, this is the relay. Otherwise it is ``peer``.
     """
     own = services[case.service].host
     return next(

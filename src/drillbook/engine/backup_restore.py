@@ -124,8 +124,8 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 
 
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameter ``closed``, which refuses clients from the restore on, until a step of the verify phase admits
-    them again. Return ``{}`` if the verify phase has no such step.
+    """Return the parameter ``closed`` for the restore. With this parameter, the restored service refuses clients until a
+    step of the verify phase admits them again. Return ``{}`` if the verify phase has no such step.
 
     Clients are refused because they could change the content before it is compared.
     """

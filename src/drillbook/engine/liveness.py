@@ -1,4 +1,4 @@
-"""Identity of a controller process, and a test if that process is dead.
+"""Identity of a controller process, and a function that tells whether that process is dead.
 
 A pid alone is ambiguous: pids are reused, and a dead process keeps its pid until its parent reads its exit status. So an
 identity consists of the machine with its boot id, the pid, and the start time of the process.

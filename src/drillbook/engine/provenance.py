@@ -261,11 +261,11 @@ def points_to(origin: Reference, proven: Reference) -> bool:
 
 
 def elsewhere(action: Action, context: Context, plan: Plan, facts: Facts) -> Facts:
-    """Return a fact with the name of the service that ``action`` works on. The result is empty when it is the service
-    of the drill or the service of a probe.
+    """Return a fact with the name of the service that ``action`` works on.
 
-    The result is also empty unless the action restores data, compares content, or records content for a comparison.
-    ``facts``: facts of the step.
+    Only actions that restore data, compare content, or record content for a comparison have this fact. For any other
+    action, the result is empty. It is also empty when the service is the service of the drill or of a probe. ``facts``:
+    facts of the step.
     """
     restores = "made" in facts or isinstance(action, RestoresSource)
     proves = restores or action.COMPARES or action.COMPARES_WITH or action.name() in _recorders()

@@ -105,10 +105,10 @@ def _said(error: Exception) -> str:
 
 
 def _check_clock(store: Store, own: Recorded) -> None:
-    """Compare the clock of the controller with the clock of the store. Both recorded the time of this run's backup, so these
-    two times are compared.
+    """Compare the clock of the controller with the clock of the store. The controller recorded a time for this run's
+    backup, and so did the store. These two times are compared.
 
-    Raises _NotPruned when the times differ too much, and when the backup is no longer in the store.
+    Raises _NotPruned if the times differ too much. Also raises _NotPruned if the backup is no longer in the store.
     """
     key = own.location.below(FILE).key
     there = store.live(key).get(key)

@@ -123,15 +123,15 @@ class _Check:
     verified: frozenset[str]
     """Names of the backup sources that a step verifies before the first fault."""
     printed: dict[tuple[str, ...], Any]
-    """First bytes of backups that commands printed. The key of each entry consists of the backup source, the host and the
-    account of the command. The checks of all steps share this mapping; see ``Context.printed``.
+    """First bytes of each backup that a command printed. The key of each entry consists of the backup source, the host and
+    the account of the command. The checks of all steps share this mapping; see ``Context.printed``.
     """
     unanswered: set[tuple[str, str, bool]]
     """Connections and logins that failed in the check of another step; see ``Context.unanswered``."""
     uploads: set[tuple[str, str, str]]
     """Places where the check of another step tried an upload that was not refused; see ``Context.uploads``."""
     logins: Logins
-    """Logins that were tried for the steps of the phase `verify`. The checks of all steps share them."""
+    """Logins that were tried for the steps of the phase `verify`. The checks of all steps share this object."""
 
     def told(self, unverified: Sequence[str]) -> list[str]:
         """Return the texts in ``unverified`` without repetitions. Each returned text begins with the step and the host."""

@@ -122,7 +122,7 @@ class Stage:
         return self._index
 
     def add(self, steps: Sequence[PlannedStep]) -> None:
-        """Remember each of ``steps`` that is not in the plan."""
+        """Add those of ``steps`` that are not in the plan to ``added``."""
         planned = self._indexed().planned
         self.added |= {step.id: step for step in steps if step.id not in planned}
 
@@ -149,7 +149,7 @@ class Stage:
 
         When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
         command of the action starts after the target has begun to undo the fault. ``breaks``: true when the action injects a
-        fault. Once a fault was announced, other actions continue even if their evidence cannot be stored.
+        fault. Any other action continues even if its evidence cannot be stored, provided that a fault was announced before.
         """
 
         def named(name: str) -> Host:

@@ -256,11 +256,11 @@ def _prove(
     stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool, patience: float = PROOF_S
 ) -> tuple[bool | None, HostError | None]:
     """Repeat a check of a fault for at most ``patience`` seconds, until the fault is in the wanted state. Journal the last
-    answer, and the number of checks with each answer. A check that the end of the step cut off is ignored.
+    answer, and the number of checks with each answer. A check is ignored if it was cut off by the end of the step's time.
 
-    ``wanted``: true when the fault should be active, false when it should be gone. Return two values. The first tells
-    if the fault is active; it is None when this is unknown. The second is the error of a host that did not answer, or
-    None. A check that fails is repeated too, because the undo by a lease may have disturbed it.
+    A failed check is repeated too, because the undo by a lease may have disturbed it. ``wanted``: true when the fault
+    should be active, false when it should be gone. Return two values. The first is True when the fault is active, False
+    when it is gone, and None when this is unknown. The second is the error of a host that did not answer, or None.
     """
     until, tally, known = time.monotonic() + patience, Tally(), None
     while True:
@@ -323,7 +323,7 @@ def _failed(
     tally: Tally | None = None,
 ) -> Outcome:
     """Journal the failure of a step. ``note``: text after the message of ``error``, before its hint. ``tally``: outcomes of
-    all attempts, except an attempt that the end of the step cut off.
+    all attempts, except an attempt that was cut off by the end of the step's time.
     """
     outcome, code, message = classify(error)
     first, line, hint = message.partition("\n")

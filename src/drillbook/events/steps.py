@@ -19,8 +19,8 @@ Outcomes = Annotated[
     Field(
         description=(
             "Outcomes of the attempts, if the step made several attempts: `outcome` (the first line of the message) and `count` "
-            "(the number of attempts with this outcome). An attempt that the end of the step's time cut off is not counted. "
-            "Absent for a single attempt, and in older journals."
+            "(the number of attempts with this outcome). An attempt that was cut off by the end of the step's time is not "
+            "counted. Absent for a single attempt, and in older journals."
         )
     ),
 ]

@@ -39,7 +39,7 @@ class Listed:
     is_lab: bool
     services: frozenset[str] = frozenset()
     missing: Mapping[str, str] = field(default_factory=dict)
-    """For each service that does not exist on this machine: what to install."""
+    """Software to install for services that this machine cannot run yet. The key of each entry is the name of the service."""
 
 
 @dataclass(frozen=True, slots=True)

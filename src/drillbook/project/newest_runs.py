@@ -45,7 +45,9 @@ class Ended:
     finished: str = ""
     """Time at which the run ended. It is empty when the result does not contain this time."""
     rto: tuple[float, float | None, float] | None = None
-    """Measured RTO, its error and its target in seconds. It is None when the drill has no RTO, or when it was not measured."""
+    """Three figures in seconds: the measured RTO, its error, and its target. The value is None when the drill has no RTO, or
+    when the RTO was not measured.
+    """
     rto_counts: bool = True
     """True when the measured RTO counts. An RTO that missed its target always counts. An RTO that met its target counts only
     if the run passed. If the run could not verify the objective, the RTO does not count.
@@ -63,7 +65,7 @@ class Ended:
 
     @property
     def ended(self) -> str:
-        """End of the run itself. A recovery that continued its journal later does not count."""
+        """Time at which the run itself ended. It is not the end of a recovery that continued the journal later."""
         from drillbook.report import own_end  # noqa: PLC0415  keeps start-up fast
 
         return own_end.of(self.state.folder) or self.finished

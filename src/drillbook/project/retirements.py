@@ -14,7 +14,7 @@ from drillbook.report.figures import moment
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """Statement of a person that a drill or an environment no longer exists."""
+    """Statement, made by a person, that a drill or an environment no longer exists."""
 
     at: str
     drill: str

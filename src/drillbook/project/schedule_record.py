@@ -152,7 +152,8 @@ def _torn_file(whole: int) -> str:
 
 def _told(whole: int) -> str:
     why = "a program or the machine stopped while writing this line"
-    return f"the last line of {FILE} is incomplete and ignored: {why}. The next entry moves it to {_torn_file(whole)}"
+    moved = f"When the next entry is written, this line is moved to {_torn_file(whole)}"
+    return f"the last line of {FILE} is incomplete and ignored: {why}. {moved}"
 
 
 def _whole(value: Mapping[str, Any], before: str | None) -> bool:

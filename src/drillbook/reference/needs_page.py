@@ -17,10 +17,10 @@ that a drill sends are removed at the end of the run.
 `invoke drill.check NAME` tells at once what is missing for a drill, as far as this can be seen without a change: hosts, accounts
 of `become`, programs, paths, tables, rights and probes. It does not see the programs that a shell, a script or another
 program starts, nor most of the rights that only a write needs. At a store, it tries the rights by requests that change no
-object. It lists as `not verified` what an earlier step of the drill may still create.
+object. If an earlier step of the drill may still create a missing thing, this thing is listed as `not verified`.
 `become` and `run_as` change the account that needs the rights. Of commands joined by *or*, one is enough. Actions of plugins are
-not listed. Where a step uses a store, the controller needs access to it as well: it makes the signed URLs with which hosts transfer
-files, and reads and writes the manifests.
+not listed. If a step uses a store, the controller also needs access to the store: the controller makes the signed URLs with
+which hosts transfer files, and it reads and writes the manifests.
 
 | action | effect | runs on | commands | rights | ports |
 |---|---|---|---|---|---|

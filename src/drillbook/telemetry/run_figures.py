@@ -203,8 +203,8 @@ class DrillFigures:
         return (fitted.slope, fitted.slope_error) if fitted else None
 
     def last_restore(self) -> Mapping[str, float]:
-        """Return the age of the backup, and the size and the duration of the restore, from the newest run that measured any
-        of them. The result is empty when no run did.
+        """Return the age of the backup, and the size and the duration of the restore, from the newest run that measured at
+        least one of these figures. The result is empty when no run measured any of them.
         """
         return next((run.restore for run in self.runs if run.restore), {})
 

@@ -27,4 +27,6 @@ SHIPPED: frozenset[str] = frozenset(
         "fdd34280ab4d4426796d0ba9973fb03d85c7468d5825fa68a399641dc4185210",
     }
 )
-"""SHA-256 digests of the statements. The tests in `tests/trust/test_items.py` verify that the list is complete."""
+"""SHA-256 digests of the statements in Drillbook's own drills and diagnosis trees. The tests in `tests/trust/test_items.py`
+verify that the list is complete.
+"""

@@ -203,7 +203,8 @@ class _OfAlert(Read):
 
         The first time is the start of the last answered poll before the final one, or None if there was no such poll. The
         second time is the end of the final poll. When `within` has passed, raises StepFailed if the alert still has another
-        state, and CouldNotVerify if Prometheus does not answer. A last poll that the end of `within` cut off is ignored.
+        state, and CouldNotVerify if Prometheus does not answer. The last poll is ignored if it was cut off by the end of
+        `within`.
         """
         api, until = _api(ctx, self.service), time.monotonic() + self.within
         first: Alert | None = None
