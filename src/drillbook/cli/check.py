@@ -299,8 +299,8 @@ def _stage(plan: Plan, journal: Journal, hosts: Hosts, redactor: Redactor, recor
 
 
 def _with(result: Check, unusable: Sequence[Finding]) -> Check:
-    """Return ``result`` with the exit status 2 if ``unusable`` contains findings, because these findings would end a run
-    before it begins. Otherwise return ``result`` unchanged.
+    """Return ``result`` with the exit status 2 if ``unusable`` contains findings, because a run with these findings would
+    not begin. Otherwise return ``result`` unchanged.
     """
     return replace(result, exit=Exit.USAGE, unusable=True) if unusable else result
 

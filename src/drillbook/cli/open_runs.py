@@ -85,7 +85,8 @@ def _open(folder: Path, *, ended: bool) -> Open:
 class Changed:
     """An unfinished run, with the hosts on which its journal announces changes, and the command that undoes them.
 
-    ``drill`` and ``service`` are empty, and ``hosts`` is incomplete, if the journal is damaged there.
+    A damaged line of the journal may lack the values of these fields. Then ``drill`` and ``service`` are empty, and ``hosts``
+    is incomplete.
     """
 
     run: str

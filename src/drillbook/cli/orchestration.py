@@ -211,7 +211,7 @@ class Orchestrator:
         return view
 
     def _history(self, plan: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
-        """Return a function that reads the data sizes that previous runs measured. Returns None when the plan measures
+        """Return a function that reads the data sizes which were measured by earlier runs. Returns None when the plan measures
         no sizes.
         """
         if not earlier_runs.collects(plan):

@@ -238,7 +238,7 @@ def _same_host(source: str, sandbox: str) -> bool:
 
 
 def _is_root(answer: str) -> bool:
-    """Return True when Drillbook works as root on the host in ``answer``. Database servers refuse to run as root."""
+    """Return True when Drillbook runs commands as root on the host in ``answer``. Database servers refuse to run as root."""
     return os.geteuid() == 0 if answer == CONTROLLER else answer.startswith("root@")
 
 

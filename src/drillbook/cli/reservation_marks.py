@@ -15,7 +15,7 @@ def add(verdict: Text, marks: str) -> None:
 
 
 def print_legend(marks: Iterable[str], out: Console) -> None:
-    """Print the meanings of the marks that a list shows. Nothing is printed when it shows none."""
+    """Print the meanings of the marks that a list shows. If the list shows no marks, nothing is printed."""
     if shown := "".join(marks):
         from drillbook.report import remarks  # noqa: PLC0415  keeps start-up fast
 

@@ -133,7 +133,8 @@ def free(
 
 
 def _way_out(taken: Sequence[str], names: Sequence[str]) -> str:
-    """Return the hint about files that exist already. The drills of a suite can be copied without its own file."""
+    """Return the hint about files that exist already. If the file of a suite exists already, the hint suggests to copy only the
+    drills of the suite."""
     suites = [entry for entry in map(entries.find, names) if entry.sort == "suite" and entry.files[0] in taken]
     if suites:
         drills = " ".join(f"--with {name}" for name in suites[0].drills)

@@ -33,7 +33,7 @@ ANSWER_S = 10.0
 POLL_S = 0.25
 LEASE_S = 30.0
 MOST_NAMED = 5
-"""Largest number of hosts to name before they are asked for locks."""
+"""Maximum number of host names in the line that is printed before hosts are asked for locks."""
 ENDING_S = 120.0
 """Maximum time, in seconds, to wait until a run that was asked to stop has undone its changes."""
 

@@ -39,10 +39,10 @@ class Taker(Protocol):
 def take_all(locks: Sequence[LockName], taker: Taker) -> None:
     """Take all ``locks``: the first lock alone, and then the other locks in parallel.
 
-    When several runs want the same locks, the run that gets the first lock gets all locks. If another run holds some of the
-    later locks, this run gives back every lock after the first one that it could not take. From that first one on, it
-    then takes the locks one by one, in their order. Raises Locked when another run holds a lock, and HostError when a host
-    fails.
+    When several runs want the same locks, the run that gets the first lock gets all locks. But another run may hold some of
+    the later locks. Let M be the first lock that could not be taken. This run then gives back all locks that come after M,
+    and takes M and the locks after it one by one, in their order. Raises Locked when another run holds a lock, and HostError
+    when a host fails.
     """
     first, rest = locks[:1], locks[1:]
     for named in first:
@@ -60,11 +60,11 @@ def take_all(locks: Sequence[LockName], taker: Taker) -> None:
 
 
 def take_over(locks: Sequence[LockName], take_one: Callable[[LockName, float], None], patience: float) -> None:
-    """Take the first of the ``locks`` of a dead run alone, and then all its other locks in parallel.
+    """Take all ``locks`` of a dead run: the first lock alone, and then the other locks in parallel.
 
-    ``take_one``: function that takes a lock, and waits at most a given number of seconds. No lock is given back, because the
-    run's changes are not undone yet. If another run holds some of these locks, wait for them one by one in their order, for
-    ``patience`` seconds in all. Raises Locked when another run still holds a lock, and the errors of ``take_one``.
+    No lock is given back, because the changes of the dead run are not undone yet. If another run holds some of these locks,
+    wait for them one by one, in their order, for ``patience`` seconds in all. ``take_one``: function that takes a lock, and
+    waits at most a given number of seconds. Raises Locked when another run still holds a lock, and the errors of ``take_one``.
     """
     until = time.monotonic() + patience
     for named in locks[:1]:

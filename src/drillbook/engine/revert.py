@@ -98,8 +98,8 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 
 
 def _started_again(stage: Stage, intent: Intent) -> bool:
-    """Restart the processes that the injection of a fault stopped. This is needed when the injection was interrupted before
-    it destroyed data. Return False when the restart fails, and otherwise True.
+    """Restart the processes that were stopped by the injection of a fault. This is needed when the injection was interrupted
+    before it destroyed data. Return False when the restart fails, and otherwise True.
     """
     try:
         _interrupted(stage, intent)

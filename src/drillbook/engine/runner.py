@@ -45,7 +45,7 @@ class Runner(Preparation):
     header: Session | RunSession = field(kw_only=True)
     """Extra fields of the `run.started` event."""
     history: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
-    """Function that returns the sizes of services that earlier runs measured. It is called at the end of the run."""
+    """Function that returns the sizes of services, as measured by earlier runs. It is called at the end of the run."""
     before: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
     """Function that returns the newest earlier runs of the same drill. It is called at the end of the run."""
     vouch: Callable[[str], None] = field(default=lambda occasion: None, kw_only=True)  # signs the latest hash of the journal

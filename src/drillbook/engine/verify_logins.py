@@ -18,8 +18,8 @@ class Logins:
     passwords."""
 
     def __init__(self, refusal: LoginCheck = login_check.refused) -> None:
-        """Begin without any login. ``refusal``: function that tries a login, and returns the message of a server that
-        refuses it."""
+        """Prepare the object. No login was tried yet. ``refusal``: function that tries a login, and returns the message of a
+        server that refuses this login."""
         self._refusal = refusal
         self._said: dict[tuple[str, str, bool], str] = {}
         self._trying: dict[tuple[str, str, bool], Lock] = {}

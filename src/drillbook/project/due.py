@@ -79,7 +79,7 @@ class DueRow:
     """Start of the newest passed run that proved a restore. It is always empty for a suite."""
     proven_run: str = ""
     last_findings: str = ""
-    """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""
+    """Text with the number of open findings of medium severity or higher of the newest run, if this run passed."""
     last_marks: str = ""
     """Signs of the reservations with which the newest run met its RPO, such as ``†``."""
     last_recovered: str = ""
@@ -198,9 +198,9 @@ def read(
 
 
 def services(project: Project, known: Standings) -> dict[tuple[str, str], bool]:
-    """Return the services in the newest plan of each environment and in the inventories, each with True when it is exempt
-    from drills. A service with False needs a proof of a restore. The key of each entry is environment and name of the
-    service."""
+    """Return all services in the inventories, and in the newest plan of each environment. The key of each entry is the
+    environment and the name of a service. The value is True when the service is exempt from drills, and False when it needs a
+    proof of a restore."""
     return {**estate.planned(known), **estate.read(project).services}
 
 

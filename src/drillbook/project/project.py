@@ -39,8 +39,8 @@ class Project:
 
     @classmethod
     def here(cls) -> Project:
-        """Return the project to which the current folder belongs. Its folder is the current folder, or the nearest
-        folder above it, that contains ``drills/``. Raises UsageError when there is no such folder.
+        """Return the project to which the current folder belongs. A project is a folder that contains ``drills/``. The
+        current folder is tried first, and then the folders above it. Raises UsageError when there is no such folder.
         """
         for folder in (Path.cwd(), *Path.cwd().parents):
             if (folder / "drills").is_dir():

@@ -70,8 +70,11 @@ class Record(NamedTuple):
 
 
 def append(reports: Path, entry: Entry) -> Entry:
-    """Append ``entry`` to the record. It is on disk when this function returns. Returns the entry with its hashes.
-    An incomplete last line, as after a power loss or on a full disk, is moved to a separate file first.
+    """Append ``entry`` to the record, and write it to disk before this function returns. Returns the entry with its hashes.
+
+    If the last line of the record is incomplete, as after a power loss or on a full disk, this line is first moved to a
+    separate file.
+
     Raises OSError when a file cannot be written.
     """
     with os.fdopen(_opened(reports), "a+b") as file:

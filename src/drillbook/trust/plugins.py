@@ -34,8 +34,8 @@ NAMESPACE = "drillbook_plugins"
 package.
 """
 BESIDE = ("__init__.py", "conftest.py")
-"""Files in the folder of the plugins that belong to no plugin. They are never imported: the first makes the folder a package
-for other programs, the second belongs to pytest.
+"""Files in the folder `plugins/` that are not part of a plugin. They are never imported. Other programs need the first file,
+because it makes the folder a package. The second file belongs to pytest.
 """
 LARGEST = 16 << 20
 """Largest size in bytes of all plugin files of a project together."""

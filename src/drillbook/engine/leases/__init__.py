@@ -3,7 +3,7 @@
 A lock gives one run exclusive use of a service. A lease makes the target undo changes when renewals stop.
 
 Lives here: the shell scripts of locks, leases and their watchers, and the code that runs these scripts on a host.
-Lives elsewhere: the decisions when a lock or lease is taken and renewed (`engine.locks_and_leases`).
+Lives elsewhere: the code that decides when a lock or lease is taken and renewed (`engine.locks_and_leases`).
 """
 
 from drillbook.engine.leases.beat import Beat, Listed, beat, listed
