@@ -57,10 +57,10 @@ class _Patterns:
 
 
 class Redactor:
-    """Hides the known secrets of a run, in all forms that the module ``encodings`` knows, such as base64.
+    """Hides the known secrets of a run, in all forms that are listed in the module ``encodings``, such as base64.
 
-    Before redaction, a text may be shortened only by ``beginning`` or ``end``. They also hide a secret that the cut splits.
-    Both hide the secrets of all redactors, not only the secrets of this object.
+    Before redaction, a text may be shortened only by the functions ``beginning`` and ``end``. These two functions also hide
+    a secret that is split by the cut. They hide the secrets of all redactors, not only the secrets of this object.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -147,13 +147,13 @@ def _alive() -> list[Redactor]:
 
 
 def beginning(text: str, limit: int) -> str:
-    """Return the first ``limit`` characters of ``text`` with secrets hidden. A secret that the cut splits is hidden, too."""
+    """Return the first ``limit`` characters of ``text`` with secrets hidden, including a secret that is split by the cut."""
     start = min((redactor.across(text, limit)[0] for redactor in _alive()), default=limit)
     return _masked(text[:start]) + ("***" if start < min(limit, len(text)) else "")
 
 
 def end(text: str, limit: int) -> str:
-    """Return the last ``limit`` characters of ``text`` with secrets hidden. A secret that the cut splits is hidden, too."""
+    """Return the last ``limit`` characters of ``text`` with secrets hidden, including a secret that is split by the cut."""
     at = max(0, len(text) - limit)
     behind = max((redactor.across(text, at)[1] for redactor in _alive()), default=at)
     return ("***" if behind > at else "") + _masked(text[behind:])

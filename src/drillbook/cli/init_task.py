@@ -26,7 +26,9 @@ REHEARSE = "rehearse your own backups of: "
 
 
 AT = "with --rehearse: place of the backups: a folder such as /var/backups, or s3://bucket/prefix/"
-"""Beginning of the help text of the option --at. A text for each kind of backups whose place is no path follows."""
+"""Beginning of the help text of the option --at. If the place of a kind of backups is not a path, the help text also contains
+a text about this kind; see ``_other_places``.
+"""
 
 
 class InitTask(OptionalNameTask):
@@ -47,7 +49,7 @@ class InitTask(OptionalNameTask):
 
 
 def _other_places(kinds: Iterable[Rehearsal], names: Iterable[str]) -> Iterator[str]:
-    """Yield a text for each kind of backups whose place is not a path. Such a place is, for example, the name of a repository."""
+    """Yield a text for each kind of backups whose place is not a path, but for example the name of a repository."""
     for name, kind in zip(names, kinds, strict=True):
         if kind.question:
             yield f"for {name}: {kind.question[:1].lower()}{kind.question[1:]}, such as {kind.at}"

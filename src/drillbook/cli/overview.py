@@ -322,8 +322,8 @@ def _rto_fields(result: Ended | None) -> dict[str, Any] | None:
 
 
 def _verdict(folder: Path, result: Ended | None) -> str:
-    """Return the verdict of the run in ``folder``. If it has no verdict, return its state, such as ``running``.
-    ``result``: its result, if it has one.
+    """Return the verdict of the run in ``folder``. If the run has no verdict, return its state, such as ``running``.
+    ``result``: the result of the run, or None.
     """
     verdict = result.verdict if result else "unfinished"
     inside = [] if (folder / FILE).exists() else damaged.drills_in(folder)

@@ -19,7 +19,7 @@ from drillbook.sdk.host import once_more, shown
 SUDO = ("sudo", "-n")
 """First words of a command that is run with sudo.
 
-An example are the commands of a service manager for which the inventory has the key `sudo`.
+Such commands are, for example, the commands of a service manager for which the inventory has the key `sudo`.
 """
 READY_S = 30.0
 Argv = tuple[str, ...]

@@ -72,7 +72,7 @@ class SourceGate:
     service: str
 
     def restores(self) -> list[PlannedStep]:
-        """Return the steps of the restore phase that restore a backup of a backup source into the service itself."""
+        """Return the steps of the restore phase that restore a backup from a backup source into the service itself."""
         inventory = self.stage.plan.inventory
         return [
             step

@@ -282,9 +282,8 @@ def all_unread(errors: Sequence[SecretError]) -> SecretError:
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     """Read an inventory file, the files that it includes, and the Ansible inventories that these files list.
 
-    ``lab``: function that returns the values of the tags ``!lab`` and ``!lab_secret``, which only a running lab knows. Paths
-    in a file are relative to the folder of that file. Raises InventoryError with file, line and column when a file is
-    invalid.
+    ``lab``: function that looks up the values of the tags ``!lab`` and ``!lab_secret`` in a running lab. Paths in a file
+    are relative to the folder of that file. Raises InventoryError with file, line and column when a file is invalid.
     """
     mistakes = Mistakes()
     documents = merging.documents(path, lab, mistakes=mistakes)

@@ -1,4 +1,4 @@
-"""Explains errors of YAML's syntax that wrong indentation or tabs cause, with the lines to compare."""
+"""Explains syntax errors in YAML that are caused by wrong indentation or tabs. The explanation names the lines to compare."""
 
 from __future__ import annotations
 

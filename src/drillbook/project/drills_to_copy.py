@@ -49,9 +49,9 @@ def of(
 ) -> list[Copy]:
     """Return the shipped drills to copy for ``services`` of ``environment``.
 
-    Drills that can run as they are come first, and of these the drills that inject no fault. A drill that restores another
-    service of the environment is left out, because it would not use the service. ``kinds``: kind of each service, by its
-    name. ``own``: names of the project's drills.
+    First come the drills that can run without changes. Among these, the drills that inject no fault come first. A drill
+    that restores another service of the environment is left out, because such a drill would not use the services
+    ``services``. ``kinds``: kind of each service, by its name. ``own``: names of the project's drills.
     """
     listed = inventories.listed if inventories else ()
     others = {name for each in listed if each.environment == environment for name in each.services} | set(services)

@@ -12,7 +12,7 @@ from drillbook.sdk.context import Facts
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup of a backup source."""
+    """One backup from a backup source."""
 
     id: str
     """Name of the backup in its backup tool. It is unique in its source."""

@@ -80,8 +80,8 @@ class RunFigures:
             return ""
 
     def answer(self, key: str, target_s: float) -> Answer:
-        """Return what this run says about the objective ``key``: proved, met with a reservation, missed, failed without
-        verifying it, or nothing. ``target_s``: present target of the objective.
+        """Return the result of this run for the objective ``key``. Examples are ``PROVED``, ``MISSED``, and ``NONE`` for a run
+        without a result for this objective. ``target_s``: present target of the objective.
         """
         state = self.state(key)
         if not state:

@@ -100,7 +100,7 @@ class List(_OfSource):
 
 
 class Check(_OfSource, VerifiesSource):
-    """Verify a backup of a backup source, by default the newest one, in the place where it is stored.
+    """Verify a backup from a backup source, by default the newest one, in the place where it is stored.
 
     The action lets the backup tool verify the backup, and reads every byte. For the newest backup, it also checks age and
     schedule. This does not prove that the backup can be restored. Only `backup.restore` proves it. The facts list the parts
@@ -208,7 +208,7 @@ class Measure(_OfSource):
 
 
 class Restore(RestoresSource):
-    """Restore a backup of a backup source into a sandbox, or into the service itself after a fault destroyed its data.
+    """Restore a backup from a backup source into a sandbox, or into the service itself after a fault destroyed its data.
 
     A sandbox is an empty, disposable folder without a route to production. It is removed at the end of the run. If the
     controller dies, the host of the sandbox removes it. The step never overwrites data. Therefore it restores a service
