@@ -67,7 +67,7 @@ class Check:
     notes: tuple[str, ...] = ()
     """Remarks that are no problems, for example about what a step leaves out. They have no effect on the result."""
     unusable: bool = False
-    """True when an extra is missing or a secret cannot be read. A run would then end with exit 2, before it begins."""
+    """True when an extra is missing or a secret cannot be read. A run would then not begin, and the exit status would be 2."""
 
     @property
     def ready(self) -> bool:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from drillbook.sdk.rehearsal import Rehearsal
 
 REHEARSE = "rehearse your own backups of: "
-"""Beginning of the help text of the option --rehearse. The names of the systems whose backups can be rehearsed follow."""
+"""Beginning of the help text of the option --rehearse. The rest of the help text lists the systems whose backups can be
+rehearsed.
+"""
 
 
 AT = "with --rehearse: place of the backups: a folder such as /var/backups, or s3://bucket/prefix/"

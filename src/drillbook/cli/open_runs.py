@@ -50,8 +50,10 @@ def unsettled(runs: Sequence[Path]) -> list[Open]:
 def with_dead(
     newest: Mapping[str, Standing], unsettled: Sequence[Open], states: RunStates, reports: Path
 ) -> dict[str, Standing]:
-    """Return the standings in ``newest``. The last run of a drill with an unfinished run is this run, with the verdict
-    `unfinished`, also if its journal is damaged, or if a later run was refused because of it.
+    """Return the standings in ``newest``, with a change for each drill that has an unfinished run: the unfinished run becomes
+    the last run of the drill, with the verdict `unfinished`.
+
+    The same holds for a run with a damaged journal. It also holds if a later run was refused because of the unfinished run.
     """
     standings = dict(newest)
     for run in reversed(unsettled):

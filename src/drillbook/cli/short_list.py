@@ -30,9 +30,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Properties of one entry that decide if the short form shows it. ``rank``: the entries of the smallest rank are the
-    most urgent. ``word``: word for the state of the entry. The line below the list counts the entries left out by this word.
-    ``lines``: number of lines of the entry in the table. ``fine``: True when nothing needs to be done.
+    """Properties of an entry. They decide whether the short form of the list shows the entry. ``rank``: the entries with the
+    smallest rank are the most urgent. ``word``: state of the entry, in words. The line below the list shows how many
+    entries with the same ``word`` were left out. ``lines``: number of lines of the entry in the table. ``fine``: True when
+    nothing needs to be done.
     """
 
     rank: int

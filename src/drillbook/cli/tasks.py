@@ -38,7 +38,7 @@ def _named(project: Project, name: str | None) -> str:
 
 
 def _assume(answer: str) -> None:
-    """Set the answer of manual steps that ask nobody. Raises UsageError for an answer other than yes, no or an empty text."""
+    """Set the answer that manual steps use without asking a person. Raises UsageError unless it is yes, no or empty."""
     if answer not in ("", "yes", "no"):
         raise UsageError(f"--assume must be yes or no, not {answer!r}")
     if answer:

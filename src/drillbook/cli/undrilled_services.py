@@ -15,7 +15,7 @@ from drillbook.report import next_steps
 from drillbook.report.figures import count, one_line
 
 MOST_COPIES = 2
-"""Number of shipped drills that `drill.due` names without `--all`. It counts the others; see ``leading``."""
+"""Maximum number of shipped drills that `drill.due` names without `--all`. The others are only counted; see ``leading``."""
 
 
 def is_undrilled(row: DueRow) -> bool:

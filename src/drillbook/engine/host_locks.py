@@ -83,7 +83,7 @@ class Grip:
         if there are none. A lock that an earlier call has noted is not named again.
 
         ``fenced``: names of the locks that the host refused to renew. A lock that this run has released in the meantime does
-        not count. ``titles``: text for each lock that names what it protects.
+        not count. ``titles``: name of each lock for messages, with the name of the lock as the key.
         """
         names = tuple(name for name in fenced if name in self.tokens and name not in self.taken_over)
         if not names:

@@ -48,8 +48,8 @@ class _Run:
 
 
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
-    """Search ``folders`` for a run that restored and compared the data that the fault ``intent`` of a dead run
-    destroyed. Return the newest such run, or None if there is none.
+    """Search ``folders`` for another run that restored and compared the data which was destroyed by the fault ``intent`` of
+    a dead run. Return the newest such run, or None if there is none.
 
     ``plan`` and ``events`` belong to the dead run. The other run must have begun after the dead run's last change. It
     must have restored the data with an action that is meant for this fault, and compared the content with the backup's

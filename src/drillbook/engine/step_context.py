@@ -236,7 +236,7 @@ class Stage:
         return frozenset(verifying.action for verifying in index.verifying if self._same_service(verifying, fault))
 
     def _same_service(self, step: PlannedStep, other: PlannedStep) -> bool:
-        """Return True when ``step`` verifies a backup of the service whose data the fault step ``other`` destroys."""
+        """Return True when ``step`` verifies a backup of the service whose data is destroyed by the fault step ``other``."""
         verified = verified_service(self.plan.inventory, step)
         return self.plan.inventory.same_thing(verified, str(other.params.get("service") or ""))
 

@@ -1,5 +1,5 @@
-"""Finds the drills of a project that restore a routine backup. A routine backup is older than the run of the drill, and no
-drill took it for itself.
+"""Finds the drills of a project that restore a routine backup. A routine backup is older than the run of the drill, and
+was not made by a drill for its own restore.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class _Step:
 
     @property
     def any_drill(self) -> bool:
-        """True for a step that searches for backups of any drill. Such a step also finds backups which drills took for
-        themselves."""
+        """True for a step that searches for backups of any drill. Such a step also finds backups which were made by drills
+        for their own restores."""
         try:
             return BY in find(self.action).model_fields and not self.params.get(BY)
         except DrillbookError:

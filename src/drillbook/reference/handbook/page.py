@@ -18,9 +18,9 @@ HEAD = """\
 # The handbook, as drills
 
 Each failure of the troubleshooting handbook is a drill of the suite `handbook`: the drill injects the failure for real,
-removes it, and proves that the service works again. If the drill has a phase for it, the [diagnosis
-trees](diagnosis.md) locate the cause first. `drillbook drill handbook` runs all of
-them, one after another; `drillbook drill NAME` runs one. The last result of each drill on each inventory comes from [a
+removes it, and proves that the service works again. If the drill has a phase `diagnose`, the [diagnosis
+trees](diagnosis.md) find the cause before the failure is removed. `drillbook drill handbook` runs all of these drills, one
+after another; `drillbook drill NAME` runs one of them. The last result of each drill on each inventory comes from [a
 record](handbook-results.json). `invoke docs --results` renews this record from the journals of a machine. RTO and RPO
 are measured by the monotonic [clock](clocks.md) of the controller. *changed since* marks a drill whose file has changed
 since its last run.
