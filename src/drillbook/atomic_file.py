@@ -17,7 +17,7 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = OWNER_ONLY, flus
     Raises OSError when the file cannot be written. In this case, no temporary file is left, and ``path`` is unchanged.
 
     Parameters:
-        path: file to write. It may exist.
+        path: file to write. The file may exist already.
         data: new content of the file.
         mode: permissions of the file, whatever the umask is. When it is None, the umask decides, as for every new file.
         flush: flush the content to the disk before the file is renamed, so that it also survives a crash of the machine.

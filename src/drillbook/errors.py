@@ -158,7 +158,7 @@ class SourceError(UsageError):
         return "\n".join(texts)
 
     def alone(self, *, hinted: bool = True) -> str:
-        """Text of this mistake, without the other mistakes in the same file. ``hinted``: False leaves the hint out."""
+        """Text of this mistake, without the other mistakes in the same file. ``hinted``: False to omit the hint."""
         text = f"{self.where}: {self.message}" if self.where else self.message
         if self.where and self.excerpt.strip():
             text += f"\n  | {self.excerpt}\n  | {' ' * (self.where.column - 1)}^"

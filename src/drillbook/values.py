@@ -125,7 +125,7 @@ class Secret(BaseModel):
 
     @property
     def where(self) -> str:
-        """File and line with the source of the secret. It is empty when this is unknown."""
+        """File and line with the source of the secret. The text is empty when they are unknown."""
         return self._where
 
     def bar(self, why: str) -> None:

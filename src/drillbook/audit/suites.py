@@ -31,7 +31,7 @@ class Suite:
     """Names of the runs in the result of the suite."""
     environment: str = ""
     began: str = ""
-    """Start of the suite, from its result. It is empty without a result."""
+    """Start of the suite, from its result. It is empty if the suite has no result."""
     passed: bool = False
     """True when the result says that the suite passed and undid all its changes."""
 

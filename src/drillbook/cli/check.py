@@ -65,7 +65,7 @@ class Check:
     """
 
     notes: tuple[str, ...] = ()
-    """Remarks that are no problems, for example about what a step leaves out. They have no effect on the result."""
+    """Remarks that are no problems, for example about something that a step leaves out. They do not affect the result."""
     unusable: bool = False
     """True when an extra is missing or a secret cannot be read. A run would then not begin, and the exit status would be 2."""
 
@@ -242,7 +242,7 @@ def _unusable(missing: Mapping[str, MissingExtra], unread: Sequence[SecretError]
 
 
 def _forbidden(problems: Sequence[Finding]) -> bool:
-    """Return True when ``problems`` tells that the guard forbids the environment. The check then runs no command there."""
+    """Return True when the guard forbids the environment, according to ``problems``. The check then runs no command there."""
     return any(problem.code == "guard-environment" for problem in problems)
 
 

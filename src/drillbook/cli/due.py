@@ -363,8 +363,8 @@ def _verdict(row: DueRow) -> Text:
 def _more(row: DueRow, shown: Container[str]) -> str:
     """Return the second line of a row, or an empty text when there is nothing to add. For a row with the state ``ok``,
     the line contains only the number of open findings of the last run. For any other row, it also contains the services
-    of a suite, the cells of columns that the table left out, and what the drill needs before it can run. ``shown``:
-    heads of the columns in the table.
+    of a suite, the cells of columns that are not in the table, and the things that the drill needs before it can run.
+    ``shown``: heads of the columns in the table.
     """
     left = f"! {row.last_findings} open: {program()} report.open {one_line(row.drill)}" if row.last_findings else ""
     if row.state is State.OK:

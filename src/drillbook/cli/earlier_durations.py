@@ -71,7 +71,7 @@ def phases_of_last(project: Project, drill: str) -> dict[str, float]:
 
 
 def last_of_suite(project: Project, suite: str) -> float | None:
-    """Return the duration of the newest passed run of ``suite``, in seconds. Returns None without such a run."""
+    """Return the duration of the newest passed run of ``suite``, in seconds. Returns None if the suite never passed."""
     for result in _results(project, suite, "suite"):
         try:
             if result["verdict"] == Verdict.PASSED:

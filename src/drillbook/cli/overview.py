@@ -204,8 +204,8 @@ def _services(names: Sequence[str]) -> str:
 
 
 def _print_drills(listed: Sequence[Listed], out: Console) -> None:
-    """Print one line for each drill. Each title is shortened to the room that the other columns leave. If this room is
-    narrower than ``LEAST_TITLE``, no titles are printed, and a last line tells where to read them.
+    """Print one line for each drill. Each title is shortened to the room that is left beside the other columns. If this room
+    is narrower than ``LEAST_TITLE``, no titles are printed, and a last line tells where to read them.
     """
     least = min(LEAST_TITLE, max(Text(line.title).cell_len for line in listed))
     columns = _drill_columns(listed, out.width - least - GAP)

@@ -61,7 +61,7 @@ class Answers:
     stanza or a repository.
     """
     sandbox: str = ""
-    """Host of the sandbox. Backups are restored on this host. It is written in the same form as ``host``."""
+    """Host of the sandbox, in the same form as ``host``. Backups are restored on this host."""
     database: str = ""
     """Name of the database. It is empty for kinds of systems without named databases."""
 

@@ -41,8 +41,8 @@ def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder:
     """Copy the project's newest approval of the planned sites into the ``folder`` of the campaign. Returns the digest of
     this approval, or an empty text if no plan needs an approval or if there is no approval.
 
-    The approval is verified later, by the process that runs the drill at a site. A site that the approval does not list
-    is refused, and the drill runs at the other sites.
+    The approval is verified later, by the process that runs the drill at a site. If a site is not listed in the approval,
+    this site is refused, and the drill runs at the other sites.
     """
     if not _protected(planned):
         return ""

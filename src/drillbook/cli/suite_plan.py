@@ -34,7 +34,7 @@ class SuiteRow:
     recover: tuple[str, ...]
     """Steps that no host can undo by itself."""
     took: str
-    """Duration of the newest run. It is empty without a run."""
+    """Duration of the newest run. The text is empty if the drill never ran."""
     verdict: str = ""
     """Words for a drill that would not run now, such as ``refused now``."""
 

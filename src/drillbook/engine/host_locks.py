@@ -147,7 +147,7 @@ class Grip:
 
 
 def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> None:
-    """Remove undos from the leases. Only undos whose changes the controller has already undone are removed.
+    """Remove undos from the leases. An undo is removed only if the controller has already undone its change.
 
     For each lease, one command is run on its host, and may take at most ``seconds``. An unreachable host is retried until
     the deadline ``reach``. An undo that cannot be removed stays armed until the lease ends. The target may then undo the

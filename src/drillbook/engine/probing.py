@@ -209,8 +209,7 @@ class AvailabilityTrack(_Track):
 
 @dataclass(slots=True)
 class _Kept:
-    """Buffer of the writes of a canary that are not journalled yet. It has the same fields as the event
-    ``CanaryWrites``.
+    """Writes of a canary that are not journalled yet. This buffer has the same fields as the event ``CanaryWrites``.
     """
 
     acknowledged: list[tuple[int, float, float]] = field(default_factory=list)
@@ -347,8 +346,8 @@ class Probes:
         """Wait until each probe in ``tracks`` was good for long enough. Then wait until all these probes are good at
         the same time.
 
-        The second wait is needed because a probe may fail again during the first wait. It also waits for the samples in
-        progress, because a sample that hangs may turn out bad. The outcome is journalled. ``after``: the part of the
+        The second wait is needed because a probe may fail again during the first wait. The second wait also includes the
+        samples in progress, because a sample that hangs may turn out bad. The outcome is journalled. ``after``: the part of the
         run before the waits, such as `verify`.
         """
         begun = self.journal.append(SettleStarted(after=after)).clock

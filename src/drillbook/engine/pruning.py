@@ -177,7 +177,7 @@ class Pruning:
     def remove(self, backups: Iterable[Recorded]) -> str:
         """Remove the backups. Return the reason why the removal ended early, or an empty text.
 
-        A backup that the store refuses to remove stays, and this is recorded.
+        If the store refuses to remove a backup, the backup stays, and the refusal is recorded.
         """
         for backup in backups:
             try:

@@ -49,8 +49,8 @@ def put_back(
     """Undo every change in ``events`` that is not undone yet, newest first. Return the changes that could not be undone.
 
     Normally all changes are undone. When ``restores`` is false, only faults that have an undo of their own are undone. This
-    happens before a restore, because such faults may obstruct the restore. A fault that only a restore repairs counts as
-    undone under two conditions: the restore phase succeeded, and a check shows that the fault is gone.
+    happens before a restore, because such faults may obstruct the restore. A fault that can be repaired only by a restore
+    counts as undone under two conditions: the restore phase succeeded, and a check shows that the fault is gone.
 
     The changes of one step are undone on all its hosts in parallel. A step waits for the undos of newer steps, but not
     for a host that hangs. An unreachable host is retried until the deadline ``reach``.

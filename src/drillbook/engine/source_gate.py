@@ -1,8 +1,8 @@
 """Gate before a fault that destroys data, when only a backup made by the team's own tools can restore this data.
 
 The backup must have been verified in this run, and must still exist unchanged. It must also be new enough. Right before the
-fault, the gate measures the length of the period whose writes a restore would lose. This period must not be longer than the
-drill's objective `rpo`.
+fault, the gate measures the loss of a restore: the length of the period whose writes would be lost. This period must not be
+longer than the drill's objective `rpo`.
 """
 
 from __future__ import annotations

@@ -178,7 +178,8 @@ class Inventory(BaseModel):
         """Return the names of the hosts that match patterns such as ``db:!db-2``, in the order of the inventory. Raises
         PlanError when a pattern is invalid or matches nothing.
 
-        Every inventory has a host ``controller``. The pattern ``all`` does not match it, unless the inventory describes it.
+        Every inventory has a host ``controller``. The pattern ``all`` matches this host only if the inventory file describes
+        it.
         """
         try:
             wanted = pattern_hosts(patterns, tuple(self.hosts), self.groups, aside=(CONTROLLER,))

@@ -249,7 +249,7 @@ def keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
     """Return the model at the path ``location`` in ``model``.
 
-    If the path leads to no model, return the last model on the path.
+    If there is no model at the end of the path, return the last model on the path.
     """
     return _models_at(model, location)[0]
 

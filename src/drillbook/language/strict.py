@@ -169,8 +169,8 @@ class Document:
         return self.error_type(mistake.message, where=mistake.where, hint=hint) if is_secret(problem) else mistake
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
-        """Return those parts of ``location`` that exist in the file. A part that pydantic adds does not
-        exist in the file, such as the `kind` of a value for which several kinds are allowed.
+        """Return those parts of ``location`` that exist in the file. Parts that are added by pydantic do not exist in the file.
+        An example is the `kind` of a value for which several kinds are allowed.
         """
         kept: list[str | int] = []
         for part in location:

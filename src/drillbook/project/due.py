@@ -124,7 +124,7 @@ class Due:
     torn: str = ""
     """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. All earlier lines are read."""
     unproven: int = 0
-    """Number of services that need a proof of a restore and have none. It includes services without a row of their own."""
+    """Number of services that need a proof of a restore and have none. Services without a row of their own are counted too."""
     scheduled: bool = True
     """False when no drill or suite has a schedule, so that nothing could ever become overdue."""
 

@@ -57,7 +57,7 @@ class Ended:
     such findings.
     """
     marks: str = ""
-    """Signs, such as ``†``, of the reservations with which a run that passed met its RPO. It is empty without any."""
+    """Signs, such as ``†``, of the reservations with which a run that passed met its RPO. Empty if there is no reservation."""
     recovered: str = ""
     """Text with the time and the operator of a `drill.recover` that undid the changes of the run after its end. It is empty
     if no `drill.recover` did so.

@@ -64,7 +64,7 @@ class Rehearsed(_Value):
     seconds: dict[str, Seconds]
     """Duration of the restore in seconds, for each stage. The key ``total`` is the whole duration.
 
-    It is empty when nothing was restored.
+    The mapping is empty when nothing was restored.
     """
     loss_s: Seconds | None
     loss_error_s: Seconds | None
@@ -90,7 +90,7 @@ def names(project: Project) -> tuple[str, ...]:
 
 
 def recorded(project: Project) -> Record:
-    """Read the record. A missing file gives an empty record. Raises UsageError when the file is unreadable."""
+    """Read the record. If the file is missing, the record is empty. Raises UsageError when the file is unreadable."""
     path = project.root / "docs" / FILE
     try:
         return Record.model_validate_json(path.read_bytes())
@@ -192,8 +192,8 @@ def _cells(name: str, rehearsed: Rehearsed | None) -> tuple[str, ...]:
 
 
 def method(kind: str) -> tuple[str, str]:
-    """Return the name of the backup tool of a kind of backup, and what its hosts need. If the kind is unknown or declares no
-    method, return the name of the kind and an empty text.
+    """Return two texts about a kind of backup: the name of the backup tool, and the programs and rights that hosts need for
+    this tool. If the kind is unknown or declares no method, return the name of the kind and an empty text.
     """
     try:
         source = discovery.service_class(kind)

@@ -64,7 +64,7 @@ class ObjectiveRow:
     upper_s: float | None
     """Figure in charts: the maximum if reports show the figure as "at most", and otherwise the figure itself."""
     remark: str = ""
-    """Remark on the figure, such as the observer of the fault. It is empty without a figure."""
+    """Remark on the figure, such as the observer of the fault. It is empty if there is no figure."""
     mark: str = ""
     """Short form of the remark beside the figure, for lists."""
     by: str = ""

@@ -48,8 +48,8 @@ class Measured(_Value):
 class Last(_Value):
     """Newest run of a drill on one inventory.
 
-    ``drill_sha256``: digest of the drill's file. It is None when the file has changed since the run, and now gives another
-    plan.
+    ``drill_sha256``: digest of the drill's file. It is None when the file was changed after the run, so that the drill now
+    has another plan.
     """
 
     inventory: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
@@ -75,7 +75,7 @@ def path_of(project: Project) -> Path:
 
 
 def recorded(project: Project) -> Record:
-    """Read the record of a project. A missing file gives an empty record. Raises UsageError when the file is unreadable."""
+    """Read the record of a project. If the file is missing, the record is empty. Raises UsageError when it is unreadable."""
     path = path_of(project)
     try:
         return Record.model_validate_json(path.read_bytes())
@@ -198,7 +198,7 @@ def _last(project: Project, name: str, inventory: str, folder: Path) -> Last:
 
 
 def _same(path: Path, carried_out: dict[str, Any], plan_digest: str) -> bool:
-    """Return True when the present file of the drill still gives the plan that the run executed."""
+    """Return True when the plan made from the present file of the drill is the plan that the run executed."""
     try:
         drill = spec.load(path)
         return isinstance(drill, spec.Drill) and planner.make(drill, checked(carried_out).inventory).digest == plan_digest
