@@ -209,8 +209,7 @@ class AvailabilityTrack(_Track):
 
 @dataclass(slots=True)
 class _Kept:
-    """Writes of a canary that are not journalled yet. This buffer has the same fields as the event ``CanaryWrites``.
-    """
+    """Writes of a canary that are not journalled yet. This buffer has the same fields as the event ``CanaryWrites``."""
 
     acknowledged: list[tuple[int, float, float]] = field(default_factory=list)
     in_doubt: list[tuple[int, float, str, float]] = field(default_factory=list)
