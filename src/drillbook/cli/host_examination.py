@@ -90,7 +90,7 @@ def script() -> str:
 
 
 def _option(key: re.Match[str]) -> str:
-    """Return the option of ``init`` from which the value of ``key`` came. ``key``: key in the inventory that is to be written."""
+    """Return the option of ``init`` that sets the value of ``key``. ``key``: key in the new inventory."""
     if key["field"] in ("identity", "known_hosts"):
         return f"`--{key['field'].replace('_', '-')}`"
     return f"the {key['field']} in `{'--gateway' if key['host'] == 'gateway' else '--look'}`"

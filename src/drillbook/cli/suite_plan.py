@@ -43,7 +43,7 @@ def heading(
     suite: Suite, plans: Sequence[Plan], last: float | None, out: Console, durations: Sequence[float | None] = ()
 ) -> None:
     """Print the name of ``suite``, the order of its drills, and all their hosts. ``last``: duration of its newest passed run in
-    seconds, or None. ``durations``: those of the newest run of each drill."""
+    seconds, or None. ``durations``: duration of the newest run of each drill, or None."""
     hosts = sorted({host for plan in plans for host in plan.hosts()} - {CONTROLLER})
     out.print(Text(f"{suite.suite}: {one_line(suite.title)}", style="bold"))
     drills = ", ".join(plan.drill for plan in plans)

@@ -70,8 +70,8 @@ from drillbook.sdk.target_folders import is_former
 LATE_S = 10.0
 READ_BACK_S = 30.0
 Place = tuple[str, int | None, str]
-"""Address, port and folder for temporary files of a host. If the inventory lists the same machine as two hosts, both hosts
-have the same value.
+"""Value that identifies the machine of a host: its address, its port, and its folder for temporary files. If the inventory
+lists the same machine as two hosts, both hosts have the same value.
 """
 
 

@@ -1,5 +1,5 @@
 """Schedules in the record of a project. The first event of a run contains the schedule of its drill. When the schedule in a
-file is changed, a line of ``schedule.jsonl`` notes the new schedule.
+file is changed, the new schedule is recorded in a line of ``schedule.jsonl``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from drillbook.sdk.run_names import drill_of
 
 
 def of_entries(entries: Sequence[Entry], name: str, environment: str) -> list[Term]:
-    """Return the schedules of a drill or suite that the record ``schedule.jsonl`` notes."""
+    """Return the schedules of a drill or suite that are recorded in ``schedule.jsonl``."""
     mine = [entry for entry in entries if entry.kind == SCHEDULE and entry.subject == (name, environment)]
     return [recorded for entry in mine if (recorded := term(entry.at, entry.schedule))]
 

@@ -25,11 +25,11 @@ def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
     """Return the names of other drills that restore a routine backup. Only drills with the same service as ``plan`` count,
     and only if they may run in the plan's environment.
 
-    A drill does not count if its phase `backup` has a step that changes something in every run: this step may take the
-    backup that the drill then restores. A step with `when` is allowed, because it probably takes a backup only if the store
-    has none.
+    A drill does not count if its phase `backup` has a step that changes something in every run: this step may make the
+    backup that the drill then restores. A step with `when` is allowed, because it probably makes a backup only if the store
+    contains no backup.
 
-    Drills with the fewest changing steps in the phase `backup` come first. Returns None when ``plan`` itself takes no backup.
+    Drills with the fewest changing steps in the phase `backup` come first. Returns None when ``plan`` itself makes no backup.
     The files are not validated, and a file that cannot be read is left out.
     """
     if all(step.effect is Effect.READ for step in plan.phase("backup")):

@@ -236,8 +236,8 @@ def exposition(all_samples: Iterable[Sample], *, openmetrics: bool = False) -> b
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write the file atomically. The user of the collector can read it. Raises UsageError when the file cannot be
-    written.
+    """Write the file of metrics atomically, with permissions that allow the textfile collector to read it. Raises UsageError
+    when the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
