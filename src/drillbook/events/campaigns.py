@@ -59,8 +59,8 @@ class CampaignStarted(Begun):
         int,
         Field(
             description=(
-                "Number of the pipeline's attempt. It is 1 at first, and grows when jobs are run again. It is 0 in older "
-                "journals, and where the CI service counts no attempts."
+                "Number of the attempt to run the pipeline. The first attempt has the number 1. The number grows when jobs "
+                "are run again. It is 0 in older journals, and where the CI service counts no attempts."
             )
         ),
     ] = 0

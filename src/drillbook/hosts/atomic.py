@@ -27,7 +27,7 @@ SECONDS = 30.0
 LEAST_S = 5.0
 """Shortest time limit in seconds for a file operation.
 
-It leaves time to remove an unfinished file even after the step's time is over.
+Therefore an unfinished file can be removed even after the step's time is over.
 """
 
 

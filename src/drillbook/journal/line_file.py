@@ -64,7 +64,7 @@ class LineFile:
         return self._sure + len(self._loose) + len(self._waiting)
 
     def resumed(self, lines: int) -> None:
-        """Continue a file after it was read. ``lines``: number of lines in it."""
+        """Prepare to append to an existing file, after its content was read. ``lines``: number of lines in the file."""
         self._sure = lines
         self._size = os.lseek(self._file, 0, os.SEEK_END)
 

@@ -74,7 +74,7 @@ class Action(BaseModel):
     EFFECT: ClassVar[Effect] = Effect.READ
     PLACE: ClassVar[Place] = Place.SERVICE
     SERVICE: ClassVar[type[Service] | None] = None
-    """Kind of the service that the field ``service`` must name. ``None``: a service of any kind."""
+    """Required kind of the service in the field ``service``. ``None``: the service may be of any kind."""
     PROVES_BACKUP: ClassVar[bool] = False
     """True when the success of a step proves that a stored backup is good.
 

@@ -93,7 +93,7 @@ class BackupSource(Service):
     )
 
     _selection: tuple[str, str] | None = PrivateAttr(default=("latest", ""))
-    """Values of the fields ``at`` and ``backup`` of the step that uses this source. The value is None when one of these values
+    """Pair of the values of the fields ``at`` and ``backup`` of the step that uses this source. It is None when one of the values
     comes from an earlier step that has not run yet.
     """
 

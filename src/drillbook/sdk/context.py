@@ -137,7 +137,7 @@ class Context:
         return service
 
     def same_service(self, a: str, b: str) -> bool:
-        """Return True when the names ``a`` and ``b`` mean the same service. Two empty names also mean the same.
+        """Return True when the names ``a`` and ``b`` mean the same service, or when both are empty.
 
         The name of a service is empty for a step without a service.
         """
@@ -246,7 +246,7 @@ class Context:
         return [path for path in (folder.iterdir() if folder.is_dir() else ()) if path.name.partition("~")[0] == file]
 
     def evidence_file(self, name: str) -> str:
-        """Return the name of the file that the first attempt of this step stores as evidence ``name`` for the step's host."""
+        """Return the file name of the evidence ``name`` for the step's host. The first attempt of the step uses this name."""
         return re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
 
     @contextmanager

@@ -48,8 +48,8 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
     """Raise an error if a name in ``names`` contains no dot, because every name of an action contains a dot.
 
-    The error says where the name is in ``document``. If several names contain no dot, the error also contains the errors
-    about the others.
+    The error shows the position of the name in ``document``. When no name contains a dot, only the first name is reported.
+    Otherwise, every name without a dot is reported. The name `parallel` is always reported alone.
     """
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:

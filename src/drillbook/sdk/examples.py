@@ -105,7 +105,7 @@ def _inside(top: Path) -> list[tuple[str, tuple[_Step, ...]]]:
 
 @cache
 def _steps(path: Path) -> tuple[_Step, ...]:
-    """Return the steps of the drill in ``path`` that are outside parallel groups, and its probes."""
+    """Return the steps and the probes of the drill in the file ``path``. Steps in parallel groups are left out."""
     text = path.read_text(encoding="utf-8")
     top = yaml.compose(text, Loader=yaml.SafeLoader)
     phases = top.value if isinstance(top, yaml.MappingNode) else []

@@ -19,7 +19,7 @@ from drillbook.errors import escaped
 from drillbook.sdk import discovery, plugin_loading
 
 Row = Sequence[str]
-"""Fields of one line that a script printed. Missing fields at its end are empty texts."""
+"""Fields of one line that a script printed. If the line has too few fields, empty texts are added at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Look(ABC):
         return f"program {service.program}"
 
     def remarks(self, seen: Seen) -> Iterator[str]:
-        """Yield remarks for the user, about services that do not run, and about properties of services that could not be seen."""
+        """Yield remarks for the user. They are about services that do not run, and about unknown properties of services."""
         yield from ()
 
 
@@ -155,7 +155,8 @@ def known() -> dict[str, Look]:
 
 
 def of_listener(listener: Listener) -> Recognised:
-    """Return the service of a listening process. Its name is that of the unit, or else that of the program."""
+    """Return the service of a listening process. The name of the service is the name of its unit. For a process without a unit,
+    it is the name of the program."""
     name, more = listener.unit or listener.program, str(listener.port)
     return Recognised(
         name,

@@ -43,7 +43,7 @@ class OpeningTransport(paramiko.Transport):
         """Open a transport on ``sock``."""
         super().__init__(sock, **options)
         self.opens_ahead = True
-        """True until the server refuses a channel that should have been kept ready. False from then on."""
+        """True while channels are opened ahead. False after the server has refused a channel that was opened ahead."""
         self._ahead: Opening | None = None
         self._ahead_lock = threading.Lock()
 

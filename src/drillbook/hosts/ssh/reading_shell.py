@@ -47,7 +47,7 @@ class ShellEnded(Exception):
 
 def only_reads(order: Order) -> bool:
     """Return True when the command certainly changes nothing, and the shell can run it as it is. Such a command is short. It
-    needs no input, no environment variables, and no certain working directory.
+    needs no input and no environment variables, and it can run in any working directory.
     """
     return command_reads(order.words) and _fits(order, order.words)
 

@@ -1,6 +1,6 @@
 """The Docker engine of the Docker lab, used through ``docker`` and Docker Compose.
 
-Errors tell how to install missing programs.
+When a program is missing, the hint of the error shows how to install it.
 """
 
 from __future__ import annotations

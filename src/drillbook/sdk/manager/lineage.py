@@ -44,7 +44,7 @@ The script prints the process id on the host, and the process id that the proces
 also prints the age of the process in seconds, its parents and its control groups.
 """
 APART_S = 5.0
-"""Largest accepted error, in seconds, when the age of a process is measured twice and the two ages are compared."""
+"""Tolerance in seconds for the comparison of two ages of a process; see ``same_age``."""
 STARTING_S = 30.0
 """Longest accepted time, in seconds, between the start of a server's process and the start of the server's own uptime. The time
 is long only on a busy host.
@@ -52,9 +52,9 @@ is long only on a busy host.
 
 
 def same_age(told: float, seen: float, between: float) -> bool:
-    """Return True when two ages, in seconds, can belong to the same process. A server reported the first age, and the
-    host measured the second age later. ``between``: seconds from the question to the server until the answer of the
-    host.
+    """Return True when two ages can belong to the same process. All times are in seconds. ``told``: age that a server reported.
+    ``seen``: age that the host of the server measured later. ``between``: time from the request to the server until the answer
+    of the host.
     """
     return -APART_S <= seen - told <= between + STARTING_S
 
