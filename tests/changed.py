@@ -2,13 +2,15 @@
 
 A helper at the top of `tests/` (`tests/program.py`, `tests/machine/`, the top `conftest.py`) serves the tests of all
 packages, so that a change of it would select everything; therefore it selects nothing. The same holds for changed
-requirements. The fast tier, which CI always runs completely, covers both. The change is the difference from
+requirements. The fast tier, which CI always runs completely, covers both. A module whose docstrings or comments alone
+changed selects nothing either. The change is the difference from
 ``DRILLBOOK_SINCE`` if it is set; on a branch, from the commit where it left main; on main, from the previous commit.
 For a push to main, CI sets the variable to the commit before the push.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 from functools import cache
@@ -71,7 +73,33 @@ def paths(folder: Path = ROOT) -> list[PurePosixPath]:
         return []
     differing = git("diff", "--name-only", "--no-renames", base, "--", *PLACES, folder=folder)
     fresh = git("ls-files", "--others", "--exclude-standard", "--", *PLACES, folder=folder)
-    return [PurePosixPath(line) for line in sorted({*differing.splitlines(), *fresh.splitlines()})]
+    found = [PurePosixPath(line) for line in sorted({*differing.splitlines(), *fresh.splitlines()})]
+    return [path for path in found if not words_only(path, base, folder)]
+
+
+def words_only(path: PurePosixPath, base: str, folder: Path = ROOT) -> bool:
+    """Return True when a module below ``src`` differs from the commit ``base`` in docstrings and comments alone."""
+    if path.parts[0] != "src" or path.suffix != ".py" or not (folder / path).is_file():
+        return False
+    before = git("show", f"{base}:{path}", folder=folder)
+    return bool(before) and without_words(before) == without_words((folder / path).read_text(encoding="utf-8"))
+
+
+def without_words(text: str) -> str:
+    """Code of a module without its docstrings and comments, also without the docstrings of attributes."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return text
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [one for one in body if not is_text(one)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def is_text(node: ast.AST) -> bool:
+    """Return True for a statement that is nothing but a text."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def room_of(path: PurePosixPath) -> str:

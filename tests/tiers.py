@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -88,6 +89,10 @@ TURNS = {
 """Files and folders of costly tests, with the divisor: CI runs one part of so many at each run, see ``for_others``;
 the most specific entry counts.
 """
+BY_FILE = ("systems",)
+"""Folders of ``TURNS`` whose files each start servers of their own: the tests of a file have their turn together."""
+LARGE = 30
+"""Number of tests from which a file is too costly for a turn of all of its tests together."""
 NAMED_TURNS = 5
 """Divisor for tests that docs/safety.md names: each of them runs at every fifth run at least."""
 KILLED_ROOMS = ("engine", "journal", "hosts", "sdk")
@@ -220,7 +225,8 @@ def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
 
     All tests of a change run (see ``tests.changed``), and so do fast tests. In ``TURNS``, tests that docs/safety.md
     names run at every fifth run at least, with some of their parameters, and so does a file that it names as a whole;
-    other tests have their turn one by one, each parameter separately. Of the corpus of backups, CI runs a third.
+    other tests have their turn one by one, each parameter separately, or in ``BY_FILE`` together with their file. Of the
+    corpus of backups, CI runs a third.
     """
     page = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
     named, files = set(re.findall(r"`(test_\w+)`", page)), set(re.findall(r"`(tests/[\w/]+\.py)`(?!:)", page))
@@ -230,6 +236,7 @@ def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if not is_fast(item.nodeid) and not changed.change().holds(file):
             whole = "" if item.get_closest_marker("corpus") else function if function in named else item.name
             groups.setdefault((file, whole), []).append(item)
+    sizes = Counter(file for file, _ in groups)
     for (file, whole), found in groups.items():
         if not whole:
             yield from left_out(found, -(-len(found) // CORPUS_TURNS), file)
@@ -238,7 +245,8 @@ def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if file in files and whole not in named:
             turns = min(turns, NAMED_TURNS)
         if whole not in named:
-            yield from () if has_turn(found[0].nodeid, turns) else found
+            together = PurePosixPath(file).parts[1] in BY_FILE and sizes[file] < LARGE
+            yield from () if has_turn(file if together else found[0].nodeid, turns) else found
         elif has_turn(f"{file}::{whole}", often := min(turns, NAMED_TURNS)):
             yield from left_out(found, -(-len(found) // turns), file, often)
         else:

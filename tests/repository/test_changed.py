@@ -52,6 +52,21 @@ def test_on_main_it_is_the_last_commit_and_what_is_not_committed(clone):
     assert found(folder) == {MODULE, "tests/test_new.py"}
 
 
+def test_a_module_with_other_words_and_the_same_code_is_not_changed(clone):
+    folder, git, _ = clone
+    code = '"""{}"""\nLIMIT = 3\n"""{}"""\n\n\ndef f():\n    """{}"""\n    return "a"  # {}\n'
+
+    def told(text):
+        (folder / MODULE).write_text(text)
+        git("commit", "-qam", "words")
+        return found(folder)
+
+    assert told(code.format(*"abcd")) == {MODULE}
+    assert told(code.format(*"efgh")) == set()
+    assert told(code.format(*"efgh").replace('return "a"', 'return "b"')) == {MODULE}
+    assert told(code.format(*"efgh").replace("return", "return =")) == {MODULE}, "a file that is no Python counts as it is"
+
+
 def test_on_a_branch_it_is_all_of_the_branch(clone):
     folder, git, commit = clone
     git("checkout", "-q", "-b", "other")

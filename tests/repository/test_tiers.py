@@ -102,6 +102,20 @@ def test_ci_takes_other_tests_at_each_run(monkeypatch, unchanged):
     assert set().union(*seen) == set(OTHERS), "in so many runs everything had its turn"
 
 
+def test_the_tests_of_a_file_with_servers_of_its_own_have_their_turn_together(monkeypatch, unchanged):
+    turns = tiers.TURNS["systems"]
+    files = [[Item(f"tests/systems/x/test_{file}.py::test_{number}") for number in range(9)] for file in range(40)]
+    large = [Item(f"tests/systems/x/test_large.py::test_it[{number}]") for number in range(tiers.LARGE)]
+    tests, alone, seen = [test for file in files for test in file], set(), set()
+    for number in range(100, 100 + turns):
+        now = taken(monkeypatch, [*tests, *large], number)
+        assert all(len(now.intersection(file)) in (0, 9) for file in files)
+        alone.add(len(now.intersection(large)))
+        seen |= now
+    assert seen == {*tests, *large}
+    assert max(alone) < len(large), "a large file is divided"
+
+
 def test_what_the_safety_page_names_has_its_turn_at_every_fifth_run(monkeypatch, unchanged):
     times = [taken(monkeypatch, NAMED, number) for number in range(60, 60 + tiers.NAMED_TURNS * len(NAMED))]
     having = [number % tiers.NAMED_TURNS for number, now in enumerate(times) if now]
