@@ -64,8 +64,8 @@ class Cell:
     last: str
     """Worst verdict of the drills. For each drill, the verdict of one run counts; ``deciding`` selects this run.
 
-    A span without a run has one of three words instead: ``not yet`` (the span is in the future), ``left out`` (the service
-    is exempt, or its environment was retired) or ``no run`` (a gap).
+    If no run falls into the span, the field has one of three other values: ``not yet`` (the span is in the future),
+    ``left out`` (the service is exempt, or its environment was retired) or ``no run`` (a gap).
     """
     residue: bool
     recovered: int = 0

@@ -193,8 +193,9 @@ class Known:
         return not estate.exempt(newest)
 
     def changes(self, environment: str) -> list[datetime]:
-        """Return the moments at which the result of ``listed`` may change. These are the starts of the runs in
-        ``environment`` that recorded a plan. The result may also change at the moment ``end``, which is left out."""
+        """Return the moments at which the result of ``listed`` may change: the starts of the runs in ``environment`` that
+        recorded a plan. The moment ``end`` is not in the list, although the result may change then, too.
+        """
         return [at for at, _ in self._plans(environment)]
 
     def _plans(self, environment: str) -> list[tuple[datetime, dict[str, object]]]:

@@ -122,7 +122,9 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
 
 
 def _mark(runs: Sequence[Record], key: str) -> str:
-    """Return the marks beside the figures of ``runs``, such as ``†``, for the title of the chart. Each mark occurs once."""
+    """Return the marks to put into the title of the chart: each mark that stands beside a figure of ``runs``, such as ``†``,
+    once.
+    """
     return "".join(sorted({row.mark for run in runs if (row := row_of(run, key))}))
 
 

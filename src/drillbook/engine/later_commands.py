@@ -76,7 +76,7 @@ def recorded(stage: Stage) -> list[Finding]:
 
 
 def allows_all(stage: Stage, name: str, account: Become) -> bool:
-    """Return True when sudo starts every command as ``account``. The answer is kept, so that sudo on the host is asked only
+    """Return True when sudo permits any command as ``account``. The answer is kept, so that sudo on the host is asked only
     once for each account.
 
     Raises HostError when the host cannot be used.

@@ -133,8 +133,8 @@ class SettleEnded(Content):
         bool,
         Field(
             description=(
-                "True when every probe was good for long enough and all probes were then good at the same time; otherwise "
-                "false."
+                "True when each probe was good for long enough, and after that all probes were good at the same time; "
+                "otherwise false."
             )
         ),
     ]

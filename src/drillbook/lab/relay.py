@@ -191,7 +191,10 @@ class Relayed:
 
 
 async def serve(folder: Path, names: Sequence[str]) -> None:
-    """Serve the paths ``NAME=PORT:[HOST:]PORT`` until the process ends. Raises OSError when a port is taken."""
+    """Forward connections until the process ends. Each element of ``names`` describes one network path as
+    ``NAME=PORT:[HOST:]PORT``: its name, the port on which the relay listens, and the address to which it forwards. Without
+    ``HOST``, it forwards to this machine. Raises OSError when a port is in use.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
     async with asyncio.TaskGroup() as work:
         for text in names:

@@ -87,7 +87,7 @@ class DueRow:
     restores: bool = False
     """True when the drill, or a drill of the suite, restores data. True for a service."""
     inventory: str = ""
-    """Inventory with which the drill or suite can run next."""
+    """Inventory to use for the next run of the drill or suite."""
     needs: str = ""
     """Text about what is needed before the drill can run, such as another inventory."""
     drills: tuple[str, ...] = ()

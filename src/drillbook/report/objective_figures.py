@@ -34,7 +34,9 @@ def ends_with_sample(result: Result, clock: str) -> bool:
 
 
 def is_latest(clock: str) -> bool:
-    """Return True when the true value of an objective with this ``clock`` is never larger than its figure."""
+    """Return True if the figure of an objective with this ``clock`` is an upper limit: the true value may be smaller, but
+    never larger.
+    """
     return clock in LATEST
 
 

@@ -120,8 +120,8 @@ class Context:
     Only checks of a diagnosis have this time; otherwise it is None. In a drill it is the time of the disruption.
     """
     programs: Programs = field(default_factory=Programs)
-    """Programs that hosts have, as far as the hosts were asked. The `ready` checks of all steps share one object, so that no
-    host is asked twice. Every other context begins with an empty object.
+    """Programs that were found or not found on the hosts so far. The contexts of all `ready` checks share one object, so that
+    no host is asked twice for the same program. The context of a step's run has an object of its own, which is empty at first.
     """
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:

@@ -184,9 +184,9 @@ class Files:
     files whose names begin with the name of the backup.
     """
     whole: str = ""
-    """Shell command that a kind of backup needs if a backup can be a folder. The search sets the shell variable ``backup`` to
-    the path of a file in this folder. The command then sets it to the path of the folder. For a backup that is a single file,
-    the command changes nothing.
+    """Shell command that corrects the shell variable ``backup`` when a backup is a folder. The command that searches for the
+    newest backup finds files only. So for a folder, the variable first contains the path of a file in this folder, and this
+    command replaces it with the path of the folder. For a backup that is a single file, it changes nothing.
     """
     second: str = ""
     """Shell pattern for the names of further files that are in the same place as the backup, and that a restore also needs.

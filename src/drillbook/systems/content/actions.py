@@ -57,7 +57,7 @@ class Take(Read):
     ]
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
-        """Return the programs that the commands of the readings start."""
+        """Return the name of each program that a command of a ``Reading`` starts."""
         return tuple(reading.command[0] for reading in self.of.values() if reading.command) if self.known("of") else ()
 
     def ready(self, ctx: Context) -> None:

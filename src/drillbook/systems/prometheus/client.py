@@ -21,7 +21,7 @@ ANSWER_S = 10.0
 LEAST_S = 1.0
 """Shortest time limit for an answer, in seconds. It is used even when `within` ends earlier."""
 LATE = "; the last request was not answered before the time limit"
-"""Text after the message of a step whose last request was cut off by the end of `within`."""
+"""Text that follows the message of a step when its time limit, the field `within`, ended during its last request."""
 HINT = (
     "check that the server runs; to have it in the embedded lab, install Debian's packages `prometheus` and "
     "`prometheus-alertmanager` on this machine, and run `invoke lab.down` and `invoke lab.up`"

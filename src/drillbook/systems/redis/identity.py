@@ -48,8 +48,8 @@ def marked(ctx: Context, name: str) -> bool:
 
 
 def of(ctx: Context, service: str, said: str) -> Identity:
-    """Return the identity of the keyspace of the service named ``service``. ``said`` is the value of the mark, a key in this
-    keyspace.
+    """Return the identity of the keyspace of the service named ``service``. A run marks a keyspace with a key; ``said`` is the
+    value of this key.
     """
     known = {"at": place_of(ctx.services, ctx.hosts, service), "mark": said}
     return Identity(kind="redis", of={key: value for key, value in known.items() if value})
