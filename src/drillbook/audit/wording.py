@@ -313,8 +313,8 @@ def since(row: MissedRow) -> str:
 
 
 def never_passed(audit: Audit) -> str:
-    """Return a sentence that names drills which have never passed. It names only those drills whose failed runs are listed in
-    the section about runs that did not pass. The table of missed drills leaves these drills out.
+    """Return a sentence that names the drills which have never passed, but have failed runs. The table of missed drills does
+    not list them, because the section about runs that did not pass already lists their runs.
     """
     shown = audit.missed_beside_failures
     drills: dict[bool, list[str]] = {}

@@ -37,7 +37,7 @@ class Expected:
     """Path of the approval of the campaign. It is empty when the campaign has no approval."""
 
     def as_text(self) -> str:
-        """Return the value of the environment variable."""
+        """Return this object as JSON, for the environment variable ``SITE_VARIABLE``."""
         return json.dumps(asdict(self))
 
     @classmethod

@@ -141,9 +141,11 @@ class Fleet:
         return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 
     def cancel(self, job: Job) -> bool:
-        """Ask the worker of ``job`` to stop the drill. Another thread sends this request, so the first call returns False. A
-        later call returns True when the request has been sent. A job that was never submitted ends at once, without a
-        request. A job without a worker runs on this machine, and its drill is asked to stop at once.
+        """Ask the worker of ``job`` to stop the drill. Return True when the worker has been asked.
+
+        Another thread sends the request. The first call therefore returns False, and the caller calls again until the result
+        is True. There are two exceptions. A job that was not submitted yet ends at once, without a request. If this machine
+        itself runs the drill, the drill is asked during this call.
         """
         with self._changed:
             pending, client = self._pending.get(job.site), self._client

@@ -180,8 +180,9 @@ class Hold:
             self._renew_from_now_on(grip)
 
     def _quiet(self, grip: Grip) -> LeaseState | None:
-        """Wait at most REVERT_S seconds while the target runs its undo. Return the state of the lease of ``grip``. The wait
-        is needed because two undos of one change could interfere: one undo may stop a unit that the other undo started.
+        """Wait at most REVERT_S seconds while the target runs its undo. Return the state of the lease of ``grip``. Only after
+        this wait may the controller start its own undo. Two undos of one change at the same time could interfere: one may
+        stop a unit that the other has started.
         Raises HostError when the host fails, and TimeoutError when the undo takes longer.
         """
         patience = Deadline.after(REVERT_S)

@@ -85,7 +85,7 @@ class Provenance:
         return provenance
 
     def proofs(self, fault: str) -> frozenset[str]:
-        """Return the names of the actions that verified the backups for the fault step ``fault``."""
+        """Return the names of the actions that verified the backups on which the fault step ``fault`` relies."""
         backups: list[Proven | ProvenSource] = [*self.proven, *self.sources]
         return frozenset(backup.proof for backup in backups if backup.fault == fault)
 

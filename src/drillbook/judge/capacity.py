@@ -18,8 +18,8 @@ from drillbook.plan.planner import Plan
 def points(result: Result) -> list[Point]:
     """Return one point for each service that this run measured. A point contains the size of the service.
 
-    The point of the drill's own service also contains the RTO and the duration of the restore, if two conditions hold: the
-    run passed or failed, and it verified whether its objective `rto` is met.
+    The point of the drill's own service also contains the RTO and the duration of the restore. They are left out in two
+    cases: the verdict is neither ``passed`` nor ``failed``, or the run could not verify its objective `rto`.
     """
     rto = result.objectives.get("rto")
     counts = rto is not None and rto.met is not None and result.verdict in (Verdict.PASSED, Verdict.FAILED)

@@ -12,7 +12,9 @@ _DASH = re.compile(r"-(\s+|$)")
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """A list or a mapping that a line may continue: its indentation, and the line of its last entry, counted from 1."""
+    """A list or a mapping to which the next line may add an entry. ``indent``: its indentation. ``line``: number of the line
+    with its last entry, counted from 1.
+    """
 
     indent: int
     listed: bool

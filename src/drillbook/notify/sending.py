@@ -35,7 +35,7 @@ class _Overhearing(logging.Handler):
     """Log handler that collects the log texts of apprise while apprise sends a message."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Collect the text of ``record`` if a message is being sent."""
+        """Collect the text of ``record`` if apprise logged it while it was sending a message."""
         heard = _HEARD.get()
         if heard is not None:
             heard.append(record.getMessage())

@@ -242,10 +242,9 @@ def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
 
 
 def _trees(document: Document, folder: Path | None, phases: dict[str, tuple[Step, ...]]) -> tuple[Tree, ...]:
-    """Return the diagnosis trees if a step of the drill makes a diagnosis.
+    """Return the diagnosis trees that the drill needs: all of them if one of its steps makes a diagnosis, otherwise none.
 
-    The result is empty if no step makes a diagnosis. Raises SpecError when there are no trees, or when a tree is
-    invalid.
+    Raises SpecError when a step makes a diagnosis and there are no trees, or when a tree is invalid.
     """
     using = next((step for steps in phases.values() for step in steps if step.action.name() == DIAGNOSIS), None)
     if using is None:

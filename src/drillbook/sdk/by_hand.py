@@ -44,8 +44,9 @@ class ManualStep:
 
     @property
     def address(self) -> str:
-        """Address that the typed commands use to reach the service. For a copy in a sandbox, it is a placeholder for the
-        sandbox's folder, because the socket of the copy is in this folder."""
+        """Address at which the typed commands reach the service. A copy in a sandbox is reached by a socket in the sandbox's
+        folder, whose path is not known yet. Its address is therefore a placeholder for this path.
+        """
         if self.copied:
             return "<folder of the restored copy>"
         if self.target is not None and self.service and self.target.name == self.service.host:

@@ -35,7 +35,9 @@ class Check(Read):
         return preflight.programs(None, ctx.service(self.service, Command).check)
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the health command. If the service has a `run_as`, return nothing, because `ready` checks the command."""
+        """Return the health command, so that the caller checks if sudo permits it. The result is empty if the service has a
+        `run_as`, because then `ready` itself checks this.
+        """
         service = ctx.service(self.service, Command)
         return () if service.run_as else (service.check,)
 
