@@ -236,8 +236,8 @@ def tone(audit: Audit, rows: Sequence[ServiceRow]) -> str:
 
 
 def standing(rows: Sequence[ServiceRow]) -> str:
-    """Return the number of services in each group, from the best to the worst, with their names. Each service is in one
-    group.
+    """Return a text with each group of services, from the best to the worst group: the number of its services, and their
+    names. Each service is in one group.
     """
     names_by_group: dict[str, list[str]] = {NAMES[Group.PROVEN]: []}
     for row in sorted(rows, key=lambda row: (-row.rank, row.state == NEVER)):

@@ -137,8 +137,8 @@ def carry_out(job: Job) -> Ending:
 
 def cancel(job: Job) -> bool:
     """Stop the drill of a site: ask its child process to end. The child process undoes the changes of the drill before it
-    ends. If the site has not been started yet, it will not be started. Returns True when a child process was asked to stop. Returns False
-    when no child process could be asked, so that the caller must call this function again.
+    ends. If the site has not been started yet, it will not be started. Returns True when a child process was asked. Returns
+    False when no child process could be asked, so that the caller must call this function again.
     """
     path = _lock_path(job)
     try:

@@ -49,7 +49,9 @@ class Processes:
         return []
 
     def close(self) -> None:
-        """Do nothing, because each thread ends with its child process. Child processes may run longer than this process."""
+        """Do nothing. There is nothing to stop: each thread ends by itself when its child process has ended, and the child
+        processes are allowed to outlive this process.
+        """
 
     def _carry_out(self, job: Job) -> None:
         try:

@@ -89,8 +89,8 @@ def told(item: Item) -> str:
 
 
 def _show(code_trust: Trust, out: Console, *, plugins_known: bool) -> None:
-    """Print the commands that a check or diagnosis executes. ``plugins_known``: true when the project has plugins, which are
-    printed above.
+    """Print the commands that a check or diagnosis executes. ``plugins_known``: true when the project has plugins. The caller
+    has already printed them.
     """
     scan = code_trust.scan
     for problem in scan.unread:

@@ -180,9 +180,8 @@ class Hold:
             self._renew_from_now_on(grip)
 
     def _quiet(self, grip: Grip) -> LeaseState | None:
-        """Wait at most REVERT_S seconds while the target runs its undo. Return the state of the lease of ``grip``. Only after
-        this wait may the controller start its own undo. Two undos of one change at the same time could interfere: one may
-        stop a unit that the other has started.
+        """Wait at most REVERT_S seconds while the target runs its undo. Return the state of the lease of ``grip``. The
+        controller's own undo must start later, because the two could interfere: one may stop a unit that the other started.
         Raises HostError when the host fails, and TimeoutError when the undo takes longer.
         """
         patience = Deadline.after(REVERT_S)

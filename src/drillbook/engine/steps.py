@@ -259,8 +259,10 @@ def _prove(
     answer, and the number of checks with each answer. A check is ignored if it was cut off by the end of the step's time.
 
     A failed check is repeated as well. It may have failed only because the target undid the fault at that moment, as the
-    lease demands. ``wanted``: true when the fault should be active, false when it should be gone. Return two values. The first is True when the fault is active, False
-    when it is gone, and None when this is unknown. The second is the error of a host that did not answer, or None.
+    lease demands. ``wanted``: true when the fault should be active, false when it should be gone.
+
+    Return two values. The first is True when the fault is active, False when it is gone, and None when this is unknown.
+    The second is the error of a host that did not answer, or None.
     """
     until, tally, known = time.monotonic() + patience, Tally(), None
     while True:

@@ -21,8 +21,8 @@ class FigureChange(_Value):
     now_error_s: float | None
     change: Literal["longer", "shorter", "same", "unknown"]
     before_verified: bool = True
-    """False when the last run measured the figure, but could not verify its objective. True when the journal of the last run
-    does not tell whether the objective was verified.
+    """False when the last run measured the figure, but could not verify its objective. True when it verified the objective,
+    and also when its journal does not contain this information.
     """
 
 

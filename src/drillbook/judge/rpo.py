@@ -100,7 +100,8 @@ class _Loss:
     """Lost writes of one canary.
 
     ``figure``: the RPO of this canary. ``since``: time at which the last write before the first lost write was acknowledged.
-    ``until``: time at which the last write before the disruption was acknowledged, or the last lost write if it was later.
+    ``until``: time at which the last write before the disruption was acknowledged, or the time of the last lost write. The
+    later of these two times counts.
     """
 
     figure: Figure

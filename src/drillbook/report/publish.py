@@ -130,8 +130,8 @@ def _unfinished(state: RunState) -> IndexEntry:
 def _result(state: RunState) -> dict[str, Any] | None:
     """Read ``result.json`` of a folder. Return None when the file is missing or damaged.
 
-    `invoke report RUN` writes a missing file again. If the file was replaced after this task read it, it is read again. The
-    reason: the index gets the time of the newest result. An index that shows an old result would then not count as outdated.
+    `invoke report RUN` writes a missing file again. If the file was replaced after this task read it, the new file is read.
+    Otherwise the index would show the old result, but would count as up to date, because it gets the time of the newest result.
     """
     try:
         content: dict[str, Any] = state.result.current().parsed()

@@ -37,7 +37,7 @@ class Budget:
     """Limits for one answer: its bytes and its values. Readers count each chunk before they store it."""
 
     def __init__(self, what: str, most: int = MOST_BYTES, values: int = MOST_THINGS) -> None:
-        """Allow ``most`` bytes and ``values`` values. ``what``: name of the answer in messages."""
+        """Permit an answer with at most ``most`` bytes and ``values`` values. ``what``: name of this answer in error messages."""
         self.what, self.most, self.values = what, most, values
         self._bytes = self._values = 0
 

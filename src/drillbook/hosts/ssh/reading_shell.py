@@ -234,8 +234,8 @@ class InShell:
     def __init__(self, shell: _Shell, order: Order, captures: tuple[Capture, Capture], deadline: Deadline) -> None:
         """Send the command to ``shell``. A command that may run only once is sent only after the shell has started.
 
-        Raises ShellEnded when the shell has ended, and TimeoutError after the deadline. For a command that may run only
-        once, LinkLost is raised instead of these two errors as soon as the sending has begun.
+        Raises ShellEnded when the shell has ended, and TimeoutError after the deadline. If this happens to a command that may
+        run only once, and a part of the command was already sent, LinkLost is raised instead.
         """
         self._shell, self._token, self._captures = shell, order.token, captures
         self.link, self.ended, self._expected = shell.link, False, False

@@ -233,8 +233,8 @@ class Volume:
         self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "the old content could not be removed")
 
     def kept(self) -> bool:
-        """Return True while the volume contains files that the restore of this run stored beside the content of the volume.
-        These files may be the old content, which must then still be put back.
+        """Return True while the volume contains the folder of this run's restore. This folder may contain the volume's old
+        content, which must then still be put back.
 
         Raises CouldNotVerify when the volume cannot be examined.
         """
