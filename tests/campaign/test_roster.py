@@ -29,7 +29,7 @@ def test_a_clone_of_the_machine_of_another_worker_is_not_used(joined):
     made = joined(Tells({"tls://a": OWN, "tls://b": OWN, "tls://c": {**OWN, "disk": "boot-2:64"}}))
     said = made.told()
     assert len([line for line in said if line.startswith("worker ")]) >= 1
-    assert any("its machine is a clone of that of tls://" in line for line in said)
+    assert any("its machine is a clone of the machine of the worker tls://" in line for line in said)
 
 
 def test_a_worker_that_failed_to_answer_is_asked_again(joined, monkeypatch):

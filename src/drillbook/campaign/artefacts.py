@@ -48,8 +48,8 @@ class Artefact:
     tool: str = ""
     """Name and version of the Drillbook that made the plan of the site's drill in the CI job. It is empty in older journals."""
     older: str = ""
-    """Note which says that the run is from an older attempt of the pipeline, with the date. It is empty when the run is from
-    the present attempt.
+    """Note for a run from an older attempt of the pipeline. It names this attempt and its date. It is empty when the run is
+    from the present attempt.
     """
 
     @property
@@ -244,8 +244,11 @@ class Artefacts:
 
 
 def _noted(job: Job, own: Ending, artefact: Artefact) -> Ending:
-    """Return ``own``, the result of the site, with a note which says that the run is from an older attempt of the CI
-    pipeline. Return the state `unknown` instead when the run passed but the CI job did not record this.
+    """Return the result of a site whose run is from an older attempt of the CI pipeline. ``own``: the result as read from the
+    run.
+
+    The returned result has a note about the older attempt. Its state is `unknown` when the run passed, but the CI job did not
+    record that the site passed.
     """
     if own.state is SiteState.PASSED and artefact.ending.state is not SiteState.PASSED:
         return attempt.unknown(job, f"the CI job did not record that this site passed; {artefact.older}")

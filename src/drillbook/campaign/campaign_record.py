@@ -33,7 +33,7 @@ from drillbook.sdk.run_names import drill_of
 @dataclass(frozen=True, slots=True)
 class Intent:
     """Intent to start a site, which the journal records before the start. It holds the name of the run, and the place that
-    carries out the run. An empty place means this machine, as in older journals.
+    carries out the run. An empty place means this machine. In older journals the place is always empty.
     """
 
     run: str

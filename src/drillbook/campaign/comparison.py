@@ -90,8 +90,8 @@ def _changes(before: Mapping[str, Mapping[str, Any]], state: CampaignState) -> I
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Describe the changed objectives. An objective has changed in two cases. It was met in one of the two campaigns, and
-    missed in the other. Or its two measurements differ by more than the sum of their errors.
+    """Describe the changed objectives. An objective has changed if one campaign met it and the other missed it. It has also
+    changed if its two measurements differ by more than the sum of their errors.
     """
     for name, new in now.items():
         old = before.get(name)

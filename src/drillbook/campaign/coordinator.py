@@ -1,5 +1,5 @@
 """Coordinator of a campaign. It asks the scheduler which sites may start. Before it starts a site, it records the intent to
-do so. It also records the end of each site.
+start this site. It also records the end of each site.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Stopping:
     """Requests of the operator to stop the campaign."""
 
     level: int = 0
-    """The last request. 0: no request. 1: start no further site, and wait for the running sites. 2: also stop the
-    running sites.
+    """Last request of the operator, as a level. 0: none. 1: start no further site, and wait for the running sites. 2: also stop
+    the running sites.
     """
 
 
@@ -72,7 +72,9 @@ class Coordinator:
     again in the next round.
     """
     _chosen: dict[str, Intent] = field(default_factory=dict)
-    """Run and place of each site that is about to start. The key of each entry is the name of the site."""
+    """Intents of the sites that are about to start. An intent contains the run and the place of the site. The key of each entry
+    is the name of the site.
+    """
 
     def run(self) -> CampaignFinished | None:
         """Drill every site that the rules permit to start. Return the event that ends the campaign.

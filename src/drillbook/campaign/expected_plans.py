@@ -68,8 +68,8 @@ class Expected:
         ]
 
     def _asked(self, drill: str) -> str:
-        """Return the beginning of a sentence about ``drill`` at this site. It names the plan that the campaign expects. If
-        the campaign has no plan of this drill, it says this instead.
+        """Return the beginning of a sentence about ``drill`` at this site. It names the plan that the campaign expects. If the
+        campaign expects no plan of this drill, the text says so.
         """
         plan = self.plans.get(drill)
         maker = f"made by Drillbook {self.version or 'of an unknown version'}"

@@ -33,7 +33,7 @@ LOOK_S = 0.5
 PATIENCE_S = 180.0
 """Time, in seconds, for which a place may be without a worker. After this time, the sites of the place end as unknown."""
 FAILURES = 5
-"""Maximum number of failed attempts at the place of a site. After the last attempt, the site ends as unknown."""
+"""Maximum number of failed attempts to run the job of a site. After the last attempt, the site ends as unknown."""
 LOSSES = 20
 """Maximum number of workers that a site may lose. After the last loss, the site ends as unknown. Therefore a job that
 kills its worker each time is not repeated forever.
@@ -242,7 +242,7 @@ class Fleet:
             pending.trouble = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
 
     def _submit_waiting(self) -> None:
-        """Submit the jobs that no worker has. If one job fails, the other jobs are still submitted."""
+        """Submit the jobs that no worker has. If one of them cannot be submitted, the others are still submitted."""
         now, client = time.monotonic(), self._client
         for pending in self._pending.values() if client else ():
             if pending.future is not None or pending.preparing or pending.not_before > now:

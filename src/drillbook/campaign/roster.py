@@ -1,5 +1,5 @@
-"""Workers of a campaign. This module knows the workers that can be used. For each other worker, it knows the reason why the
-worker cannot be used.
+"""Workers of a campaign. This module keeps a list of the workers that can be used, and the reason why each other worker cannot
+be used.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Roster:
             known.clear()
 
     def free(self, job: Job, used: Callable[[str], int]) -> dict[str, int]:
-        """Return the places that reach the targets of ``job``. Each place has the number of further jobs that it can take.
-        ``used``: function that returns the number of jobs at a place.
+        """Return the places that reach the targets of ``job``. The key of each entry is the name of the place, and the value is
+        the number of further jobs that the place can take. ``used``: function that returns the number of jobs at a place.
         """
         names = {candidate.place for candidate in self.workers.values() if candidate.fits(job)}
         return {
@@ -153,7 +153,7 @@ class Roster:
         """Return the reason to refuse a worker on a cloned machine, or an empty text. ``said``: answer of the worker to
         ``identify``.
 
-        The machine is a clone when another known worker has the same number of its place, but another running system or
+        The machine is a clone when the place of another known worker has the same number, but is on another running system or
         disk.
         """
         number = place.number_of(said["name"])
@@ -162,8 +162,8 @@ class Roster:
         if twin is None:
             return ""
         return (
-            f"its machine is a clone of that of {twin.address}, because both are the place {said['name']}; give it an "
-            "identity of its own (/etc/machine-id), or remove reports/.place in its project"
+            f"its machine is a clone of the machine of the worker {twin.address}, because both have the place {said['name']}; "
+            "give it an identity of its own (/etc/machine-id), or remove reports/.place in its project"
         )
 
 

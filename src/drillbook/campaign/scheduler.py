@@ -59,10 +59,10 @@ class Rules:
     canary: tuple[str, ...] = ()
     """Sites of the first wave. The campaign stops unless all of them pass."""
     waves: tuple[float, ...] = ()
-    """Ends of the waves, as shares of all sites from 0 to 1, in ascending order. For example, (0.1, 0.5): the first of these
-    waves ends when 10 % of all sites have been drilled, and the second when 50 % have. The canary sites count in the shares,
-    but they form a wave of their own, which comes first. A last wave drills the remaining sites. A wave begins only after
-    the previous wave has ended.
+    """Ends of the waves. Each is a share of all sites, from 0 to 1, and the shares ascend. For example, (0.1, 0.5): the first
+    of these waves ends when 10 % of all sites have been drilled, and the second when 50 % have been drilled. The canary sites
+    form an earlier wave of their own, but are counted in the shares. The last wave drills the remaining sites. A wave begins
+    only after the previous wave has ended.
     """
     failed_share: float = 0.1
     """Permitted share of sites that failed or ended as unknown, from 0 to 1. The campaign stops when the share is larger.
@@ -71,8 +71,8 @@ class Rules:
     stop_on_residue: bool = True
     """True when the campaign stops after a site was left with changes that could not be undone."""
     patience_s: float = 86400.0
-    """Number of seconds, from the start of the campaign, within which each site must start. A site that has not started by
-    then is refused.
+    """Time limit for the start of every site, in seconds from the start of the campaign. A site that has not started by then is
+    refused.
     """
 
 
@@ -98,8 +98,8 @@ def waves(rules: Rules, sites: Sequence[Site]) -> list[list[str]]:
 
 
 class Scheduler:
-    """Holds the state of all sites, and decides which sites start. The time to choose sites grows only with the number of
-    different kinds of sites, not with the number of sites. Sites of one kind have the same groups and windows.
+    """Holds the state of all sites, and decides which sites start. Sites with the same groups and windows are of one kind, and
+    are handled together. So a decision takes longer with more kinds of sites, but not with more sites of the same kind.
     """
 
     def __init__(self, rules: Rules, sites: Sequence[Site], began: datetime) -> None:
@@ -164,7 +164,8 @@ class Scheduler:
         """Start waiting sites of the kind ``kind``, and add their names to ``chosen``. If the windows of this kind are closed,
         start no site, and note when the windows open again.
 
-        ``taken``: see ``due``. If it finds no place for a site, the groups of the site are added to ``full``.
+        ``taken``: see ``due``. When ``taken`` returns False for a site, no place can take the site now. Its groups are then
+        added to ``full``, so that ``due`` starts no other site with these groups.
         """
         queue = self._queues[kind]
         if not self._free(kind):
@@ -218,8 +219,7 @@ class Scheduler:
         """Return the latest time for the next call of ``due``. The caller must call ``due`` at this time even if no running
         site has ended.
 
-        At this time, a maintenance window opens that the last call of ``due`` found closed, or the deadline for starting
-        sites passes.
+        At this time, the first maintenance window opens for which sites are waiting, or the deadline for starting sites passes.
         """
         return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 
@@ -273,7 +273,8 @@ def _open(kind: Kind, now: datetime) -> bool:
 
 def _opening(kind: Kind, now: datetime) -> datetime:
     """Return the first moment, from ``now`` on, at which the sites of ``kind`` may start. At this moment, every list of
-    maintenance windows has an open window. If there is no such moment within HORIZON_DAYS, return the end of these days.
+    maintenance windows has an open window. If there is no such moment in the next HORIZON_DAYS days, return the end of this
+    period.
     """
     last = now + timedelta(days=HORIZON_DAYS)
     moment = now

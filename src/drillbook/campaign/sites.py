@@ -97,18 +97,18 @@ class SitesFile(_Part):
     waves: tuple[str, ...] = Field(
         default=(),
         description=(
-            "Ends of the waves, as shares of all sites in ascending order. For example, [10%, 50%]: the first of these waves "
-            "ends when 10 % of all sites have been drilled, and the second when 50 % have. The canary sites count in the shares, "
-            "but they form a wave of their own, which comes first. A last wave drills the remaining sites. A wave begins only "
-            "after the previous wave has ended."
+            "Ends of the waves. Each is a share of all sites, and the shares ascend. For example, [10%, 50%]: the first of "
+            "these waves ends when 10 % of all sites have been drilled, and the second when 50 % have been drilled. The canary sites "
+            "form an earlier wave of their own, but are counted in the shares. The last wave drills the remaining sites. A "
+            "wave begins only after the previous wave has ended."
         ),
     )
     abort_if: AbortIf = AbortIf()
     within: Duration = Field(
         default=Duration(86400),
         gt=0,
-        description="Time, from the start of the campaign, within which each site must start. A site that has not started "
-        "by then is refused.",
+        description="Time limit for the start of every site, measured from the start of the campaign. A site that has not "
+        "started by then is refused.",
     )
     groups: dict[str, GroupEntry] = Field(
         default_factory=dict, description="Limits of groups. The key is the name of the group."
@@ -243,8 +243,8 @@ def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Pat
     """Write an inventory into ``folder`` for each site that sets values of its own. Returns the path of the inventory of
     each site. The key of each entry is the name of the site.
 
-    ``inventory_of``: path of each inventory. The key is the name of the inventory in the sites file. A written inventory
-    includes this inventory, and the values of the site have precedence.
+    ``inventory_of``: path of each inventory that the sites file names. The key is the name of the inventory. An inventory that
+    is written here includes the inventory that the sites file names for the site. The values of the site have precedence.
     """
     paths: dict[str, str] = {}
     for name, entry in file.sites.items():

@@ -71,8 +71,8 @@ def identify() -> dict[str, str]:
 def carry_out(job: Job) -> dict[str, Any]:
     """Drill a site. Returns the result as JSON data.
 
-    If the disk of this worker shows that the drill was already started, the site is not drilled again. The function then
-    finds out how the earlier drill ended.
+    If the disk of this worker already has the folder of the run, the drill was started before. The site is then not drilled
+    again, and the function finds out how the earlier drill ended.
     """
     try:
         return attempt.carry_out(_own(job)).as_data()
@@ -140,14 +140,14 @@ def files_of(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def pieces(run: str, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
-    """Read pieces of files of a run. ``wanted``: for each piece, the name of its file and its first byte. Raises OSError
-    when a file cannot be read.
+    """Read pieces of files of a run. ``wanted``: for each piece, the name of the file and the position in the file. Raises
+    OSError when a file cannot be read.
     """
     return pieces_of(_folder(run), wanted)
 
 
 def pieces_of(folder: Path, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
-    """Read pieces of files in ``folder``. ``wanted``: for each piece, the name of its file and its first byte. Raises
+    """Read pieces of files in ``folder``. ``wanted``: for each piece, the name of the file and the position in the file. Raises
     OSError when a file cannot be read.
     """
     return [_piece(folder, name, start) for name, start in wanted]
