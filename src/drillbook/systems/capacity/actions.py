@@ -60,7 +60,7 @@ class Collect(Read):
         if isinstance(service, S3):
             return {"service": self.service, **_bucket(service), "free_bytes": None, "filesystem_bytes": None}
         if not isinstance(service, Postgres):
-            raise CouldNotVerify(f"{self.service!r} is a service of a kind whose size cannot be measured")
+            raise CouldNotVerify(f"the size of {self.service!r} cannot be measured: it is not of kind postgres or s3")
         return {"service": self.service, **_database(ctx, service, exact=self.count), **_room(ctx, service.data_directory)}
 
 

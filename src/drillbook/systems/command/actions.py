@@ -315,8 +315,8 @@ class Script(Free):
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the script can be read, and that the working directory exists. Without an `interpreter`, the script
-        must also be executable, and the host must have the programs that its first line names.
+        """Check that the script can be read, and that the working directory exists. Without an `interpreter`, the script must
+        also be executable, and the host must have the programs in the first line of the script.
         """
         preflight.need(ctx, self._started())
         if self.known("path"):

@@ -34,8 +34,8 @@ def need(ctx: Context, commands: Mapping[str, Sequence[str]]) -> None:
     """Raise NotReady when the host lacks one of the programs in ``commands``.
 
     ``commands``: each key is a field of the step, and each value lists the programs in this field. Every program must exist,
-    with one exception: in the fields `argv` and `interpreter`, the first program may start others, as `env` does. These
-    others may be missing if an earlier step of the drill may install them.
+    with one exception: in the fields `argv` and `interpreter`, the first program may start further programs, as `env` does. A
+    further program may be missing if an earlier step of the drill could install it.
     """
     for field, names in commands.items():
         place = field if " " in field else f"`{field}`"

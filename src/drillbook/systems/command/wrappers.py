@@ -49,7 +49,9 @@ def started(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def _inner(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the command line inside ``argv``. The result is empty when there is none, or when it cannot be determined."""
+    """Return the command line that the program of ``argv`` starts. For example, `env A=1 pg_dump x` starts `pg_dump x`. The
+    result is empty when the program starts no other program, or when the command line cannot be determined.
+    """
     name = PurePosixPath(argv[0]).name
     if (wrapper := _WRAPPERS.get(name)) is None:
         return ()

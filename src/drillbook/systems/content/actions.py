@@ -69,8 +69,8 @@ class Take(Read):
             )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``manifest`` (needed by `content.matches`), ``readings`` (number of lines or values of each
-        reading), ``evidence``.
+        """Facts: ``manifest`` (needed by `content.matches`), ``readings`` (number of lines or values that were read for each
+        name), ``evidence``.
         """
         content = {
             name: {"reading": reading.model_dump(mode="json"), "content": reading.read(ctx)}
@@ -106,8 +106,9 @@ class Matches(Read):
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``readings`` (number of lines or values of each reading), ``differences`` (number of differences in each
-        reading)."""
+        """Facts: ``readings`` (number of lines or values that were read for each name), ``differences`` (number of differences
+        for each name).
+        """
         problems: list[Finding] = []
         facts: Facts = {"readings": {}, "differences": {}}
         for name, (reading, before) in self._recorded(ctx).items():

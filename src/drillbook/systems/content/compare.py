@@ -1,4 +1,5 @@
-"""Compare two readings of content, which are lines or JSON values. Numbers may differ by a tolerance.
+"""Compares content with content that was recorded earlier. Content is a list of lines or a JSON value. Numbers may differ by a
+tolerance.
 
 The differences are texts for a report. Parts of them that look like passwords are masked.
 """
@@ -18,7 +19,8 @@ NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.]\w)")
 
 
 def differences(before: Any, after: Any, *, ordered: bool, tolerance: float) -> Iterator[str]:
-    """Yield one line of text for each difference between two values of the same reading.
+    """Yield one line of text for each difference between ``before`` and ``after``, the contents that the same command or
+    request returned at two times.
 
     A list of texts is compared as lines.
     """
@@ -133,8 +135,8 @@ def _same(before: Any, after: Any, tolerance: float) -> bool:
 
 
 def _equal(before: Any, after: Any, tolerance: float) -> bool:
-    """Return True if two simple values are equal, such as numbers or texts. The JSON values true and 1 are different. A
-    mapping or a list is not equal to a value of another type.
+    """Return True if the two values are equal. Two numbers are equal if they differ by at most ``tolerance``. Values of
+    different types are never equal: the JSON value true differs from 1, and a list differs from a text.
     """
     if _is_number(before) and _is_number(after):
         return bool(before == after or abs(before - after) <= tolerance)

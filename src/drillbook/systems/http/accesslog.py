@@ -2,9 +2,9 @@
 
 A line must have a method and a path, a status, a duration and a time, in one of these forms:
 
-- ``2026-11-25 14:03:10,123 GET /documents status=200 duration=0.0123`` (also ``took= elapsed= latency= rt=
-request_time= duration_ms=``, with a unit ``us ms s`` after the number; a number without a unit is in
-seconds)
+- ``2026-11-25 14:03:10,123 GET /documents status=200 duration=0.0123``. Other accepted names of the duration are ``took=``,
+``elapsed=``, ``latency=``, ``rt=``, ``request_time=`` and ``duration_ms=``. After the number, a unit (``us``, ``ms``,
+``s``) may follow. A number without a unit is in seconds.
 - the common or combined format of nginx and Apache, with the duration at the end of the line: nginx's ``$request_time``
 in seconds (https://nginx.org/en/docs/http/ngx_http_log_module.html), or a number with its unit, such as ``12ms``
 

@@ -19,7 +19,7 @@ from drillbook.systems.http.actions.fields import Contains, Headers, Method, Sta
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 SHOWN = 200
-"""Number of characters of an unexpected answer that are kept."""
+"""Maximum number of characters that are kept from an unexpected answer."""
 
 
 def _path(text: str) -> str:

@@ -23,7 +23,7 @@ ZONES_S = 900
 FARTHEST_S = 26 * 3600
 """Largest difference between the offsets of two time zones, in seconds: from -12:00 to +14:00."""
 FRESH_S = 60.0
-"""A service counts as in use when its newest logged request is not older than this number of seconds."""
+"""Maximum age, in seconds, of the newest logged request of a service that is in use."""
 AHEAD_S = 60.0
 """Seconds by which a logged time may be later than the host's clock.
 
@@ -126,9 +126,10 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
 
 
 def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[list[str], list[accesslog.Request]]:
-    """Return the last lines of the log back to the time ``since``, and the requests in these lines.
+    """Return the lines of the log from the time ``since`` to the end, and the requests in these lines. Some older lines may
+    come first.
 
-    Reading backwards ends after ``OLDER`` consecutive requests that came before the time ``since``.
+    The lines are read from the end backwards, until ``OLDER`` consecutive requests are older than ``since``.
     """
     requests: list[accesslog.Request] = []
     older = 0

@@ -19,7 +19,7 @@ from drillbook.systems.linux import flamegraph
 
 MOST_STACKS = 2000
 MOST_FRAMES = 100
-"""Maximum number of frames that are read of a stack. Only the innermost frames are read."""
+"""Maximum number of frames that are read from one stack. In a deeper stack, only the innermost frames are read."""
 LARGEST_DRAWING = 5 << 20
 NO_FRAME = "(outside of Python)"
 
@@ -98,8 +98,9 @@ def _place(text: str) -> str:
 
 
 def summary(seen: Seen, most: int) -> dict[str, Any]:
-    """Return the facts of a measurement: its duration, and the figures of held memory and of the peak. ``places`` lists the
-    ``most`` places that hold the most memory, each with its share of all held memory.
+    """Return the facts of a measurement: its duration, the amount of held memory, the number of held allocations, and the peak
+    of the memory. ``places`` lists the places in the code that hold the most memory, at most ``most`` of them, each with its
+    share of all held memory.
     """
     sizes, counts = Counter[str](), Counter[str]()
     for held in seen.held:

@@ -145,7 +145,7 @@ class _Why:
     hint: str
 
 
-_ROOT = "run as the user of the process with ptrace allowed, or as root: `manager: {sudo: true}` for the host"
+_ROOT = "allow ptrace and run as the user of the process, or run as root: `manager: {sudo: true}` for the host"
 _OWN = "install memray in the environment of the application itself, and set `program` to that memray"
 _WHY = {
     "program": _Why("{program} does not exist", "install memray (`pip install memray`), or set `program` to its path"),
@@ -176,7 +176,8 @@ _WHY = {
 
 
 def _open_folder(ctx: Context) -> str:
-    """Return the path of a new folder for the trace. A script on the host appends a number to this path.
+    """Return the beginning of the path of the folder for the trace. The script on the host appends a number, and creates the
+    folder.
 
     The traced process must write to a subfolder of this folder, and the process may belong to another user. Therefore the
     folder is in `scratch` itself, and not in Drillbook's private folder.

@@ -55,8 +55,8 @@ def _not_captured(ctx: Context, said: str) -> CouldNotVerify:
 def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface: str, expression: str) -> Facts:
     """Run tcpdump for ``seconds`` seconds, or until it has written ``size`` bytes. The output is written to ``into``.
 
-    Facts: ``ended`` (``time`` or ``size``), ``dropped`` (number of packets that the kernel lost, or None when tcpdump did
-    not report it). Raises CouldNotVerify when tcpdump is missing, or may not capture packets.
+    Facts: ``ended`` (``time`` or ``size``), ``dropped`` (number of packets that the kernel lost, or None when tcpdump did not
+    report it). Raises CouldNotVerify when tcpdump is missing, or when this user has no right to capture packets.
     """
     sink = Limited(into, f"{ctx.host.name}: the capture of tcpdump", size)
     output = ctx.run(*as_root(ctx), "sh", "-c", _CAPTURE, "sh", f"{seconds:g}", str(size), interface, expression, sink=sink)

@@ -1,4 +1,4 @@
-"""Helper program that keeps up a fault on its host. It exits when the time of the fault is over, even if the controller has
+"""Helper program that maintains a fault on its host. It exits when the time of the fault is over, even if the controller has
 died.
 
 The helper is detached from the step. The out-of-memory killer kills it before other processes. It also exits when the
@@ -125,7 +125,9 @@ class Helper:
 
     @property
     def mark(self) -> str:
-        """Mark in the environment of the helper's processes. It is different for each run, step and host."""
+        """Text in the environment of all processes of the helper, by which they are found. It is different for each run, step
+        and host.
+        """
         return f"{self.ctx.run_id}/{self.ctx.step}/{self.ctx.host.name}/"
 
     def ready(self) -> None:

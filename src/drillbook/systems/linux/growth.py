@@ -1,5 +1,5 @@
-"""Computes the growth of one process's memory: the slope of a line that is fitted through the sizes of its resident set
-over time.
+"""Computes how fast the memory of one process grows. The growth is the slope of a straight line that is fitted to measured
+sizes of the resident set of the process.
 """
 
 from __future__ import annotations

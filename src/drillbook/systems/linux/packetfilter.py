@@ -21,7 +21,7 @@ DEEPEST = 16
 CHOSEN = (32768, 60999)
 """Range of the ports that Linux assigns to clients (ip_local_port_range, Documentation/networking/ip-sysctl.rst)."""
 HARDLY = 0.01
-"""Smallest share of the clients' ports that matters. A rule for fewer ports hardly ever blocks a connection."""
+"""Share of the clients' ports up to which a rule is ignored. A rule for so few ports hardly ever blocks a connection."""
 DROP, REJECT, ACCEPT, RETURN, GO_ON, JUMP, GOTO, UNKNOWN = "drop", "reject", "accept", "return", "", "jump", "goto", "?"
 
 
@@ -147,7 +147,7 @@ def there_and_back(here: Address | None, peer: Address | None, peer_port: int, v
 
 
 def hits(tables: list[Table], packets: list[Packet]) -> list[Hit]:
-    """Return every rule that drops or rejects one of ``packets``, and every rule that possibly does so.
+    """Return every rule that drops or rejects one of ``packets``, or that could do this.
 
     A rule for forwarded packets is always uncertain, because it is unknown whether the host forwards the connection. Such a
     rule is returned only if it matches a packet for certain and names the packet's addresses or ports.
@@ -293,8 +293,8 @@ def unknown(packet: Packet) -> None:
 
 
 def facts(listed: list[Hit], ours: Mapping[str, str], most: int) -> list[dict[str, Any]]:
-    """Convert the first ``most`` hits to facts. ``ours``: texts that mark the rules of drills. The text ``name`` begins the
-    names of their tables or chains, and the text ``comment`` is a part of their comments.
+    """Convert the first ``most`` hits to facts. ``ours``: two texts by which the rules of drills are recognised. Names of their
+    tables or chains begin with ``ours["name"]``, and their comments contain ``ours["comment"]``.
     """
     return [
         {

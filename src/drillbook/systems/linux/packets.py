@@ -22,7 +22,7 @@ Flow = tuple[bytes, bytes]
 
 
 class Sink(Protocol):
-    """Destination of the capture without its payload."""
+    """Destination of the captured packets. It receives their headers, but not their payload."""
 
     def write(self, data: bytes) -> int:
         """Write the next chunk of the capture."""
@@ -59,7 +59,7 @@ class Capture:
     sink: Sink
     packets: int = 0
     size: int = 0
-    """Total size of the packets in bytes as they were sent, including their payload."""
+    """Total size of the sent packets in bytes. It includes the payload, although the capture lacks it."""
     flags: Counter[str] = field(default_factory=Counter)
     other: int = 0
     """Number of packets that are not TCP, or that have an incomplete TCP header."""

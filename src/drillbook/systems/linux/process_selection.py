@@ -18,7 +18,7 @@ from drillbook.sdk.manager import Argv, manager_of
 from drillbook.systems.linux.faultstate import SEEN
 
 PID, START = "@pid", "@start"
-"""Words in a command. The first word is replaced by the pid of the selected process, and the second by its start time."""
+"""Placeholders in a command. ``PID`` is replaced by the pid of the selected process, and ``START`` by its start time."""
 ANOTHER = 3
 """Exit status when the command was not started, because the process has exited, or because the selection now finds another
 process.

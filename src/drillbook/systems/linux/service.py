@@ -13,8 +13,8 @@ def no_socket(address: str) -> str:
     """Return ``address``. Raises ValueError for the path of a Unix socket."""
     if address.startswith("/"):
         raise ValueError(
-            f"{address} is a Unix socket and has no TCP port; `service.answers` asks a service of kind mariadb, postgres or redis "
-            "at its socket"
+            f"{address} is a Unix socket and has no TCP port; to check a service of kind mariadb, postgres or redis at its "
+            "socket, use `service.answers`"
         )
     return address
 

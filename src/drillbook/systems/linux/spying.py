@@ -49,7 +49,7 @@ def _refused(ctx: Context, program: str, said: str) -> CouldNotVerify:
     if re.search(r"permission denied|operation not permitted", said, re.IGNORECASE):
         return CouldNotVerify(
             f"{ctx.host.name}: {program} may not trace the process",
-            hint="run as the user of the process with ptrace allowed, or as root: `manager: {sudo: true}` for the host",
+            hint="allow ptrace and run as the user of the process, or run as root: `manager: {sudo: true}` for the host",
         )
     if "python version" in said.lower() or "python process" in said.lower():
         return CouldNotVerify(
@@ -77,8 +77,8 @@ def resident(ctx: Context, process: Found, seen: str, count: int, rest: float) -
     """Return ``count`` readings. Each reading has the host's uptime in seconds, and the resident memory of the process in
     bytes.
 
-    ``rest``: seconds between two readings. ``seen``: shell function that recognises a process. Raises CouldNotVerify when
-    the process exits meanwhile.
+    ``rest``: seconds between two readings. ``seen``: shell function that recognises a process. Raises CouldNotVerify when the
+    process exits before the last reading.
     """
     output = process.run(ctx, "sh", "-c", seen + _RSS, "sh", PID, START, str(count), f"{rest:.3f}")
     if output.exit == ANOTHER:

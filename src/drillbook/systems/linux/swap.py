@@ -66,6 +66,6 @@ drop
 """
 )
 STILL = _PLACE + 'enter "${1%/*}" || exit 1; test -e "./$kept" || test -L "./$kept"'
-"""Script with the arguments PATH and KEPT. It succeeds while the folder exists in which the original file is kept."""
+"""Script with the arguments PATH and KEPT. It succeeds while the folder with the kept original file exists."""
 DROP = WALK + 'enter "${1%/*}" && hold "${1##*/}" || exit 0; drop'
 """Script with the argument KEPT. It removes the original file that was kept for the undo."""

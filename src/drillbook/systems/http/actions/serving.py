@@ -17,7 +17,9 @@ from drillbook.systems.http.actions.fields import requested
 from drillbook.systems.http.exchange import SHOWN
 
 ANSWER_S, LEAST_S = 2.0, 0.2
-"""Time limit of a request, and shortest remaining time of the step in which another request is sent, both in seconds."""
+"""Two times in seconds. ``ANSWER_S``: time limit of a request. ``LEAST_S``: no further request is sent when the step has less
+time left.
+"""
 NOTHING = "no request was sent"
 
 
@@ -30,7 +32,9 @@ class Serve(TemporaryUnit):
     SERVICE = Http
 
     service: Annotated[str, Field(description="HTTP service in the inventory. It must have a `unit`.")]
-    path: Annotated[str, Field(pattern=r"^/", description="Path to request, below the URL of the service.")] = "/"
+    path: Annotated[str, Field(pattern=r"^/", description="URL path of the test request, below the URL of the service.")] = (
+        "/"
+    )
     status: Annotated[int, Field(ge=100, le=599, description="Status that counts as a good answer.")] = 200
 
     def run(self, ctx: Context) -> Facts:

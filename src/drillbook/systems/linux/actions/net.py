@@ -155,9 +155,9 @@ class _ToPeer(Read):
         return self._from_here(ctx, peer.host, address), port, behind.greeting if behind.listens or behind.socket else b""
 
     def _from_here(self, ctx: Context, host: str, address: str) -> str:
-        """Return ``address`` as the step's host must use it.
+        """Return the address that the step's host must use to reach ``address`` of the host ``host``.
 
-        A loopback address of another ``host`` becomes that host's own address.
+        If ``host`` is another host, a loopback address is replaced by the network address of ``host``.
         """
         if address in ("127.0.0.1", "::1", "localhost") and host != ctx.host.name:
             with suppress(HostError, KeyError):

@@ -113,8 +113,8 @@ class Open(Write):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """Check the means to open the path. If the relay has no `control` file, commands of this account need the right to
-        change the host's network.
+        """Check that the path can be opened. If the relay has no `control` file, check that commands of this account have the
+        right to change the host's network.
         """
         if self.known("service") and not ctx.service(self.service, Relay).control:
             need_right(ctx)

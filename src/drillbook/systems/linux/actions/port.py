@@ -66,9 +66,7 @@ PortNumber = Annotated[
 
 
 def _port(ctx: Context, port: int | None, name: str | None) -> int:
-    """Return the TCP port that the step or its service names. Raises NotReady when neither the step nor the service names a
-    port.
-    """
+    """Return the TCP port of the step, or of its service if the step has none. Raises NotReady when neither has a TCP port."""
     if port is not None:
         return port
     service = ctx.service(name, Service) if name else None

@@ -22,7 +22,7 @@ from drillbook.values import Duration
 ServiceName = Annotated[str, Field(description="Name of a relay service of the inventory.")]
 
 SILENCE_S = 1.5
-"""Seconds after which a path counts as cut if no answer has come."""
+"""Time, in seconds, to wait for an answer. A path without an answer after this time is regarded as cut."""
 SETTLED_S = 6.0
 # FILE LINE DRAFT: create the control file if there is none. A hard link makes it appear with its whole content at once.
 _SET = """
@@ -271,8 +271,9 @@ class Delay(_Broken):
             )
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Send up to three test requests, because a single request may be slow by chance. The flag is True when all three take
-        at least as long as the delay.
+        """Send up to three test requests, because a single request may be slow by chance. Return False as soon as one of them
+        is faster than the delay, and True when all three take at least as long as the delay. The second value is the outcome of
+        the last request.
         """
         for _ in range(3):
             how, seconds = exchange(ctx, relay)
@@ -299,8 +300,8 @@ class Open(Write):
         return {"control": relay.control, "was": " ".join(was), "seconds": round(opened(ctx, relay), 6)}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user has the right to read the control file, and that the service behind the relay can be asked
-        for an answer.
+        """Check that the user has the right to read the control file, and that Drillbook knows a request that the service
+        behind the relay answers.
         """
         _greeting(ctx, relay := ctx.service(self.service, Relay))
         _need_control(ctx, relay)
@@ -315,7 +316,7 @@ class Status(Read):
 
     service: ServiceName
     exchange: Annotated[
-        bool, Field(description="True: also send a test request through the relay. False: only read the mode.")
+        bool, Field(description="True: also send a test request through the relay. False: only read the control file.")
     ] = True
 
     def run(self, ctx: Context) -> Facts:
@@ -342,8 +343,8 @@ class Status(Read):
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user has the right to read the control file, and that the service behind the relay can be asked
-        for an answer.
+        """Check that the user has the right to read the control file, and that Drillbook knows a request that the service
+        behind the relay answers.
         """
         relay = ctx.service(self.service, Relay)
         if self.if_known("exchange"):

@@ -205,14 +205,16 @@ _FILES = 'echo "$(awk "{ print \\$1 - \\$2, \\$3 }" /proc/sys/fs/file-nr) $(ulim
 
 
 class FileDescriptors(_Using):
-    """Hold open files of the host, as a program that never closes its files does. For a single service, use `process.limit`."""
+    """Open many files of the host and keep them open, as a program that never closes its files does. For a single service, use
+    `process.limit`.
+    """
 
     count: Annotated[
         int,
         Field(
             ge=1,
             le=1 << 20,
-            description="Number of files to hold open. At most half of the files that the host can still open.",
+            description="Number of files to keep open. At most half of the files that the host can still open.",
         ),
     ]
 

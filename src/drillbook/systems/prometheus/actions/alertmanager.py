@@ -78,7 +78,7 @@ class Received(Read):
         self, ctx: Context, known: tuple[list[dict[str, Any]] | None, str], tally: Tally, late: str
     ) -> StepFailed | CouldNotVerify:
         """Return the error for an alert that was not received within `within`. ``known``: the last complete answer, as
-        ``_look`` returns it. ``late``: text about a later request without an answer.
+        ``_look`` returns it. ``late``: text to add if one more request was sent after that answer, and was not answered.
         """
         alerts, doubt = known
         outcome = doubt if alerts is None else _why(alerts)
@@ -121,8 +121,8 @@ class Received(Read):
         return [alert for alert in alerts if isinstance(alert, dict)]
 
     def _missed(self, ctx: Context, why: str, note: str) -> StepFailed:
-        """Record that the alert did not reach a receiver, and return the error. ``why``: reason, from the last answer. ``note``:
-        text about all answers.
+        """Record that the alert did not reach a receiver, and return the error. ``why``: reason, from the last answer.
+        ``note``: end of the message, about the answers of the server.
         """
         message = f"the alert {self.alert} was not received within {self.within}: {why}{note}"
         ctx.note(AlertAbsent(alert=self.alert, message=message))

@@ -230,7 +230,8 @@ class _OfAlert(Read):
         self, ctx: Context, known: tuple[Alert | None, str], wanted: str, tally: Tally, late: str
     ) -> StepFailed | CouldNotVerify:
         """Return the error for an alert that does not have the ``wanted`` state at the end of `within`. ``known``: the last
-        complete answer, as ``_look`` returns it. ``late``: text about a later request without an answer.
+        complete answer, as ``_look`` returns it. ``late``: text to add if one more request was sent after that answer, and was
+        not answered.
         """
         seen, doubt = known
         outcome = _words(seen, doubt)
@@ -264,8 +265,8 @@ class _OfAlert(Read):
         return seen.state == wanted and fresh
 
     def _missed(self, ctx: Context, seen: Alert, wanted: str, note: str) -> StepFailed | CouldNotVerify:
-        """Return the error for an alert that was not confirmed to have the state ``wanted`` in time. ``seen``: the alert as it was
-        last read. ``note``: text about all answers.
+        """Return the error for an alert that did not reach the state ``wanted`` in time, or for which this could not be
+        confirmed. ``seen``: the alert as it was last read. ``note``: end of the message, about the answers of the server.
         """
         if seen.state == wanted:
             return CouldNotVerify(

@@ -109,7 +109,7 @@ class Answers(Read):
     service: Annotated[str, Field(description="Name of a service in the inventory that has a port, a Unix socket or a URL.")]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the inventory names a port, a Unix socket or a URL of the service."""
+        """Check that the service has a port, a Unix socket or a URL in the inventory."""
         _address(ctx.service(self.service, Service))
 
     def run(self, ctx: Context) -> Facts:
@@ -177,7 +177,7 @@ def _url(service: Service) -> str:
 def _address(service: Service) -> tuple[str, int | None]:
     """Return the address and the port of ``service``. For a Unix socket, return its path and None.
 
-    Raises NotReady when the inventory names no port, no Unix socket and no URL.
+    Raises NotReady when the service has no port, no Unix socket and no URL in the inventory.
     """
     if service.socket:
         return service.socket, None
@@ -373,9 +373,9 @@ class Log(Read):
         diagnosis during a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are
         old.
 
-        Ages are measured by the host's clock. A time without a zone gives no age. Such a line counts as old only if its time
-        is old in every zone. A line without a time is judged by the nearest lines above and below it that have a time. It
-        counts as old only if both are old.
+        Ages are measured by the host's clock. For a time without a zone, no age is computed. Such a line counts as old only if
+        its time is old in every zone. A line without a time is judged by the nearest lines above and below it that have a time.
+        It counts as old only if both are old.
         """
         unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
         outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]

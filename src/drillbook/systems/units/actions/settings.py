@@ -281,9 +281,9 @@ class _Settings(Action):
 class Change(_Settings, Fault):
     """Change or remove variables in a service's env file and restart its unit, as a wrong deployment does.
 
-    The file keeps its owner and permissions. The original is kept in the same folder, and the undo puts it back. There is
-    one exception: if a restore has put a new file there, the undo keeps the new file. The undo then restarts the unit if the
-    unit does not use the new file yet. A service that does not start with the changed settings is part of the fault.
+    The file keeps its owner and permissions. The original is kept in the same folder, and the undo puts it back. There is one
+    exception: if a restore has put a new file there, the undo keeps the new file. The undo then restarts the unit if the unit
+    does not use the new file yet. The step does not fail if the service does not start with the changed settings.
     """
 
     def inject(self, ctx: Context) -> Facts:

@@ -36,11 +36,12 @@ class Slowest(_OfLog):
 
     Shows count, median, p95 and maximum for each endpoint.
 
-    The log is the file `access_log` of the service, or the service's log in the service manager. Each line needs a time,
-    the request, its status and its duration: `2026-03-01 10:20:30 GET /x status=200 duration=0.012` (or `took= elapsed=
-    latency= rt= request_time= duration_ms=`). The common or combined format is also accepted if nginx's `$request_time`, or
-    a text such as `12ms`, is added at its end. uvicorn's default format has no duration. Times without a zone are taken to
-    be in the host's zone. The service itself measured the durations.
+    The log is the file `access_log` of the service, or the service's log in the service manager. The durations are those
+    that the service itself measured and logged. Each line needs a time, the request, its status and its duration:
+    `2026-03-01 10:20:30 GET /x status=200 duration=0.012`. Other accepted names of the duration are `took=`, `elapsed=`,
+    `latency=`, `rt=`, `request_time=` and `duration_ms=`. The common or combined format is also accepted if each line ends
+    with nginx's `$request_time` or with a text such as `12ms`. The default format of uvicorn is not accepted, because it
+    has no duration. Times without a zone are taken to be in the host's zone.
     """
 
     def run(self, ctx: Context) -> Facts:

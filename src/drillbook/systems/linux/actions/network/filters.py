@@ -1,4 +1,4 @@
-"""Loads, finds and deletes the packet filter rules of a fault. Rules that others made are never touched.
+"""Loads, finds and deletes the packet filter rules of a fault. Rules that other programs or people made are never touched.
 
 With iptables, each direction has a chain of its own, and one rule that jumps to this chain. With nft, the fault has a
 table of its own. A file of rules is loaded completely or not at all.
@@ -85,8 +85,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Rules of one fault. They drop or reset the traffic that the fault names. They leave the traffic of the controller and
-    the traffic of the SSH port alone.
+    """Rules of one fault. They drop or reset the traffic that the fault names. They never affect the traffic of the controller
+    or of the SSH port.
 
     A fault that resets connections sends packets with the reset flag (RST). The rules let these packets pass, because
     another rule would otherwise reject them.
@@ -99,7 +99,7 @@ class Filter:
     reset: bool
 
     def loads(self, way: Way) -> list[Load]:
-        """Return the files of rules that must be loaded, in their order."""
+        """Return the files of rules to load. They must be loaded in the returned order."""
         if self.tool == "nft":
             return [Load("exec nft -f -", "exec nft -c -f -", self._nft(way))]
         return [

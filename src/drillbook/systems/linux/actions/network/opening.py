@@ -17,7 +17,9 @@ from drillbook.systems.linux.actions.network.fields import Peer, PeerPort, Traff
 from drillbook.systems.linux.actions.network.filters import HELD, of_run
 
 STEPS = 100
-"""Number of steps whose delays are found: inject.1 to inject.100. A delay of a later step is not found."""
+"""Largest number of a step whose delay is found. A delay that one of the steps inject.1 to inject.100 set is found, and a delay
+of a later step is not.
+"""
 _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 

@@ -256,8 +256,8 @@ class Kill(_OnProcess):
     def active(self, ctx: Context) -> bool:
         """Return True while the process is gone.
 
-        The process of a unit is gone while the unit is stopped. Any other process is gone while its pid file names no
-        running process, or while no process listens on its port.
+        The process of a unit is gone while the unit is stopped. Any other process is gone while its pid file contains no pid of
+        a running process, or while no process listens on its port.
         """
         if unit := self._unit(ctx):
             return manager_of(ctx.host).state(ctx.host, unit, ctx.deadline).state != "running"

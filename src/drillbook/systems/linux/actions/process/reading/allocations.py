@@ -55,8 +55,8 @@ class Allocations(_Named, Read):
             description=(
                 "Path below the service's `url` where the application answers `?seconds=S&most=N`, such as "
                 "`/debug/allocations`. The application traces itself for S seconds by tracemalloc, and answers "
-                "with `seconds held_bytes held_allocations peak_bytes lines`. Each of the lines has `where bytes "
-                "allocations`."
+                "with a JSON object. Its fields are `seconds`, `held_bytes`, `held_allocations`, `peak_bytes` and "
+                "`lines`. Each item of `lines` has the fields `where`, `bytes` and `allocations`."
             ),
         ),
     ] = None
