@@ -121,7 +121,9 @@ class Check(_OfSource, VerifiesSource):
     ] = False
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the backup tool and can read the backups. Their age must be known if the source limits it."""
+        """Check that the host has the backup tool and can read the backups. If the source limits the age of the backups, check
+        that the age is known.
+        """
         source = self._source(ctx)
         source.need_age(reads=True)
         source.ready(ctx)
@@ -164,7 +166,7 @@ class Check(_OfSource, VerifiesSource):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return None: the engine needs no identity from this step, because it compares the verified backup with the service
+        """Return None, because this step needs no identity: the engine itself compares the verified backup with the service
         right before the fault.
         """
         return None

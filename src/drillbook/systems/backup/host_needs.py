@@ -9,8 +9,9 @@ _READ = (
     "permission to read the backups, for the account `run_as` of the backup source, and the tools for this kind of backup"
 )
 _PLACE = (
-    "if `at` is a bucket or a URL: HTTPS from the host to it, and to a bucket also from the controller; if a repository of restic "
-    "or pgBackRest is on another machine: access from the host to it"
+    "for backups in a bucket: HTTPS access to the bucket from the host and from the controller; for backups at a URL: HTTPS "
+    "access to the URL from the host; for a repository of restic or pgBackRest on another machine: access to that machine "
+    "from the host"
 )
 HOST_NEEDS = {
     "backup.restore": HostNeeds(

@@ -1,5 +1,5 @@
-"""Finds problems that the list of the backups shows: a newest backup that is too old or has an unusual size, and gaps in the
-schedule. The backups themselves are not read. A check before a drill reports the problems.
+"""Finds problems in the list of the backups: a newest backup that is too old or has an unusual size, and gaps in the schedule.
+Only the list is read, not the backups themselves. The problems are reported before a drill begins.
 """
 
 from __future__ import annotations

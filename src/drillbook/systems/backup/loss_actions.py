@@ -62,7 +62,9 @@ class Measure(Read):
         return {"loss_s": round(max(0.0, loss), 3), "until": stamp(until), "ahead_s": round(max(0.0, -loss), 3), **told}
 
     def _action(self, service: Service | None) -> Read:
-        """Return the action that finds the newest data in ``service``. Raises NotReady when there is none for its kind."""
+        """Return the action that finds the newest data in ``service``. Raises NotReady when there is no such action for the
+        kind of the service.
+        """
         names = [name for name in known_names() if issubclass(find(name), MeasuresLoss)]
         for name in names:
             action: type[Read] = find(name)

@@ -25,10 +25,9 @@ done
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """Result of a comparison of the place of backups with the place of their service's data.
+    """Answer to the question whether the backups are stored separately from the data of their service.
 
-    ``apart``: True if the two places are separate, False if they are not, None if it is unknown; ``why``: the reason as a
-    text.
+    ``apart``: True if they are stored separately, False if not, None if this is unknown. ``why``: the reason as a text.
     """
 
     apart: bool | None

@@ -60,7 +60,7 @@ def place(ctx: Context, name: str) -> Place:
 
 
 class Engine:
-    """Open connection to a Docker engine, for the duration of one action."""
+    """Connection to a Docker engine. It is open for the duration of one action."""
 
     def __init__(self, client: Any, where: str) -> None:
         """Wrap ``client``, a DockerClient. ``where``: name of the engine in messages."""
@@ -277,7 +277,7 @@ def status_of(container: Any) -> str:
 
 
 def grace(ctx: Context, seconds: float) -> int:
-    """Return how many whole seconds a container gets to exit, before it is killed.
+    """Return the number of whole seconds to wait until a container exits. After this time it is killed.
 
     The result is ``seconds``, or less if the step's deadline is near.
     """

@@ -248,8 +248,8 @@ class Volume:
         return said == _KEPT
 
     def undo(self) -> Undo:
-        """Return an undo that puts the old content back if the volume still contains it. The containers that use the volume
-        are stopped meanwhile, and started at the end.
+        """Return an undo that puts the old content back if the volume still contains it. The containers that use the volume are
+        stopped before this, and started again afterwards.
         """
         back, check = self.helper(_PUT_BACK, self.ctx.run_id, write=True), self.helper(_IS_KEPT, self.ctx.run_id)
         start = (*tool(self.ctx), "start", "--", *self.users)

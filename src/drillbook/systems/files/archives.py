@@ -90,7 +90,7 @@ def pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | N
 
 
 def unpack(ctx: Context, archive: str, prefix: tuple[str, ...], compression: Literal["zstd"] | None) -> None:
-    """Extract ``archive``. ``prefix``: words that make a command run in the folder to extract to.
+    """Extract ``archive``. ``prefix``: words to put before a command, so that it runs in the folder to extract to.
 
     Raises StepFailed when the host lacks the program that compressed the archive, and HostError when tar fails.
     """

@@ -21,7 +21,7 @@ def machine(ctx: Context) -> str:
 def identity(ctx: Context, path: str = ANY) -> Identity:
     """Return the identity of the files at ``path`` on the step's host. ``path`` must be a result of ``resolve``.
 
-    Without ``path``, the identity stands for the files at any path on the host. Raises HostError when the host cannot be used.
+    Without ``path``, the identity matches the files at any path on the host. Raises HostError when the host cannot be used.
     """
     at = host_place(ctx.host.name, ctx.hosts)
     return Identity(kind="files", of={"at": at, "machine": machine(ctx), "path": path})

@@ -337,8 +337,8 @@ def reason(error: BaseException) -> str:
 
 
 def need_collection(ctx: Context, service: Qdrant, *, writable: bool = False, missing: bool = False) -> None:
-    """Check that the server answers and has the collection. With ``missing`` true, the collection need not exist, nor must a
-    temporary one.
+    """Check that the server answers and has the collection. A collection that is missing is accepted if ``missing`` is true, or
+    if the service is temporary.
 
     ``writable``: also check that the API key permits writing, by deleting a point that does not exist. This changes nothing.
     Without a collection, the key cannot be checked. Raises NotReady when a check fails.

@@ -24,8 +24,8 @@ class Opener(Protocol):
         """Yield the repository as seen from the step's host."""
 
     def saved_as(self, repository: Repository, backup: Backup, path: str) -> str:
-        """Return the path in the snapshot under which ``path`` was saved. The result is empty when ``path`` is not in
-        the snapshot.
+        """Return the path inside the snapshot where the files of ``path`` are. The result is empty when they are not in the
+        snapshot.
         """
 
     def ready_sandbox(self, ctx: Context, service: Service) -> None:

@@ -194,8 +194,8 @@ class ResticSource(BackupSource):
         return ResticInPlace(ctx, service, self)
 
     def saved_as(self, repository: Repository, backup: Backup, path: str) -> str:
-        """Return the path in the snapshot under which the job saved ``path``. The result is empty when the snapshot
-        does not contain it.
+        """Return the path inside the snapshot where the files of ``path`` are. A backup job may have saved them under a shorter
+        path. The result is empty when the snapshot does not contain these files.
         """
         return next((end for end in _ends(path) if repository.count(backup.facts["snapshot"], end)), "")
 
@@ -282,7 +282,9 @@ def _count(repository: Repository, backup: Backup, path: str) -> int:
 
 
 def _ends(path: str) -> list[str]:
-    """Return the absolute path ``path``, and then all shorter ends of it. The ends of ``/a/b/c`` are ``/b/c`` and ``/c``."""
+    """Return the absolute path ``path``, and then the shorter paths that remain when its first folders are removed one by one.
+    For ``/a/b/c``, these are ``/b/c`` and ``/c``.
+    """
     parts = PurePosixPath(path).parts[1:]
     return [f"/{'/'.join(parts[start:])}" for start in range(len(parts))]
 

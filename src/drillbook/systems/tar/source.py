@@ -194,9 +194,9 @@ def unpacker(name: str) -> tuple[str, ...]:
 def need_unpacker(ctx: Context, source: FileBackups, *others: str) -> None:
     """Check that the step's host has the program that decompresses the backups of ``source``, and the programs ``others``.
 
-    The suffix of a backup's name, such as `.gz`, decides which program is needed. If the source's pattern for names fixes
-    the suffix, the suffix is taken from the pattern. Otherwise it is taken from the name of the step's backup. Raises
-    NotReady when a program is missing.
+    The suffix of a backup's name, such as `.gz`, decides which program is needed. If the source's pattern for names ends with a
+    suffix without wildcards, all names have this suffix. Otherwise the suffix is taken from the name of the step's backup.
+    Raises NotReady when a program is missing.
     """
     names = [source.pattern]
     if set(_ending(source.pattern)) & set("*?["):

@@ -77,7 +77,7 @@ class Stop(_Down):
     """Stop a container in the ordinary way, as an operator or a deployment does. The engine does not restart the container."""
 
     grace: Annotated[
-        Duration, Field(description="Time that the main process gets to exit. After this time it is killed.")
+        Duration, Field(description="Time to wait until the main process exits. After this time it is killed.")
     ] = Duration(10)
 
     def inject(self, ctx: Context) -> Facts:

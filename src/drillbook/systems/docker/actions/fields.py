@@ -1,4 +1,4 @@
-"""Field types of several container actions. Also functions that check a container before the drill begins."""
+"""Field types of several container actions, and functions that check a container before the drill begins."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def running(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the address and the object of a running container that a stop does not remove. Raises NotReady when ``running``
-    raises it, and when a stop would remove the container (``--rm``).
+    """Return the address and the object of a running container that still exists after a stop. Raises NotReady when ``running``
+    raises it, or when the engine would remove the container at a stop (``--rm``).
     """
     where, container = running(ctx, name)
     if why := passing(container):

@@ -86,11 +86,11 @@ class Archive(Write):
     def _stored(
         self, ctx: Context, path: str, scratch: str, compression: Literal["zstd"] | None, backup: BackupSet
     ) -> tuple[dict[str, Entry], StoredFile]:
-        """Archive the files and send the archive. Return the manifest's entries for the files, and its entry for the archive.
+        """Archive the files and send the archive. Return the manifest entries of the files, and that of the archive.
 
-        The files are read a second time to find changes. The first attempt does this while it sends the archive. Later
-        attempts, and all attempts with encryption, do this before they send it. If a file has changed, the archive is
-        removed, and the next attempt begins. There are at most ``ROUNDS`` attempts.
+        The files are read a second time to find changes. In the first attempt, they are read while the archive is being sent.
+        In later attempts, and in all attempts with encryption, they are read before the archive is sent. If a file has changed,
+        an archive that was sent is removed, and the next attempt begins. There are at most ``ROUNDS`` attempts.
         """
         before, name = _there(ctx, path), archive_name(compression)
         if all(entry.type == "folder" for entry in before.values()):
@@ -117,7 +117,7 @@ class Archive(Write):
         )
 
     def _remove(self, backup: BackupSet, name: str) -> None:
-        """Remove an archive whose files changed meanwhile. Raises StepFailed when the store refuses the removal."""
+        """Remove an archive whose files changed during archiving. Raises StepFailed when the store refuses the removal."""
         try:
             backup.remove(name)
         except DrillbookError as error:
@@ -201,8 +201,8 @@ def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, sc
 def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, ...]) -> None:
     """Extract ``archive`` on the host, and compare the extracted files with ``manifest``.
 
-    ``inside``: prefix that makes a command run in the folder to extract to. Raises StepFailed when tar fails, or when the
-    files differ.
+    ``inside``: words to put before a command, so that it runs in the folder to extract to. Raises StepFailed when tar fails, or
+    when the files differ.
     """
     try:
         archives.unpack(ctx, archive, inside, manifest.compression)
@@ -256,7 +256,7 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of files on the host, without a path. It equals the identity of the files at any path on this host."""
+        """Identity of all files on the host. It matches the files at any path on this host."""
         return identity.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
@@ -268,8 +268,8 @@ class BackupIntact(Read):
 class Extract(Write):
     """Extract an archive next to its destination, compare the entries with the manifest, and rename it to the destination.
 
-    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. It equals the
-    manifest, for example, when `drill.recover` repeats the extraction of a dead run that had not yet deleted the files.
+    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. Its content equals
+    the manifest, for example, when a run died before it deleted any file, and `drill.recover` restores the files.
     """
 
     TIMEOUT = 3600.0

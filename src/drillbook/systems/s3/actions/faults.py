@@ -220,8 +220,8 @@ class LoseObjects(Fault):
         return store
 
     def _chosen(self, ctx: Context) -> dict[str, str]:
-        """Return the keys and ETags of the objects to delete: those of the copy whose keys begin with the prefix. If there are
-        more than `count`, the first ones in the order of the keys are returned.
+        """Return the keys and ETags of the objects to delete. These are the objects in the copy whose keys begin with the
+        prefix, but at most `count` of them, in the order of their keys.
         """
         manifest = read_manifest(ctx, self.from_)
         if manifest.bucket != ctx.service(self.service, S3).bucket:

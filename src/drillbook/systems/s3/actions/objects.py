@@ -151,8 +151,8 @@ class Matches(Read):
         bool | None,
         Field(
             description="When `service` is set: the versions that must still exist in the bucket. `null`: all versions "
-            "and delete markers that the manifest lists. `true`: the same; but for a manifest of an older Drillbook, which lists "
-            "none, the copied version of every object. `false`: no version needs to exist, for example because a lifecycle rule "
+            "and delete markers that the manifest lists, if it lists any. `true`: all that the manifest lists; if it lists none, "
+            "as in an older Drillbook, the copied version of every object. `false`: none, for example because a lifecycle rule "
             "removes old versions."
         ),
     ] = None

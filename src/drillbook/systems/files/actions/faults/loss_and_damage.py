@@ -149,8 +149,9 @@ class Lose(Fault):
         return state == "gone"
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the fault deleted nothing: the deletion was refused, or all files of the archive are still
-        at the path. Without an archive, the path must still exist.
+        """Return True when the fault deleted nothing. This is so when the deletion was refused. Otherwise, every file in the
+        archive `from` must still be at the path, with the same content. If the step names no archive, it is enough that the
+        path still exists.
         """
         if ctx.kept_evidence(_KEPT) and not ctx.kept_evidence(_BEGUN):
             return True

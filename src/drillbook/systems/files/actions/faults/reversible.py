@@ -93,7 +93,7 @@ class Replace(Fault):
         return Undo.by_commands(("sh", "-c", swap.PUT_BACK, "sh", path, self._beside(ctx, path)))
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the folder exists in which this run keeps the original file."""
+        """Return True while the folder with the original file, which this run keeps, exists."""
         path = _resolved(ctx, self.path)
         return ctx.run("sh", "-c", swap.STILL, "sh", path, self._beside(ctx, path)).ok
 

@@ -33,9 +33,10 @@ RECORD = "temporary-collection.txt"
 class NewestSnapshot(Read):
     """Find the newest snapshot that a team's own job stored in a bucket, measure its age, and read every byte.
 
-    The job lets the server make the snapshot of a collection, and stores its file. If an object of the same name with the
-    end `.checksum` holds its SHA-256, the content is compared with it. Only the server itself can read the points in a
-    snapshot: `qdrant.recover` proves that it can be restored.
+    The job lets the server make a snapshot of a collection, and stores the file of the snapshot. The job may store the SHA-256
+    of the file in a second object, with the same name and the suffix `.checksum`. The content is then compared with this
+    SHA-256. The action cannot read the points, because only the server itself can read a snapshot. `qdrant.recover` proves that
+    the snapshot can be restored.
     """
 
     SERVICE = Qdrant
@@ -45,7 +46,7 @@ class NewestSnapshot(Read):
     service: ServiceName
     store: Annotated[str, Field(description="Name of the S3 service in the inventory.")]
     prefix: Annotated[str, Field(description="Beginning of the keys, such as `nightly/`; empty: the whole bucket.")] = ""
-    pattern: Annotated[str, Field(min_length=1, description="Shell pattern that the rest of the keys matches.")] = (
+    pattern: Annotated[str, Field(min_length=1, description="Shell pattern for the part of a key after the prefix.")] = (
         "*.snapshot"
     )
     max_age: Annotated[
@@ -90,7 +91,8 @@ class NewestSnapshot(Read):
         }
 
     def _compared(self, store: Store, key: str, digest: str) -> bool:
-        """Compare the digest of the object ``key`` with the one that the job stored. Return False when it stored none.
+        """Compare the digest of the object ``key`` with the digest that the job stored. Return False when the job stored no
+        digest.
 
         Raises StepFailed when the digests differ.
         """
@@ -116,9 +118,9 @@ class NewestSnapshot(Read):
 class Recover(Write):
     """Let the server restore its own snapshot into a temporary collection, which is removed at the end of the run.
 
-    The server fetches the snapshot from the bucket and compares its digest. Qdrant has no sandbox, so the copy is a
-    collection next to others: name another server than that of production where the load or the disk space matters. A
-    collection that exists is never touched.
+    The server fetches the snapshot from the bucket and compares its digest. Qdrant has no sandbox, so the copy is a further
+    collection on the server. If the production server lacks disk space, or must not get more load, choose a service on another
+    server. A collection that already exists is never touched.
     """
 
     SERVICE = Qdrant
@@ -159,7 +161,9 @@ class Recover(Write):
         return {"points": points, "server": version, "seconds": round(time.monotonic() - begun, 3)}
 
     def _claim(self, ctx: Context, session: Session) -> None:
-        """Record that this run makes the collection. Raises StepFailed when it exists, and another run or program made it."""
+        """Record the collection in an evidence file, before this run makes the collection. Raises StepFailed when another run
+        or program has already made a collection with this name.
+        """
         if not session.exists():
             ctx.evidence(RECORD, f"{session.collection}\n", sync=True)
         elif not _made(ctx, session.collection):
@@ -202,7 +206,7 @@ class Recover(Write):
 
 
 def _made(ctx: Context, collection: str) -> bool:
-    """Return True when an attempt of this step recorded that it makes ``collection``."""
+    """Return True when an attempt of this step recorded ``collection``. An attempt records the collection before it makes it."""
     return any(path.read_text(encoding="utf-8").strip() == collection for path in ctx.kept_evidence(RECORD))
 
 
@@ -219,7 +223,7 @@ class RemoveCopy(Write):
         str,
         Field(
             pattern=FILE_NAME,
-            description="Name of the evidence file in which the run recorded that it makes the collection.",
+            description="Name of the evidence file in which the run recorded the collection, before it made the collection.",
         ),
     ]
     of_run: Annotated[
@@ -231,7 +235,7 @@ class RemoveCopy(Write):
     ] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed``: true when the collection was removed, and false when the run made none or it is gone."""
+        """Facts: ``removed``: true when the collection was removed, and false when there was nothing to remove."""
         folder = ctx.folder.parent / self.of_run if self.of_run else ctx.folder
         try:
             made = (folder / "evidence" / self.record).read_text(encoding="utf-8").strip()
