@@ -68,7 +68,7 @@ class GroupEntry(_Part):
 
 
 class AbortIf(_Part):
-    """Conditions that stop the campaign. They concern all its sites together."""
+    """Conditions on the results of sites. When one of the conditions is met, the whole campaign stops."""
 
     failed: str = Field(
         default="10%",

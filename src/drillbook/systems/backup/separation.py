@@ -66,7 +66,7 @@ def _place(ctx: Context, source: BackupSource) -> tuple[str, tuple[str, ...]]:
 
 
 def _on_host(ctx: Context, service: Service, path: str) -> Separation:
-    """Compare the file systems of backups and data. Both are on the host of ``service``."""
+    """Compare the file system of the backups with that of the data. The backups and the data are on the host of ``service``."""
     host = ctx.host_named(service.host)
     output = host.run(("sh", "-c", _LOOK, "sh", path, service.data), deadline=ctx.deadline, env={"LC_ALL": "C"})
     lines = [line.split(" ", 1) for line in output.text.splitlines()]

@@ -106,7 +106,7 @@ def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> F
     show this time.
 
     Prometheus stores a sample of ``ALERTS`` at every evaluation. The age of the first sample is measured by the clock of
-    Prometheus. Its error is the time between the request and the answer.
+    Prometheus. The error of this age is the time between the request and the answer.
     """
     wanted = {"alertname": alert.name, "alertstate": "firing", **labels}
     selector = ",".join(f"{key}={quoted(value)}" for key, value in wanted.items())

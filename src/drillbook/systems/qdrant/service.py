@@ -23,7 +23,7 @@ class Qdrant(Service):
         default=False,
         description=(
             "`true`: the collection exists only during a rehearsal. `qdrant.recover` makes it from a snapshot, and removes it "
-            "at the end of the run. So it is not looked for before a drill."
+            "at the end of the run. Therefore no check before a drill looks for it."
         ),
     )
 

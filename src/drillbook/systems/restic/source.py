@@ -273,7 +273,8 @@ def _count(repository: Repository, backup: Backup, path: str) -> int:
     """Count the files at or below ``path`` in the snapshot.
 
     When a job backs up a relative path, restic stores it under the last parts of the absolute path. When a job backs up the
-    current folder (``.``), restic stores its content at the top of the snapshot. So each of these places is tried.
+    current folder (``.``), restic stores its content at the top of the snapshot. Therefore the function looks in each of these
+    places, until it finds files.
     """
     ends = _ends(path)
     if len(backup.facts["paths"]) == 1:

@@ -1,4 +1,4 @@
-"""Faults that exhaust resources of a host: CPU, memory or file descriptors. They are limited in size and in time."""
+"""Faults that exhaust resources of a host: CPU, memory or file descriptors. These faults are limited in size and in time."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ Chosen = Annotated[list[int | str], Field(min_length=1, max_length=5000), AfterV
 
 
 FILE_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
-"""Pattern of the name of an evidence file or a run. It permits no path."""
+"""Pattern of the name of an evidence file or a run. A path with folders does not match."""
 
 
 def store_of(ctx: Context, uri: str) -> Store:

@@ -26,7 +26,9 @@ class Matches(Read):
 
     service: Annotated[
         str | None,
-        Field(description="Service whose host is used when the step names no `hosts`. Both files are on that host."),
+        Field(
+            description="Service whose host is used when the step names no `hosts`. The env file and the template are on that host."
+        ),
     ] = None
     file: Annotated[str, Field(pattern=r"^/", description="Path of the env file on the host.")]
     template: Annotated[str, Field(pattern=r"^/", description="Path of the env file's template on the host.")]

@@ -292,8 +292,9 @@ class Corrupt(Fault):
         rights.need_place(ctx, _kept(ctx, path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that restores exactly the changed bytes. It does nothing if the file was replaced, or if these
-        bytes were changed again after the fault."""
+        """Return an undo that restores exactly the changed bytes. The undo does nothing if the file was replaced, or if these
+        bytes were changed again after the fault.
+        """
         path = archives.resolve(ctx, self.path)
         return Undo.by_commands(("sh", "-c", _REPAIR, "sh", path, _kept(ctx, path)))
 
