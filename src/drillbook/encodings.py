@@ -27,7 +27,8 @@ PIECE, STEP = 64, 48
 The distance is smaller than the length, so the pieces overlap. Each piece is matched.
 """
 LONGEST_NAME = 8
-"""Length of the longest name of an HTML entity that programs write, including the semicolon."""
+"""Length of the longest names of HTML entities that are matched, including the semicolon. Programs do not write longer
+names."""
 
 ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\0": "0", "\a": "a", "\x1b": "e"}
 QUOTES = "'\"\\"
@@ -46,7 +47,8 @@ BETWEEN = r"[^0-9A-Za-z]{0,8}(?:0?[xX]|u00)?"
 WRAP = r"\s{0,2}"
 """Pattern for a line break inside wrapped base64."""
 NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
-"""Pattern for the NUL byte beside an ASCII character in UTF-16, and for the texts that programs print in place of this byte.
+"""Pattern for a NUL byte, and for the texts that programs print instead of a NUL byte, such as ``^@``. In UTF-16, a NUL
+byte stands beside each ASCII character.
 """
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
 """Pattern for any character, or any escape of a character."""
@@ -127,9 +129,9 @@ def _quotes(count: int) -> Part:
 def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
     """Return the parts for ``run``: adjacent characters of the secret, none of them a quote or a backslash.
 
-    ``slashes``: True when quotes or backslashes come before ``run``. If the first character of ``run`` is escaped, the part
-    for these quotes or backslashes may also match the backslash of this escape. Therefore, the part for the first character
-    also matches an escape without its backslash.
+    ``slashes``: True when quotes or backslashes come before ``run``. If the first character of ``run`` is written as an
+    escape, its backslash may already be matched by the part for these quotes or backslashes. Therefore, the part for the
+    first character also matches an escape without its backslash, such as ``x41``.
     """
     for char, same in groupby(run):
         count = len(list(same))

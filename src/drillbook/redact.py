@@ -16,8 +16,8 @@ from drillbook.encodings import SHORTEST, Form
 
 MARK = b"***"
 FARTHEST = 8192
-"""Number of characters that are examined on each side of the position where a text is cut. An encoded piece of a secret is
-never longer than this number."""
+"""Number of bytes behind a cut that are also examined, in order to find a secret that the cut would split. Encoded pieces
+of secrets are shorter than this number, except pieces that consist mainly of quotes or backslashes."""
 DEPTH = 12
 """Number of parts of a secret, such as characters, that are compared when the text ends inside of a secret. When all of
 them match, the rest of the text is hidden.

@@ -133,7 +133,8 @@ class Secret(BaseModel):
         self._barred = why
 
     def hidden_by(self, hide: Callable[[str], None]) -> None:
-        """Register the function ``hide``. ``reveal`` calls it with the value before it returns the value."""
+        """Register the function ``hide``. The first call of ``reveal`` passes the value of the secret to ``hide``, and then
+        returns it."""
         self._hide = hide
 
     def _read(self, within_s: float) -> str:

@@ -120,9 +120,9 @@ def kept_names(statement: Statement) -> list[tuple[str, str]]:
 
 
 def line_ranges(gaps: Any) -> str:
-    """Return the numbers of the journal lines in ``gaps`` as a text, such as ``4 to 6, 9 to 9``. Lines are counted from 1.
-    ``gaps``: content of ``unvouched`` in an attestation, a list of pairs of event numbers, which are counted from 0. The
-    result is empty if ``gaps`` has another form.
+    """Return text with the numbers of the journal lines for which an attestation does not vouch, such as ``4 to 6, 9 to
+    9``. ``gaps``: content of ``unvouched`` in the attestation, a list of pairs of event numbers. The first event has the
+    number 0, and its line has the number 1. The result is empty if ``gaps`` has another form.
     """
     try:
         return ", ".join(f"{first + 1} to {last + 1}" for first, last in gaps)

@@ -167,9 +167,8 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
 
 
 def _recovered_since(audit: Audit, row: FindingRow) -> bool:
-    """Return True for a finding about unfinished runs that prevented a drill, if all these runs were recovered since.
-
-    If one of these runs is outside of the period, its recovery is unknown, and the result is False.
+    """Return True if the finding says that a drill was refused because of unfinished runs, and all these runs have been
+    recovered since. If one of these runs is outside of the period, its recovery is unknown, and the result is False.
     """
     done = {
         run.run for run in audit.runs if run.finished and run.verdict != NOT_VERIFIED and (run.closed or not run.residue)

@@ -34,7 +34,8 @@ class Assurance:
     """
 
     unsigned: tuple[str, ...] = ()
-    """Texts about runs of the period whose present content has no trusted signature, each with the reason."""
+    """Texts about those runs of the period that have no trusted signature for their present content. Each text gives the
+    reason."""
     compared: tuple[str, ...] = ()
     """Places whose anchors were compared with the journals. Each text names the place, the number of runs with an anchor
     there, and the time of the newest anchor.

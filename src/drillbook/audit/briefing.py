@@ -18,9 +18,9 @@ MOST_TEXTS, MOST_LETTERS = 3, 165
 def of(audit: Audit, least: int) -> list[Alert]:
     """Return the alerts of ``audit``, the most urgent first. Each drill has at most one alert about itself.
 
-    ``least``: number of alerts that the page always shows. All drills that must run again share one alert in two cases:
-    there are more of them than ``least``, or an alert about services that were never drilled would not be among the first
-    ``least`` alerts.
+    ``least``: number of alerts that the page always shows. Normally, each drill that must run again has its own alert. All
+    these drills share one alert in two cases: there are more than ``least`` of them, or their own alerts would leave an
+    alert about services that were never drilled outside of the first ``least`` alerts.
     """
     told = {alert.about for alert in alerts(audit) if alert.about}
     shown = [_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))]

@@ -25,8 +25,8 @@ class Campaign:
 
     name: str
     hashes: frozenset[str] = frozenset()
-    """Hashes of all events of the campaign's journal. Just before a site starts, an event in this journal announces the run
-    of the site (the intent). The first event of this run repeats the hash of the intent.
+    """Hashes of all events of the campaign's journal. A run belongs to the campaign if its first event repeats one of these
+    hashes: the hash of the event (the intent) that announced the run just before it started.
     """
     heads: Mapping[str, tuple[str, ...]] | None = None
     """Hashes of the last events of all runs that have ended. Each key is the name of a run, and each value has one hash for

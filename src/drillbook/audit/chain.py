@@ -13,8 +13,9 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Longest time, in seconds, that a new run needs to begin after it has read the last hash of the previous run. The previous run
-may still write events in this time. Such events are no sign that somebody changed the journal of the previous run.
+"""Longest time, in seconds, from the moment at which a new run reads the last hash of the previous run to the first event
+of the new run. The previous run may still write events in this time. These events do not show that somebody changed the
+journal of the previous run.
 """
 
 
@@ -34,7 +35,7 @@ class Problem:
     """End of the period in which the problem arose. ``first`` is the beginning of this period. Each is None when it is unknown.
     """
     source: str = ""
-    """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
+    """Place of the anchors (copies of hashes) that disagree with the journal. It is empty for a problem without an anchor."""
     lost: bool = False
     """True when ``run`` is known to be missing, and is the run of a drill, not of a suite. A run is not missing if only the end
     of its journal was cut off.

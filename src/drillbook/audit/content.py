@@ -275,8 +275,8 @@ def _of_journals(
 
 
 def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
-    """Return explanations of environments. The key of each entry is the name of the environment. An explanation is returned
-    only if the plans of all runs in the environment show that it is true.
+    """Return explanations of environments, with the name of the environment as the key. An explanation says that the
+    environment is a test environment. An environment has an explanation only if this is true for the plans of all its runs.
     """
     plans: dict[str, list[object]] = {}
     for record in records:

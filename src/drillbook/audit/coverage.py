@@ -1,5 +1,5 @@
-"""Makes the rows of an audit about services that drills cover, and about changed plans. They are the same in every output
-format."""
+"""Makes two kinds of rows of an audit: about the services that drills cover, and about changed plans. These rows are the
+same in every output format."""
 
 from __future__ import annotations
 

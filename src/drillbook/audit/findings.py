@@ -96,8 +96,8 @@ class FindingRow:
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
-    """Return each open row as many times as the newest run of the drill has findings with the row's code. As in the report
-    of the run, findings that are only consequences of other findings do not count."""
+    """Return each open row once for each finding with its code in the newest run of the drill. Findings that are only
+    consequences of other findings do not count, as in the report of the run."""
     return [row for row in rows for _ in range(row.open_now)]
 
 

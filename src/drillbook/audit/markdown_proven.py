@@ -47,9 +47,9 @@ def section(audit: Audit) -> list[str]:
 
 
 def _unproven(row: ProvenRow) -> tuple[str, ...]:
-    """Return the last four cells of the row of an objective that is not proven: the state, the day of the run that decides
-    about the objective, the name of this run, and the newest figure (see ``_uncounted``). If the run missed the objective,
-    the cell with the state also has the figure.
+    """Return the last four cells of a row about an objective that is not proven. The cells are: the state of the objective,
+    the day of the run that decides about this state, the name of this run, and the newest figure (see ``_uncounted``). If
+    the run missed the objective, the first cell also has the missed figure.
     """
     figure = f"{escape(row.measured + row.mark)}: " if row.missed else ""
     return f"{figure}**{row.said}**", row.at[:10], code(row.run) if row.run else "", _uncounted(row)

@@ -24,7 +24,7 @@ class UncountedFigure:
     """The newest measured figure of an objective that is not proven. The figure itself proves nothing."""
 
     measured: str
-    """Figure with its error and its mark."""
+    """Figure with its measurement error, and with its mark such as ``†`` if it has one."""
     at: str
     """Start of the run that measured the figure."""
     run: str

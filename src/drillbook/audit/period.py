@@ -28,7 +28,7 @@ def _months_on(first: date, months: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Column of a table of the audit: the part of a month, quarter or year that is inside of the period."""
+    """Column of a table in the audit. It is a month, quarter or year, without the days outside of the audited period."""
 
     label: str
     first: date

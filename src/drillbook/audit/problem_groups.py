@@ -30,7 +30,8 @@ NEXT = {
     "suite-run": f"A run was removed from the folder of its suite. {RESTORE}",
     "campaign-run": f"A site's run, or the end of its journal, was removed, or the run was not collected yet. {RESTORE}",
 }
-"""Cause and next step of problems that break the record. The key of each entry is the code of the problem."""
+"""Cause and next step of problems which show that the record of runs may have been changed, or that parts of it are
+missing. The key of each entry is the code of the problem."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,8 +179,8 @@ def _mapping(written: object) -> dict[str, Any]:
 def find(reports: Path, runs: RunStates | None = None) -> tuple[list[Record], list[Stray]]:
     """Find all journals below ``reports`` at any depth, sorted by run.
 
-    Find also the places where a journal seems to be missing. ``runs``: states of the runs. To save memory, the events of a
-    run are removed from its state after reading; its chain, first line and digest stay there.
+    Find also the places where a journal seems to be missing. ``runs``: states of the runs. To save memory, the events are
+    removed from each state after reading. The state keeps the journal's chain of hashes, its first line and its digest.
     """
     runs = runs or RunStates()
     records: list[Record] = []

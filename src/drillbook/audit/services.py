@@ -71,8 +71,9 @@ def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tu
 
 
 def evidence_of(row: CoverageRow) -> str:
-    """Return a text about a backup that is exempt from drills. The text tells if a run restored the backup and passed. The
-    result is empty for any other service, and for a backup that was itself drilled.
+    """Return a text about a backup that the inventory exempts from drills of its own. The text tells if a run of another
+    drill restored the backup and passed. The result is empty if the backup nevertheless has runs of its own, and for any
+    other service.
     """
     if not row.left_out or not row.backup_of or row.runs:
         return ""

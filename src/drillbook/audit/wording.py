@@ -153,7 +153,7 @@ STRONGER = (
     "Next: lock the place of these anchors, or let a time-stamp authority confirm them again; "
     "see 'Anchors' in the documentation."
 )
-"""Next step if anchors are weak evidence."""
+"""Next step if anchors (copies of the hashes outside of ``reports/``) are weak evidence."""
 NOT_EXAMINED = "not examined"
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "

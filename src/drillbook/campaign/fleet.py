@@ -46,7 +46,7 @@ class Fleet:
     """Executor that carries out jobs on the workers of a Dask scheduler. It survives the death of workers and of the
     scheduler.
 
-    One thread looks for workers. For each worker, threads of its own send the requests to this worker. So a worker or a
+    One thread looks for workers. The requests to each worker are sent by separate threads of this process. So a worker or a
     scheduler that hangs never blocks the campaign or the other workers.
     """
 

@@ -129,8 +129,8 @@ def of_worker() -> Place:
 
 
 def _number(folder: Path, root: Path) -> str:
-    """Return the number that identifies the place ``root``. Every process gets the same number for the same place.
-    ``folder`` contains the reports of the place.
+    """Return the number that identifies a place. Every process gets the same number for the same place. ``root``: folder of
+    the place, a project. ``folder``: folder with the reports of this project.
     """
     stored = _stored(folder)
     facts = "\n".join((_machine(), platform.node(), str(root), _file(folder / FILE)))

@@ -119,8 +119,9 @@ class Scheduler:
         self._closed: dict[Kind, deque[str]] = {}
         """Waiting sites, with their kind as the key. The windows of these kinds are closed."""
         self._openings: list[tuple[datetime, int, Kind]] = []
-        """Heap with one entry for each kind of sites whose windows are closed: the next opening of the windows, a number,
-        and the kind. When two openings are equal, the entry with the smaller number comes first.
+        """Heap with one entry for each kind of sites whose windows are closed. Each entry has three values: the time at
+        which the windows open next, a number, and the kind. The number only decides the order of entries with the same
+        time.
         """
         self._number = count()
         self._running: Counter[str] = Counter()

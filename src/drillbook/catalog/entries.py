@@ -57,8 +57,8 @@ class Entry:
     run.
     """
     seconds: float | None
-    """Duration, in seconds, of the newest measured run of the entry, in a lab that was already running. It is None when no run
-    was measured.
+    """Duration, in seconds, of the newest measured run of this catalog entry, in a lab that was already running. It is None
+    when no run was measured.
     """
     files: tuple[str, ...]
     """Files that a project needs to use the entry. Each key is a path in the project, and each value is the path of the

@@ -181,8 +181,9 @@ def _next(rows: Sequence[DueRow], project: Project, recover: Steps = ()) -> list
     The commands are about the drill or suite that ``_most_urgent`` returns. If its last run did not pass, the first command
     opens the report of this run, and the second command runs the drill again.
 
-    ``recover``: commands for unfinished runs, which come before all others. A later run may have been refused because of
-    these unfinished runs. Its report is then not suggested, because it names nothing but the unfinished runs.
+    ``recover``: commands for unfinished runs. They come before all other commands. If there are any, and the last run of
+    the drill was refused, the report of the refused run is not suggested, because this report only names the unfinished
+    runs.
     """
     row = _most_urgent(rows)
     if row is None:

@@ -160,8 +160,8 @@ def wrong_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> 
 
 
 def wrong_list(args: Mapping[str, Argument], root: Collection) -> str:
-    """Return the message about a wrong value of ``--list``, or of an option about its format. The result is empty if there is
-    none. ``args``: options of Invoke. ``root``: the namespace of the tasks.
+    """Return the message about a wrong value of ``--list``, or of an option about its format. The result is empty if no
+    value is wrong. ``args``: options of Invoke. ``root``: the namespace of the tasks.
     """
     name, form = args["list"].value, args["list-format"].value
     if not name:

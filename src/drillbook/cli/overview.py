@@ -60,9 +60,9 @@ OPEN = "! = open findings of medium severity or higher: the report names them"
 
 def drills(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
     """List drills and suites, each with its last run, its last passed run and its due date. They are in the order of
-    `drill.due`: the most urgent come first, and drills that need another inventory or an installation come last. Unless
-    ``everything`` is true, a long table is shortened; JSON is always complete. After the drills, list runs that are in
-    progress or need a recovery.
+    `drill.due`: the most urgent come first, and drills that need something before they can run, such as another inventory,
+    come last. Unless ``everything`` is true, a long table is shortened; JSON is always complete. After the drills, list
+    runs that are in progress or need a recovery.
     """
     out = console()
     runs, states = list(project.runs()), RunStates()
@@ -314,7 +314,8 @@ def _run(folder: Path, states: RunStates) -> dict[str, Any]:
 
 
 def _rto_fields(result: Ended | None) -> dict[str, Any] | None:
-    """Return the measured RTO, its error and its target for the JSON output. Returns None when no RTO was measured."""
+    """Return the measured RTO, its measurement error and its target for the JSON output. Returns None when no RTO was
+    measured."""
     if result is None or result.rto is None:
         return None
     value, error, target = result.rto

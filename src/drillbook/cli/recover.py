@@ -44,8 +44,8 @@ from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.prose import Prose
 
 OF_RUN = " (the exit status above is that of the run)"
-"""Text at the end of the last line of a successful recovery. Above this line stands the result of the run, which may have
-failed. The text says that the exit status shown there belongs to the run."""
+"""Note at the end of the last line of a successful recovery. The lines above show the result and the exit status of the
+recovered run. The note says that this exit status is not that of the recovery."""
 
 
 def recover(project: Project, run: str, *, from_backup: bool = False) -> int:

@@ -42,7 +42,7 @@ class Words(Part):
 
 
 class Check(Part):
-    """A check: one read-only action with its parameters. ``words`` are the other keys of the check."""
+    """A check: one read-only action with its parameters. ``words``: all further keys of the check in the file."""
 
     id: str
     action: str

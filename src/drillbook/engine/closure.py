@@ -125,15 +125,15 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
 
 
 def _not_removed(change: Residue) -> SettledChange:
-    """Describe rows of a probe, or temporary files, that could not be removed. They count as a change in an unknown
-    state."""
+    """Describe something that could not be removed: rows of a probe, or temporary files. It counts as a change in an
+    unknown state."""
     return SettledChange(step=change.step, host=change.host, what=change.what, proof=UNKNOWN, detail=change.why)
 
 
 def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Finding, ...]:
-    """Return findings that say why the changes cannot be closed. Each active change has one finding.
-
-    If no change is active and there is no approval, each change in an unknown state has one finding instead.
+    """Return findings that say why the changes cannot be closed. If changes are active, each of them has one finding. If no
+    change is active, but the approval of a second person is missing or refused, the findings name each change in an unknown
+    state, and the reason for the refusal.
     """
     still = [change for change in changes if change.proof == ACTIVE]
     if still:

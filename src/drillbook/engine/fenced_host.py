@@ -21,8 +21,9 @@ Fence = Callable[[Sequence[str]], Sequence[str]]
 
 
 def fenced(host: Host, fence: Fence | None) -> Host:
-    """Return a host that wraps each command with ``fence``. Before this host writes a file, it checks the lock by a wrapped
-    command. When ``fence`` is None, return ``host`` itself.
+    """Return a host that wraps each command with ``fence``, so that no command starts after the run has lost its lock. To
+    write a file, this host first runs a wrapped command, which checks the lock. When ``fence`` is None, return ``host``
+    itself.
     """
     return FencedHost(host, fence) if fence else host
 

@@ -100,7 +100,8 @@ class Grip:
         return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
 
     def arm(self, lease: Lease, intent: int, what: str, commands: Sequence[Sequence[str]], seconds: float) -> None:
-        """Arm the undo ``commands`` of the change ``intent`` in ``lease``. Raises the errors of ``Lease.arm``."""
+        """Arm an undo in ``lease``. ``intent``: number of the change. ``commands``: commands that undo this change. Raises
+        the errors of ``Lease.arm``."""
         before, self.asked = self.asked, True
         try:
             lease.arm(intent, what, commands, deadline=Deadline.after(seconds))

@@ -98,8 +98,8 @@ def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
 
 
 def _beside(stage: Stage, step: PlannedStep) -> bool:
-    """Run ``step`` in parallel with other steps. The step has its own threads, so it never waits until threads of other
-    steps are free.
+    """Run ``step`` while other steps run, too. The threads for its hosts belong to this step alone, so the step never waits
+    until threads of other steps are free.
     """
     with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(step.hosts)), thread_name_prefix=step.id) as pool:
         return _step(stage, step, pool)

@@ -29,8 +29,8 @@ class CampaignStarted(Begun):
         tuple[Json, ...],
         Field(
             description=(
-                "All sites. Each has `name`, `inventory`, `set`, `groups` and `windows` as in the sites file, `path` (path of the "
-                "inventory), and `plans` (digest of the plan of each drill)."
+                "All sites. Each has the keys `name`, `inventory`, `set`, `groups` and `windows` with their values in the sites "
+                "file, `path` (path of the inventory), and `plans` (digest of the plan of each drill)."
             )
         ),
     ]

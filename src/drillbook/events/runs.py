@@ -175,7 +175,9 @@ class StopRequested(Content):
         Field(
             validation_alias="from",
             serialization_alias="from",
-            description="Place of the request. `lock`: next to a lock on a host. `file NAME`: in the file NAME.",
+            description=(
+                "Place at which the request to stop was found. `lock`: next to a lock on a host. `file NAME`: in the file NAME."
+            ),
         ),
     ]
 

@@ -183,9 +183,9 @@ class FakeHost:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a loopback port that stands for ``port`` of ``address``. A connection to the opened port is relayed to another
-        loopback port: the port that ``forwards`` contains under the key ``(address, port)``, or ``port`` if there is no such
-        key.
+        """Open a loopback port that stands for ``port`` of ``address``. Connections to it are relayed to a second loopback
+        port. The number of the second port is the value of ``(address, port)`` in ``forwards``, or ``port`` if ``forwards``
+        has no such key.
         """
         self._reach()
         there = self.forwards.get((address, port), port)

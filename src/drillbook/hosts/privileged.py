@@ -95,7 +95,7 @@ class PrivilegedHost(WrappedHost):
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run ``argv`` as the account; see ``Host.run``. Raises PrivilegeRefused when sudo refuses the command."""
+        """Run ``argv`` as the account of `become`; see ``Host.run``. Raises PrivilegeRefused when sudo refuses."""
         name = new_token() if self.become.password else "sh"
         words, head = self.order(argv, env, cwd, name=name)
         try:
@@ -227,14 +227,14 @@ class PrivilegedHost(WrappedHost):
         return channel
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` as the account, either completely or not at all.
+        """Write ``data`` to ``path`` as the account of `become`, either completely or not at all.
 
         Raises HostError when the file cannot be written.
         """
         put_by_command(self, data, path, mode, for_bytes(len(data)))
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file as the account.
+        """Read the first ``limit`` bytes of a file as the account of `become`.
 
         Raises FileNotFoundError when there is no such file, and HostError when it cannot be read.
         """

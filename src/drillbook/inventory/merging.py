@@ -61,8 +61,8 @@ def resolve(files: list[Document]) -> tuple[Document, dict[str, Any]]:
 
 
 def _below(files: list[Document], written: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
-    """Return the hosts and groups from other sources, such as Ansible. ``written``: the hosts that inventory files
-    describe.
+    """Return what sources such as Ansible supply: the fields of each host, and the names of the hosts in each group.
+    ``written``: the hosts that inventory files describe.
 
     Raises InventoryError when a source cannot be read.
     """

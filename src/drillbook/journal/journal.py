@@ -88,7 +88,7 @@ class Journal:
         self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        """Lock that the flushing thread holds. Most threads that waited for it find that their lines are already flushed."""
+        """Lock that the flushing thread holds. A flush usually includes the lines of all threads that wait for this lock."""
         self._lines = LineFile(self.path, inside)
         sync_path(inside)
 
@@ -253,7 +253,7 @@ class Journal:
         return time.monotonic() - self.origin
 
     def close(self) -> None:
-        """Write the waiting lines to disk and close the file. It is safe to call this twice."""
+        """Write the lines that wait in memory to disk, and close the file. It is safe to call this twice."""
         with self._flushing, self._lock:
             self._lines.close()
             if self._place is not None:

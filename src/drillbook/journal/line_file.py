@@ -60,7 +60,7 @@ class LineFile:
 
     @property
     def lines(self) -> int:
-        """Number of lines, including the waiting lines."""
+        """Number of lines, including the lines that wait in memory."""
         return self._sure + len(self._loose) + len(self._waiting)
 
     def resumed(self, lines: int) -> None:
@@ -69,10 +69,10 @@ class LineFile:
         self._size = os.lseek(self._file, 0, os.SEEK_END)
 
     def add(self, line: bytes, *, lenient: bool, bulk: bool, displaced: str) -> tuple[str, bool]:
-        """Write the waiting lines and then ``line`` to the file. If the disk is full, ``line`` waits in memory, too.
-
-        ``displaced``: reason why the file is no longer in its place, or empty. Return two values: the problem (or an empty
-        text), and False if ``line`` was dropped. Raises JournalError when there is a problem and ``lenient`` is false.
+        """Write the lines that wait in memory, and then ``line``, to the file. If the disk is full, ``line`` waits in
+        memory, too. ``displaced``: the problem that the file was moved or removed. The text is empty if the file is in its
+        place. Return two values: the problem (or an empty text), and False if ``line`` was dropped. Raises JournalError
+        when there is a problem and ``lenient`` is false.
         """
         why = displaced
         self._waiting.append(line)
@@ -94,7 +94,7 @@ class LineFile:
         return f"{self.path} cannot be written: {error.strerror or error}"
 
     def write(self) -> None:
-        """Write all waiting lines. When that fails, none of them is written, and OSError is raised."""
+        """Write all lines that wait in memory. When that fails, none of them is written, and OSError is raised."""
         if not self._waiting:
             return
         lines = b"".join(self._waiting)
@@ -167,7 +167,7 @@ class LineFile:
         return f"{self.path} was shortened by another program" if there.st_size < self._size else ""
 
     def close(self) -> None:
-        """Write the waiting lines, flush them, and close the file. It is safe to call this twice."""
+        """Write the lines that wait in memory, flush them, and close the file. It is safe to call this twice."""
         if self.closed:
             return
         with contextlib.suppress(OSError):

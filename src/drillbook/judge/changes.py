@@ -62,7 +62,7 @@ class LossChange(_Value):
     before: str | None
     """Short clause about the loss in the last run. It is empty if nothing was lost, and None if this is not known."""
     now: str | None
-    """Short clause about the loss in this run, as in ``before``."""
+    """Short clause about the loss in this run. Empty and None mean the same as in ``before``."""
     more: int | None
     """Difference of the counted losses. It is None if one of them is not known."""
 

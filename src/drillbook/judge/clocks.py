@@ -24,7 +24,7 @@ from drillbook.plan.planner import Plan
 
 CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "verified_s", "waiting_s", "rpo_s")
 OF_DISRUPTION = ("disruption_s", "detection_s", "outage_s", "rto_s", "verified_s", "rpo_s")
-"""Clocks that measure a disruption. They have no figure when no disruption is known."""
+"""Figures about a disruption. They have no value when no disruption is known."""
 
 
 def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]) -> Figures:

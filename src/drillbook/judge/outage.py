@@ -126,9 +126,9 @@ class Look:
         """Return the first good sample after the last long gap between two samples in ``good``. Without a long gap, return
         the first sample.
 
-        The service may have been bad during a long gap, so samples before the gap do not prove a recovery. Normally a gap is
-        long when it exceeds ``hole_s``. But if the good samples before the gap already lasted long enough to prove a
-        recovery, the gap is long only when it exceeds ``silent_s``.
+        The service may have been bad during a long gap, so samples before the gap do not prove a recovery. A gap is long
+        when it exceeds a limit. If the good samples before the gap already lasted long enough to prove a recovery, the
+        limit is ``silent_s``. Otherwise it is ``hole_s``, which is never longer.
         """
         begin = good[0]
         for sample, following in pairwise(good):

@@ -86,7 +86,7 @@ class Relayed:
             self.look()
 
     def look(self) -> None:
-        """Read the control file, and apply its mode if it changed."""
+        """Read the control file. If its mode differs from the mode of the relay, apply the mode of the file."""
         mode = self._read()
         if mode is None or mode == self.mode:
             return

@@ -24,8 +24,8 @@ class Misplaced(ValueError):
 
 
 FROM_KEY = "from the key"
-"""Marker of a field that an entry in the file must not contain. The key of the entry becomes the value of this field. An
-example is the name of a host.
+"""Marker of a field whose value is the key of the entry in the file, such as the name of a host. The entry itself must not
+contain this field.
 """
 
 

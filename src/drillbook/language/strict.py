@@ -91,8 +91,9 @@ class Document:
         return Where(self.file, 1, 1)
 
     def error(self, place: Place, message: str, *, hint: str = "", key: bool = False) -> SourceError:
-        """Return an error for the value at ``place``. The error contains an excerpt of the line. If the tag of this value
-        has a mistake, return the error about the tag instead, because the tag is the cause of any other mistake in the value.
+        """Return an error for the value at ``place``. The error contains an excerpt of the line. If the value has a YAML
+        tag such as ``!env`` with a mistake, return the error about the tag instead, because it causes all other mistakes in
+        this value.
         """
         if self.parts:
             return self.part(place).error(place, message, hint=hint, key=key)

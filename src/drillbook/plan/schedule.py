@@ -145,7 +145,7 @@ class Schedule(BaseModel):
         return inside
 
     def _opening(self, after: datetime) -> datetime | None:
-        """Return the first moment from the time ``after`` on at which a run is permitted to begin.
+        """Return the first moment at which a run is permitted to begin. This moment is ``after`` or later.
 
         Returns None when there is no such moment within ``HORIZON_DAYS`` days.
         """

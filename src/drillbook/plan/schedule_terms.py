@@ -34,13 +34,14 @@ class Terms:
     """All schedules of one drill or suite in one environment."""
 
     recorded: tuple[Term, ...] = ()
-    """Recorded schedules, oldest first. The oldest of them also counts for the time before it was recorded."""
+    """Recorded schedules, oldest first. For the time before the first record, the oldest schedule counts, too."""
     today: Schedule | None = None
     """Schedule in the file of the drill or suite. It is None if the file sets no schedule. If no schedule is recorded, the
-    schedule in the file counts for all times.
+    schedule in the file counts for the past, too.
     """
     now: datetime | None = None
-    """Moment at which the file was read. It is None if only the recorded schedules count, as in an audit of a past period."""
+    """Moment at which the file was read. It is None if the file is ignored and only the recorded schedules count, as in an
+    audit of a past period."""
 
     @property
     def unrecorded(self) -> bool:

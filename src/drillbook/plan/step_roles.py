@@ -149,8 +149,8 @@ def _names(*values: Any) -> set[str]:
 
 
 def origins(steps: Sequence[PlannedStep], step: PlannedStep) -> dict[str, str]:
-    """Return the parameters of ``step`` that use the result of another step. Each key is the name of a parameter. Each
-    value is the service in the parameter ``service`` of the other step.
+    """Find the parameters of ``step`` that use the result of another step. Return a mapping: the key is the name of such a
+    parameter, and the value is the service of the other step.
     """
     saved = {
         planned.save: str(planned.params["service"]) for planned in steps if planned.save and planned.params.get("service")

@@ -141,8 +141,8 @@ def read(reports: Path) -> Record:
 
 
 def _whole_lines(data: bytes) -> int:
-    """Return the size of the complete lines in ``data``. The last line may lack its newline. It is then complete if it is a
-    JSON object, because a beginning of a line is never a JSON object.
+    """Return the size of the complete lines in ``data``. A last line without a newline counts as complete if it is a JSON
+    object. A line that was cut off is never a JSON object.
     """
     whole = data.rfind(b"\n") + 1
     return len(data) if json_object(data[whole:]) else whole

@@ -160,8 +160,8 @@ def _loss(change: LossChange) -> ChangeRow:
 
 
 def _names(view: RunView) -> dict[str, str]:
-    """Return the names of the compared figures. The name of the detection time says if only the drill's own probe detected
-    the fault.
+    """Return the names of the compared figures. If only the drill's own probe detected the fault, the name of the figure
+    ``detection`` says so.
     """
     by_probe = remarks.observer(view.result.steps) == remarks.PROBE
     return {**SHORT, "detection": PROBE_DETECTION if by_probe else SHORT["detect"]}
@@ -226,8 +226,8 @@ def _target_before(known: Comparison, key: str, now_s: float | None) -> float | 
 def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
     """Return two texts: the figure in the last run, and the figure in this run.
 
-    If less data came back in a run than the fault removed, the RPO of this run perhaps does not include this loss. The text
-    of this RPO then says that it was measured `by the canary alone`.
+    In one of the two runs, less data may have come back than the fault removed. The RPO of that run perhaps does not
+    include this loss. Therefore, the text of that RPO says that the RPO was measured `by the canary alone`.
     """
     latest = ends_with_sample(view.result, change.key)
     before, now = _incomplete(view, change)

@@ -63,7 +63,8 @@ def sentence(result: DiagnosisResult) -> str:
 
 
 def _elsewhere(result: DiagnosisResult) -> str:
-    """Return ``of`` and the service of the likeliest cause. The result is empty if this is the diagnosed service itself."""
+    """Return the word ``of`` and the name of the service that has the likeliest cause. The result is empty if this is the
+    diagnosed service, or if no cause is known."""
     service = str(result.ranked[0].get("service", "")) if result.ranked else ""
     return f" of {service}" if service not in ("", result.service) else ""
 

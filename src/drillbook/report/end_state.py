@@ -28,7 +28,7 @@ when a verification did not pass.
 KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
-"""Verdicts of runs without a fault that nevertheless get sentences about the state at their end."""
+"""Verdicts for which the report describes the state at the end of the run, even if the run injected no fault."""
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 

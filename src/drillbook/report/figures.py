@@ -123,9 +123,8 @@ def rounded_up(error: float, digits: int) -> float:
 
 def figure(value: float, error: float | None, digits: int | None = None, *, latest: bool = False) -> str:
     """Format a measurement with its error, such as ``7.4 s ± 0.1 s``, or with ``(error not stated)`` if ``error`` is
-    None. When the error is as large as the value, only the upper end is known. The text then gives this end, as in ``at
-    most 0.05 s``. ``latest``: True when the measurement ends with the sample that showed the change, so that the upper
-    end is ``value``."""
+    None. When the error is as large as the value, the text gives only the upper end (the largest possible true value), as
+    in ``at most 0.05 s``. ``latest``: see ``upper_end``."""
     if error is None:
         return f"{seconds(value)} (error not stated)"
     places = error_digits(error) if digits is None else digits
@@ -138,8 +137,7 @@ def figure(value: float, error: float | None, digits: int | None = None, *, late
 
 def against(value: float, error: float | None, target: float, *, latest: bool = False) -> str:
     """Format a measurement with enough digits that the text is on the same side of ``target`` as the exact value.
-    ``latest``: True when the measurement ends with the sample that showed the change, so that the upper end is
-    ``value``."""
+    ``latest``: see ``upper_end``."""
     digits, upper = 3 if error is None else error_digits(error), upper_end(value, error or 0.0, latest=latest)
     while digits < MOST_DIGITS and (
         (value != target and (value > target) != (round(value, digits) > target))
@@ -277,7 +275,8 @@ def tight(text: str) -> str:
 
 
 def inside(text: str) -> str:
-    """Replace the spaces inside each figure by no-break spaces. Unlike ``tight``, leave the space before a mark unchanged."""
+    """Replace the spaces inside each figure, such as ``7 s``, by no-break spaces. Leave the space before a mark such as
+    ``†`` unchanged, unlike ``tight``."""
     return _INSIDE.sub("\N{NO-BREAK SPACE}", text)
 
 

@@ -266,8 +266,7 @@ def _y(value: float, top: float) -> float:
 
 
 def _lines(points: Sequence[Point]) -> tuple[str, ...]:
-    """Return lines between neighbouring runs that both have a verified figure.
-
+    """Return the lines of a trend. They connect neighbouring runs if each of these runs has a measured value that counts.
     Each line is a list of points for SVG.
     """
     lines: list[list[str]] = [[]]

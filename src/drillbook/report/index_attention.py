@@ -21,8 +21,9 @@ UNFINISHED, RUNNING = "unfinished", "running"
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Entry of the list. ``drills``: one drill, or all drills that were refused because of the unfinished run ``refused_by``.
-    ``command``: command that recovers this run. The command is empty if the run has been recovered since.
+    """Entry of the list of drills that need attention. ``drills``: one drill, or all drills that were refused because of
+    the unfinished run ``refused_by``. ``command``: command that recovers this run. The command is empty if the run has been
+    recovered since.
     """
 
     drills: tuple[DrillTrends, ...]

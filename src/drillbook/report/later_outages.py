@@ -1,4 +1,5 @@
-"""Sentences about outages after the recovery. They explain bad samples in the timeline that no measured duration includes."""
+"""Sentences about outages after the recovery. The timeline shows bad samples of these outages, but no measured duration
+includes them."""
 
 from __future__ import annotations
 

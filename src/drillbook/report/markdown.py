@@ -108,7 +108,8 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
 
 
 def _suite_findings(view: RunView, findings_of: Callable[[Result], list[Finding]]) -> list[str]:
-    """Return the owner of a suite's drill, and its findings with measured value and remedy."""
+    """Return lines about one drill of a suite: its owner, and its findings. Each finding has its measured value and its
+    remedy."""
     said = next_steps.owner(view)
     findings = [
         f"- **{finding.severity}** {escape(finding.title)}"

@@ -71,10 +71,10 @@ def run_duration(view: RunView) -> float:
 
 
 def course(view: RunView) -> str:
-    """Return sentences with the duration of a run, and with the moment that is 0 s in its report.
+    """Return sentences with the duration of a run, and with the time of day at which its report counts 0 s.
 
-    The duration is the same as in lists of runs: from the first event to the end. The program began to prepare the run
-    before the first event.
+    The duration is the same as in lists of runs: from the first event to the end. The moment 0 s is before the first event:
+    the program then began to prepare the run.
     """
     begun, zero = moment(view.result.started), moment(view.zero)
     first = (begun - zero).total_seconds() if begun and zero else 0.0

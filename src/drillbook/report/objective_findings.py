@@ -1,4 +1,4 @@
-"""Texts of findings about objectives and missing data: the target, and a remedy that fits the other steps of the run."""
+"""Parts of findings about objectives and missing data: the wanted value, and a remedy that fits the run's other steps."""
 
 from __future__ import annotations
 

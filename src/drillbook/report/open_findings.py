@@ -26,7 +26,7 @@ DATA_LOSS = ("hole-in-survivors", "removed-data-missing", LOST_WRITES, "referenc
 WITHIN = "within the objective"
 """Text that is added to the title of a finding about lost writes when the measured RPO meets its objective."""
 NOT_COUNTED = "the figure does not count"
-"""Text that replaces ``WITHIN`` for a run that did not pass."""
+"""Text that replaces ``WITHIN`` in the title of such a finding if the run did not pass."""
 NOT_VERIFIED = "it is not verified whether the loss is within the objective"
 """Text that is added to the title of a finding about lost writes when the RPO was measured, but could not be verified."""
 
@@ -154,8 +154,8 @@ def grave(findings: Iterable[Found]) -> list[Found]:
 
 
 def never_hidden(findings: Sequence[Found]) -> list[Found]:
-    """Return the findings that no list hides behind a number: those of the worst severity, and those about lost data.
-    ``findings``: the worst first."""
+    """Return the findings that every list names: those of the worst severity, and those about lost data. A list may only
+    count the other findings. ``findings``: the worst first."""
     return [finding for finding in findings if finding.severity == findings[0].severity or finding.code in DATA_LOSS]
 
 
@@ -179,8 +179,9 @@ def beside(verdict: str, findings: Iterable[Grade]) -> str:
 
 
 def first(findings: Sequence[Finding]) -> str:
-    """Return the titles of the worst finding and of those about lost data, and the number of the others. If there is only one
-    other finding, return its title, too. ``findings``: the worst first."""
+    """Return text with the titles of the worst finding and of all findings about lost data, and with the number of the
+    remaining findings. If only one finding remains, the text has its title instead of the number. ``findings``: the worst
+    first."""
     named = [findings[0], *(finding for finding in findings[1:] if finding.code in DATA_LOSS)]
     others = [finding for finding in findings[1:] if finding.code not in DATA_LOSS]
     shown, rest = leading([*named, *others], len(named))

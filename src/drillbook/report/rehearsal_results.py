@@ -173,8 +173,8 @@ def loss(measured: Mapping[str, Any]) -> str:
 
 
 def unsampled(measured: Mapping[str, Any]) -> str:
-    """Return the reason why a measured loss is shown without a measurement error (±): the loss has no such error, or the
-    record does not state the error. The result is empty when the loss has an error, and when no loss was measured."""
+    """Return the reason why a measured loss is shown without its measurement error (``±``): the loss has none, or the
+    record does not state it. The result is empty when the loss has a measurement error, and when no loss was measured."""
     error = measured.get("error_s")
     return "" if error or not loss(measured) else UNSTATED if error is None else EXACT
 

@@ -70,8 +70,8 @@ FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
 """Kind of reservation for each sign. For each kind, the audit has its own words and suggests its own next step."""
 RESERVED = "met with a reservation"
-"""State of an objective whose figure is within the target, but has one of the signs in ``REASONS``. Such an objective does not
-count as proven."""
+"""State of an objective whose figure is within the target, but has a sign such as ``†`` beside it (a key of ``REASONS``).
+Such an objective does not count as proven."""
 RESERVATION = f"An objective within its target that has such a mark is {RESERVED}: it does not count as proven."
 REMOVED_BY = "only a drill that restores in place a backup older than its run removes {reservation}"
 """Clause that tells what removes the reservation of an RPO with the sign ``MARK`` or ``RECENT_MARK``."""
@@ -101,8 +101,8 @@ class Remark:
 
     @property
     def state(self) -> str:
-        """State of an objective whose figure is within the target, but has a mark. If some data is known to be lost, the state
-        says that the objective is met only for the data that ``others`` describes."""
+        """State of an objective whose figure is within the target, but has a mark such as ``†``. The state is ``RESERVED``.
+        But if a loss is known (``lost``), the state says that the objective is met only for the data in ``others``."""
         return f"met for {self.others} only" if self.lost else RESERVED
 
 
@@ -184,8 +184,8 @@ def beside_loss(steps: Iterable[Step | StepResult]) -> str:
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
-    """Add ``OWN_ROWS`` and its mark to the remark ``told`` if the RPO is doubtful; see ``own_commands.doubtful``. Otherwise
-    return ``told`` unchanged.
+    """Return the remark on the RPO. If the RPO is doubtful (see ``own_commands.doubtful``), this is ``told`` with the
+    sentence ``OWN_ROWS`` and the mark of this sentence. Otherwise it is ``told`` unchanged. ``told``: the remark so far.
     """
     if not own_commands.doubtful(steps, rpo):
         return told
@@ -195,8 +195,8 @@ def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told
 
 
 def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:
-    """Add a sentence about the missing data and its mark to the remark ``told`` if less data came back than was removed.
-    Otherwise return ``told`` unchanged.
+    """Return the remark on the RPO. If less data came back than was removed, this is ``told`` with a sentence about the
+    missing data and the mark of this sentence. Otherwise it is ``told`` unchanged. ``told``: the remark so far.
     """
     clauses = shortfalls(steps)
     if not clauses:

@@ -32,8 +32,8 @@ class SuiteRow:
     tolerated: str = ""
     """Sentence about retries and allowed failures. It is empty when there were none."""
     beside: str = ""
-    """Number of findings of medium severity or higher in a drill that passed. It is empty when there are no such
-    findings.
+    """Text with the number of findings of medium severity or higher in a drill that passed. It is empty when there are no
+    such findings.
     """
     rehearsed: rehearsal_results.Brief | None = None
     """Figures of a rehearsal, which is a drill that restores a backup and injects no fault. The value is None for any other

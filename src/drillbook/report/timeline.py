@@ -127,7 +127,7 @@ class Drawing:
     axis_y: float
 
     def covers(self) -> list[Box]:
-        """Boxes of the labels that vertical lines may cross. The lines are hidden behind these boxes."""
+        """Boxes around the labels that vertical lines may cross. Each box is drawn over the lines and under its label."""
         boxes = [dimension.label.box for dimension in self.dimensions]
         for lane in self.lanes:
             boxes += [text.box for text in (lane.name, *([lane.note] if lane.note else []), *lane.counts)]

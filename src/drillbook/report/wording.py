@@ -102,7 +102,8 @@ STEP_WORDS = {
 OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
 PROBE_DETECTION = "Detection by the drill's probe"
-"""Name of the figure ``detection`` when the drill awaits no alert. It shows that no alert of the service was tested."""
+"""Name of the figure ``detection`` when the drill awaits no alert. This name tells the reader that no alert of the service
+was tested."""
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
 ENDED = {
     "open": "no event reports the undo of the change",

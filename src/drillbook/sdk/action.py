@@ -127,8 +127,8 @@ class Action(BaseModel):
     NEEDS: ClassVar[HostNeeds | None] = None
     """Commands, rights and ports that the action needs on its hosts. By default, the ``host_needs`` of its system apply."""
     EXAMPLE: ClassVar[str] = ""
-    """Example of the action: phases of a drill as YAML text. It is empty when a drill of the action's system, or another
-    drill that belongs to Drillbook, already uses the action.
+    """Example of the action: phases of a drill as YAML text. It is empty when a shipped drill already uses the action. This
+    drill may belong to the action's system or to Drillbook.
     """
 
     _unknown: frozenset[str] = PrivateAttr(default=frozenset())

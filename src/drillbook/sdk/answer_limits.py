@@ -101,7 +101,7 @@ class Limited(io.RawIOBase):
     """
 
     def __init__(self, sink: Sink, what: str, most: int) -> None:
-        """Forward at most ``most`` bytes to ``sink``. ``what``: name of the answer in messages."""
+        """Forward at most ``most`` bytes of a command's answer to ``sink``. ``what``: name of this answer in messages."""
         super().__init__()
         self._sink, self._budget = sink, Budget(what, most)
 

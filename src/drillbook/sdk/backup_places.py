@@ -281,7 +281,7 @@ class Printed(Place):
             return host.take(self._printed(ctx, f"{own}/{name}"), path, ctx.deadline)
 
     def need_way(self, ctx: Context, host: Host) -> None:
-        """Check that the command runs on ``host`` itself. Raises NotReady when it runs on another host."""
+        """Check that ``host`` is the host of the command. Raises NotReady for any other host."""
         if host.name != self.host.name:
             raise NotReady(
                 f"the backup command runs on {self.host.name}, but the restore would run on {host.name}",

@@ -83,7 +83,7 @@ class Context:
     must not start a command of unknown cost or effect.
     """
     aside: Callable[[str], None] | None = None
-    """Function that records a remark for the reader of `drill.check`. In a run, and in any other check, it is None."""
+    """Function that records a remark for the reader of `drill.check`. The value is None outside of `drill.check`."""
     verified: frozenset[str] = frozenset()
     """Names of backup sources. Their backups are verified by a step before the drill's first fault. Only the `ready` check has
     these names.

@@ -188,8 +188,8 @@ def _families() -> dict[str, str]:
 
 
 def log_restore(action: str) -> str:
-    """Return the name of the action that restores a backup together with an archived log. The system that defines ``action``
-    declares this name. The result is empty if the system declares none, or if no system defines ``action``.
+    """Find the system that defines ``action``, and return the name of its action that restores a backup together with an
+    archived log. The result is empty if no system defines ``action``, or if this system declares no such action.
     """
     family = action.partition(".")[0]
     return next((system.log_restore for system in systems() if family in system.actions), "")

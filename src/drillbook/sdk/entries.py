@@ -143,9 +143,9 @@ def _certain(details: Sequence[Any], params: dict[str, Any], dynamic: frozenset[
     """Return those errors in ``details`` that do not depend on the values of expressions, such as an unknown or a missing
     key.
 
-    A field may accept values of several types. Pydantic then reports errors for each type. All errors of such a field are
-    left out if one of its types may still fit. A type may still fit if all of its errors depend on the values of
-    expressions.
+    A field may accept values of several types. Pydantic then reports errors for each type. A type may still fit if all
+    errors for this type depend on the values of expressions. If any type of a field may still fit, return no error of this
+    field.
     """
     known: list[tuple[Any, list[tuple[Place, Any]], bool]] = []
     for detail in details:

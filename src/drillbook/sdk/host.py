@@ -326,7 +326,8 @@ def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple
     """Return the command that runs ``argv`` as ``user``. It uses sudo, or setpriv for root on a host without sudo.
 
     An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard input.
-    The command is a shell script whose ``$0`` is `sudo`. Hosts recognise it by this name, and kill its processes by sudo.
+    The command is a shell script, and its ``$0`` is the word `sudo`. By this word, a ``Host`` object recognises that the
+    processes of the command must be killed by sudo.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 

@@ -45,8 +45,8 @@ class RestoresSource(Write):
         """Return the reason why ``backup`` cannot restore the data that a fault will destroy. The result is empty when it
         can.
 
-        By default, ``place`` compares the whole service with the backup. An action that restores only a part of the service
-        overrides this method, and compares only this part.
+        By default, the whole service is compared with the backup, by ``place.unlike``. An action that restores only a part
+        of the service overrides this method, and compares only this part.
         """
         return place.unlike(backup, checked)
 

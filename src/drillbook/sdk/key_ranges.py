@@ -187,9 +187,9 @@ class Wanted:
 def wanted(
     ctx: Context, action: str, service: str, tables: Mapping[str, Keyed], *, tolerance: float | None, history: float | None
 ) -> Wanted:
-    """Return the parts of the comparison.
-
-    If ``history`` is given, the parts include the facts of the last run. Raises PlanError when all parts are empty.
+    """Return the description of a comparison; for ``tolerance`` and ``history``, see ``Wanted``. If ``history`` is given,
+    the result includes the facts of the last run. Raises PlanError when the description is empty, so that nothing would be
+    compared.
     """
     if not tables and tolerance is None and history is None:
         raise PlanError(

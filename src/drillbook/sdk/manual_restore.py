@@ -140,8 +140,9 @@ def path_of(*folders: str) -> str:
 
 
 def search(manual: ManualRestore, place: str, pattern: str, *, by_name: bool = False) -> str:
-    """Return the shell command that prints the path of the selected file. ``place``: the folder of the file, or the file
-    itself.
+    """Return the shell command that prints the path of the backup file to restore: the file that `at` names, or else the
+    newest file that matches ``pattern``. ``place``: the folder of the file, or the file itself. ``by_name``: true when the
+    last name in alphabetical order is the newest file.
     """
     if manual.chosen:
         path = f"{place.rstrip('/')}/{manual.chosen}"

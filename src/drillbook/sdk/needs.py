@@ -18,7 +18,7 @@ class BySudo(Flag):
 
 
 NOTHING = BySudo(0)
-"""Value for an action that itself starts no command by `sudo`."""
+"""Value of ``HostNeeds.by_sudo`` for an action that itself starts no command by `sudo`."""
 
 
 @dataclass(frozen=True, slots=True)

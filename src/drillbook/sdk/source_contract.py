@@ -106,9 +106,8 @@ def _given(artefacts: list[Artefact]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """Inventory fields of a backup source and of a sandbox.
-
-    The fields with the folders are missing. The methods ``source`` and ``box`` add them.
+    """Inventory fields of a backup source and of a sandbox, without the fields for their folders. The methods ``source``
+    and ``box`` add the fields for the folders.
     """
 
     model: type[BackupSource]

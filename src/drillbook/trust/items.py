@@ -31,7 +31,7 @@ TOOL = "tool"
 HEALTH = "health command"
 BACKUP = "backup command"
 SILENCING = ("!command", TOOL, HEALTH, BACKUP)
-"""Kinds of commands without which a service cannot be examined, such as programs that print secrets.
+"""Kinds of commands that are needed to examine a service. For example, a program that prints a secret is needed to log in.
 
 While a command of one of these kinds is untrusted, no host is contacted.
 """

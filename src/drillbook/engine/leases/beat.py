@@ -12,7 +12,7 @@ from drillbook.sdk.target_folders import root_of
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Answer of a host to a renewal."""
+    """Answer of a host when a run renews its locks and its lease there."""
 
     stop: str
     """Text of a request to stop the run. It is empty when nobody requested a stop."""

@@ -67,8 +67,8 @@ class Wake(threading.Event):
 class _Wake(Wake):
     """Event that is set in two cases: the output of the command has ended, or much output is unread.
 
-    A small amount of output does not set the event, and is read at the next tick. Waking the thread for it would take as
-    much time as the rest of a short command.
+    A small amount of output does not set the event, and is read at the next tick. To wake the thread for a small amount
+    would double the time of a short command.
     """
 
     def __init__(self, channel: Any, much: int = MUCH) -> None:

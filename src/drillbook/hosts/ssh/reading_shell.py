@@ -316,7 +316,8 @@ class ReadingShell:
         self._lock = threading.Lock()
         self._shell: _Shell | None = None
         self._avoided = False
-        """True once the shell could not be started, or the server allowed too few channels."""
+        """True after the shell could not be started, or after the server allowed too few channels. Then no shell is started
+        any more."""
 
     @contextmanager
     def running(

@@ -35,7 +35,7 @@ class Hosts(Protocol):
 
     def hosts(self, written: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
         """Return the fields of a Target for each host. ``written``: the fields that inventory files set. These fields
-        may be left out of the result.
+        replace those of the result, so the result need not contain them.
 
         Raises InventoryError when a host cannot be used.
         """

@@ -95,7 +95,7 @@ class Switches:
             raise RuntimeError(f"no page layout is known for {path}")
 
     async def work(self) -> None:
-        """Call ``recognise_layout`` in a separate thread, and wait for its end. Do nothing when no CPU time is configured."""
+        """Call ``recognise_layout`` in a separate thread, and wait for its end. Do nothing when ``burn_s`` is 0."""
         if self.burn_s:
             await asyncio.to_thread(self.recognise_layout)
 

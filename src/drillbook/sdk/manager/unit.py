@@ -117,8 +117,8 @@ class Manager(ABC):
         return ()
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units that stop together with ``unit``. Units that the manager itself starts again
-        together with ``unit`` are left out.
+        """Return the running units that stop together with ``unit``. A unit is left out if the manager itself starts it
+        again when ``unit`` starts.
         """
         return ()
 

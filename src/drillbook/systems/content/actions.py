@@ -20,7 +20,7 @@ from drillbook.systems.content.content_reading import Reading
 
 FORMAT = "drillbook/content/1"
 MOST_SHOWN = 20
-"""Largest number of differences that a report shows for each reading."""
+"""Largest number of differences that a report shows for each reading (a command or request that reads the content)."""
 SHOWN_CHARACTERS = 200
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 ServiceName = Annotated[

@@ -86,8 +86,8 @@ class Mariabackup(FileBackups):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that list backups in folders. Streams are listed without a program, because their contents are not
-        read.
+        """Programs that list the backups if each backup is a folder. No program is needed if the backups are streams,
+        because the content of a stream is not read.
         """
         return ("cut", "date", "dirname", "du", "head", "sed", "sort") if self.form == "folder" else ()
 

@@ -84,7 +84,7 @@ class EarlyUpload:
         return True
 
     def rest(self, written: Sequence[File], send: Callable[[list[File]], dict[str, StoredFile]]) -> dict[str, StoredFile]:
-        """Upload the files in ``written`` that are not in the store yet, by calling ``send``. Return the entries of all
+        """Call ``send`` to upload those files in ``written`` that the store does not have yet. Return the entries of all
         files in ``written``.
 
         A file that has changed since its early upload is first removed from the store. Raises CouldNotVerify when the

@@ -1,5 +1,5 @@
-"""Foreign keys of a restored table. A foreign key that present rows violate is restored, but the present rows are not
-checked.
+"""Foreign keys of a restored table. A foreign key is restored even if rows in the tables violate it. The key is then added
+without a check of these rows.
 
 The rows of the other tables are newer than the backup. Some of them may refer to a row that the backup lacks. If all rows
 were checked, the first such row would abort the whole restore of the table.

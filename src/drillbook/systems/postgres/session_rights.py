@@ -84,8 +84,8 @@ def others(session: Connection, database: str, application: str | None, seconds:
 
 
 def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
-    """Check whether the role of ``session`` has the right to see the sessions of other roles. If the right is missing, a check
-    before a drill records the sessions as not verified. In a run, nothing is recorded.
+    """Check whether the role of ``session`` has the right to see the sessions of other roles. If the right is missing,
+    record these sessions as not verified. They are recorded only in a check before a drill, not in a run.
     """
     mine = own(session)
     if not mine.sees:

@@ -127,7 +127,8 @@ class PgDumpSource(FileBackups):
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
 
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
-        """Return the backup with the time at which its dump began, and with the larger error that follows from this time.
+        """Return a copy of ``backup`` that also states the time at which its dump began. This makes the measurement error
+        of its time larger.
 
         The time of a backup is the time at which its dump ended. But the data is from the time at which the dump began.
         Therefore the duration of the dump is added to ``error_s``. Without a plausible start time, ``error_s`` does not change.

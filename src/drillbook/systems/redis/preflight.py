@@ -32,9 +32,9 @@ def need_mark(ctx: Context, service: Redis) -> None:
     """Check that the user may write, read and remove the mark of the run (a key), and that the server is no replica. Raises
     NotReady otherwise.
 
-    If the mark does not exist, the commands for it are sent to the server. They change nothing, because ``SET`` with ``XX``
-    writes only a key that exists. If the mark exists already, the commands are not sent, and the right to write the mark is
-    recorded as not verified.
+    If the mark does not exist, the commands that write, read and remove it are sent to the server, to see if it permits
+    them. They change nothing, because ``SET`` with ``XX`` writes only a key that exists. If the mark exists already, the
+    commands are not sent, and the right to write the mark is recorded as not verified.
 
     Nothing is checked for a sandbox, or when no server answers. The reasons are the same as in ``need``.
     """

@@ -135,7 +135,7 @@ class Canary(BaseCanary):
         return sorted(self._run(ctx, lambda session: self._found(session, ctx.run_id)) - {0})
 
     def _found(self, session: Any, run_id: str) -> set[int]:
-        """Return the numbers of this run's rows. Return an empty set when the table is missing.
+        """Return the record numbers in this run's rows. Return an empty set when the table is missing.
 
         Not every driver distinguishes a missing table from other errors. So after an error, the function tries to create the
         table. When this succeeds, the table was missing; otherwise the first error is raised.

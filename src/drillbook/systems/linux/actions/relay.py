@@ -256,7 +256,8 @@ class Delay(_Broken):
         return round(float(self.by) * 1000)
 
     def ready(self, ctx: Context) -> None:
-        """Make the checks of all relay faults, and check that the delay is clearly longer than the time of a normal answer."""
+        """Make the checks that all relay faults have in common. Check also that the delay is clearly longer than the time
+        of a normal answer."""
         if self.known("by") and not 20 <= self._milliseconds <= 1000:
             raise NotReady(f"a delay of {self.by} cannot be verified", hint="set `by` to a value from 20ms to 1s")
         super().ready(ctx)
@@ -283,7 +284,7 @@ class Delay(_Broken):
 
 
 class Open(Write):
-    """Open the path again after a fault of this run. Faults of other runs are not touched."""
+    """Open the network path through a relay again after a fault of this run. Faults of other runs are not touched."""
 
     UNDO = ("nothing",)
 

@@ -44,8 +44,8 @@ class Reconcile(Write):
         Field(
             alias="from",
             description=(
-                "Fact `location` of the step `qdrant.snapshot`. If rows may have changed after this backup, set `source` instead, "
-                "because the vectors in the backup are then out of date."
+                "Fact `location` of the step `qdrant.snapshot`. If rows of the database may have changed after this backup, set "
+                "`source` instead, because the vectors in the backup are then out of date."
             ),
         ),
     ] = None

@@ -75,12 +75,12 @@ class NewestBackup(Read):
         """Facts: ``found``: true when there is a backup; ``count``: number of backups in the store.
 
         ``unreadable``: keys of manifests that could not be read. The other facts describe the newest backup. ``taken_by``:
-        name of the drill that took it; ``routine``: true when the step sets `taken_by`. One of the drills in `taken_by` then
-        took the backup. ``location``: address of the backup, with the digest of the manifest; ``manifest``: address of the
-        manifest; ``snapshot_at``: time of the backup's snapshot by the server's clock; ``age_s``: seconds from this time until
-        now by the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers of tables, rows and bytes in the backup;
-        ``vouched``: true when the manifest has a trusted signature; ``unvouched``: the reason why the signature is not
-        trusted, absent when it is trusted or `required` is false.
+        name of the drill that took it; ``routine``: true when the step sets the parameter `taken_by`, so that the backup is
+        from one of the drills in this parameter. ``location``: address of the backup, with the digest of the manifest;
+        ``manifest``: address of the manifest; ``snapshot_at``: time of the backup's snapshot by the server's clock;
+        ``age_s``: seconds from this time until now by the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers
+        of tables, rows and bytes in the backup; ``vouched``: true when the manifest has a trusted signature; ``unvouched``:
+        the reason why the signature is not trusted, absent when it is trusted or `required` is false.
 
         If `signed` and `required` are true, the step fails when the signature is not trusted.
         """

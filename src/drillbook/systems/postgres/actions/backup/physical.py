@@ -363,9 +363,9 @@ class Recover(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``replayed_to``: LSN that the recovery reached; ``last_commit_at``: time of the last recovered commit;
         ``timeline`` and ``timeline_before``: timelines of the recovered cluster and of the backup; ``segments``: number of WAL
-        segments; ``database``: the service's database; ``cluster_bytes``: size of the cluster; ``database_bytes``: the same
-        number; ``backup_taken_at``: time of the base backup; ``bytes_per_second``: size of the cluster divided by the duration
-        of the recovery; ``seconds``: duration of each stage.
+        segments; ``database``: the service's database; ``cluster_bytes`` and ``database_bytes``: size of the cluster, in
+        both facts; ``backup_taken_at``: time of the base backup; ``bytes_per_second``: size of the cluster divided by the
+        duration of the recovery; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)

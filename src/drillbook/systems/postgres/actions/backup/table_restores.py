@@ -145,11 +145,12 @@ class RestoreRows(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``restored``: number of rows that this step has written.
 
-        ``restored_data``: number of rows that are in the table after the restore, and that match ``where`` with their present
-        content or with their content in the backup. Rows that clients wrote are included. The fact is a mapping with one
-        entry: the key is a text with the table, the service and the condition, and the value is the number. This fact is
-        absent when other tables inherit from the table. ``in_backup``: number of the table's rows in the backup;
-        ``differing``: number of these rows whose content in the table is different now; ``seconds``: duration of each stage.
+        ``restored_data``: number of rows in the table after the restore that match ``where``. A row counts if its present
+        content matches, or if its content in the backup matches. Rows that clients wrote are included. The fact is a
+        mapping with one entry: the key is a text with the table, the service and the condition, and the value is the
+        number. This fact is absent when other tables inherit from the table. ``in_backup``: number of the table's rows in
+        the backup; ``differing``: number of these rows whose content in the table is different now; ``seconds``: duration
+        of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(

@@ -112,7 +112,7 @@ def _collection(ctx: Context, service: str) -> Identity:
 class BackupIntact(Read):
     """Read a backup in the store.
 
-    Compare every file, every point and the server's own snapshot with the backup's manifest.
+    Compare every file, every point of the collection and the server's own snapshot with the backup's manifest.
     """
 
     SERVICE = Qdrant

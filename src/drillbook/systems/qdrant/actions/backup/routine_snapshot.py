@@ -178,7 +178,8 @@ class Recover(Write):
         return finding(code, title=title, wanted=wanted, measured=measured)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server and the store answer, and that the collection is a temporary one and does not exist."""
+        """Check that the server and the store answer, that the service is a temporary collection, and that no collection
+        has its name yet."""
         service = ctx.service(self.service, Qdrant)
         if not service.temporary:
             raise NotReady(
