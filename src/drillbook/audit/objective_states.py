@@ -71,7 +71,8 @@ class ProvenRow:
     detection time.
     """
     reserved: bool = False
-    """True when the objective is an RPO that was met with a reservation. The RPO then has a mark."""
+    """True when the objective is an RPO that was met with a reservation. The figure of the RPO then has a mark such as
+    ``†``."""
     missed: bool = False
     """True when a run missed the objective after the last run that proved it. ``measured`` is then the figure of the run
     that missed it.

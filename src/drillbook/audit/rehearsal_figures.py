@@ -90,14 +90,15 @@ class RehearsedRow:
 
     @property
     def lost(self) -> str:
-        """Text with the measured loss and its error. If a drill took the backup, the text says this."""
+        """Text with the measured loss and its measurement error. If a drill took the backup, the text says this."""
         words = rehearsal_results.unsampled({"loss_s": self.loss_s, "error_s": self.error_s})
         told = f" ({words})" if words else ""
         return f"{self.figure}{told}" + (f", with {self.taken}" if self.taken and self.loss_s is not None else "")
 
     @property
     def figure(self) -> str:
-        """Text with the measured loss and its error. Unlike ``lost``, it does not tell when the backup was taken."""
+        """Text with the measured loss and its measurement error. Unlike ``lost``, it does not tell when the backup was
+        taken."""
         if self.loss_s is None:
             return NOT_MEASURED
         return figure(self.loss_s, self.error_s) if self.error_s else took(self.loss_s)
@@ -132,7 +133,7 @@ def longest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:
 
 
 def largest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:
-    """Return the row with the largest loss, its error included. Returns None when no loss was measured."""
+    """Return the row with the largest sum of measured loss and measurement error. Returns None when no loss was measured."""
     known = (row for row in rows if row.loss_s is not None)
     return max(known, key=lambda row: (row.loss_s or 0.0) + (row.error_s or 0.0), default=None)
 

@@ -84,7 +84,7 @@ def _at_best_unknown(ends: list[Ending]) -> SiteState:
 
 
 def figure(objective: dict[str, Any]) -> str:
-    """Describe the measurement of an objective with its error and its target. If there is no measurement, describe the
+    """Describe the figure of an objective, with its measurement error and its target. If there is no figure, describe the
     reason.
     """
     if objective["measured_s"] is None:

@@ -146,7 +146,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
 
 
 def objective(key: str, goal: Objective, told: Remark | None = None, verdict: str = Verdict.PASSED) -> str:
-    """Return one line about an objective: the measurement with its error, the target, and the result (`met` or not).
+    """Return one line about an objective: the figure with its measurement error, the target, and the result (`met` or not).
 
     ``told``: remark on the measurement. The line contains the remark only if the remark has a mark, which is a symbol such as
     ``‡``. With such a remark, a met objective is called `met with a reservation`. ``verdict``: verdict of the run. If the

@@ -45,8 +45,8 @@ class Ended:
     finished: str = ""
     """Time at which the run ended. It is empty when the result does not contain this time."""
     rto: tuple[float, float | None, float] | None = None
-    """Three figures in seconds: the measured RTO, its error, and its target. The value is None when the drill has no RTO, or
-    when the RTO was not measured.
+    """Three figures in seconds: the measured RTO, its measurement error, and its target. The value is None when the drill
+    has no RTO, or when the RTO was not measured.
     """
     rto_counts: bool = True
     """True when the measured RTO counts. An RTO that missed its target always counts. An RTO that met its target counts only

@@ -41,7 +41,7 @@ def is_latest(clock: str) -> bool:
 
 
 def objective_figure(objective: Objective) -> str:
-    """Return the figure of an objective with its error, or ``not measured``."""
+    """Return the figure of an objective with its measurement error, or ``not measured``."""
     if objective.measured_s is None:
         return "not measured"
     return against(objective.measured_s, objective.error_s, objective.target_s, latest=is_latest(objective.clock))

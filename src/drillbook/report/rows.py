@@ -112,7 +112,7 @@ class ObjectiveRow:
 
     @property
     def brief(self) -> str:
-        """Figure without its error, for short lists. It is empty when there is no figure."""
+        """Figure without its measurement error, for short lists. It is empty when there is no figure."""
         if self.lost:
             return self.lost.replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
         text = "" if self.measured_s is None else self.measured.partition(" ± ")[0].removesuffix(" (error not stated)")
@@ -120,7 +120,7 @@ class ObjectiveRow:
 
     @property
     def bounded(self) -> bool:
-        """True when the figure is only a maximum, because its error is at least as large as the figure."""
+        """True when the figure is only a maximum, because its measurement error is at least as large as the figure."""
         return self.measured_s is not None and bounded(self.measured_s, self.error_s)
 
 

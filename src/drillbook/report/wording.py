@@ -370,7 +370,7 @@ def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
 
 
 def written(result: Result, clock: str) -> str:
-    """Return the value of a clock with its error, as text for the table of objectives.
+    """Return the value of a clock with its measurement error, as text for the table of objectives.
 
     The text is empty when the clock was not measured.
     """

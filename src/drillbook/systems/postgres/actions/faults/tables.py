@@ -34,7 +34,7 @@ class DropTable(Fault):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of its rows; ``removed_data``: mapping with one entry (the
-        value is the same number, the key is a text with the table and the service); ``bytes``: size of the table.
+        key is a text with the table and the service, the value is the number of rows); ``bytes``: size of the table.
 
         ``cascaded``: other objects that the server dropped together with the table; ``deadlocks``: number of attempts that
         the server rolled back because of a deadlock. This fact is absent when there was no deadlock.
@@ -153,8 +153,8 @@ class DeleteRows(Fault):
     where: Condition
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``rows``: number of deleted rows; ``removed_data``: mapping with one entry (the
-        value is the same number, the key is a text with the table, the service and the condition).
+        """Facts: ``table``: name of the table; ``rows``: number of deleted rows; ``removed_data``: mapping with one entry
+        (the key is a text with the table, the service and the condition, the value is the number of deleted rows).
 
         ``left``: number of rows that the table still has; ``deadlocks``: number of attempts that the server rolled back
         because of a deadlock. This last fact is absent when there was no deadlock.
