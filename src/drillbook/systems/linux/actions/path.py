@@ -106,7 +106,8 @@ def _address(text: str) -> str | None:
 
 
 class Open(Write):
-    """Open the path again after a step `path.cut` of this run. Rules and relay faults of other runs are not touched."""
+    """Open the network path again after a step `path.cut` of this run. Rules and relay faults of other runs are not
+    touched."""
 
     UNDO = ("nothing",)
 
