@@ -41,7 +41,9 @@ DOUBLED = "%$"
 AND = "&(?:amp;){0,2}"
 PERCENT = "%(?:25){0,2}"
 SLASHES = r"\\\\{0,7}"
-"""Pattern for a backslash. It matches several backslashes, too, because a backslash may have been escaped again."""
+"""Pattern for a backslash in escaped text. It also matches several backslashes, because each further escaping of the text
+doubles them.
+"""
 BETWEEN = r"[^0-9A-Za-z]{0,8}(?:0?[xX]|u00)?"
 """Pattern for the separator of two bytes in hexadecimal. It may be empty, blanks, colons, or the prefix of an escape."""
 WRAP = r"\s{0,2}"
@@ -235,8 +237,8 @@ def _hexadecimal(secret: str) -> Iterator[Form]:
 
 
 def _rest(way: str, most: int, count: int) -> Iterator[Part]:
-    """Yield one Part, which matches from 0 to ``count`` repetitions of the regular expression ``way``. Yield nothing if
-    ``count`` is not positive.
+    """Yield one Part, which matches up to ``count`` repetitions of the regular expression ``way``, or none. Yield no Part if
+    ``count`` is 0 or less.
 
     ``most``: maximum length, in bytes, of one repetition.
     """
@@ -281,8 +283,8 @@ def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int
 
 
 def _utf16(secret: str) -> Iterator[Form]:
-    """Return forms that match ``secret`` in UTF-16, in both byte orders. The bytes may be raw, or printed as text. For a
-    secret in ASCII, they also match UTF-32.
+    """Return forms that match ``secret`` in UTF-16, in both byte orders. The forms match the bytes themselves, and texts in
+    which a program printed the bytes as escapes. For a secret in ASCII, the forms also match UTF-32.
     """
     orders = (secret.encode(order, "surrogatepass") for order in ("utf-16-le", "utf-16-be"))
     for raw in dict.fromkeys(order.strip(b"\0") for order in orders):

@@ -282,8 +282,8 @@ class RedactingWriter:
     def _out(self, length: int) -> None:
         """Write the first ``length`` held-back bytes, with secrets hidden.
 
-        A secret may continue after these bytes. The mark ``***`` for this secret is written only once, even if other secrets
-        overlap it.
+        A secret may continue after these bytes. The mark ``***`` then stands for the whole secret: the next call writes no
+        second mark for the rest, even if other secrets overlap this secret.
         """
         stretches = self._stretches()
         inside = [(start, min(end, length)) for start, end in stretches if start < length]

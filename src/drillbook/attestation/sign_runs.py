@@ -388,7 +388,7 @@ def _approvers(folder: Path, runs: RunStates) -> set[str]:
 
 
 def _apart(fingerprint: str, approvers: Collection[str]) -> None:
-    """Raise KeyProblem when the key ``fingerprint`` also signed an approval."""
+    """Raise KeyProblem when the key ``fingerprint``, which signs a run, is also the key of a person who approved the run."""
     if fingerprint in approvers:
         raise KeyProblem(f"the key {fingerprint} also signed the approval of this run; sign runs with another key")
 

@@ -256,8 +256,8 @@ def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Al
 
 
 def _of_objectives(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Yield an alert about each objective that is not proven. Leave out the objectives of a drill that is listed as failed,
-    unless another run decides about the objective."""
+    """Yield an alert about each objective that is not proven. Leave out an objective if its state comes from a run that is
+    already listed as failed, or if no run measured it and its drill is listed as failed."""
     failing = audit.failing
     for goal in audit.proven:
         run = failing.get((goal.environment, goal.drill))
@@ -314,8 +314,9 @@ def _coming(audit: Audit) -> str:
 
 
 def _of_gaps(audit: Audit) -> Iterator[tuple[Alert, bool]]:
-    """Return alerts about services that were not drilled in the whole period or in a part of it. Each alert comes with a
-    flag: True when the services of the alert were drilled in another part of the period.
+    """Return alerts about services that were not drilled in a part of the period, or never in the period. Each alert comes
+    with a flag: True when the services were drilled in another part of the period, and False when they were never drilled in
+    it.
     """
     for (words, environment, drilled), known in gaps.of(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"

@@ -245,7 +245,8 @@ def _missing(before: Record | None, record: Record) -> Problem:
 def _plausible(later: Record, place: _Place) -> bool:
     """Return True when the events after ``place`` in its journal are no sign of tampering.
 
-    This is so in two cases: a recovery wrote these events, or they were written after the run ``later`` began.
+    This is so in two cases. A recovery wrote these events. Or the run ``later`` began before they were written, so it could
+    not record them.
     """
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):

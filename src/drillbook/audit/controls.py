@@ -46,7 +46,9 @@ class Control:
     shows: str = ""
     """Text with the number of runs that contain this evidence, and the drills of these runs."""
     lacks: str = ""
-    """Text with the drills that have a run without this evidence. It is empty when every run contains the evidence."""
+    """Text with the names of drills. At least one run of each drill does not contain this evidence. The text is empty when
+    every run contains the evidence.
+    """
     runs: tuple[str, ...] = ()
     """Names of the runs that contain the evidence for the control."""
     without: tuple[str, ...] = ()
@@ -193,9 +195,9 @@ def _bearing(control: Control, runs: Sequence[Record], shown: Sequence[Record], 
 
 
 def _taken(control: Control, shown: Sequence[Record]) -> str:
-    """Return sentences about those runs in ``shown`` that restored no routine backup. All backups that such a run restored were
-    taken during the run, or by earlier runs of drills. The result is empty when there are no such runs, and for evidence
-    that is not about restored backups."""
+    """Return sentences about those runs in ``shown`` that restored only backups from drills: backups that were taken during
+    the run, or by earlier runs of drills. The result is empty when there are no such runs, and for evidence that is not about
+    restored backups."""
     asked = shown if control.evidence in OF_BACKUPS else ()
     fresh = [record for record in asked if run_evidence.taken_by_run(record)]
     earlier = [record for record in asked if run_evidence.taken_by_drill(record)]

@@ -200,8 +200,8 @@ def _changed(terms: Terms, span: Span, known: Known) -> str:
 
 
 def _by_file(terms: Terms, span: Span) -> str:
-    """Return a text which says that the schedule of a span is known only from the drill's present file, not from the record.
-    It is empty if the record has this schedule."""
+    """Return a text which says that the record does not contain the schedule that applied in ``span``, so that the schedule in
+    the drill's present file is used. The text is empty if the record contains this schedule."""
     if terms.today and not terms.recorded:
         return f"by the schedule in the present file of the drill, {_said(terms.today)}: the record has no schedule"
     held = terms.recorded[-1].schedule if terms.unrecorded else None

@@ -109,7 +109,7 @@ class ProvenRow:
 
     @property
     def named(self) -> str:
-        """Name of the objective, with the observer of the fault."""
+        """Name of the objective. For an objective on detection, it contains who or what detected the fault."""
         return objective_name(self.key, remarks.BY_PROBE if self.by_probe else self.by, OBJECTIVES)
 
     @property

@@ -52,8 +52,9 @@ class ProblemGroup:
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
-    """Group the problems about anchors: those with the same code and with anchors in the same place become one group. Every
-    other problem is a group by itself, with its own text. The groups are in the order of their first problems.
+    """Group the problems of a record. Problems about anchors of runs form one group if they have the same code and their
+    anchors are in the same place. Every other problem is a group by itself, with its own text. The groups are in the order of
+    their first problems.
     """
     members_by_key: dict[tuple[str, bool, str], list[Problem]] = {}
     for problem in problems:

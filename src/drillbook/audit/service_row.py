@@ -34,7 +34,9 @@ class ServiceRow:
     reserved: int
     """Number of objectives that were met with a reservation. ``proven`` does not count these objectives."""
     objectives: int
-    """Number of objectives. A detection by the drill's own probe is counted neither here nor in ``proven``."""
+    """Number of objectives. An objective on detection is left out, both here and in ``proven``, if only the drill's own probe
+    detects the fault.
+    """
     rto: ProvenRow | None
     rpo: ProvenRow | None
     keys: frozenset[str]
@@ -55,8 +57,7 @@ class ServiceRow:
     probed: bool = False
     """True when a drill of the service has an objective on detection, and awaits no alert."""
     losses: tuple[str, ...] = ()
-    """Texts about known losses of data, such as a number of rows. The loss in the drill that measured ``rpo`` is not among
-    them."""
+    """Texts about known losses of data, such as a number of rows, in other drills than the drill that measured ``rpo``."""
 
     @property
     def restored(self) -> str:

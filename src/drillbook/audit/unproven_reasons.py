@@ -12,7 +12,9 @@ COLUMNS = ("rto", "rpo")
 
 
 def without_column(goals: Sequence[ProvenRow]) -> list[ProvenRow]:
-    """Return the objectives without a column of their own. Detections by the drill's own probe are left out."""
+    """Return the objectives that have no column of their own in the table. Leave out objectives on detection if only the
+    drill's own probe detects the fault.
+    """
     return [goal for goal in goals if goal.key not in COLUMNS and not goal.by_probe]
 
 

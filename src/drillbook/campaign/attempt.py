@@ -136,9 +136,10 @@ def carry_out(job: Job) -> Ending:
 
 
 def cancel(job: Job) -> bool:
-    """Stop the drill of a site: ask its child process to end. The child process undoes the changes of the drill before it
-    ends. If the site has not been started yet, it will not be started. Returns True when a child process was asked. Returns
-    False when no child process could be asked, so that the caller must call this function again.
+    """Stop the drill of a site: ask the child process of the drill to end. The child process undoes the changes of the drill
+    before it ends. A drill that has not been started will not be started. Returns True when a child process was asked. Returns
+    False when there was no child process to ask. The caller must then call this function again, because a child process may
+    just be starting.
     """
     path = _lock_path(job)
     try:

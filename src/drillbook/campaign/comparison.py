@@ -45,8 +45,7 @@ class Comparison:
     """Name of the earlier campaign."""
     changes: tuple[Change, ...]
     interrupted: tuple[str, ...] = ()
-    """Names of interrupted campaigns that are newer than the earlier campaign, the newest first. An interrupted campaign is
-    not compared.
+    """Names of interrupted campaigns, the newest first. They are newer than the campaign ``campaign``, and are not compared.
     """
 
     def as_data(self) -> dict[str, Any]:

@@ -72,8 +72,8 @@ class Coordinator:
     again in the next round.
     """
     _chosen: dict[str, Intent] = field(default_factory=dict)
-    """Intents of the sites that are about to start. An intent contains the run and the place of the site. The key of each entry
-    is the name of the site.
+    """Intents of the sites whose drills are about to start, by the name of the site. An intent contains the id of the run, and
+    the place (a project folder on a machine) where the drill will run.
     """
 
     def run(self) -> CampaignFinished | None:

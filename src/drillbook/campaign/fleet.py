@@ -31,7 +31,9 @@ from drillbook.campaign.worker_requests import ASK_S, READ_S, JobFailed, Lanes, 
 LOOK_S = 0.5
 """Interval, in seconds, between two searches for workers."""
 PATIENCE_S = 180.0
-"""Time, in seconds, for which a place may be without a worker. After this time, the sites of the place end as unknown."""
+"""Time, in seconds, for which a place may be without a worker. After this time, the result of each site whose job is assigned
+to the place is ``unknown``.
+"""
 FAILURES = 5
 """Maximum number of failed attempts to run the job of a site. After the last attempt, the site ends as unknown."""
 LOSSES = 20
@@ -105,8 +107,8 @@ class Fleet:
             return chosen
 
     def submit(self, job: Job) -> None:
-        """Submit ``job`` to a worker at its place. If the job was started before and its place is on this machine, no
-        worker is used: this process itself finds out how the job ended.
+        """Submit ``job`` to a worker at the place of the job. A place is a project folder on a machine. A job that was started
+        before at this place needs no worker: this process itself finds out how the job ended.
         """
         with self._changed:
             self._reserved.pop(job.site, None)

@@ -26,7 +26,9 @@ class Processes:
         self._ended: queue.SimpleQueue[Ending] = ended or queue.SimpleQueue()
 
     def who(self, job: Job) -> str:
-        """Return the name of this project folder on this machine. Every job is carried out here."""
+        """Return the place that carries out ``job``. This is always the place of this process: its project folder on this
+        machine.
+        """
         del job
         return self._place
 

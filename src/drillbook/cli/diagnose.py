@@ -43,7 +43,7 @@ from drillbook.trust.trust_state import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
 
 EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
-"""Exit status for each result that names no cause. Every other result is the name of a cause, with the exit status 1."""
+"""Exit statuses of the two results that name no cause. Any other result is the name of a cause, and its exit status is 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
 """Maximum time, in seconds, to wait after the deadline while hanging commands that print secrets are killed. Without this

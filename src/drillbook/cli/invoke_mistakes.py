@@ -135,9 +135,9 @@ def _check_tasks(
 
 
 def _is_loaded(root: Collection, name: str | None) -> bool:
-    """Return True when ``root`` is the only namespace of tasks: the module that Invoke loaded contains ``root``, and no
-    loaded module contains another namespace. When there is another namespace, Invoke may know tasks that ``root`` does
-    not contain. ``name``: name of the module that Invoke loaded; by default, `tasks`.
+    """Return True when Invoke certainly knows the tasks in ``root`` and no others. The module with the tasks, which Invoke
+    imported, must contain ``root``. No module that Python has imported may contain another namespace, because Invoke may then
+    know tasks that ``root`` does not contain. ``name``: name of the module with the tasks; by default, `tasks`.
     """
     own = [namespace for module in list(sys.modules.values()) if (namespace := _namespace(module)) is not None]
     return all(namespace is root for namespace in own) and _namespace(sys.modules.get(name or "tasks")) is root

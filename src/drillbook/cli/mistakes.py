@@ -103,8 +103,8 @@ def split_name(words: Sequence[str], root: Collection) -> str:
     `drill.list`. Return a message about this mistake, or an empty text if there is none. ``root``: the namespace of the
     tasks.
 
-    Invoke would use the second word as the name of a drill or run. If the project has a drill with this name, the words are
-    accepted, and the result is empty.
+    Invoke would use the second word, such as `list`, as the name of a drill or run. If the second word is the name of a drill
+    of the project, the words are no mistake, and the result is empty.
     """
     path_by_pair = {tuple(path.split(".")): path for path in root.task_names if path.count(".") == 1}
     before = ""

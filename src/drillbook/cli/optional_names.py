@@ -1,8 +1,8 @@
 """Optional positional arguments of tasks, as in ``drill.recover`` and ``drill.recover RUN``.
 
-Invoke requires a value for every positional argument, and would even accept an option as this value. Therefore a task
-declares its positional argument only when the command line contains a name. If the name stands after options, the
-program ``drillbook`` moves the name in front of these options.
+Invoke requires a value for every positional argument, and would even accept an option as this value. Therefore a task has its
+positional argument only if the user typed a name. If the name stands after options, the program ``drillbook`` moves the name
+in front of these options.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Orchestrator:
     runs: RunStates = field(default_factory=RunStates)
     """States of the runs that have ended. Each journal is read once after its end, and then judged, shown and signed."""
     held: Held = field(default_factory=Held)
-    """Signals that are held back until the reports are written."""
+    """Signals of the operating system, such as the one of Ctrl-C. They take effect only after the reports are written."""
 
     def plans(self, drill: Drill | Suite) -> list[Plan]:
         """Return the plan of a drill, or the plans of all drills of a suite. All plans are made before the first drill

@@ -220,8 +220,8 @@ def _print_drills(listed: Sequence[Listed], out: Console) -> None:
 
 
 def _drill_columns(listed: Sequence[Listed], room: int, *, minutes: bool = True) -> list[Column]:
-    """Return the columns of the list of drills that fit into ``room``, a width on the terminal. Normally the time of
-    the last run has hours and minutes. When ``minutes`` is False and the columns do not fit, only the date is shown.
+    """Return the columns of the list of drills that fit into ``room``, a width on the terminal. The time of the last run is
+    shown with hours and minutes. If the columns do not fit, and ``minutes`` is False, only the date is shown.
     """
     last = [line.last for line in listed]
     columns = [

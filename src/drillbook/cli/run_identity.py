@@ -84,8 +84,8 @@ def previous_head(project: Project, run_id: str, states: RunStates) -> str | Non
     In a campaign, earlier runs may be on other machines. A run then records the hash of the event by which the campaign
     announced the run.
 
-    ``states``: states of the runs that the task reads. They keep the journal that this function reads, so that the task does
-    not read the same journal again.
+    ``states``: cache of the journals that the task has read. This function adds the journal that it reads, so that the task
+    does not read this journal again.
     """
     if given := _given_previous():
         return given

@@ -29,8 +29,8 @@ from drillbook.report.terminal.prose import Prose
 HEADS = {"suite": "Suites", "drill": "Drills", "tree": "Diagnosis trees", "rules": "Alert rules", "lab": "Lab files"}
 """Heading for each type of entry of the catalogue. The headings are printed in this order."""
 ORDERS = (5, 10, 20, 40, 60, 120, 180, 300, 600, 1200, 1800, 3600)
-"""List of round durations, in seconds. A duration that was measured on another machine is only approximately right for this
-machine. Therefore the nearest duration of this list is shown instead.
+"""Round numbers of seconds. A duration that was measured on another machine is only approximately right for this machine.
+Therefore the catalogue shows the number in this list that is nearest to the duration.
 """
 UNMEASURED = "not measured"
 SOURCE = (

@@ -34,7 +34,8 @@ SPARE = ("db-2", "spare")
 def actions(name: str, *, as_json: bool = False) -> int:
     """Show one action or probe with its parameters, or list all actions and probes. The output is a table or JSON.
 
-    A name can belong to both an action and a probe. Both are shown then; in JSON, the probe is the key `probe` of the action.
+    A name can belong to both an action and a probe. Both are shown then; in JSON, the probe is the value of the key `probe` in
+    the object of the action.
     """
     kinds: list[type[Any]] = [Action, Probe]
     out = console()

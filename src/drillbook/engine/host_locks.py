@@ -111,8 +111,9 @@ class Grip:
         self.armed.add(intent)
 
     def end(self, lease: Lease, seconds: float) -> None:
-        """End ``lease``, and keep its log. Raises HostError when the host fails. When the host cannot keep leases, raises
-        NotReady if an undo may be armed there, and otherwise does nothing.
+        """End ``lease``, and keep its log. Raises HostError when the host fails. Raises NotReady when the host no longer
+        supports leases and an undo may be armed there. If the host supports no leases and no undo can be armed there, nothing
+        is done.
         """
         try:
             self.log = lease.end(deadline=Deadline.after(seconds))

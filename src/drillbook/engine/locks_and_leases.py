@@ -180,9 +180,9 @@ class Hold:
             self._renew_from_now_on(grip)
 
     def _quiet(self, grip: Grip) -> LeaseState | None:
-        """Wait at most REVERT_S seconds while the target runs its undo. Return the state of the lease of ``grip``. The
-        controller's own undo must start later, because the two could interfere: one may stop a unit that the other started.
-        Raises HostError when the host fails, and TimeoutError when the undo takes longer.
+        """Wait until the undo that the target runs by itself has ended, but at most REVERT_S seconds. Return the state of the
+        lease of ``grip``. The controller must not start its own undo earlier. Otherwise the two undos could interfere: one may
+        stop a unit that the other started. Raises HostError when the host fails, and TimeoutError when the undo takes longer.
         """
         patience = Deadline.after(REVERT_S)
         while True:

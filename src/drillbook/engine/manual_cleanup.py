@@ -64,7 +64,7 @@ def _how_whole(events: Sequence[Event], readable: Sequence[Event]) -> str:
 def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
     """Return lines about changes that are not known to be undone, newest first.
 
-    For such a change, an intact event announces the change, and no intact event reports its undo.
+    Only events in intact lines of the journal count: such an event announces the change, but none reports its undo.
     """
     left = [change for change in reversed(intents(events, plan.steps)) if not change.settled]
     if not left:

@@ -187,7 +187,7 @@ class Provenance:
     def _made_by_command(self, action: Action, context: Context) -> Facts:
         """Return the fact ``made``, the identity of the data that a custom command restored.
 
-        The identity is measured by the action that verified the backup.
+        The action that verified the backup now measures the restored data in the same way.
         """
         origin, name = source(action), service_of(action)
         for backup in self.proven:
@@ -263,9 +263,8 @@ def points_to(origin: Reference, proven: Reference) -> bool:
 def elsewhere(action: Action, context: Context, plan: Plan, facts: Facts) -> Facts:
     """Return a fact with the name of the service that ``action`` works on.
 
-    Only actions that restore data, compare content, or record content for a comparison have this fact. For any other
-    action, the result is empty. It is also empty when the service is the service of the drill or of a probe. ``facts``:
-    facts of the step.
+    Only actions that restore data, compare content, or record content for a comparison have this fact. The fact is absent when
+    the service is the service of the drill or of a probe. Without the fact, the result is empty. ``facts``: facts of the step.
     """
     restores = "made" in facts or isinstance(action, RestoresSource)
     proves = restores or action.COMPARES or action.COMPARES_WITH or action.name() in _recorders()

@@ -178,8 +178,8 @@ def _add(records: Records, state: RunState, plans: _Plans) -> None:
 
 
 def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done) -> Recorded | None:
-    """Return the backup that ``step`` wrote into a folder named after its run. Returns None when it wrote no such
-    backup.
+    """Return the backup that ``step`` wrote into a folder which has the name of the run. Returns None when the step wrote no
+    such backup.
     """
     location, kept, run = done.facts.get("location"), done.facts.get("evidence"), folder.name
     if step.effect is not Effect.WRITE or not isinstance(location, str) or not isinstance(kept, dict):

@@ -361,7 +361,9 @@ class ResidueSettled(Content):
     ]
     residue: Annotated[
         tuple[Json, ...],
-        Field(description="Remaining changes that the person closed, in the form of `residue` in `run.finished`."),
+        Field(
+            description="Remaining changes that need no undo, as the person declared; same form as `residue` in `run.finished`."
+        ),
     ]
     intents: Annotated[tuple[int, ...], Field(description="`seq` of each `intent` whose change counts as undone now.")]
 

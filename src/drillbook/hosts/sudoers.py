@@ -12,8 +12,9 @@ RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
 of every run of the same drill.
 """
 TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
-"""Pattern that finds the token in a command; see ``shell.new_token``. If the processes of a command must be killed, they are
-found by its token. Each command has a new token, so a sudo rule for this command allows every token.
+"""Pattern that finds the token in a command; see ``shell.new_token``. Drillbook finds the processes of a command by the token
+in their command lines, and kills them if necessary. The token is different in every run of a command, so a sudo rule for the
+command must allow every token.
 """
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
 """Pattern that finds the random end of the name of a temporary file in a command; see ``atomic.beside``. A sudo rule for this

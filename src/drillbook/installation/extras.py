@@ -29,8 +29,8 @@ MODULES = {
     "fleet": ("distributed",),
 }
 """Python modules of each extra. If one of them is missing, the part of the program that needs the extra cannot be imported.
-A namespace package may belong to several extras, so it may exist without the extra. In this case, modules in the package are
-listed."""
+Several extras may install modules into the same namespace package. For these extras, the list contains the modules, because
+the package may exist although the extra is not installed."""
 
 
 @dataclass(frozen=True, slots=True)

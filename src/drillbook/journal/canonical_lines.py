@@ -19,7 +19,7 @@ _LONGEST_INTEGER = 15
 JSON.
 """
 _TINY = ("0.0000", "-0.0000")
-"""First characters of very small numbers. Some encoders write such numbers with an exponent."""
+"""Beginnings of very small numbers, such as ``0.00001``. Some encoders write these numbers with an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")
 """Pattern of the first byte, in UTF-8, of a character above U+FFFF.
 

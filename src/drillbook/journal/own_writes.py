@@ -23,7 +23,8 @@ class Written:
     def __call__(self, event: Event) -> None:
         """Record an event that was just written.
 
-        The journal gives the number of a dropped event to the next event, so the same number may come twice.
+        If an event cannot be written to the disk, the journal removes it again and gives its number to the next event.
+        Therefore this method may receive the same number twice.
         """
         with self._lock:
             if self.first < 0:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class LockState(BaseModel):
-    """State of one lock at the end of the run itself."""
+    """State of one lock when its run ended. A recovery may release the lock later; see ``later``."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 

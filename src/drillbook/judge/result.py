@@ -325,7 +325,7 @@ class EarlyEnd(_Value):
     phases: tuple[PhaseResult, ...]
     spans: tuple[Span, ...]
     steps: tuple[StepView, ...]
-    """Steps that ran before the early end, in those phases that ran again after the early end."""
+    """First executions of the steps in phases that ran twice: before the early end of the run, and again after it."""
     later: tuple[str, ...]
 
 

@@ -293,7 +293,7 @@ def lookup(folder: Path, path: str) -> str | int:
     """Return a value of the lab. ``path``: dotted path of the value, such as ``ssh.db-1`` or ``api.url``. The value of
     ``secrets.NAME`` is the path of a file that contains a secret. Raises LabError for an unknown path.
 
-    While the lab is down, return the value for a lab that uses its preferred ports.
+    While the lab is down, return the value that the lab will have if its preferred ports are free.
     """
     values = (Lab.read(folder) or Lab.preferred(folder)).values()
     if path in values:

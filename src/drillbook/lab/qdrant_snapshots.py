@@ -1,7 +1,7 @@
 """Snapshots of the lab's stand-in for a Qdrant server. A snapshot is one archive with the files of a collection.
 
-Requests and answers have the same form as in Qdrant (https://qdrant.tech/documentation/snapshots/), and contain the SHA-256
-of the archive. The archive has a format of its own, because the engine can read Qdrant's format but not write it. This
+Requests and answers have the same form as in Qdrant (https://qdrant.tech/documentation/snapshots/), and contain the SHA-256 of
+the archive. The archive has a format of its own, because the engine behind the stand-in cannot write Qdrant's format. This
 module uses only the standard library.
 """
 

@@ -22,7 +22,9 @@ class References:
         """Store the known names."""
         self.drill, self.static, self.saved, self.fail = drill, static, saved, fail
         self.maybe: frozenset[str] = frozenset()
-        """Names that steps with mistakes may save. They are not reported as unknown."""
+        """Names under which a step may save its facts, although the step is not known because of a mistake in it. Expressions
+        with these names are not reported as mistakes.
+        """
 
     def expressions(self, place: FilePlace, texts: dict[str, tuple[str, ...]]) -> None:
         """Check the expressions in the keywords of the step at ``place``. Raises one error for all mistakes."""

@@ -53,9 +53,9 @@ class Terms:
     def at(self, moment: datetime) -> tuple[Schedule, ...]:
         """Return the schedules that may have been in force at ``moment``.
 
-        Normally this is one schedule, or none. But a change of the file may be unrecorded, so that its time is unknown.
-        From the newest record until now, the result then contains two schedules: the newest recorded schedule, and the
-        schedule in the file.
+        Normally this is one schedule, or none. If the file differs from the newest record, the time of the change is unknown.
+        For a moment between the newest record and now, the result then contains two schedules: the newest recorded schedule,
+        and the schedule in the file.
         """
         if not self.recorded or (self.now is not None and moment >= self.now):
             return (self.today,) if self.today else ()
@@ -167,9 +167,9 @@ class Subject:
 def asked(proving: frozenset[str], subjects: Sequence[Subject], moment: datetime) -> list[Subject]:
     """Return the drills and suites that must prove a restore of their service again, by their schedules at ``moment``.
 
-    Such a drill or suite meets four conditions: its file exists, it has a schedule, one of its runs has passed, and one of
-    its runs has proved a restore of the service. The fourth condition is dropped when all drills and suites that proved a
-    restore of the service are deleted.
+    Such a drill or suite meets four conditions: its file exists; it has a schedule; one of its runs has passed; and one of its
+    runs has proved a restore of the service. If no existing drill or suite meets the last condition, the first three are
+    enough.
 
     ``proving``: names of the drills and suites whose runs proved a restore of the service. ``subjects``: all drills and
     suites of the service.

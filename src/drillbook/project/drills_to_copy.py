@@ -49,8 +49,8 @@ def of(
 ) -> list[Copy]:
     """Return the shipped drills to copy for ``services`` of ``environment``.
 
-    First come the drills that can run without changes. Among these, the drills that inject no fault come first. A drill
-    that restores another service of the environment is left out, because such a drill would not use the services
+    First come the drills that can run without changes. Among these, the drills that inject no fault come first. A drill is
+    left out if it names another service of the environment, because its copy would restore that service and none of
     ``services``. ``kinds``: kind of each service, by its name. ``own``: names of the project's drills.
     """
     listed = inventories.listed if inventories else ()

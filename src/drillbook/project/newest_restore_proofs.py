@@ -19,8 +19,8 @@ from drillbook.sdk.run_names import drill_of
 Proofs = dict[tuple[str, str], Ended]
 """Newest run that proved a restore. Each key is a pair: the name of the drill, and the environment."""
 _TRACE = re.compile(rb'"disruption_s": *[0-9]|"made":|"backup":')
-"""Pattern that matches every result with a fault or a restored backup. A result that does not match proves no restore, and
-is not parsed."""
+"""Pattern that matches every result which may prove a restore, because the result contains a fault or a backup. A result
+without a match is not parsed."""
 
 
 def read(runs: Sequence[Path], states: RunStates) -> Proofs:

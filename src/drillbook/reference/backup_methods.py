@@ -104,7 +104,8 @@ def recorded(project: Project) -> Record:
 
 
 def renewed(project: Project) -> Record:
-    """Return the record with the results of the newest runs in reports/. A result without a newer run stays.
+    """Return the record, updated with the results of the newest runs in reports/. A recorded result stays if reports/ has no
+    newer run of the same drill and inventory.
 
     Two kinds of runs are skipped, because they measured nothing: refused runs, and runs that needed a service which is not
     installed. Raises JournalError when a journal is damaged.

@@ -201,9 +201,9 @@ def _unverified(view: RunView, change: FigureChange) -> str:
     """Return the reason why a figure of this run is not compared with that of the last run. The result is empty if the two
     figures can be compared.
 
-    Figures are compared only if both count. A figure does not count if its objective could not be verified. If this run met
-    the objective, its figure counts only if this run passed. If the last run met the objective, its figure counts unless the
-    last run was aborted.
+    Figures are compared only if both count. A figure does not count if its objective could not be verified. A figure that
+    missed the objective counts. If this run met the objective, its figure counts only if this run passed. For the last run
+    there is another rule: a figure that met the objective does not count if the last run was aborted.
     """
     objective = view.result.objectives.get(FIGURES[change.key])
     now, before = False, not change.before_verified and change.before_s is not None

@@ -39,10 +39,10 @@ MOST_PLACES = 3
 def folded(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
     """Return ``findings`` without those that only follow from another finding.
 
-    The cause of an unverified objective can be a failed step of the verification. If there is a finding about this step, it
-    also names the objective, and the finding about the objective is left out. The cause of an unproven fault can be a stop of
-    the run. The finding about the stop then names the fault's step, and the finding about the fault is left out. If the
-    controller died, the finding about the fault is also left out, because the reason of the verdict names the fault.
+    A failed step of the verification can leave an objective unverified. The finding about this step then also names the
+    objective, and the finding about the objective is left out. A stop of the run can leave a fault unproven. The finding about
+    the stop then also names the step of the fault, and the finding about the fault is left out. If the controller died, the
+    finding about the fault is left out, too: the reason of the verdict names the fault.
     """
     known = _without_stopped([finding for finding in findings if not _by_dead_controller(finding)])
     names: dict[int, list[str]] = {}

@@ -100,7 +100,8 @@ def of_step(step: StepView) -> str:
 def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
     """Return one clause for each way in which faults were undone, with the number of faults that were undone in this way.
 
-    ``doubt``: True when a verification did not pass. The clause about a restore then does not say that it undid a fault.
+    ``doubt``: True when a verification did not pass. The clause about faults that a restore undid then says only that the
+    restore ran, and that the recovery is not verified.
     """
     said = UNDONE | {RESTORED: UNVERIFIED} if doubt else UNDONE
     outcomes = Counter(

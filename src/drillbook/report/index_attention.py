@@ -42,7 +42,9 @@ def attention(trends: Sequence[DrillTrends], listed: Sequence[Row]) -> list[Atte
 
 
 def _entry(drills: Sequence[DrillTrends], unfinished: IndexEntry | None) -> Attention:
-    """Return the entry of ``drills``. ``unfinished``: the run that caused their refusal, if the index lists this run."""
+    """Return the entry of ``drills``. ``unfinished``: the unfinished run because of which ``drills`` were refused. It is None
+    if the index does not list this run.
+    """
     refused_by = _refused_by(drills[0].last.entry)
     left = (
         unfinished is None or unfinished.verdict == UNFINISHED or (unfinished.exit == Exit.RESIDUE and not unfinished.closed)

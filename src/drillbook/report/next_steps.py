@@ -79,7 +79,9 @@ def other_inventory(view: RunView) -> str:
 
 
 def named_inventory(reason: str) -> str:
-    """Return the inventory that the reason of a run with the verdict `not run here` names, or an empty text."""
+    """Return the name of an inventory from ``reason``, or an empty text if there is none. ``reason``: the reason why a run has
+    the verdict `not run here`.
+    """
     match = _OTHER.search(reason)
     return match[1] if match else ""
 
@@ -172,9 +174,9 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
 def _remedy(view: RunView) -> tuple[str, str]:
     """Return two texts about the worst finding that has an instruction. Only findings of medium severity or higher count.
 
-    The first text is the first instruction of the finding, with a small first letter. The second text tells what else must be
-    changed before a repetition of the drill closes the finding; see ``before_repeat``. Both texts are empty when no finding
-    has an instruction.
+    The first text is the first instruction of the finding, with a small first letter. The second text tells what a person must
+    change in addition, so that the next run no longer has the finding; see ``before_repeat``. Both texts are empty when no
+    finding has an instruction.
     """
     for finding in open_findings.grave(findings_of(view.result)):
         if text := first_instruction(finding.code, finding.remedy):
@@ -183,8 +185,9 @@ def _remedy(view: RunView) -> tuple[str, str]:
 
 
 def _log_restore(view: RunView) -> str:
-    """Return the command that shows the documentation of a restore action. If the system has an action that also brings back
-    data newer than the backup, the command shows this action. Otherwise it shows the action that restored the backup."""
+    """Return the command that prints the documentation of a restore action. If the system has an action that also brings back
+    data newer than the backup, this is the documented action. Otherwise the documented action is the one that restored the
+    backup."""
     action = restoring(view.result.steps)
     return f"{view.program} actions {one_line(discovery.log_restore(action) or action)}".rstrip()
 

@@ -43,7 +43,7 @@ class PhaseRow:
 
     @property
     def state(self) -> str:
-        """Status as the reports show it. A phase without steps did nothing, so it is not called done."""
+        """Status as the reports show it. For a phase that is done and had no steps, the reports show `no steps`."""
         return NO_STEPS if self.status == "done" and not self.steps else self.status
 
     @property

@@ -81,7 +81,9 @@ class Brief:
     ``not measured`` if no loss was measured.
     """
     error: str
-    """Reason why ``lost`` contains no measurement error. It is empty when ``lost`` contains one, and when no loss was measured."""
+    """Reason why ``lost`` does not state a measurement error (``±``). The reason is empty when ``lost`` states one, and when
+    no loss was measured.
+    """
     taken: str
     """Words which say that the backup was taken during the run, or by an earlier run of a drill. The value is empty for a
     backup of another origin.
@@ -131,8 +133,8 @@ def stored(steps: Sequence[AnyStep]) -> Iterator[tuple[AnyStep, dict[str, Mappin
     """Yield each step that restored a backup which Drillbook stored, with the facts about this backup. The keys of these
     facts are ``RESTORE`` and ``MEASURE``.
 
-    A step that finds the backup in the store records the age that the backup has then. If several steps recorded an age,
-    the age of the last of these steps is used.
+    A step that finds the backup in the store records how old the backup is at that time. If several steps recorded an age of
+    the backup, the last recorded age is used.
     """
     for step in restores(steps):
         address, at = step.facts.get("manifest"), step.facts.get("snapshot_at")

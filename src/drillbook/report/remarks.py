@@ -68,7 +68,9 @@ field ``error_s`` of such a backup does not give this error. It gives the error 
 """
 FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
-"""Kind of reservation for each sign. For each kind, the audit has its own words and suggests its own next step."""
+"""Kinds of reservations. The key of each entry is the sign, such as ``†``, that reports show beside a figure with this
+reservation. The audit has its own words and its own next step for each kind.
+"""
 RESERVED = "met with a reservation"
 """State of an objective whose figure is within the target, but has a sign such as ``†`` beside it (a key of ``REASONS``).
 Such an objective does not count as proven."""
@@ -195,8 +197,8 @@ def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told
 
 
 def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:
-    """Return the remark on the RPO. If less data came back than was removed, this is ``told`` with a sentence about the
-    missing data and the mark of this sentence. Otherwise it is ``told`` unchanged. ``told``: the remark so far.
+    """Return the remark ``told`` with a sentence about the missing data, and with the mark ``SHORT_MARK``, if less data came
+    back than was removed. Otherwise return ``told`` unchanged.
     """
     clauses = shortfalls(steps)
     if not clauses:

@@ -9,8 +9,8 @@ CONDITIONS = ("If ", "To ", "When ")
 STATEMENT = re.compile(
     r"(?:A|All|An|Either|For|If|In|It|No|Nobody|Otherwise|That|The|These|They|This|To|Users|When|While),*(?: |$)"
 )
-"""Pattern of the first word of a sentence that does not count as an instruction: a statement, or a sentence that begins with
-a condition."""
+"""Pattern of the first words of sentences. A sentence whose first word matches is no instruction: it is a statement, or it
+begins with a condition."""
 GENERAL = ("objective-not-verified", "not-ready", "allowed-failure", "aborted")
 """Codes of findings without a first instruction. Their remedies only refer to problems or reasons that the report gives
 elsewhere."""

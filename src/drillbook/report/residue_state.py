@@ -16,7 +16,9 @@ NOT_ALL_UNDONE = "some changes could not be undone"
 NOT_AS_FOUND = "The system is not as the drill found it."
 NOT_KNOWN = "The controller died before it recorded an undo, so it is not known if the system is as the drill found it."
 BY_LEASE = "A target whose lease expired undoes the changes by itself."
-"""Sentence after ``NOT_KNOWN`` if each of the changes is undone by commands. A target can undo only such changes by itself."""
+"""Sentence after ``NOT_KNOWN`` if every change can be undone by commands on the target. The target undoes no other changes by
+itself.
+"""
 
 
 def doubts(view: RunView) -> list[str]:

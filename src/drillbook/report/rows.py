@@ -149,9 +149,9 @@ def findings_beside_residue(result: Result) -> list[Finding]:
 def each_finding(result: Result) -> list[Finding]:
     """Return all findings of a run, with the texts that the formats show.
 
-    A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information. In
-    a run that did not pass, the title says that the figure does not count.
-    A finding about a missed objective also names the measurement error of the figure.
+    A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information. If the
+    run did not pass, the finding's title says that the RPO does not count. A finding about a missed objective also names the
+    measurement error of the figure.
     """
     shown_ = [_shown(finding, result) for finding in open_findings.as_shown(result.findings, result.objectives)]
     return [

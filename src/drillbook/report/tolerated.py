@@ -27,7 +27,9 @@ def details(view: RunView) -> list[str]:
 
 
 def of_statuses(statuses: Sequence[str]) -> str:
-    """Return a text about the allowed failures among the statuses of steps. The result is empty when there are none."""
+    """Return a text with the number of allowed failures: failures of steps that the drill allows with a reason. The result is
+    empty when there are none. ``statuses``: status of each step.
+    """
     number = sum(status == ALLOWED for status in statuses)
     return f"{count(number, 'allowed failure')}" if number else ""
 

@@ -84,7 +84,7 @@ STEP_SHAPES = {
     "stopped": "\N{BLACK SQUARE}",
 }
 STOPPED = "stopped"
-"""State of the phase in which a run was stopped."""
+"""State of a phase, when the run was stopped during this phase."""
 NO_STEPS = "no steps"
 """State of a phase that ended well and had no steps."""
 STEP_WORDS = {

@@ -70,7 +70,7 @@ class Action(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     PART: ClassVar[str] = "actions"
-    """Name of a field of the class ``System``. The field lists the modules that define action classes."""
+    """Name of the field of the class ``System`` that lists the modules with action classes."""
     EFFECT: ClassVar[Effect] = Effect.READ
     PLACE: ClassVar[Place] = Place.SERVICE
     SERVICE: ClassVar[type[Service] | None] = None
@@ -305,8 +305,8 @@ class Fault(Action):
     """For a fault that only a restore undoes: names of the actions that restore the data.
 
     Each key is the name of an action that verifies a backup. Its value is the name of the action that restores this backup.
-    When a recovery adds the restoring step, the parameter ``from`` of this step is the ``location`` of the backup. Parameters
-    that exist in both actions, such as ``service`` and ``table``, have the values of the fault.
+    When a recovery adds the restoring step, the parameter ``from`` of this step is the ``location`` of the backup. Other
+    parameters that the fault also has, such as ``service`` and ``table``, get the values of the fault.
     """
 
     @property

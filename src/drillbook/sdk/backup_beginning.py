@@ -34,9 +34,10 @@ Reading also takes at most half of the time that the step has left. If the time 
 verified, and the step still ends in time.
 """
 ENDS_AFTER = 0.8
-"""Share of the time limit during which output of a command is accepted. Later output is ignored.
+"""First part of the time limit, as a fraction of it. Output of a command is read only during this part. Later output is
+ignored.
 
-In the rest of the time, programs decrypt and decompress the output.
+The remaining part is for the programs that decrypt and decompress the output.
 """
 # SECONDS LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after
 # the decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.

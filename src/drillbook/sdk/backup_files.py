@@ -255,8 +255,8 @@ class FileBackups(BackupSource):
         )
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
-        """During a check before a drill, record that the version of a backup was not verified, because the backup does not
-        begin as expected. In a run, nothing is recorded.
+        """During a check before a drill, record that the program version in a backup was not verified, because the first bytes
+        of the backup have another format than expected. In a run, nothing is recorded.
 
         ``wanted``: text about the expected format.
         """
@@ -303,9 +303,9 @@ class FileBackups(BackupSource):
     def ready_to_list(self, ctx: Context) -> None:
         """Check that the files can be listed, by calling ``need_list`` or ``ready``.
 
-        Normally calls ``need_list``. Calls ``ready`` for a class that overrides ``ready`` or ``backups`` without declaring
-        ``LIST_PROGRAMS``: to list backups, such a class may need more programs than ``need_list`` checks. An empty
-        ``LIST_PROGRAMS`` counts as declared.
+        A class that overrides ``ready`` or ``backups`` may need more programs to list backups than ``need_list`` checks. If
+        such a class does not declare ``LIST_PROGRAMS`` itself, this method calls ``ready``. In all other cases it calls
+        ``need_list``. An empty ``LIST_PROGRAMS`` counts as declared.
         """
         if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
             self.need_list(ctx)

@@ -38,9 +38,7 @@ NEEDED = "that the drill uses:"
 or when the backups could not be listed.
 """
 UNFIT = "would fail the drill:"
-"""Words by which a remark is recognised. A check before a drill makes this remark when the drill would fail because of its
-backup.
-"""
+"""Words in a remark of the check before a drill. They show that the drill would fail because of its backup."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
 """Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
 about the age of its data.

@@ -77,7 +77,7 @@ class Context:
     Only the `ready` check has this value.
     """
     doubt: Callable[[str], None] | None = None
-    """Function that records something that a check before a drill cannot verify, such as ``the version of the backup``.
+    """Function with which a check before a drill records what is not verified, such as ``the version of the backup``.
 
     Only the `ready` check of `drill.check` has this function; in a run it is None. A `ready` check that has this function
     must not start a command of unknown cost or effect.

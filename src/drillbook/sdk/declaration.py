@@ -47,8 +47,8 @@ class System:
     them.
     """
     looks: str = ""
-    """Module with ``LOOKS``: how services are recognised on a host; see ``sdk.looks``. The name is empty when no service is
-    recognised.
+    """Module with ``LOOKS``: how services are recognised on a host; see ``sdk.looks``. The name is empty for a system without
+    such a module.
     """
     host_needs: str = ""
     """Module with ``HOST_NEEDS``: what the system's actions need on a host. The name is empty when the actions need nothing on

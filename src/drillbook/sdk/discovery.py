@@ -234,7 +234,8 @@ def name_of(cls: type[Any]) -> str:
 
 
 def find(name: str, kind: type[Any]) -> type[Any]:
-    """Return the class with the name ``name``. ``kind``: Action or Probe. For `postgres.restore`, imports only `postgres`.
+    """Return the class with the name ``name``. ``kind``: Action or Probe. Only the module of the name's first part is
+    imported, such as `postgres` for `postgres.restore`.
 
     Raises UnknownName when there is no such class.
     """

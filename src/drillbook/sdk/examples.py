@@ -127,7 +127,7 @@ def _of_phase(phase: str, nodes: Iterable[yaml.Node], lines: list[str]) -> Itera
 
 
 def _shown(steps: tuple[_Step, ...], step: _Step) -> str:
-    """Return ``step``, and the earlier steps that save results which ``step`` uses, as YAML text with their phases."""
+    """Return YAML text with ``step``, and with every earlier step whose saved results it needs. Each step is below its phase."""
     wanted, included = [step], {step}
     while wanted:
         text = wanted.pop().text

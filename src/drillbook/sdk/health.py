@@ -51,4 +51,6 @@ def _from_path(value: Any) -> Any:
 
 
 Health = Annotated[HealthRequest, BeforeValidator(_from_path)]
-"""Request for the health of a service in an inventory, written as a mapping, or only as a path."""
+"""Type of the request by which Drillbook asks a service for its health. The inventory contains this request as a mapping, or
+only the path of its URL.
+"""

@@ -336,7 +336,7 @@ class Store:
     def sign_put(self, key: str, sha256: str, seconds: float) -> str:
         """Return a URL for uploading the object.
 
-        The store accepts only content with the digest ``sha256``, in the header ``x-amz-checksum-sha256``.
+        The upload must have ``sha256`` in the header ``x-amz-checksum-sha256``. The store refuses other content.
         """
         return self._sign("put_object", {"Key": key, "ChecksumSHA256": base64_of(sha256)}, seconds)
 

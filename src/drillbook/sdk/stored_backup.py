@@ -67,7 +67,7 @@ class StoredFile(Part):
         return f"{name}{SUFFIX}" if self.plain else name
 
     def file(self, name: str) -> File:
-        """Return the stored file for the plain file ``name``, in the form that transfers need."""
+        """Return the object for transfers of the stored file. ``name``: name of the file before the encryption."""
         plain = self.plain.file(name) if self.plain else None
         return File(self.stored_as(name), self.size, self.sha256, plain=plain)
 

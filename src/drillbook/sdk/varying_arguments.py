@@ -24,7 +24,7 @@ class VaryingArgument:
 
 
 def declared() -> Iterator[VaryingArgument]:
-    """Yield the varying arguments that the systems declare for their own programs."""
+    """Yield the arguments that differ in every run, as the systems declare them for their own programs."""
     for system in discovery.systems():
         if system.varying_arguments:
             known: Mapping[str, VaryingArgument] = plugin_loading.table(

@@ -15,8 +15,8 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 from paramiko.message import Message
 
 FEW = 4
-"""Number of channels. A channel is opened ahead only while fewer channels than this are open. A server usually allows 10
-channels, and some servers allow only 2.
+"""Limit for opening a channel before a command needs it: this is done only while fewer channels than this number are open. A
+server usually allows 10 channels, and some servers allow only 2.
 """
 FRESH_S = 1.0
 """Maximum age in seconds of the server's last message. After a longer silence, the next command is sent on a new channel.

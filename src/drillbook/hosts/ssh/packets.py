@@ -50,8 +50,8 @@ class Packets(Packetizer):
                 super().write_all(b"".join(gathered))
 
     def write_all(self, out: bytes) -> None:  # type: ignore[override]
-        """Write the bytes of a packet. While `send_message` sends a tuple of messages, keep the bytes until all messages of
-        the tuple are encrypted.
+        """Send the bytes of a packet. If `send_message` sends a tuple of messages, do not send the bytes yet, but collect
+        them: `send_message` sends the packets of all messages together.
         """
         if self._gathered is None:
             super().write_all(out)

@@ -12,8 +12,8 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""Machines of the Docker lab. The key of each entry is the name of a machine. The value is the name of the corresponding host
-in the embedded lab. The SSH port of a machine is named after this host: ``ssh.app-1`` is the port of the machine `app`.
+"""Machines of the Docker lab, by name. The value is the name of the same machine in the embedded lab. Both labs use this
+second name for the SSH port: ``ssh.app-1`` is the port of the machine `app`.
 """
 SERVICES = (
     "app",

@@ -30,7 +30,7 @@ class Ending:
             yield from (self.table, Text(), self.steps, self.last)
 
     def _is_too_long(self, console: Console, options: ConsoleOptions) -> bool:
-        """Return True if the output has more lines than the terminal, with one line for the prompt. Return False for a file."""
+        """Return True if the output and the line of the prompt do not fit on the terminal together. Return False for a file."""
         if not console.is_terminal:
             return False
         free = options.update(height=None)

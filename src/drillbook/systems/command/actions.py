@@ -75,8 +75,8 @@ class Run(Free, Fault):
 
     For a fault, the drill also declares an undo, and a command `proof` that shows whether the fault is active.
 
-    To use a shell, write `argv: [sh, -c, "...", sh]`, followed by the values of expressions as further arguments. The shell
-    knows these values as `$1`, `$2` and so on.
+    To use a shell, write `argv: [sh, -c, "...", sh]`. Add the values of expressions to this list as further arguments. The
+    shell text refers to these values as `$1`, `$2` and so on.
     """
 
     PLACE = Place.HOSTS

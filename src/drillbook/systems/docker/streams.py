@@ -21,7 +21,8 @@ _OUT, _ERR = 1, 2
 
 
 def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[int, bytes, bytes]:
-    """Run ``argv`` in a container. Return the exit status, and the end of both output streams.
+    """Run ``argv`` in a container. Return the exit status, the last bytes of standard output, and the last bytes of standard
+    error.
 
     ``container`` is an object of the SDK. Raises TimeoutError at the step's deadline, and Cancelled when the run is stopped.
     In both cases the command continues to run, because the engine cannot kill it.

@@ -21,7 +21,9 @@ DEEPEST = 16
 CHOSEN = (32768, 60999)
 """Range of the ports that Linux assigns to clients (ip_local_port_range, Documentation/networking/ip-sysctl.rst)."""
 HARDLY = 0.01
-"""Share of the clients' ports up to which a rule is ignored. A rule for so few ports hardly ever blocks a connection."""
+"""Fraction of the ports in ``CHOSEN``. A rule that applies to this fraction or less is ignored, because it hardly ever blocks
+a connection.
+"""
 DROP, REJECT, ACCEPT, RETURN, GO_ON, JUMP, GOTO, UNKNOWN = "drop", "reject", "accept", "return", "", "jump", "goto", "?"
 
 

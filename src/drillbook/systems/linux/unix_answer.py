@@ -9,9 +9,9 @@ from drillbook.sdk.host import Output, printable
 from drillbook.sdk.service import Service
 
 PATIENCE_S = 4.0
-"""Duration, in seconds, that distinguishes two outcomes of a connection without an answer. A shorter connection has the outcome
-`closed`, because the server ended it. A longer connection has the outcome `silence`: the program that connects waits 5 s for
-the answer of the server.
+"""Duration, in seconds, that distinguishes two outcomes of a connection without an answer. The program that connects ends the
+connection after 5 s without an answer. If the connection ended earlier than ``PATIENCE_S``, the server ended it, and the
+outcome is `closed`. Otherwise the outcome is `silence`.
 """
 
 

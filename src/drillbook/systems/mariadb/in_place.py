@@ -255,7 +255,9 @@ class ServerInPlace(InPlace):
 
 @dataclass(frozen=True, slots=True)
 class DumpInPlace(ServerInPlace):
-    """Restore of a dump into a copy of the data directory. So accounts and other databases stay."""
+    """Restore of a dump in place. The dump is restored into a copy of the data directory, so the accounts and the other
+    databases are kept. Then the copy replaces the data directory.
+    """
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
         """Return the reason why the dump cannot replace the databases, or an empty text when it can.

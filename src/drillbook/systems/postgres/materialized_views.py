@@ -23,9 +23,10 @@ from drillbook.systems.postgres.connection import Connection, first_row, reason
 from drillbook.systems.postgres.content import DIGEST, SETTINGS, Relation, Snapshot
 
 KEPT = {"search_path", "row_security", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
-"""Settings of the snapshot's session that stay as they are while the query of a view runs.
+"""Settings that the snapshot's database session keeps while it runs the query of a materialized view.
 
-All other settings are reset to the server's values, because a restore also runs the query with the server's values.
+The other settings in ``SETTINGS`` are reset to the server's values, because a restore also runs the query with the server's
+values.
 """
 _UNSTEADY = re.compile(
     r"\b(?:CURRENT_(?:DATE|TIME|TIMESTAMP|USER|ROLE|SCHEMA|CATALOG)|LOCALTIME|LOCALTIMESTAMP|SESSION_USER|TABLESAMPLE|"

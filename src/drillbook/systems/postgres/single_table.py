@@ -225,8 +225,8 @@ class TableRestore:
         """Return the first statements of the transaction.
 
         These statements write the ID of the transaction and the number of replaced rows to the file ``kept`` on the host.
-        ``back``: number of rows to restore. ``back`` is None when a dependent table is not restored. The number of restored
-        rows could then not be compared with the number of replaced rows.
+        ``back``: number of rows to restore. ``back`` is None when a dependent table is not restored: the replaced rows include
+        the rows of this table, so the two numbers could not be compared.
         """
         lines = [
             "SET LOCAL statement_timeout = 0;",  # the script of pg_restore sets it later, after rows were counted

@@ -1,8 +1,8 @@
 """Alerting rules of Prometheus. This module reads the state of an alert, the evaluation interval of its rule, and the time
 when the alert began to fire.
 
-Prometheus measures times by the clock of its own machine. This clock is never compared with the controller's clock.
-Therefore only ages are used, and both ends of an age are measured by the clock of Prometheus.
+Prometheus measures times by the clock of its own machine. This clock is never compared with the controller's clock. Therefore
+only differences between two times of Prometheus are used.
 """
 
 from __future__ import annotations

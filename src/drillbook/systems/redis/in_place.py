@@ -21,8 +21,9 @@ from drillbook.systems.redis.service import Redis
 from drillbook.systems.redis.verification import Checker
 
 MARKED = "marked.txt"
-"""Name of the evidence file of `redis.mark`. The mark is a key in the keyspace. The team's backup does not contain this key, so
-that the mark is missing after a restore. If this file exists, the run writes the mark again.
+"""Name of the evidence file of `redis.mark`. The mark is a key in the keyspace. The team's backup does not contain this key.
+Therefore the mark is missing after a restore of the backup, and the restoring step writes it again. It does so only if this
+file shows that the run wrote the mark before.
 """
 
 

@@ -332,8 +332,8 @@ class Filters(_ToPeer):
 
         Each item of ``rules`` has ``tool``, ``table``, ``chain``, ``hook``, ``rule``, ``verdict``, ``certain`` and
         ``drillbook``. ``certain`` is false when the condition of the rule, or of a rule before it, cannot be evaluated.
-        ``dropping`` is the number of rules for which ``certain`` is true; these rules come first. ``drillbook`` is true when
-        a drill made the rule. Raises CouldNotVerify when the user has no root rights.
+        ``dropping`` is the number of all rules for which ``certain`` is true; in ``rules``, these come first. ``drillbook`` is
+        true when a drill made the rule. Raises CouldNotVerify when the user has no root rights.
         """
         here, peer, port = self._ends(ctx)
         version = next((end.version for end in (peer, here) if end is not None), 4)

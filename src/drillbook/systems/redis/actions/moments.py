@@ -56,8 +56,8 @@ class NewestMoment(MeasuresLoss):
     ] = None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user may list and read keys. The commands that read a key are tried with each pattern in place of a
-        key's name.
+        """Check that the user may list and read keys. The server is asked whether the user may run each command. The names of
+        the keys are not known yet, so the patterns of ``times`` and ``lifetimes`` are used as names.
         """
         commands: list[Command] = [("SCAN", "0", "COUNT", 1)]
         commands += [("GET", pattern) for pattern in self.if_known("times", ())]

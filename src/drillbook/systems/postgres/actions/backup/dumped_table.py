@@ -60,10 +60,10 @@ class RestoreTableFromDump(RestoresSource):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``backup``: the dump; ``table``: name of the table; ``rows``: number of its restored rows.
 
-        ``restored_data``: mapping with one entry (the value is the number of restored rows, the key is a text with the table
-        and the service); absent when the number is unknown or a dependent table was not restored; ``relations``: restored
-        relations; ``entries``: number of archive entries that were restored; ``kept``: dependent tables that were not restored
-        because they still existed; ``compared``: text which says in which transaction the restored rows were checked;
+        ``restored_data``: mapping of a text with the table and the service to the number of restored rows, absent when this
+        number is unknown or a dependent table was not restored; ``relations``: restored relations; ``entries``: number of
+        archive entries that were restored; ``kept``: dependent tables that were not restored because they still existed;
+        ``compared``: text about the check of the restored rows, with the transaction in which the check ran;
         ``broken_references``: foreign keys that present rows violate, absent when there are none; ``in_place``: true;
         ``seconds``: duration of each stage.
         """

@@ -216,7 +216,7 @@ class Reset(_Filtered):
 
     @property
     def _tellable(self) -> bool:
-        """False for incoming traffic, because a trial connection from the host itself cannot show the fault: only the peer can
-        see that its connections are reset.
+        """True if a trial connection from the host itself can show the fault. False for incoming traffic: only the peer sees
+        that its connections are reset.
         """
         return self.direction != "in"
