@@ -33,7 +33,9 @@ from drillbook.report.figures import count
 
 MOST_NAMES = 3
 DIED = "the controller of the run died, so some of the run's events have no trusted signature"
-"""Reason for a run that was recovered after its controller died: no key can sign the dead controller's last events."""
+"""Reason why events of a recovered run have no trusted signature: its controller died, and nobody can sign the last events of
+a dead controller.
+"""
 
 
 @dataclass(frozen=True, slots=True)

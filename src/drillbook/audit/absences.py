@@ -35,8 +35,8 @@ class AbsentRow:
     """
     why: str
     repeated: str = ""
-    """Newest later run of the same suite whose end was recorded. It is empty if there is no such run, and if ``kind`` is
-    ``missing``.
+    """Newest later run of the same suite whose end was recorded. It is empty in two cases: there is no such run, or ``kind``
+    is ``missing``.
     """
 
 

@@ -88,7 +88,9 @@ def _outcome(alert: Alert) -> str:
 
 
 def _named(lead: str, items: Sequence[str]) -> str:
-    """Return ``lead`` with as many of ``items`` as a text has room for, at least one, and with the number of the others."""
+    """Return a text: ``lead``, then as many of ``items`` as there is room for, and the number of the others. The text contains
+    at least one item.
+    """
     for number in range(min(MOST_TEXTS + 1, len(items)), 0, -1):
         others = len(items) - number
         more = f"; and {others} more" if others else ""

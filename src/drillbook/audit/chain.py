@@ -37,8 +37,8 @@ class Problem:
     source: str = ""
     """Place of the anchors (copies of hashes) that disagree with the journal. It is empty for a problem without an anchor."""
     lost: bool = False
-    """True when ``run`` is known to be missing, and is the run of a drill, not of a suite. A run is not missing if only the end
-    of its journal was cut off.
+    """True when ``run`` is the run of a drill (not of a suite) whose whole journal is missing. If only the end of its journal
+    was cut off, a run is not missing.
     """
     named_by: str = ""
     """The anchor, campaign, suite or later run whose record shows that a run is missing. It is empty for any other problem."""
@@ -191,11 +191,11 @@ def _link_problems(
 ) -> Iterator[Problem]:
     """Return the problems of the link from the run ``record`` to its previous run.
 
-    ``earlier``: all older runs, oldest first. ``place``: event that the run ``record`` names as the last event of its previous
-    run, and the journal of this event. It is None if ``record`` names no event, or if no journal contains the named event.
-    ``start``: index in ``earlier`` of the first run after the previous run; 0 when ``place`` is None. ``members``: folders of
-    the runs of campaigns. Such runs are not reported as skipped. They may arrive late from other machines, and the journal
-    of their campaign shows that they exist.
+    ``earlier``: all older runs, oldest first. ``place``: an event and its journal. The run ``record`` contains the hash of
+    this event, as the last event of its previous run. ``place`` is None if ``record`` contains no such hash, or if no journal
+    contains an event with this hash. ``start``: index in ``earlier`` of the first run after the previous run; 0 when ``place``
+    is None. ``members``: folders of the runs of campaigns. Such runs are not reported as skipped. They may arrive late from
+    other machines, and the journal of their campaign shows that they exist.
     """
     before = earlier[-1] if earlier else None
     if record.first and record.first.prev and place is None:
@@ -245,8 +245,7 @@ def _missing(before: Record | None, record: Record) -> Problem:
 def _plausible(later: Record, place: _Place) -> bool:
     """Return True when the events after ``place`` in its journal are no sign of tampering.
 
-    This is so in two cases. A recovery wrote these events. Or the run ``later`` began before they were written, so it could
-    not record them.
+    This is so if a recovery wrote these events, or if the run ``later`` began before they were written.
     """
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):

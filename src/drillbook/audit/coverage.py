@@ -125,8 +125,8 @@ class CoverageRow:
     backup_of: str = ""
     """Service whose data is in this backup. It is empty when this row is not about a backup."""
     restored: str = ""
-    """Start of the newest passed run that restored this backup. It is empty in two cases: no passed run of the period restored
-    the backup, or a newer run that should restore the backup failed.
+    """Start of the newest passed run that restored this backup. It is empty if no passed run of the period restored the
+    backup. It is also empty if, after the passed run, a run failed that should restore the backup.
     """
     taken: str = ""
     """Text which says that the run of ``restored`` also took the backup. It is empty when the backup is older than the run."""

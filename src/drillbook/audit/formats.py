@@ -1,5 +1,5 @@
-"""List of the report formats of an audit. It has the same form as the list in ``drillbook.report.formats``. That module
-explains why there are several lists.
+"""List of the report formats of an audit. It has the same form as the list in ``drillbook.report.formats``. Runs, suites and
+audits have separate lists; see that module for the reason.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ class Record:
 
     @property
     def run(self) -> str:
-        """Name of the run in the journal. Without a readable first event, it is the name of the folder. If the first
-        event does not begin a run, the name is unknown."""
+        """Name of the run in the first event of the journal. If this event cannot be read, the name of the folder is used. If
+        the event can be read but does not begin a run, the name is unknown."""
         return self.opening.run if self.opening else UNKNOWN if self.first else self.name
 
     @property

@@ -52,8 +52,8 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
-    """Return a clause about the RPOs in ``goals``. The clause first names the drills whose RPO is met with a reservation, and
-    then the drills whose RPO is met only for a part of the data, because the other part was lost.
+    """Return a part of a sentence about the RPOs in ``goals``. It first names the drills whose RPO is met with a reservation.
+    Then it names the drills whose RPO is met only for a part of the data, because the other part was lost.
     """
     drills_by_state: dict[str, list[str]] = {}
     for goal in sorted(goals, key=lambda goal: goal.said != remarks.RESERVED):
@@ -75,8 +75,8 @@ def _told(audit: Audit, goal: ProvenRow) -> bool:
 
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
     """Return True if the age of routine backups of the service is known: a rehearsal in the period restored a backup that no
-    drill had taken, and measured how much data would be lost. ``goal`` is then left out of the alert about backups that were
-    taken by drills.
+    drill had taken, and measured how much data would be lost. In this case, the alert about RPOs of backups that drills took
+    does not mention ``goal``.
     """
     place = (goal.environment, goal.service)
     rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]

@@ -29,8 +29,8 @@ def tested(record: Record) -> bool:
 
 
 def carried_out(record: Record) -> bool:
-    """Return True when a step of the restore phase changed something, and the journal confirms the verdict. The run may
-    have any verdict.
+    """Return True when a step of the restore phase changed something, and the journal confirms the verdict. The verdict need
+    not be `passed`.
 
     Steps that only read, such as a check of backups, carry out no part of a recovery.
     """

@@ -1,4 +1,5 @@
-"""Drills, suites and services over the time of the whole record: their runs, their passes, their proofs and their schedules.
+"""Runs, passes, proofs and schedules of the drills, suites and services, for the whole time that the record covers. An audit's
+period is only a part of this time.
 
 `drill.due` reads the same facts from the newest results. Both use the rule of ``plan.schedule_terms``.
 """

@@ -142,13 +142,13 @@ MORE_RUNS = "There may have been more runs than the record shows."
 """Sentence to add when the record is not complete."""
 OWN_ONLY = "The only trusted signature of the record is that of this machine's own key"
 NOBODY_ELSE = ", and nobody else vouches for the record"
-"""Last words of the sentence that ``OWN_ONLY`` begins, if the record was compared with no anchor."""
+"""End of the sentence whose beginning is ``OWN_ONLY``. It is added if the record was compared with no anchor."""
 SIGN_BY_OTHERS = (
     "Next, to convince outsiders: let another person check this machine's public key and add it to "
     "inventory/allowed_signers, or sign coming runs with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY); "
     "see 'The audit of a period' in the documentation."
 )
-"""Next step if only this machine's own key signed the record. It is described in docs/audit.md."""
+"""Advice for the reader if only this machine's own key signed the record. docs/audit.md explains the advice."""
 STRONGER = (
     "Next: lock the place of these anchors, or let a time-stamp authority confirm them again; "
     "see 'Anchors' in the documentation."

@@ -95,9 +95,9 @@ def found_in(
     as the key, and the reasons why other artefacts cannot be used.
 
     ``now``: number of the present attempt of the pipeline; 0 when it is unknown. ``succeeded``: True when every job of this
-    attempt is known to have succeeded. If a site passed in an older attempt, that result is used only when ``succeeded`` is
-    True: otherwise, a drill of the site in this attempt may have been interrupted. If a site failed in an older attempt,
-    that result is always used.
+    attempt is known to have succeeded. If a site failed in an older attempt, that result is used. If a site passed in an older
+    attempt, that result is used only when ``succeeded`` is True. Otherwise this attempt may have drilled the site again, and
+    this drill may have been interrupted.
     """
     artefacts: dict[str, Artefact] = {}
     problems: list[str] = []

@@ -170,7 +170,9 @@ class Fleet:
         self._release()
 
     def _used(self, name: str) -> int:
-        """Return the number of jobs that are at a place or will be submitted to this place."""
+        """Return the number of jobs that the place ``name`` has, and of those for which it is reserved. A place is a project
+        folder on a machine.
+        """
         used = sum(pending.job.place == name for pending in self._pending.values())
         return used + sum(reserved == name for reserved in self._reserved.values())
 

@@ -72,8 +72,8 @@ def is_here(name: str, own: str) -> bool:
     """Return True when the place ``name`` is this project on this machine. ``name``: name from the journal of a campaign; an
     empty name means this machine. ``own``: name of this project folder on this machine, made by ``name_of``.
 
-    Up to version 1.0.0, the number in a name had only the random part. A name with such a number matches when its random part,
-    host name and path are the same as in ``own``.
+    Up to version 1.0.0, the number in a name was a single random number. Newer numbers have a second part behind a hyphen. An
+    old name matches when its number, host name and path are the same as in ``own`` without the second part.
     """
     number, _, where = own.partition("@")
     return number_of(name) in ("", number) or name == f"{number.partition('-')[0]}@{where}"

@@ -104,8 +104,8 @@ class Roster:
         ]
 
     def moved(self, job: Job) -> str:
-        """Return a note about a worker in a project that was moved or copied from the place of ``job``. The result is empty
-        when there is no such worker.
+        """Return a note if the project folder of ``job`` was moved or copied to another place, and a worker runs there. The
+        result is empty when there is no such worker.
         """
         moved_to = next(
             (candidate.place for candidate in self.workers.values() if place.is_copy(candidate.place, job.place)), ""

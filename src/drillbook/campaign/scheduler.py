@@ -16,7 +16,7 @@ from drillbook.plan.window import HORIZON_DAYS, Window, is_open, next_opening
 
 
 class SiteState(StrEnum):
-    """State of a site in a campaign. In each of the last four states, the site has ended."""
+    """State of a site in a campaign. In each of the last four states, the campaign's work at the site has ended."""
 
     WAITING = "waiting"
     RUNNING = "running"

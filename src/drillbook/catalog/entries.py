@@ -109,9 +109,9 @@ def breaking(kind: str) -> bool:
 def to_copy(kind: str, service: str = "", own: Container[str] = ()) -> str:
     """Return the name of the best shipped drill to copy for a service of ``kind``. The result is empty if there is none.
 
-    Only drills that restore a service of this kind are considered. A drill that restores a service with the name ``service``
-    in its lab is preferred. A rehearsal is preferred to a drill that injects a fault. ``own``: names of the project's drills.
-    If the best drill is already among them, the result is empty.
+    Only drills that restore a service of this kind are considered. Each shipped drill was written for a service of a lab. A
+    drill is preferred if this service has the name ``service``. A rehearsal is preferred to a drill that injects a fault.
+    ``own``: names of the project's drills. If the best drill is already among them, the result is empty.
     """
     fitting = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
     best = sorted(fitting, key=lambda entry: (entry.service != service, entry.breaks, entry.lab != "embedded"))

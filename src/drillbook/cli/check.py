@@ -60,8 +60,8 @@ class Check:
     ``line: action``.
     """
     unverified: tuple[str, ...] = ()
-    """Messages about conditions that could not be verified. Each message is about a condition of one step, and begins with
-    the line of this step, its action and its host.
+    """Messages about conditions that could not be verified. Each message is about a condition of one step. It begins with the
+    number of the step's line in the file of the drill, then the action and the host.
     """
 
     notes: tuple[str, ...] = ()

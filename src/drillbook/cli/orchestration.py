@@ -156,8 +156,8 @@ class Orchestrator:
     def _after(self, stage: Stage, messenger: Messenger, suite: str, stop: Stop) -> None:
         """Notify contacts, send the trace of the ended run, and remove old backups from stores with a retention rule.
 
-        A run that was asked to stop removes no backups, so that its report is written at once. ``stop``: request to
-        stop, which also interrupts a removal of backups.
+        A run that was asked to stop removes no backups, so that its report is written at once. ``stop``: request to stop. If
+        it arrives while backups are removed, the removal ends early.
         """
         # Read while the journal is still written: what follows adds events, so `_report` reads it again after its end.
         result = cache(lambda: judge(read(stage.journal.path)).result)

@@ -159,8 +159,8 @@ def _rules_and_sites(file: SitesFile, planned: Mapping[str, SitePlan]) -> dict[s
 def resume(project: Project, name: str, on: str) -> int:
     """Continue a campaign whose controller died or was stopped. Returns the exit status of the campaign.
 
-    First, examine each site where a run was started and has no known end. Then start the remaining sites. Raises NotReady,
-    before these are started, when their approval has expired.
+    First, examine each site where a run was started and has no known end. Then start the drills of the remaining sites. If the
+    approval of the campaign has expired, raise NotReady after the first part, and start nothing.
     """
     folder = campaign_record.find(project.reports, name)
     journal = campaign_record.resume(folder)

@@ -165,7 +165,9 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the commands that are suggested after entries of the catalogue were copied, each with its purpose."""
+    """Return the next commands to suggest after the entries ``names`` of the catalogue were copied. Each command comes with
+    its purpose.
+    """
     runs = [entry for entry in map(entries.find, names) if entry.sort in ("drill", "suite")]
     return [
         (

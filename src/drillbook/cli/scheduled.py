@@ -58,7 +58,9 @@ class Tick:
     statuses: list[int] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
     held: Held = field(default_factory=lambda: Held(tell_held))
-    """Signals of the newest run. They are held back until its reports are written."""
+    """Signals of the operating system, such as the one of Ctrl-C. During a run, they take effect only after the reports of the
+    run are written.
+    """
 
     def run(self) -> int:
         """Start each drill and suite that is due and may begin now. Suites are started first, because a passed suite

@@ -64,7 +64,7 @@ class ShortFlags(Task[Any]):
 
 
 def numbers(arguments: Iterable[Argument]) -> list[Argument]:
-    """Return ``arguments`` with a change: each option whose value is a number refuses any other value, with a message."""
+    """Return ``arguments`` with a change: an option for a number refuses, with a message, a value that is not a number."""
     return [
         _number(argument) if argument.kind in NUMBERS and not argument.incrementable else argument for argument in arguments
     ]

@@ -105,7 +105,8 @@ def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Co
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:
     """Return the cases to examine. Each service in ``names`` has one case for each tree that examines this kind of service.
 
-    A tree may examine pairs of services. There is then one case for each service that the examined service needs.
+    A tree may examine pairs: a service, and another service that it needs. For such a tree, there is one case for each needed
+    service.
     """
     examined: list[Case] = []
     for name in names:

@@ -60,7 +60,7 @@ class Gate:
         """Return a finding for each fault in ``steps`` that must not be injected, because this run verified no backup
         of the data that the fault destroys.
 
-        When no fault is refused, journal the verified backups. Raises Cancelled when the run is stopped.
+        When no fault is refused, write the verified backups into the journal. Raises Cancelled when the run is stopped.
         """
         wrong: list[Finding] = []
         proven: list[tuple[str, Proven, Identity]] = []

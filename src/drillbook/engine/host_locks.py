@@ -66,8 +66,8 @@ class Grip:
 
     @property
     def key(self) -> str:
-        """Key that identifies this object in the run. It consists of the host and the account of the lease. The account is
-        empty when the lease belongs to the SSH user.
+        """Key of this object among those of the run: the name of the host and, with `become`, the account to which the lease
+        belongs. A lease is a list of undos on the host. Without an account, the lease belongs to the SSH user.
         """
         return f"{self.host}\0{self.become.user}" if self.become else self.host
 

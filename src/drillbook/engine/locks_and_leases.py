@@ -158,8 +158,8 @@ class Hold:
         """Take over the lease that a dead controller of this run left on ``host``. Renew it while this process undoes the
         changes.
 
-        ``armed``: numbers of the changes whose undos are in the lease, according to the journal. They are used if the host
-        does not answer. ``become``: account that made the changes.
+        ``armed``: numbers of the changes whose undos are in the lease, according to the journal. If the host answers, the
+        numbers in the lease itself are used instead. ``become``: account that made the changes.
         """
         grip = self._grip(host, become)
         grip.armed, grip.asked = set(armed), True
@@ -243,7 +243,7 @@ class Hold:
         self._renew_from_now_on(grip)
 
     def undone(self, intent: int, host: str) -> None:
-        """Note that the controller undid the change ``intent``. ``disarm`` later removes the undo from the lease."""
+        """Note that the controller undid change number ``intent``. ``disarm`` later removes this undo from the lease."""
         if (grip := self._armed(intent, host)) and grip.lease:
             grip.armed.discard(intent)
             grip.undone.add(intent)

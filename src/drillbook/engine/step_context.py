@@ -149,7 +149,7 @@ class Stage:
 
         When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
         command of the action starts after the target has begun to undo the fault. ``breaks``: true when the action injects a
-        fault. Any other action continues even if its evidence cannot be stored, provided that a fault was announced before.
+        fault. After a fault was announced, other actions continue even if their evidence cannot be stored.
         """
 
         def named(name: str) -> Host:

@@ -39,7 +39,7 @@ from drillbook.sdk.web import traced
 PROOF_S = 10.0
 """Longest time, in seconds, until a check must show that an injected fault is active, or that an undone fault is gone."""
 ANSWERS = {True: "the fault is active", False: "the fault is not active", None: "the state of the fault is unknown"}
-"""Answer of a check of a fault, in words."""
+"""Results of the check which shows if a fault is active, as texts."""
 NEARLY_S = 0.005
 """An attempt that fails within so many seconds before the step's deadline was probably cut off by the deadline. The step
 then reports the error of the attempt before it."""
@@ -258,8 +258,9 @@ def _prove(
     """Repeat a check of a fault for at most ``patience`` seconds, until the fault is in the wanted state. Journal the last
     answer, and the number of checks with each answer. A check is ignored if it was cut off by the end of the step's time.
 
-    A failed check is repeated as well. It may have failed only because the target undid the fault at that moment, as the
-    lease demands. ``wanted``: true when the fault should be active, false when it should be gone.
+    A check that ends with an error is repeated as well. The reason of the error may be that the lease of the fault expired,
+    and the target was undoing the fault at that moment. ``wanted``: true when the fault should be active, false when it should
+    be gone.
 
     Return two values. The first is True when the fault is active, False when it is gone, and None when this is unknown.
     The second is the error of a host that did not answer, or None.

@@ -24,8 +24,8 @@ class Content(BaseModel):
     KIND: ClassVar[str] = ""
     """Name of this kind of event in the journal."""
     PLACE: ClassVar[str] = ""
-    """Words for the place where events of this kind happen, such as `step and host`. `docs/journal.md` shows these words. The
-    id of the step and the name of the host are in fields of the event, outside of the content.
+    """Words that tell to what events of this kind belong, such as `step and host`: a step and a host. `docs/journal.md` shows
+    these words. The id of the step and the name of the host are in fields of the event, outside of the content.
     """
     DECISIVE: ClassVar[bool] = False
     """True when later work needs events of this kind. Either an undo needs them, or a person needs them to close the run: to

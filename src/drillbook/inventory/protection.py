@@ -28,7 +28,7 @@ def is_protected(environment: str, said: bool | None) -> bool:
 
 
 def problem(environment: str, said: bool | None) -> str:
-    """Return the reason why the inventory's key `protected` must not have the value ``said`` for ``environment``.
+    """Return the reason why an inventory of ``environment`` must not contain the key `protected` with the value ``said``.
 
     The result is empty when the value is allowed.
     """

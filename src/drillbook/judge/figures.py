@@ -62,7 +62,9 @@ class Figures:
     faults: tuple[FaultResult, ...] = ()
     sleeps: tuple[Sleep, ...] = ()
     slept: float = 0.0
-    """Longest time, in seconds, for which the controller was suspended during the measurement of a figure."""
+    """Time, in seconds, for which the controller was suspended while a figure was measured. If this concerns several figures,
+    it is the longest of these times.
+    """
 
     def keep(self, clock: str, figure: Figure, span: tuple[float, float] | None = None) -> Figure:
         """Store ``figure`` under ``clock``, with its error or with the reason why it is missing. Return the stored figure.

@@ -90,9 +90,10 @@ class Look:
     def outage(self, all_of_it: Sequence[Sample], disruption: float) -> Outage | None:
         """Return the outage after the time ``disruption``. Return None when there are no bad samples.
 
-        A bad sample that was in progress at ``disruption`` belongs to the outage. The recovery is the first good sample
-        after the last bad sample. It counts only if it ends before ``limit``, and if enough good samples follow. A bad
-        sample counts only if it ends before the cleanup or undo begins. A good sample must only start before that time.
+        A bad sample that was in progress at ``disruption`` belongs to the outage. The recovery is the first good sample after
+        the last bad sample. It counts only if it ends before ``limit``, and if enough good samples follow. Samples are used
+        only until the cleanup or the undo begins: a bad sample must end before this moment, and a good sample must start
+        before it.
         """
         samples = [
             sample for sample in all_of_it if sample.end < self.cleaned or (sample.ok and sample.start < self.cleaned)

@@ -17,7 +17,9 @@ from drillbook.sdk.action import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
 REPLACING = "the restore replaced a table that had more rows than the backup"
 """Text in the title of a finding about data that the restore itself removed."""
 OLDER = "more are missing if the restore also brought back data that was deleted before the fault"
-"""Clause for data that came back only in part. It explains why more data may be missing than the two counted numbers show."""
+"""Clause for data that came back only in part. More data may be missing than the difference of the two counts: the restore may
+also have brought back data that was deleted before the fault.
+"""
 
 
 class Outcome(Protocol):

@@ -16,8 +16,8 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
 ONLY_BY_RESTORE, NOTHING = "only by a restore: ", "nothing: "
-"""Beginnings of texts about the undo of a change. The first one is for a change that only a restore can undo. The second one
-is for a change that needs no undo.
+"""Beginnings of texts that tell how a change is undone: ``ONLY_BY_RESTORE`` for a change that only a restore can undo, and
+``NOTHING`` for a change that needs no undo.
 """
 BY_ACTION = re.compile(r"\w+\.\w+ \{")
 """Regular expression for the beginning of a text about an undo by an action. The text begins with the name and the parameters

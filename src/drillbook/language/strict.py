@@ -343,8 +343,8 @@ class _Builder:
             )
 
     def _alone(self, node: yaml.Node) -> None:
-        """Record a mistake in a text without quotation marks. The mistake is a line of the text that looks like an entry of
-        a list.
+        """Record a mistake if a text without quotation marks has several lines, and one of them looks like an entry of a list.
+        YAML reads this line as a part of the text, although it was probably meant as an entry.
         """
         first, last = node.start_mark.line, node.end_mark.line
         if getattr(node, "style", None) is None and (line := indentation.swallowed(self.lines, first, last)) is not None:

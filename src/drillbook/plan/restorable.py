@@ -184,7 +184,7 @@ class Restorable:
         return self.fail((*self._place(step), step.action), f"{message}: {why}", hint, key=True)
 
     def _restored(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Check that a step is certain to restore the data that ``fault`` destroys.
+        """Check that the drill restores, in every run, the data that ``fault`` destroys.
 
         ``proofs``: steps that verify backups. The restore must use a backup that one of them verifies.
         """

@@ -99,9 +99,10 @@ class Schedule(BaseModel):
     def _regular(self, passed: datetime) -> datetime:
         """Return the moment, in UTC, from which the next run is due when no run fails in between.
 
-        The time ``every`` may end while the windows are open. The run is then due already from the moment at which the
-        windows opened. Without this rule, a weekly drill would begin a little later each week, and would finally miss its
-        window.
+        Normally this is the time ``every`` after the last passed run. If a window is open at that moment, the run is due
+        earlier: from the moment at which the window opened, if the last passed run began before it. Without this rule, a
+        weekly drill would begin a little later each week, and would finally miss its window. If no window is open at that
+        moment, the run is due when the next window opens.
         """
         wanted = passed.astimezone(UTC) + timedelta(seconds=float(self.every))
         if not self.windows:

@@ -196,7 +196,9 @@ def _beside(data: Mapping[str, Any], folder: Path, states: RunStates) -> str:
 
 
 def _marks(data: Mapping[str, Any]) -> str:
-    """Return the signs beside the RPO of a run that passed. The result is empty for any other run, and without an RPO."""
+    """Return the signs, such as ``†``, that reports show beside an RPO with a reservation. The result is empty for an RPO
+    without a reservation, for a run that did not pass, and for a run without an RPO.
+    """
     objective = open_findings.objectives_of(data).get("rpo") if data["verdict"] == Verdict.PASSED else None
     if objective is None or not objective.met or not possible_reservations.may_exist(data, objective):
         return ""

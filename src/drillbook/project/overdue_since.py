@@ -49,10 +49,10 @@ class Past:
         return _open(schedule_terms.never(at, None, self._terms(scheduled, environment, first), self.now)) if at else None
 
     def since_proof(self, asked: Sequence[Scheduled], proof: newest_runs.Ended, proving: frozenset[str]) -> datetime | None:
-        """Return the moment since which the newest proof of a restore of a service is overdue, or None if it is not overdue.
-        ``asked``: drills and suites that must renew the proof. All of them have passed since the proof, but none has renewed
-        it. ``proof``: run that is the newest proof. ``proving``: names of drills and suites whose runs proved a restore of
-        the service.
+        """Return the moment at which a new proof of a restore of a service became overdue. Returns None if no new proof is
+        overdue. ``asked``: drills and suites that must renew the proof. All of them have passed after ``proof``, but in none
+        of these runs was a restore proved. ``proof``: run that is the newest proof. ``proving``: names of drills and suites
+        whose runs proved a restore of the service.
         """
         if proof.at is None:
             return None

@@ -112,7 +112,9 @@ def _modules() -> list[Path]:
 
 
 def _said_of_ground() -> str:
-    """Return the texts about the modules outside of any package: the first sentence of each docstring."""
+    """Return the text about the modules that lie beside the packages and belong to none of them. It contains the first
+    sentence of each module's docstring.
+    """
     lines = []
     for path in _modules():
         said = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())

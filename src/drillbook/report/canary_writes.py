@@ -31,9 +31,9 @@ def parts(view: RunView, track: ProbeTrack) -> str:
 def _until(view: RunView, track: ProbeTrack) -> str:
     """Return the part of a sentence that tells which acknowledged writes count for the RPO.
 
-    All acknowledged writes before the disruption count. Acknowledged writes after the disruption count only if they were
-    lost. If every acknowledged write from the disruption to the last lost write was lost, the result is ``up to`` and the
-    time of the last lost write.
+    All acknowledged writes before the disruption count. Acknowledged writes after the disruption count only if they were lost.
+    If no write between the disruption and the last lost write survived, the result is ``up to`` and the time of the last lost
+    write.
     """
     disruption, last = view.timeline.marks.get("disruption"), view.timeline.marks.get("last_acknowledged")
     if disruption is None or last is None or last <= disruption:

@@ -28,8 +28,8 @@ DIED = "the controller died during the injection"
 died."""
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")
-"""Severities of findings into which a finding about an unverified objective can be merged. The finding about an unverified
-objective has the severity `high`, so a finding of lower severity cannot replace it.
+"""Severities of findings that can replace a finding about an unverified objective. That finding has the severity `high`, so a
+finding of lower severity cannot replace it.
 """
 
 MOST_PLACES = 3

@@ -126,7 +126,7 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
 def _injected(view: RunView) -> bool:
     """Return False when it is certain that the run injected none of its faults.
 
-    Return True when a fault was injected, when this is unknown, and when the run has no faults.
+    Return True in all other cases: a fault was injected, this is unknown, or the drill has no faults.
     """
     return not view.result.faults or any(
         fault.injection not in (Injection.NOT, Injection.NEVER) for fault in view.result.faults

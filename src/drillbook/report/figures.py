@@ -17,8 +17,8 @@ from drillbook.report.indented_json import of_json
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 MOST_DIGITS = 6
 MOST_ROUNDING = 0.15
-"""Limit for rounding up the number in a text such as ``at most 0.05 s``. If rounding increases the number by more than this
-fraction, one more decimal is shown.
+"""Fraction by which rounding up may increase the number in a text such as ``at most 0.05 s``. If rounding up would increase
+the number by more, one more decimal is shown.
 """
 REMEMBERED = 2000
 """Largest length of a JSON text, in characters, whose indented form is kept for later calls. Longer texts are formatted each

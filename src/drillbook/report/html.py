@@ -152,7 +152,7 @@ def _findings(result: Result) -> dict[Where, list[Finding]]:
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:
-    """Return a sentence and rows about changes that could not be undone, and were then closed by a person.
+    """Return a sentence and rows about changes that could not be undone. A person then declared that they need no undo.
 
     The result is None when there are no such changes.
     """

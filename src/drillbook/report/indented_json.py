@@ -19,9 +19,9 @@ STEP = "  "
 _EXPONENT = re.compile(rb"e[-+]?[0-9]+,?(?:\n|\Z)")
 """Pattern of a number with an exponent at the end of a line. Different encoders write such a number in different ways."""
 _TINY = b"0.0000"
-"""First characters of a small number without an exponent. Other encoders write such a number with an exponent, so a value with
-these characters is encoded a second time, by ``indented``. If the characters are only part of a text, this is needless but
-harmless.
+"""Beginning of a number that ``to_json`` writes without an exponent, and other encoders with one. If the JSON text of a value
+contains these characters, ``indented`` formats the value again. This is needless but harmless when the characters are only
+part of a text.
 """
 _CONSTANTS = {True: "true", False: "false", None: "null"}
 

@@ -58,8 +58,8 @@ class IndexEntry:
 
     @property
     def beside(self) -> str:
-        """Number of findings of medium severity or higher, shown beside the verdict `passed`. It is empty beside other
-        verdicts.
+        """Text with the number of findings of medium severity or higher, to show beside the verdict `passed`. For other
+        verdicts, the text is empty.
         """
         return open_findings.beside(self.verdict, self.findings)
 

@@ -38,7 +38,7 @@ def loss_rows(view: RunView) -> list[LossRow]:
 
 
 def _own(view: RunView) -> list[LossRow]:
-    """Return a list with the row of the drill's own restore. Its loss is the RPO.
+    """Return a list with one row, for the drill's own restore. The loss in this row is the measured RPO.
 
     The list is empty when the RPO was not measured.
     """

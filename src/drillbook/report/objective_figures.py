@@ -48,8 +48,8 @@ def objective_figure(objective: Objective) -> str:
 
 
 def alone(objective: Objective) -> str:
-    """Format an RPO when it is unknown if the RPO includes a known loss of data. The text begins with the source of the
-    figure: ``by the canary alone``, or ``by the age of the backup alone``.
+    """Format an RPO when it is unknown if the RPO includes a known loss of data. The text begins with words for the way in
+    which the RPO was measured: ``by the canary alone``, or ``by the age of the backup alone``.
     """
     return (
         f"by {'the age of the backup' if objective.clock == OF_BACKUP else 'the canary'} alone {objective_figure(objective)}"

@@ -22,7 +22,9 @@ the reason that the drill gives for allowing the failure.
 """
 LOST_WRITES = "acknowledged-writes-lost"
 DATA_LOSS = ("hole-in-survivors", "removed-data-missing", LOST_WRITES, "references-broken")
-"""Codes of findings about lost data. They come first among findings of the same severity, and are always named."""
+"""Codes of findings about lost data. They come first among findings of the same severity. Texts that name only some of the
+findings always name these.
+"""
 WITHIN = "within the objective"
 """Text that is added to the title of a finding about lost writes when the measured RPO meets its objective."""
 NOT_COUNTED = "the figure does not count"

@@ -30,7 +30,7 @@ class PhaseRow:
     seconds: float | None
     steps: tuple[StepView, ...]
     later: bool = False
-    """True for the part of a phase that ran after the early end of the run, to undo changes."""
+    """True for a phase, or a part of one, that ran only to undo changes after the run had ended early."""
     repeated: bool = False
     """True for the first row of a phase that ran twice: before the early end of the run, and again afterwards to undo
     changes. Such a phase has two rows.

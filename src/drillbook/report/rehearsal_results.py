@@ -96,7 +96,8 @@ class Brief:
         return f"{self.restored if key == 'rto' else self.lost} {self.words(key)}; no objective"
 
     def words(self, key: str) -> str:
-        """Return the words that follow the figure. The figure is shown in place of the objective ``key``.
+        """Return the words that follow a figure of the rehearsal. Lists of runs show the figure in the place where other runs
+        have the figure of the objective ``key``.
 
         The words tell what the figure measures. If the figure contains no measurement error, they also tell why.
         """

@@ -63,8 +63,8 @@ WHY = {
 }
 """Reason for the reservation in a few words. The key of each entry is the sign beside the figure."""
 SECOND = 1.0
-"""Largest error, in seconds, that is assumed for the time at which a base backup with an archived log was taken. The
-field ``error_s`` of such a backup does not give this error. It gives the error of another time: the time of the newest data.
+"""Largest measurement error, in seconds, that is assumed for the time at which a base backup with an archived log was taken.
+The field ``error_s`` of such a backup is about another time: it is the measurement error of the time of the newest data.
 """
 FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
@@ -259,8 +259,8 @@ def taken_by_drill(steps: Sequence[Step | StepResult]) -> str:
 
 
 def origin(restored: Step | StepResult, steps: Sequence[Step | StepResult]) -> str:
-    """Return a text about a restored backup if a drill took this backup. The result is empty for any other backup. It is also
-    empty if the drill is the one that takes the routine backups.
+    """Return a text about a restored backup if a drill took this backup. The result is empty for any other backup, and for a
+    backup by the drill that takes the routine backups.
 
     The step that searched for the backup records which drill took it. Without such a record, the drill is found by the
     address of the backup, which contains the name of the run that took the backup. ``restored``: step that restored the

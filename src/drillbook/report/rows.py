@@ -70,8 +70,8 @@ class ObjectiveRow:
     by: str = ""
     """Observer that detected the fault, as shown in lists: `probe`, or the alert with its name."""
     lost: str = ""
-    """Text about a known loss of data that the figure perhaps does not include, such as a number of rows. ``measured`` begins
-    with this text. It is empty for a figure without such a loss."""
+    """Text about a known loss of data, such as ``12 rows``. The measured RPO perhaps does not include this loss, so
+    ``measured`` begins with this text. The text is empty for a figure without such a loss."""
     within: str = ""
     """Words for a met objective whose figure leaves out the lost data. The value is empty for other objectives."""
     uncounted: str = ""
@@ -211,7 +211,7 @@ def objective_rows(
     """Return the rows of the objectives: RTO, RPO and detection first, then any other objective by name.
 
     ``told``: remarks on the figures. The key of a remark is the key of its objective. ``verdict``: verdict of the run. If the
-    run did not pass, no met objective counts.
+    run did not pass, an objective does not count, even if its figure is within the target.
     """
     known = [key for key in OBJECTIVES if key in objectives]
     ordered = [*known, *sorted(set(objectives) - set(known))]

@@ -22,8 +22,8 @@ def state(status: str) -> str:
 
 
 def message(text: str, outcome: str) -> str:
-    """Return the message of a step that ended with ``outcome``. If the step was stopped, the message does
-    not name the command, because the report shows it among the step's commands.
+    """Return the message of a step that ended with ``outcome``. The message of a stopped step does not name the command that
+    was stopped: the report shows this command in the list of the step's commands.
     """
     return COMMAND_STOPPED if outcome == "cancelled" and COMMAND.fullmatch(text) else text
 

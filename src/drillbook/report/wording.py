@@ -132,7 +132,7 @@ class Clock:
 
 
 BEGAN = "when the program began to prepare the run"
-"""Explanation of the time 0 s. All times of a report are measured from this moment."""
+"""Moment from which all times of a report are measured. The reports explain the time 0 s with these words."""
 _SAMPLED = (
     "The time from the last probe sample before a change to the first sample after the change: the probe's interval and "
     "the latency of the sample."

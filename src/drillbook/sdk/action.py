@@ -349,11 +349,11 @@ class Fault(Action):
         return None
 
     def interrupted(self, ctx: Context) -> None:
-        """Start processes again, such as a server, when an interrupted injection stopped them but destroyed nothing yet.
+        """Start the processes, such as a server, that an interrupted injection stopped before it destroyed data.
 
-        Called for faults that can be undone only by a restore, right before ``untouched``. The method must not touch damaged
-        data. It must be safe to run it twice, and to run it when the injection never began. Raises the errors of its
-        requests.
+        Called for faults that can be undone only by a restore, right before ``untouched``. It is then not known if the
+        injection destroyed data. The method must not touch damaged data. It must be safe to run the method twice, and to run
+        it when the injection never began. Raises the errors of its requests.
         """
 
 

@@ -59,8 +59,8 @@ class Context:
     returns the newest passed step with this action and this service.
     """
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Services of the earlier steps that supply parameters of this step. Each service is stored under the name of the
-    parameter.
+    """Services of earlier steps whose results are values of this step's parameters. The key of each entry is the name of the
+    parameter. The value is the service on which the earlier step works.
 
     Only the `ready` check has this value.
     """
@@ -102,7 +102,7 @@ class Context:
     The `ready` checks of all steps share this set.
     """
     uploads: set[tuple[str, str, str]] = field(default_factory=set)
-    """Places of object stores where an upload was tried and not refused: the service, its bucket and the folder.
+    """Folders in object stores to which a trial upload was permitted. Each entry has the service, its bucket and the folder.
 
     The `ready` checks of all steps share this set.
     """
@@ -117,7 +117,8 @@ class Context:
     evidence_since: float | None = None
     """Time on the controller's monotonic clock. Log lines that are older than this time are no evidence.
 
-    Only checks of a diagnosis have this time; otherwise it is None. In a drill it is the time of the disruption.
+    Only the checks of a diagnosis have this time. If the diagnosis is a step of a drill, it is the time of the disruption. For
+    other steps it is None.
     """
     programs: Programs = field(default_factory=Programs)
     """Programs that were found or not found on the hosts so far. The contexts of all `ready` checks share one object, so that

@@ -68,7 +68,9 @@ def spare() -> None:
 
 
 def unused(error: PluginError) -> None:
-    """Skip an unusable plugin if ``spare`` was called. Otherwise raise ``error``."""
+    """Handle the error of an unusable plugin. If ``spare`` was called, unusable plugins are skipped, and this function notes
+    the error for ``broken``. Otherwise raise ``error``.
+    """
     if not _lenient:
         raise error
     _broken[:] = [*dict.fromkeys((*_broken, f"not loaded: {error.message}"))]

@@ -181,8 +181,8 @@ class Files:
     by_name: bool = False
     identity: Secret | None = None
     beside: str = ""
-    """Text that directly follows the name of the backup in the command that packs the backup. For example, ``*`` also packs all
-    files whose names begin with the name of the backup.
+    """Text behind the name of the backup in the command that packs the backup into an archive. With ``*``, the command also
+    packs all files whose names begin with the name of the backup.
     """
     whole: str = ""
     """Shell command that corrects the shell variable ``backup`` when a backup is a folder. The command that searches for the

@@ -67,8 +67,8 @@ def loaded(load: Callable[[], T], origin: str) -> T:
 
 
 def place(module: str) -> str:
-    """Return the path of a module's file. The result is empty when there is no such module. Only the module's packages are
-    imported.
+    """Return the path of a module's file. The result is empty when there is no such module. The module itself is not imported,
+    but the packages that contain it are.
     """
     try:
         spec = importlib.util.find_spec(module)

@@ -52,7 +52,7 @@ class Artefact:
     seen_by: tuple[str, ...] = ("check", "restore")
     """Names of the actions that must report the finding. All other actions must report no finding."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of the source in the inventory, for this backup."""
+    """Fields to add to the backup source in the inventory when the test uses this backup."""
 
     def expected(self, action: str) -> list[str]:
         """Return the codes of the findings that ``action`` (``check`` or ``restore``) must report for this backup."""

@@ -69,5 +69,5 @@ def need_target(ctx: Context, store: Store, location: str) -> None:
 
 
 def _trial(key: str) -> str:
-    """Return the key of an object that does not exist, below ``key``."""
+    """Return a new random key below ``key``. No object has this key, so a request for it tries a right and changes nothing."""
     return f"{key.rstrip('/')}/drillbook-right-{secrets.token_hex(8)}".lstrip("/")

@@ -223,7 +223,9 @@ class Progress:
         return True
 
     def _begin_phase(self, phase: str) -> None:
-        """Store the name of the phase that begins. Print a heading before the first phase after the early end of the run."""
+        """Store the name of the phase that begins. If the run ended early, print a heading before the first phase that runs
+        after this end, to undo changes.
+        """
         self._phase, self._broken = phase, False
         if self._over:
             self._line(self._over, "bold cyan")

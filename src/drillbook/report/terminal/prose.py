@@ -24,7 +24,7 @@ _BEFORE = re.compile(r"(?:(?<=^)|(?<=[(])|(?<=[.:;,] ))([†‡§¶]+) |(?<= )([
 """Pattern of a mark that belongs to the text after it, and of the blank between them. Such a mark stands before a number, or at
 the beginning of a line, a clause or a parenthesis."""
 _AFTER = re.compile(r"(?<=[^\s.:;]) (?=[†‡§¶]+(?:$|[\s.,;:)\N{NO-BREAK SPACE}]))")
-"""Pattern of the blank between a mark and the text before it, if the mark belongs to that text."""
+"""Pattern of a blank before a mark, such as ``†``, that belongs to the text before the blank."""
 
 
 @dataclass(frozen=True, slots=True)

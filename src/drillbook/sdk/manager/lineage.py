@@ -46,8 +46,8 @@ also prints the age of the process in seconds, its parents and its control group
 APART_S = 5.0
 """Tolerance in seconds for the comparison of two ages of a process; see ``same_age``."""
 STARTING_S = 30.0
-"""Longest accepted time, in seconds, between the start of a server's process and the start of the server's own uptime. The time
-is long only on a busy host.
+"""Longest accepted time, in seconds, from the start of a server's process to the moment from which the server counts its
+uptime. Only on a busy host, this time is long.
 """
 
 

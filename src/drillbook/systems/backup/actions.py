@@ -166,8 +166,8 @@ class Check(_OfSource, VerifiesSource):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return None, because this step needs no identity: the engine itself compares the verified backup with the service
-        right before the fault.
+        """Return None, because this step need not measure an identity: right before the fault, the engine itself compares the
+        verified backup with the service.
         """
         return None
 

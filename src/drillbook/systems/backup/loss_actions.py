@@ -48,9 +48,9 @@ class Measure(Read):
         ``newest_moment`` to ``until``, or 0 if the newest data is later), ``ahead_s`` (seconds by which the newest data is
         later than ``until``, or 0).
 
-        ``error_s`` is the longest possible time from ``newest_moment`` to the last write, in seconds. The true loss may be
-        smaller than ``loss_s`` by this time. ``basis`` is the place where ``newest_moment`` was found. ``moments`` lists all
-        places where a newest moment was found, each with this moment and its error.
+        ``error_s``: the last write may be later than ``newest_moment``, but by no more than these seconds. The true loss may
+        be smaller than ``loss_s``, but by no more than these seconds. ``basis`` is the place where ``newest_moment`` was
+        found. ``moments`` lists all places where a newest moment was found, each with this moment and its error.
         """
         until = parsed_moment(self.until) if self.until else datetime.now(UTC)
         facts = self._action(ctx.services.get(self.service)).run(ctx)

@@ -157,8 +157,8 @@ class MariadbDump(FileBackups):
         """Find the dump that the step will use, and check that the server knows all collations in this dump.
 
         A dump from a newer series of MariaDB, or from MySQL, can be loaded if this server knows everything in the dump. Before
-        a drill, only the collations can be checked. Therefore the restore of a dump from a newer series or from MySQL is
-        recorded as not verified.
+        a drill, only the collations can be checked. Therefore a check before a drill records for each such dump that it is not
+        verified whether this server can load the dump.
         """
 
         def check(backup: Backup) -> None:

@@ -63,9 +63,10 @@ class Selection:
 def select(listed: Sequence[Entry], table: str, there: Callable[[str], bool]) -> Selection | None:
     """Select the entries of the table and of all objects that DROP TABLE ... CASCADE removes with it.
 
-    Return None if the archive lacks the table. ``there`` returns True for the name of a relation that exists in the
-    database. Such relations, and all objects that belong to them, are not selected. An object can depend on several lost
-    tables, for example a view of two tables. Such an object is selected only when the last of these tables is restored.
+    Return None if the archive lacks the table. ``there`` returns True for the name of a relation that exists in the database.
+    Such relations, and all objects that belong to them, are not selected. An object can depend on several lost tables, for
+    example a view of two tables. It is selected only if ``table`` is the last of these tables to be restored: before, the
+    object could not be created.
     """
     by_number = {entry.number: entry for entry in listed}
     start = next((entry for entry in listed if entry.kind == "TABLE" and entry.name == table), None)

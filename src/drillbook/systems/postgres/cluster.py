@@ -68,8 +68,8 @@ NO_SERVER = 3
 CONFIGURATION = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
 """Files of the configuration that initdb writes to the data directory."""
 INSTRUCTED, CHECKSUMMED = 14, 18
-"""First major version of initdb with the option `--no-instructions`, and first major version of initdb that turns data
-checksums on by default.
+"""Major versions of initdb. ``INSTRUCTED`` is the first version with the option `--no-instructions`. ``CHECKSUMMED`` is the
+first version that turns data checksums on by default.
 """
 UNSYNCED = "drillbook.unsynced"
 # DATA MARK COMMAND...: if the file MARK exists in DATA, run COMMAND, which syncs the files, and then remove the mark.

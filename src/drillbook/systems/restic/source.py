@@ -272,9 +272,9 @@ def _recorded(paths: tuple[str, ...], path: str) -> str | None:
 def _count(repository: Repository, backup: Backup, path: str) -> int:
     """Count the files at or below ``path`` in the snapshot.
 
-    When a job backs up a relative path, restic stores it under the last parts of the absolute path. When a job backs up the
-    current folder (``.``), restic stores its content at the top of the snapshot. Therefore the function looks in each of these
-    places, until it finds files.
+    If a job backed up a relative path, the snapshot contains only the last folders of ``path``: for ``data/x``, files are
+    below ``/data/x``. If a job backed up the current folder (``.``), its content is at the top of the snapshot. Therefore the
+    function looks in each of these places, until it finds files.
     """
     ends = _ends(path)
     if len(backup.facts["paths"]) == 1:

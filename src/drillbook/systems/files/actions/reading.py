@@ -49,7 +49,9 @@ class Digest(Read):
                 )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files`` (number of files), ``evidence`` (list of their digests), ``sha256`` (only for a single file)."""
+        """Facts: ``files`` (number of files), ``evidence`` (the stored list with the digest of each file), ``sha256`` (digest
+        of the file, if there is only one).
+        """
         output = ctx.run("sh", "-c", _DIGEST, "sh", self.path)
         digest_by_path = dict(_parse(output.text))
         if not output.ok or not digest_by_path:

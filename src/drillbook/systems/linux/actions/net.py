@@ -132,9 +132,9 @@ class _ToPeer(Read):
         """Return the address and the port of the peer, and a request that the peer's server answers. The request is empty
         when Drillbook knows no request for this kind of server.
 
-        A loopback address of another host is replaced by the address of that host. A service of kind `http` may have a
-        `port` that differs from the port in its URL. The peer is then this `port` on the service's host, because the port in
-        the URL may belong to a proxy or to a container engine.
+        A loopback address of another host is replaced by the address of that host. A service of kind `http` may have a `port`
+        that differs from the port in its URL. In this case, the connection goes to the service's host and this `port`. The URL
+        is not used, because its port may belong to a proxy or to a container engine.
         """
         if self.to is None:
             return str(self.address), int(self.port or 0), b""

@@ -90,7 +90,7 @@ class Save(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that removes the mark, a key that identifies the saved keyspace. The backup stays."""
+        """Return an undo that removes the mark of this run, a key in the keyspace. The backup is kept."""
         return Undo.by_action("redis.unmark", service=self.service)
 
     def active(self, ctx: Context) -> bool:
