@@ -187,9 +187,10 @@ def _partly(forms: Sequence[Form]) -> str:
 
 
 def _rest(form: Form) -> str:
-    """Return a regular expression that matches ``form`` without its first part.
+    """Return a regular expression that matches the parts of ``form`` after the first part. Each part matches a piece of a
+    secret.
 
-    It also matches when the text ends before the form is complete.
+    The expression also matches when the text ends inside the secret.
     """
     long = len(form) > DEPTH
     inner = r"[\s\S]*" if long else ""

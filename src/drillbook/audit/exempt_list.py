@@ -19,8 +19,8 @@ LEAD = "Exempt by a statement in the inventory; the audit tells which statements
 
 @dataclass(frozen=True, slots=True)
 class Exempt:
-    """Services that are exempt from drills. ``listed``: names of services, with the reason that they share. ``more``: number
-    of exempt services that are not listed. ``all``: number of all exempt services.
+    """Services that are exempt from drills. ``listed``: pairs of two texts: names of services, and the reason why these
+    services are exempt. ``more``: number of exempt services that are not listed. ``all``: number of all exempt services.
     """
 
     listed: tuple[tuple[str, str], ...]

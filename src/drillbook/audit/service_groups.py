@@ -51,7 +51,9 @@ SIGNS = {
 }
 """Symbol of each group, and the CSS class of its colour."""
 PARTLY = {Group.RESERVED: "with a reservation", Group.ONLY_RTO: "without an RPO"}
-"""Groups of services that recovered in every drill, but are not fully proven. The value gives the reason in words."""
+"""Groups of services that recovered in every drill, but are not fully proven. The key of each entry is the group. The value
+tells in words why its services are not fully proven.
+"""
 RULES = {
     Group.PROVEN: (
         "The newest run of each drill of the service passed, and the recovery time (RTO), every other objective "

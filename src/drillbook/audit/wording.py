@@ -308,7 +308,7 @@ def ended(row: MissedRow) -> str:
 
 
 def since(row: MissedRow) -> str:
-    """Return a text with the start of the time in which a drill was missed."""
+    """Return the moment from which a drill was missed. If the drill has never run, return a text that says so."""
     return utc(row.since) if row.since else "no run in the record"
 
 

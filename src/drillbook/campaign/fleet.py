@@ -35,10 +35,10 @@ PATIENCE_S = 180.0
 to the place is ``unknown``.
 """
 FAILURES = 5
-"""Maximum number of failed attempts to run the job of a site. After the last attempt, the site ends as unknown."""
+"""Maximum number of failed attempts to run the job of a site. After the last one, the result of the site is ``unknown``."""
 LOSSES = 20
-"""Maximum number of workers that a site may lose. After the last loss, the site ends as unknown. Therefore a job that
-kills its worker each time is not repeated forever.
+"""Maximum number of workers that may be lost while they run the job of a site. After the last loss, the result of the site is
+``unknown``. Therefore a job that kills its worker each time is not repeated forever.
 """
 PAUSE_S = 0.5
 """Time, in seconds, between the first failed attempt and the second attempt. The time doubles with each further attempt."""

@@ -23,7 +23,7 @@ RETRY_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A Dask worker process. It carries out jobs at its place."""
+    """A Dask worker process. It carries out jobs at its place: the project folder in which it runs."""
 
     address: str
     place: str

@@ -94,7 +94,8 @@ def _ignore(text: str) -> None:
 
 @dataclass(slots=True)
 class Held:
-    """Signals that are held back until the files of a run or of a suite are written.
+    """Holder of signals, such as the one of Ctrl-C. A signal takes effect only after the files of a run or of a suite are
+    written.
 
     Otherwise, a signal could end the program when only some of these files are written. A closed terminal, for example,
     sends HUP.

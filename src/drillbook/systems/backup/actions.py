@@ -135,9 +135,9 @@ class Check(_OfSource, VerifiesSource):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``backup``: the verified backup; ``count``: number of all backups.
 
-        ``age_s``: age of the verified backup in seconds, null if unknown; ``covered``: checks that were made;
-        ``not_covered``: checks that were not made; ``apart``: yes if the backups are on another disk than the data, otherwise
-        no or unknown, with the reason. Other facts depend on the backup tool.
+        ``age_s``: age of the verified backup in seconds, null if unknown; ``covered``: checks that were made; ``not_covered``:
+        checks that were not made; ``apart``: yes, no or unknown, with the reason; yes if the backups are on another disk than
+        the data. Other facts depend on the backup tool.
         """
         source = self._source(ctx)
         backups = source.backups(ctx)

@@ -76,7 +76,9 @@ class Rule:
         return False if False in asked else None if None in asked else True
 
     def aims(self, packet: Packet) -> bool:
-        """Return True when the packet's addresses or ports decide whether the rule matches."""
+        """Return True when the rule matches only certain addresses or ports: for a packet with unknown addresses and ports, it
+        is not certain that the rule matches.
+        """
         return self.matches(replace(packet, source=None, target=None, source_port=None, target_port=None)) is not True
 
 

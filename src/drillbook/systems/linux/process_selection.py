@@ -18,7 +18,9 @@ from drillbook.sdk.manager import Argv, manager_of
 from drillbook.systems.linux.faultstate import SEEN
 
 PID, START = "@pid", "@start"
-"""Placeholders in a command. ``PID`` is replaced by the pid of the selected process, and ``START`` by its start time."""
+"""Placeholders that a command may contain. The pid and the start time of the selected process are put in place of ``PID`` and
+``START``.
+"""
 ANOTHER = 3
 """Exit status when the command was not started, because the process has exited, or because the selection now finds another
 process.

@@ -134,10 +134,10 @@ class Restoring:
     def _made(self, outline: Outline) -> Made | None:
         """Return the dump's database that is restored as the sandbox's database.
 
-        This is the database with the name that the sandbox expects. If the dump creates only one database, it is accepted
-        under any name, unless the sandbox expects a built-in database. Return None when the dump creates no database. Also
-        return None for a dump of pg_dumpall when the sandbox expects `postgres`, because pg_dumpall does not create
-        `postgres`. Raises StepFailed in all other cases.
+        This is the database with the name that the sandbox expects. If no database has this name, a dump that creates only one
+        database is accepted, unless the sandbox expects a built-in database. Returns None when the dump creates no database.
+        Also returns None for a dump of pg_dumpall when the sandbox expects `postgres`, because pg_dumpall does not create
+        `postgres`. Raises StepFailed when the dump creates other databases, and none of these rules applies.
         """
         wanted = self.service.database
         same = next((made for made in outline.databases if made.name == wanted), None)
