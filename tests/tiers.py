@@ -56,7 +56,7 @@ REAL = (
 )
 """Fast tests that start a real SSH server, a PostgreSQL, or the program."""
 TURNS = {
-    "e2e": 20,
+    "e2e": 27,
     "docker": 8,
     "lab": 8,
     "estate": 4,
@@ -66,9 +66,9 @@ TURNS = {
     "inventory/test_files.py": 3,
     "plan": 2,
     "telemetry": 2,
-    "systems": 12,
+    "systems": 16,
     "systems/prometheus": 1,
-    "engine": 6,
+    "engine": 8,
     "attestation": 5,
     "audit": 4,
     "report": 4,
@@ -76,8 +76,8 @@ TURNS = {
     "plugins": 8,
     "sdk": 4,
     "hosts": 5,
-    "systemd": 8,
-    "cli": 6,
+    "systemd": 12,
+    "cli": 8,
     "repository/test_any_stack_page.py": 4,
     "repository/test_newcomer.py": 6,
     "repository/test_site.py": 3,

@@ -256,6 +256,10 @@ class PrivilegeRefused(HostError):
     code = "privilege-refused"
 
 
+class WrongPassword(PrivilegeRefused):
+    """The host's sudo refused the password in `become`."""
+
+
 class CommandTimedOut(HostError):
     """The command exceeded its deadline. Its process was killed. If the process could not be killed, the message says so."""
 

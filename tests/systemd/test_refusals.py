@@ -2,6 +2,7 @@
 changes nothing.
 """
 
+import re
 import shutil
 
 import pytest
@@ -109,6 +110,9 @@ def test_a_password_is_asked_for_later_commands_too(site, ruled, monkeypatch):
         refused(site, f"`systemctl stop steady` {NOT_ALLOWED}")
         monkeypatch.setenv("SUDO_PASSWORD", "wrong horse")
         refused(site, "incorrect password")
+        said = site.machine.root("journalctl --quiet --no-pager")
+        tries = [int(number) for number in re.findall(r"(\d+) incorrect password attempts?", said)]
+        assert tries == [1, 1], "an account that is locked after several wrong passwords stays open"
     finally:
         site.machine.root("usermod -p '*' ops")
 

@@ -16,8 +16,9 @@ from drillbook.engine.parallel import on_each
 from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import for_ready
 from drillbook.engine.verify_logins import Logins
-from drillbook.errors import DrillbookError, message_of
+from drillbook.errors import DrillbookError, WrongPassword, message_of
 from drillbook.findings import Finding, finding
+from drillbook.hosts.privileged import PrivilegedHost
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import explaining, template
 from drillbook.plan import privilege
@@ -138,9 +139,14 @@ class _Check:
         return [f"{self.step.line}: {self.step.action} on {self.host}: {text}" for text in dict.fromkeys(unverified)]
 
     def run(self, stage: Stage, doubt: Callable[[str], None] | None, aside: Callable[[str], None] | None) -> Finding | None:
-        """Carry out the check. Return a finding when it fails. ``doubt``: function that is called with a text about each
-        thing that could not be verified. ``aside``: function that is called with each remark. Both are None in a run.
+        """Carry out the check. Return a finding when it fails.
+
+        After a wrong password of `become`, nothing is checked as this account, because servers lock an account after several
+        wrong passwords. ``doubt``: function that is called with a text about each thing that could not be verified. ``aside``:
+        function that is called with each remark. Both are None in a run.
         """
+        if stage.has_wrong_password(self.host, stage.become(self.step.id, self.host)):
+            return None
         try:
             if isinstance(self.action, Exception):
                 raise self.action
@@ -232,9 +238,12 @@ def _later(stage: Stage) -> list[Finding]:
 
 def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
     try:
-        host = stage.as_account(name, become)
+        host = PrivilegedHost(stage.host(name), become, stage.note_used)
+        host.check_password(deadline=stage.deadline(READY_S))
         once_more(partial(host.run, ("true",), deadline=stage.deadline(READY_S))).check()
     except (DrillbookError, TimeoutError) as error:
+        if isinstance(error, WrongPassword):
+            stage.wrong_passwords.add((name, become.user))
         return finding(
             "not-ready",
             title=f"become {become.user}",
@@ -247,9 +256,12 @@ def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
 
 
 def of_leases(stage: Stage) -> list[Finding]:
-    """Check that each host that needs a lease has the tools for it. Return a finding for each host that lacks them."""
+    """Check that each host that needs a lease has the tools for it. Return a finding for each host that lacks them.
+
+    Nothing is checked after a wrong password, which another finding names.
+    """
     try:
-        if stage.hold:
+        if stage.hold and not stage.wrong_passwords:
             stage.hold.ready()
     except (DrillbookError, TimeoutError) as error:
         return [finding("not-ready", title="lease", measured=message_of(error), remedy=getattr(error, "hint", ""))]

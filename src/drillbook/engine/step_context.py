@@ -101,6 +101,8 @@ class Stage:
     The accounts come from the journal, where each was recorded before its step began. An empty text is the SSH user. Only a
     recovery fills this mapping.
     """
+    wrong_passwords: set[tuple[str, str]] = field(default_factory=set)
+    """Hosts and accounts of `become` for which sudo refused the password before the run began."""
     unlimited: dict[tuple[str, str], bool] = field(default_factory=dict)
     """For each pair of host and account: True when sudo starts every command as this account on the host."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
@@ -134,6 +136,10 @@ class Stage:
         """Return the privilege of ``step`` on ``host``. Returns None for the SSH user."""
         planned = self.added.get(step) or self._indexed().planned.get(step)
         return privilege.of_step(self.plan.inventory, planned, host, self.accounts.get((step, host)))
+
+    def has_wrong_password(self, host: str, become: Become | None) -> bool:
+        """Return True when sudo on ``host`` has already refused the password of ``become``. It must not be tried again."""
+        return become is not None and (host, become.user) in self.wrong_passwords
 
     def context(
         self,

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from drillbook.errors import Cancelled, CommandTimedOut, HostError, PrivilegeRefused
+from drillbook.errors import Cancelled, CommandTimedOut, HostError, PrivilegeRefused, WrongPassword
 from drillbook.hosts import sudoers
 from drillbook.hosts.atomic import for_bytes, get_by_command, put_by_command
 from drillbook.hosts.forward import forwarded_privately
@@ -51,6 +51,8 @@ if test "$2" = yes; then exec sudo -S -k -p '' -l -l; fi
 sudo -n -v 2>/dev/null && exec sudo -n -l -l
 """
 KILL_S = 10.0
+MISTAKEN = "incorrect password"
+"""Words of sudo about a wrong password."""
 
 
 Used = Callable[[str, str, tuple[str, ...]], None]
@@ -156,6 +158,23 @@ class PrivilegedHost(WrappedHost):
         head = b"" if password is None else password.encode() + b"\n"
         return refusal(self.inner.run(script, deadline=deadline, stdin=head))
 
+    def check_password(self, *, deadline: Deadline) -> None:
+        """Try the password once. Without a password, do nothing.
+
+        sudo takes the further lines of a command's standard input for further passwords, and servers lock an account after
+        several wrong ones. So a wrong password must be noticed before sudo is asked to start a command.
+
+        Raises PrivilegeRefused when the password is wrong, SecretError when it cannot be read, and HostError when the host
+        cannot be used.
+        """
+        if (password := self._password()) is None:
+            return
+        words = ("sh", "-c", RULES, "sudo", self.become.user, "yes")
+        output = self.inner.run(words, deadline=deadline, stdin=password.encode() + b"\n")
+        wrong = [line for line in printable(output.stderr).splitlines() if MISTAKEN in line]
+        if wrong and not output.ok:
+            raise self._refused(("sudo", "-l"), wrong[-1].strip())
+
     def may_all(self, *, deadline: Deadline) -> bool:
         """Return True when sudo's rules let the SSH user run every command as the account.
 
@@ -197,8 +216,8 @@ class PrivilegedHost(WrappedHost):
     def _refused(self, argv: Sequence[str], said: str) -> PrivilegeRefused:
         user = shlex.quote(self.become.user)
         asks = "is required" in said or "no password" in said
-        wrong = "incorrect password" in said
-        return PrivilegeRefused(
+        wrong = MISTAKEN in said
+        return (WrongPassword if wrong else PrivilegeRefused)(
             f"{self.name}: `{shown(argv)}` was not started as {self.become.user}: {said.removeprefix('sudo: ')}",
             host=self.name,
             hint=(
