@@ -1,4 +1,4 @@
-"""Anchors: each run's number of events and last hash, stored outside of ``reports/``.
+"""Anchors: for each run, the number of its events and the last hash of its journal, stored outside of ``reports/``.
 
 Anchors reveal removed or changed journals. An anchor is one line of JSON, written with each attestation to one or
 several places; see ``anchor_places``.

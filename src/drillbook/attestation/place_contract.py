@@ -22,8 +22,8 @@ class Held:
 
     lines: tuple[bytes, ...] = ()
     doubts: Mapping[str, str] = field(default_factory=dict)
-    """Reasons why an anchor is weak evidence, with the name of the anchor's run as the key. For example, the object with the
-    anchor may be stored without an object lock.
+    """Reasons why anchors are weak evidence. The key of each entry is the name of the run to which the anchor belongs. For
+    example, the anchor may be stored in a bucket as an object without an object lock.
     """
 
 

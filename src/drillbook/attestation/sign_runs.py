@@ -1,8 +1,9 @@
 """Writes and signs ``attestation.json``: digests of a run's files, and the last hash of its journal.
 
-A run signs its journal when it begins, right before it injects the fault, and when it has ended. Later, a recovery or a new
-rendering of the reports may change the folder, and then writes a new attestation. Such an attestation covers only two kinds
-of content: content that a trusted key signed before (see ``trusted_content``), and content that this process itself wrote.
+A run signs its journal when it begins, right before it injects the fault, and when it has ended. Later, a process may change
+the folder, because it recovers the run or renders the reports again. Then it writes a new attestation. This attestation
+covers only two kinds of content: content that a trusted key signed before (see ``trusted_content``), and content that this
+process itself wrote.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from drillbook.audit.content import Audit
 from drillbook.report.figures import count
 
 MOST_TEXTS, MOST_LETTERS = 3, 165
-"""Largest numbers of drills that one alert names, and of characters in its text."""
+"""Two limits for one alert: number of drills that the alert names, and number of characters in its text."""
 
 
 def of(audit: Audit, least: int) -> list[Alert]:
@@ -57,9 +57,10 @@ def _with_state(audit: Audit, alert: Alert) -> Alert:
 
 
 def _joined(first: Alert, second: Alert) -> Alert:
-    """Join two alerts about the same drill to one. Normally the text of ``first`` comes first, then the text of ``second``. But
-    if ``second`` is about the verdict of a run, the text begins with this verdict, without the reason for the verdict. The
-    next step is that of ``first``."""
+    """Join two alerts about the same drill to one. Normally the joined text is the text of ``first``, then the text of
+    ``second``. There is one exception: ``second`` is about the verdict of a run. Then the joined text is this verdict without
+    its reason, and after it the text of ``first``. The next step is that of ``first``.
+    """
     verdict = second.text.partition(": ")[0]
     text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
     if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):
@@ -68,8 +69,9 @@ def _joined(first: Alert, second: Alert) -> Alert:
 
 
 def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
-    """Join all alerts whose drills must run again to a single alert, at the place of the first of them. If there is only one
-    such alert, it is left as it is."""
+    """Join the alerts which say that a drill must run again. The joint alert takes the place of the first of them. A single
+    alert of this kind stays as it is.
+    """
     again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about]
     if len(again) < 2:
         return list(shown)

@@ -212,8 +212,9 @@ def make(
 
 
 def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
-    """Return the audit in which retired drills and environments are not reported as missing. ``gone``: retirements that
-    are in force."""
+    """Return a copy of the audit that does not report retired drills and environments as missing. ``gone``: retirements that
+    are in force.
+    """
     if not gone:
         return made
     covered = tuple(retired.coverage(made.coverage, gone))

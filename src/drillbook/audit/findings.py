@@ -54,7 +54,7 @@ class FindingRow:
     finding is a consequence.
     """
     own_runs: int | None = None
-    """``runs`` without the runs in which all findings with this code are only consequences of other findings."""
+    """Number of runs with at least one finding of this code that is not a consequence of another finding."""
     own_in_newest: int | None = None
     """``in_newest`` without the findings that are only consequences of other findings."""
     own_texts: tuple[str, ...] = ()

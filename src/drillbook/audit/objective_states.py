@@ -21,7 +21,9 @@ NOT_PROVEN = "not proven"
 
 @dataclass(frozen=True, slots=True)
 class UncountedFigure:
-    """The newest measured figure of an objective that is not proven. The figure itself proves nothing."""
+    """Figure that was measured last for an objective, if this objective is not proven. The figure does not prove the
+    objective.
+    """
 
     measured: str
     """Figure with its measurement error, and with its mark such as ``†`` if it has one."""
@@ -150,8 +152,8 @@ class ProvenRow:
 
     @property
     def loss(self) -> str:
-        """Text about a loss of data that the figure perhaps does not include: the mark of the figure, the drill, the loss, and
-        the target.
+        """Text about a loss of data that the measured RPO perhaps does not include. The text names the mark of the RPO, the
+        drill, the loss, and the target.
         """
         return f"{self.mark.strip()} {self.drill}: {self.lost}, {self.aim}"
 

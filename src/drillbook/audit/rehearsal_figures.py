@@ -259,7 +259,9 @@ def _taken(record: Record, step: StepResult) -> str:
 
 
 def _losses(record: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the facts of the steps that measured a loss of data for the restore step with the parameters ``restore``."""
+    """Return the facts of those steps that measured how much data a restore step would lose. ``restore``: parameters of this
+    restore step.
+    """
     return [
         step.facts
         for action, key in MEASURES.items()

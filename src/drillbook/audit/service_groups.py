@@ -66,7 +66,9 @@ RULES = {
     Group.ONLY_RTO: "No drill of the service has an RPO objective.",
     Group.NOT_RUN: "A drill needs services that are not installed where it ran, so nothing was tried.",
 }
-"""Explanations of groups. ``rules`` replaces ``{reasons}`` by the texts of ``REASONS`` that apply."""
+"""Explanations of the groups of services. The function ``rules`` puts the texts of ``REASONS`` that apply in place of
+``{reasons}``.
+"""
 REASONS = {
     remarks.FRESH: "the recovery point was measured with a fresh backup, not with a routine backup",
     remarks.MISSING: "less data came back than the fault removed, and the recovery point is met for the other data only",

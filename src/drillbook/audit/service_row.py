@@ -16,7 +16,7 @@ NEVER = "never drilled"
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """State of one service: newest runs, proven objectives, and the longest RTO and RPO that the newest runs met."""
+    """State of one service: newest runs, proven objectives, and the largest measured RTO and RPO among the met objectives."""
 
     service: str
     environment: str

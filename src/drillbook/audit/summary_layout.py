@@ -41,7 +41,9 @@ NOTE, TERM, OTHERS, NEVER_ROW = Text(13.1, 132), Text(12.4, 108), Text(11.8, 138
 NAME_LETTERS = 13
 """Number of letters that fit in a line of a table cell with the name of a service."""
 FULL, DENSE = Text(13.7, 22), Text(11.7, 26)
-"""Form of the lines in a cell with a figure. ``FULL``: in a table with all details. ``DENSE``: in a table without them."""
+"""Height of a line, and number of letters that fit in it, in a table cell with a figure. ``FULL``: in a table with all
+details. ``DENSE``: in a table without details.
+"""
 FULL_PAD, DENSE_PAD = 7.0, 4.6
 
 
@@ -99,10 +101,10 @@ def layout(
 ) -> Layout:
     """Return the layout that shows the most in ``room`` pixels.
 
-    ``spare``: pixels that a dense table has in addition to ``room``. They become free because the text below a dense table
-    does not list the exempt services, but only gives their number. ``alerts``: height of the list of alerts for each number
-    of alerts, beginning with ``LEAST_ALERTS``. ``names``: function that takes the
-    index of a service, and returns the height of a list with the names of this service and of all later ones.
+    ``spare``: pixels that are free in addition to ``room`` if the table is dense, which means that its rows have no details.
+    The text below a dense table is shorter, because it gives only the number of the exempt services. ``alerts``: height of
+    the list of alerts for each number of alerts, beginning with ``LEAST_ALERTS``. ``names``: function that takes the index of
+    a service, and returns the height of a list with the names of this service and of all later ones.
 
     All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
     the table is dense. If they do not fit even then, the last services are moved from the table to lines of text below
@@ -124,7 +126,7 @@ def layout(
 
 
 def _mixed(rows: Sequence[RowSize], number: int) -> float:
-    """Return the height of all services in pixels, if the first ``number`` services have a row in the dense table, and each
-    other service has a line of text below the table.
+    """Return the height of the list of services in pixels, if the first ``number`` services are rows of the dense table, and
+    each other service is a line of text below the table.
     """
     return sum(row.dense for row in rows[:number]) + sum(row.line for row in rows[number:])

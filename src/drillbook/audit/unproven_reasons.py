@@ -19,8 +19,8 @@ def without_column(goals: Sequence[ProvenRow]) -> list[ProvenRow]:
 
 
 def hidden(goals: Sequence[ProvenRow], measured: Collection[str]) -> list[ProvenRow]:
-    """Return the objectives of one service that a dense table does not show. In a column without a figure, such a table shows
-    only the first objective of the column.
+    """Return those objectives in ``goals`` that a dense table does not show. A column with a figure shows none of them. A
+    column without a figure shows only the first of its objectives.
 
     ``goals``: objectives of the service that are not proven. ``measured``: keys of the columns with a figure.
     """

@@ -44,7 +44,7 @@ TERMS_TITLE = "Terms"
 CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:-2], ("terms", TERMS_TITLE), *SECTIONS[-2:])
 """Sections of the HTML page, for its navigation. In Markdown, the sections ``limits`` and ``terms`` are parts of the head."""
 EVIDENCE_DIGEST = "Digest of the evidence"
-"""Name of the digest of all journals of the period. All parts of the audit use this name."""
+"""Name by which all parts of the audit call one value: the digest of all journals of the period."""
 SIGNERS = ("Operator", "Reviewer", "Approver")
 
 PROBE_LEAD = (

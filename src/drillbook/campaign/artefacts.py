@@ -162,8 +162,8 @@ def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
 
 
 class Artefacts:
-    """Executor that drills nothing. It ends each job with the result in the artefact of the site. A job without an artefact
-    ends as unknown.
+    """Executor that collects the results of drills which jobs of CI ran. The CI job of a site stores the run in an artefact.
+    The executor ends the job of the site with this result. A job without an artefact ends as unknown.
     """
 
     name = "artefacts of CI"

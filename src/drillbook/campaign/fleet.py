@@ -268,8 +268,8 @@ class Fleet:
         return min(self._roster.at(job), key=load, default=None)
 
     def _hand_over(self, client: Client, pending: Pending, address: str) -> None:
-        """Submit a job to one worker, and mark the job as resumed. A later attempt of a resumed job first looks for a run at
-        the place, and starts a drill only if there is none.
+        """Submit a job to one worker, and mark the job as resumed. A later attempt of a resumed job first looks for a run of
+        this job in the worker's project folder, and starts a drill only if there is none.
         """
         if pending.job.approved and (pending.job.campaign, address) not in self._told_approval:
             pending.preparing = True

@@ -51,8 +51,8 @@ class Place:
     version: str
     root: str
     disk: str = ""
-    """Text that identifies the running system and the disk of the folder. Workers at the same place have the same value.
-    When two workers with the same place have different values, one machine is a clone of the other.
+    """Text that identifies the running system and the disk of the folder. It reveals clones of a machine: two workers whose
+    places have the same number, but different values of this text, run on a machine and its clone.
     """
 
     @property
@@ -105,10 +105,9 @@ def here(root: Path) -> Place:
 
 
 def name_of(root: Path) -> str:
-    """Return the name ``NUMBER@MACHINE:FOLDER`` of the project folder ``root`` on this machine.
+    """Return the name of the place that consists of this machine and the project folder ``root``; see ``Place``.
 
-    Raises UsageError when ``root`` is not a project. Also raises it when the random number in the place's name cannot be
-    read or stored.
+    Raises UsageError when ``root`` is not a project, or when the random part of the place's number cannot be read or stored.
     """
     try:
         return here(root).name

@@ -115,7 +115,7 @@ class Scheduler:
         self._waves = deque(waves(rules, sites))
         self._wave: set[str] = set()
         self._queues: dict[Kind, deque[str]] = {}
-        """Waiting sites, with their kind as the key. The windows of these kinds were open when they were last examined."""
+        """Waiting sites, with their kind as the key. When a kind was last examined, its maintenance windows were open."""
         self._closed: dict[Kind, deque[str]] = {}
         """Waiting sites, with their kind as the key. The windows of these kinds are closed."""
         self._openings: list[tuple[datetime, int, Kind]] = []
@@ -143,8 +143,8 @@ class Scheduler:
             self._judge(name, state, residue=residue)
 
     def due(self, now: datetime, taken: Callable[[str], bool] = lambda _: True) -> list[str]:
-        """Return the sites to start at ``now``, and count them as running. ``taken``: function that finds a worker, or another
-        place to run, for a site. It returns False when no place can take the site now.
+        """Return the sites to start at ``now``, and count them as running. ``taken``: function that assigns a site to a
+        worker or another place. It returns True when a place takes the site, and False when no place can take the site now.
         """
         self._advance()
         while self._openings and self._openings[0][0] <= now:
@@ -273,9 +273,9 @@ def _open(kind: Kind, now: datetime) -> bool:
 
 
 def _opening(kind: Kind, now: datetime) -> datetime:
-    """Return the first moment, from ``now`` on, at which the sites of ``kind`` may start. At this moment, every list of
-    maintenance windows has an open window. If there is no such moment in the next HORIZON_DAYS days, return the end of this
-    period.
+    """Return the first moment, from ``now`` on, at which the sites of ``kind`` may start. At this moment, a window is open in
+    each list of maintenance windows that applies to these sites. If there is no such moment in the next HORIZON_DAYS days,
+    return the end of this period.
     """
     last = now + timedelta(days=HORIZON_DAYS)
     moment = now

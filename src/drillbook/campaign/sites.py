@@ -229,7 +229,7 @@ def load(root: Path, name: str) -> SitesFile:
 
 
 def _unknown_canaries(document: Document) -> Iterator[SourceError]:
-    """Yield an error for each entry of `canary` that is no site of the file."""
+    """Yield an error for each name in the list `canary` that is not the name of a site in the file."""
     canary, known = document.value.get("canary"), document.value.get("sites")
     if not isinstance(canary, list) or not isinstance(known, dict):
         return

@@ -74,11 +74,11 @@ class Lanes:
         self._closed = False
 
     def ask(self, address: str, function: Callable[..., None], *values: Any) -> None:
-        """Call ``function`` in a thread that asks the worker ``address``. After ``close``, do nothing."""
+        """Call ``function`` in a thread for requests to the worker at ``address``. After ``close``, do nothing."""
         self._run("ask", address, function, values)
 
     def receive(self, address: str, function: Callable[..., None], *values: Any) -> None:
-        """Call ``function`` in a thread that receives a run from the worker ``address``. After ``close``, do nothing."""
+        """Call ``function`` in a thread for transfers of runs from the worker at ``address``. After ``close``, do nothing."""
         self._run("receive", address, function, values)
 
     def _run(self, work: str, address: str, function: Callable[..., None], values: tuple[Any, ...]) -> None:

@@ -283,8 +283,8 @@ def _figure(item: ProvenRow) -> str:
     """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a
     figure, the text is ``none`` if no run of the period decides about the objective, otherwise ``not verified``.
 
-    If the run lost data that is perhaps not included in its RPO, the text contains only the lost data, and not the RPO. A
-    mark such as ``†`` stands before the figure, so that the mark is never alone on the second line of a narrow column.
+    If the RPO perhaps does not include a known loss of data, the text shows this loss in place of the RPO. A mark such as
+    ``†`` stands before the figure, so that the mark is never alone on the second line of a narrow column.
     """
     if item.met or item.missed:
         return _marked(item.measured.partition("; ")[0] + item.mark)

@@ -133,8 +133,8 @@ class _Checker(Preparation):
             raise EndedEarly
 
     def _repeats(self, problem: Finding) -> bool:
-        """Return True when an earlier finding already reports ``problem``. Such a finding says that the host is unreachable,
-        or that a secret is unreadable.
+        """Return True when an earlier finding already reports ``problem``. Two kinds of earlier findings are compared: those
+        about an unreachable host, and those about an unreadable secret.
         """
         if problem.measured in self.unreachable.values():
             return True
@@ -306,8 +306,9 @@ def _with(result: Check, unusable: Sequence[Finding]) -> Check:
 
 
 def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverified: tuple[str, ...]) -> Check:
-    """Return the result of a check from its journal at ``path``. ``left_out``: untrusted items that the check left out.
-    ``beside`` and ``unverified``: values of these fields of the result."""
+    """Return the result of a check, as read from the journal of the check at ``path``. ``left_out``: untrusted items that the
+    check left out. ``beside`` and ``unverified``: texts that are copied into the result.
+    """
     events = read(path).events
     least = Exit.UNVERIFIED if left_out or unverified else Exit.OK
     ended = contents(events, RunEndedEarly)

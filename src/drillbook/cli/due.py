@@ -207,9 +207,9 @@ def _most_urgent(rows: Sequence[DueRow]) -> DueRow | None:
     """Return the drill or suite that most needs attention, or None if none needs attention.
 
     A drill or suite is a candidate if it is overdue, if it has never passed, or if it is due because its last run did not
-    pass. Normally the first candidate in ``rows`` is returned. There is one exception: the last run of this candidate did
-    not pass, and nothing is needed before it can run again. Then the verdicts of all such candidates are compared, and the
-    candidate with the worst verdict is returned. For example, `failed` is worse than `aborted`.
+    pass. A candidate is repeatable if its last run did not pass, and nothing is needed before it can run again. Normally the
+    first candidate in ``rows`` is returned. But if the first candidate is repeatable, the repeatable candidate with the worst
+    verdict is returned. For example, `failed` is worse than `aborted`.
     """
     asked = (State.OVERDUE, State.NEVER)
     urgent = [row for row in rows if row.drill and (row.state in asked or (_unsuccessful(row) and row.state is State.DUE))]

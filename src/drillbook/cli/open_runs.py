@@ -53,7 +53,8 @@ def with_dead(
     """Return the standings in ``newest``, with a change for each drill that has an unfinished run: the unfinished run becomes
     the last run of the drill, with the verdict `unfinished`.
 
-    The same holds for a run with a damaged journal. It also holds if a later run was refused because of the unfinished run.
+    A run with a damaged journal is treated like an unfinished run. A later run that was refused because of the unfinished run
+    does not become the last run.
     """
     standings = dict(newest)
     for run in reversed(unsettled):

@@ -88,7 +88,9 @@ def _words() -> Sequence[str]:
 
 @contextmanager
 def reading(words: Sequence[str]) -> Iterator[None]:
-    """Use ``words`` during the ``with`` block as the command line in which tasks look for the name of their drill or run."""
+    """Use ``words`` as the command line during the ``with`` block. Tasks take the name of their drill or run from this
+    command line.
+    """
     before = _WORDS.set(words)
     try:
         yield

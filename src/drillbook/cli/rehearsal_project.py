@@ -26,7 +26,7 @@ from drillbook.sdk import discovery, rehearsal
 from drillbook.sdk.rehearsal import Rehearsal
 
 CONTROLLER = "controller"
-"""Answer that stands for the machine on which Drillbook runs."""
+"""Answer to the question for a host. It means the machine on which Drillbook runs."""
 _HOST = re.compile(
     r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<address>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -156,7 +156,9 @@ def blanks(answers: Answers) -> list[str]:
 
 
 def _questions(kind: Rehearsal) -> dict[str, str]:
-    """Return the question for each answer that backups of ``kind`` need."""
+    """Return the questions that the user must answer for a rehearsal of ``kind``. The key of each question is the name of the
+    answer.
+    """
     asked_for = {"host", "at", "sandbox", *(["database"] if kind.database else [])}
     questions = {name: text for name, text in _QUESTIONS.items() if name in asked_for}
     return questions | ({"at": kind.question} if kind.question else {})

@@ -281,8 +281,8 @@ def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journ
 
 
 def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job]:
-    """Return a function that makes the job of a site. Its two arguments are the name of the site and the intent. The
-    intent is the event that the campaign wrote before it started the run at this site.
+    """Return a function that makes the job of a site. The function takes the name of the site and the intent. The intent is
+    the event that the campaign wrote before it started the run at this site.
     """
     groups = {site.name: site.groups for site in state.file.scheduled()}
     file, paths, plans, start = state.file, state.inventories, state.plans, state.start

@@ -147,9 +147,9 @@ def last_runs() -> dict[str, float]:
 
 
 def _takes(entry: Entry, known: Mapping[str, float]) -> str:
-    """Return a text with the duration of the newest passed run of ``entry`` in this project. For a suite without a passed
-    run, return the sum for those of its drills that passed. Without any passed run, return the approximate duration on a
-    lab. Return ``-`` for an entry that runs on no lab. ``known``: see ``last_runs``.
+    """Return a text with the duration of ``entry``, or ``-`` for an entry that runs on no lab. The text contains the first
+    known of three durations: that of the newest passed run in this project, for a suite the sum of those of its passed
+    drills, and the approximate duration on a lab. ``known``: see ``last_runs``.
     """
     if not entry.lab or entry.sort == "lab":
         return "-"

@@ -73,7 +73,7 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
 
 
 def _of_timer(project: Project) -> list[str]:
-    """Return a remark if `schedule.run` would start nothing, because the URL of the heartbeat cannot be read."""
+    """Return a remark if the URL of the heartbeat cannot be read, because `schedule.run` then starts nothing."""
     try:
         settings.usable(project.root)
     except SecretError as error:

@@ -1,5 +1,5 @@
-"""Copies the approval of the plans of all sites into the folder of a campaign. When the campaign is resumed and this
-approval is no longer valid, a valid approval replaces it.
+"""Copies an approval from the project into the folder of a campaign. One approval covers the plans of all sites. When the
+campaign is resumed, and the copied approval is not valid any more, a valid one replaces it.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Ex
 
 @dataclass(frozen=True, slots=True)
 class DueRow:
-    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service. In this case, no run
-    has proven a restore of the service, or its drills have passed since the newest proof but have not renewed the proof.
+    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service: no run has proven its
+    restore, or drills have passed since the newest proof without proving a restore again.
 
     Times are in UTC, in the format of RFC 3339. A time that does not exist is empty.
     """
@@ -85,7 +85,7 @@ class DueRow:
     last_recovered: str = ""
     """Text about a recovery that undid the changes of the newest run after this run had ended."""
     restores: bool = False
-    """True when the drill, or a drill of the suite, restores data. True for a service."""
+    """True when the drill, or a drill of the suite, restores data. In the row of a service, the value is always True."""
     inventory: str = ""
     """Inventory to use for the next run of the drill or suite."""
     needs: str = ""
@@ -347,12 +347,12 @@ def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, 
 def _service(
     service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, past: Past
 ) -> Iterator[DueRow]:
-    """Yield a row about a service if its proof of a restore is missing, or was not renewed. Otherwise yield nothing.
+    """Yield a row about a service if its proof of a restore is missing, or old. Otherwise yield nothing.
 
-    A missing proof gets no row if a row of a drill raises the same alarm. A proof was not renewed if every drill and suite
-    that must renew it has passed since the proof. The drills and suites that once proved a restore of the service must renew
-    the proof. If none of them exists any more, all drills and suites of the service that have passed must renew it.
-    ``service``: environment and name. ``rows``: rows of drills.
+    A missing proof gets no row if a row of a drill raises the same alarm. The drills and suites that once proved a restore of
+    the service should prove a restore again. If none of them exists any more, all drills and suites of the service that have
+    passed should do so. The proof is old if all of these have passed since the proof, but none of these runs proved a
+    restore. ``service``: environment and name. ``rows``: rows of drills.
     """
     place, name = service
     drills = {scheduled.name: scheduled for scheduled in wanted if name in scheduled.services and may_run(scheduled, place)}

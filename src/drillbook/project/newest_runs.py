@@ -182,8 +182,9 @@ def _rto_counts(data: Mapping[str, Any]) -> bool:
 
 
 def _beside(data: Mapping[str, Any], folder: Path, states: RunStates) -> str:
-    """Return the number of open findings of medium severity or higher of a run that passed. A suite has the findings of its
-    drills. The result is empty for other verdicts, and when the findings cannot be read.
+    """Return a text with the number of open findings of a run that passed. Only findings of medium severity or higher count.
+    The findings of a suite are those of its drills. The text is empty for a run that did not pass, and when the findings
+    cannot be read.
     """
     try:
         inner = [folder / str(run["folder"]) for run in data.get("runs") or () if run.get("folder")]

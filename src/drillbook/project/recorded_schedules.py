@@ -113,7 +113,7 @@ def present(scheduled: Scheduled | None, environment: str) -> Schedule | None:
 
 
 def may_run(scheduled: Scheduled, environment: str) -> bool:
-    """Return True when the guard of the drill or suite permits ``environment``, or is unknown."""
+    """Return True when the guard of the drill or suite permits ``environment``, or when the guard is unknown."""
     return scheduled.environments is None or environment in scheduled.environments
 
 

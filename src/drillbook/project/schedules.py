@@ -52,8 +52,8 @@ class Scheduled:
     broken: str = ""
     """Reason why the file cannot be read, or why its schedule is invalid. The text is empty when the file is valid."""
     mistake: str = ""
-    """First mistake in the structure of a file whose schedule is valid, such as an unknown action. It is empty when none was
-    found.
+    """First mistake in the other parts of the file, such as an unknown action, if the schedule itself is valid. The text is
+    empty when no mistake was found.
     """
 
     @property

@@ -16,8 +16,8 @@ from drillbook.values import Secret
 
 FILE = "drillbook.yml"
 _TAGS = ("!env", "!file")
-"""Sources of secrets that are allowed in this file. Programs are not allowed, because the file is also read when no
-drill runs.
+"""Sources of secrets that are allowed in this file. A program is not allowed as a source, because the file is also read when
+no drill runs.
 """
 
 

@@ -258,8 +258,8 @@ def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
 
 
 def _change(view: RunView, change: FigureChange) -> str:
-    """Return the change of a figure in words. The exact figures and the rounded figures are compared. The figure counts as
-    changed only if both differ by more than the errors.
+    """Return the change of a figure in words. The figures of the two runs are compared twice: as exact figures, and as
+    rounded figures. The figure counts as changed only if it differs by more than the errors in both comparisons.
     """
     if told := _unverified(view, change) or (SHORT_RPO if any(_incomplete(view, change)) else ""):
         return told

@@ -32,8 +32,9 @@ def refused_only_by_them(result: Result) -> bool:
 
 
 def to_recover(program: str, results: Iterable[Result]) -> list[tuple[str, str]]:
-    """Return the commands that recover unfinished runs, each once, with its description. These are the unfinished runs that
-    caused the refusal of runs in ``results``."""
+    """Return the commands that recover unfinished runs, each command once, with its description. Runs in ``results`` were
+    refused because of these unfinished runs.
+    """
     findings = [finding for result in results if result.verdict is Verdict.REFUSED for finding in result.findings]
     return [(RECOVER, f"{program} drill.recover {name}") for name in in_the_way(findings)]
 

@@ -22,8 +22,8 @@ UNDONE = {
 as it is recorded.
 """
 RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to its end; the recovery is not verified"
-"""``RESTORED`` is the outcome of an undo by a restore, as recorded. ``UNVERIFIED`` contains the words to show for this outcome
-when a verification did not pass.
+"""``RESTORED``: recorded outcome of an undo by a restore. ``UNVERIFIED``: words that replace ``RESTORED`` when a verification
+did not pass.
 """
 KEPT = "kept as it is: "
 AT_END = "State at the end of the run"

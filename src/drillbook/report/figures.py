@@ -83,7 +83,7 @@ def took(value: float) -> str:
 
 
 def rounded(value: float) -> float:
-    """Return the duration that ``took`` prints for ``value``, in seconds."""
+    """Round ``value``, a duration in seconds, in the same way in which ``took`` rounds it."""
     return round(value, _took_digits(value))
 
 
@@ -148,16 +148,16 @@ def against(value: float, error: float | None, target: float, *, latest: bool = 
 
 
 def upper_end(value: float, error: float, *, latest: bool = False) -> float:
-    """Return the largest possible true value of a measurement. Normally, this is ``value + error``.
+    """Return the largest possible true value of a measurement.
 
-    ``latest``: True when the measurement ends with the sample that showed the change. The change itself cannot be later than
-    this sample, so ``value`` is returned. If ``value`` is zero, the error is added all the same.
+    ``latest``: True when the measurement ends with the sample that showed the change. As the change cannot be later than this
+    sample, the largest possible value is ``value`` itself, if it is not zero. In all other cases, it is ``value + error``.
     """
     return value if latest and value > 0 else value + error
 
 
 def bounded(value: float, error: float | None) -> bool:
-    """Return True when the error is at least as large as the value, so that only the upper end is known.
+    """Return True when the error is at least as large as the value. In this case, the true value has a known upper end only.
 
     Value and error are compared after rounding, because a rounded error may be larger than the exact error. A text such as
     ``0.11 s ± 0.12 s`` would make no sense.

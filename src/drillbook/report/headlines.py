@@ -83,7 +83,7 @@ def _missed(result: Result, key: str) -> bool:
 
 
 def _undone(view: RunView) -> bool:
-    """Return True when the service recovered only after the early end of the run, while the run undid its changes."""
+    """Return True when the run was ended early, and the service recovered only afterwards, while the run undid its changes."""
     recovered = view.timeline.marks.get("recovered")
     return view.early_end is not None and recovered is not None and recovered > view.early_end.at
 
@@ -91,8 +91,8 @@ def _undone(view: RunView) -> bool:
 def _fault(fault: FaultResult, finished: bool) -> str:
     """Return a sentence about a fault whose injection was not proven. The result is empty for other faults.
 
-    ``finished``: true when the journal contains the end of the run. Without this end, the change may have been undone although
-    the journal does not report it.
+    ``finished``: true when the journal contains the end of the run. If the end is missing, the change may have been undone
+    without a record. The sentence then says only that no undo was recorded.
     """
     if fault.injection in (Injection.NOT, Injection.INJECTED):
         return ""

@@ -1,8 +1,9 @@
 """Indented JSON, with exactly the text of ``json.dumps(value, ensure_ascii=False, indent=2)``, in a fraction of its time.
 
-The standard library encodes indented JSON slowly, because it does so in Python. This module uses the compiled encoder of pydantic
-for values that were read from JSON. That encoder writes some numbers in another way. If the text from pydantic may contain
-such a number, the function ``indented`` is used instead. It calls C functions for each text and number.
+The standard library encodes indented JSON slowly, because it does so in Python. This module uses the compiled encoder of
+pydantic for values that were read from JSON. Pydantic's encoder writes some numbers in another way than ``json.dumps``. If
+its text may contain such a number, the function ``indented`` makes the text instead. This function calls C functions for each
+text and number.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def indented(value: Any) -> str:
 
 
 def _add(value: Any, line: str, put: Callable[[str], None]) -> None:
-    """Call ``put`` with each part of the JSON text of ``value``. ``line``: line feed and indent of the line on which
-    the value begins.
+    """Call ``put`` with each part of the JSON text of ``value``. ``line``: a line feed, and the spaces by which the line with
+    the beginning of the value is indented.
     """
     kind = type(value)
     if kind is str:

@@ -28,7 +28,9 @@ MOST_POINTS = 24
 MOST_REASON = 240
 """Largest length of the reason of a run that did not pass, in characters."""
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
-"""Word for the look of a point in a trend, for each state of the objective. It is also the CSS class of the point."""
+"""Words for the shape of a point in a trend. The key of each entry is the state of the objective. The word is also the CSS
+class of the point.
+"""
 
 
 def entry(
@@ -36,7 +38,8 @@ def entry(
 ) -> IndexEntry:
     """Make the entry of a run from its ``result.json``.
 
-    ``inner``: for a suite, the results of its drills. ``ends``: ends of those runs that were recovered later; see ``own_end``.
+    ``inner``: for a suite, the results of its drills. ``ends``: outcome of each run that was recovered later, with the run as
+    the key; see ``own_end``.
     """
     run, ends = str(result["run"]), ends or {}
     folders = {str(member.get("run")): str(member.get("folder", "")) for member in result.get("runs", ())}

@@ -1,9 +1,8 @@
-"""Formats the measured figures of objectives. The true value of some figures may be smaller than the figure, but never
-larger.
+"""Formats the measured figures of objectives. Some figures are upper bounds: the true value may be smaller, but never larger.
 
-Figures of this kind are the RTO, and a detection by a probe. Their clocks end with the sample that showed the change, and
-the change itself cannot be later than this sample. Nevertheless, the whole error is added to every figure when it is
-compared with its target.
+These figures are the RTO, and a detection by a probe. Their clocks end with the sample that showed the change, and the change
+was not later than this sample. Nevertheless, when an upper bound is compared with its target, its whole error is added, as
+for every other figure.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ def objective_figure(objective: Objective) -> str:
 
 
 def alone(objective: Objective) -> str:
-    """Format an RPO when it is unknown if the RPO includes a known loss of data. The text begins with words for the way in
-    which the RPO was measured: ``by the canary alone``, or ``by the age of the backup alone``.
+    """Format an RPO that perhaps does not include a known loss of data. The text begins with words for the way in which the RPO
+    was measured: ``by the canary alone``, or ``by the age of the backup alone``.
     """
     return (
         f"by {'the age of the backup' if objective.clock == OF_BACKUP else 'the canary'} alone {objective_figure(objective)}"

@@ -18,7 +18,9 @@ type."""
 
 
 def proves(data: Any) -> bool:
-    """Return True when a run with the ``result.json`` ``data`` proved a restore. A malformed result proves nothing."""
+    """Return True when a run proved a restore. ``data``: content of the run's ``result.json``. A malformed result proves
+    nothing.
+    """
     try:
         return Outcome.of_data(data).proven
     except MALFORMED:

@@ -20,8 +20,8 @@ TIMED = (
     "timed inside the restore step by the controller's monotonic clock, without sampling error; the clock Restore counts the "
     "whole phase, so it is longer"
 )
-"""Text beside the duration of the restore in the section about a rehearsal. It explains why this duration is shorter than
-that of the clock named Restore in the same report.
+"""Text beside the duration of the restore in the section about a rehearsal. Another section of the report shows a second
+duration, that of the clock named Restore. The text explains why the second duration is longer.
 """
 STORED_BASIS = (
     "time from the snapshot of the backup to the step that found the backup in the store; the snapshot was timed by the clock of "
@@ -56,9 +56,9 @@ def facts(result: Result) -> dict[str, Mapping[str, Any]]:
     """Return the facts of each successful step of a rehearsal, which is a run that restores a backup and injects no fault.
     The key of each entry is the action of the step.
 
-    A rehearsal with a backup that Drillbook itself stored uses other actions. In this case, the result has only the keys
-    ``RESTORE`` and ``MEASURE``, with the facts about the restore and about the age of the backup. The result is empty for a
-    run that is not a rehearsal.
+    There is one exception: a rehearsal with a backup that Drillbook itself stored uses other actions. Its facts about the
+    restore get the key ``RESTORE``, its facts about the age of the backup get the key ``MEASURE``, and there are no other
+    keys. The result is empty for a run that is not a rehearsal.
     """
     return {} if result.faults else _facts(result.steps)
 
@@ -92,7 +92,9 @@ class Brief:
     """Mark to show where there is no room for the words of ``taken``. It is empty if ``taken`` is empty."""
 
     def listed(self, key: str) -> str:
-        """Return the text that lists of runs show in place of the objective ``key``: the figure and its words."""
+        """Return the text that lists of runs show in place of the objective ``key``, because a rehearsal has no objectives.
+        The text contains the measured figure and an explanation of the figure.
+        """
         return f"{self.restored if key == 'rto' else self.lost} {self.words(key)}; no objective"
 
     def words(self, key: str) -> str:

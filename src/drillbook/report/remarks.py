@@ -45,8 +45,8 @@ OWN_ROWS = (
     "content.matches)."
 )
 TAKEN = {MARK: "a backup that this run took", RECENT_MARK: "a backup taken during this run"}
-"""Words for a backup that was taken during the run that restored it. The key of each entry is the sign beside the RPO, which
-``fresh`` returns.
+"""Words for a backup that was taken during the run that restored it. The key of each entry is a sign that ``fresh`` returns.
+Reports show this sign beside the RPO.
 """
 LEGENDS = {
     OWN_ROWS_MARK: f"{OWN_ROWS_MARK} {OWN_ROWS}",
@@ -82,8 +82,8 @@ BY_PROBE = "probe"
 """Short form of ``PROBE``. It is the value of the field ``by`` of a remark if the drill's own probe detected the fault."""
 NO_ALERT = "The drill awaited no alert, so this figure proves no alerting."
 APART = "Such a detection measures the probe and proves no alerting, so it is not counted among the objectives proven."
-"""Sentence about detections by the drill's own probe. A text that counts the proven objectives counts these detections
-separately, and this sentence follows their number.
+"""Sentence about detections by the drill's own probe. A text with the number of proven objectives also contains the number of
+these detections. The sentence stands after this second number.
 """
 
 
@@ -97,7 +97,9 @@ class Remark:
     by: str = ""
     """Name of the observer of a detection, shown beside the name of the figure."""
     lost: str = ""
-    """Text about a known loss that the figure possibly leaves out. It is shown before the figure."""
+    """Text about a known loss of data that the figure, an RPO, possibly does not include. The text is shown before the
+    figure.
+    """
     others: str = ""
     """Data to which the figure applies, such as ``the other tables``. It is set only together with ``lost``."""
 
@@ -225,7 +227,8 @@ def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None
 
 
 def fresh(restored: Step | StepResult, steps: Sequence[Step | StepResult], started: str) -> str:
-    """Return the mark for a restored backup that was taken during the run. The result is empty for an older backup.
+    """Return the sign that reports show beside the RPO when the restored backup was taken during the run. For an older
+    backup, the result is empty.
 
     ``restored``: step that restored the backup. ``steps``: all steps of the run. ``started``: start of the run.
     """

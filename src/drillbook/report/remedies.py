@@ -24,7 +24,7 @@ each entry is the code of the finding. For other codes, it is enough to follow t
 
 
 def before_repeat(code: str, instruction: str) -> str:
-    """Return the continuation of the ``instruction`` of a finding with ``code``. It tells what must be done in addition, so
+    """Return a text to append to the ``instruction`` of a finding with ``code``. The text tells what else must be done, so
     that a repetition of the drill closes the finding.
 
     The result is empty if nothing else is needed. It is also empty if the instruction begins with `Compare`, because the

@@ -73,7 +73,7 @@ class ObjectiveRow:
     """Text about a known loss of data, such as ``12 rows``. The measured RPO perhaps does not include this loss, so
     ``measured`` begins with this text. The text is empty for a figure without such a loss."""
     within: str = ""
-    """Words for a met objective whose figure leaves out the lost data. The value is empty for other objectives."""
+    """Remark on a met objective whose figure does not include the lost data. It is empty for other objectives."""
     uncounted: str = ""
     """Text that says that the figure does not count, and why: the run did not verify the objective, or did not pass. The text
     is empty when the figure counts, and when there is no figure."""
@@ -85,7 +85,7 @@ class ObjectiveRow:
 
     @property
     def said(self) -> str:
-        """Text that reports show as the state: ``uncounted`` or ``within`` if one of them is not empty, otherwise ``state``."""
+        """Text that reports show as the state: the first non-empty field of ``uncounted``, ``within`` and ``state``."""
         return self.uncounted or self.within or self.state
 
     @property
@@ -102,7 +102,7 @@ class ObjectiveRow:
 
     @property
     def by_probe(self) -> bool:
-        """True for a detection time that the drill's own probe measured. It proves no alert, so reports count it separately."""
+        """True when the drill's own probe, and no alert, detected the fault. Reports count such detections separately."""
         return remarks.by_probe(self.key, self.by)
 
     @property

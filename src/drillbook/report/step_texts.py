@@ -34,7 +34,9 @@ def message_of(step: StepView) -> str:
 
 
 def attempts_of(step: StepView) -> str:
-    """Return the number of attempts of a step, and words about their pace. The result is empty for a single attempt."""
+    """Return the number of attempts of a step, and words about their duration and interval. The result is empty for a single
+    attempt.
+    """
     return f"{step.attempts}{_pace(step)}" if step.attempts > 1 else ""
 
 

@@ -88,12 +88,11 @@ def _verdict(said: str, view: RunView | None) -> str:
 def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
     """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher.
 
-    The sentences also name the drills that met an objective with a reservation. ``probed`` is false when the caller also
-    prints a table of the drills.
+    The sentences also name the drills that met an objective with a reservation.
 
-    If ``probed`` is true, the sentences also name the drills whose fault was detected only by their own probe, and not by an
-    alert. If ``probed`` is false, the table shows these detections. The table also marks each drill with open findings by an
-    exclamation mark, and the sentences explain this mark.
+    ``probed``: True to name also the drills whose fault was detected only by their own probe, and not by an alert. The caller
+    passes False if it also prints a table of the drills, because the table shows these detections. In this table, an
+    exclamation mark stands beside each drill with open findings. The sentences then explain this mark.
     """
     verdicts = [row.verdict for row in members]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]

@@ -219,15 +219,15 @@ def objective_name(key: str, by: str = "", names: Mapping[str, str] = SHORT) -> 
 
 
 def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
-    """Return the explanations of the measurement errors of some clocks. The key of each entry is an explanation, and the
-    value is its short name. ``shown``: keys of the clocks.
+    """Return the explanations of some measurement errors, each as a key whose value is the short name of the error.
+    ``shown``: keys of the clocks whose errors are explained.
     """
     texts = [clock.error for clock in clocks_of(result) if clock.key in shown]
     return {text: ERROR_NAMES[text] for text in dict.fromkeys(texts)}
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:
-    """Return all clocks. The name and the texts of the clock ``detection`` fit this run.
+    """Return all clocks, which are measured durations. The clock ``detection`` gets the name and the texts for this run.
 
     The detection of a run ends in one of three ways: with the start of the expected alert, with Alertmanager's first answer
     that contains the alert, or with a bad sample of the drill's own probe.
@@ -359,7 +359,8 @@ def _inside(name: str) -> str:
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
     """Return the value and the error of a clock in seconds.
 
-    If the result has no value for this clock, return the value of the objective that the clock measures.
+    A clock is a measured duration, such as that of the recovery. If the result lacks the value or the error of the clock,
+    that of the clock's objective is returned.
     """
     value, error = result.clocks.get(f"{clock}_s"), result.clocks.get(f"{clock}_error_s")
     objective = _objective_of(result, clock)

@@ -69,8 +69,8 @@ DOUBTED = wording.STATES[wording.NOT_VERIFIED]
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
 """Heads of the columns with the figures of a suite's drills. The table has no room to tell what detected each fault."""
 BY_PROBE = "detected by probe"
-"""Head of the column with detection times in the table of a suite, if the drills' own probes measured all of these times. If
-an alert detected the fault of some drill, the head is `detection`, and the cell of this drill contains the word `alert`.
+"""Head of the column with detection times in the table of a suite. It is used if the drills' own probes measured all of these
+times. Otherwise the head is `detection`, and a time that an alert measured has the word `alert` in its cell.
 """
 NAMED = 21
 """Greatest width of the column with the names of objectives. Together with a column of figures of the width ``MEASURED``, it
