@@ -60,10 +60,10 @@ FEW = 10
 The later characters are not compared. They are hidden up to the length of the secret.
 """
 ANCHOR = 16
-"""Number of bytes that are compared in order to find a secret in hexadecimal. They are the first bytes of the secret. In
-base64, twice as many characters are compared, and in UTF-16, four times as many bytes.
+"""Number of bytes at the beginning of a secret that are compared, in order to find the secret in hexadecimal. In base64,
+twice this number of characters is compared. In UTF-16, four times this number of bytes is compared.
 
-The later bytes are not compared. They are hidden up to the length of the secret.
+The rest of the secret is hidden without a comparison, up to the length of the secret.
 """
 ARMOR = re.compile(r"-{3,}[^-]*-{3,}")
 
@@ -260,8 +260,9 @@ def _base64(secret: str) -> Iterator[Form]:
 
 
 def _base32(secret: str) -> Iterator[Form]:
-    """Return forms that match ``secret`` in base32: one for each position at which the secret can begin in a group of
-    5 bytes."""
+    """Return forms that match ``secret`` in base32. Base32 encodes bytes in groups of 5. The encoded text depends on the
+    position in a group at which the secret begins, so there is one form for each position.
+    """
     for inner in _aligned(_raw(secret), base64.b32encode, 5, 5):
         yield (
             Part((inner[0],), 1),

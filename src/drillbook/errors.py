@@ -140,7 +140,9 @@ class SourceError(UsageError):
         self.excerpt = excerpt
         self.others: tuple[SourceError, ...] = ()
         self.absent = ""
-        """Name of the service that a drill needs and the inventory does not have. Such a service is reported only once."""
+        """Name of a service that a drill needs and the inventory does not have. Of several errors with the same name, only
+        the first is reported.
+        """
 
     @property
     def later(self) -> str:

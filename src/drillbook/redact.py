@@ -233,9 +233,11 @@ def joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def begins(pattern: re.Pattern[bytes] | None, data: bytes, longest: int) -> int:
-    """Return the position where a possibly incomplete secret at the end of ``data`` begins.
+    """Return the position from which the end of ``data`` may be the beginning of a secret. The rest of this secret may follow
+    later.
 
-    Return the length of ``data`` if there is no such secret.
+    Without such an end, return the length of ``data``. ``pattern``: matches beginnings of secrets at the end of data.
+    ``longest``: length of the longest secret.
     """
     match = pattern.search(data, max(0, len(data) - longest)) if pattern else None
     return match.start() if match else len(data)
@@ -252,9 +254,10 @@ class RedactingWriter:
     """Writer that hides secrets in a stream. It holds back the end of the stream while this end may be part of a secret."""
 
     def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, begun: re.Pattern[bytes] | None, longest: int) -> None:
-        """Write to ``file``, and hide matches of ``pattern``. The end of the stream is held back while it matches ``begun``.
+        """Write to ``file``, and hide matches of ``pattern``.
 
-        ``longest``: length in bytes of the longest secret.
+        ``begun``: matches the beginning of a secret at the end of data. The last bytes are held back while they match
+        ``begun``, because the rest of the secret may follow. ``longest``: length in bytes of the longest secret.
         """
         self._file, self._pattern, self._begun, self._longest = file, pattern, begun, longest
         self._kept = b""

@@ -238,7 +238,7 @@ def canonical(value: object) -> bytes:
 
 
 def canonical_again(value: object) -> bytes:
-    """Return the canonical JSON of ``value``, which must have been parsed from JSON."""
+    """Return the canonical JSON of ``value``. This value must have been parsed from JSON."""
     fast = fast_canonical(value)
     return rfc8785.dumps(value) if fast is None else fast  # type: ignore[arg-type]
 

@@ -27,7 +27,9 @@ def root() -> Path:
 
 
 def below(folder: str) -> Iterator[str]:
-    """Yield the paths of the files below ``folder``, relative to ``root``, in alphabetical order."""
+    """Yield the paths of the files below ``folder`` in alphabetical order. The paths are relative to the folder that ``root``
+    returns.
+    """
     top = root()
     yield from sorted(path.relative_to(top).as_posix() for path in (top / folder).rglob("*") if path.is_file())
 

@@ -188,8 +188,9 @@ class Gate:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
 
     def _restored_from(self, fault: Action, fitting: Sequence[_Proof], proofs: Sequence[_Proof]) -> list[_Proof]:
-        """Return those verifications in ``fitting`` whose backup is used by the phase `restore`. Raises Refused when
-        this phase uses no backup in ``fitting``, or when it also uses a backup that this run did not verify.
+        """Return those verifications in ``fitting`` whose backup is used by the phase `restore`. ``fitting``: verifications
+        of backups that can undo the fault. ``proofs``: all verifications of this run. Raises Refused in two cases: `restore`
+        uses none of the backups in ``fitting``, or `restore` uses a backup that is not in ``proofs``.
         """
         service = service_of(fault) or service_of(fitting[0].action)
         used: list[_Proof] = []

@@ -97,10 +97,10 @@ class Settlement:
             return Outcome(kept=self.recovery.close(stage, release(stage)))
 
     def _look(self, changes: Sequence[SettledChange], head: str) -> Look | None:
-        """Look for a second person's approval if at least one change is in an unknown state.
+        """Look for a second person's approval if the state of a change is unknown, and no change is active. Otherwise return
+        None.
 
-        Return None if the state of every change is known, since no approval is needed then. Also return None if a
-        change is active, since an approval cannot close such a change.
+        If the state of every change is known, no approval is needed. If a change is active, no approval can close it.
         """
         proofs = {change.proof for change in changes}
         return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None

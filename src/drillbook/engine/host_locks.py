@@ -35,8 +35,8 @@ class Grip:
 
     host: str
     become: Become | None = None
-    """Account of the lease, if sudo asks for a password to change to this account. It is None when the lease belongs to the
-    SSH user.
+    """Account to which the lease belongs, if sudo asks for a password to change to this account. Without such an account, the
+    lease belongs to the SSH user, and the value is None.
     """
     tokens: dict[str, int] = field(default_factory=dict)
     lease: Lease | None = None
@@ -96,7 +96,9 @@ class Grip:
         return LockLost(message=message, names=names)
 
     def fenced_by_lease(self, argv: Sequence[str]) -> Sequence[str]:
-        """Wrap ``argv``. Once the lease contains an undo, the wrapped command starts only while the lease is open."""
+        """Wrap ``argv``. If the lease contains an undo, the wrapped command starts only while the lease is open: the lease
+        has not ended, and the target has not begun the undo.
+        """
         return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
 
     def arm(self, lease: Lease, intent: int, what: str, commands: Sequence[Sequence[str]], seconds: float) -> None:

@@ -150,7 +150,7 @@ class Hold:
         return state.token if state and state.owner.run == self.owner.run and state.token in mine else None
 
     def _dead(self, lock: Lock) -> bool:
-        """Return True when the run ``over`` holds ``lock``, and its controller has ended; see ``liveness.ended``."""
+        """Return True when the run ``self.over`` holds ``lock``, and that run's controller has ended; see ``liveness.ended``."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
@@ -334,7 +334,7 @@ class Hold:
             self.journal.append(StopRequested(by=heard.stop, from_="lock"), host=grip.host)
 
     def _silent(self, grip: Grip, error: Exception) -> None:
-        """React to a renewal without an answer: end the run once two thirds of the lease have passed since the last answer."""
+        """Handle a renewal without an answer. End the run if two thirds of the lease have passed since the last answer."""
         age = time.monotonic() - grip.renewed
         if age > self.lease_s * 2 / 3:
             why = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"

@@ -60,7 +60,7 @@ class Preparation:
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     changed_at: float = field(default=-math.inf, init=False)
-    """Time on the run's clock at which the last step ended that may have changed something."""
+    """End of the last step that may have changed something, as a time on the run's clock."""
     replays: bool = field(default=False, init=False)
     """True when the run ended after the injection and before the restore. The restore must then be run later."""
     restoring: bool = field(default=False, init=False)

@@ -124,8 +124,9 @@ class _Check:
     verified: frozenset[str]
     """Names of the backup sources that a step verifies before the first fault."""
     printed: dict[tuple[str, ...], Any]
-    """First bytes of those backups whose content is printed by a command. The key of each entry consists of the backup source,
-    the host and the account of the command. The checks of all steps share this mapping; see ``Context.printed``.
+    """First bytes of the output of those commands whose output is a backup. The key of each entry consists of the backup
+    source, and of the host and the account of the command. The checks of all steps share this mapping; see
+    ``Context.printed``.
     """
     unanswered: set[tuple[str, str, bool]]
     """Connections and logins that failed in the check of another step; see ``Context.unanswered``."""

@@ -306,7 +306,7 @@ class Recovery:
 
 
 def _adopt(stage: Stage, hold: Hold, of: Sequence[Intent]) -> None:
-    """Take over one lease. ``of``: intents (announced changes) that have an undo in the lease."""
+    """Take over a dead controller's lease on one host. ``of``: intents (announced changes) that have an undo in the lease."""
     host = of[0].host
     open_ones = [intent.seq for intent in of if not intent.settled]
     hold.adopt(host, open_ones, stage.become(of[0].step.id, host))

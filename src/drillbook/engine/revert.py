@@ -98,8 +98,9 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 
 
 def _started_again(stage: Stage, intent: Intent) -> bool:
-    """Restart the processes that were stopped by the injection of a fault. This is needed when the injection was interrupted
-    before it destroyed data. Return False when the restart fails, and otherwise True.
+    """Restart the processes that were stopped by the injection of a fault. Some faults stop processes before they destroy
+    data. If the injection was interrupted between these two, a restart is enough. Return False when the restart fails, and
+    otherwise True.
     """
     try:
         _interrupted(stage, intent)

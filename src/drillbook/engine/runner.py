@@ -244,7 +244,9 @@ class Runner(Preparation):
             )
 
     def _broken_off(self) -> bool:
-        """Return True when the run ended early after it announced a fault. That fault may still cause bad probes."""
+        """Return True when the run ended early, and had announced a fault before. In this case, the fault may be the reason
+        why probes are still bad.
+        """
         return self.early and any(
             what.effect == Effect.FAULT for what in contents(self.stage.journal.decisive(), IntentRecorded)
         )

@@ -112,7 +112,9 @@ class Stage:
     them takes as long as a command.
     """
     disrupted_at: float | None = None
-    """Time on the controller's monotonic clock at which this process announced the first fault. None before any fault."""
+    """Time on the controller's monotonic clock at which this process announced the first fault in the journal, right before
+    its injection. None before any fault.
+    """
     asleep_s: float = 0.0
     """Seconds for which the controller was suspended between its boot and the time ``disrupted_at``."""
     _index: _Index | None = field(default=None, init=False)

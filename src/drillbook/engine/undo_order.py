@@ -32,9 +32,9 @@ class Turn(Generic[T]):
 def in_turns(turns: Sequence[Turn[T]], patience_s: float) -> list[T]:
     """Carry out the pieces of work ``turns``, and return their results in the same order.
 
-    The work of one step is done on all its hosts in parallel. A host does only one piece of work at a time. The work of the
-    next step begins when all earlier work has ended. Because a host may hang, it also begins when no work has ended for
-    ``patience_s`` seconds. Raises the first error of the work, after all work has ended.
+    The work of one step is done on all its hosts in parallel. A host does only one piece of work at a time. Normally the next
+    step begins when all earlier work has ended. But because a host may hang, the next step also begins when no work has ended
+    for ``patience_s`` seconds. Raises the first error of the work, after all work has ended.
     """
     lanes: dict[str, _Lane] = {}
     futures: list[Future[T]] = []

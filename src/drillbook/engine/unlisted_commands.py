@@ -25,8 +25,8 @@ from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Service
 
 ANY = "any-arguments-of-drillbook"
-"""Argument that no rule of sudo contains. If sudo allows a program with this argument, a rule allows the program with
-any arguments.
+"""Argument for tests of the rules of sudo. No rule contains this argument. So if sudo allows a program with this argument, a
+rule allows the program with any arguments.
 """
 SHELL = (("sh", "-c", ANY),)
 BARES = tuple(((name, ANY),) for name in BARE)

@@ -78,14 +78,15 @@ class CanaryWrites(OfProbe, Stamped):
         tuple[Lost, ...],
         Field(
             description=(
-                "Writes that were not acknowledged but may have happened, each as `[number, sent, why, ended]`. "
+                "Writes that were not acknowledged but may have happened, each as `[number, sent, why, ended]`. `sent` and "
+                "`ended` are the start and the end of the attempt, in seconds on the run's clock, and `why` is the reason. "
                 "Older journals do not have `ended`."
             )
         ),
     ] = ()
     lost: Annotated[
         tuple[Lost, ...],
-        Field(description="Writes that certainly did not happen, each as `[number, sent, why, ended]`."),
+        Field(description="Writes that certainly did not happen, each in the form of `in_doubt`."),
     ] = ()
 
 

@@ -83,8 +83,9 @@ class PrivilegedHost(WrappedHost):
 
     @property
     def target(self) -> Target:
-        """Description of the host in the inventory, with two settings adapted to this account. Root uses the service
-        manager without sudo. Each account has its own folder for leases."""
+        """Description of the host in the inventory. Two settings fit the account that runs the commands (``become``): root
+        uses the service manager without sudo, and each account has its own folder for leases.
+        """
         return self.inner.target.acting_as(self.become.user)
 
     def run(

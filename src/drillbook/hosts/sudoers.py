@@ -27,11 +27,12 @@ every such part. The pattern also finds the device number and the inode number o
 """
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
 """Pattern that finds the digest of a run's id in a command, if the digest is part of a name such as ``drillbook-0a1b2c3d``.
-Packet filter rules and database sessions have such names. A sudo rule for this command allows every digest. The pattern
-matches only if the name is a whole argument of the command.
+Packet filter rules and database sessions have such names. A sudo rule that allows the command allows any other digest at this
+position, too, because each run has its own digest. The pattern matches only if the name is a whole argument of the command.
 
 See ``network.fields.number_of`` and ``postgres.actions.faults.sessions``. Other names, such as the name of a folder or a
-container, may also contain hexadecimal digits. These digits are the same in every run, so the rule contains them unchanged.
+container, may also contain hexadecimal digits. The pattern does not match these digits. They are the same in every run, so
+the sudo rule contains them unchanged.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
 """Pattern that finds the digest of a run's id in a command, if the digest is part of the name of a folder. A run that restores

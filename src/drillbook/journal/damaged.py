@@ -55,7 +55,7 @@ def settled(content: Mapping[str, Any]) -> bool:
 
 
 def is_suite(folder: Path) -> bool:
-    """Return True when a folder belongs to a suite, judged by its result and attestation. Used when it has no journal."""
+    """Return True when a folder without a journal belongs to a suite. The attestation or the result in the folder shows this."""
     return any("suite" in _object(folder / name) for name in (ATTESTATION, RESULT))
 
 

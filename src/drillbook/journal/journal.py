@@ -76,7 +76,7 @@ class Journal:
         self.patient = False
         """True once a fault may be active. From then on, lines that cannot be written wait in memory; ``failure`` says why."""
         self.failure = ""
-        """First reason why a line was not written in time, or why lines would be lost. Empty while there is none."""
+        """First problem of writing: a line was not written in time, or further lines would be lost. Empty without a problem."""
         self.alarm: Callable[[str], None] | None = None
         """Function that is called once when ``failure`` is set. Its argument is the text of ``failure``."""
         self.redactor = redactor
@@ -118,8 +118,8 @@ class Journal:
         self, what: Content, *, step: str | None = None, host: str | None = None, sync: bool = False, required: bool = False
     ) -> Event:
         """Write one event with the content ``what``. If ``sync`` is true, the event is on disk when this method returns.
-        Raises JournalError when the write fails. But once a fault may be active (``self.patient``), an event that is not
-        ``required`` waits in memory instead.
+        Raises JournalError when the write fails. There is one exception: while a fault may be active (``self.patient``), an
+        event that is not ``required`` is kept in memory, and no error is raised.
         """
         clean = self._redacted(what)
         data = canonical_again(clean)  # before the lock is taken, because all threads wait for it

@@ -36,9 +36,10 @@ def needs_recovery(history: History) -> bool:
 class RunState:
     """State of the run in ``folder``, or of the suite, which has no journal of its own.
 
-    Each part is read at its first use and then cached. So pass this object to other functions, and make a new one only after
-    the run has changed. A process that writes the journal holds a lock. The lock is checked directly before the journal is
-    read. So if no process held the lock, the journal that was read is complete.
+    Each part is read at its first use and then cached. Pass this object to other functions, so that they do not read the
+    parts again. Make a new object only after the run has changed. A process that writes the journal holds a lock. The lock is
+    checked directly before the journal is read. If no process holds the lock at this moment, nothing is written any more, and
+    the journal is complete.
     """
 
     folder: Path
@@ -79,7 +80,7 @@ class RunState:
 
     @cached_property
     def _line(self) -> bytes | OSError:
-        """First line of the journal with its end, from the bytes of the journal if they were read."""
+        """First line of the journal, with its line feed. If the whole journal was read before, the line is taken from memory."""
         content: bytes | OSError | None = self.__dict__.get("_content")
         if isinstance(content, bytes):
             return content[: content.find(b"\n") + 1] or content
@@ -137,7 +138,7 @@ class RunState:
 
     @cached_property
     def intact(self) -> tuple[History, str]:
-        """Intact part of the journal, and the problem of the line after it; see ``journal.salvage``. Raises JournalError
+        """Journal up to the first damaged line, and the problem of this line; see ``journal.salvage``. Raises JournalError
         when the journal cannot be read.
         """
         return journal.parse(self.folder / FILE, self.data, self.walk)
@@ -187,12 +188,12 @@ class RunState:
     def open(self) -> bool:
         """True when the run needs a recovery. Normally the journal shows this; see ``needs_recovery``.
 
-        A damaged journal does not show how the run ended. The value is then the opposite of ``settled``.
+        A damaged journal does not show how the run ended. Such a run needs a recovery until ``settled`` is true.
         """
         return not self.settled if self.damage else self.needs_recovery
 
     def forget_events(self) -> None:
-        """Free the memory of the journal's bytes and events, when a task reads hundreds of runs.
+        """Free the memory of the journal's bytes and events. Tasks that read hundreds of runs call this method.
 
         The first line, the digest and the chain of hashes stay known. The events are never read again, because the file may
         have changed since they were verified.

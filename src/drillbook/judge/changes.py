@@ -83,7 +83,9 @@ class Comparison(_Value):
     new_findings: tuple[FindingChange, ...]
     gone_findings: tuple[FindingChange, ...]
     targets: tuple[TargetChange, ...] = ()
-    """Objectives whose target differs. It is empty if the last run's targets are not recorded, as in older journals."""
+    """Objectives whose targets in the two runs differ. The value is empty if the last run's targets are not recorded, as in
+    older journals.
+    """
     losses: tuple[LossChange, ...] = ()
     """Data that did not come back in this run or in the last run."""
     older: tuple[str, ...] = ()

@@ -18,8 +18,8 @@ from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.result import Result, StepResult, Verdict
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
-"""Clocks that are compared. The key of each entry is the clock, and the value is the objective of this clock. If a clock has
-no figure, the figure of its objective is compared.
+"""Clocks (measured durations) that are compared. The key of each entry is the clock, and the value is the objective of this
+clock. If a run has no figure for a clock, the figure of the clock's objective is compared.
 """
 LEAST_S, LEAST_PART = 0.2, 0.25
 """Least difference at which a step counts as slower or faster than in the earlier runs. The duration must differ by more

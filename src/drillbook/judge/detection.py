@@ -1,5 +1,6 @@
-"""Detection of the fault by an expected alert. Only alerts that a step of the phase `detect` awaits count as a detection.
-The objective for the detection counts as missed also when a step of any phase finds that the alert did not clear.
+"""Detection of the fault by an expected alert. Only alerts that a step of the phase `detect` awaits count as a detection. The
+objective for the detection may be missed although the alert fired in time: it also counts as missed when a step of any phase
+finds that the alert did not clear.
 """
 
 from __future__ import annotations

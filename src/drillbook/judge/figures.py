@@ -30,7 +30,7 @@ class Figure:
     error: float | None
     reason: str | None = None
     missed: bool = False
-    """True when the awaited event never came. The objective is then missed, although there is no time to report."""
+    """True when the awaited event never came. The objective is then missed, although no time was measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,8 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
 
 
 def _with_cause(problem: Finding, events: Sequence[Event]) -> Finding:
-    """Add the last failures of a probe to a finding that the probe was never good, or was bad before the fault.
+    """Add the last failures of a probe to a finding about this probe. The finding says one of two things: the probe was never
+    good, or it was already bad before the fault.
 
     Return any other finding unchanged, and also a finding that already contains a measurement.
     """

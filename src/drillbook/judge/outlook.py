@@ -26,7 +26,8 @@ class _Value(BaseModel):
 
 
 class When(_Value):
-    """Days from this run to a predicted event, with the interval, or the reason why the days are unknown.
+    """Predicted number of days from this run to an event (``days``), and the interval of the prediction (``earliest`` to
+    ``latest``). If the days are unknown, ``reason`` tells why.
 
     ``latest`` is None when the event may never come.
     """

@@ -5,6 +5,6 @@ look for these words without loading the judge.
 from __future__ import annotations
 
 RECOVERED = "recovered later"
-"""Words that are added to the title of a finding which says that the service did not become good again. They are added if
-`drill.recover` undid all changes after the run. The time and the operator of the recovery follow these words.
+"""Words at the end of the title of a finding. The finding says that the service did not become good again. The words say that
+`drill.recover` undid all changes after the run. The time and the operator of the recovery follow.
 """

@@ -67,9 +67,9 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
 def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRecord], disruption: float | None) -> bool:
     """Measure the loss as the time from the newest data in a restored backup to the fault.
 
-    Only a backup that the team's own tools made is measured in this way. Returns False when no such backup was restored.
-    Returns False also when the restored data contains a canary's write from before the fault, because the canary then
-    measures the loss.
+    Only a backup that the team's own tools made is measured in this way. Returns False, and measures nothing, when no such
+    backup was restored. If the restored data contains a canary's write from before the fault, the canary measures the loss,
+    and this function returns False, too.
     """
     if disruption is None or not all(_before_all(record, disruption) for record in records):
         return False
@@ -147,7 +147,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
 
 
 def read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
-    """Return one event for each canary whose rows were read back by a recovery, and not by the run itself.
+    """Return one event for each canary whose rows the run itself did not read back, but a later recovery did.
 
     If several recoveries read back the rows of a canary, the event of the last of them is returned.
     """

@@ -60,7 +60,9 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 def _measured(
     result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """Store RTO, outage and detection, from the outages of availability probes (``bad``) and of canaries (``lasting``)."""
+    """Put RTO, outage and detection into ``result``. ``bad``: outages of availability probes. ``lasting``: outages of
+    canaries.
+    """
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]

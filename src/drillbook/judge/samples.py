@@ -23,7 +23,7 @@ def enough_s(every_s: float) -> float:
 
 
 def hole_s(every_s: float, timeout_s: float) -> float:
-    """Return the longest permitted time, in seconds, between the starts of two samples. After a longer time, the state
+    """Return the longest permitted time, in seconds, between the starts of two samples. If the time is longer, the state
     between the samples counts as unknown.
 
     A sample may last until its timeout. The next sample then begins late. The permitted time is long enough for this.

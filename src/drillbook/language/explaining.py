@@ -93,8 +93,8 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
 
 
 def _other_kinds(model: type[BaseModel], location: tuple[Any, ...]) -> str:
-    """Return a hint for an unknown key at ``location``. The hint lists the other kinds that have this key, because the wrong
-    part may be the `kind` beside it. The result is empty if no other kind has the key.
+    """Return a hint for an unknown key at ``location``. The hint lists the other kinds that have this key, because the key
+    may be right, and the value of `kind` in the same mapping wrong. The result is empty if no other kind has the key.
     """
     *outer, kind, key = location if len(location) > 1 else (None, None)
     models = [other for other in _models_at(model, tuple(outer)) if "kind" in other.model_fields]

@@ -81,7 +81,9 @@ def _continued(lines: Sequence[str], line: int, column: int) -> tuple[str, str] 
 
 
 def _misplaced(lines: Sequence[str], line: int) -> tuple[str, str] | None:
-    """Explain a wrong indentation of a list's entry or of a key. No list or mapping above it has this indentation."""
+    """Explain a line whose indentation is wrong: the line contains an entry of a list, or a key, but no list or mapping above
+    the line has this indentation. Return None for any other line.
+    """
     text, indent = lines[line].lstrip(), _indent(lines[line])
     listed = bool(_DASH.match(text))
     fitting = [level for level in _levels(lines, line) if level.listed == listed]

@@ -69,7 +69,7 @@ class Document:
 
     def part(self, place: Place) -> Document:
         """Return the file that contains the value at ``place``. If no file contains it, return the file that contains the
-        nearest parent of the value. Of several such files, return the last one.
+        nearest parent of the value. If several files contain the value, or this parent, return the last of them.
         """
 
         def held(document: Document) -> int:

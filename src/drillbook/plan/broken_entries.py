@@ -72,8 +72,9 @@ def _text(value: Any) -> str:
 
 
 def names_in(unread: Iterable[Unread], own: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return two sets of names from the entries in ``unread``: the names under which these entries save their results, and
-    texts that may also be such names.
+    """Return two sets of names from the entries in ``unread``, which have mistakes. The first set contains the names under
+    which the entries certainly save their results. The second set contains other texts in the entries that may be meant as
+    such names.
 
     ``own``: names under which other steps save their results. Both sets leave out these names.
     """

@@ -40,7 +40,7 @@ class ConditionWords(_Words):
         ge=0,
         description=(
             "Time for which the condition must fail before the run is ended. A successful evaluation starts this time again. "
-            "An evaluation without an answer does not."
+            "An evaluation without an answer does not start it again."
         ),
     )
     timeout: Duration | None = Field(

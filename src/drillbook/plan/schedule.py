@@ -135,8 +135,8 @@ class Schedule(BaseModel):
     def _opened(self, inside: datetime) -> datetime:
         """Return the time since which a run has been permitted to begin. ``inside``: a time at which this is permitted.
 
-        The search goes back one day at most, because some windows never close. If a run could begin during this whole day,
-        ``inside`` is returned.
+        The search goes back one day at most, because some windows never close. If a run was permitted to begin at any time of
+        this day, return ``inside``.
         """
         moment = inside.replace(second=0, microsecond=0)
         for _ in range(24 * 60):

@@ -190,8 +190,8 @@ class Service:
     proofs: tuple[Proof, ...]
     subjects: tuple[Subject, ...]
     proving: tuple[frozenset[str], ...]
-    """For each proof in ``proofs``, the names of the drills and suites that had proven a restore up to this proof. If a drill
-    did this in several suites, only the suite of its newest proof is among the names.
+    """For each proof in ``proofs``, the names of the drills and suites that had proven a restore until then. If a drill
+    proved restores in several suites, only the suite of the newest of these proofs is named.
     """
 
     @classmethod

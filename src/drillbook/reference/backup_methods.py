@@ -234,7 +234,8 @@ def _seconds(rehearsed: Rehearsed) -> str:
 
 
 def write(project: Project, *, renew: bool = False) -> list[str]:
-    """Write the table into the page. When ``renew`` is true, update the record first.
+    """Write the table of backup methods into its page of the documentation. The table is made from a record of results. When
+    ``renew`` is true, first update this record from the newest runs.
 
     Return the names of the written files. Does nothing for a project whose page has no marks for the table. Raises the
     errors of ``table`` and ``renewed``.

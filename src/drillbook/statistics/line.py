@@ -34,8 +34,8 @@ def student(freedom: int) -> float:
 class Line:
     """Fitted line y = ``mean_y`` + ``slope`` (x - ``mean_x``).
 
-    ``reach`` is Student's t times the residual standard deviation. ``spread`` is the sum of the squared deviations of x from
-    their mean.
+    ``reach`` is Student's t times the residual standard deviation. It is a factor of the half-widths of all intervals.
+    ``spread`` is the sum of the squared deviations of x from their mean.
     """
 
     count: int

@@ -292,9 +292,10 @@ def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> s
 
 
 def named(value: Any, root: Path) -> dict[str, str]:
-    """Find the project's files that ``value`` mentions. Return the digest of each, with the path of the file as the key.
+    """Find the project's files that ``value`` names, such as a script in a command. Return the digest of each file, with its
+    path as the key.
 
-    The digests are needed because a command that runs a script is trusted only together with the script's content. Empty
+    A command that runs a script is trusted only together with the content of the script, which the digest represents. Empty
     files are left out.
     """
     digests: dict[str, str] = {}

@@ -42,7 +42,8 @@ LARGEST = 16 << 20
 SCHEME = "drillbook-plugin:"
 """Prefix of the entries in the search path of plugin packages.
 
-There is no folder with this prefix. Therefore Python imports only files that were already read.
+An entry with this prefix is not the path of a folder, so Python itself finds no file there. Only the finder of this module
+can import from the entry, and this finder uses the file contents that were already read.
 """
 
 

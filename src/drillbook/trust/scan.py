@@ -115,7 +115,9 @@ def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inven
 
 
 def _holds_code(drill: Drill) -> bool:
-    """Return True when a check of ``drill`` could execute a command from the drill's file. Only such drills are planned."""
+    """Return True when a check of ``drill`` could execute a command from the drill's file. The search for untrusted items
+    makes plans only for drills of this kind.
+    """
     steps = [
         *(step for phase in drill.phases.values() for step in phase),
         *(condition.use for condition in drill.conditions if not isinstance(condition.use, ProbeUse)),

@@ -89,8 +89,9 @@ def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -
     """Return a command that starts ``argv`` only while the lock in ``folder`` has the token ``token``. Otherwise the
     command exits with the status 97; see ``was_fenced``.
 
-    ``lease``: folder of a lease. When it is given, ``argv`` is also not started after the target has begun its undo. To
-    check a lease and no lock, pass the lease's folder as ``folder``, and the text ``claim.open`` as ``token``.
+    ``lease``: folder of a lease. If it is given, ``argv`` is started only while this lease is open: it has not ended, and the
+    target has not begun its undo. To check a lease and no lock, pass the lease's folder as ``folder``, and the text
+    ``claim.open`` as ``token``.
     """
     return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 
@@ -191,9 +192,10 @@ def _number(host: Host, word: str) -> int:
 def _seed() -> int:
     """Make the first token of a lock, for a target that has no reliable older token.
 
-    The token is the time of the controller's clock in microseconds, with three random digits at the end. So it is unique,
-    and larger than all older tokens. It fits into the 53 bits that JSON represents exactly. The token is only the name of a
-    holder. The lock's files on the target decide who holds the lock.
+    The token is the time of the controller's clock in microseconds, with three random digits at the end. So it is unique, and
+    larger than all older tokens. A run with an older token can then start no more commands; see ``fence``. The token fits
+    into the 53 bits that JSON represents exactly. It gives nobody the lock: the lock's files on the target decide who holds
+    the lock.
     """
     return time.time_ns() // 1_000_000 * 1000 + secrets.randbelow(1000)
 

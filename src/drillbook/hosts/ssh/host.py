@@ -235,8 +235,8 @@ class SshHost:
     def _suspect(self, link: Link, deadline: Deadline | None = None) -> None:
         """Close the connection ``link``, because it does not answer.
 
-        The connection stays open in two cases. First, the run was stopped before the ``deadline``. Second, other commands
-        are running on it, and sending is not blocked.
+        The connection stays open in two cases. First, the run was stopped before the ``deadline``, so the answer was not
+        awaited. Second, other commands are running on the connection, and sending is not blocked.
         """
         if deadline is not None and deadline.cancel.is_set():
             return

@@ -27,7 +27,7 @@ _PART = re.compile(
 
 
 _SHELL = re.compile(r"/proc|/dev/(?:fd|std)|PPID|OLDPWD")
-"""Texts with which a script could find the shell that runs the script."""
+"""Texts that may lead a script to the process of its own shell, such as ``/proc`` or ``PPID``."""
 
 
 def script_reads(text: str) -> bool:

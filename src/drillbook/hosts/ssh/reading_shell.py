@@ -293,9 +293,9 @@ class InShell:
 
 
 def _end(status: str) -> End:
-    """Return the end of a command: its signal, or its exit status. When a signal ended a command, the shell reports the
-    number of the signal plus 128 or 256. Programs that only read have smaller exit statuses, so the two cases can be told
-    apart.
+    """Return the end of a command: the signal that ended the command, or the exit status of the command. The shell reports a
+    signal as its number plus 128 or 256. This shell runs only commands that read. Their own exit statuses are smaller than
+    such a number, so the two cases can be told apart.
 
     Raises ShellEnded when ``status`` is no number.
     """

@@ -22,8 +22,8 @@ MOST_WAITING = 16 << 20
 STUCK = 1.0
 """Seconds to wait for the lock ``gate``.
 
-A thread that holds the lock for longer counts as stuck: its socket accepts no more data, or it waits for the end of a
-key exchange.
+A thread that holds the lock for longer counts as stuck. There are two possible reasons: its socket accepts no more data, or
+the thread waits for the end of a key exchange.
 """
 
 # Paramiko logs each error that it raises, with a traceback; Drillbook translates these errors itself.

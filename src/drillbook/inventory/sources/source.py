@@ -63,8 +63,8 @@ class Source:
         """Call ``read`` to load the inventory files that are listed in ``document``. The file with the lowest
         precedence comes first.
 
-        ``above``: the files that are being read now. These are ``document`` itself and the files that include
-        ``document``.
+        ``above``: ``document`` itself, and the files that include it, directly or through other files. None of these files
+        may be included again.
         """
         return []
 
