@@ -28,9 +28,10 @@ REMOVED, RESTORED = "removed_data", "restored_data"
 """Names of two facts: how much data a fault removed, and how much data a restore brought back.
 
 Each fact is a mapping. Its key is the kind of the data, such as ``rows of public.orders in database``, and its value is a
-number. A restore that brought back less than a fault removed is a finding. There is no finding when several steps removed or
-restored data of the same kind. All removed data that exists after the restore counts as restored, even if something else wrote
-it. So the number of a restore may be too high, but never too low. A step that cannot count its data does not set the fact.
+number. A restore that brought back less than a fault removed is a finding. But if several steps removed or restored data of
+one kind, the numbers of this kind are not compared. All removed data that exists after the restore counts as restored, even
+if something else wrote it. So the number of a restore may be too high, but never too low. A step that cannot count its data
+does not set the fact.
 """
 REPLACED = "replaced_data"
 """Name of a fact: how much existing data a restore replaced by the data of the backup.
@@ -42,8 +43,7 @@ BROKEN = "broken_references"
 drill fails.
 """
 OTHER_SERVICE = "other_service"
-"""Name of a fact: the service that a step restored, recorded or compared, if the drill and its probes do not use this service.
-"""
+"""Name of a fact: a service that the drill and its probes do not use, but that a step restored, recorded or compared."""
 NARROWED = " where "
 """Text between a kind of data and a condition that selects a part of it, as in ``rows of orders where id < 9``."""
 
@@ -341,7 +341,8 @@ class Fault(Action):
 
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when a test proved that ``inject`` changed nothing, so that no restore is needed. Return ``None`` when
-        this is unknown. An inactive fault is no proof: the injection may have done half of the damage.
+        this is unknown. A fault that is not active is no proof: the injection may have done a part of the damage before it
+        failed.
 
         Called for faults that can be undone only by a restore, after an injection failed or was killed, and before any
         restore. The method must not change anything.

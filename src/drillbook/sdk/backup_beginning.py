@@ -158,7 +158,8 @@ def lines_of(ctx: Context, place: Place, name: str, keys: Sequence[str], program
 def _command(ctx: Context, place: Place, name: str, limit: int, deadline: Deadline) -> tuple[tuple[str, ...], bytes]:
     """Return a command for the step's host that prints the beginning of a file. Also return the command's standard input.
 
-    Raises NotReady when a command on another host prints the backup. Raises HostError when the file's host cannot be used.
+    Raises NotReady when the backup is the output of a command on another host than the step's. Raises HostError when the
+    file's host cannot be used.
     """
     match place:
         case HostFolder():

@@ -313,9 +313,10 @@ class FileBackups(BackupSource):
             self.ready(ctx)
 
     def need_list(self, ctx: Context) -> None:
-        """Check that the files can be listed: the field `at` is valid, and the programs that list the files exist.
-        Raises NotReady when a program is missing, or when `newest: name` is set for the output of a command, which has
-        no name. Raises ValueError when `at` is not valid."""
+        """Check that the files can be listed: the field `at` is valid, and the programs that list the files exist. Raises
+        NotReady in two cases: a program is missing, or `newest: name` is set although the backup is the output of a command.
+        Such an output has no name. Raises ValueError when `at` is not valid.
+        """
         if self.newest == "name" and not self.tells_age:
             raise NotReady(
                 f"{self.name}: the output of a command has no name that contains a time",

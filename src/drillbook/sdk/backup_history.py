@@ -6,7 +6,7 @@ All backups of a series come from one schedule and have comparable sizes: full b
 |---|---|
 | `backup-too-old` | there is no backup, or the newest is older than ``max_age`` (by default, 1.5 times ``every``) |
 | `backup-gap` | two backups are more than 1.5 times ``every`` apart |
-| `backup-gap` | the newest is older than 1.5 times ``every``, but not older than ``max_age`` |
+| `backup-gap` | the newest is older than 1.5 times ``every``, but not older than ``max_age``, which is set to a longer time |
 | `backup-shrunken` | the newest is empty |
 | `backup-shrunken` | the newest is smaller than 70 % of the median of earlier sizes, and outside the usual spread |
 | `backup-grown` | the newest is larger than twice the median of earlier sizes, and outside the usual spread |
@@ -106,7 +106,8 @@ def _late(newest: Moment, now: datetime, max_age: float | None, every: float | N
 
 def _gaps(past: Sequence[Moment], now: datetime, every: float | None) -> Iterator[Finding]:
     """Yield a finding for each gap between consecutive backups that is longer than the schedule permits. The gap before the
-    newest backup is always reported. Any other gap is reported if it began in the last ``RECENT`` intervals."""
+    newest backup is always reported. Any other gap is reported only if it began at most ``RECENT`` times ``every`` ago.
+    """
     if every is None:
         return
     for before, after in pairwise(past):

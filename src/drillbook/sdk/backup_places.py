@@ -151,8 +151,7 @@ class HostFolder(Place):
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Return the path of the file on ``host``. A file on another machine is copied in chunks through the controller.
 
-        A file on the same machine is not copied. There is one exception: ``host`` is a sandbox, and its user cannot read the
-        file.
+        A file on the same machine is copied only for a sandbox whose user cannot read the file.
         """
         path, to = self._path(ctx, name), f"{folder}/{_plain(name)}"
         if host.name != self.host.name:

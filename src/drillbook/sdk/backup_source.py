@@ -34,8 +34,8 @@ AHEAD_S = 60.0
 END = datetime.max.replace(tzinfo=UTC)
 """Value for the target time of a point-in-time recovery. It means: recover up to the end of the archived log."""
 NEEDED = "that the drill uses:"
-"""Words by which a remark is recognised. A check before a drill makes this remark when the backup for the drill was not found,
-or when the backups could not be listed.
+"""Part of the text of a remark, by which the remark is recognised. A check before a drill makes this remark in two cases: the
+backup for the drill was not found, or the backups could not be listed.
 """
 UNFIT = "would fail the drill:"
 """Words in a remark of the check before a drill. They show that the drill would fail because of its backup."""
@@ -77,8 +77,9 @@ class BackupSource(Service):
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that are started on the host of the source to list and check backups."""
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Part of ``PROGRAMS``: the programs that are started to list backups. A class based on ``FileBackups`` declares this list
-    when listing needs no other programs. The list may be empty; see ``FileBackups.ready_to_list``."""
+    """Part of ``PROGRAMS``: the programs that are started to list backups. A class based on ``FileBackups`` declares this
+    list only if it is complete; see ``FileBackups.ready_to_list``. The list may be empty.
+    """
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a restore starts on the host of the sandbox or service. Programs that ``ready_sandbox`` looks for are
     not listed.
@@ -137,8 +138,8 @@ class BackupSource(Service):
 
     def selecting(self, at: str | None, only: str | None = "") -> Self:
         """Return a copy of this source that selects a backup for one step, as ``chosen`` does. ``at``: `latest`, the id of a
-        backup, or a time. ``only``: id of the only backup that is considered, or an empty text. ``at`` or ``only`` is None
-        if an earlier step of the drill will set it. A source that was not returned by this method selects its newest backup.
+        backup, or a time. ``only``: id of the only backup that is considered, or an empty text. ``at`` or ``only`` is None if
+        an earlier step of the drill will set it. Without a call of this method, a source selects its newest backup.
         """
         made = self.model_copy()
         made._selection = None if at is None or only is None else (at, only)
@@ -339,8 +340,9 @@ def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -
     """Check that at least one of ``choices`` is usable, such as one of the backups of ``candidates``. One is enough, because
     old backups may need programs that the host does not have. ``check``: function that raises NotReady for an unusable choice.
 
-    The choices are tried in their order, up to the first usable one. When no choice is usable, the first error is raised. When
-    a choice is usable, but an earlier one was not, a check before a drill records the first error as not verified.
+    The choices are tried in their order, up to the first usable one. When no choice is usable, the first error is raised. If
+    a later choice is usable, the check passes, but a check before a drill lists the first error among the things that were
+    not verified.
     """
     refusal: NotReady | None = None
     for choice in choices:

@@ -36,8 +36,9 @@ class ManualStep:
 
     @property
     def place(self) -> str:
-        """Name of the host where a person types the commands. Used for a step that a drill does on the controller. The name is
-        empty when the person types the commands on the controller, too."""
+        """Name of the host on which a person types the commands of a step that a drill carries out from the controller. The
+        name is empty when the person types these commands on the controller, too.
+        """
         there = self.copied or getattr(self.service, "reach", "") == "ssh"
         there = there or bool(getattr(getattr(self.service, "admin", None), "socket", ""))  # a login that works there alone
         return self.service.host if there and self.service else ""

@@ -247,7 +247,9 @@ class Context:
         return [path for path in (folder.iterdir() if folder.is_dir() else ()) if path.name.partition("~")[0] == file]
 
     def evidence_file(self, name: str) -> str:
-        """Return the file name of the evidence ``name`` for the step's host. The first attempt of the step uses this name."""
+        """Return the name of the file in which the first attempt of the step stores the evidence ``name`` about the step's
+        host.
+        """
         return re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
 
     @contextmanager

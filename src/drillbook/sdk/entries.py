@@ -46,10 +46,11 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 
 
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
-    """Raise an error if a name in ``names`` contains no dot, because every name of an action contains a dot.
+    """Raise an error if a name in ``names`` contains no dot. Every name of an action contains a dot.
 
-    The error shows the position of the name in ``document``. When no name contains a dot, only the first name is reported.
-    Otherwise, every name without a dot is reported. The name `parallel` is always reported alone.
+    The error shows the position of the name in ``document``. If other names contain a dot, every name without a dot is
+    reported as an unknown keyword. If no name contains a dot, the first name is reported as a wrong name of an action. The
+    keyword `parallel`, which must not be nested, is always reported alone.
     """
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:

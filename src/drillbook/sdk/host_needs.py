@@ -24,7 +24,7 @@ BASE = tuple(_BASE.split())
 """Programs that every host needs: a POSIX shell, and programs of POSIX and of GNU coreutils."""
 _BARE = "awk cat date df du env head id mkdir realpath rm sed sha256sum stat tail test"
 BARE = tuple(_BARE.split())
-"""Programs in ``BASE`` that actions start not only from shell scripts, but also directly."""
+"""Programs in ``BASE`` that actions also start directly, without a shell script."""
 MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
 """Programs of service managers. An action that starts or stops a unit needs the program of the host's service manager.
 

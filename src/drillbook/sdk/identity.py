@@ -122,7 +122,9 @@ def same_thing(services: Mapping[str, Service], hosts: Mapping[str, Target], a: 
 
 
 def place_of(services: Mapping[str, Service], hosts: Mapping[str, Target], name: str) -> str:
-    """Return the lock name and the machine of the service ``name`` as text. For an unknown service, return ``name``."""
+    """Return a text that tells where a service is: its lock name and its machine. ``name``: name of the service in
+    ``services``. For an unknown name, return this name.
+    """
     return thing(services[name], hosts).place if name in services else name
 
 

@@ -1,5 +1,5 @@
-"""Commands that create a sandbox, run programs in it, and remove it. With the isolation `none`, programs in the sandbox use the
-host's network. Otherwise they have no network.
+"""Commands that create a sandbox, run programs in it, and remove it. Programs in a sandbox have no network. There is one
+exception: with the isolation `none`, the programs use the host's network.
 
 All commands are shell commands for the sandbox's host. The host can run them even when the controller is gone. The sandbox's
 folder has the same path inside and outside of its container. So programs outside can use the Unix sockets in the folder.

@@ -70,9 +70,9 @@ def dated(lines: Sequence[str], clock: HostClock | None, since: float | None) ->
     ``since``: time on the controller's monotonic clock. Lines from before this time are too old to count as evidence. When
     ``since`` is None, no line is too old.
 
-    A line without a time is judged by the nearest line above it and the nearest line below it that begin with a time, since
-    programs write their logs in order. The line is too old when both of them are too old. Without a line above, the line
-    below decides. Without a line below, the line is not too old.
+    A line without a time is judged by two neighbours: of the lines that begin with a time, the nearest line above and the
+    nearest line below. Programs write their logs in order, so the line is too old when both neighbours are too old. If there
+    is no neighbour above, the neighbour below decides. If there is no neighbour below, the line is not too old.
     """
     limit = clock.read_at - since if clock and since is not None else math.inf
     ages = [_age(line, clock) if clock else None for line in lines]

@@ -61,8 +61,8 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
     """Add a digest to each field of ``action`` that refers to a backup without a digest.
 
-    The digest is that of the manifest that the store has now. If the manifest is missing, the digest of empty content is
-    added. A manifest that somebody stores later is then refused.
+    The digest is that of the manifest that the store has now. If the store has no manifest, the digest of empty content is
+    added. A manifest that somebody stores later does not match this digest, and is refused.
 
     Returns the changed action, and the reason why a signature is not trusted. The reason is empty when all signatures are
     trusted, or when no backup exists. Raises CouldNotVerify when the store fails.

@@ -115,7 +115,8 @@ class Canary(Probe):
     def survivors(self, ctx: Context) -> Iterable[int]:
         """Return the numbers of the rows that are stored now.
 
-        No row has a number above ``ctx.written``. Raises CouldNotVerify when the rows cannot be read.
+        No number is above ``ctx.written``, the number of the last row that was written. Raises CouldNotVerify when the rows
+        cannot be read.
         """
 
     @abstractmethod

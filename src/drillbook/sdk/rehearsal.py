@@ -31,8 +31,8 @@ PLACE = {
     "wrong": "the place of the backups {place} is not an absolute path",
     "hint": "write the whole path on the host, such as {at}, or s3://bucket/prefix/, sftp://HOST/path or https://...",
 }
-"""Pattern for the place of backups, and the error and hint for a place that does not match. The head of a template may set its
-own text for each key.
+"""Pattern for the place of backups, and the error and hint for a place that does not match. The head of a template may
+replace each of these texts by its own.
 """
 
 

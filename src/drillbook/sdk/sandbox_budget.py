@@ -103,7 +103,7 @@ def read(text: str, memory: int) -> tuple[str, str] | None:
 
 
 def enforced(isolation: Isolation) -> dict[str, str]:
-    """Return facts that name what enforces each of the two limits: the limit of memory and that of disk space."""
+    """Return facts that name the mechanisms which limit the memory and the disk space of a sandbox."""
     if isolation.kind == "container":
         return {"memory": "control group of the container", "disk": "watcher on the host"}
     return {"memory": "watcher on the host, and RLIMIT_DATA of each process", "disk": "watcher on the host"}

@@ -101,7 +101,7 @@ class Service(Located):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Serialise the service without the fields in ``ADDED``, and without `become`, if their value is None."""
+        """Serialise the service. `become`, and each field in ``ADDED``, is left out while its value is None."""
         added = self.ADDED | {"become"}
         return {key: value for key, value in written(self).items() if value is not None or key not in added}
 

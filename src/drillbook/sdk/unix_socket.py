@@ -1,8 +1,8 @@
 """Programs on a host that copy data between their standard streams and a Unix socket, or that listen at a Unix socket.
 
-A server with peer authentication takes the user of the process at the other end of the socket as the client (unix(7)
-SO_PEERCRED). So a program that runs as a user can log in as this user. Each program is written in perl and in python3,
-because Debian always has perl (package perl-base), and RHEL always has python3.
+With peer authentication, a server takes the user of the process that connects to its socket as the user who logs in
+(SO_PEERCRED in unix(7)). So a program of this module, started as a user, can log in as this user. Each program is written in
+perl and in python3, because Debian always has perl (package perl-base), and RHEL always has python3.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ done
 """
 )
 """Shell script that describes the first process with the working directory FOLDER, its argument. It reads the process ids to
-try from one line of standard input. They are not arguments, because every run would then need another rule of sudo.
+try from one line of standard input. They are not arguments, because a rule of sudo contains all arguments, and the process
+ids differ in every run.
 
 The script prints the process id on the host, and the process id that the process itself sees (different in a container). It
 also prints the age of the process in seconds, its parents and its control groups.

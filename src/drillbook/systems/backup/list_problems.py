@@ -35,9 +35,9 @@ def look_for_backups(ctx: Context, source: BackupSource, *, judged: bool = False
 def schedule_problems(source: BackupSource, backups: Sequence[Backup]) -> list[Finding]:
     """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
 
-    If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. Therefore the schedule is
-    judged by the times at which the backups were taken. If the times are unknown, age and schedule are not judged, and
-    ``BackupSource.need_age`` reports this.
+    If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. This moment does not show
+    when the backups were taken. Therefore the schedule is judged by the times at which they were taken. If the times are
+    unknown, age and schedule are not judged, and ``BackupSource.need_age`` reports this.
     """
     if not source.tells_age:
         return []

@@ -93,8 +93,8 @@ class FolderInPlace(InPlace):
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return a reason why ``backup`` cannot restore this folder. The result is empty when the backup can restore it.
 
-        A backup seems to be of another folder in two cases: it lacks an entry of this folder that is older than the backup,
-        or it contains no entry of this folder.
+        A backup seems to be of another folder in two cases. First, this folder has an entry that is older than the backup,
+        and the backup does not contain this entry. Second, the backup contains no entry of this folder.
         """
         if why := lies_in(self.ctx, self.source, self.path):
             return why

@@ -159,8 +159,8 @@ def _nft_rule(parts: list[dict[str, Any]], text: str) -> Rule:
 
 
 def _headers(left: Any) -> list[Condition]:
-    """Return the conditions that a match on header fields implies: the packet must have the headers that contain these
-    fields.
+    """Return the conditions that follow from a match on header fields: the packet must have the headers that contain these
+    fields. For example, a match on a TCP port implies that the packet is a TCP packet.
     """
     if not isinstance(left, dict):
         return []

@@ -123,8 +123,8 @@ def there_and_back(here: Address | None, peer: Address | None, peer_port: int, v
     """Return the first two packets of a connection to ``peer_port``: the first packet of the client, and the answer to it.
 
     When ``opens`` is true, the host is the client. Otherwise the port belongs to the host, and ``peer`` is the client.
-    ``here``: address of the host. If this address is unknown, the connection may belong to a system behind the host, so
-    both packets are also returned as forwarded packets.
+    ``here``: address of the host. If this address is unknown, the host may only forward the connection, such as to a
+    container. Therefore both packets are then also returned as forwarded packets.
     """
     first: dict[str, Any] = {
         "version": version,
@@ -193,8 +193,8 @@ class _Walk:
         """Trace the packet through a chain. Return True when a rule in the chain certainly accepts, drops or rejects the
         packet.
 
-        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when the packet
-        reaches the chain because a rule selected it by its addresses or ports.
+        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when the rule that led to the chain
+        matched the packet by its addresses or ports.
         """
         if name not in self.table.chains or depth > DEEPEST:
             self.passed = True

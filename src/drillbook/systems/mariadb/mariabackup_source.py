@@ -199,7 +199,7 @@ class Mariabackup(FileBackups):
 
     def _copy(self, ctx: Context, backup: Backup, box: Sandbox, data: str) -> tuple[list[str], CopiedFiles]:
         """Copy the files into the sandbox. The full backup becomes the data directory. Each increment gets a folder next to
-        the data directory. Return the names of the copied backups, and the full backup.
+        the data directory. Return the names of the copied backups, and the files of the full backup.
 
         Raises StepFailed when the full backup is incomplete, or when an increment needs a backup that is missing.
         """

@@ -38,7 +38,8 @@ class Mariadb(Sandboxed):
         default="", description="Name of the database. Empty: the service consists of all databases of the server."
     )
     user: str = Field(
-        default="", description="Account to log in with, without its host part. For a sandbox Drillbook sets the account."
+        default="",
+        description="Name of the account to log in with, without `@` and its host part. For a sandbox, Drillbook sets the account.",
     )
     password: Password = Field(
         default=None,

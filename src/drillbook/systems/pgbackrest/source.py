@@ -100,7 +100,9 @@ class PgBackRest(BackupSource):
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Place of the repository, if `options` contains its folder on the source's host. Otherwise the result is empty."""
+        """Place of the repository, if `options` contains the path of the repository, and the repository is on the source's
+        host. Otherwise the result is empty.
+        """
         path = self.options.get(f"repo{self.repository}-path", "")
         if not isinstance(path, str) or not path or f"repo{self.repository}-host" in self.options:
             return ()

@@ -77,7 +77,7 @@ class _Arrived:
     """Counter of the bytes that a socket has received since the counter was created.
 
     When ``fresh`` is true, all bytes since the creation of the socket are counted. Only TCP sockets on Linux report such a
-    total. For other sockets, each call of ``look`` adds the number of bytes that wait to be read.
+    total. For other sockets, the number is an estimate: each call of ``look`` adds the number of bytes that wait to be read.
     """
 
     def __init__(self, number: int, *, fresh: bool = False) -> None:

@@ -147,7 +147,9 @@ def _connect(options: dict[str, Any], deadline: Deadline, where: str, *, again: 
 
 
 def _passes_within(error: psycopg.OperationalError) -> float:
-    """Return the number of seconds for which a login is retried after ``error``. The number is 0 for a permanent error."""
+    """Return the number of seconds for which a login is tried again after ``error``, because the error may pass. The number
+    is 0 for a permanent error.
+    """
     return max((seconds for words, seconds in _PASSING.items() if words in str(error)), default=0.0)
 
 

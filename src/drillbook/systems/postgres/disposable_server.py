@@ -192,11 +192,11 @@ def start_existing(
 ) -> dict[str, str]:
     """Start a server on ``data``, a copied data directory. Wait until the server has recovered and accepts writes.
 
-    The server ignores postgresql.conf and pg_hba.conf of the copy. It reads postgresql.auto.conf of the copy, but `SAFE` and
-    ``settings`` override this file. For a recovery from an archive, ``settings`` must contain ``restore_command``.
-    ``preload``: libraries that the server loads first. If ``preload`` is None, the libraries come from the copy's own
-    settings, and the server loads those that exist on the host. ``version``: version of the program `postgres`, or None when
-    the version is unknown.
+    The server ignores postgresql.conf and pg_hba.conf of the copy. It reads postgresql.auto.conf of the copy. The values in
+    `SAFE` and ``settings`` take precedence over this file. For a recovery from an archive, ``settings`` must contain
+    ``restore_command``. ``preload``: libraries that the server loads first. If ``preload`` is None, the server loads the
+    libraries that the copy's own settings name, without those that do not exist on the host. ``version``: version of the
+    program `postgres`, or None when the version is unknown.
 
     Return all settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when
     the host cannot be used.

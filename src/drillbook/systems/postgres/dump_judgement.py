@@ -41,7 +41,7 @@ class Judgement:
     database: str
     """Name of the database that the dump must contain, or an empty text when the name is unknown."""
     setting: str = "`bin`"
-    """Field of the inventory with the folder of the pg_restore that has read the dump."""
+    """Name of a field of the inventory. This field sets the folder of pg_restore, the program that has read the dump."""
 
     def without_content(self) -> Checked:
         """Return the result for an empty file, or for a folder without a table of contents."""

@@ -164,7 +164,8 @@ def database(head: bytes) -> str:
 
 def _time_at(data: bytes) -> int:
     """Return the position of the time in a header. The field for the compression is before the time. The length of this field
-    depends on the version of the format: the field is one byte in newer archives, and one number in older archives.
+    depends on the version of the format: in newer archives, the field is one byte. In older archives, the field is an
+    integer, which has one byte for its sign and ``data[3]`` further bytes.
     """
     return 6 + (1 if (data[0], data[1]) >= COMPRESSION_BYTE else 1 + data[3])
 

@@ -167,8 +167,9 @@ class Tools:
         return bool(self.service.admin.socket and self.service.run_as)
 
     def _through_relay(self, program: str, *arguments: str, database: str | None, stdin: bytes, **options: Any) -> Output:
-        """Run a client program as the SSH user, who then owns the files of the program. A relay, which is a small program on
-        the host, passes the connection on to the server as the user `run_as`.
+        """Run a client program as the SSH user, so that this user owns the files that the program writes. The program
+        connects to a relay, a small program on the host. The relay runs as the user `run_as`, and passes the connection on to
+        the server.
         """
         folder = self.make_relay_folder()
         argv = self.relayed(folder, self.asking(program, *arguments, database=database, folder=folder))

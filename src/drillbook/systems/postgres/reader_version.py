@@ -41,8 +41,9 @@ done
 _FORMAT_AT, _CUSTOM = 10, b"\1"
 """Position of the format byte in the header of an archive, and the value of this byte for the format `custom`.
 
-pg_restore can read a table of contents from standard input only in the format `custom`. Therefore the format byte of a tar
-or a directory is replaced by this value. Source: ReadHead in pg_backup_archiver.c.
+pg_restore can read a table of contents from standard input only in the format `custom`. Therefore this value replaces the
+format byte in the table of contents (toc.dat) of an archive in the format `tar` or `directory`. Source: ReadHead in
+pg_backup_archiver.c.
 """
 _NO_COMPRESSION = b"this installation does not support compression"
 """Warning that pg_restore prints when it was built without support for the archive's compression. Such a pg_restore can list

@@ -90,7 +90,9 @@ class Postgres(Sandboxed):
     @model_validator(mode="before")
     @classmethod
     def _without_host(cls, data: Any) -> Any:
-        """Set ``data_directory`` of a managed database to a path where no directory can exist."""
+        """Set ``data_directory`` of a managed database to ``NOWHERE``, a path at which no directory can exist. The data
+        directory of such a database is not accessible.
+        """
         if not isinstance(data, dict) or data.get("managed") is not True:
             return data
         if data.get("data_directory", NOWHERE) != NOWHERE or data.get("sandbox") is not None:

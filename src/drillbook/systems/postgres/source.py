@@ -308,8 +308,8 @@ class PgDumpSource(FileBackups):
         return f"no file{where} matches {self.globals!r} of {self.setting('globals')}"
 
     def _foresee_no_roles(self, ctx: Context, backup: Backup, beginning: bytes) -> None:
-        """Record the roles as not verified if `globals` of the source is set, but no file of roles exists. This is a part of
-        the check before a drill.
+        """Record in the check before a drill that the roles are not verified, if the field `globals` of the source names
+        files with the roles, but no such file exists.
 
         Nothing is recorded when an earlier step may make the file. Nothing is recorded for a dump of pg_dumpall either,
         because such a dump creates its roles.

@@ -51,8 +51,8 @@ class RdbSource(FileBackups):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that read the headers of the files. The value is empty when the time of a backup comes from the name of its
-        file, because then no header is read.
+        """Programs that read the times of backups from the headers of the files. The value is empty when these times come
+        from the names of the files.
         """
         return () if self.newest == "name" else BEGINNINGS_NEED
 

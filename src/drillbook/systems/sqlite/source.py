@@ -194,7 +194,9 @@ class SqliteSource(FileBackups):
 
     @property
     def content_tells_age(self) -> bool:
-        """True when `clock` is set. The newest value of this column shows the age of the data."""
+        """True when the field `clock` is set. This field names a column with times, and the newest of them shows the age of
+        the data.
+        """
         return bool(self.clock)
 
     def manual_restore(self, manual: ManualRestore) -> list[Block]:

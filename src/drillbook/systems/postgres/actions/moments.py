@@ -127,8 +127,8 @@ class NewestMoment(MeasuresLoss):
             yield from self._newest(session, Name.parse(table), column, f"the newest {column} of {table}")
 
     def _newest(self, session: Connection, table: Name, column: str, basis: str) -> Iterator[Moment]:
-        """Yield the newest value of a column, and the error of this value: the median interval between the column's
-        newest values.
+        """Yield the newest value of a column, with its error. The error is the usual time between two values: the median
+        interval between the column's newest values.
         """
         query, kind = self._query(session, table, column)
         values = [value for (value,) in session.execute(query).fetchall()]

@@ -65,8 +65,8 @@ class Reconcile(Write):
         Field(
             ge=0,
             description=(
-                "The action deletes at most this number of points without a row. If there are more such points, "
-                "nothing is changed, because the query is probably wrong, or rows were lost."
+                "Maximum number of points to delete because the query returns no row for them. If there are more such "
+                "points, nothing is changed, because the query is probably wrong, or the database lost rows."
             ),
         ),
     ] = 1000

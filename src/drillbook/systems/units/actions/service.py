@@ -67,7 +67,7 @@ def _start(ctx: Context, name: str) -> tuple[Argv, ...]:
 
 
 def _stop(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Return the command that stops the unit, and the commands that this command runs by `sudo`."""
+    """Return the command that stops the unit. After it, return the commands that it runs itself by `sudo`."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.stop(unit), *manager.by_sudo("stop", unit))
 

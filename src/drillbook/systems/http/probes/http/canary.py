@@ -207,9 +207,9 @@ class _Writer(CanaryWriter):
     def write(self, number: int) -> Lost | None:
         """Send the requests that store a record.
 
-        Returns None when the record was stored, and otherwise the failure. The record was certainly not stored if
-        `write` has only one request, and either the connection was refused, or the answer has a status 4xx. After any
-        other failure, it is unknown whether the record was stored.
+        Returns None when the record was stored, and otherwise the failure. The failure proves that the record was not stored
+        only if `write` has a single request, and this request was refused: no connection was accepted, or the answer has a
+        status 4xx. After any other failure, it is unknown whether the record was stored.
         """
         canary = self._canary
         single = len(canary.requests("write")) == 1

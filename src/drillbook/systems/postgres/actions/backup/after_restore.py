@@ -53,10 +53,10 @@ class Admit(Write):
 
 
 class ClearRestore(Write):
-    """Discard each database or cluster that this run restored incompletely. No client has used such a database yet.
+    """Discard each database or cluster that this run restored only in part. No client has used it yet.
 
-    If this run restored a database completely, and the database still refuses clients, the action admits clients to it. No
-    other database is changed.
+    If this run restored a database completely, but has not admitted clients yet, the action admits clients. All other
+    databases stay unchanged.
     """
 
     SERVICE = Postgres

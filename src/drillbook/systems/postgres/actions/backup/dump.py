@@ -206,9 +206,9 @@ class Restore(Write):
     def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
         """Raise NotReady when the disk of the data directory lacks space for the database in the backup.
 
-        The drill removes the server's present database before the restore. Therefore the space of this database is added to
-        the free space. If the drill itself will take the backup, no space is checked, because the restored database will be
-        about as large as the present database.
+        The drill removes the server's present database before the restore, so the space of this database counts as free. If
+        the drill itself will take the backup, nothing is checked: the restored database will be about as large as the removed
+        one, and fits.
         """
         free = tools.free_space() if self.known("from_") else None
         if free is None:

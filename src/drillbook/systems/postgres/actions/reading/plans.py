@@ -46,10 +46,10 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 class Plans(Read):
     """Get the plans of the longest running statements, and list the tables that these plans scan sequentially.
 
-    The action does not run the statements. But the planner may call the immutable and stable functions in a statement, and
-    such a function must not have more rights than the application has. Therefore the action logs in with the application's
-    role, and examines only the statements of this role. Each plan is made without parameter values (a generic plan).
-    Literals are removed from the output.
+    The action does not run the statements. But the planner may call the immutable and stable functions in a statement. These
+    functions run with the rights of the role that asks for the plan, and must not get more rights than the application has.
+    Therefore the action logs in with the application's role, and examines only the statements of this role. Each plan is made
+    without parameter values (a generic plan). Literals are removed from the output.
     """
 
     SERVICE = Postgres
