@@ -60,9 +60,7 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 def _measured(
     result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """Put RTO, outage and detection into ``result``. ``bad``: outages of availability probes. ``lasting``: outages of
-    canaries.
-    """
+    """Store RTO, outage and detection in ``result``. ``bad``: outages of availability probes. ``lasting``: of canaries."""
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]

@@ -357,10 +357,9 @@ def _inside(name: str) -> str:
 
 
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
-    """Return the value and the error of a clock in seconds.
+    """Return the value and the error of a clock, which is a measured duration, in seconds.
 
-    A clock is a measured duration, such as that of the recovery. If the result lacks the value or the error of the clock,
-    that of the clock's objective is returned.
+    If the result lacks the value or the error of the clock, return that of the objective that the clock measures.
     """
     value, error = result.clocks.get(f"{clock}_s"), result.clocks.get(f"{clock}_error_s")
     objective = _objective_of(result, clock)
