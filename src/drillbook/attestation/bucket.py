@@ -135,10 +135,10 @@ class AnchorBucket:
         return {run: sorted(versions) for run, versions in sorted(runs.items())}
 
     def _newest(self, client: Any, versions: Sequence[_Version]) -> tuple[bytes, str]:
-        """Read the newest unchanged anchor of a run, as JSON.
+        """Read the anchors of a run, newest first, until one is still as it was written.
 
-        Return the anchor, and a reason to doubt it, such as a missing lock. If every anchor of the run was changed
-        after it was written, the returned anchor is empty. The reason is empty if there is no doubt.
+        Return this anchor as a line of JSON, and a reason to doubt the anchor, such as a missing lock. The reason is empty if
+        there is no doubt. If every anchor of the run was changed after it was written, the returned line is empty.
         """
         changed = 0
         for version in reversed(versions):

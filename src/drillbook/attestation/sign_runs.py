@@ -139,9 +139,9 @@ def _unmade(error: OSError) -> str:
 
 
 def _not_covered(journal: Chain, view: RunView, written: Written | None, before: Standing) -> str:
-    """Return the reason why a part of the journal was neither signed before nor written by this process.
+    """Return the reason why the run must not be signed, or an empty text.
 
-    The result is empty when there is no such part.
+    The run may be signed only if each event of its journal was signed before, or was written by this process.
     """
     if before.doubt:
         return before.doubt
@@ -156,7 +156,7 @@ def _not_covered(journal: Chain, view: RunView, written: Written | None, before:
 
 
 def _gaps(written: Written | None, before: Standing) -> list[list[int]]:
-    """Return the ranges of events that were neither signed before nor written by this process.
+    """Return the ranges of events of unknown origin. These events were not signed before, and this process did not write them.
 
     Each range is a pair of the numbers ``seq`` of the first and the last event.
     """
@@ -213,9 +213,9 @@ def seal_suite(
     """Write and sign the attestation of a suite; see ``seal_run``.
 
     ``attested``: digest of each attestation that this process wrote for a drill of the suite. The key of each entry is the
-    folder of the drill. ``before``: state of the suite's folder before this process changed it. The digests of the other
-    drills are taken from the suite's previous attestation in ``before``. ``runs``: states of the drills' runs, if they were
-    read already.
+    folder of the drill. ``before``: state of the suite's folder before this process changed it. For a drill that is not in
+    ``attested``, the digest is taken from the previous attestation of the suite, which is in ``before``. ``runs``: states of
+    the drills' runs, if they were read already.
     """
     if before.unvouched:
         return before.unvouched
@@ -361,9 +361,10 @@ def sealed_at_end(statement: Statement) -> bool:
 def _write(folder: Path, content: Statement, root: Path, approvers: Collection[str]) -> str:
     """Write and sign ``content``. Return the reason if it could not be signed, otherwise an empty text.
 
-    The old signature is removed before the new text is written, so that it never stands beside the new text. If signing
-    fails while an older signature exists, nothing is written, and the older attestation stays with its signature.
-    ``approvers``: fingerprints of the keys that approved a run in the folder. These keys must not sign the run.
+    The old signature is removed before the new text is written, so that it never stands beside the new text. If signing fails
+    while an older signature exists, nothing is written, and the older attestation stays with its signature. ``approvers``:
+    fingerprints of the keys that approved a run in the folder. None of these keys may sign: one person must not both approve
+    and attest a run.
     """
     why, signature = "", b""
     try:

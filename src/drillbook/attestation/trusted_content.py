@@ -70,8 +70,8 @@ class Standing:
 def of_run(state: RunState, root: Path) -> Standing:
     """Examine the folder of a run, using the trusted keys of the project in ``root``.
 
-    The journal is not read again: ``state`` contains the events that the caller later renders or signs, or whose changes it
-    undoes. There is one exception: the run has signed more events since; see ``_grown``.
+    ``state`` contains the events that the caller later renders or signs, or whose changes the caller undoes. The journal is
+    read again only if more events were signed after ``state`` was read; see ``_grown``.
     """
     attested = signature_check.look(state, root)
     files = names_in(state.folder)

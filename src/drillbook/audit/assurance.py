@@ -113,8 +113,8 @@ def _key(said: str) -> str:
 
 
 def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Iterator[str]:
-    """Return the reasons why the anchor of a run is weak evidence, such as an object of a bucket without a
-    lock, or an invalid timestamp.
+    """Return the reasons why the anchor of a run is weak evidence. For example, the anchor is an object in a bucket and has no
+    lock, or the timestamp of the anchor is invalid.
     """
     yield from known.doubts.get(run, ())
     if checker is not None:

@@ -41,7 +41,7 @@ class Problem:
     was cut off, a run is not missing.
     """
     named_by: str = ""
-    """The anchor, campaign, suite or later run whose record shows that a run is missing. It is empty for any other problem."""
+    """The anchor, campaign, suite or later run that names the missing run ``run``. It is empty for any other problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ def follow(journals: Sequence[Record], strays: Sequence[Stray], campaigns: Seque
     """Build the chain of all journals in ``journals``, and collect the problems of the chain. ``journals`` must be sorted by
     run.
 
-    A run of a campaign does not name the previous run. Instead, the first event of such a run contains the hash of an event in
-    the campaign's journal: the intent, which was written just before the run. After the run, the campaign's journal records
-    the hash of the run's last event.
+    A run of a campaign does not name the previous run. Just before the run, the campaign records an event in its own journal:
+    the intent to start the run. The first event of the run contains the hash of this intent. After the run, the campaign's
+    journal records the hash of the run's last event.
     """
     chain = Chain()
     records = [record for record in journals if not record.copy_of]
@@ -127,9 +127,9 @@ def _campaigns(
 ) -> Iterator[Problem]:
     """Return the problems of campaigns. A campaign records the hash of the last event of each of its runs.
 
-    ``vouched``: one entry for each confirmed run, with the folder of the run as the key. The entry contains the number of the
-    run's events that a later run or a campaign confirms, and the name of this later run or campaign. The function adds the
-    runs that campaigns confirm. ``there``: names of all runs that have a journal.
+    ``vouched``: one entry for each confirmed run, with the folder of the run as the key. The entry contains two values: how
+    many events at the beginning of the run's journal are confirmed, and the name of the later run or of the campaign that
+    confirms them. The function adds the runs that campaigns confirm. ``there``: names of all runs that have a journal.
     """
     for campaign in campaigns:
         at = campaign.started
@@ -324,8 +324,8 @@ def _problem(code: str, record: Record, text: str, *, breaking: bool = True) -> 
 def _empty(record: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
     """Describe an empty journal as a problem.
 
-    The problem is harmless if the first event of the next run names an event of another journal, or no event at all. This
-    journal was then already empty when the next run began, because its own run had died before its first event.
+    The problem is harmless if the run died before its first event. The next run shows this: its first event names no event, or
+    an event of a third run. So the empty journal was already empty when the next run began.
     """
     later = next((other for other in records if other.name > record.name and other.first), None)
     place = places.get(later.first.prev or "") if later and later.first else None

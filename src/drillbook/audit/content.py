@@ -128,8 +128,8 @@ class Audit:
 
     @property
     def failing(self) -> dict[tuple[str, str], RunRow]:
-        """Runs that decide the verdict of their drill, and did not pass. Normally the newest run of a drill decides. After a
-        failed run, only a run that passed or failed decides. The key of each entry is the environment and the name of the
+        """Runs that decide the verdict of their drill, and did not pass. A failed run decides until a later run of the drill
+        passes or fails. In any other case, the newest run decides. The key of each entry is the environment and the name of the
         drill.
         """
         places = dict.fromkeys(run.environment for run in self.runs)

@@ -26,13 +26,13 @@ NOT_YET = "not yet"
 LEFT_OUT = "left out"
 """Word for a span without runs, if the service is exempt from drills, or if its environment was retired."""
 REHEARSED = "rehearsed only"
-"""Words that replace `passed` when none of the passed runs proved that a fault was active and then restored the service."""
+"""Words that replace `passed` when the service recovered from a proven fault in none of the passed runs."""
 
 
 def shown_verdict(verdict: str, recovered: int) -> str:
     """Return a verdict as the reports show it. The word `passed` is shown only when the service recovered from a fault.
 
-    ``recovered``: number of passed runs that proved that a fault was active and then restored the service.
+    ``recovered``: number of passed runs in which the service recovered from a fault that was proven active.
     """
     return REHEARSED if verdict == Verdict.PASSED and not recovered else verdict
 
@@ -69,7 +69,7 @@ class Cell:
     """
     residue: bool
     recovered: int = 0
-    """Number of passed runs that proved that a fault was active and then restored the service."""
+    """Number of passed runs in which the service recovered from a fault that was proven active."""
     still_failed: tuple[str, ...] = ()
     """Drills that had failed before this span of time, and that neither passed nor failed again in this span."""
     refused: int = 0
@@ -115,7 +115,7 @@ class CoverageRow:
     unproven: tuple[str, ...]
     """Labels of the spans in which the service had runs, but no passed run."""
     recovered: int = 0
-    """Number of passed runs that proved that a fault was active and then restored the service."""
+    """Number of passed runs in which the service recovered from a fault that was proven active."""
     left_out: str = ""
     """Reason why the service is exempt from drills, from the field `not_drilled` of the inventory. It is empty when the
     service is not exempt.
@@ -323,7 +323,7 @@ def deciding(runs: Iterable[Run]) -> dict[str, Run]:
     """Return the run whose verdict counts for each drill. The key of each entry is the name of the drill. ``runs``: oldest
     first.
 
-    The newest run counts, with one exception: after a failed run, only runs that passed or failed count.
+    A failed run counts until a later run of the drill passes or fails. In any other case, the newest run counts.
     """
     run_by_drill: dict[str, Run] = {}
     for run in runs:

@@ -50,8 +50,8 @@ class FindingRow:
     remedy: str = ""
     """Remedy from the last run with a finding of this code. It is empty when the finding has no remedy."""
     own_count: int | None = None
-    """``count`` without consequences, which are findings that only follow from another finding. The number is None if no
-    finding is a consequence.
+    """``count`` without the findings that are only consequences of other findings. The number is None if no finding is a
+    consequence.
     """
     own_runs: int | None = None
     """Number of runs with at least one finding of this code that is not a consequence of another finding."""
@@ -59,13 +59,13 @@ class FindingRow:
     """``in_newest`` without the findings that are only consequences of other findings."""
     own_texts: tuple[str, ...] = ()
     """``texts`` without those of findings that are only consequences of other findings. The report of a run shows a consequence
-    below its cause, and not as a finding of its own. The value is empty when no text is left out.
+    below its cause, and not as a finding of its own. The value is empty if it would equal ``texts``.
     """
 
     @property
     def first_step(self) -> str:
         """First instruction in the remedy, without its full stop. The text is empty if the remedy has no instruction. See
-        ``remedies.first_instruction``. If a repetition of the drill closes the finding only after further work, the text also
+        ``remedies.first_instruction``. If other work is needed before the drill is repeated to close the finding, the text also
         names this work.
         """
         step = remedies.first_instruction(self.code, self.remedy)
@@ -184,8 +184,8 @@ def _allowed(newest: Record) -> str:
 
 
 def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
-    """Return the fields of a row whose names begin with ``own_``. These fields do not cover findings that are only
-    consequences of other findings. The result is empty if no finding with this code is such a consequence.
+    """Return the fields of a row whose names begin with ``own_``. These fields leave out findings that are only consequences of
+    other findings. If no finding with this code is left out, the result is empty.
     """
     every, own = zip(*(run.with_code(code) for run in runs), strict=True)
     if every == own:

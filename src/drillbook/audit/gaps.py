@@ -11,8 +11,10 @@ MOST_GAPS = 3
 
 
 def of(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
-    """Group the services that were not drilled in a part of the period. Services in one group have three things in common:
-    the text that describes this part, the environment, and whether their drills ran in another part of the period.
+    """Group the services that were not drilled in a part of the period.
+
+    The key of a group has three values: the text that describes this part, the environment, and True if drills of the services
+    ran in another part of the period.
     """
     services_by_gap: dict[tuple[str, str, bool], list[str]] = {}
     for row in audit.coverage:

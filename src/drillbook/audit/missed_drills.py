@@ -223,7 +223,7 @@ def _old_proof(
 ) -> Iterator[MissedRow]:
     """Return the spans of time in which the newest proof of a restore was too old, for the environment and service ``key``.
 
-    The drills of the service have passed since this proof, but none of these runs proved a restore.
+    After this proof, runs of the service's drills passed, but none of these runs proved a restore.
     """
     environment, name = key
     service = known.service(timelines, key, proofs)

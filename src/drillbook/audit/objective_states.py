@@ -84,13 +84,17 @@ class ProvenRow:
     uncounted: UncountedFigure | None = None
     """Newest measured figure of an objective that is not proven. It is None for other states, and when no run measured it."""
     by_probe: bool = False
-    """True for a detection time of the drill's own probe. It is not counted with other objectives; see ``remarks.by_probe``."""
+    """True for a detection time that the drill's own probe measured. This objective is not counted with other objectives; see
+    ``remarks.by_probe``.
+    """
     within: str = ""
     """Words for an RPO that was met only for a part of the data, because the other part was lost. It is empty for other
     objectives.
     """
     lost: str = ""
-    """Text about lost data that the RPO perhaps does not include, such as a number of rows. It is empty for other figures."""
+    """Text about lost data, such as a number of rows, if the RPO perhaps does not cover this loss. It is empty for other
+    figures.
+    """
 
     @property
     def met(self) -> bool:
@@ -305,8 +309,8 @@ def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, 
     """Yield notes about an objective whose target was changed in the drill. ``wanted``: the new target. ``row``: the
     objective in the run that proved it, or None.
 
-    The first note says that the figure of the proof is within the new target. The second note says that the figure of the
-    last run that met the objective is not within the new target.
+    The first note: the run that proved the objective also meets the new target. The second note: the last run that met an older
+    target does not meet the new target.
     """
     if (
         row

@@ -80,7 +80,7 @@ def _wrong(code: str) -> str:
 
 
 def _with_next(groups: Sequence[ProblemGroup]) -> list[ProblemGroup]:
-    """Add the next step to the last group of each code, so that the step is shown only once."""
+    """Add the next step to groups. If several groups have the same problem code, only the last of them gets the step."""
     last = {group.code: number for number, group in enumerate(groups) if group.breaking}
     return [
         replace(group, next=NEXT.get(group.code, "") if last.get(group.code) == number else "")

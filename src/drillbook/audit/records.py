@@ -31,7 +31,9 @@ CAMPAIGN = re.compile(r"campaigns/[^/]+/record")
 """Pattern of the folder that holds the journal of a campaign. ``audit.campaigns`` reads that journal."""
 UNKNOWN = "unknown"
 DIGEST = "sha256:"
-"""Text at the start of every digest. The audit shows the digests of journals without this text, as `sha256sum` does."""
+"""Text at the start of every digest. The audit removes this text from the digests of journals, to show them as `sha256sum`
+does.
+"""
 
 
 @dataclass(frozen=True, slots=True)

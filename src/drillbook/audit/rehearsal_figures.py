@@ -19,9 +19,9 @@ from drillbook.report.figures import count, figure, one_line, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
 MEASURES = {rehearsal_results.MEASURE: "from", "loss.measure": "service"}
-"""Actions that measure how much data would be lost in a failure, in the order in which their figures are tried. Each value
-is the name of a parameter of the restore step. A figure counts only if this parameter names the same service or backup
-source as the parameter `service` of the measuring step.
+"""Actions that measure how much data would be lost in a failure. Their figures are tried in this order. Each value is the name
+of a parameter of the restore step. This parameter names a service or a backup source. A figure counts only if the parameter
+`service` of the measuring step names the same one.
 """
 NOT_MEASURED = "not measured"
 MOST_NAMED = 4

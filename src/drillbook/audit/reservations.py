@@ -1,6 +1,7 @@
 """Alerts about objectives that are met only with a reservation.
 
-If some data was lost, the RPO is met for the other data only. Such an RPO is also met with a reservation.
+A reservation is a reason to doubt an RPO that was met. For example, some data was lost, so the RPO is met for the other data
+only.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ reservation.
 
 
 def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] = ()) -> Iterator[Alert]:
-    """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind
-    of reservation. ``told``: drills that are left out, such as ``cache-lost in lab``.
+    """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind of
+    reservation. ``told``: drills that get no alert here, such as ``cache-lost in lab``.
     """
     known = [goal for goal in audit.proven if goal.reserved and drill_key(goal.drill, goal.environment) not in told]
     for environment in sorted({goal.environment for goal in known}):
@@ -84,9 +85,9 @@ def _age_known(audit: Audit, goal: ProvenRow) -> bool:
 
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
-    """Return the last part of the text that tells the next step for RPOs with a reservation. For each service, this part
-    names a drill of the project that restores a routine backup. If the project has no such drill, the part says that one
-    must be written. A drill is not named if it restored a backup that a drill had taken.
+    """Return the last part of the next step for RPOs that have a reservation because the drill itself took the restored backup.
+    For each service, this part names a drill of the project that restores a routine backup. If the project has no such drill,
+    the part says that one must be written. A drill is not named if it restored a backup that a drill had taken.
 
     For more than ``MOST_PROOFS`` services, the text names neither services nor drills.
     """

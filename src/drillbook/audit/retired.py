@@ -35,7 +35,9 @@ def in_force(entries: Iterable[Entry], records: Sequence[Record], period: Period
 
 
 def covering(known: Iterable[Retirement], drill: str, environment: str) -> Retirement | None:
-    """Return the retirement of a drill in an environment. For an empty ``drill``, it is the retirement of the environment."""
+    """Return the retirement of a drill in an environment. If ``drill`` is empty, return the retirement of the whole
+    environment.
+    """
     if drill:
         return next((retirement for retirement in known if retirement.covers(drill, environment)), None)
     return next((retirement for retirement in known if not retirement.drill and retirement.covers("", environment)), None)
@@ -48,10 +50,11 @@ def markdown(known: Sequence[Retirement]) -> list[str]:
 
 
 def missed(rows: Iterable[MissedRow], known: Sequence[Retirement], period: Period) -> list[MissedRow]:
-    """Return the rows of missed drills, changed for retired drills and environments. A row without an
-    end gets the time of the retirement as its end. Such a row is left out in three cases: the retirement is older than the
-    row, the row is about a drill that never ran, or the row now ends before ``period``. Rows about a scheduled run that could
-    not begin stay unchanged.
+    """Return the rows of missed drills, changed for retired drills and environments. A row that has an end, or is about a
+    scheduled run that could not begin, stays unchanged.
+
+    Any other row of a retired drill or environment gets the time of the retirement as its end. The row is left out in three
+    cases: it begins after the retirement, it is about a drill that never ran, or it now ends before ``period``.
     """
     drills = ((row, "" if row.kind == NEVER_RAN else row.drill) for row in rows)
     ended = chain.from_iterable(_missed(row, covering(known, drill, row.environment)) for row, drill in drills)
@@ -80,8 +83,9 @@ def _covered(row: CoverageRow, retirement: Retirement | None) -> CoverageRow:
 
 
 def proven(rows: Iterable[ProvenRow], known: Sequence[Retirement]) -> list[ProvenRow]:
-    """Return the rows of objectives. A row of a retired drill is left out when no run of the period has the objective;
-    otherwise it gets a note about the retirement."""
+    """Return the rows of objectives. A row of a retired drill gets a note about the retirement. If no run of the period has the
+    objective, the row is left out.
+    """
     kept = []
     for row in rows:
         retirement = covering(known, row.drill, row.environment)

@@ -68,8 +68,9 @@ def taken_by_run(record: Record, source: str = "") -> str:
 
 
 def taken_by_drill(record: Record) -> str:
-    """Return a text which says that earlier runs of a drill took all backups that the run restored. The result is empty
-    for any other run."""
+    """Return a text which says that every backup restored in the run was taken by an earlier run of a drill. The result is
+    empty for any other run.
+    """
     return "" if taken_by_run(record) else remarks.taken_by_drill(_steps(record))
 
 

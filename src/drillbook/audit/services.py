@@ -14,7 +14,7 @@ LAPSED = "broken and recovered in a passed run, but the last verdict of one of i
 that neither passed nor failed are ignored.
 """
 EXAMINED = "only examined or rehearsed"
-"""State of a service with passed runs, if none of them proved that a fault was active and then restored the service."""
+"""State of a service with passed runs, if the service recovered from a proven fault in none of these runs."""
 UNPROVEN = "drilled without a pass"
 NOT_RUN = "not run here"
 """State of a service if all its runs have the verdict `not run here`. Such a run did nothing, because a service that the
@@ -61,7 +61,8 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Group the services ``names``, which are exempt from drills, by the text that ``evidence_of`` returns for each.
 
-    For a backup, the text tells if a run restored the backup and passed. For any other service, the text is empty.
+    A backup can be such a service, too. Its text tells if a run restored the backup and passed. For any other service, the text
+    is empty.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
     names_by_text: dict[str, list[str]] = {}

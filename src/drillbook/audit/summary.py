@@ -136,8 +136,9 @@ def _warnings(audit: Audit) -> list[Alert]:
 def _fit(
     audit: Audit, rows: Sequence[ServiceRow], warnings: Sequence[Alert], legend: str, exempt: str
 ) -> tuple[int, Layout, str]:
-    """Return the number of the alerts that fit on the printed page, the layout of the table, and the line with the figures
-    of rehearsals. This line is empty if it would take the room of a service. ``legend``, ``exempt``: texts below the table."""
+    """Return the number of the alerts that fit on the printed page, the layout of the table, and the line with the figures of
+    rehearsals. This line is empty if fewer services would fit on the page with it. ``legend``, ``exempt``: texts below the
+    table."""
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     means = f"{wording.period(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
     means += f" {wording.record_sentences(audit)}"

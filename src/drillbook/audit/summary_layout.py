@@ -59,8 +59,9 @@ class RowSize:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Content of the printed summary. ``alerts``: number of alerts; ``rows``: number of services in the table; ``figures``:
-    number of services with figures. The services that are not in the table have a line of text below it; without figures,
-    only their names are shown. ``dense``: True when the rows of the table have no details.
+    number of services with figures. The services after the first ``rows`` are below the table: each has a line of text with
+    figures up to the number ``figures``, and only the names of the rest are shown. ``dense``: True when the rows of the table
+    have no details.
     """
 
     alerts: int

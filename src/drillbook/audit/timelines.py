@@ -195,7 +195,7 @@ class Known:
 
     def changes(self, environment: str) -> list[datetime]:
         """Return the moments at which the result of ``listed`` may change: the starts of the runs in ``environment`` that
-        recorded a plan. The moment ``end`` is not in the list, although the result may change then, too.
+        recorded a plan. The result may also change at ``end``, which is not in the list.
         """
         return [at for at, _ in self._plans(environment)]
 

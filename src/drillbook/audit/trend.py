@@ -28,7 +28,8 @@ KEYS = ("rto", "rpo")
 class Point:
     """One run in a chart.
 
-    ``kind``: ``met``, ``missed``, ``unverified`` (the run's figure proves no objective) or ``none`` (the run has no figure).
+    ``kind``: ``met``, ``missed``, ``unverified`` (the run's figure does not count as met or missed) or ``none`` (the run has no
+    figure).
     """
 
     x: float

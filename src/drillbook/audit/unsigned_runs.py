@@ -19,8 +19,8 @@ MOST_DIED = 2
 
 
 def next_step(audit: Audit) -> str:
-    """Return the next step for the runs without a trusted signature. For a run whose controller died, the text
-    says that some of its events can no longer be signed. See ``_since`` for the end of that sentence.
+    """Return the next step for the runs without a trusted signature. For a run whose controller died, the text says that some
+    of its events can no longer be signed. ``_since`` returns the end of that sentence.
     """
     reasons = [text.partition(": ")[::2] for text in audit.assurance.unsigned]
     strange = [said for _, said in reasons if said.startswith((FORBIDDEN_KEY, UNKNOWN_KEY))]

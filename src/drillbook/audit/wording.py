@@ -200,8 +200,8 @@ def proven_counts(goals: Sequence[ProvenRow]) -> str:
 
 
 def _probed(goals: Sequence[ProvenRow]) -> str:
-    """Return sentences about the detections by the drill's own probe. They tell how many met their objective, how many missed
-    it, and how many did not prove it.
+    """Return sentences about the detections by the drill's own probe. The sentences tell how many of these detections met their
+    objective, how many missed it, and how many are not proven.
     """
     states = Counter(row.state for row in goals)
     parts = [f"{states[MET]} of {len(goals)} met"]
@@ -299,7 +299,7 @@ def _names(names: Sequence[str], suites: Container[str], most: int | None) -> st
 
 
 def ended(row: MissedRow) -> str:
-    """Return a text with the end of the time in which a drill was missed."""
+    """Return a text that tells when a drill was no longer overdue, or that it still is."""
     if row.kind in (NOT_BEGUN, NEVER_RAN):
         return "does not apply"
     if row.retired:

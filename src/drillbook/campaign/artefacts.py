@@ -138,8 +138,8 @@ def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> 
 
 
 def _older(state: CampaignState, now: int) -> str:
-    """Return a text with the number and the date of a campaign's attempt, when this attempt is older than ``now``.
-    Otherwise, the text is empty.
+    """Return a text with the number and the date of a campaign's attempt. The text is empty for the present attempt, whose
+    number is ``now``.
     """
     number = state.start.attempt
     if number >= now:
@@ -225,7 +225,9 @@ class Artefacts:
         return _noted(job, own, artefact) if artefact.older else own
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Return the results of all jobs that were submitted since the last call of this method. The method returns at once."""
+        """Return the results of all jobs that were submitted since the last call. These results exist already, so nothing is
+        awaited.
+        """
         del timeout_s
         endings, self._ended = self._ended, []
         return endings

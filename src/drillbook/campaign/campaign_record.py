@@ -53,7 +53,9 @@ class CampaignState:
     other entries are the processes that continued it.
     """
     intents: dict[str, Intent] = field(default_factory=dict)
-    """Recorded intents to start sites. The key of each intent is the name of the site."""
+    """Recorded intents. The campaign records an intent just before it starts the drill at a site. The key is the name of the
+    site.
+    """
     ends: dict[str, Ending] = field(default_factory=dict)
     stopped: str = ""
     finished: CampaignFinished | None = None

@@ -60,10 +60,10 @@ def refuse(state: CampaignState, own: str, on: str) -> None:
     """Check that this project may continue the campaign. ``own``: name of this project folder on this machine, made by
     ``place.name_of``.
 
-    Raises UsageError in three cases. First, another project ran drills of this campaign on its own machine, and could
-    continue the campaign at the same time. Second, another project began or resumed the campaign, and this project would run
-    the drills on its own machine. Third, this project would use no workers, but runs were started on another machine, and it
-    is unknown whether these runs have ended.
+    Raises UsageError in three cases. First, another project ran drills of this campaign on its own machine, and could continue
+    the campaign at the same time. Second, another project began or resumed the campaign, and this project would run the drills
+    on its own machine. Third, it is unknown whether runs on other machines have ended, and this project uses no workers, so it
+    cannot ask those machines.
     """
     if begun := begun_elsewhere(state, own, on):
         raise UsageError(

@@ -70,7 +70,7 @@ class Fleet:
             root: folder of the project on this machine.
             name: name of the executor for the journal.
             trusted: function that returns False for an address on which a worker must not listen.
-            patience_s: time, in seconds, for which a place may be without a worker before its sites end as unknown.
+            patience_s: seconds without a worker at a place, after which the sites started there end as `unknown`.
             release: function that is called when the executor is closed, for example to close a cluster.
             carry_out: function that workers call with a job. It returns the result of the job as JSON data.
         """
@@ -314,7 +314,7 @@ class Fleet:
             pending.stopping, pending.stopped = False, stopped
 
     def _done(self, pending: Pending, future: Future) -> None:
-        """Start to receive the run of a job that has ended. A thread of the Dask client calls this method."""
+        """Start to copy the run of an ended job from the worker. A thread of the Dask client calls this method."""
         self._lanes.receive(pending.address, self._receive, pending, future, self._client, pending.address)
 
     def _receive(self, pending: Pending, future: Future, client: Client | None, address: str) -> None:

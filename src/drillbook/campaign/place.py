@@ -27,7 +27,7 @@ worker.
 """
 FILE = ".place"
 PATIENCE_S = 2.0
-"""Maximum time, in seconds, to wait until another process has written the random number of a place into its file."""
+"""Maximum time, in seconds, to wait for another process that is writing the random number of this place into ``FILE``."""
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 """Files with the identity of a machine. A machine without such a file is identified by its host name alone."""
 
@@ -62,8 +62,8 @@ class Place:
 
 
 def number_of(name: str) -> str:
-    """Return the number in the name of a place. This number identifies the place. For an empty name, which means this
-    machine, the number is empty.
+    """Return the number at the beginning of a place's name; see ``Place``. An empty name means this machine, and has an empty
+    number.
     """
     return name.partition("@")[0]
 

@@ -37,7 +37,9 @@ class Progress:
         self._recent: deque[datetime] = deque(maxlen=RECENT)
 
     def saw(self, now: datetime, *, drilled: bool) -> None:
-        """Count the end of one site at the time ``now``. The rate includes this end only if the site was drilled."""
+        """Count one more ended site. ``now``: time of the end. This end affects the estimated rate only if the site was
+        drilled.
+        """
         self.ended += 1
         if drilled:
             self._recent.append(now)
@@ -45,9 +47,9 @@ class Progress:
     def estimate(self, now: datetime) -> Estimate | None:
         """Estimate at the time ``now`` when the campaign will end. Returns None while too few drills have ended.
 
-        The estimate treats the ends of sites as a Poisson process with the rate of the latest ends. The time since the last
-        end also counts. So the rate falls when no site ends for a while. The interval covers only random variation. It does
-        not cover closed windows, slower waves or a stop.
+        The estimate treats the moments at which sites end as a Poisson process, with the rate of the latest of these moments.
+        The time since the last end also counts. So the rate falls when no site ends for a while. The interval covers only
+        random variation. It does not cover closed windows, slower waves or a stop.
         """
         count = len(self._recent) - 1
         span = (max(now, self._recent[-1]) - self._recent[0]).total_seconds() if count > 0 else 0.0

@@ -37,8 +37,9 @@ ENDS = (SiteState.FAILED, SiteState.UNKNOWN, SiteState.REFUSED, SiteState.PASSED
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The facts about a site that the scheduler needs. Each item of ``windows`` is a list of maintenance windows: one list
-    for the site, and one for each of its groups. The site may start while each list that is not empty has an open window.
+    """The facts about a site that the scheduler needs. Each item of ``windows`` is a list of maintenance windows: one list for
+    the site, and one for each of its groups. An empty list permits every time. The site may start while each of the other lists
+    has an open window.
     """
 
     name: str
@@ -77,8 +78,8 @@ class Rules:
 
 
 Kind = tuple[tuple[str, ...], tuple[tuple[Window, ...], ...]]
-"""Groups and windows of a site. Sites with the same groups and windows are of the same kind, so the same rules decide when
-they may start.
+"""Groups of a site, and its lists of maintenance windows. Sites with the same groups and windows are of the same kind, so the
+same rules decide when they may start.
 """
 
 
@@ -117,7 +118,7 @@ class Scheduler:
         self._queues: dict[Kind, deque[str]] = {}
         """Waiting sites, with their kind as the key. When a kind was last examined, its maintenance windows were open."""
         self._closed: dict[Kind, deque[str]] = {}
-        """Waiting sites, with their kind as the key. The windows of these kinds are closed."""
+        """Waiting sites that may not start now, because their windows are closed. The key is the kind of the sites."""
         self._openings: list[tuple[datetime, int, Kind]] = []
         """Heap with one entry for each kind of sites whose windows are closed. Each entry has three values: the time at
         which the windows open next, a number, and the kind. The number only decides the order of entries with the same

@@ -183,9 +183,9 @@ class SitesFile(_Part):
         return self.model_copy(update={"sites": {name: self.sites[name]}, "canary": (), "waves": ()})
 
     def unlimited(self, canary: tuple[str, ...]) -> SitesFile:
-        """Return a copy of this sites file without limits. It has no limits of groups, no maintenance windows, no waves, and
-        no conditions that stop the campaign. The copy is for a campaign that has already drilled its sites. ``canary``:
-        sites of the first wave.
+        """Return a copy of this sites file without limits. It has no limits of groups, no maintenance windows, no waves, and no
+        conditions that stop the campaign. The copy is for a campaign whose sites were already drilled in a pipeline, so that no
+        limit stops the campaign. ``canary``: sites of the first wave.
         """
         groups = {name: group.model_copy(update={"at_most": None, "windows": ()}) for name, group in self.groups.items()}
         return self.model_copy(

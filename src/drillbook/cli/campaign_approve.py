@@ -45,7 +45,7 @@ def approve(project: Project, drill: str, file: SitesFile, until: str, key: str)
 
 
 def tell(project: Project, drill: str, file: SitesFile) -> int:
-    """Print a description of the approval that would be signed. Nothing is signed or changed.
+    """Print what the approval of the drill on these sites would sign. Nothing is signed or changed.
 
     Raises UsageError when the drill is unknown or invalid.
     """

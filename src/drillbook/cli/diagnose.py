@@ -95,8 +95,9 @@ def diagnose(
 
 
 def _unfinished(project: Project, *, as_json: bool) -> list[open_runs.Changed]:
-    """Return the unfinished runs of the project. Unless ``as_json`` is true, print them at once, because their changes may
-    be the cause. If the runs cannot be read, print only this fact, and raise no error, so that the diagnosis can continue.
+    """Return the unfinished runs of the project. Unless ``as_json`` is true, print them at once, because their changes may be
+    the cause of the trouble. If the runs cannot be read, print only this fact, and raise no error, so that the diagnosis can
+    continue.
     """
     try:
         changed = open_runs.changes(project)

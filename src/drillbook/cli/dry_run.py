@@ -45,11 +45,11 @@ def drill(project: Project, name: str, inventory: str, *, as_json: bool = False)
 
 
 def recover(project: Project, run: str, *, closes: bool = False, from_backup: bool = False) -> int:
-    """Print the changes that a recovery would undo, newest first.
+    """Print the changes that a recovery would undo, newest first. Nothing is undone.
 
-    When ``closes`` is true, describe ``drill.recover --settled`` instead. That command examines the remaining changes, and
-    records that they need no undo. When ``from_backup`` is true, describe a recovery that restores lost data from the
-    backup that the run verified. Otherwise, a recovery restores lost data by the restore steps of the drill.
+    When ``closes`` is true, print the changes that ``drill.recover --settled`` would close: that command examines the remaining
+    changes, and records that they need no undo. When ``from_backup`` is true, describe a recovery that restores lost data from
+    the backup that the run verified. Otherwise, a recovery restores lost data by the restore steps of the drill.
     """
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
     newest_first = sorted(folders, key=lambda folder: folder.name, reverse=True)
@@ -99,8 +99,8 @@ def _undo(intent: Intent, from_backup: bool) -> str:
 
 
 def stop(project: Project, run: str, inventory: str) -> int:
-    """Print the effects of ``drill.stop``. It would ask runs of this project to stop, and would search the targets for
-    the locks of other runs.
+    """Print the effects that ``drill.stop`` would have: ask runs of this project to stop, and search the targets for the locks
+    of other runs. Nothing is stopped.
     """
     running = [folder.name for folder in project.runs() if run in ("", folder.name) and alive(folder)]
     targets = ", ".join(project.inventory(inventory).hosts) or "none"

@@ -60,8 +60,9 @@ def show(
 
     Raises UsageError when nothing in the project names ``environment``.
 
-    Returns 1 when a drill, suite or service is overdue or has never passed, or when nothing has a schedule. Otherwise
-    returns 3 when a schedule or an inventory cannot be read, or the record of schedules is damaged, and 0 when all is well.
+    Returns 1 when a drill, suite or service is overdue or has never passed, or when nothing has a schedule. If none of this is
+    true, returns 3 when a schedule or an inventory cannot be read, or when the record of schedules is damaged. Returns 0 when
+    all is well.
     """
     runs = RunStates()
     # first, so that no journal is read twice
@@ -261,8 +262,8 @@ def _gone(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
 
 
 def _open(row: DueRow, project: Project) -> str:
-    """Return the command that opens the report of the drill's last run. If the name of the drill selects this run, the
-    command contains this name, because it is short. Otherwise the command contains the name of the run.
+    """Return the command that opens the report of the drill's last run. The command contains the name of the drill, which is
+    short, if this name selects that run. Otherwise the command contains the name of the run.
     """
     newest = project.run(row.drill, suites=True).name == row.last_run
     return f"{program()} report.open {one_line(row.drill if newest else row.last_run)}"

@@ -114,8 +114,8 @@ def of(targets: host_examination.Targets, seen_by_host: dict[str, Seen], environ
 
 
 def head(environment: str) -> str:
-    """Return the beginning of an inventory of ``environment``. If ``environment`` is empty, the inventory gets the
-    protected environment `found`. Raises UsageError for an invalid name.
+    """Return the beginning of an inventory of ``environment``. If ``environment`` is empty, the inventory gets an environment
+    named `found`, which is protected. Raises UsageError for an invalid name.
     """
     if environment and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", environment):
         raise UsageError(

@@ -21,7 +21,7 @@ from drillbook.report.terminal.prose import Prose
 from drillbook.sdk.run_names import drill_of
 
 MOST = 3
-"""Largest number of commands for unfinished runs below a table."""
+"""Largest number of commands that are listed below a table. Each command is about an unfinished run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,9 @@ def render(
     """Write the reports of a run again, and sign the run. The run is signed only if each of its events was signed
     before, or was written by this process.
 
-    ``runs``: states of the runs that the task has read since their last change. Each file of a run is read only once through
-    these states. So the journal that is judged, shown and signed is the journal that was verified. Returns the judged run, and
-    the reason why the run was not signed. The reason is empty when the run was signed.
+    ``runs``: states of runs that the task has already read. The files of these runs have not changed since. Each file of a run
+    is read only once through these states. So the journal that is judged, shown and signed is the journal that was verified.
+    Returns the judged run, and the reason why the run was not signed. The reason is empty when the run was signed.
     """
     suite = finished_runs.suite_of(folder, runs)
     whole = trusted_content.of_suite(runs.of(folder.parent), project.root) if suite else sign_runs.NEW

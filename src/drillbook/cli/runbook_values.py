@@ -34,7 +34,7 @@ class Later:
         self._step, self._path = step, path
 
     def __getattr__(self, name: str) -> Later:
-        """Return an object that stands for the part ``name`` of the result."""
+        """Return an object that stands for the attribute ``name`` of the later result."""
         if name.startswith("_"):
             raise AttributeError(name)
         return Later(self._step, (*self._path, name))

@@ -188,8 +188,8 @@ def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entr
     """Return True when the drill was tried recently, so that it must not be tried again yet. Attempts before the last
     passed run do not count.
 
-    An attempt is recent for the duration `grace` of the schedule, but at least for one hour. If the drill is scheduled
-    more often than once an hour, an attempt is recent at least for the interval `every` of the schedule.
+    An attempt is recent for one hour, or for the interval `every` of the schedule if that is shorter. If the duration `grace`
+    of the schedule is longer than this, the attempt is recent for `grace`.
     """
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]

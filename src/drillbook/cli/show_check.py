@@ -37,9 +37,9 @@ NO_LAB = "the Docker lab was not started: its files are not trusted"
 
 
 def show(project: Project, name: str, inventory_name: str, *, as_json: bool = False) -> int:
-    """Check whether a drill, or every drill of a suite, could begin now. Returns 0 when it could begin, and 4
-    when it would be refused. Returns 3 when the check cannot decide this, or when the drill cannot run on this machine.
-    Returns 2 when an extra or a secret is missing, as a run would.
+    """Check whether a drill, or every drill of a suite, could begin now. Returns 0 when it could begin, and 4 when it would be
+    refused. Returns 3 when the check cannot decide this, or when the drill cannot run on this machine. Returns 2, like a run,
+    when a secret or an extra of the Python package is missing.
 
     When ``as_json`` is True, the results are printed as JSON, and other messages to standard error.
     """

@@ -71,7 +71,7 @@ def as_json(
 
 
 def _unexamined(beside: Mapping[str, str], out: Console) -> None:
-    """Print the services that were not examined, by their reasons. Print nothing if there are none."""
+    """Print the services that were not examined, grouped by the reason. Print nothing if there are none."""
     for reason in dict.fromkeys(beside.values()):
         names = ", ".join(name for name, said in beside.items() if said == reason)
         out.print(Prose(Text(f"? not examined: {one_line(names)} ({one_line(reason)})", style="yellow"), 2))
