@@ -35,7 +35,7 @@ QUOTES = "'\"\\"
 r"""Quotes and the backslash. The escaped form of each contains other quotes or backslashes: ``'"'"'`` in a shell,
 ``''`` in SQL, ``\"`` in JSON.
 
-Therefore, a sequence of these characters is matched as one part.
+Therefore, when the output is searched for a secret, each sequence of these characters in the secret is one part of the pattern.
 """
 DOUBLED = "%$"
 AND = "&(?:amp;){0,2}"
@@ -55,7 +55,7 @@ byte stands beside each ASCII character.
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
 """Pattern for any character, or any escape of a character."""
 FEW = 10
-"""Number of base32 characters that are compared in order to find a secret. They are the first characters of its encoded form.
+"""Number of base32 characters by which a secret is found in the output. They are the first characters of its encoded form.
 
 The later characters are not compared. They are hidden up to the length of the secret.
 """

@@ -262,8 +262,8 @@ class RedactingWriter:
         self._file, self._pattern, self._begun, self._longest = file, pattern, begun, longest
         self._kept = b""
         self._covered = 0
-        """Number of bytes at the start of the held-back data. The secret that they belong to is already shown as
-        ``***`` in the output.
+        """Number of bytes at the start of the held-back data that must not be written. They belong to a secret that the output
+        already shows as ``***``.
         """
         self._digest = hashlib.sha256()
         self.bytes = 0

@@ -103,15 +103,15 @@ class Watch:
     def __init__(self, stage: Stage, on_trip: Callable[[Finding], object] | None = None) -> None:
         """Prepare to check the abort conditions of the plan of ``stage``.
 
-        When a condition fails, ``on_trip`` is called and the stage's stop flag is set. The flag ends the run.
+        When a condition trips, ``on_trip`` is called and the stage's stop flag is set. The flag ends the run.
         """
         self.stage = stage
         self.eyes = list(_eyes(stage))
         self._on_trip = on_trip
         self._forward = stage.cancel
-        """Stop flag of the phases before the undo. Only this flag is set when an abort condition fails.
+        """Stop flag of the phases before the undo. This flag is set when an abort condition trips.
 
-        For the undo, the stage gets a new stop flag, so that an abort condition cannot stop the undo.
+        For the undo, the stage gets another stop flag, so that an abort condition cannot stop the undo.
         """
         self._halt = threading.Event()
         self._lock = threading.Lock()

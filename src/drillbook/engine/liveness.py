@@ -28,7 +28,8 @@ def controller() -> str:
 
 
 def ended(other: str) -> bool:
-    """Return True when the process with the identity ``other`` (see ``controller``) is dead, or is this process itself.
+    """Return True when no other living process has the identity ``other`` (see ``controller``): the process is dead, or is this
+    process itself.
 
     Returns False for a process of another machine. A zombie counts as dead, and a process whose pid was reused counts as
     dead. An identity without a start time comes from an older version of Drillbook and is judged by the pid alone.

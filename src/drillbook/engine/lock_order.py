@@ -16,7 +16,7 @@ from drillbook.sdk.identity import LockName
 
 GRACE_S = 3.0
 """Time, in seconds, to wait for a lock of another run that also began to take its locks only a moment ago. Within this time,
-the other run gives its later locks back.
+the other run gives back the locks that it took too early; see ``take_all``.
 """
 
 
@@ -39,9 +39,9 @@ class Taker(Protocol):
 def take_all(locks: Sequence[LockName], taker: Taker) -> None:
     """Take all ``locks``: the first lock alone, and then the other locks in parallel.
 
-    When several runs want the same locks, the run that gets the first lock gets all locks. But another run may hold some of
-    the later locks. Let M be the first lock that could not be taken. This run then gives back all locks that come after M,
-    and takes M and the locks after it one by one, in their order. Raises Locked when another run holds a lock, and HostError
+    When several runs want the same locks, the run that gets the first lock gets all locks. But another run may hold some of the
+    later locks. Let M be the first of these in ``locks``. This run then gives back all locks that come after M in ``locks``.
+    Then it takes M and the locks after M one by one, in their order. Raises Locked when another run holds a lock, and HostError
     when a host fails.
     """
     first, rest = locks[:1], locks[1:]

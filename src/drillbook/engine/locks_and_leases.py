@@ -192,7 +192,7 @@ class Hold:
             patience.wait(POLL_S)
 
     def _grip(self, host: str, become: Become | None = None) -> Grip:
-        """Return the locks and the lease on ``host``; if ``become`` has a sudo password, only the lease of that account."""
+        """Return the locks and the lease on ``host``. If ``become`` has a sudo password, return only the lease of its account."""
         account = of_lease(become)
         with self._lock:
             made = Grip(host, account, renewed=time.monotonic())

@@ -395,6 +395,6 @@ def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
 
 
 def _canaries(plan: Plan, history: History) -> list[PlannedProbe]:
-    """Return the canaries that may have created their table in the service."""
+    """Return the canaries (probes that write rows) that may have created a table for their rows in the service."""
     prepared = {what.probe for what in contents(history.events, ProbePrepared)}
     return [planned for planned in plan.probes if planned.id in prepared]

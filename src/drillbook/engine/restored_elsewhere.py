@@ -26,8 +26,8 @@ from drillbook.sdk.action import Fault, find
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Result of the search: another run has restored the data that the dead run destroyed. ``run``: id of the other run.
-    ``source``: location of the backup that the other run restored."""
+    """Result of a search which found that another run restored the data that the dead run destroyed. ``run``: id of the other
+    run. ``source``: location of the backup that the other run restored."""
 
     run: str
     source: str

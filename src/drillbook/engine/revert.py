@@ -78,9 +78,9 @@ def _together(step: PlannedStep) -> tuple[str, int | str]:
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     """Return True when the drill's restore phase must still repair destroyed data.
 
-    A fault that destroyed nothing needs no restore, and is journalled as one that never happened. This requires that its
-    step did not succeed, that no restore has begun, and that a check finds the data untouched. A check that the fault is
-    inactive is not enough, because the fault may have destroyed a part of the data.
+    A fault that destroyed nothing needs no restore, and is journalled as one that never happened. A fault counts as such only
+    if its step did not succeed, no restore has begun, and a check finds the data untouched. A check that the fault is inactive
+    is not enough, because the fault may have destroyed a part of the data.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
     happened = {(event.step, event.host) for event, _ in each(events, Done)}

@@ -132,10 +132,10 @@ class Held:
     @contextmanager
     def back(self, stop: Stop) -> Iterator[None]:
         """Hold back the signals that stop the program, until the ``with`` block ends. Nested blocks hold them back until the
-        outermost block ends. The program then gets the last signal, unless ``complete`` was called.
+        outermost block ends. After that, the last held-back signal stops the program, unless ``complete`` was called.
 
-        ``stop``: stop request of the run in the block. A signal sets this request at once, so that the run ends early and
-        undoes its changes. HUP stays ignored if the program ignores it, as under nohup(1).
+        ``stop``: stop request of the run in the block. A signal inside the block sets only this request, so that the run ends
+        early and undoes its changes. HUP stays ignored if the program ignores it, as under nohup(1).
         """
         self._stops = [*(self._stops if self._stop else ()), stop]
         if threading.current_thread() is not threading.main_thread():

@@ -64,8 +64,8 @@ class Ending:
     def run(self) -> list[Residue]:
         """Run all parts of the teardown. Return the changes that could not be undone.
 
-        If the restore has not run yet, faults are undone first, and then the restore runs. The canary is read back before
-        the cleanup.
+        If the drill's restore phase must still run, the faults are undone first, and then this phase runs. The canary is read
+        back before the cleanup.
         """
         self.stage.journal.patient = True
         if self.replay:

@@ -1,5 +1,5 @@
-"""Checks commands that become known only when a drill starts them. Before the drill begins, sudo is asked about the
-programs of these commands.
+"""Checks commands that become known only when a drill starts them. Their programs are known earlier, so sudo is asked about
+these programs before the drill begins.
 
 It is certain that sudo will start such a command in two cases: sudo allows the program with any arguments, or
 `drill.sudoers` wrote the rules of sudo for exactly this plan.
@@ -50,8 +50,8 @@ class Way:
 
 
 def refused(stage: Stage) -> list[Finding]:
-    """Ask sudo if it would start the programs of all steps and probes that cannot list their commands. Return one finding
-    for each account that sudo refuses.
+    """Ask sudo if it would start the programs of those steps and probes that cannot list their commands beforehand. Return one
+    finding for each account with which sudo refuses a program.
 
     Raises the errors of the hosts.
     """
@@ -70,7 +70,7 @@ def refused(stage: Stage) -> list[Finding]:
 
 
 def ways(stage: Stage) -> Iterator[Way]:
-    """Yield the accounts of all steps and probes that cannot list their commands, for each host."""
+    """Yield, for each host, the accounts of those steps and probes that cannot list their commands beforehand."""
     plan = stage.plan
     watched = [condition.step or condition.probe for condition in plan.guard.conditions]
     for step in (*plan.steps, *plan.probes, *(planned for planned in watched if planned)):
@@ -99,8 +99,8 @@ def ways_of(stage: Stage, step: Step, host: str) -> Iterator[Way]:
 
 
 def _listed(step: Step, become: Become | None) -> bool:
-    """Return True when all commands of the step can be listed. The result is False when sudo asks for a password. In this
-    case, a lease runs the commands inside other commands, which cannot be listed.
+    """Return True when the step can list all its commands beforehand. The result is False when sudo asks for a password: a
+    lease then runs the commands inside commands of its own, which no step can list.
     """
     if not isinstance(step, PlannedStep) or not find(step.action).lists_commands(step.params):
         return False

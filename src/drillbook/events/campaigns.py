@@ -105,7 +105,7 @@ class SiteIntended(Content):
             description=(
                 "Machine that carries out the drill, and its project folder, as `NUMBER@MACHINE:FOLDER`. The number "
                 "identifies this folder on this machine. Empty for a run that `campaign.collect` took from the artefacts of a "
-                "pipeline. In older journals, also empty for the machine that ran the campaign."
+                "pipeline. In older journals, also empty for a drill on the machine that ran the campaign."
             )
         ),
     ] = ""

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 RUN_FINISHED, RECOVERY_FINISHED = "run.finished", "recovery.finished"
 ENDS = (RUN_FINISHED, RECOVERY_FINISHED)
-"""Kinds of events that end a run or its recovery. They are constants, for code that does not load the models."""
+"""Kinds of events that end a run or its recovery. They are written here as plain texts, for code that must not load the models
+of these events.
+"""
 Json = dict[str, Any]
 """A JSON object whose format is defined elsewhere, such as a plan, a finding or the facts of an action."""
 

@@ -22,8 +22,8 @@ command allows every such end.
 """
 FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9A-Za-z])")
 """Pattern that finds the random part of a name in a command; see ``random_names.fresh``. A sudo rule for this command allows
-every such part. The pattern also finds the device number and the inode number of a folder, which have the same form; see
-``host_programs.made_in``.
+every such part. The pattern also finds the numbers of the device and the inode of a new folder, which ``host_programs.made_in``
+writes in the same form.
 """
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
 """Pattern that finds the digest of a run's id in a command, if the digest is part of a name such as ``drillbook-0a1b2c3d``.

@@ -25,7 +25,7 @@ TASKS = (
     "schema",
     "trust",
 )
-"""Tasks and groups of tasks that exist in both programs."""
+"""Tasks and groups of tasks that exist in both programs, `drillbook` and `invoke`."""
 NEUTRAL = "drillbook"
 """Program name in stored texts about many runs, such as ``audit.json``. Pages use the name that the user typed instead."""
 _COMMAND = re.compile(

@@ -29,10 +29,10 @@ Keys with such characters may have another order in Python than in RFC 8785, bec
 
 
 def parsed(lines: Sequence[bytes]) -> list[Any]:
-    """Parse ``lines``, each by itself.
+    """Parse ``lines``, each by itself, and test quickly if every line is canonical JSON.
 
-    Raises ValueError when this quick test does not prove that every line is canonical JSON. A line may be canonical even then,
-    for example a line with a number that has an exponent. The caller then has to examine each line.
+    Raises ValueError when the quick test does not prove this. A line may be canonical even then, for example a line with a
+    number that has an exponent. The caller then has to examine each line.
     """
     wanted = b"[" + b",".join(lines) + b"]"
     if not wanted.isascii() and _ASTRAL.search(wanted):

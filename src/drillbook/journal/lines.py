@@ -126,8 +126,8 @@ def _event(line: bytes) -> Event | None:
 def _digest(line: bytes, event: Event) -> str:
     """Return the digest of the canonical ``line`` of ``event`` without its entry ``hash``.
 
-    The content of the event may contain such an entry, too. The content comes first in the line, so the last entry ``hash``
-    of the line is removed. A malformed hash is not removed, but then the line counts as wrong anyway.
+    The content of the event may also contain an entry ``hash``, which comes earlier in the line. So the last entry ``hash`` of
+    the line is removed. A malformed hash is not removed, but then the line counts as wrong anyway.
     """
     before, _, after = line.rpartition(b',"hash":"%s"' % event.hash.encode())
     return digest(before + after)

@@ -52,8 +52,8 @@ def marks(own: Sequence[Event]) -> dict[str, float]:
     """Return the time at which a run was stopped, as a mark of the timeline. The result is empty if nobody stopped the run.
     The time is on the run's clock.
 
-    Normally it is the time of the first signal. If this signal came before the journal was opened, it is the time of the
-    early end.
+    Normally it is the time of the first signal. If this signal came before the journal was opened, it is the time of the event
+    which says that the run ended early.
     """
     ends = [event.clock for event, what in each(own, RunEndedEarly) if what.why == ABORTED]
     signals = [event.clock for event, _ in each(own, SignalReceived)]

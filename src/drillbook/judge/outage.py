@@ -46,8 +46,8 @@ class Outage:
 class Look:
     """Evaluates the samples of one probe.
 
-    The fields are the settings of the probe, two times, and the samples to ignore. A sample that begins after one of the two
-    times cannot end the outage. All times are in seconds on the run's clock.
+    The fields are the settings of the probe, the times ``limit`` and ``cleaned``, and the samples to ignore. A sample that
+    begins after ``limit`` or ``cleaned`` cannot end the outage. All times are in seconds on the run's clock.
     """
 
     probe: str
@@ -140,8 +140,8 @@ class Look:
         return min((sample for sample in good if sample.start >= begin.start), key=lambda sample: sample.end)
 
     def _unwatched(self, last: Sample) -> str:
-        """Return the reason why it is unknown whether the service recovered after the last bad sample: the controller
-        stalled and missed samples. The result is empty when no sample was missed.
+        """Return a text which says that the controller stalled and missed samples after the last bad sample. It is then unknown
+        if the service recovered. The result is empty when no sample was missed.
         """
         missed = [sample for sample in self.unheard if last.start < sample.start < self.limit]
         return f"was not measured from {missed[0].start:.3f} s on, because the controller itself stalled" if missed else ""

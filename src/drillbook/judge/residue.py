@@ -17,7 +17,7 @@ from drillbook.plan.planner import Plan
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
-    """Return the changes that were not undone, including changes that a person closed.
+    """Return the changes that were not undone. A change counts as not undone even if a person closed it.
 
     Normally the changes are read from the newest event that ended the run or a recovery. Without such an event, they are all
     changes that the journal announces but does not report as undone.

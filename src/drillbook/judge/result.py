@@ -363,9 +363,9 @@ class RunView(_Value):
     faults_at_end: tuple[FaultResult, ...] = ()
     """State of each fault at the end of the run itself, before any recovery."""
     others_at_end: int = 0
-    """Number of changes, apart from faults, that were not undone at the end of the run itself."""
+    """Number of changes, apart from faults, that were not undone at the end of the run itself, before any recovery."""
     locks_at_end: tuple[LockState, ...] = ()
-    """State of each of the run's locks at the end of the run itself."""
+    """State of each of the run's locks at the end of the run itself, before any recovery."""
     early_end: EarlyEnd | None = None
     """Early end of the run. It is None for a run that went on to its last phase, or whose controller died."""
     stalls: tuple[tuple[float, float], ...] = ()

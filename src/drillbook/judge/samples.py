@@ -163,8 +163,8 @@ def _unheard(samples: Iterable[Sample], started: ProbeStarted, stalls: Stalls) -
 
 
 def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """Return all samples of every availability probe, in the order of their start. Samples that a stalled controller missed
-    are included.
+    """Return all samples of every availability probe, in the order of their start. Samples that failed only because the
+    controller stalled are included.
     """
     samples_by_probe: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
     for what in contents(events, ProbeSamples):

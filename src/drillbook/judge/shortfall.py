@@ -55,8 +55,8 @@ class Shortfall:
 
     @property
     def text(self) -> str:
-        """Clause about the missing data, with the numbers. If a part was restored, the clause says `at least`: the restored
-        rows may include rows that the fault did not remove, so more of the removed rows may be missing.
+        """Clause about the missing data, with the numbers. If a part was restored, the clause says `at least`: perhaps the
+        fault had not removed some of the restored rows, so that more of the removed rows are missing.
         """
         missing = self.removed - self.restored
         if self.replaced:

@@ -93,7 +93,7 @@ def note_failure(folder: Path, error: LabError) -> None:
 
 
 def failure(folder: Path) -> LabError | None:
-    """Return the error that ended the daemon. Return None when the daemon stored no error: its log may show the reason."""
+    """Return the error that ended the daemon. Return None when the daemon stored no error; look into its log then."""
     try:
         noted = json.loads((folder / FAILED).read_bytes())
         return LabError(noted["message"], hint=noted["hint"])

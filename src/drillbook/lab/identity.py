@@ -103,8 +103,9 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def main() -> int:  # noqa: RET503  execv never returns
-    """Take on the identity of the given mode, and execute the given module. With ``detach``, the module runs in a new
-    process. Return the exit status."""
+    """Give this process the identity that belongs to the given mode, and execute the given module. With ``detach``, the module
+    runs in a new process. Return the exit status.
+    """
     mode, folder, how, *rest = sys.argv[1:]
     try:
         os.environ[CHOICE] = assume(mode, Path(folder))

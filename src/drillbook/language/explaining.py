@@ -121,8 +121,8 @@ def validated(model: type[Model], written: Any, values: Any) -> Model:
 
 
 def evaluated(detail: Any, model: type[BaseModel], written: Any, values: Any) -> str:
-    """Return a message for a pydantic error in parameters with evaluated expressions. The message shows no evaluated value.
-    There is one exception: the message of a validator is shown as it is, and may contain a value.
+    """Return a message for a pydantic error in parameters whose expressions were replaced by their values. The message shows
+    none of these values. There is one exception: the message of a validator is shown as it is, and may contain a value.
 
     ``written``: the parameters as the drill has them. ``values``: the same parameters after the evaluation.
     """

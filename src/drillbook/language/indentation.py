@@ -42,8 +42,9 @@ def explained(problem: str, lines: Sequence[str], line: int, column: int) -> tup
 
 
 def swallowed(lines: Sequence[str], first: int, last: int) -> int | None:
-    """Return the number of a line that looks like an entry of a list, but continues the text in line ``first``. Return
-    None when there is no such line up to line ``last``. Lines are counted from 0.
+    """Return the number of a line that begins with a dash like an entry of a list, although YAML reads this line as a part of
+    the text that begins in line ``first``. Return None when there is no such line up to line ``last``. Lines are counted from
+    0.
     """
     return next(
         (number for number in range(first + 1, min(last + 1, len(lines))) if _DASH.match(lines[number].lstrip())), None

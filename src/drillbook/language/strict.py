@@ -64,8 +64,8 @@ class Document:
     error_type: type[SourceError] = field(default=SourceError)
     parts: tuple[Document, ...] = ()
     unread: Mapping[Place, SourceError] = field(default_factory=dict)
-    """Errors about values that could not be read because of a mistake in their tag. Each error is stored under the place of
-    the value in the file. The field ``value`` of the document contains None at this place."""
+    """Errors about values that could not be read because of a mistake in their YAML tag, such as ``!env``. Each error is stored
+    under the place of the value in the file. The field ``value`` of the document contains None at this place."""
 
     def part(self, place: Place) -> Document:
         """Return the file that contains the value at ``place``. If no file contains it, return the file that contains the
@@ -170,8 +170,8 @@ class Document:
         return self.error_type(mistake.message, where=mistake.where, hint=hint) if is_secret(problem) else mistake
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
-        """Return those parts of ``location`` that exist in the file. Parts that are added by pydantic do not exist in the file.
-        An example is the `kind` of a value for which several kinds are allowed.
+        """Return those parts of ``location`` that exist in the file. Pydantic adds other parts to the location of an error,
+        such as the `kind` of a value for which several kinds are allowed.
         """
         kept: list[str | int] = []
         for part in location:

@@ -32,7 +32,7 @@ class Unread:
 
     @classmethod
     def of(cls, item: Any, place: Place, keywords: Collection[str]) -> Self:
-        """Read the keywords of an entry. Its name and its parameters are still unknown."""
+        """Read only the keywords of an entry. The fields for its name and its parameters stay empty."""
         written = item if isinstance(item, dict) else {}
         words = {key: value for key, value in written.items() if key in keywords}
         odd = {key: value for key, value in written.items() if key not in keywords and "." not in key}
@@ -40,7 +40,7 @@ class Unread:
 
     @property
     def service(self) -> str:
-        """Name of the service in the parameters. It is empty if there is no such text."""
+        """Name of the service in the parameters. It is empty if the parameters name no service as text."""
         return _text(self.params.get("service"))
 
     @property

@@ -230,8 +230,8 @@ class _Planner:
         )
 
     def unread(self, entry: Unread) -> None:
-        """Check those parts of ``entry`` that could be read, although the entry has mistakes. Raises one error for all
-        further mistakes in these parts.
+        """Check the readable parts of ``entry``, whose other parts have mistakes. Raises one error for all mistakes that are
+        found in the readable parts.
         """
         mistakes, place, kind = Mistakes(), (*entry.place, entry.name), entry.kind
         mistakes.of(self.references.expressions, entry.place, {key: entry.texts(key) for key in ("when", "expect")})

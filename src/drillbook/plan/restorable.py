@@ -80,7 +80,7 @@ class Restorable:
         mistakes.report()
 
     def _no_phase(self, fault: PlannedStep, phase: str) -> None:
-        """Raise the PlanError for a drill without the phase ``phase``."""
+        """Raise a PlanError which says that the drill has no phase ``phase``, although ``fault`` needs it."""
         raise self.fail(
             (fault.phase,),
             f"{fault.action} can only be undone by a restore, and the drill has no {phase} phase",
@@ -89,7 +89,9 @@ class Restorable:
         )
 
     def _written(self, fault: PlannedStep) -> None:
-        """Raise PlanError when no step of the phase `restore` is certain to write."""
+        """Raise PlanError unless some step of the phase `restore` is certain to write data. A step is not certain to write if
+        it may be skipped, may fail, or only reads.
+        """
         if not self._writes():
             message = (
                 f"{fault.action} can only be undone by a restore, but no step of `restore` is certain to write: each "
@@ -292,8 +294,8 @@ class Restorable:
     def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
         """Raise PlanError when nothing is certain to compare the data after a restore by custom steps.
 
-        A step of `verify` must be certain to compare the data, either with the backup or with content that was recorded
-        before the fault. Nothing is required if a step other than a custom step restores the data.
+        If only custom steps restore the data, a step of `verify` must be certain to compare the data, either with the backup or
+        with content that was recorded before the fault. Otherwise nothing is required.
         """
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)

@@ -58,9 +58,9 @@ class State(StrEnum):
 class Schedule(BaseModel):
     """Schedule of a drill or suite.
 
-    The next run is due when two conditions hold: the time ``every`` has passed since the start of the last passed run, and
-    the windows are open. A failed run makes the next run due at once. The next run is overdue when the time ``grace`` has
-    passed since the moment at which it would be due without a failed run.
+    The next run is due when two conditions hold: the time ``every`` has passed since the start of the last passed run, and the
+    windows are open. The next run is overdue when the time ``grace`` has passed since the moment at which both conditions were
+    met. A failed run makes the next run due at once, but not overdue earlier.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -224,8 +224,8 @@ class Service:
         return newest, max(terms, key=lambda known: ends(known, newest.at))
 
     def overdue(self, end: datetime, listed: Callable[[datetime], bool], changes: Iterable[datetime] = ()) -> list[Span]:
-        """Return the spans of time in which the newest proof of a restore was too old by all schedules. In such a span, all
-        drills and suites that must renew the proof have passed since the proof, and none of them has proved a restore.
+        """Return the spans of time in which the newest proof of a restore was too old by all schedules. In such a span, each
+        drill and suite that must renew the proof has a passed run after the proof, but none of these runs proved a restore.
 
         ``listed``: function that tells whether the service needs a proof at a given moment. ``changes``: moments at which
         the result of ``listed`` may change.

@@ -90,8 +90,8 @@ def _minutes(text: str) -> int:
 
 
 def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
-    """Find the window in ``windows`` that opens next after ``now``. Return the time at which the window opens, in its own
-    time zone, and the window. For a window that is already open, this is the minute after ``now``.
+    """Find the window in ``windows`` that opens next after ``now``. Return the time at which the window opens, in its own time
+    zone, and the window. A window that is already open counts as if it opened in the minute after ``now``.
 
     Returns None when no window opens within ``HORIZON_DAYS``.
     """

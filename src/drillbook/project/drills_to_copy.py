@@ -33,7 +33,9 @@ class Copy:
         return not self.inventory and not self.needs
 
     def commands(self, program: str) -> str:
-        """Return the command that copies the drill, and the command that runs it if it needs another inventory."""
+        """Return the command that copies the drill. If the drill needs another inventory, the command that runs the drill
+        follows.
+        """
         copy = f"`{program} init --with {self.drill}`"
         if self.inventory:
             return f"{copy}, then `{program} drill {self.drill} --inventory {one_line(self.inventory)}`"

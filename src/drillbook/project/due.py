@@ -237,7 +237,7 @@ def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment
 
 
 def in_order(project: Project, wanted: Sequence[Scheduled], known: Standings, now: datetime) -> list[DueRow]:
-    """Return the rows of all drills and suites with the inventory for their next run. The order is that of ``read``."""
+    """Return the rows of all drills and suites, sorted as by ``read``. Each row has the inventory for its next run."""
     return sorted(_with_inventories(of(wanted, known, now), wanted, needed_inventories.read(project)), key=_order)
 
 

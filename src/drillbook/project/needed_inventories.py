@@ -15,7 +15,9 @@ from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
 
 PROGRAMS = "missing."
-"""Prefix of the names of lab values that tell which software is missing on this machine, such as ``missing.restic``."""
+"""Beginning of the names of some values of a lab, such as ``missing.restic``. These values tell which software is missing on
+this machine.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,10 @@ class Past:
         return _open(schedule_terms.overdue([at], self._terms(scheduled, environment, passed), self.now)) if at else None
 
     def since_first(self, scheduled: Scheduled, environment: str, first: str) -> datetime | None:
-        """Return the moment since which a drill that has never passed is overdue. It is the start of the drill's first run,
-        ``first``. If the drill had no schedule then, it is the later moment since which the drill has had one. Return
-        None if the drill has no schedule now."""
+        """Return the moment at which a drill that has never passed became overdue. This is the start of the drill's first run,
+        ``first``, or the moment at which the drill got a schedule, if that was later. Return None if the drill has no schedule
+        now.
+        """
         at = moment(first)
         return _open(schedule_terms.never(at, None, self._terms(scheduled, environment, first), self.now)) if at else None
 

@@ -16,9 +16,9 @@ from drillbook.project.project import Project
 
 
 def load(project: Project, name: str, inventory: str | Inventory) -> Drill | Suite:
-    """Load the drill or suite ``name``. Raises UnknownName when it does not exist, and SpecError when its file has mistakes.
-    If parts of the file are readable, the SpecError also contains the mistakes of these parts on ``inventory``, such as a
-    service that the inventory does not have.
+    """Load the drill or suite ``name``. Raises UnknownName when it does not exist, and SpecError when its file has mistakes. If
+    parts of the file are readable, they are checked against ``inventory``. The SpecError then also contains the mistakes of
+    these parts, such as a service that the inventory does not have.
     """
     try:
         return project.drill(name)

@@ -193,8 +193,8 @@ class Project:
         """Return the folders of runs that may have left changes, oldest first. Runs whose journal is missing are included.
         Raises UsageError when the folder of all runs cannot be read.
 
-        An index lists the runs that left no changes, so each of these runs is read only once. The cost does not grow with
-        their number. ``states``: states of the runs that the task reads. ``noting``: False if the index must not be written.
+        An index lists the runs that left no changes, so each of these runs is read only once. The cost does not grow with their
+        number. ``states``: states of runs that the task has already read. ``noting``: False if the index must not be written.
         """
         state_of = states.of if states else RunState
         self.look_into_reports()

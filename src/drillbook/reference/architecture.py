@@ -84,7 +84,9 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def room(name: str) -> str:
-    """Return the package of the dotted name ``name``; ``ground`` for a module outside of any package."""
+    """Return the package that contains the module with the dotted name ``name``, or `ground` if the module is outside of any
+    package.
+    """
     part = name.split(".")[1]
     return part if (_root() / part).is_dir() else GROUND
 

@@ -16,7 +16,9 @@ FILE = Path("src", "drillbook", "catalog", entries.DURATIONS)
 
 
 def renew(project: Project) -> list[str]:
-    """Write the durations of new runs to the catalogue of a checkout. Returns the names of the written files."""
+    """Update ``FILE``, the durations of the catalogue's drills and suites, by the runs of ``project``. Only a checkout of
+    Drillbook's repository has this file. Returns the names of the written files.
+    """
     path = project.root / FILE
     if not path.is_file():
         return []

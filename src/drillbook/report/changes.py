@@ -32,7 +32,9 @@ SHORT_RPO = f"{INCOMPARABLE}: {remarks.SHORT_MARK} less data came back than the 
 NONE_LOST = "none lost"
 NOT_TRIED = "not tried in this run"
 STOPPED = "aborted"
-"""Code of the finding that a run was stopped. The verdict says the same, so the sentence for the terminal leaves it out."""
+"""Code of the finding that a run was stopped. The sentence for the terminal leaves this finding out, because the verdict says
+the same.
+"""
 MOST_SLOWER, MOST_FASTER = 3, 1
 """Largest number of slower steps, and of faster steps, that the sentence for the terminal names."""
 WORDS = {"same": "no change greater than the measurement errors", "unknown": INCOMPARABLE}
@@ -246,8 +248,8 @@ def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
 
 
 def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
-    """Return two truth values, for the last run and for this run. A value is True when the figure is an RPO, and less data
-    came back in that run than the fault removed. The RPO then perhaps does not include this loss.
+    """Return two truth values, for the last run and for this run. A value is True when the figure is an RPO, and less data came
+    back in that run than the fault removed. The RPO then perhaps does not cover the data that did not come back.
     """
     known = view.comparison
     if change.key != "rpo" or known is None:

@@ -14,8 +14,8 @@ from drillbook.language.lists import listed
 
 UNVERIFIED = "objective-not-verified"
 NOT_PASSED = re.compile(r"the verification did not pass \((.+)\)")
-"""Regular expression for the reason why an objective is not verified. It matches only if the cause is that steps of the
-verification did not pass. Its group contains the ids of these steps.
+"""Regular expression for the reason why an objective is not verified. It matches the reason that steps of the verification did
+not pass. Its group contains the ids of these steps.
 """
 UNPROVEN, STOP = "fault-unproven", "aborted"
 STOPPED_BY = "the run was stopped by "
@@ -24,8 +24,9 @@ STOPPED = ("the injection was stopped", "the fault was not injected")
 """Last words of a finding with the code ``UNPROVEN``. If the run was stopped, each of these texts can mean that the stop is
 the reason why the fault is not proven active."""
 DIED = "the controller died during the injection"
-"""Last words of a finding with the code ``UNPROVEN``. They mean that the fault is not proven active because the controller
-died."""
+"""Last words of a finding with the code ``UNPROVEN``. They mean: because the controller died, there is no proof that the fault
+was active.
+"""
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")
 """Severities of findings that can replace a finding about an unverified objective. That finding has the severity `high`, so a

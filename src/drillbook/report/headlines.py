@@ -73,7 +73,9 @@ def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
 
 
 def _doubt(objectives: Sequence[str], result: Result) -> str:
-    """Return a note that the measured figures of ``objectives`` prove nothing. It is empty when no figure was measured."""
+    """Return a note which says that the measured figures of ``objectives`` do not count as proof. It is empty when no figure
+    was measured.
+    """
     figures = [objective for objective in objectives if measured(result, objective)[0] is not None]
     return {0: "", 1: f"the {''.join(figures).upper()} does not count", 2: "these figures do not count"}[len(figures)]
 

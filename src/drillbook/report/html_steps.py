@@ -213,8 +213,8 @@ def _size(text: str) -> str:
 
 
 def _commands(commands: Sequence[CommandView]) -> Iterator[str]:
-    """Yield the commands of a step as HTML. If a step has many commands, all but its last commands and its last failed
-    commands are folded. On paper, the folded commands are left out, and a note says so.
+    """Yield the commands of a step as HTML. If a step has many commands, its last commands and its last failed commands stay
+    visible, and all others are folded. On paper, the folded commands are left out, and a note says so.
     """
     early = range(len(commands) - LAST_COMMANDS)
     failures = [number for number in early if commands[number].exit != 0 or commands[number].error][-LAST_FAILURES:]

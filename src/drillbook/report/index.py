@@ -22,7 +22,9 @@ from drillbook.report.shortened import shortened
 from drillbook.sdk.run_names import drill_of
 
 WIDTH, HEIGHT, EDGE, STEP = 200.0, 44.0, 6.0, 26.0
-"""Sizes of a trend in pixels. ``STEP``: largest distance between neighbouring runs. So a drawing of few runs is narrower."""
+"""Sizes of a trend in pixels. ``STEP``: largest distance between the points of two neighbouring runs. So a drawing of few runs
+is narrower than ``WIDTH``.
+"""
 MOST_POINTS = 24
 """Largest number of runs in a drawing."""
 MOST_REASON = 240

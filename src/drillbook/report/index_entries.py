@@ -93,8 +93,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in the drawing of a trend. A run without a figure is drawn as a cross on the base line. A run whose figure does
-    not count is drawn as a hollow point.
+    """A run in the drawing of a trend. A run without a figure is drawn as a cross on the base line. A run with a figure that
+    proves nothing is drawn as a hollow point.
     """
 
     x: float

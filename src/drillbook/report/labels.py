@@ -132,8 +132,8 @@ def _clear(flag: Flag, other: Flag, *, crossing: bool) -> bool:
 
 
 def _crosses(line: Flag, flag: Flag) -> bool:
-    """Return True when the vertical line of the flag ``line`` crosses the label of ``flag``, or passes between this label and
-    its own vertical line.
+    """Return True when the vertical line of the flag ``line`` crosses the label of ``flag``, or passes between the label and
+    the vertical line of ``flag``.
 
     A flag's vertical line goes down from the row of the flag, so it can cross only labels in this row and below.
     """

@@ -69,8 +69,8 @@ def next_steps(
 def other_inventory(view: RunView) -> str:
     """Return the name of another inventory that has the services which do not exist on this machine.
 
-    The name is read from the key `missing` of a service in the plan. The finding `not-run-here` must name the same inventory.
-    Otherwise the result is empty.
+    The name is read from the key `missing` of a service in the plan. The result is empty if the finding `not-run-here` does not
+    name the same inventory.
     """
     texts = (str(fields.get("missing") or "") for fields in (view.plan.get("inventory") or {}).get("services", {}).values())
     named = dict.fromkeys(match[1] for text in texts if (match := _OTHER.search(text)))
@@ -91,8 +91,8 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 
     The suggestion is made for a passed run whose RPO was met only with a reservation, because the restored backup was taken
     during the run. The suggested command runs a drill that restores a routine backup. If the project has no such drill, the
-    suggestion is to write one, and the command shows the documentation of the action that restored the backup. If the
-    suggested drill is a rehearsal, its run shows the age of the backup, but does not remove the reservation.
+    suggestion is to write one, and the command shows the documentation of the action that restored the backup. A rehearsal,
+    too, may be suggested: its run shows the age of the backup, but does not remove the reservation.
 
     Returns None for any other run, and for a journal that does not record which drills restore routine backups.
     """
@@ -113,7 +113,8 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 def to_write(program: str, service: str, action: str) -> tuple[str, str]:
     """Return the suggestion to write a drill that restores a routine backup of ``service``. The project has no such drill yet.
 
-    ``action``: action that restored a backup of the service. The suggested command shows the documentation of this action.
+    ``action``: action that restored another backup of the service. The suggested command shows the documentation of this
+    action.
     """
     return (
         f"write a drill that restores a routine backup of {one_line(service)}",

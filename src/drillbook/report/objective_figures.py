@@ -21,7 +21,9 @@ LATEST_NOTE = (
     "figure."
 )
 LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
-"""Clocks that end with the sample that showed the change. They are values of the field `clock` of an objective."""
+"""Clocks whose measurement ends with the probe sample that showed the change. They are values of the field `clock` of an
+objective.
+"""
 
 
 def ends_with_sample(result: Result, clock: str) -> bool:

@@ -32,8 +32,8 @@ class PhaseRow:
     later: bool = False
     """True for a phase, or a part of one, that ran only to undo changes after the run had ended early."""
     repeated: bool = False
-    """True for the first row of a phase that ran twice: before the early end of the run, and again afterwards to undo
-    changes. Such a phase has two rows.
+    """True for the first of the two rows of a phase that ran twice. The second row is about the time after the early end of the
+    run, when the phase ran again to undo changes.
     """
 
     @property

@@ -77,8 +77,8 @@ class Brief:
     restored: str
     """Duration of the restore."""
     lost: str
-    """Loss of data as a duration, with the measurement error (±) if there is one: the data of this time would be lost. It is
-    ``not measured`` if no loss was measured.
+    """Loss of data as a duration, with the measurement error (±) if there is one. A failure would lose the data that was
+    written in a time of this length. It is ``not measured`` if no loss was measured.
     """
     error: str
     """Reason why ``lost`` does not state a measurement error (``±``). The reason is empty when ``lost`` states one, and when
@@ -168,8 +168,9 @@ def sentence(result: Result) -> str:
 def loss(measured: Mapping[str, Any]) -> str:
     """Return the text of a measured loss of data with its measurement error (±).
 
-    A loss that was computed from the time of a commit has no such error. Returns an empty text when the loss was not measured.
-    Returns an empty text also when a command printed the backup, because the age of such a backup is unknown.
+    A loss that was computed from the time of a commit is shown without ±, because it is exact. Returns an empty text when the
+    loss was not measured. Returns an empty text also when a command printed the backup, because the age of such a backup is
+    unknown.
     """
     value, error = measured.get("loss_s"), measured.get("error_s")
     if value is None or remarks.printed(measured):
@@ -215,8 +216,8 @@ def _sandbox(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _unseen(restored: Mapping[str, Any], checked: Mapping[str, Any]) -> list[str]:
-    """Return the problems that the check before the restore cannot detect. If the run restored the same backup that it
-    checked, the problems that this restore has ruled out are left out.
+    """Return the problems that the check before the restore cannot detect. Some of these problems are ruled out by a restore:
+    they are left out if the run restored the backup that it checked.
     """
     same = not checked.get("backup") or checked["backup"].get("id") == restored.get("backup", {}).get("id")
     return [text for text in map(str, checked.get("not_covered", ())) if not (same and f"`{RESTORE}`" in text)]

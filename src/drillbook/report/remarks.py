@@ -181,8 +181,9 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
 
 
 def beside_loss(steps: Iterable[Step | StepResult]) -> str:
-    """Return the text that follows the RPO of a run in which less data came back than the fault removed. It names the data
-    to which the RPO applies, and ends with ``SHORT_MARK``. The result is empty for any other run."""
+    """Return the text that follows an RPO if less data came back than the fault removed. The text tells for which data alone
+    the RPO was measured, and ends with ``SHORT_MARK``. The result is empty for any other run.
+    """
     known = shortfall.shortfalls(steps)
     return f", {known[0].others} only {SHORT_MARK}" if known else ""
 
@@ -336,7 +337,7 @@ def _manifest(facts: Mapping[str, Any], key: str) -> str:
 def printed(facts: Mapping[str, Any]) -> bool:
     """Return True when ``facts`` describe a backup that a command prints. The age of the data of such a backup is unknown.
 
-    Earlier versions of Drillbook recorded a loss of data for such a backup, although they knew only when the command began.
+    Earlier versions of Drillbook computed a loss of data for such a backup from the start of the command. That figure is wrong.
     """
     return str(facts.get("basis", "")).startswith(PRINTED_BASIS)
 
@@ -345,9 +346,9 @@ def _during(facts: Mapping[str, Any], started: str) -> bool:
     """Return True when the restored backup may have data from after the start of the run. ``facts``: facts of the step that
     restored the backup.
 
-    The error of the clock is added to the time of the data. For a backup with point-in-time recovery, at most one second is
-    added. Returns False for a backup that a command prints, because only the start of the command is known, and not the
-    time of the data.
+    The time of the data is known with an error, so its latest possible value is compared with the start of the run. For a
+    backup with point-in-time recovery, an error of at most one second is assumed. Returns False for a backup that a command
+    prints, because only the start of the command is known, and not the time of the data.
     """
     told = facts.get("backup")
     backup = told if isinstance(told, Mapping) else {"taken_at": facts.get("snapshot_at")}

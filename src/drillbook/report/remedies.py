@@ -19,8 +19,9 @@ CLOSED_BY = {
     "removed-data-missing": "change the drill so that its restore also brings back the data that is newer than the backup, for "
     "example from an archived log: until then, each run may have this finding again",
 }
-"""Instructions that must be followed, in addition to the remedy, so that a repetition of the drill closes a finding. The key of
-each entry is the code of the finding. For other codes, it is enough to follow the remedy."""
+"""Instructions that must be followed in addition to the remedy: without them, a repetition of the drill may have the same
+finding again. The key of each entry is the code of the finding. For other codes, it is enough to follow the remedy.
+"""
 
 
 def before_repeat(code: str, instruction: str) -> str:

@@ -9,7 +9,7 @@ import re
 from drillbook.report.figures import one_line
 
 MOST_COMMAND = 32
-"""Number of characters that are kept of a long command, when the text around the command is too long."""
+"""Number of characters to which a long command is cut. It is cut only in a text that is too long."""
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s/'\"`<>]+)([^\s'\"`<>]*?)(?=[.,;:)]*(?:[\s'\"`<>]|$))")
 _LAST_CLAUSE = re.compile(r" \([^()]+\)$|[:;] [^:;]+$")
 _COMMAND = re.compile(rf"`([^`\n]{{{MOST_COMMAND}}})[^`\n]+`")

@@ -185,7 +185,7 @@ class Exec:
         read.
 
         Returns None while the command runs, or while more output may come. Raises LinkLost when the connection broke,
-        ExecRefused when the server refuses to start the command, and the errors of a sink.
+        ExecRefused when the server refuses to start the command, and the errors of the objects that receive the output.
         """
         self._wake.wait(min(TICK, seconds))
         self._wake.reset()

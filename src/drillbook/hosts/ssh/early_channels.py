@@ -19,8 +19,8 @@ FEW = 4
 server usually allows 10 channels, and some servers allow only 2.
 """
 FRESH_S = 1.0
-"""Maximum age in seconds of the server's last message. After a longer silence, the next command is sent on a new channel.
-It uses neither a channel that was opened ahead nor the open shell.
+"""Maximum age in seconds of the server's last message. After a longer silence, the next command is sent on a new channel, not
+on a channel that was opened ahead, and not in the open shell.
 
 The reason is that the server may hang. A command that is sent to such a server could start later, when nobody waits for it.
 The request for a new channel is harmless, and its answer shows that the server works.
@@ -43,7 +43,9 @@ class OpeningTransport(paramiko.Transport):
         """Open a transport on ``sock``."""
         super().__init__(sock, **options)
         self.opens_ahead = True
-        """True while channels are opened ahead. False after the server has refused a channel that was opened ahead."""
+        """True while a channel may be opened ahead, before a caller needs it. False after the server has refused a channel that
+        was opened ahead.
+        """
         self._ahead: Opening | None = None
         self._ahead_lock = threading.Lock()
 

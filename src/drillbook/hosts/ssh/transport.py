@@ -33,10 +33,10 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 class SteadyTransport(OpeningTransport):
     """Transport that stores which signal killed a command, disables Nagle's algorithm, and never sends to a closed channel.
 
-    When the server closes a channel, a thread of paramiko answers, and the server then forgets the channel. At the same
-    moment, another thread may be about to send to this channel. A server that receives a packet for a forgotten channel
-    drops the whole connection with all its commands. Therefore every thread holds the lock ``gate`` while it sends. The
-    thread that answers the server also holds this lock.
+    When the server closes a channel, a thread of paramiko answers, and the server then forgets the channel. A packet for a
+    forgotten channel makes the server drop the whole connection with all its commands. So no other thread may send to the
+    channel after the answer. Therefore every thread holds the lock ``gate`` while it sends, and so does the thread that
+    answers.
     """
 
     # AES-GCM first, as it checks a packet in the same call that decrypts it. Paramiko checks other packets in Python.

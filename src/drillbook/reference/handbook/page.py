@@ -39,9 +39,9 @@ def names(project: Project) -> tuple[str, ...]:
 
 
 def page(project: Project) -> str:
-    """Return the handbook page as Markdown.
+    """Return the handbook page as Markdown: a table of the drills in the suite ``SUITE``.
 
-    Raises UnknownName when the suite is missing, SpecError when a file is invalid, and UsageError when the record of results
+    Raises UnknownName when this suite is missing, SpecError when a file is invalid, and UsageError when the record of results
     is unreadable.
     """
     record, files = results.recorded(project), project.drill_names()
@@ -55,10 +55,10 @@ def page(project: Project) -> str:
 
 
 def write(project: Project, *, renew: bool = False) -> list[str]:
-    """Write the page if it changed. When ``renew`` is true, update its record first.
+    """Write the handbook page if it changed. When ``renew`` is true, first update the recorded results that the page shows.
 
-    Return the names of the written files. Does nothing for a project without the suite. Raises the errors of ``page`` and
-    ``results.renewed``.
+    Return the names of the written files. Does nothing for a project without the suite ``SUITE``. Raises the errors of ``page``
+    and ``results.renewed``.
     """
     if SUITE not in project.drill_names():
         return []

@@ -166,7 +166,7 @@ def _line(last: Last, now_sha256: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape ``text`` for Markdown. Pipes are left as they are, because the code of the table escapes them."""
+    """Escape ``text`` for Markdown. Pipes are left as they are, because the function that makes the table escapes them."""
     return re.sub(r"([\\`*_\[\]<>&#!])", r"\\\1", figures.one_line(text))
 
 

@@ -67,7 +67,7 @@ COLOURS = {
 DOUBTED = wording.STATES[wording.NOT_VERIFIED]
 """Symbol of an objective whose figure does not count."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
-"""Heads of the columns with the figures of a suite's drills. The table has no room to tell what detected each fault."""
+"""Heads of the columns with the figures of a suite's drills. A further column for the detector of each fault would not fit."""
 BY_PROBE = "detected by probe"
 """Head of the column with detection times in the table of a suite. It is used if the drills' own probes measured all of these
 times. Otherwise the head is `detection`, and a time that an alert measured has the word `alert` in its cell.
