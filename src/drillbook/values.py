@@ -67,7 +67,9 @@ class Duration(_Unit):
 
 
 class Size(_Unit):
-    """A number of bytes, written as ``64KiB 10MiB 2GiB``, or with decimal units as ``kB MB GB``."""
+    """A number of bytes, written for example as ``64KiB``, ``10MiB`` or ``2GiB``. Decimal units such as ``kB`` are also
+    allowed.
+    """
 
     UNITS = {"B": 1, "kB": 1e3, "KiB": 2**10, "MB": 1e6, "MiB": 2**20, "GB": 1e9, "GiB": 2**30, "TB": 1e12, "TiB": 2**40}
     EXAMPLE = "10MiB"
@@ -246,7 +248,7 @@ def canonical_again(value: object) -> bytes:
 _ODD_NUMBER = re.compile(r"[:,\[]-?(?:(?<=-)0|\d+\.0|\d+(?:\.\d+)?e[-+]?\d+|\d{16,})(?=[,}\]])")
 """Pattern of numbers that the standard library may write differently from RFC 8785, such as -0, 1.0, and 16 or more digits.
 
-It begins with a set of characters, so that the search skips all other characters quickly.
+The regular expression begins with a set of characters, so that the search skips all other characters quickly.
 """
 _NUMBER_ALONE = tuple("-0123456789")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")

@@ -123,7 +123,9 @@ class Action(BaseModel):
     UNDO_ACTIONS: ClassVar[tuple[str, ...]] = ()
     """Names of actions that ``undo`` may return in order to undo the change. Only used when ``UNDO`` contains ``action``."""
     UNDO_BY: ClassVar[str] = ""
-    """Name of a parameter. A step that does not set this parameter has no undo, and the plan of the drill says so."""
+    """Name of a parameter, if the undo of the action depends on it. A step without this parameter has no undo, and the plan of
+    the drill says so.
+    """
     NEEDS: ClassVar[HostNeeds | None] = None
     """Commands, rights and ports that the action needs on its hosts. By default, the ``host_needs`` of its system apply."""
     EXAMPLE: ClassVar[str] = ""

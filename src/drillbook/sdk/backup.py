@@ -17,8 +17,8 @@ class Backup:
     id: str
     """Name of the backup in its backup tool. It is unique in its source."""
     taken_at: datetime
-    """Time of the data in the backup, in UTC. The backup holds the data as it was at this time. For a backup that a
-    command prints, it is the start of the command, and the age of the data is unknown.
+    """Time of the data in the backup, in UTC: the backup holds the data as it was at this time. A backup that a command prints
+    is an exception: this is then the start of the command, and the time of the data is unknown.
     """
     basis: str
     """Text about the source of ``taken_at``: the field of the backup tool, and the clock that set this field."""

@@ -115,8 +115,8 @@ class FileBackups(BackupSource):
     def place_programs(self) -> tuple[str, ...]:
         """Additional programs that are needed to list the backups. They are started on the host of the folder `at`.
 
-        If `at` is an `sftp` URL, this is not the host of the source. The programs in ``LIST_PROGRAMS`` are always started on
-        the host of the source.
+        If `at` is an `sftp` URL, that host is not the host of the backup source. The programs in ``LIST_PROGRAMS`` are always
+        started on the host of the backup source.
         """
         return ()
 

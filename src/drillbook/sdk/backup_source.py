@@ -40,8 +40,8 @@ backup for the drill was not found, or the backups could not be listed.
 UNFIT = "would fail the drill:"
 """Words in a remark of the check before a drill. They show that the drill would fail because of its backup."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
-"""Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
-about the age of its data.
+"""Beginning of the text ``Backup.basis`` for a backup that a command prints. ``Backup.taken_at`` is then the time of the
+command, and says nothing about the age of the data.
 """
 
 
@@ -157,10 +157,10 @@ class BackupSource(Service):
     def candidates(self, ctx: Context) -> list[Backup]:
         """Return the backups that the step may use, for checks before a drill.
 
-        Usually, the list contains the one backup that ``select`` will return. If an earlier step sets the selection,
-        the list contains every backup, newest first, and the caller passes it to ``need_one``. When no backup matches
-        or the backups cannot be listed, the list is empty. In this case, a check before a drill records that the backup
-        was not verified. It does not record this if an earlier step of the drill may make the backup.
+        Usually, the list contains the one backup that ``select`` will return. If an earlier step sets the selection, the list
+        contains every backup, newest first, and the caller passes it to ``need_one``. When no backup matches or the backups
+        cannot be listed, the list is empty. A check before a drill then records that the backup was not verified, unless an
+        earlier step of the drill may make the backup.
         """
         try:
             listed = self.backups(replace(ctx, host=ctx.host_named(self.host)))

@@ -95,9 +95,9 @@ class Context:
     The `ready` checks of all steps share this mapping.
     """
     unanswered: set[tuple[str, str, bool]] = field(default_factory=set)
-    """Connections and logins that failed in the `ready` check of another step. Each entry holds the service, the database and
-    a flag. The flag is True for a login as the application's role. No step tries them again, because servers lock an account
-    after several wrong passwords.
+    """Connections and logins that failed in the `ready` check of another step. Each entry holds the service, the database and a
+    flag. The flag is True for a login as the application's role. No step tries one of these again, because servers lock an
+    account after several wrong passwords.
 
     The `ready` checks of all steps share this set.
     """

@@ -28,7 +28,8 @@ class System:
     services: Mapping[str, str] = field(default_factory=dict)
     """Modules that define kinds of services. The key of each entry is the name of the kind in inventories."""
     logins: Mapping[str, str] = field(default_factory=dict)
-    """Modules with a function ``refused`` that tries a login before a drill. The key of each entry is the kind of service.
+    """Modules with a function ``refused``. Before a drill, this function tries a login, and returns the message of a server
+    that refuses the login. The key of each entry is the kind of service.
     """
     needs: tuple[str, ...] = ()
     """Names of the other systems that this system imports."""

@@ -18,7 +18,7 @@ from drillbook.sdk.service import S3
 from drillbook.sdk.transfer import Carrier, File
 
 MISSING = 43
-"""Exit status of the scripts when the host does not have the program age."""
+"""Exit status of the scripts when the program `age`, which encrypts files, is not on the host."""
 # FOLDER -r RECIPIENT...: encrypt the files named on standard input; each is removed once its encrypted file is written.
 _ENCRYPT = f"""
 umask 077
@@ -121,7 +121,7 @@ def decrypt(
 
 
 def _said(error: bytes) -> str:
-    """Return the error that age printed, without the line that asks for bug reports."""
+    """Return the error that the program `age` printed, without the line that asks for bug reports."""
     lines = [line for line in printable(error, limit=65536).splitlines() if "age: report unexpected" not in line]
     return "; ".join(lines).removeprefix("age: error: ").strip()[:600]
 

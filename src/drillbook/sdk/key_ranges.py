@@ -47,8 +47,8 @@ class Keyed(BaseModel):
         default=100,
         ge=0,
         description=(
-            "For `up_to: newest`: number of the newest rows of the copy that are not compared, because rows with "
-            "lower keys may have been committed after the backup was taken."
+            "For `up_to: newest`: number of the newest rows of the copy that are not compared. Between them, the copy may "
+            "lack rows that were committed only after the backup was taken."
         ),
     )
     ranges: int = Field(

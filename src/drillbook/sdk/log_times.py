@@ -102,7 +102,7 @@ def _age(line: str, clock: HostClock) -> tuple[float, bool] | None:
     """Return the smallest possible age of a line, and whether this age is exact. It is exact when the time has a zone.
 
     Return None when the line contains no time, or only a time in the future. If the line contains several times, the newest
-    time is used. A second is added to a time in whole seconds, because its fraction was cut off.
+    time is used. A time in whole seconds counts as one second later, because its fraction was cut off.
     """
     ages = [age for text in _times(line) if (age := _read(text, clock))]
     return min(ages, default=None)

@@ -125,7 +125,7 @@ class Look(ABC):
         return of_listener(listener)
 
     def others(self, seen: Seen) -> Iterator[Recognised]:
-        """Yield the services that are recognised without a listening process, for example from the lines of ``SCRIPT``."""
+        """Yield the services that are recognised without a listening process, for example from lines that ``SCRIPT`` printed."""
         yield from ()
 
     def asked(self, service: Recognised, address: str) -> int | None:
@@ -180,8 +180,8 @@ def unit_line(unit: str) -> str:
 
 
 def server_fields(service: Recognised, entry: Entry) -> Iterator[str]:
-    """Yield the lines that describe a database server in the inventory. The server may ask for a password, and its working
-    directory is its data directory.
+    """Yield the lines that describe a database server in the inventory. Use this for a kind of server that may ask for a
+    password, and whose working directory is its data directory.
     """
     yield f"port: {service.port}"
     yield f"# password: !env {entry.variable}_PASSWORD   # secret, if the server asks for one"

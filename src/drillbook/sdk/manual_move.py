@@ -92,7 +92,8 @@ def _started(manual: ManualRestore) -> list[Block]:
 
 
 def found_folder(manual: ManualRestore) -> Sequence[str]:
-    """Return the commands that set ``restored`` to the folder in the copy that holds the content of the service's folder.
+    """Return the commands that set the shell variable ``restored``. Its value is a folder in the copy: the one with the content
+    of the service's folder.
 
     The paths in an archive usually begin at the root of the file system, or at the folder above the service's folder. If
     they begin inside the service's folder, the commands cannot verify that the archive is of this folder. Then nothing is

@@ -53,7 +53,7 @@ def _apart(values: Sequence[datetime]) -> float:
 def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) -> list[Moment]:
     """Return the newest of ``values`` as a Moment, in a list. The list is empty when there are no values.
 
-    The error of the Moment is the median interval between the newest values, but at least ``resolution_s`` seconds.
+    The error (±) of the Moment is the median interval between the newest values, but at least ``resolution_s`` seconds.
     """
     order = sorted(values, reverse=True)[:SAMPLE]
     return [Moment(order[0], basis, round(max(resolution_s, _apart(order)), 3))] if order else []

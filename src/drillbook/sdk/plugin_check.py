@@ -22,7 +22,8 @@ TABLES: dict[str, tuple[str, type[Any] | Callable[..., Any]]] = {
     "by_hand": ("BY_HAND", callable),
     "varying_arguments": ("VARYING_ARGUMENTS", VaryingArgument),
 }
-"""Fields of ``System`` that name a module with a mapping. Each value: name of the mapping, and the class of its values."""
+"""Fields of ``System`` that name a module. Each value: name of a mapping in this module, and the class of the mapping's values.
+"""
 
 
 def check(system: System) -> None:

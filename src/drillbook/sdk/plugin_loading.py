@@ -25,7 +25,7 @@ MAPPINGS = {"actions", "probes", "services", "logins"}
 MODULES = ("findings", "looks", "host_needs", "by_hand", "varying_arguments")
 """Fields of ``System`` that each name one module."""
 FOLDERS = ("trees", "drills", "examples", "rehearsal")
-"""Fields of ``System`` that each name a folder in the package."""
+"""Fields of ``System`` that each name a folder in the package of the system."""
 
 
 def declared(load: Callable[[], Any], origin: str, version: str) -> System:
@@ -153,7 +153,7 @@ def check_needs(system: System, names: Iterable[str]) -> None:
 
 
 def named(system: System) -> str:
-    """Return the origin of a plugin for an error. For a plugin that is not registered yet, return its package."""
+    """Return the words that name a plugin in an error: its origin, or its package if the plugin is not registered yet."""
     return system.origin or system.package
 
 

@@ -33,8 +33,8 @@ NAMES = ("record", "number", "run")
 """
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""Length of a period in seconds. After a crash of the controller, the journal may lack the records that a canary wrote in
-this period before the crash. It contains all earlier records.
+"""After a crash of the controller, the journal may lack the records that a canary wrote in the last seconds before the crash.
+This is the largest number of these seconds. The journal contains all earlier records.
 """
 
 
@@ -50,7 +50,7 @@ def values(run_id: str, number: int | None) -> dict[str, str]:
 
 
 def numbers_in(text: str, run_id: str) -> set[int]:
-    """Return the numbers of all records whose marks are in ``text``."""
+    """Return the numbers of all records of the run ``run_id`` whose marks (see ``mark``) are in ``text``."""
     return {int(digits) for digits in re.findall(rf"{re.escape(mark(run_id, ''))}(\d+)", text)}
 
 

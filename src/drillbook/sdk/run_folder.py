@@ -20,7 +20,7 @@ class RunFolder:
     """
 
     inside: Path
-    """Path of the run's folder while it is hidden."""
+    """Present path of the run's folder: ``hidden``, or a folder in ``hidden`` if the folder of the suite is hidden."""
     hidden: Path
     shown: Path
 

@@ -389,7 +389,7 @@ class Sandbox:
 
     def _address(self, service: Service) -> tuple[str, int] | None:
         """Return the address at which the host of the sandbox reaches ``service``. A loopback address of another host is
-        replaced by the address of that host. The result is None for a sandbox, and for a service without an address.
+        replaced by the address of that host. The result is None if ``service`` is itself a sandbox, or has no address.
         """
         if service.listens is None or is_sandbox(service):
             return None

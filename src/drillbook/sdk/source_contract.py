@@ -42,7 +42,7 @@ PATH.
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """One backup for the checks. It is either intact, or has exactly one kind of damage."""
+    """One backup by which the actions of a backup source are tested. It is either intact, or has exactly one kind of damage."""
 
     name: str
     make: Callable[[Path], object]

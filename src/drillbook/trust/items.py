@@ -37,8 +37,8 @@ While a command of one of these kinds is untrusted, no host is contacted.
 """
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters of a step that are left out of the text of an item. ``effect`` and ``exit`` execute nothing, and ``service`` is
-already shown as the place of execution.
+"""Parameters of a step that are left out of the text of an item, which shows what would be executed. ``effect`` and ``exit``
+execute nothing, and ``service`` is already shown as the place of execution.
 """
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as", "become")
 """Fields of a service. They decide where a command is executed: the host and the user."""
@@ -167,8 +167,8 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
 
 
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
-    """Yield an item for each piece of code of ``services``. There are four kinds of code: programs that print secrets,
-    health commands, read-only commands that print backups, and tools in the project.
+    """Yield an item for each piece of code of ``services``. There are four kinds of code: programs that print secrets, health
+    commands, commands that print a backup and only read, and tools in the project.
 
     By default, ``services`` are all services of the inventory.
     """

@@ -63,9 +63,7 @@ class Trust:
         return self._left([*own, *self._secrets(plan.inventory, needed_services.of_plan(plan))])
 
     def of_diagnosis(self, inventory: Inventory, trees: Iterable[Tree], services: Collection[str]) -> tuple[Item, ...]:
-        """Return the commands and secrets that a diagnosis of ``services`` with ``trees`` skips because they are not
-        trusted.
-        """
+        """Return the untrusted commands and secrets, which a diagnosis of ``services`` with ``trees`` therefore skips."""
         names = {tree.tree for tree in trees if list(items.of_tree(tree, "", {}))}
         files = tree_files(self.project.root)
         own = [files[name] for name in sorted(names) if name in files]

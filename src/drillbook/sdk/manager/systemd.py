@@ -94,7 +94,8 @@ class Systemd(Manager):
     def start(self, unit: str) -> Argv:
         """Return the command that starts ``unit``.
 
-        The command also starts a unit that systemd refuses to start after many failures.
+        Systemd may refuse to start the unit because the unit failed many times. The command then resets the count of failures,
+        and starts the unit.
         """
         return ("sh", "-c", _START, "sh", unit, *self._tool())
 

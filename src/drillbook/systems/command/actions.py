@@ -1,4 +1,4 @@
-"""Actions that run a command of the team: a command or script written in the drill, or the health command of a service."""
+"""Actions that run a command which a team wrote for itself: a command or script in a drill, or the health command of a service."""
 
 from __future__ import annotations
 

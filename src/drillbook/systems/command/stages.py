@@ -32,7 +32,7 @@ class Stages:
     """Sink of a script's standard output. It passes the output on, and records the time of each line that begins a stage."""
 
     def __init__(self, inner: Writer, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin to measure now. ``clock`` returns seconds. The output is passed on to ``inner``."""
+        """Begin to measure the stages now. ``clock`` returns seconds. The output is passed on to ``inner``."""
         self._inner, self._clock = inner, clock
         self._rest, self._tail = b"", b""
         self._begun: list[tuple[str, float]] = []

@@ -38,8 +38,8 @@ def _plain(field: bytes) -> bytes:
 def lose(path: bytes, lost: bytes) -> dict[str, Any]:
     """Move ``path`` to ``lost``, and delete it there.
 
-    If ``path`` cannot be moved, it is deleted in place. Meanwhile an empty folder ``lost`` exists, which shows that the
-    deletion is unfinished.
+    If ``path`` cannot be moved, it is deleted in place. During this deletion, an empty folder ``lost`` shows that the deletion
+    is unfinished.
     """
     point = "" if os.path.islink(path) else mounted(path)  # noqa: PTH114
     if point:

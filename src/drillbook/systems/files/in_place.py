@@ -52,7 +52,7 @@ find . -mindepth 1 -maxdepth 1 ! -name '*.drillbook-*' -newerct "@$2" -printf 'n
 
 @dataclass(frozen=True, slots=True)
 class FolderInPlace(InPlace):
-    """Base of restores into a missing or an empty folder. The folder is a service of the inventory."""
+    """Base class for restores of a folder that is missing or empty. This folder is a service of the inventory."""
 
     source: Any
     """The backup source that this object restores from."""

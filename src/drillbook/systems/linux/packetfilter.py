@@ -233,7 +233,9 @@ def address(test: Callable[[Address], bool], *, source: bool) -> Condition:
 
 
 def port(ends: Sequence[tuple[int, int]], *, source: bool) -> Condition:
-    """Return a condition on the packet's source or target port. An unknown port may be any port in the range ``CHOSEN``."""
+    """Return a condition on the packet's source or target port. An unknown port may be any port that the system assigns to
+    clients (``CHOSEN``).
+    """
 
     def asked(packet: Packet) -> bool | None:
         number = packet.source_port if source else packet.target_port

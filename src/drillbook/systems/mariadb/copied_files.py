@@ -72,7 +72,9 @@ class CopiedFiles:
     changed: float
     """Modification time of the folder, in seconds since 1970."""
     ended: float | None = None
-    """Time at which the backup ended, in seconds since 1970, from the field `end_time`. That field is in the host's time zone."""
+    """Time at which the backup ended, in seconds since 1970. It is computed from the field `end_time`, a time in the host's
+    zone.
+    """
     info: dict[str, str] = field(default_factory=dict)
     checkpoints: dict[str, str] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)

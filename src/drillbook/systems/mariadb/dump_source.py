@@ -178,8 +178,8 @@ class MariadbDump(FileBackups):
         need_one(ctx, self.candidates(ctx), check)
 
     def _need_later(self, ctx: Context, service: Mariadb, begun: Reading, name: str) -> bool:
-        """Check those collations in a long dump that occur only after its beginning. ``begun``: names in the beginning,
-        which were checked before. Return True when the dump was read to its end.
+        """Check the collations and character sets that a long dump names only after its beginning. ``begun``: names in the
+        beginning, which were checked before. Return True when the dump was read to its end.
         """
         text, whole = self.lines(ctx, name, SECTIONS)
         reading = Reading.of(text, "")

@@ -159,10 +159,11 @@ class ServerInPlace(InPlace):
         return facts
 
     def _needed(self, backup: Backup) -> dict[str, str] | None:
-        """Return the settings that another server needs to open the files of this server. Return None when this run has
-        already restored the databases.
+        """Return the settings that another server needs to open the files of this server. Return None when this run has already
+        restored databases to this server.
 
-        Raises StepFailed when the service still has databases, and CouldNotVerify when the server cannot be read.
+        Raises StepFailed when the server has databases that this run did not restore, and CouldNotVerify when the server cannot
+        be read.
         """
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
             ownership.must_own(self.ctx, self.mariadb, client)
@@ -221,8 +222,8 @@ class ServerInPlace(InPlace):
         box.run("sh", "-c", 'cat > "$1"', "sh", f"{service.data}/{MARKER}", stdin=f"{self.ctx.run_id}\n".encode()).check()
 
     def _must_serve(self, wanted: set[str]) -> None:
-        """Check that the unit serves the restored tables from the exchanged directory. Raises StepFailed when a table is
-        missing, and CouldNotVerify when the server cannot be read.
+        """Check that the unit serves the restored tables from the data directory that replaced the old one. Raises StepFailed
+        when a table is missing, and CouldNotVerify when the server cannot be read.
         """
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
             ownership.must_own(self.ctx, self.mariadb, client)

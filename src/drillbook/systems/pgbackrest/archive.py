@@ -197,8 +197,8 @@ def _switches(program: Program, path: str) -> tuple[Switch, ...]:
 def segment_size(lsn: str, name: str) -> int:
     """Return the size of a WAL segment in bytes.
 
-    ``lsn``: LSN at which a backup starts. ``name``: name of the segment that contains this LSN. Only one segment size gives
-    this name for this LSN. When ``name`` is empty or fits no size, return the usual size.
+    ``lsn``: LSN at which a backup starts. ``name``: name of the segment that contains this LSN. The name depends on the segment
+    size, so only one size fits. When ``name`` is empty or fits no size, return the usual size.
     """
     for size in SIZES if name else ():
         if segment(int(name[:8], 16), position(lsn) // size, size) == name:

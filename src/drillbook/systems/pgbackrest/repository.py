@@ -21,8 +21,8 @@ from drillbook.systems.pgbackrest.programs import Program
 
 BASIS = "end of the backup, by the clock of the host on which pgbackrest ran"
 _ABSENT = {1: "the stanza is not in the repository", 3: "backup.info and its copy are missing"}
-"""Status codes of `pgbackrest info` for a missing stanza. Each code has its meaning as text. Code 2 is not one of them: the
-stanza exists, but has no backup yet.
+"""Status codes of `pgbackrest info` which mean that the stanza is missing, each with the reason as text. Code 2 means something
+else: the stanza exists, but has no backup yet.
 """
 _OTHER_KEY = "key/value found outside of section at line 1"
 """Usual error message of pgbackrest for a file that was decrypted with a wrong key.

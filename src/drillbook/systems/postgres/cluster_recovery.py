@@ -169,7 +169,9 @@ class Recovery:
         return Received(self.tools, self.log, _bytes(manifest.wal_segment_size))
 
     def _way(self, received: Received | None, manifest: BaseManifest, scratch: str) -> tuple[Sequence[str], Least]:
-        """Return the WAL files to replay, and the minimum to reach. Raises StepFailed when a WAL segment is missing."""
+        """Return the WAL files to replay, and the position that the replay must at least reach. Raises StepFailed when a WAL
+        segment is missing.
+        """
         end = timelines.position(manifest.end_lsn)
         to = max(end, timelines.position(self.reach)) if self.reach else end
         if received is None:

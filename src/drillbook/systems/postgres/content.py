@@ -158,9 +158,9 @@ def as_recorded(listed: Sequence[Relation], wanted: Sequence[Table]) -> list[Rel
     """Return the relations ``listed`` with the order of columns that the digests in a backup need. ``wanted``: tables of the
     backup.
 
-    A digest depends on the order of columns. If the backup has read the columns of a table in alphabetical order, the relation
-    keeps its ``columns``. For any other relation, ``columns`` is made empty. The columns are then read in the order of the
-    server.
+    A digest depends on the order of columns. ``columns`` of a relation are in alphabetical order. They are kept if the digest
+    in the backup was computed in this order. For any other relation, ``columns`` is made empty, and the columns are read in the
+    order of the server.
     """
     ordered = {table.name for table in wanted if table.columns}
     return [relation if relation.name in ordered else replace(relation, columns=()) for relation in listed]

@@ -104,7 +104,7 @@ done
 LOOK_S = 0.2
 """Time between two checks of the process of a starting server, in seconds."""
 PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.2
-"""First and longest pause between two attempts to connect to a server that is starting, in seconds."""
+"""First pause, and longest pause, between attempts to connect to a server that is starting, in seconds."""
 Version = tuple[int, str]
 """Major version of a program, and the text that it prints about its version."""
 _LACKING = """

@@ -55,7 +55,8 @@ def heads(ctx: Context, place: Place, names: Sequence[str], folders: Collection[
 
 
 def starts(host: Host, begun: Mapping[str, bytes], deadline: Deadline) -> dict[str, datetime]:
-    """Return the start time of each dump that contains its start time. The key of each entry is the name of the dump.
+    """Return the time at which each dump began. A dump whose first bytes do not tell this time is left out. The key of each
+    entry is the name of the dump.
 
     ``begun``: first bytes of each dump. Local times are read in the time zone of ``host``. Raises HostError when the host
     cannot be used.

@@ -57,8 +57,8 @@ def tolerant(script: str) -> str:
 
 
 def unrestorable(session: Connection, table: Name) -> str:
-    """Return the reason why a restore of ``table`` could not restore a foreign key that references ``table``. Return an empty
-    text if there is no such foreign key.
+    """Return the reason why a foreign key of another table, which references ``table``, could not be restored together with
+    ``table``. Return an empty text if all these foreign keys could be restored.
 
     Raises psycopg.Error.
     """

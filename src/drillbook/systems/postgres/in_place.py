@@ -139,9 +139,9 @@ class ClusterInPlace(InPlace):
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return the reason why ``backup`` cannot replace the running server, or an empty text when it can.
 
-        If it can, the server's configuration files are stored as evidence of the run, because the restore needs them. If a
-        file contains a secret, none of them is stored, and the returned text says so. Raises CouldNotVerify when the server
-        cannot be queried.
+        If it can, the server's configuration files are stored as evidence of the run, because the restore needs them. If one of
+        these files contains a secret, no file is stored, and the backup cannot replace the server: the returned text says this.
+        Raises CouldNotVerify when the server cannot be queried.
         """
         if why := lies_in(self.ctx, self.source, self.postgres.data):
             return why

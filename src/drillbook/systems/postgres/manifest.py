@@ -12,8 +12,8 @@ FORMAT: Literal["drillbook/postgres-backup/1"] = "drillbook/postgres-backup/1"
 BASE_FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
 ALGORITHM = "sum of hashtextextended(row::text, 0) mod 2^64, and count"
 OWN_SCHEMA = "drillbook"
-"""Name of the canary's schema. Backups contain this schema, because the recovery point is measured with it. Comparisons
-ignore it.
+"""Name of the canary's schema. Backups contain this schema, because its newest row in the restored data shows the recovery
+point. Comparisons ignore it.
 """
 
 

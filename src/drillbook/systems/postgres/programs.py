@@ -45,8 +45,9 @@ AS_CLIENT = {"LC_ALL": "C", "PGHOST": "/"}
 """Environment of a client program that connects to no server, such as pg_restore when it lists an archive.
 
 On Debian, a program on PATH is a wrapper that chooses a version. Without the name of a server host, the wrapper chooses the
-version of the local default cluster. With the name of a server host, it chooses the newest version. ``Tools.asking`` passes
-the name of a host. `PGHOST` is set for all other calls, so that every call uses the same version of a program.
+version of the local default cluster. With the name of a server host, it chooses the newest version. Programs that connect to a
+server get the name of its host from ``Tools.asking``. All other programs get the value of `PGHOST` here, so that every call
+uses the newest version.
 """
 SOCKET_LIMIT = 107
 """Maximum length in bytes of the path of a Unix socket. Source: unix(7)."""

@@ -176,7 +176,8 @@ def need_running(ctx: Context, tools: Tools) -> None:
 
 
 def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
-    """Check that psql and the server of ``tools`` know the commands and settings before the first object of a dump.
+    """Check that psql and the server of ``tools`` know the commands and settings at the beginning of a dump, before its first
+    object.
 
     ``preamble``: names of these settings, and ``restrict`` if the dump contains psql's command of this name. Raises
     NotReady when psql or the server is too old. An unknown version is accepted.

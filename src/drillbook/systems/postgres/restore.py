@@ -178,10 +178,10 @@ class Restoring:
             cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
-        """Make sure that no database has the name of the service's database. Do nothing if there is none.
+        """Make sure that no database has the name of the service's database.
 
-        Drop the database if it still refuses clients since a restore, and if this run restored it. Also drop it if it refuses
-        clients and no run is recorded in it, as in older versions. Raises StepFailed for any other database of this name.
+        A database of this name is dropped if it refuses clients, and if it was restored by this run or has no record of a run,
+        as in older versions. Raises StepFailed for any other database of this name.
         """
         name = self.service.database
         if not access.exists(session, name):

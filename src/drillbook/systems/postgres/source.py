@@ -61,8 +61,8 @@ class PgDumpSource(FileBackups):
     )
     globals: str = Field(
         default="",
-        description="Shell pattern of files of `pg_dumpall --globals-only` in the same location. With each dump, the file "
-        "whose time is nearest to that of the dump is restored.",
+        description="Shell pattern of the files that `pg_dumpall --globals-only` wrote. They are in the same location as the "
+        "dumps. With each dump, the file whose time is nearest to that of the dump is restored.",
     )
     bin: str = Field(default="", description="Folder of pg_restore on the source's host; empty: search PATH.")
     jobs: int = Field(
@@ -279,7 +279,8 @@ class PgDumpSource(FileBackups):
         need_one(ctx, candidates, check)
 
     def ready_table(self, ctx: Context, service: Postgres) -> None:
-        """Check that one table can be restored on the step's host: it has the programs, and the dumps are archives.
+        """Check that one table can be restored on the step's host: the host has the programs for this, and the dumps are
+        archives.
 
         Raises NotReady when a program is missing, or the dump that the step uses is plain SQL.
         """

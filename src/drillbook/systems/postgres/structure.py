@@ -150,8 +150,8 @@ def _configuration(session: Connection) -> dict[str, dict[str, Any]]:
 def expected(recorded: Objects, present: Objects, *, limited: bool) -> Objects:
     """Return the recorded objects that must exist in a restored database.
 
-    An invalid index need not exist, because pg_dump leaves it out. When ``limited`` is true, rows in tables of extensions
-    are left out too.
+    An invalid index need not exist, because pg_dump leaves it out. When ``limited`` is true, the configuration rows in tables
+    of extensions need not exist either.
     """
     there = present.get("index", {})
     wanted = {kind: objects for kind, objects in recorded.items() if not (limited and kind == ROWS)}

@@ -142,11 +142,11 @@ def open_up(session: Connection) -> list[Name]:
 
 
 def counted(fact: str, service: str, name: Name, rows: int | None, where: str = "") -> dict[str, Any]:
-    """Return two facts about removed or restored rows of a table: ``table`` (the name of the table), and the number of rows.
+    """Return two facts about removed or restored rows of a table. The first fact is ``table``, the name of the table.
 
-    ``fact``: name of the second fact. ``rows``: number of rows. When the number is None (unknown), the second fact is left
-    out. ``where``: condition that the rows meet, or empty for all rows. The value of the second fact is a mapping with one
-    entry. Its key is a text with the table, the service and the condition. Its value is the number of rows.
+    ``fact``: name of the second fact. Its value is a mapping with one entry, from a text with the table, the service and the
+    condition to the number of rows. ``rows``: number of rows. When it is None (unknown), the second fact is left out.
+    ``where``: condition that the rows meet, or empty for all rows.
     """
     kind = f"rows of {name} in {service}" + (f"{NARROWED}{' '.join(where.split())}" if where else "")
     return {"table": str(name)} | ({} if rows is None else {fact: {kind: rows}})

@@ -13,7 +13,7 @@ from drillbook.sdk.stored_backup import FilesManifest, Part, Sha256, StoredFile
 from drillbook.systems.qdrant.points import ALGORITHM
 
 SNAPSHOT = "collection.snapshot"
-"""Name of the server's own snapshot in a backup."""
+"""Name of a file in a backup: the snapshot that the Qdrant server itself made, beside the points that Drillbook exported."""
 
 FORMAT: Literal["drillbook/qdrant-backup/1"] = "drillbook/qdrant-backup/1"
 

@@ -17,8 +17,8 @@ from drillbook.systems.redis.connection import Command, Session
 
 ALGORITHM = "sha256 over type and value; sets and hashes sorted, lists, sorted sets and streams in their order"
 OWN = "drillbook:"
-"""Prefix of Drillbook's own keys. These keys are backed up, because they measure the recovery point. They are never
-compared.
+"""Prefix of Drillbook's own keys. Backups contain these keys, because those in the restored data show the recovery point.
+Comparisons ignore them.
 """
 MARK_S = 7 * 86400
 """Lifetime of the mark in seconds; see ``mark_of``. It is long enough for any recovery."""

@@ -40,7 +40,7 @@ def measured(ctx: Context, name: str) -> Identity:
 
 
 def marked(ctx: Context, name: str) -> bool:
-    """Return True while the keyspace of the service ``name`` contains the mark of this run. The run wrote this key when it
+    """Return True while the keyspace of the service ``name`` contains the mark of this run, a key that the run wrote when it
     saved the keyspace. Raises CouldNotVerify when the server does not answer.
     """
     with connected(ctx, ctx.service(name, Redis)) as session:

@@ -14,7 +14,9 @@ class RedisLook(Look):
     RISK = 1
 
     def fields(self, service: Recognised, entry: Entry) -> Iterator[str]:
-        """Yield the lines that describe a server in the inventory. By `reach: ssh`, the controller connects through SSH."""
+        """Yield the lines that describe a server in the inventory. One of them is `reach: ssh`: the controller connects to it
+        by SSH.
+        """
         yield "reach: ssh"
         yield from server_fields(service, entry)
 

@@ -24,7 +24,7 @@ def rdb(manual: ManualRestore, files: Files, program: str) -> list[Block]:
 
 
 def move_rdb(manual: ManualRestore) -> str:
-    """Return instructions, as sentences, for a person who gives the RDB file to the service."""
+    """Return instructions, as sentences, for a person who makes the service load the restored RDB file."""
     data = manual.target.data or "the folder `dir` of the server"
     return manual_move.told(
         manual,

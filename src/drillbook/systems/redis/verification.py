@@ -23,7 +23,7 @@ Program = Annotated[
     str,
     Field(
         description=(
-            "Path of redis-server or valkey-server on the host. The server program can also check files. Empty: "
+            "Path of redis-server or valkey-server on the host. This program also serves as the checker of the files. Empty: "
             "PATH is searched for a checker or a server."
         )
     ),

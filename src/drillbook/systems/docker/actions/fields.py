@@ -65,8 +65,8 @@ def running(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the address and the object of a running container that still exists after a stop. Raises NotReady when ``running``
-    raises it, or when the engine would remove the container at a stop (``--rm``).
+    """Return the address and the object of a running container that still exists after a stop. Raises NotReady when the
+    container is not usable (see ``running``), or when the engine would remove the container at a stop (``--rm``).
     """
     where, container = running(ctx, name)
     if why := passing(container):

@@ -266,7 +266,7 @@ class BackupIntact(Read):
 
 
 class Extract(Write):
-    """Extract an archive next to its destination, compare the entries with the manifest, and rename it to the destination.
+    """Extract an archive next to its destination, compare the entries with the manifest, and move them to the destination.
 
     Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. Its content equals
     the manifest, for example, when a run died before it deleted any file, and `drill.recover` restores the files.

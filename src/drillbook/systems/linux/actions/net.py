@@ -290,13 +290,13 @@ class Filters(_ToPeer):
 
     The connection goes from the host to a peer, or comes from a client to the host.
 
-    The action runs as root, by `sudo -n` if the inventory sets `sudo` of the host's `manager`. It sends no packets. It
-    reads the rules, and finds out what they would do with the first packet of the connection, and with the answer to this
-    packet. If the host's own address is unknown, the action also examines both packets as forwarded packets. A rule is
-    reported as uncertain if it blocks only forwarded packets. A service in a container has a network namespace of its own.
-    Its packets are forwarded, usually with another source address, and do not pass the host's OUTPUT rules. For such a
-    service, also run this action inside the container. The action does not find drops by other means (eBPF, another machine
-    on the path).
+    The action runs as root, by `sudo -n` if the inventory sets `sudo` of the host's `manager`. It sends no packets. It reads
+    the rules, and finds out what they would do with the first packet of the connection, and with the answer to this packet. If
+    the host's own address is unknown, the host perhaps only forwards both packets, so the action also examines the rules for
+    forwarded packets. A rule is reported as uncertain if it blocks only forwarded packets. A service in a container has a
+    network namespace of its own. Its packets are forwarded, usually with another source address, and do not pass the host's
+    OUTPUT rules. For such a service, also run this action inside the container. The action does not find drops by other means
+    (eBPF, another machine on the path).
     """
 
     client: Annotated[

@@ -114,8 +114,8 @@ class Open(Write):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path can be opened. If the relay has no `control` file, check that commands of this account have the
-        right to change the host's network.
+        """Check that the path through the relay can be opened. If the relay has no `control` file, check that commands of this
+        account have the right to change the host's network.
         """
         if self.known("service") and not ctx.service(self.service, Relay).control:
             need_right(ctx)

@@ -79,7 +79,9 @@ class NewestMoment(MeasuresLoss):
         return value
 
     def ready(self, ctx: Context) -> None:
-        """Check that the columns in `tables` exist and hold times, and that the role may read them and the canary."""
+        """Check that the columns in `tables` exist and hold times, and that the role may read these columns and the table of
+        canaries.
+        """
         preflight.ask(ctx, ctx.service(self.service, Postgres), self._readable)
 
     def _readable(self, session: Connection) -> None:

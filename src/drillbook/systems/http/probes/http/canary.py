@@ -161,8 +161,8 @@ class Canary(RecordCanary):
         self._asked(ctx, "remove", number)
 
     def _asked(self, ctx: Context, what: str, number: int | None) -> Answer | None:
-        """Send the requests in the field ``what``, and return the last answer. Raises CouldNotVerify when an answer is
-        unexpected.
+        """Send the requests of the field whose name is ``what``, and return the last answer. Raises CouldNotVerify when an
+        answer is unexpected.
 
         An answer with a status in ``absent`` means that the record does not exist. The result is then None.
         """

@@ -88,8 +88,8 @@ class Filter:
     """Rules of one fault. They drop or reset the traffic that the fault names. They never affect the traffic of the controller
     or of the SSH port.
 
-    A fault that resets connections sends packets with the reset flag (RST). The rules let these packets pass, because
-    another rule would otherwise reject them.
+    A fault that resets connections sends packets with the reset flag (RST). One of the rules lets these packets pass, because
+    the next rule of this fault would otherwise reject them.
     """
 
     tool: str  # iptables or nft

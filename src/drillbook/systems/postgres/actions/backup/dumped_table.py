@@ -30,9 +30,9 @@ class RestoreTableFromDump(RestoresSource):
 
     The dump comes from a backup source of the kind `pg_dump`, in the format custom, directory or tar. The restore is one
     transaction. If the restored table has another number of rows than the dump, the restore fails and changes nothing. The
-    content of the rows is not compared, because a dump contains no digests. Rows written to the table after the dump are
-    lost. If the table exists, the step fails and does not overwrite it. If present rows violate a foreign key, the key is
-    restored as NOT VALID, and the drill fails.
+    content of the rows is not compared, because a dump contains no digests. Rows written to the table after the dump are lost.
+    If the table exists, the step fails and does not overwrite it. If rows of the present database violate a foreign key, the
+    key is restored as NOT VALID, and the drill fails.
     """
 
     SERVICE = Postgres
@@ -64,8 +64,8 @@ class RestoreTableFromDump(RestoresSource):
         number is unknown or a dependent table was not restored; ``relations``: restored relations; ``entries``: number of
         archive entries that were restored; ``kept``: dependent tables that were not restored because they still existed;
         ``compared``: text about the check of the restored rows, with the transaction in which the check ran;
-        ``broken_references``: foreign keys that present rows violate, absent when there are none; ``in_place``: true;
-        ``seconds``: duration of each stage.
+        ``broken_references``: foreign keys that rows of the present database violate, absent when there are none; ``in_place``:
+        true; ``seconds``: duration of each stage.
         """
         source = self._source(ctx)
         backup, _ = source.select(source.backups(replace(ctx, host=ctx.host_named(source.host))))

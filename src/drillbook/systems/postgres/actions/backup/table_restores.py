@@ -50,8 +50,8 @@ class RestoreTable(_OfOneTable):
     """Restore one table and everything that was dropped with it, from a dump of `postgres.dump` in a bucket (kind `s3`).
 
     The restore is one transaction, which compares the rows with the backup's digest before any client can see them. Rows
-    written to this table after the backup are lost, even if a canary in another table reports no loss. A foreign key that
-    present rows violate is restored as NOT VALID, and the drill then fails.
+    written to this table after the backup are lost, even if a canary in another table reports no loss. If rows of the present
+    database violate a foreign key, this key is restored as NOT VALID, and the drill then fails.
     """
 
     OPENED_BY = "postgres.admit_table"
@@ -94,15 +94,15 @@ class RestoreTable(_OfOneTable):
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
         ``digests``: digest of each restored relation; ``entries``: number of restored archive entries; ``kept``: dependent
-        tables that were not restored because they still existed; ``compared``: text which says in which transaction the rows
-        were checked, or that the table existed and equals the backup; ``closed``: true when writers are refused;
-        ``replaced``: value of the parameter `replace`; ``seconds``: duration of each stage.
+        tables that were not restored because they still existed; ``compared``: text about the comparison with the backup: in
+        which transaction the rows were checked, or that the table already existed and equals the backup; ``closed``: true when
+        writers are refused; ``replaced``: value of the parameter `replace`; ``seconds``: duration of each stage.
 
-        Three facts can be absent. ``restored_data`` is the number of restored rows. It is absent if this number is unknown or
-        a dependent table was not restored. ``replaced_data`` is the number of rows in the table that the step dropped. It is
-        absent if the step dropped no table or its rows could not be counted. Each of these two facts is a mapping from the
-        text `rows of TABLE in SERVICE` to the number. ``broken_references`` lists the foreign keys that present rows violate.
-        It is absent if there are none.
+        Three facts can be absent. ``restored_data`` is the number of restored rows. It is absent if this number is unknown or a
+        dependent table was not restored. ``replaced_data`` is the number of rows in the table that the step dropped. It is
+        absent if the step dropped no table or its rows could not be counted. Each of these two facts is a mapping from the text
+        `rows of TABLE in SERVICE` to the number. ``broken_references`` lists the foreign keys that rows of the present database
+        violate. It is absent if there are none.
         """
         service, table = ctx.service(self.service, Postgres), Name.parse(self.table)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)

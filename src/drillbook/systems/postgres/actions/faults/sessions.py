@@ -259,10 +259,10 @@ class HoldConnections(_Held):
     def _fill(self, ctx: Context, most: int, closed: set[int]) -> None:
         """Wait until the server refuses new clients, and at least the fraction ``SHOWN`` of its connections is in use.
 
-        The step itself opens sessions and closes them again. Such a session occupies a connection until the server ends it.
-        Closed sessions are therefore not counted, and all counting queries use one session. When this session is closed, its
-        connection becomes free. So the step then waits once more until the server refuses new clients. ``closed``: process
-        ids of the closed sessions.
+        The step itself opens sessions and closes them again. A closed session occupies a connection until the server ends the
+        session, so closed sessions are not counted. All counting queries use one session. After this session is closed, its
+        connection is free, so the step waits once more until the server refuses new clients. ``closed``: process ids of the
+        closed sessions.
         """
         least = min(SHOWN * most, most - 1)  # the session of these queries may occupy a connection
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
