@@ -98,7 +98,7 @@ def compared(record: Record) -> bool:
 def measured(record: Record) -> bool:
     """Return True when the run passed, and its RTO or RPO was measured and met.
 
-    An RPO that was met with a reservation does not count.
+    An RPO that was met with a reservation does not count. For example, the RPO perhaps does not include a known loss of data.
     """
     if record.result is None or record.verdict != Verdict.PASSED:
         return False

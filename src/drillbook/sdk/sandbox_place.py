@@ -45,7 +45,9 @@ done
 
 
 def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command that prints each of ``paths`` that contains the sandbox's folder. This folder need not exist yet."""
+    """Return a command that prints those folders in ``paths`` inside of which the sandbox's folder is, or would be when
+    created.
+    """
     return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
 
 
