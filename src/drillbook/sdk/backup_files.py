@@ -268,8 +268,8 @@ class FileBackups(BackupSource):
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
         """Decrypt the file ``path`` on ``host`` if its name ends with .age, and return the path of the plain file.
 
-        The plain file is written to ``folder``. If ``path`` itself is a copy in ``folder``, the encrypted copy is
-        removed. Raises StepFailed when the file cannot be decrypted, and NotReady when the host has no program age.
+        The plain file is written to ``folder``. If ``path`` itself is a copy in ``folder``, the encrypted copy is removed.
+        Raises StepFailed when the file cannot be decrypted, and NotReady when the program `age` is not on the host.
         """
         if not path.endswith(SUFFIX):
             return path

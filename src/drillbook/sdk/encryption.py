@@ -1,4 +1,4 @@
-"""Encryption of backups with the program age: the rule that a store has for its backups, and the keys on the controller.
+"""Encryption of backups with the program `age`: the rule that a store has for its backups, and the keys on the controller.
 
 The controller itself only decrypts small files. Large files are encrypted and decrypted on hosts; see ``host_encryption``.
 The package pyrage of the extra `age` is imported only where it is used.

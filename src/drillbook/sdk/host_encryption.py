@@ -50,7 +50,7 @@ _DAMAGED = re.compile(r"failed to (read header|decrypt and authenticate|read chu
 
 
 def need_age(host: Host, deadline: Deadline) -> None:
-    """Check that ``host`` has the program age. Raises NotReady when the program is missing."""
+    """Check that ``host`` has the program `age`. Raises NotReady when the program is missing."""
     if not host.run(("sh", "-c", "command -v age"), deadline=deadline).ok:
         raise _missing(host)
 

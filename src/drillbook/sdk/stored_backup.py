@@ -270,9 +270,9 @@ def keys_of(store: Store, origin: Reference, manifest: BackupManifest) -> tuple[
 def carry(ctx: Context, store: Store, origin: Reference, manifest: BackupManifest, scratch: str) -> str:
     """Download the files of the backup at ``origin`` to the step's host, compare their sizes and digests, and decrypt them.
 
-    Returns the path of a new folder below ``scratch`` with the files. Raises StepFailed with a finding for each file that
-    is missing or differs, or when the key is lost. Raises NotReady when the host has no program age, and HostError when the
-    host fails.
+    Returns the path of a new folder below ``scratch`` with the files. Raises StepFailed with a finding for each file that is
+    missing or differs, or when the key is lost. Raises NotReady when the program `age` is not on the host, and HostError when
+    the host fails.
     """
     folder, keys, files = f"{scratch}/files", keys_of(store, origin, manifest), manifest.listed()
     ctx.run("mkdir", "-m", "700", "--", folder).check()

@@ -47,8 +47,8 @@ class Sample:
 
 
 def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Deadline) -> list[Sample]:
-    """Call ``send`` again and again, each time in another thread. ``rate``: calls in each second. ``seconds``: time until the
-    last call. Return a sample for each call.
+    """Call ``send`` again and again, each time in another thread. ``rate``: number of calls in each second. ``seconds``: time
+    for which calls are made. Return a sample for each call.
 
     ``send`` returns a status, or raises OSError. At the deadline, or when the run is stopped, the function waits for the
     requests in progress, and then raises TimeoutError or Cancelled.

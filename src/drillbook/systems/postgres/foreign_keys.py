@@ -14,7 +14,8 @@ from drillbook.systems.postgres.connection import Connection
 from drillbook.systems.postgres.tables import Name
 
 UNCHECKED = "unchecked"
-"""Name of a file on the host. The file lists the foreign keys that were restored without a check of the present rows."""
+"""Name of a file on the host. The file lists the foreign keys that were restored without a check of the rows in the database.
+"""
 _LINE = re.compile(r"\d+; \d+ \d+ FK CONSTRAINT ")
 _ADDED = re.compile(r"^ALTER TABLE (?:ONLY )?([^\n]+)\n    ADD CONSTRAINT ([^\n]+) FOREIGN KEY [^\n]+;$", re.MULTILINE)
 _TOLERANT = """DO $drillbook$ BEGIN

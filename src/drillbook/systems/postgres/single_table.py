@@ -293,7 +293,7 @@ class TableRestore:
         )
 
     def _broken(self) -> list[str]:
-        """Return the names of the foreign keys that were restored although present rows violate them."""
+        """Return the names of the foreign keys that were restored although rows of the present database violate them."""
         try:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{foreign_keys.UNCHECKED}")
         except FileNotFoundError:
