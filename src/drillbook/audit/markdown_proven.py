@@ -48,7 +48,7 @@ def section(audit: Audit) -> list[str]:
 
 def _unproven(row: ProvenRow) -> tuple[str, ...]:
     """Return the last four cells of a row about an objective that is not proven. The cells are: the state of the objective,
-    the day of the run that decides about this state, the name of this run, and the newest figure (see ``_uncounted``). If
+    the day of the run that gave the objective this state, the name of this run, and the newest figure (see ``_uncounted``). If
     the run missed the objective, the first cell also has the missed figure.
     """
     figure = f"{escape(row.measured + row.mark)}: " if row.missed else ""
@@ -56,8 +56,8 @@ def _unproven(row: ProvenRow) -> tuple[str, ...]:
 
 
 def _probed(row: ProvenRow) -> tuple[str, ...]:
-    """Return the last four cells of the row of an objective for the detection by the drill's own probe. For an unmet
-    objective, return the cells of ``_unproven``.
+    """Return the last four cells in the row of an objective on detection, when only the drill's own probe detected the fault.
+    For an unmet objective, these are the cells of ``_unproven``.
     """
     if not row.met:
         return _unproven(row)

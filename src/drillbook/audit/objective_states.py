@@ -43,7 +43,8 @@ class UncountedFigure:
 
 @dataclass(frozen=True, slots=True)
 class ProvenRow:
-    """One objective of one drill, and the run of the period that decides about it, with the measured value.
+    """One objective of one drill. It contains the deciding run, which is the run of the period that gave the objective its
+    state, and the value that this run measured.
 
     The objective is proven, met with a reservation, missed or not proven.
     """
@@ -60,7 +61,7 @@ class ProvenRow:
     error_s: float | None
     target_s: float
     at: str
-    """Start of the run that decides about the objective. It is empty when no run of the period decides about it."""
+    """Start of the deciding run. It is empty when no run of the period proved, met or missed the objective."""
     run: str
     newest_run: str
     newest_at: str
@@ -280,9 +281,9 @@ def _why(record: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> s
 
 
 def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
-    """Return the run that decides about an objective, or None if there is no such run. For a proven objective, it is the run
-    that proved it. Otherwise it is the run that met the objective with a reservation. Without such a run, it is the run that
-    missed it.
+    """Return the run that gave an objective its state, or None if there is no such run. For a proven objective, it is the run
+    that proved it. For any other objective, it is the run that met it with a reservation. Without such a run, it is the run
+    that missed it.
     """
     number = stands.proof if stands.proven else stands.taken_back if stands.reserved is None else stands.reserved
     return None if number is None else runs[number]

@@ -188,7 +188,7 @@ def _named(rows: Sequence[AbsentRow]) -> Iterator[str]:
 def proven_counts(goals: Sequence[ProvenRow]) -> str:
     """Return sentences with the number of objectives in each state: proven, met with a reservation, missed, not proven.
 
-    Detections by the drill's own probe are counted separately.
+    Objectives on detection are counted separately if only the drill's own probe detected the fault.
     """
     counted, probed = ([row for row in goals if row.by_probe is known] for known in (False, True))
     states = Counter(row.state for row in counted)

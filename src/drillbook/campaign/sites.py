@@ -131,7 +131,7 @@ class SitesFile(_Part):
         return value
 
     def rules(self) -> Rules:
-        """Return the limits of the campaign in the form that the scheduler needs."""
+        """Return the limits of the campaign, as an object for the scheduler."""
         return Rules(
             at_most=self.at_most,
             groups={name: group.at_most for name, group in self.groups.items() if group.at_most},
@@ -143,7 +143,7 @@ class SitesFile(_Part):
         )
 
     def scheduled(self) -> list[Site]:
-        """Return the sites in the form that the scheduler needs, in the order of the file."""
+        """Return the sites as objects for the scheduler, in the order of the file."""
         return [Site(name, entry.groups, self._windows(entry)) for name, entry in self.sites.items()]
 
     def _windows(self, entry: SiteEntry) -> tuple[tuple[Window, ...], ...]:

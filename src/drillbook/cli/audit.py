@@ -217,8 +217,8 @@ def _width(table: Table) -> int:
 
 def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table:
     """Return the table of objectives. If ``probed`` is true, return instead the table of detection times that the drills' own
-    probes measured. If ``narrow`` is true, the error of a figure stands on a second line, so that no line breaks between a
-    number and its unit.
+    probes measured. If ``narrow`` is true, the measurement error of a figure stands on a second line, so that no line breaks
+    between a number and its unit.
     """
     places = len({item.environment for item in made.proven}) > 1
     head = ("environment",) if places else ()
@@ -280,8 +280,8 @@ def _rehearsed(out: Console, made: Audit) -> None:
 
 
 def _figure(item: ProvenRow) -> str:
-    """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a
-    figure, the text is ``none`` if no run of the period decides about the objective, otherwise ``not verified``.
+    """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a figure,
+    the text is ``none`` if no run of the period gave the objective its state, otherwise ``not verified``.
 
     If the RPO perhaps does not include a known loss of data, the text shows this loss in place of the RPO. A mark such as
     ``†`` stands before the figure, so that the mark is never alone on the second line of a narrow column.

@@ -355,7 +355,7 @@ class Hold:
     def end(
         self, *, keep: Sequence[int] | None = None, reach: Deadline | None = None
     ) -> tuple[dict[str, bytes], dict[str, str]]:
-        """Release all locks and leases. Return the logs of the leases, and the failures, each with its host as the key.
+        """Release all locks and leases. Return the logs of the leases, and the failures, both by host.
 
         ``keep`` holds the numbers of the changes that the controller could not undo. Their leases stay armed, so that the
         target itself tries the undo again. When ``keep`` is None, every lease with an armed undo stays armed. An unreachable

@@ -258,9 +258,9 @@ def _prove(
     """Repeat a check of a fault for at most ``patience`` seconds, until the fault is in the wanted state. Journal the last
     answer, and the number of checks with each answer. A check is ignored if it was cut off by the end of the step's time.
 
-    A check that ends with an error is repeated as well. The reason of the error may be that the lease of the fault expired,
-    and the target was undoing the fault at that moment. ``wanted``: true when the fault should be active, false when it should
-    be gone.
+    A check that ends with an error is repeated as well. A possible reason of the error: the lease of the fault expired, and
+    the target was undoing the fault at that moment. ``wanted``: true when the fault should be active, false when it should be
+    gone.
 
     Return two values. The first is True when the fault is active, False when it is gone, and None when this is unknown.
     The second is the error of a host that did not answer, or None.

@@ -168,8 +168,8 @@ def _asked(stage: Stage, way: Way, argv: Argv) -> str:
 
 
 def _certified(stage: Stage, way: Way) -> bool:
-    """Return True if the rules of sudo can be trusted to permit the account in ``way``. This is so in two cases: the rules
-    were made for this plan, or a passed run of this plan recorded commands of the account.
+    """Return True if there is evidence that sudo permits commands of the account in ``way``. There is evidence in two cases:
+    the rules of sudo were made for this plan, or a passed run of this plan recorded commands of the account.
     """
     if not refusal(stage, way.host, way.account, ("true", certificate(stage.plan.digest))):
         return True

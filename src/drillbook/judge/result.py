@@ -120,7 +120,7 @@ class Residue(_Value):
 
 
 class SettledChange(_Value):
-    """One change that a person closed. ``proof`` is its state, which a check found right before the closing.
+    """One change that a person closed. ``proof``: state of the change according to a check right before the closing.
 
     To close a change is to declare that it needs no undo.
     """

@@ -97,8 +97,9 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
 
 
 def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
-    """Return the message about a run that a person closed although some changes were not undone. It contains the name of the
-    person and the reason. It lists the checked state of the first changes, and gives the number of the others.
+    """Return the message about a run that a person closed: the person declared that its remaining changes need no undo. The
+    message contains the name of the person and the reason. It lists the checked state of the first changes, and gives the
+    number of the others.
     """
     lines = [
         f"- {change.host}: {change.what}: {change.proof}" + (f", {change.detail}" if change.detail else "")

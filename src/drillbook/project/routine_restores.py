@@ -29,8 +29,8 @@ def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
     backup that the drill then restores. A step with `when` is allowed, because it probably makes a backup only if the store
     contains no backup.
 
-    Drills with the fewest changing steps in the phase `backup` come first. Returns None when ``plan`` makes no backup of its
-    own: its drill then restores a routine backup itself, so no other drill is needed. The files are not validated, and a file
+    Drills with the fewest changing steps in the phase `backup` come first. Returns None when ``plan`` makes no backup itself,
+    because reports suggest these drills only after a run that restored its own backup. The files are not validated, and a file
     that cannot be read is left out.
     """
     if all(step.effect is Effect.READ for step in plan.phase("backup")):

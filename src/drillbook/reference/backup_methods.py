@@ -205,8 +205,8 @@ def method(kind: str) -> tuple[str, str]:
 
 
 def _lost(rehearsed: Rehearsed) -> str:
-    """Return a text about the lost data: the length of the period whose data is lost, the error of this length, and the
-    source of the measurement.
+    """Return a text about the lost data: the length of the period whose data is lost, the measurement error of this length,
+    and the source of the measurement.
 
     The error is left out when the source is the time of a commit.
     """

@@ -364,7 +364,7 @@ def contradictions(view: RunView) -> list[str]:
 
 
 def settled_sentence(settled: Settled) -> str:
-    """Return a sentence which says that a person closed the changes that could not be undone.
+    """Return a sentence which says that a person declared that the remaining changes need no undo.
 
     It contains the name of the person, the time, the reason and the approval.
     """
@@ -376,7 +376,7 @@ def settled_sentence(settled: Settled) -> str:
 def settled_rows(settled: Settled) -> list[str]:
     """Return texts about the changes that a person closed. To close a change is to declare that it needs no undo.
 
-    One text for each change tells its state, which a check found right before the closing. Further texts name the locks and
+    One text for each change tells the state that a check found right before the closing. Further texts name the locks and
     leases that remain on hosts.
     """
     texts = [

@@ -41,7 +41,9 @@ def attempts_of(step: StepView) -> str:
 
 
 def outcomes_of(step: StepView) -> tuple[tuple[str, int], ...]:
-    """Return the outcomes of a step's attempts, each with its number. The result is empty if all attempts ended alike."""
+    """Return the outcomes of a step's attempts, each with the number of attempts that ended so. The result is empty if all
+    attempts ended alike.
+    """
     return step.outcomes if len(step.outcomes) > 1 else ()
 
 

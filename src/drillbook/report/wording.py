@@ -331,8 +331,8 @@ def _why_failed(result: Result) -> str:
 
 
 def _reserved(result: Result) -> str:
-    """Return a sentence without its full stop. It names the objectives that were met, and those that were met with a
-    reservation, with the reason for the reservation. The result is empty when there are no reservations."""
+    """Return a sentence without its full stop. It names the objectives that were met, those that were met with a reservation,
+    and the reason for this. The result is empty when there are no reservations."""
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     objectives = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
     states = {key: state_of(objective.met, objective.measured_s, told.get(key)) for key, objective in objectives}
@@ -357,7 +357,7 @@ def _inside(name: str) -> str:
 
 
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
-    """Return the value and the error of a clock, which is a measured duration, in seconds.
+    """Return a clock (a measured duration) and its measurement error, in seconds.
 
     If the result lacks the value or the error of the clock, return that of the objective that the clock measures.
     """

@@ -67,7 +67,7 @@ class StoredFile(Part):
         return f"{name}{SUFFIX}" if self.plain else name
 
     def file(self, name: str) -> File:
-        """Return the object for transfers of the stored file. ``name``: name of the file before the encryption."""
+        """Return the stored file, as an object for transfers. ``name``: name of the file before the encryption."""
         plain = self.plain.file(name) if self.plain else None
         return File(self.stored_as(name), self.size, self.sha256, plain=plain)
 
@@ -175,7 +175,7 @@ class FilesManifest(BackupManifest):
         return {file.stored_as(name): file.size for name, file in self.files.items()}
 
     def listed(self) -> list[File]:
-        """Return the files of the backup, in the form that transfers need."""
+        """Return the files of the backup, as objects for transfers."""
         return [file.file(name) for name, file in sorted(self.files.items())]
 
     @property

@@ -48,7 +48,7 @@ APART_S = 5.0
 """Tolerance in seconds for the comparison of two ages of a process; see ``same_age``."""
 STARTING_S = 30.0
 """Longest accepted time, in seconds, from the start of a server's process to the moment from which the server counts its
-uptime. Only on a busy host, this time is long.
+uptime. This time is long only on a busy host.
 """
 
 

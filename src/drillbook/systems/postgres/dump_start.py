@@ -73,9 +73,8 @@ def globals_only(ctx: Context, place: Place, files: Sequence[StoredFile], begun:
     of a database.
 
     ``files``: files of the source, the newest first; ``begun``: first bytes of each file. These bytes are enough for most
-    files. Only of small files that begin like output of pg_dumpall, more bytes are read: from the newest file to the oldest, a
-    few files at a time. The reading ends at the first file that is a dump, because older files are not needed. Raises
-    HostError when the host of the files cannot be used.
+    files. Small files that begin like output of pg_dumpall are read further: from the newest to the oldest, a few at a time,
+    until one of the files is a dump. Raises HostError when the host of the files cannot be used.
     """
     kinds = {file.name: _is_globals_only(begun.get(file.name, b""), file.bytes) for file in files}
     while unknown := [name for name in _before_dump(kinds) if kinds[name] is None][:AT_ONCE]:

@@ -95,10 +95,10 @@ class NewestMoment(MeasuresLoss):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``: time of the newest data, by the clock of the backed-up server.
 
-        ``age_s``: age of this moment in seconds, by the controller's clock; ``error_s``: possible error of the moment in
-        seconds, because the last commit may be later. When the moment is the newest value of a column, the error is the
-        usual interval between this column's newest values. ``basis``: source of the newest moment; ``moments``: list of
-        all sources, each with its newest moment and the error of this moment.
+        ``age_s``: age of this moment in seconds, by the controller's clock; ``error_s``: seconds by which the last commit may
+        be later than the moment. When the moment is the newest value of a column, this is the usual interval between the
+        column's newest values. ``basis``: source of the newest moment; ``moments``: list of all sources, each with its newest
+        moment and the error of this moment.
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
