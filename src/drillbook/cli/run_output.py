@@ -21,9 +21,8 @@ from drillbook.events.event import Event
 from drillbook.installation.program_name import program
 from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import dead_runs
 from drillbook.report.figures import one_line
-from drillbook.report.next_steps import after_suite, age_of_routine, next_steps, other_inventory
+from drillbook.report.next_steps import after_suite, age_of_routine, next_steps, other_inventory, other_runs
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.live_view import LastTimes, LiveView
@@ -156,7 +155,7 @@ class Teller:
             newest=newest,
             residue=bool(result.open_residue),
             other=other_inventory(view),
-            recover=dead_runs.to_recover(program(), [result]),
+            recover=other_runs(program(), [result]),
         )
         self.say(shown_steps([*steps, *filter(None, [age_of_routine(view)])]))
         self.say(Text())

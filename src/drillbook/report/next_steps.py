@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from drillbook.judge.result import RunView, StepResult, SuiteResult, Verdict
-from drillbook.report import dead_runs, open_findings
+from drillbook.judge.result import Result, RunView, StepResult, SuiteResult, Verdict
+from drillbook.report import dead_runs, held_locks, open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.remedies import before_repeat, first_instruction
@@ -40,8 +40,8 @@ def next_steps(
 
     ``newest``: True for the newest run; the command that opens its report then does not name the run. ``residue``: True if
     changes remain that could not be undone. ``other``: name of another inventory that has the services which do not exist on
-    this machine, or an empty text. ``recover``: suggestions to recover unfinished runs that caused the refusal of the run; see
-    ``dead_runs``.
+    this machine, or an empty text. ``recover``: suggestions about other runs that caused the refusal of the run; see
+    ``other_runs``.
     """
     option = on(inventory)
     steps = list(recover)
@@ -64,6 +64,12 @@ def next_steps(
     if again:
         steps.append((again, f"{program} drill {drill}{option}"))
     return steps
+
+
+def other_runs(program: str, results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Return suggestions about other runs that caused the refusal of runs in ``results``: to recover those that are unfinished,
+    and to wait for those that hold a lock."""
+    return [*dead_runs.to_recover(program, results), *held_locks.to_wait(program, results)]
 
 
 def other_inventory(view: RunView) -> str:
@@ -155,7 +161,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         one_line(view.inventory),
         residue=bool(result.open_residue),
         other=other_inventory(view),
-        recover=dead_runs.to_recover(view.program, [result]),
+        recover=other_runs(view.program, [result]),
     )
     steps = [step for step in suggestions if "report.open" not in step[1]]
     if proof := age_of_routine(view):
@@ -272,7 +278,7 @@ def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
         for result in results
         if result.open_residue
     }
-    for description, command in dead_runs.to_recover(program, results):
+    for description, command in other_runs(program, results):
         description_by_command.setdefault(command, description)
     return [(description, command) for command, description in description_by_command.items()]
 
