@@ -122,6 +122,7 @@ WHOLE = {
         "lock_state.py": "one model alone",
         "locks.py": "test_notes.py: locks of a run and their release",
         "recovered_later.py": "words alone",
+        "recovery_record.py": "models alone; test_recoveries.py: from the events of journals",
         "result.py": "models alone; tests/golden has their form",
         "samples.py": "test_rto.py and test_rpo.py: samples and writes are their input",
     },

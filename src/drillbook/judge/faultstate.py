@@ -15,6 +15,10 @@ from drillbook.plan.planner import Plan
 
 NOT_UNDONE = "not undone: "
 """First words of the text that describes a failed undo."""
+KEPT = "kept as it is: "
+"""First words of the outcome of a change that needs no undo."""
+PUT_BACK, PUT_BACK_GONE, PUT_BACK_RESTORED = f"put back: {UNDONE}", f"put back: {GONE}", "put back: restored"
+"""Outcomes of changes that are undone: by an undo, without one, or by a restore."""
 _HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
 
 
@@ -97,9 +101,9 @@ def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
     if isinstance(last, UndoFailed):
         return f"{NOT_UNDONE}{message}"
     if undo["kind"] == "nothing" and message != GONE:
-        return f"kept as it is: {message}"
+        return f"{KEPT}{message}"
     if undo["kind"] == "restore" and message == GONE:
-        return "put back: restored"
+        return PUT_BACK_RESTORED
     return f"put back: {message}" if message in (GONE, UNDONE) else message
 
 

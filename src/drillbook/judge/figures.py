@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from drillbook.events.event import Event, Events, each
@@ -118,3 +119,16 @@ def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
             case PhaseEnded(phase=phase) if phase in spans:
                 spans[phase] = spans[phase].model_copy(update={"end": event.clock})
     return tuple(spans.values())
+
+
+def zero(first: Event) -> str:
+    """Return the date and time at which the clock of a run, or of a recovery, showed 0 s. It is computed from its first event,
+    which was written a little later.
+
+    The result is empty when this time cannot be computed.
+    """
+    try:
+        at = datetime.fromisoformat(first.at) - timedelta(seconds=first.clock)
+    except (ValueError, OverflowError):
+        return ""
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -6,7 +6,6 @@ Clocks, losses and verdict are each computed in one place of this package. Repor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from drillbook.events.event import Event, Events, contents
@@ -18,8 +17,8 @@ from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.collection import paused
 from drillbook.journal.journal import History
-from drillbook.judge import capacity, clocks, comparison, diagnosis, early_end, faultstate, locks, notes, residue
-from drillbook.judge.figures import Figures, session
+from drillbook.judge import capacity, clocks, comparison, diagnosis, early_end, faultstate, locks, notes, recoveries, residue
+from drillbook.judge.figures import Figures, session, zero
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
 from drillbook.judge.result import EXIT, Note, Residue, Result, RunView, StepView, Timeline
@@ -54,7 +53,7 @@ def _view(history: History) -> RunView:
         contacts=_contacts(plan.inventory),
         owner=plan.owner,
         timeline=Timeline(
-            seconds=figures.end, phases=early_end.spans(own, end), probes=figures.tracks, marks=marks, zero=_zero(events[0])
+            seconds=figures.end, phases=early_end.spans(own, end), probes=figures.tracks, marks=marks, zero=zero(events[0])
         ),
         steps=tuple(_step_as_called(view, first.program) for view in views),
         journal_events=len(events),
@@ -74,19 +73,6 @@ def _view(history: History) -> RunView:
     )
 
 
-def _zero(first: Event) -> str:
-    """Return the date and time at which the run's clock showed 0 s. It is computed from the first event, which was written a
-    little later.
-
-    The result is empty when this time cannot be computed.
-    """
-    try:
-        at = datetime.fromisoformat(first.at) - timedelta(seconds=first.clock)
-    except (ValueError, OverflowError):
-        return ""
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[str, Any]:
     """Return the state of the changes and the locks at the moment when the run itself ended. A change that only a later
     recovery undid counts as not undone. ``own``: the events before the first recovery.
@@ -97,6 +83,7 @@ def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[s
     return {
         "finished": bool(contents(own, RunFinished)),
         "recovered": bool(contents(events, RecoveryFinished)),
+        "recoveries": recoveries.recoveries(own, events),
         "faults_at_end": faults,
         "others_at_end": len(others),
         "locks_at_end": locks.locks(own, events),

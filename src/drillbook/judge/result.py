@@ -16,6 +16,7 @@ from drillbook.findings import Finding
 from drillbook.judge.changes import Comparison
 from drillbook.judge.lock_state import LockState
 from drillbook.judge.outlook import Outlook
+from drillbook.judge.recovery_record import Recovery
 
 SCHEMA = "drillbook/result/1"
 
@@ -287,6 +288,8 @@ class StepView(_Value):
     attempt, and in older journals."""
     allowed: str = ""
     """Reason, written in the drill, why the failure of this step is allowed; empty when no failure was allowed."""
+    undone_later: bool = False
+    """True when not the run itself, but a later recovery recorded the outcome in ``undone``."""
 
     @property
     def retried(self) -> bool:
@@ -349,9 +352,8 @@ class RunView(_Value):
     routine: tuple[str, ...] | None = None
     notes: tuple[Note, ...] = ()
     lease_logs: tuple[StoredLog, ...] = ()
-    """Copies of the logs that targets wrote about their leases. A lease is an undo that a target runs by itself when the
-    controller no longer renews it. The copies also include leases that a later recovery ended.
-    """
+    """Copies of the logs that targets wrote about their leases, including leases that a later recovery ended. A lease is an undo
+    that a target runs by itself when the controller no longer renews it."""
     comparison: Comparison | None = None
     """Differences since the last run; None when the journal records no earlier run."""
     first_run: bool = False
@@ -360,6 +362,8 @@ class RunView(_Value):
     """True when the journal contains the end of the run itself. False when the controller died before the end."""
     recovered: bool = False
     """True when a later recovery came to its end."""
+    recoveries: tuple[Recovery, ...] = ()
+    """Recoveries that continued the journal after the run, oldest first."""
     faults_at_end: tuple[FaultResult, ...] = ()
     """State of each fault at the end of the run itself, before any recovery."""
     others_at_end: int = 0

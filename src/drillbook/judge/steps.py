@@ -53,13 +53,16 @@ def steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[Ste
         skipped = next(iter(contents(merged([*of_hosts.values()]), Skipped)), None)
         for host in [host for host in step.hosts if of_hosts.get(host)] or list(step.hosts):
             host_events = merged([of_hosts.get(host, []), anywhere])
-            views.append(_view(step, host, host_events, skipped, undos.get((step.id, host))))
+            number, undo = undos.get((step.id, host), (0, None))
+            view = _view(step, host, host_events, skipped, undo)
+            later = undo is not None and number > own[-1].seq
+            views.append(view.model_copy(update={"undone_later": True}) if later else view)
     return views
 
 
-def _undos(events: Sequence[Event]) -> dict[tuple[str | None, str | None], OfUndo]:
-    """Return the last event about the undo of each step on each host."""
-    return {(event.step, event.host): what for event, what in each(events, OfUndo)}
+def _undos(events: Sequence[Event]) -> dict[tuple[str | None, str | None], tuple[int, OfUndo]]:
+    """Return the last event about the undo of each step on each host, with its number."""
+    return {(event.step, event.host): (event.seq, what) for event, what in each(events, OfUndo)}
 
 
 def _view(
@@ -88,7 +91,7 @@ def _view(
         effect=step.effect,
         start=started,
         params=step.params,
-        undo=_undo_text(intent),
+        undo=undo_text(intent),
         message=message,
         undone=faultstate.ending(intent, settled),
         commands=tuple(map(_command, commands)),
@@ -134,7 +137,8 @@ def _command(what: CommandRun) -> CommandView:
     )
 
 
-def _undo_text(intent: IntentRecorded | None) -> str:
+def undo_text(intent: IntentRecorded | None) -> str:
+    """Describe the undo of an announced change: its commands, its action, or the reason why it has neither."""
     if intent is None:
         return ""
     undo = intent.undo

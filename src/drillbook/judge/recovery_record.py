@@ -1,0 +1,80 @@
+"""Record of a recovery: what it did to a run that had not undone its changes, act by act.
+
+All times are seconds on the monotonic clock of the recovery's own controller, from the start of the recovery.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+
+class FaultCheck(_Value):
+    """Check of a change during a recovery. ``active`` is None when the check could not tell if the change is in place."""
+
+    at: float
+    active: bool | None
+    detail: str = ""
+
+
+class Act(_Value):
+    """One act of a recovery: a lock that it took, a lease that it examined, a change that it undid, a step that it ran again,
+    writes of a canary that it read back, or changes that a person closed.
+    """
+
+    kind: Literal["lock", "lease", "undo", "step", "canary", "closing"]
+    step: str = ""
+    host: str = ""
+    what: str
+    """Action of the step, or title of the lock."""
+    how: str = ""
+    """Commands or action of an undo. It is empty if no undo was started, because none was needed or possible."""
+    fault: bool = False
+    """True for the undo of a fault. Only the undo of a fault can be checked."""
+    start: float | None
+    """Start of the act. It is None when the journal has only its outcome."""
+    end: float | None
+    """Time of the recorded outcome. It is None when the recovery died before it recorded one."""
+    status: str
+    """``done``, ``failed``, the outcome of a step, or ``unknown`` when no outcome is recorded."""
+    message: str = ""
+    """Outcome in words. For an undo that succeeded, it is the outcome as ``FaultResult.ended`` has it."""
+    check: FaultCheck | None = None
+    """Last check of the change before the outcome was recorded."""
+    facts: dict[str, Any] = Field(default_factory=dict)
+    events: tuple[int, int]
+    """``seq`` of the first and of the last event about the act."""
+    files: tuple[str, ...] = ()
+    """Evidence files of the act, apart from those in its facts."""
+
+
+class Recovery(_Value):
+    """One recovery of a run, or the closing of the run's remaining changes by a person."""
+
+    started: str
+    """Date and time of its first event, in UTC."""
+    zero: str
+    """Date and time in UTC at which its clock showed 0 s. It is empty when this time cannot be computed."""
+    operator: str
+    controller: str
+    before: str
+    """Date and time in UTC of the end of the run, or of the last event before this recovery if there is no such end."""
+    finished: str | None
+    """Date and time of its end, in UTC. It is None when its controller died, too."""
+    end: float | None
+    """Time of its end. It is None when its controller died, too."""
+    left: int = 0
+    """Number of changes that it could not undo."""
+    gone: str = ""
+    """Reason why nothing was left to undo, if the lab of the run is gone."""
+    acts: tuple[Act, ...]
+
+    @property
+    def closing(self) -> bool:
+        """True when a person closed the remaining changes."""
+        return any(act.kind == "closing" for act in self.acts)

@@ -1,0 +1,158 @@
+"""Acts of recoveries, from recorded journals and from journals that go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.judge.story import COMMANDS, Story, started
+
+
+def recovered(tmp_path, *, finished: bool = True) -> Story:
+    """Run whose controller died after its fault, and the begin of its recovery."""
+    story = started(tmp_path)
+    if finished:
+        story.end([{"step": "inject.1", "host": "app-1", "what": "service.kill", "why": "x", "by_hand": "y"}])
+    return story.add(0.5, "recovery.started", operator="ops", controller="box")
+
+
+def intent(story: Story) -> int:
+    return next(event.seq for event in story.events if event.kind == "intent")
+
+
+def undo(story: Story, start: float, *, active: bool | None = False, why: str = "") -> Story:
+    number = intent(story)
+    story.add(start, "undo", "inject.1", "app-1", intent=number, kind="commands", commands=[["start"]])
+    story.add(start + 0.5, "fault.gone", "inject.1", "app-1", active=active, detail=why)
+    if active is False:
+        return story.add(start + 0.75, "undone", "inject.1", "app-1", intent=number, message="undone")
+    return story.add(start + 0.75, "undo.failed", "inject.1", "app-1", intent=number, message="no proof")
+
+
+def test_a_run_without_a_recovery_has_none(tmp_path):
+    assert started(tmp_path).judge().recoveries == ()
+    assert Story(tmp_path).good().judge().recoveries == ()
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_each_recovery_has_its_own_clock_operator_and_end(tmp_path, finished):
+    story = recovered(tmp_path, finished=finished)
+    undo(story, 1.0, active=None, why="no answer").add(3.0, "recovery.finished", residue=[{"step": "inject.1"}])
+    story.add(0.25, "recovery.started", operator="me", controller="here")
+    undo(story, 1.5).add(9.0, "recovery.finished", residue=[])
+    first, second = story.judge().recoveries
+    assert (first.operator, first.controller, first.left, first.end) == ("ops", "box", 1, 3.0)
+    assert first.before == f"2026-01-01T00:00:2{int(finished)}.000000Z", "the end of the run, or its last event"
+    assert first.zero == "2025-12-31T23:59:59.500000Z"
+    assert (second.operator, second.left, second.before, second.finished) == (
+        "me",
+        0,
+        "2026-01-01T00:00:03.000000Z",
+        "2026-01-01T00:00:09.000000Z",
+    )
+    (failed,), (done,) = first.acts, second.acts
+    assert (failed.status, failed.message, failed.check.active, failed.check.detail) == (
+        "failed",
+        "no proof",
+        None,
+        "no answer",
+    )
+    assert (done.kind, done.step, done.host, done.what, done.how, done.fault) == (
+        "undo",
+        "inject.1",
+        "app-1",
+        "service.kill",
+        "start",
+        True,
+    )
+    assert (done.status, done.message, done.start, done.end) == ("done", "put back: undone", 1.5, 2.25)
+    assert (done.check.at, done.check.active) == (2.0, False)
+    assert [story.events[number].kind for number in done.events] == ["undo", "undone"]
+
+
+def test_an_undo_that_the_recovery_did_not_live_to_end_has_no_outcome(tmp_path):
+    story = recovered(tmp_path)
+    story.add(1.0, "undo", "inject.1", "app-1", intent=intent(story), kind="commands", commands=[["start"]])
+    (recovery,) = story.judge().recoveries
+    (act,) = recovery.acts
+    assert (recovery.finished, recovery.end, act.status, act.start, act.end) == (None, None, "unknown", 1.0, None)
+
+
+def test_a_change_without_an_undo_has_its_outcome_and_the_check_before_it(tmp_path):
+    story = recovered(tmp_path)
+    story.add(1.0, "fault.gone", "inject.1", "app-1", active=False)
+    story.add(1.5, "undone", "inject.1", "app-1", intent=intent(story), message="gone already")
+    (act,) = story.judge().recoveries[0].acts
+    assert (act.status, act.message, act.how, act.start, act.end) == ("done", "put back: gone already", "", None, 1.5)
+    assert (act.check.active, act.check.at) == (False, 1.0)
+    assert act.events == (len(story.events) - 2, len(story.events) - 1)
+
+
+def test_steps_that_ran_again_stand_between_the_other_acts(tmp_path):
+    story = recovered(tmp_path)
+    story.step(1.0, 2.0, "restore.1", "app-1", effect="write", undo=COMMANDS, rows=7)
+    story.step(3.0, 4.0, "verify.1", "controller", "failed")
+    undo(story, 5.0)
+    restore, verify, undone = story.judge().recoveries[0].acts
+    assert (restore.kind, restore.step, restore.what, restore.status, restore.facts) == (
+        "step",
+        "restore.1",
+        "service.start",
+        "done",
+        {"rows": 7},
+    )
+    assert (verify.step, verify.status, verify.message, verify.start, verify.end) == (
+        "verify.1",
+        "failed",
+        "it broke",
+        3.0,
+        4.0,
+    )
+    assert undone.kind == "undo"
+
+
+def test_locks_leases_and_canaries(tmp_path):
+    story = recovered(tmp_path)
+    story.add(0.75, "lock.taken", None, "app-1", name="host", token=1, services=["api", "cache"])
+    story.add(0.75, "lock.taken", None, "db-1", name="host", token=1, services=["database"])
+    story.add(0.75, "lock.failed", None, "far", name="host", message="no route")
+    story.add(1.0, "lease.adopted", None, "app-1", armed=[intent(story)], reverted=True)
+    story.add(1.0, "lease.failed", None, "far", message="no route")
+    story.add(1.5, "canary.survivors", probe="probe.2", ranges=[[1, 4]], count=4)
+    story.add(1.5, "canary.survivors", probe="probe.3", error="refused")
+    story.add(2.0, "lock.released", None, "app-1", name="host", token=1)
+    story.add(2.5, "lease.log", None, "app-1", file="evidence/lease.app-1.log", sha256="x", bytes=1)
+    story.add(2.5, "lease.log", None, "db-1", error="no space")
+    acts = {(act.kind, act.host or act.step): act for act in story.judge().recoveries[0].acts}
+    lock = acts["lock", "app-1"]
+    assert (lock.what, lock.start, lock.end, lock.status) == ("api, cache", 0.75, 2.0, "done")
+    assert (acts["lock", "db-1"].status, acts["lock", "db-1"].message) == ("unknown", "taken; no release of it is recorded")
+    assert (acts["lock", "far"].status, acts["lock", "far"].message) == ("failed", "no route")
+    lease = acts["lease", "app-1"]
+    assert lease.message == "found; the host had already undone the changes by itself; its log was stored"
+    assert lease.files == ("evidence/lease.app-1.log",)
+    assert (acts["lease", "far"].status, acts["lease", "far"].message) == ("failed", "no route")
+    assert acts["lease", "db-1"].message == "ended; its log could not be stored: no space"
+    assert acts["canary", "probe.2"].message == "4 writes were read back"
+    assert (acts["canary", "probe.3"].status, acts["canary", "probe.3"].message) == ("failed", "refused")
+
+
+def test_a_closing_is_no_undo(tmp_path):
+    story = recovered(tmp_path)
+    changes = [{"step": "inject.1", "host": "app-1", "what": "service.kill", "proof": "unknown", "detail": ""}]
+    story.add(
+        1.0, "residue.settled", by="li.wei", reason="reinstalled", changes=changes, intents=[intent(story)], residue=[]
+    )
+    story.add(2.0, "recovery.finished", residue=[], kept=[])
+    (recovery,) = story.judge().recoveries
+    assert recovery.closing
+    assert [(act.kind, act.status, act.what) for act in recovery.acts] == [("closing", "done", "inject.1 on app-1")]
+    assert "by li.wei, without an undo: reinstalled" in recovery.acts[0].message
+
+
+def test_the_outcome_of_a_step_says_if_a_recovery_recorded_it(tmp_path):
+    def fault(story):
+        return next(view for view in story.judge().steps if view.result.id == "inject.1")
+
+    story = recovered(tmp_path)
+    assert fault(story).undone_later is False
+    assert fault(undo(story, 1.0)).undone_later
