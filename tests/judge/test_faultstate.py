@@ -51,7 +51,8 @@ def test_a_stopped_injection_has_no_figure_of_a_disruption(tmp_path):
     (one,) = [found for found in view.result.findings if found.code == "fault-unproven"]
     assert one.measured == "it is unknown if the fault was injected: the injection was stopped"
     told = (
-        "inject.1 on app-1: it is unknown if the fault was injected: the injection was stopped; it was undone in case it was"
+        "no check of the injection is recorded, so it is unknown if the fault was injected: the injection was stopped; "
+        "it was undone in case it was"
     )
     assert f"{told} injected." in headlines.sentence(view)
     assert "the fault was not injected" not in text

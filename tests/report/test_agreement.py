@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from drillbook.judge.result import Objective, PhaseResult, Residue, RunView, Verdict
-from drillbook.report import figures, headlines, html, junit, markdown, phases, rows, suites, wording
+from drillbook.report import clock_rows, figures, headlines, html, junit, markdown, phases, rows, suites, wording
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
@@ -31,7 +31,7 @@ def test_every_figure_stands_in_every_format(name: str) -> None:
         for row in rows.rows_of(view.result):
             assert row.measured in words, (ending, row)
             assert (rows.DOES_NOT_COUNT if row.uncounted else row.state) in words
-        for clock in rows.clock_rows(view.result) if ending != "xml" else []:
+        for clock in clock_rows.clock_rows(view.result) if ending != "xml" else []:
             assert (clock.figure or clock.reason) in words, (ending, clock)
         for one in rows.findings_of(view.result):
             assert one.code in words, ending

@@ -12,7 +12,7 @@ from drillbook.engine import lab_gone
 from drillbook.events.content import Content
 from drillbook.events.holds import LeaseLapsed, LockLost, LockReleased, LockTaken, OnHost
 from drillbook.events.runs import RecoveryFinished, RecoveryStarted, RunEndedEarly, RunFinished
-from drillbook.events.steps import UndoFailed, Undone
+from drillbook.events.steps import OnStep, UndoFailed, Undone
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE
 from drillbook.journal.journal import FILE, Journal, read
 from drillbook.judge.judge import judge
@@ -41,7 +41,7 @@ def continued(name: str, folder: Path, *events: Content) -> RunView:
     """Judge a recorded run whose journal goes on with ``events``."""
     journal = Journal.resume(copied(name, folder), Redactor([]), origin=time.monotonic())
     for what in events:
-        undo = isinstance(what, Undone | UndoFailed)
+        undo = isinstance(what, OnStep)
         journal.append(what, step="inject.1" if undo else None, host="a" if undo or isinstance(what, OnHost) else None)
     journal.close()
     return judge(read(folder / FILE))
@@ -120,9 +120,10 @@ def test_a_recovery_does_not_change_the_state_at_the_end_of_a_finished_run(tmp_p
 def test_an_undo_does_not_claim_a_fault_of_which_it_is_unknown_if_it_was_injected(tmp_path: Path) -> None:
     intent = next(event.seq for event in read(samples.JOURNALS / "died.jsonl").events if event.kind == "intent")
     view = continued("died", tmp_path, RECOVERY, Undone(intent=intent, message=UNDONE), RecoveryFinished(residue=()))
-    assert end_state.sentence(view).endswith("drill.recover recorded: 1 fault, if it was injected at all, was undone.")
-    assert headlines.sentence(view).endswith(
-        "it is unknown if the fault was injected: the controller died during the injection; it was undone in case it was injected."
+    assert end_state.sentence(view).endswith("drill.recover recorded: the undo of 1 fault was carried out.")
+    assert (
+        "it is unknown if the fault was injected: the controller died during the injection; drill.recover carried out"
+        in (headlines.sentence(view))
     )
 
 

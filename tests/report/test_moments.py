@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from drillbook.journal.journal import read
+from drillbook.journal.journal import FILE, read
 from drillbook.judge.rpo import OF_BACKUP
-from drillbook.report import figures, html, markdown, moments, rows
+from drillbook.report import figures, html, markdown, moments, own_end, rows
 from tests.report import samples
 from tests.report.test_agreement import plain
 
@@ -72,9 +74,28 @@ def test_all_times_of_a_report_count_from_one_zero_and_reach_its_end() -> None:
 
 
 def test_the_length_of_a_run_says_which_end_it_reaches() -> None:
-    for name, words in (("killed", "to its last event, at "), ("recovered", "to the end of its recovery, 20")):
-        assert words in moments.course(samples.recorded(name))
+    for name in ("killed", "recovered"):
+        assert "to its last event, at " in moments.course(samples.recorded(name))
     assert samples.recorded("killed").result.finished is None
+
+
+def test_a_recovered_run_has_its_own_length_and_the_length_until_the_end_of_its_recovery(tmp_path: Path) -> None:
+    view = samples.recorded("recovered")
+    told = moments.course(view)
+    assert told.startswith("The run itself lasted 0.42 s, from its first event, at 0.01 s, to its last event, at 0.43 s. ")
+    assert "It was 2026-11-28 05:19:44 UTC when its recovery ended, 2.58 s after the first event by the times of day" in told
+    assert round(moments.run_duration(view), 2) == 0.42
+    shutil.copy(samples.JOURNALS / "recovered.jsonl", tmp_path / FILE)
+    assert figures.lasted(view.result.started, own_end.of(tmp_path)) == moments.run_duration(view), "as the lists have it"
+    for page in (markdown.render(view), plain(html.render(view))):
+        assert told in plain(page)
+    assert moments.ends(view) == [
+        ("Controller died", "after 2026-11-28 05:19:42 UTC, its last event"),
+        ("Recovery ended", "2026-11-28 05:19:44 UTC"),
+    ]
+    assert moments.ends(samples.recorded("closed"))[1][0] == "Closed"
+    assert [name for name, _ in moments.ends(samples.passed())] == ["Ended"]
+    assert moments.ends(samples.recorded("killed")) == [("Ended", "the journal contains no event that ends the run")]
 
 
 def test_a_time_of_day_that_was_set_forward_is_no_recovery() -> None:

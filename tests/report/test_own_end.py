@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from drillbook.cli import overview
-from drillbook.events.runs import RecoveryFinished, RecoveryStarted
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted, RunFinished
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunStates
 from drillbook.project import newest_runs
@@ -35,6 +36,17 @@ def test_lists_show_how_long_the_run_itself_took_and_the_recovery_apart(tmp_path
     assert overview._took(newest_runs.result(states.of(run.folder), states)) == "10.2 s"
 
 
+def test_messages_after_the_end_of_a_run_do_not_make_it_longer() -> None:
+    kinds = ("run.started", "run.finished", "contact.told", "recovery.started", "recovery.finished")
+    lines = [
+        json.dumps({"kind": kind, "at": f"2026-05-03T09:00:0{n}Z"}, separators=(",", ":")).encode()
+        for n, kind in enumerate(kinds)
+    ]
+    assert own_end.of_lines(lines) == "2026-05-03T09:00:01Z"
+    assert own_end.of_lines([lines[0], *lines[2:]]) == "2026-05-03T09:00:02Z"
+    assert own_end.of_lines(lines[:3]) == ""
+
+
 def test_an_aborted_run_without_its_journal_stays_in_the_index(tmp_path: Path) -> None:
     """So does an aborted suite, which has no journal."""
     book = Book(tmp_path)
@@ -49,7 +61,8 @@ def test_an_aborted_run_without_its_journal_stays_in_the_index(tmp_path: Path) -
 
 
 def test_the_kinds_that_are_searched_are_those_of_a_recovery() -> None:
-    assert [f'"{event.KIND}"'.encode() for event in (RecoveryStarted, RecoveryFinished)] == [
+    assert [f'"{event.KIND}"'.encode() for event in (RecoveryStarted, RecoveryFinished, RunFinished)] == [
         own_end.STARTED,
         own_end.FINISHED,
+        own_end.END,
     ]

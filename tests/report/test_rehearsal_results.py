@@ -5,7 +5,7 @@ import re
 import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
-from drillbook.report import headlines, html, index, markdown, rehearsal_results, rows, wording
+from drillbook.report import clock_rows, headlines, html, index, markdown, rehearsal_results, wording
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.rehearsed import BACKUP, NO_FAULT, RESTORED, view
@@ -40,7 +40,7 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
         "Checked before the restore": ("every byte was read; the end is there", ()),
         "Problems that this check cannot detect": ("<a file> that is missing", ()),
     }
-    assert [row.clock.key for row in rows.clock_rows(view().result)] == ["restore", "waiting"]
+    assert [row.clock.key for row in clock_rows.clock_rows(view().result)] == ["restore", "waiting"]
     errors = [line.partition(": ")[0] for line in markdown.render(view()).splitlines() if line.startswith("- Error of ")]
     assert errors
     assert not [line for line in errors for name in ("Detection", "Outage", "Recovery", "RPO") if name in line]
@@ -61,7 +61,7 @@ def test_a_backup_that_was_not_restored_is_no_rehearsal(told):
 def test_a_drill_with_a_fault_keeps_all_its_clocks():
     told = view(faults=(FaultResult(step="inject.1", host="db-1", injection=Injection.INJECTED),))
     assert told.result.faults
-    assert len(rows.clock_rows(told.result)) == len(wording.CLOCKS)
+    assert len(clock_rows.clock_rows(told.result)) == len(wording.CLOCKS)
 
 
 def test_a_sandbox_that_tried_no_address_does_not_look_closed():
@@ -168,7 +168,7 @@ def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_a
     assert origin == "The run restored a backup that the drill nightly took, so this is not the age of a routine backup."
     listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
     assert "would be lost (no sampling error), with a backup that the drill nightly took; no objective" in listed
-    assert [row.clock.key for row in rows.clock_rows(told.result)] == ["restore", "waiting"]
+    assert [row.clock.key for row in clock_rows.clock_rows(told.result)] == ["restore", "waiting"]
     assert not rehearsal_results.rows(stored(inject=True).result), "the team's own commands may have broken something"
 
 

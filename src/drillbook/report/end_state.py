@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
+from drillbook.judge.faultstate import NOT_UNDONE
 from drillbook.judge.lock_state import LockState
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView, Verdict
 from drillbook.report import open_findings, rehearsal_results
@@ -25,6 +26,12 @@ RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to 
 """``RESTORED``: recorded outcome of an undo by a restore. ``UNVERIFIED``: words that replace ``RESTORED`` when a verification
 did not pass.
 """
+UNDO_OF_UNKNOWN = {
+    "put back: undone": "the undo of {} was carried out",
+    "put back: gone already": "no undo of {} was needed",
+    RESTORED: "the restore that undoes {} was carried out",
+}
+"""Words for the outcome of an undo, if it is unknown if the fault was injected. The key of each entry is the outcome."""
 KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
@@ -92,9 +99,11 @@ def words(step: StepView) -> str:
 
 def of_step(step: StepView) -> str:
     """Return a text with the outcome of a step's undo. The result is empty when nothing is recorded. For a restore, the
-    text does not say that the change is undone, because only the verification proves this.
+    text does not say that the change is undone, because only the verification proves this. The text names a later recovery
+    that recorded the outcome.
     """
-    return {**UNDONE, RESTORED: "put back by a restore"}.get(step.undone, step.undone)
+    said = {**UNDONE, RESTORED: "put back by a restore"}.get(step.undone, step.undone)
+    return f"{said}, recorded by drill.recover" if step.undone_later and not step.undone.startswith(NOT_UNDONE) else said
 
 
 def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
@@ -107,17 +116,19 @@ def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
     outcomes = Counter(
         (fault.ended.removeprefix(KEPT), fault.injection is Injection.UNKNOWN) for fault in faults if fault.ended not in LEFT
     )
-    return [
-        f"{count(number, 'fault')}{_if_injected(number) if unknown else ''} {'was' if number == 1 else 'were'} {said[how]}"
-        if how in said
-        else f"{count(number, 'fault')}: {one_line(how).rstrip('.')}"
-        for (how, unknown), number in outcomes.items()
-    ]
+    return [_outcome(how, number, said, unknown=unknown) for (how, unknown), number in outcomes.items()]
 
 
-def _if_injected(number: int) -> str:
-    """Return a clause for faults that were undone although it is unknown if they were injected."""
-    return f", if {'it was' if number == 1 else 'they were'} injected at all,"
+def _outcome(how: str, number: int, said: Mapping[str, str], *, unknown: bool) -> str:
+    """Return a clause about ``number`` faults with the same outcome. ``said``: words for the outcomes. ``unknown``: True if it is
+    unknown if the faults were injected. The clause then tells only about the undo, because an undo proves no injection.
+    """
+    them = count(number, "fault")
+    if unknown and how in UNDO_OF_UNKNOWN:
+        return UNDO_OF_UNKNOWN[how].format(them)
+    if how in said:
+        return f"{them} {'was' if number == 1 else 'were'} {said[how]}"
+    return f"{them}: {one_line(how).rstrip('.')}"
 
 
 def _locks(states: Iterable[LockState]) -> list[str]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drillbook.judge import shortfall
-from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
-from drillbook.report import own_commands, rehearsal_results, remarks
+from drillbook.judge.result import Result, RunView, StepView, Verdict
+from drillbook.report import own_commands, rehearsal_results, remarks, unproven_faults
 from drillbook.report.figures import count, one_line, seconds, utc_time
-from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, without_body, written
+from drillbook.report.wording import measured, unmeasured, without_body, written
 
 FIGURES = ("rto", "rpo")
-IN_CASE = {"put back: undone": "it was undone in case it was injected", "put back: gone already": "no undo was needed"}
-"""Words for the undo of a fault, if it is unknown whether the fault was injected. The key of each entry is the outcome of the
-undo."""
 NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
 """Words for a verification that did not pass, by the status of its step."""
 
@@ -25,7 +22,7 @@ def sentence(view: RunView) -> str:
     tail = "" if result.verdict is Verdict.PASSED else _reason(result)
     if "disruption" not in marks:
         return " ".join(
-            filter(None, (_not_disrupted(view), tail, *(_fault(fault, view.finished) for fault in result.faults)))
+            filter(None, (_not_disrupted(view), tail, *(unproven_faults.story(view, fault) for fault in result.faults)))
         )
     at = utc_time(view.zero, marks["disruption"])
     if step := _not_passed(view):
@@ -88,22 +85,6 @@ def _undone(view: RunView) -> bool:
     """Return True when the run was ended early, and the service recovered only afterwards, while the run undid its changes."""
     recovered = view.timeline.marks.get("recovered")
     return view.early_end is not None and recovered is not None and recovered > view.early_end.at
-
-
-def _fault(fault: FaultResult, finished: bool) -> str:
-    """Return a sentence about a fault whose injection was not proven. The result is empty for other faults.
-
-    ``finished``: true when the journal contains the end of the run. If the end is missing, the change may have been undone
-    without a record. The sentence then says only that no undo was recorded.
-    """
-    if fault.injection in (Injection.NOT, Injection.INJECTED):
-        return ""
-    place = f"{one_line(fault.step)} on {one_line(fault.host)}"
-    words = (ENDED if finished else UNRECORDED) | (IN_CASE if fault.injection is Injection.UNKNOWN else {})
-    ended = (
-        "" if fault.injection is Injection.NEVER or not fault.ended else f"; {words.get(fault.ended, one_line(fault.ended))}"
-    )
-    return f"{place}: {one_line(fault.why).rstrip('.')}{ended}."
 
 
 def _join(parts: list[str]) -> str:

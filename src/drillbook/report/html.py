@@ -11,6 +11,7 @@ from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.language.lists import leading
 from drillbook.report import (
     changes,
+    clock_rows,
     dead_runs,
     diagnosis,
     end_state,
@@ -22,6 +23,7 @@ from drillbook.report import (
     next_steps,
     pages,
     probe_notes,
+    recovery_rows,
     rehearsal_results,
     remarks,
     residue_state,
@@ -33,7 +35,7 @@ from drillbook.report import (
     wording,
 )
 from drillbook.report.html_steps import Where
-from drillbook.report.moments import clock_note, course
+from drillbook.report.moments import clock_note, course, ends
 from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.phases import PhaseRow, phase_rows
 from drillbook.report.rows import ObjectiveRow
@@ -76,8 +78,7 @@ def render(view: RunView) -> str:
             bar=bar,
             nothing=rows.nothing_measured(view),
             notes=rows.note_rows(view),
-            clock_rows=(clock_rows := rows.clock_rows(view.result)),
-            error_notes=wording.error_notes(view.result, [row.clock.key for row in clock_rows]),
+            **_clocks(view.result),
             backup_rows=rehearsal_results.rows(view.result),
             moments=rows.moment_rows(view),
             contacts=rows.contact_rows(view),
@@ -89,7 +90,6 @@ def render(view: RunView) -> str:
             kinds=_kinds(view),
             later_outages=later_outages.later_outages(view),
             diagnosis=_diagnosis(view),
-            errors={clock.key: clock.error for clock in wording.clocks_of(view.result)},
             anchors=anchors,
             steps=html_steps.section(view.zero, phases, anchors, _findings(view.result)),
             **_first(view),
@@ -98,12 +98,26 @@ def render(view: RunView) -> str:
     )
 
 
+def _clocks(result: Result) -> dict[str, Any]:
+    """Return the rows of the clocks with the explanations of their errors, and a sentence about clocks without a row."""
+    listed = clock_rows.clock_rows(result)
+    return {
+        "clock_rows": listed,
+        "clocks_left_out": clock_rows.left_out(result),
+        "error_notes": wording.error_notes(result, [row.clock.key for row in listed]),
+        "errors": {clock.key: clock.error for clock in wording.clocks_of(result)},
+    }
+
+
 def _first(view: RunView) -> dict[str, Any]:
-    """Return the content before the figures: duration, state at the end of the run, retries and allowed failures, owner, next
-    commands and changes since the last run.
+    """Return the content before the figures: duration, end, state at the end of the run, retries and allowed failures, owner,
+    next commands, changes since the last run, and recoveries.
     """
     return {
         "course": course(view),
+        "ended": ends(view),
+        "recoveries": recovery_rows.tables(view),
+        "recovery_note": recovery_rows.NOTE,
         "residue_heading": residue_state.heading(view),
         "residue_meaning": residue_state.meaning(view),
         "end_state": end_state.sentence(view),

@@ -10,6 +10,7 @@ from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.report import (
     changes,
+    clock_rows,
     dead_runs,
     diagnosis,
     end_state,
@@ -21,6 +22,7 @@ from drillbook.report import (
     next_steps,
     open_findings,
     probe_notes,
+    recovery_rows,
     rehearsal_results,
     residue_state,
     rows,
@@ -30,7 +32,7 @@ from drillbook.report import (
 )
 from drillbook.report.figures import link, seconds, utc, utc_time
 from drillbook.report.markdown_syntax import block, code, escape, prose, table
-from drillbook.report.moments import clock_note, course
+from drillbook.report.moments import clock_note, course, ends
 from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
@@ -54,6 +56,7 @@ def render(view: RunView) -> str:
         *_next(view),
         *changes.markdown(view),
         _facts(view),
+        *recovery_rows.section(view),
         *_figures(view),
         *_diagnosis(view),
         *capacity(result.capacity),
@@ -157,6 +160,7 @@ def _figures(view: RunView) -> list[str]:
         *rehearsal_results.markdown(view.result),
         "## Clocks",
         _clocks(view),
+        escape(clock_rows.left_out(view.result)),
         _glossary(view),
     ]
 
@@ -220,7 +224,7 @@ def _facts(view: RunView) -> str:
         ("Environment", wording.environment(result.environment, [view.plan.get("inventory")])),
         ("Drill", result.drill),
         ("Begun", utc(result.started)),
-        ("Ended", utc(result.finished) if result.finished else "the journal contains no event that ends the run"),
+        *ends(view),
         ("Operator", f"{result.operator} on {view.controller}"),
         ("Made with", result.tool),
         ("Run", result.run),
@@ -318,7 +322,7 @@ def _clocks(view: RunView) -> str:
                 else f"not measured: {escape(row.reason)}",
                 row.clock.span,
             )
-            for row in rows.clock_rows(view.result)
+            for row in clock_rows.clock_rows(view.result)
         ],
     )
 
@@ -386,7 +390,7 @@ def _glossary(view: RunView) -> str:
         f"{LATEST_NOTE} The objective of a figure that could not be measured is not verified."
     )
     errors: dict[str, list[str]] = {}
-    for row in rows.clock_rows(view.result):
+    for row in clock_rows.clock_rows(view.result):
         errors.setdefault(row.clock.error, []).append(row.clock.name)
     listed = "\n".join(f"- Error of {', '.join(names)}: {error}" for error, names in errors.items())
     return f"{lead}\n\n{listed}" if listed else lead

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from drillbook.judge.result import CommandView, RunView, StepView
-from drillbook.language.lists import leading
 from drillbook.report import end_state, run_record, step_texts, wording
-from drillbook.report.figures import one_line, size, took
+from drillbook.report.figures import one_line, took
 from drillbook.report.markdown_syntax import block, code, escape, table
 from drillbook.report.phases import phase_rows
 
-LEAST_BYTES, LEAST_S = 10_000, 120
-"""Smallest numbers of bytes and of seconds that are shown in a larger unit as well, such as MB or minutes."""
-MOST_FACTS, MOST_CHARACTERS = 8, 100
-"""Limits for the list of facts in a report: the number of facts of a step, and the length of the text of a fact."""
+MOST_FACTS = 8
+"""Largest number of facts of a step in the list of facts."""
 
 
 def phases(view: RunView) -> list[str]:
@@ -68,35 +65,12 @@ def _step(step: StepView) -> tuple[str, ...]:
 
 
 def _short(step: StepView) -> str:
-    """Return a list item with the short facts of a step, and the outcome of its undo. The result is empty if there are neither.
-
-    Short facts are texts, numbers and truth values.
-    """
-    short = [
-        f"{escape(name)} {code(_cut(value))}{_unit(name, value)}"
-        for name, value in sorted(step.result.facts.items())
-        if isinstance(value, str | int | float | bool) and value != ""
-    ]
-    shown, others = leading(short, MOST_FACTS)
-    parts = [*shown, *([f"and {others} more"] if others else [])]
-    parts += [escape(_cut(end_state.of_step(step)))] if step.undone else []
+    """Return a list item with the short facts of a step, and the outcome of its undo. The result is empty if there are neither."""
+    shown, others = step_texts.short_facts(step.result.facts, MOST_FACTS)
+    parts = [f"{escape(fact.name)} {code(fact.value)}{fact.unit}" for fact in shown]
+    parts += [f"and {others} more"] if others else []
+    parts += [escape(step_texts.cut(end_state.of_step(step)))] if step.undone else []
     return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
-
-
-def _unit(name: str, value: object) -> str:
-    """Return a large number of bytes or seconds in a unit that people read, in parentheses. The result is empty for other facts."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    if name.endswith("bytes") and isinstance(value, int) and value >= LEAST_BYTES:
-        return f" ({size(value)})"
-    if (name.endswith("_s") or name == "seconds") and value >= LEAST_S:
-        return f" ({took(value)})"
-    return ""
-
-
-def _cut(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else one_line(value)
-    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
 
 
 def _details(step: StepView) -> list[str]:

@@ -62,16 +62,39 @@ def meaning(result: Result, mark: str) -> str:
 
 
 def run_duration(view: RunView) -> float:
-    """Return the duration of a run in seconds, as every list of runs shows it.
+    """Return the duration of the run itself in seconds, as every list of runs shows it.
 
-    The duration includes a later recovery of the run. For a run without an end, return the duration of its timeline.
+    A later recovery does not count, because it may begin hours or days after the run. For a run without an end, return the
+    duration of its timeline.
     """
-    known = lasted(view.result.started, view.result.finished)
+    known = lasted(view.result.started, _own_end(view) or view.result.finished)
     return view.timeline.seconds if known is None else known
 
 
+def _own_end(view: RunView) -> str:
+    """Return the time of the last event of the run itself, if a recovery came to its end after it. See ``own_end``, which reads
+    it from the journal. The result is empty for any other run.
+    """
+    return view.recoveries[0].before if view.recovered and view.recoveries else ""
+
+
+def ends(view: RunView) -> list[tuple[str, str]]:
+    """Return rows about the end of the run: its own end, or the last event before its controller died, and the end of a later
+    recovery. Each row has a name and a time.
+    """
+    own, finished = _own_end(view), view.result.finished
+    if not own:
+        return [("Ended", utc(finished) if finished else "the journal contains no event that ends the run")]
+    name = "Closed" if view.recoveries[-1].closing else "Recovery ended"
+    return [
+        ("Ended", utc(own)) if view.finished else ("Controller died", f"after {utc(own)}, its last event"),
+        *([(name, utc(finished))] if finished else []),
+    ]
+
+
 def course(view: RunView) -> str:
-    """Return sentences with the duration of a run, and with the time of day at which its report counts 0 s.
+    """Return sentences with the duration of a run, with the time until the end of a later recovery, and with the time of day at
+    which its report counts 0 s.
 
     The duration is the same as in lists of runs: from the first event to the end. The moment 0 s is before the first event:
     the program then began to prepare the run.
@@ -79,17 +102,21 @@ def course(view: RunView) -> str:
     begun, zero = moment(view.result.started), moment(view.zero)
     first = (begun - zero).total_seconds() if begun and zero else 0.0
     last = f"at {seconds(view.timeline.seconds, 2)}"
-    duration = run_duration(view)
-    if view.result.finished is None:
-        to = f"to its last event, {last}"
-    elif view.finished and not view.recovered:
-        to = f"to its end, {last}"
-    else:
-        to = f"to the end of its recovery, {utc(view.result.finished)}; the last event before this recovery is {last}"
+    itself = " itself" if _own_end(view) else ""
+    to = f"to its end, {last}" if view.finished else f"to its last event, {last}"
     return (
-        f"The run lasted {took(duration)}, from its first event, at {seconds(first, 2)}, {to}. All times count from 0 s, "
-        f"{utc(view.zero)}, {BEGAN}, and are on the controller's monotonic clock.{_checked(view)}"
+        f"The run{itself} lasted {took(run_duration(view))}, from its first event, at {seconds(first, 2)}, {to}.{_recovery(view)} "
+        f"All times count from 0 s, {utc(view.zero)}, {BEGAN}, and are on the controller's monotonic clock.{_checked(view)}"
     )
+
+
+def _recovery(view: RunView) -> str:
+    """Return a sentence about the time until the end of the recovery. The result is empty for a run that was not recovered."""
+    result, known = view.result, lasted(view.result.started, view.result.finished)
+    if not _own_end(view) or known is None or result.finished is None:
+        return ""
+    what = "a person closed its remaining changes" if view.recoveries[-1].closing else "its recovery ended"
+    return f" It was {utc(result.finished)} when {what}, {took(known)} after the first event by the times of day in the journal."
 
 
 def _checked(view: RunView) -> str:

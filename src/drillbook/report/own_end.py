@@ -9,15 +9,16 @@ from drillbook.journal.journal import FILE
 from drillbook.journal.json_values import json_object
 from drillbook.report.folders import TAIL
 
-STARTED, FINISHED = b'"recovery.started"', b'"recovery.finished"'
-"""Kinds of the events of a recovery, as a journal contains them. The models of these events are not imported, because this
-would take too long for a list of drills. A test compares these texts with the models.
+STARTED, FINISHED, END = b'"recovery.started"', b'"recovery.finished"', b'"run.finished"'
+"""Kinds of the events of a recovery, and of the end of a run, as a journal contains them. The models of these events are not
+imported, because this would take too long for a list of drills. A test compares these texts with the models.
 """
 
 
 def of(folder: Path) -> str:
-    """Return the time of the last event that the controller of the run wrote, if a recovery continued the journal. The result
-    is empty for every other run, and when the journal cannot be read.
+    """Return the time of the end of the run itself, if a recovery continued the journal. If its controller died before this end,
+    return the time of the last event that it wrote. The result is empty for every other run, and when the journal cannot be
+    read.
 
     Only the last bytes of the journal are read for a run without a recovery.
     """
@@ -34,11 +35,15 @@ def of(folder: Path) -> str:
 
 
 def of_lines(lines: Iterable[bytes]) -> str:
-    """Return the time of the last event before a recovery. The result is empty if no recovery continued these lines."""
-    last = ""
+    """Return the time of the end of the run before a recovery; see ``of``. The result is empty if no recovery continued these
+    lines.
+    """
+    last = end = ""
     for line in lines:
         event = json_object(line)
         if STARTED in line and event.get("kind") == STARTED.strip(b'"').decode():
-            return last
+            return end or last
         last = str(event.get("at") or last)
+        if END in line and event.get("kind") == END.strip(b'"').decode():
+            end = last
     return ""

@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, Result, RunView, Settled, Verdict
-from drillbook.report import consequences, objective_findings, open_findings, rehearsal_results, remarks, residue_state
+from drillbook.report import (
+    consequences,
+    objective_findings,
+    open_findings,
+    rehearsal_results,
+    remarks,
+    residue_state,
+    unproven_faults,
+)
 from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, utc
 from drillbook.report.moments import MARKS, mark_name, meaning
 from drillbook.report.objective_figures import alone, drawn, objective_figure
@@ -22,8 +30,6 @@ from drillbook.report.wording import (
     OBJECTIVES,
     PROBE_DETECTION,
     SHORT,
-    Clock,
-    clocks_of,
     ended,
     measured,
     objective_name,
@@ -124,16 +130,6 @@ class ObjectiveRow:
         return self.measured_s is not None and bounded(self.measured_s, self.error_s)
 
 
-@dataclass(frozen=True, slots=True)
-class ClockRow:
-    """One clock (a duration such as the RTO) with its figure, or with the reason why it was not measured."""
-
-    clock: Clock
-    figure: str | None
-    reason: str
-    exact: bool
-
-
 def findings_of(result: Result) -> list[Finding]:
     """Return the findings of a run as the reports show them. Findings that only follow from another one are left out."""
     return consequences.folded(each_finding(result), result.objectives)
@@ -153,7 +149,8 @@ def each_finding(result: Result) -> list[Finding]:
     run did not pass, the finding's title says that the RPO does not count. A finding about a missed objective also names the
     measurement error of the figure.
     """
-    shown_ = [_shown(finding, result) for finding in open_findings.as_shown(result.findings, result.objectives)]
+    listed = open_findings.as_shown(result.findings, result.objectives)
+    shown_ = [_shown(unproven_faults.brief_finding(finding, result), result) for finding in listed]
     return [
         finding.model_copy(update={key: readable(getattr(finding, key)) for key in ("wanted", "measured")})
         for finding in shown_
@@ -201,7 +198,9 @@ def _more_ranges(measured: str, result: Result) -> str:
 def rows_of(result: Result) -> list[ObjectiveRow]:
     """Return the rows of a run's objectives, with the remarks on their figures."""
     return objective_rows(
-        result.objectives, remarks.of_run(result.steps, result.started, result.objectives.get("rpo")), result.verdict
+        unproven_faults.brief_objectives(result),
+        remarks.of_run(result.steps, result.started, result.objectives.get("rpo")),
+        result.verdict,
     )
 
 
@@ -261,26 +260,6 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
         lost=told.lost if told else "",
         within=told.state if told and told.lost and state == RESERVED else "",
     )
-
-
-def clock_rows(result: Result) -> list[ClockRow]:
-    """Return one row for each clock, even for a clock without a figure.
-
-    For a rehearsal, clocks without a figure are left out, because most clocks do not apply when no fault is injected. The
-    result is empty for a drill that ended before its fault was injected.
-    """
-    listed = [] if untouched(result) else [_clock(result, clock) for clock in clocks_of(result)]
-    return [row for row in listed if row.figure] if rehearsal_results.facts(result) else listed
-
-
-def _clock(result: Result, clock: Clock) -> ClockRow:
-    value, error = measured(result, clock.key)
-    if value is None:
-        reason = unmeasured(result, clock.key) or "the result does not contain this clock"
-        return ClockRow(clock, None, reason, exact=False)
-    if error == 0:
-        return ClockRow(clock, seconds(value, 3), "", exact=True)
-    return ClockRow(clock, written(result, clock.key), "", exact=False)
 
 
 def untouched(result: Result) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from drillbook.judge.result import StepView
-from drillbook.report.figures import seconds, shown, took
+from drillbook.language.lists import leading
+from drillbook.report.figures import one_line, seconds, shown, size, took
 from drillbook.report.wording import STOPPED
 
 COMMAND = re.compile(r"(?s)(?:[^`]*: )?`.*` was stopped(?:; it was killed)?")
@@ -14,6 +17,20 @@ COMMAND = re.compile(r"(?s)(?:[^`]*: )?`.*` was stopped(?:; it was killed)?")
 COMMAND_STOPPED = "its command was stopped"
 BY_ACTION = re.compile(r"([a-z]\w*\.\w+) (\{.*\})", re.DOTALL)
 """Regular expression for an undo that consists of another action. It matches the name and the parameters of this action."""
+LEAST_BYTES, LEAST_S = 10_000, 120
+"""Smallest numbers of bytes and of seconds that are shown in a larger unit as well, such as MB or minutes."""
+MOST_CHARACTERS = 100
+"""Largest length of the text of a fact in a list of facts."""
+
+
+class ShortFact(NamedTuple):
+    """Fact that fits on a line: a text, a number or a truth value. ``unit``: a large number in a unit that people read, in
+    parentheses; empty for other facts.
+    """
+
+    name: str
+    value: str
+    unit: str
 
 
 def state(status: str) -> str:
@@ -76,3 +93,29 @@ def undo_of(step: StepView) -> str:
 
 def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "none" if value is None else shown(value)
+
+
+def short_facts(facts: Mapping[str, Any], most: int) -> tuple[Sequence[ShortFact], int]:
+    """Return the first ``most`` short facts, sorted by name, and the number of the others."""
+    short = [
+        ShortFact(name, cut(value), _unit(name, value))
+        for name, value in sorted(facts.items())
+        if isinstance(value, str | int | float | bool) and value != ""
+    ]
+    return leading(short, most)
+
+
+def _unit(name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    if name.endswith("bytes") and isinstance(value, int) and value >= LEAST_BYTES:
+        return f" ({size(value)})"
+    if (name.endswith("_s") or name == "seconds") and value >= LEAST_S:
+        return f" ({took(value)})"
+    return ""
+
+
+def cut(value: object) -> str:
+    """Return a fact, or another text, as one line of at most ``MOST_CHARACTERS`` characters."""
+    text = str(value).lower() if isinstance(value, bool) else one_line(value)
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"

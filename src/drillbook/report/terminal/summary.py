@@ -20,6 +20,7 @@ from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Residue, RunView, SuiteResult
 from drillbook.report import (
     changes,
+    clock_rows,
     end_state,
     headlines,
     open_findings,
@@ -117,9 +118,7 @@ def ending(view: RunView) -> RenderableType:
 
 
 def _changes(view: RunView) -> list[RenderableType]:
-    """Return a line about the differences since the last run. The result is empty when the journal records no earlier
-    run.
-    """
+    """Return a line about the differences since the last run. The result is empty if no earlier run is recorded."""
     text = changes.summary(view)
     return [Prose(Text(text, style="dim"), 2)] if text else []
 
@@ -320,12 +319,12 @@ def _objective_state(row: ObjectiveRow) -> Text:
 
 def _clocks(view: RunView) -> RenderableType:
     table = _table("Clocks", "clock", "figure")
-    for row in rows.clock_rows(view.result):
-        if row.figure:
-            table.add_row(Text(row.clock.name), Text(row.figure + ("  no sampling error" if row.exact else "")))
-        else:
-            table.add_row(Text(row.clock.name), Text(f"? not measured: {row.reason}", style="yellow"))
-    return _spaced(table)
+    for row in clock_rows.clock_rows(view.result):
+        figure = f"{row.figure}{'  no sampling error' if row.exact else ''}"
+        missing = Text(f"? not measured: {row.reason}", style="yellow")
+        table.add_row(Text(row.clock.name), Text(figure) if row.figure else missing)
+    left_out = clock_rows.left_out(view.result)
+    return Group(_spaced(table), *([Prose(Text(left_out), 2, below=1)] if left_out else []))
 
 
 def _phases(view: RunView) -> RenderableType:

@@ -1,0 +1,56 @@
+"""Rows about the clocks of a run, such as its RTO, and a sentence about clocks that measured nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drillbook.judge.result import Result
+from drillbook.report import rehearsal_results, unproven_faults
+from drillbook.report.figures import seconds
+from drillbook.report.rows import untouched
+from drillbook.report.wording import Clock, clocks_of, measured, unmeasured, written
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRow:
+    """One clock (a duration such as the RTO) with its figure, or with the reason why it was not measured."""
+
+    clock: Clock
+    figure: str | None
+    reason: str
+    exact: bool
+
+
+def clock_rows(result: Result) -> list[ClockRow]:
+    """Return one row for each clock, even for a clock without a figure.
+
+    For a rehearsal, clocks without a figure are left out, because most clocks do not apply when no fault is injected. Clocks
+    that measured nothing because no injection is proven are left out, too; see ``left_out``. The result is empty for a drill
+    that ended before its fault was injected.
+    """
+    listed = [] if untouched(result) else [row for row in _rows(result) if row.reason != unproven_faults.NOT_PROVEN]
+    return [row for row in listed if row.figure] if rehearsal_results.facts(result) else listed
+
+
+def left_out(result: Result) -> str:
+    """Return a sentence about the clocks that measured nothing because no injection is proven. They have one reason, so they
+    have no rows. The result is empty if there are no such clocks.
+    """
+    names = [row.clock.name for row in _rows(result) if row.reason == unproven_faults.NOT_PROVEN]
+    if not names or untouched(result):
+        return ""
+    return f"Not measured, because {unproven_faults.NOT_PROVEN}: {', '.join(names)}."
+
+
+def _rows(result: Result) -> list[ClockRow]:
+    return [_clock(result, clock) for clock in clocks_of(result)]
+
+
+def _clock(result: Result, clock: Clock) -> ClockRow:
+    value, error = measured(result, clock.key)
+    if value is None:
+        reason = unproven_faults.brief(unmeasured(result, clock.key), result)
+        return ClockRow(clock, None, reason or "the result does not contain this clock", exact=False)
+    if error == 0:
+        return ClockRow(clock, seconds(value, 3), "", exact=True)
+    return ClockRow(clock, written(result, clock.key), "", exact=False)

@@ -1,0 +1,267 @@
+"""Section of a run's report about its recoveries: what each of them did, where, when, and with what result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from drillbook.journal.intents import NEVER_HAPPENED
+from drillbook.judge.faultstate import KEPT, PUT_BACK, PUT_BACK_GONE, PUT_BACK_RESTORED
+from drillbook.judge.recovery_record import Act, FaultCheck, Recovery
+from drillbook.judge.result import RunView
+from drillbook.language.lists import leading
+from drillbook.report.figures import count, lasted, one_line, readable, seconds, took, utc, utc_time
+from drillbook.report.markdown_syntax import escape, prose, table
+from drillbook.report.step_texts import cut, short_facts
+
+MOST_FACTS = 4
+"""Largest number of facts of a step in the table."""
+LONGEST = 40
+"""Largest length of a fact in the table, in characters."""
+HEAD = ("What", "Host", "Begun", "Took", "Result", "Verified afterwards", "Evidence")
+NOTE = (
+    "The times count from 0 s, when drill.recover began, and are on the monotonic clock of its own controller. The start "
+    "and the end of an act are entries of the journal, so a duration has no sampling error. The time between the run and its "
+    "recovery is the difference of two times of day. The error of this difference is not measured."
+)
+WORDS = {
+    PUT_BACK: "undone",
+    PUT_BACK_GONE: "no undo was needed: it was gone already",
+    PUT_BACK_RESTORED: "undone by a restore",
+    NEVER_HAPPENED: "no undo was needed: it never happened",
+}
+"""Words for the outcome of an undo. The key of each entry is the outcome, as recorded."""
+UNRECORDED = "the recovery ended before it recorded an outcome"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryRow:
+    """Row of the table: an act of a recovery. ``status``: word for the symbol of the result. ``told``: details of the result.
+    ``loud``: True when something is not verified that a reader might expect to be verified.
+    """
+
+    what: str
+    detail: str
+    host: str
+    begun: str
+    time: str
+    took: str
+    status: str
+    result: str
+    told: str
+    verified: str
+    loud: bool
+    evidence: str
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryTable:
+    """One recovery: its heading, sentences about it, and the rows of its acts."""
+
+    title: str
+    lead: str
+    rows: tuple[RecoveryRow, ...]
+
+
+def tables(view: RunView) -> list[RecoveryTable]:
+    """Return the recoveries of a run, oldest first. The list is empty for a run that was not recovered."""
+    many = len(view.recoveries) > 1
+    return [
+        RecoveryTable(
+            title=f"{_name(recovery).capitalize()} {number}" if many else "",
+            lead=_lead(recovery, _before(view, number)),
+            rows=tuple(_row(act, recovery, recovery.acts[at:]) for at, act in enumerate(recovery.acts, 1)),
+        )
+        for number, recovery in enumerate(view.recoveries, 1)
+    ]
+
+
+def section(view: RunView) -> list[str]:
+    """Return the section of a Markdown report. The result is empty for a run that was not recovered."""
+    parts = []
+    for told in tables(view):
+        parts += [f"### {told.title}"] if told.title else []
+        parts.append(escape(told.lead))
+        parts += [table(HEAD, map(_cells, told.rows))] if told.rows else []
+    return ["## Recovery", *parts, escape(NOTE)] if parts else []
+
+
+def _cells(row: RecoveryRow) -> tuple[str, ...]:
+    what = f"{escape(row.what)}: {escape(row.detail)}" if row.detail else escape(row.what)
+    evidence = escape(", ".join((row.evidence, *row.files)))
+    begun = f"{escape(row.begun)} ({escape(row.time)})" if row.time else escape(row.begun)
+    result = ": ".join(filter(None, (row.result, row.told)))
+    return (what, escape(row.host), begun, escape(row.took), prose(result), escape(row.verified), evidence)
+
+
+def _name(recovery: Recovery) -> str:
+    return "closing" if recovery.closing else "recovery"
+
+
+def _before(view: RunView, number: int) -> str:
+    """Return words for the moment from which the time until recovery ``number`` is counted."""
+    if number > 1:
+        return "the end of the recovery before it"
+    return "the end of the run" if view.finished else "the last event of the run"
+
+
+def _lead(recovery: Recovery, before: str) -> str:
+    """Return sentences about a recovery: its beginning, its end, what is left, and what is known about the service."""
+    gap = lasted(recovery.before, recovery.started)
+    where = f" on {one_line(recovery.controller)}" if recovery.controller else ""
+    begun = f"{one_line(recovery.operator)} started drill.recover{where} at {utc(recovery.started)}"
+    begun += f", {took(gap)} after {before}" if gap is not None else ""
+    if recovery.finished is None or recovery.end is None:
+        ended = "The journal has no end of it: its controller died, too, or it is still in progress."
+    else:
+        ended = f"It ended after {took(recovery.end)}, at {utc(recovery.finished)}. {_left(recovery)}"
+    return f"{begun}. {ended} {_service(recovery)}".rstrip()
+
+
+def _left(recovery: Recovery) -> str:
+    if recovery.gone:
+        return f"It had nothing to undo: {one_line(recovery.gone)}."
+    if recovery.closing:
+        return "A person closed the remaining changes; nothing proves that they are undone."
+    if recovery.left:
+        return f"It could not undo {count(recovery.left, 'change')}."
+    return "It left no change: for each change, the journal records an undo, or the reason why none was needed."
+
+
+def _service(recovery: Recovery) -> str:
+    """Return a sentence about the state of the service after a recovery."""
+    if recovery.gone or recovery.closing:
+        return ""
+    last = {(act.step, act.host): act for act in recovery.acts if act.kind == "step" and act.step.startswith("verify.")}
+    bad = [f"{one_line(act.step)} on {one_line(act.host)}" for act in last.values() if act.status != "done"]
+    if bad:
+        told = f"Verification steps ran, and these did not succeed: {', '.join(leading(bad, MOST_FACTS)[0])}"
+    elif last:
+        told = "Its verification steps succeeded, as the table shows"
+    else:
+        told = "No verification step ran in it, so it is not verified that the service works"
+    return f"{told}. A recovery runs no probe, so no figure tells when the service was good again."
+
+
+def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
+    status, result, detail = _result(act)
+    verified, loud = _verified(act, later)
+    first, last = act.events
+    at = act.end if act.start is None else act.start
+    return RecoveryRow(
+        what=_what(act),
+        detail=_detail(act),
+        host=one_line(act.host) or "controller",
+        begun=_begun(act),
+        time="" if at is None else utc_time(recovery.zero, at),
+        took=_took(act),
+        status=status,
+        result=result,
+        told=detail,
+        verified=verified,
+        loud=loud,
+        evidence=f"event {first}" if first == last else f"events {first} to {last}",
+        files=tuple(map(one_line, act.files)),
+    )
+
+
+def _what(act: Act) -> str:
+    step, what = one_line(act.step), one_line(act.what)
+    return {
+        "undo": f"Change by {step}" if act.start is None else f"Undo of {step}",
+        "step": f"{step} {what}",
+        "lock": f"Lock on {what}",
+        "lease": "Lease",
+        "canary": f"Read-back of {step}",
+        "closing": "Closing",
+    }[act.kind]
+
+
+def _detail(act: Act) -> str:
+    """Return more words about an act: the undone action and the commands of the undo, or the changes that were closed."""
+    if act.kind == "undo":
+        how = f", by: {cut(act.how)}" if act.how else ""
+        return f"{one_line(act.what)}{how}"
+    return one_line(act.what) if act.kind == "closing" else ""
+
+
+def _begun(act: Act) -> str:
+    """Return the start of an act, or the time at which its outcome was recorded if its start is not."""
+    if act.start is not None:
+        return seconds(act.start, 2)
+    return "not recorded" if act.end is None else f"recorded at {seconds(act.end, 2)}"
+
+
+def _took(act: Act) -> str:
+    if act.start is None or act.end is None:
+        return "not measured"
+    return f"held {took(act.end - act.start)}" if act.kind == "lock" else took(act.end - act.start)
+
+
+def _result(act: Act) -> tuple[str, str, str]:
+    """Return the word for the symbol of the result, the result in words, and details of it."""
+    message = readable(one_line(act.message))
+    if act.kind == "undo":
+        return _of_undo(act, message)
+    if act.status == "unknown":
+        return "unknown", "unknown", message or UNRECORDED
+    if act.kind == "closing" and act.status == "done":  # it proves nothing, so it does not look like a success
+        return "skipped", "closed", message
+    return act.status, act.status, message or "; ".join(_facts(act))
+
+
+def _facts(act: Act) -> Iterator[str]:
+    """Yield the first short facts of a step. Long texts, such as the answer of a service, are left out."""
+    brief = {name: value for name, value in act.facts.items() if len(str(value)) <= LONGEST}
+    for fact in short_facts(brief, MOST_FACTS)[0]:
+        yield f"{fact.name} {fact.value}{fact.unit}"
+
+
+def _of_undo(act: Act, message: str) -> tuple[str, str, str]:
+    if act.status == "unknown":
+        return "unknown", "unknown", f"begun; {UNRECORDED}"
+    if act.status == "failed":
+        return "failed", "not undone", message
+    words, _, detail = WORDS.get(act.message, f"no undo: {message.removeprefix(KEPT)}").partition(": ")
+    return "done" if act.message in WORDS else "skipped", words, detail
+
+
+def _verified(act: Act, later: Sequence[Act]) -> tuple[str, bool]:
+    """Return what was verified after an act, and True if the result of the act is not verified. ``later``: acts after it."""
+    if act.kind == "step" and act.step.startswith("restore."):
+        return _of_restore(later)
+    if act.kind != "undo":
+        return "", False
+    if act.check is not None:
+        return _of_check(act, act.check)
+    return _unchecked(act)
+
+
+def _of_check(act: Act, check: FaultCheck) -> tuple[str, bool]:
+    what = "fault" if act.fault else "change"
+    at = seconds(check.at, 2)
+    if check.active is None:
+        return f"not verified: the check at {at} got no answer: {readable(one_line(check.detail))}", True
+    return f"the check at {at} showed the {what} {'still active' if check.active else 'gone'}", check.active
+
+
+def _unchecked(act: Act) -> tuple[str, bool]:
+    """Return what was verified after an undo for which no check is recorded."""
+    if act.message == NEVER_HAPPENED:
+        return "its check showed that it had changed nothing", False
+    if act.status != "done":
+        return "not verified", True
+    if act.message == PUT_BACK and not act.fault:
+        return "not verified: the undo itself succeeded; only faults have a check", False
+    return ("not verified: no check is recorded", True) if act.fault else ("", False)
+
+
+def _of_restore(later: Sequence[Act]) -> tuple[str, bool]:
+    checks = [act for act in later if act.kind == "step" and act.step.startswith("verify.")]
+    bad = next((act for act in checks if act.status != "done"), None)
+    if bad:
+        return f"not verified: {one_line(bad.step)} on {one_line(bad.host)} did not succeed", True
+    return (
+        ("the verification steps after it succeeded", False) if checks else ("not verified: no verification step ran", True)
+    )

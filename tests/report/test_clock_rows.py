@@ -1,0 +1,28 @@
+"""Clocks that measured nothing for one and the same reason are told once."""
+
+from __future__ import annotations
+
+from drillbook.report import clock_rows, html, markdown, wording
+from drillbook.report.terminal import summary
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
+
+
+def test_every_clock_has_a_row_or_is_told_to_be_left_out() -> None:
+    for name in ("passed", "died", "recovered"):
+        result = samples.recorded(name).result
+        rows = clock_rows.clock_rows(result)
+        left_out = clock_rows.left_out(result)
+        for clock in wording.clocks_of(result):
+            assert (clock.key in {row.clock.key for row in rows}) != (clock.name in left_out), (name, clock)
+
+
+def test_clocks_without_a_proven_injection_have_one_sentence_and_no_rows() -> None:
+    view = samples.recorded("died")
+    assert [row.clock.key for row in clock_rows.clock_rows(view.result)] == ["restore", "waiting"]
+    told = clock_rows.left_out(view.result)
+    assert told.startswith("Not measured, because no injection is proven: Disruption, ")
+    for text in (html.render(view), markdown.render(view), renderings.printed(summary.summary(view), 300)):
+        assert told in plain(text)
+    assert clock_rows.left_out(samples.recorded("recovered").result) == ""
+    assert clock_rows.left_out(samples.recorded("not_ready").result) == ""

@@ -1,0 +1,187 @@
+"""The section about the recovery of a run: what it did, where, when, with what result, and what was verified afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from drillbook.events.runs import RecoveryFinished
+from drillbook.events.steps import Done, FaultGone, StepStarted, UndoFailed, Undone, UndoStarted
+from drillbook.journal.intents import UNDONE
+from drillbook.judge.faultstate import KEPT, PUT_BACK, PUT_BACK_GONE, PUT_BACK_RESTORED
+from drillbook.judge.recovery_record import Act, FaultCheck
+from drillbook.judge.result import RunView
+from drillbook.report import html, markdown, recovery_rows
+from tests.report import samples
+from tests.report.test_agreement import plain
+from tests.report.test_end_state import INTENT, RECOVERY, continued
+
+STARTED = UndoStarted(intent=INTENT, kind="commands", commands=(("mend", "door"),))
+END = RecoveryFinished(residue=())
+
+
+def table(view: RunView) -> recovery_rows.RecoveryTable:
+    (only,) = recovery_rows.tables(view)
+    return only
+
+
+def row(**fields: object) -> recovery_rows.RecoveryRow:
+    """Row of an act of a recovery, with some values replaced."""
+    act = {"kind": "undo", "step": "inject.1", "host": "a", "what": "x", "how": "mend", "fault": True, "start": 1.0}
+    act |= {"end": 2.0, "status": "done", "message": PUT_BACK, "events": (5, 9), **fields}
+    recovery = samples.recorded("recovered").recoveries[0].model_copy(update={"acts": (Act.model_validate(act),)})
+    return table(samples.recorded("recovered").model_copy(update={"recoveries": (recovery,)})).rows[0]
+
+
+def test_each_act_has_its_place_time_result_verification_and_evidence() -> None:
+    view = samples.recorded("recovered")
+    told = table(view)
+    assert [one.what for one in told.rows] == ["Lock on host", "Lock on app", "Undo of inject.1", "Lease"]
+    undo = told.rows[2]
+    assert (undo.host, undo.begun, undo.time, undo.took) == ("a", "0.02 s", "05:19:44 UTC", "0.31 s")
+    assert (undo.detail, undo.status, undo.result) == ("pretend.break, by: mend door", "done", "undone")
+    assert (undo.verified, undo.loud, undo.evidence) == (
+        "the check at 0.33 s showed the fault gone",
+        False,
+        "events 16 to 20",
+    )
+    assert told.rows[3].files == ("evidence/lease.a.log",)
+    assert (told.rows[1].result, told.rows[1].told) == ("done", "taken, and released at the end")
+    page, text = html.render(view), plain(markdown.render(view))
+    assert page.index('id="findings"') < page.index('id="recovery"') < page.index('id="objectives"')
+    for one in told.rows:
+        for words in (one.what, one.result, one.told, one.verified, one.evidence):
+            assert words in plain(page)
+            assert words in text
+    assert told.lead in plain(page)
+    assert told.lead in text
+
+
+def test_a_run_without_a_recovery_has_no_such_section() -> None:
+    for name in ("passed", "killed", "stuck"):
+        view = samples.recorded(name)
+        assert recovery_rows.tables(view) == []
+        assert "Recovery</h2>" not in html.render(view)
+        assert "## Recovery" not in markdown.render(view)
+
+
+def test_the_sentences_say_when_it_came_what_it_left_and_what_is_not_verified() -> None:
+    lead = table(samples.recorded("recovered")).lead
+    assert lead.startswith(
+        "nobody started drill.recover at 2026-11-28 05:19:44 UTC, 1.81 s after the last event of the run."
+    )
+    assert "It ended after 0.35 s, at 2026-11-28 05:19:44 UTC. It left no change: " in lead
+    assert "No verification step ran in it, so it is not verified that the service works. A recovery runs no probe" in lead
+
+
+def test_a_closing_is_no_success() -> None:
+    told = table(samples.recorded("closed"))
+    assert "A person closed the remaining changes; nothing proves that they are undone." in told.lead
+    assert (told.rows[-1].what, told.rows[-1].status, told.rows[-1].result) == ("Closing", "skipped", "closed")
+    assert told.rows[0].status == "failed"
+
+
+def test_verification_steps_of_the_recovery_are_named(tmp_path: Path) -> None:
+    steps = [
+        StepStarted(action="http.responds", phase="verify", effect="read", params={}),
+        Done(facts={"status": 200}, seconds=0.1, attempts=1),
+    ]
+    journal = continued("killed", tmp_path, RECOVERY, *steps, END).recoveries[0]
+    view = samples.recorded("recovered")
+    act = journal.acts[0].model_copy(update={"step": "verify.1"})
+    for status, words in (("done", "Its verification steps succeeded"), ("failed", "did not succeed: verify.1 on a")):
+        made = journal.model_copy(update={"acts": (act.model_copy(update={"status": status}),)})
+        told = table(view.model_copy(update={"recoveries": (made,)}))
+        assert words in told.lead
+        assert told.rows[0].what == "verify.1 http.responds"
+    assert (told.rows[0].result, told.rows[0].told) == ("failed", "status 200")
+
+
+@pytest.mark.parametrize(
+    ("fields", "result", "verified", "loud"),
+    [
+        ({"check": None}, "undone", "not verified: no check is recorded", True),
+        ({"check": FaultCheck(at=2, active=None, detail="no answer")}, "undone", "got no answer: no answer", True),
+        (
+            {"status": "failed", "message": "x", "check": FaultCheck(at=2, active=True)},
+            "not undone: x",
+            "still active",
+            True,
+        ),
+        ({"status": "failed", "message": "x"}, "not undone: x", "not verified", True),
+        (
+            {"status": "unknown", "message": "", "end": None},
+            "unknown: begun; the recovery ended before",
+            "not verified",
+            True,
+        ),
+        ({"fault": False}, "undone", "not verified: the undo itself succeeded; only faults have a check", False),
+        (
+            {"message": PUT_BACK_GONE, "start": None, "check": FaultCheck(at=2, active=False)},
+            "no undo was needed",
+            "fault gone",
+            False,
+        ),
+        ({"message": PUT_BACK_RESTORED, "start": None, "check": None}, "undone by a restore", "no check is recorded", True),
+        ({"message": "it never happened", "start": None}, "it never happened", "it had changed nothing", False),
+        ({"message": f"{KEPT}a backup", "fault": False, "start": None}, "no undo: a backup", "", False),
+    ],
+)
+def test_what_no_check_proved_is_not_called_verified(
+    fields: dict[str, object], result: str, verified: str, *, loud: bool
+) -> None:
+    told = row(**fields)
+    assert result in f"{told.result}: {told.told}"
+    assert verified in told.verified
+    assert told.loud is loud
+    assert told.took == ("1.00 s" if fields.get("start", 1.0) and fields.get("end", 2.0) else "not measured")
+
+
+def test_a_recovery_that_failed_and_the_next_one_have_tables_of_their_own(tmp_path: Path) -> None:
+    first = [
+        RECOVERY,
+        STARTED,
+        FaultGone(active=True),
+        UndoFailed(intent=INTENT, message="no"),
+        RecoveryFinished(residue=({},)),
+    ]
+    second = [RECOVERY, STARTED, FaultGone(active=False), Undone(intent=INTENT, message=UNDONE), END]
+    view = continued("killed", tmp_path, *first, *second)
+    told = recovery_rows.tables(view)
+    assert [one.title for one in told] == ["Recovery 1", "Recovery 2"]
+    assert "It could not undo 1 change." in told[0].lead
+    assert "after the end of the recovery before it" in told[1].lead
+    assert "### Recovery 2" in markdown.render(view)
+    assert ">Recovery 2</h3>" in html.render(view)
+
+
+def test_a_recovery_whose_controller_died_too_has_no_end(tmp_path: Path) -> None:
+    told = table(continued("killed", tmp_path, RECOVERY, STARTED))
+    assert "The journal has no end of it: its controller died, too, or it is still in progress." in told.lead
+    assert told.rows[0].took == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("later", "said", "loud"),
+    [
+        ([], "not verified: no verification step ran", True),
+        (["done", "done"], "the verification steps after it succeeded", False),
+        (["done", "failed"], "not verified: verify.2 on a did not succeed", True),
+    ],
+)
+def test_a_restore_is_verified_by_the_steps_after_it(later: list[str], said: str, *, loud: bool) -> None:
+    base = samples.recorded("recovered").recoveries[0]
+    step = base.acts[2].model_copy(update={"kind": "step", "what": "x", "facts": {"bytes": 20000, "body": "b" * 99}})
+    names = [("restore.1", "done"), *((f"verify.{n}", status) for n, status in enumerate(later, 1))]
+    acts = tuple(step.model_copy(update={"step": name, "status": status, "message": ""}) for name, status in names)
+    view = samples.recorded("recovered").model_copy(update={"recoveries": (base.model_copy(update={"acts": acts}),)})
+    told = table(view).rows[0]
+    assert (told.verified, told.loud) == (said, loud)
+    assert (told.result, told.told) == ("done", "bytes 20000 (19.5 KiB)")
+
+
+def test_an_act_without_a_recorded_start_has_the_time_of_its_outcome() -> None:
+    told = row(start=None)
+    assert (told.what, told.begun, told.took) == ("Change by inject.1", "recorded at 2.00 s", "not measured")
+    assert told.time.endswith(" UTC")
