@@ -19,8 +19,8 @@ FARTHEST = 8192
 """Number of bytes behind a cut that are also examined, in order to find a secret that the cut would split. Encoded pieces
 of secrets are shorter than this number, except pieces that consist mainly of quotes or backslashes."""
 DEPTH = 12
-"""Number of parts of a secret, such as characters, that are compared when the text ends inside of a secret. When all of
-them match, the rest of the text is hidden.
+"""Number of parts of a secret, such as characters, that are compared when a text may have been cut off inside of the
+secret. If the first ``DEPTH`` parts of the secret are found, everything from there to the end of the text is hidden.
 """
 _HEAD = re.compile(r"\\?.", re.DOTALL)
 _CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
@@ -182,7 +182,9 @@ def _whole(forms: Iterable[Form]) -> str:
 
 
 def _partly(forms: Sequence[Form]) -> str:
-    """Return a regular expression that matches, at the end of a text, the beginning of any of ``forms``."""
+    """Return a regular expression that matches a secret which is cut off by the end of the text. ``forms``: all forms of
+    the secrets.
+    """
     return _branches(((way, _rest(form)) for form in forms for way in form[0].ways), cut=True)
 
 

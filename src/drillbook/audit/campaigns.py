@@ -73,8 +73,8 @@ def _read(path: Path) -> Campaign:
 
 
 def ended_heads(campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, str, str]]:
-    """Yield a tuple for each journal of each run that has ended: the campaign, the name of the run, and the hash of the last
-    event in the journal.
+    """Yield a tuple for each journal of the runs that a campaign started, if the run has ended: the campaign, the name of
+    the run, and the hash of the last event in the journal.
     """
     for campaign in campaigns:
         for run, heads in (campaign.heads or {}).items():

@@ -32,8 +32,7 @@ class Problem:
     breaking: bool
     first: str | None
     last: str | None
-    """End of the period in which the problem arose. ``first`` is the beginning of this period. Each is None when it is unknown.
-    """
+    """Time before which the problem arose, or None if it is unknown. ``first``: time after which the problem arose, or None."""
     source: str = ""
     """Place of the anchors (copies of hashes) that disagree with the journal. It is empty for a problem without an anchor."""
     lost: bool = False

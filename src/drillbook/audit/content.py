@@ -150,7 +150,9 @@ class Audit:
 
     @property
     def shown_findings(self) -> tuple[FindingRow, ...]:
-        """Rows that the formats show. A row is left out if all its findings are only consequences of other findings."""
+        """Rows that the audit shows in all its formats, such as HTML and Markdown. A row is left out if all its findings
+        are only consequences of other findings.
+        """
         return tuple(row for row in self.findings if row.times)
 
     @property

@@ -89,8 +89,8 @@ class Cell:
 
     @property
     def count(self) -> str:
-        """Number of runs, such as `3 runs`. If only some of the runs passed, their number is added, as in `2 of 3 runs
-        passed`. Refused runs are counted separately. Drills that failed before are named.
+        """Number of runs, such as `3 runs`. If not all runs passed, the number of passed runs is added, as in `2 of 3 runs
+        passed`. Refused runs are counted separately. The drills in ``still_failed`` are named.
         """
         text = (
             count(self.tried, "run") if self.passed == self.tried else f"{self.passed} of {count(self.tried, 'run')} passed"

@@ -24,8 +24,8 @@ class EvidenceRow:
 
 
 def evidence_row(record: Record, followed: Chain) -> EvidenceRow:
-    """Return the row of one run in the audit's list of evidence. ``followed``: chain of all runs. It holds the previous run,
-    and the later run that confirms this run.
+    """Return the row of one run in the audit's list of evidence. ``followed``: chain of all runs. For each run, it names
+    the previous run. It also names the later run whose journal contains a hash of the run, and so confirms the run.
     """
     link = followed.links[record.folder]
     state = "damaged" if record.damage else "whole, unfinished" if not record.finished else "whole"

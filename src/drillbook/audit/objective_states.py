@@ -89,8 +89,8 @@ class ProvenRow:
     ``remarks.by_probe``.
     """
     within: str = ""
-    """Words for an RPO that was met only for a part of the data, because the other part was lost. It is empty for other
-    objectives.
+    """Words for the state of an RPO if a part of the data was lost, and only the other part met the target. It is empty for
+    other objectives.
     """
     lost: str = ""
     """Text about lost data, such as a number of rows, if the RPO perhaps does not cover this loss. It is empty for other
@@ -109,8 +109,8 @@ class ProvenRow:
 
     @property
     def said(self) -> str:
-        """State in words. If the RPO was met only for a part of the data, the words are those of ``within``. If the newest
-        figure does not prove the objective, the words are `does not count`. In all other cases, they are those of ``state``.
+        """State in words: the text of the field ``within`` if the RPO was met only for a part of the data; `does not count`
+        if the newest figure does not prove the objective; otherwise the text of the property ``state``.
         """
         return self.within if self.reserved and self.within else DOES_NOT_COUNT if self.uncounted else self.state
 
@@ -249,8 +249,9 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
 
 
 def _observer(record: Record) -> str:
-    """Return the observer of a fault according to the plan of a run: the drill's own probe, or an empty text if an
-    alert is awaited."""
+    """Return what detects a fault according to the plan of a run: the drill's own probe, or an empty text if the drill
+    awaits an alert.
+    """
     actions = {str(step["id"]): str(step.get("action")) for step in planned_steps(record)}
     return "" if remarks.awaits_alert(actions) else remarks.BY_PROBE
 
@@ -290,8 +291,9 @@ def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
 
 
 def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, runs: Sequence[Record]) -> Iterator[str]:
-    """Yield notes to show beside an objective. One note says that the run ``decides`` failed without verifying the objective.
-    Other notes say that a later run does not confirm the result of the run ``decides``.
+    """Yield notes to show beside an objective. ``decides``: the run whose result decides the state of the objective. One
+    note says that this run failed without verifying the objective. Other notes say that a later run does not confirm the
+    result of this run.
     """
     if decides is None:
         return

@@ -40,7 +40,7 @@ class Span:
         return instant is not None and self.first <= instant.date() <= self.last
 
     def begins_after(self, at: str) -> bool:
-        """Return True when the time ``at`` is before this span."""
+        """Return True when this span begins after the day of the time ``at``."""
         instant = moment(at)
         return instant is not None and instant.date() < self.first
 

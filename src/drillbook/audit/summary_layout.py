@@ -75,9 +75,9 @@ def row_size(
 ) -> RowSize:
     """Return the height of a service's row in each form: with all details, in a dense table, and as text below the table.
 
-    ``names``: lines of the first cell of the row. ``least``: smallest number of lines of a row with all details.
-    ``cells``: lines of each cell with figures, with all details. ``short``: the same in a dense table. ``texts``: text of the
-    service below the table if it has no row there, and text below the table if its row has no details.
+    ``names``: lines of the first cell of the row. ``least``: smallest number of lines of a row with all details. ``cells``:
+    lines of each cell with figures, with all details. ``short``: the same in a dense table. ``texts``: two texts below the
+    table. The first is shown if the service has no row in the table, the second if its row has no details.
     """
     named = sum(math.ceil(len(name) / NAME_LETTERS) for name in names)
     alone, below = (OTHERS.height(text) + 3 if text else 0.0 for text in texts)

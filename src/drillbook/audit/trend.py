@@ -62,8 +62,8 @@ class Plot:
     description: str
     points: tuple[Point, ...]
     lines: tuple[str, ...]
-    """Lines of the chart as SVG point lists. A line joins the longest figures of consecutive days on which the objective was
-    met or missed.
+    """Lines of the chart as SVG point lists. A line joins one point of each day: the longest time of the day that counts as
+    met or missed. A day without such a time interrupts the line.
     """
     target: str
     """Line of the target as an SVG path. The line has a step at each change of the target."""
@@ -123,8 +123,8 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
 
 
 def _mark(runs: Sequence[Record], key: str) -> str:
-    """Return the marks to put into the title of the chart: each mark that stands beside a figure of ``runs``, such as ``†``,
-    once.
+    """Return the marks to put into the title of the chart: all different marks, such as ``†``, that stand beside figures of
+    ``runs``.
     """
     return "".join(sorted({row.mark for run in runs if (row := row_of(run, key))}))
 
@@ -165,8 +165,9 @@ def _begun(record: Record, frame: _Frame) -> datetime:
 
 
 def _lines(days: Sequence[date], points: Sequence[Point]) -> tuple[str, ...]:
-    """Return the lines of a chart. A line joins the longest figure of each day. The day's other figures are left out,
-    because they would make the line vertical. The line ends before a day on which the objective was neither met nor missed.
+    """Return the lines of a chart. A line joins one point of each day: the longest time of the day that counts as met or
+    missed. The other points of the day are left out, because they would make the line vertical. A day without a time that
+    counts interrupts the line.
     """
     by_day: dict[date, list[Point]] = {}
     for day, point in zip(days, points, strict=True):

@@ -247,7 +247,7 @@ def _unsigned(audit: Audit) -> bool:
 def signing_step(audit: Audit) -> str:
     """Return the next step for the signatures and anchors of the runs. There is a next step in three cases: a run has no
     trusted signature, an anchor is weak evidence, or only this machine's own key signed the runs. Otherwise the result is
-    empty. The audit and the summary show it after the state of the record.
+    empty. The audit and the summary show this next step after the sentence from ``record_state``.
     """
     if not audit.whole or not audit.runs or not audit.assurance.checked:
         return ""
@@ -273,9 +273,10 @@ def unconfirmed(audit: Audit) -> str:
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
-    """Return texts about weak evidence for the journals, or nothing if no evidence is weak. They name the runs without a
-    trusted signature or with a weak anchor, and the anchors that could not be read, with the reasons. They also say if there
-    are no anchors. Runs with the same reason share a text. ``most``: largest number of runs that a text names; None for all.
+    """Return texts about weak evidence for the journals. The list is empty if no evidence is weak. The texts name the runs
+    without a trusted signature, the runs with a weak anchor, and the anchors that could not be read, with the reasons. One
+    text says that there are no anchors, if there are none. Runs with the same reason are named in one text. ``most``:
+    largest number of runs that a text names; None for all.
     """
     known = audit.assurance
     if not known.checked:

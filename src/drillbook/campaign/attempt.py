@@ -200,8 +200,8 @@ def _carry_out(job: Job, lock: int) -> Ending:
 
 def judged(job: Job, said: str = "") -> Ending:
     """Determine the result of a site from the journals of its run, because the exit status of the process alone is never
-    enough. The state is `refused` if the run carried out another plan than the campaign made. ``said``: text that is put in
-    front of the reason in the result.
+    enough. The state is `refused` if the plan that the run carried out differs from the plan that the campaign made.
+    ``said``: text that is put in front of the reason in the result.
     """
     folder = Path(job.root) / "reports" / job.run
     try:

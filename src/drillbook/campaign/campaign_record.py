@@ -32,8 +32,9 @@ from drillbook.sdk.run_names import drill_of
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Intent to start a site, which the journal records before the start. It holds the name of the run, and the place that
-    carries out the run. An empty place means this machine. In older journals the place is always empty.
+    """Intent to start a site, which the journal records before the start. It holds the name of the run, and the place of
+    the worker that carries out the run. If this machine carries out the run, the place is empty. In older journals the
+    place is always empty.
     """
 
     run: str

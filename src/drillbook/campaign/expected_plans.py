@@ -1,4 +1,6 @@
-"""Plans that a campaign made for a site. The process that drills the site also makes plans, and compares them with these."""
+"""Plans that a campaign made for a site. The process that drills the site makes its own plans, and compares them with the
+plans of the campaign.
+"""
 
 from __future__ import annotations
 

@@ -145,9 +145,9 @@ class Fleet:
     def cancel(self, job: Job) -> bool:
         """Ask the worker of ``job`` to stop the drill. Return True when the worker has been asked.
 
-        Another thread sends the request. The first call therefore returns False, and the caller calls again until the result
-        is True. There are two exceptions. A job that was not submitted yet ends at once, without a request. If this machine
-        itself runs the drill, the drill is asked during this call.
+        Another thread sends the request. The first call therefore returns False, and the caller calls again until the
+        result is True. In two cases, the first call returns True: a job that was not submitted yet ends at once, without a
+        request; and a drill that runs on this machine is asked during the call.
         """
         with self._changed:
             pending, client = self._pending.get(job.site), self._client

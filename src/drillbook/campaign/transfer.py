@@ -50,8 +50,8 @@ def fetch(folder: Path, manifest: Mapping[str, tuple[int, str]], pieces: Pieces)
 
 
 def _batches(manifest: Mapping[str, tuple[int, str]]) -> Iterator[list[tuple[str, int]]]:
-    """Divide all files into pieces, and the pieces into batches. A batch is about as large as one full piece, so that
-    several small files are received together.
+    """Divide all files into pieces of at most ``PIECE`` bytes. Yield batches of pieces. A batch is complete when it has at
+    least ``PIECE`` bytes, so one batch may contain many small files.
     """
     batch: list[tuple[str, int]] = []
     filled = 0

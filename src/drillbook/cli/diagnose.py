@@ -196,9 +196,9 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
     """Provide a function that diagnoses services within a time limit. All calls of this function share the connections
     to the hosts.
 
-    ``used``: services whose secrets are read, because the output must hide these secrets. None means all services. Without
-    ``redacted``, no secret is read; use this only if no host will be contacted. Raises SecretError when a secret
-    cannot be read.
+    ``used``: services whose secrets are read, so that they can be hidden in the output. None means all services. Without
+    ``redacted``, no secret is read; use this only if no host will be contacted. Raises SecretError when a secret cannot be
+    read.
     """
     redactor = Redactor(())
     if redacted:

@@ -83,7 +83,9 @@ def look(target: Target, targets: Targets) -> Seen:
 
 
 def script() -> str:
-    """Return the shell script that observes a host: the part for all hosts, then the part of each system in its own subshell."""
+    """Return the shell script that examines a host. It consists of a general part and of one part for each supported
+    system, such as a database server. The part of each system runs in its own subshell.
+    """
     general = files("drillbook.cli").joinpath("templates", "look", "look.sh").read_text(encoding="utf-8")
     own = (f"(\n{each.SCRIPT}\n) </dev/null\n" for each in looks.known().values() if each.SCRIPT)
     return f"{general}{''.join(own)}exit 0\n"

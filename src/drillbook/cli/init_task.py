@@ -28,8 +28,8 @@ rehearsed.
 
 
 AT = "with --rehearse: place of the backups: a folder such as /var/backups, or s3://bucket/prefix/"
-"""Beginning of the help text of the option --at. If the place of a kind of backups is not a path, the help text also contains
-a text about this kind; see ``_other_places``.
+"""Beginning of the help text of the option --at. Some kinds of backups are found in a place that is not a path. The rest of
+the help text describes these places; see ``_other_places``.
 """
 
 

@@ -163,8 +163,9 @@ def _by_command(step: PlannedStep, plan: Plan, params: Mapping[str, Any]) -> Ite
 
 
 def _alone(step: PlannedStep, plan: Plan) -> str:
-    """Return the line for a step that a person cannot do with a single command. The line says what to do. It also names the
-    drill, because Drillbook does the step as part of the drill."""
+    """Return the line for a step that a person cannot do with a single command. The line says what to do by hand. It also
+    names the drill, because Drillbook does the same if the person runs the drill instead.
+    """
     what = " ".join((find(step.action).__doc__ or step.action).strip().split("\n\n")[0].split())
     if step.action == "manual.confirm":
         return "  - by hand: the person at the drill answers this question"

@@ -84,7 +84,7 @@ class Teller:
         self._lines = JsonLines()
         self._live: LiveView | None = None
         self._noted = False
-        """True while the last output is a message that was printed before a run."""
+        """True when the last output was a message before a run, and nothing of the run itself has been printed yet."""
 
     @contextmanager
     def watching(self, *, suite: bool = False, last_s: LastTimes | None = None) -> Iterator[Observer]:

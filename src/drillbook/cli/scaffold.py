@@ -133,8 +133,9 @@ def free(
 
 
 def _way_out(taken: Sequence[str], names: Sequence[str]) -> str:
-    """Return the hint about files that exist already. If the file of a suite exists already, the hint suggests to copy only the
-    drills of the suite."""
+    """Return the hint about files that exist already. If the file of a suite exists already, the hint suggests to copy the
+    drills of the suite without this file.
+    """
     suites = [entry for entry in map(entries.find, names) if entry.sort == "suite" and entry.files[0] in taken]
     if suites:
         drills = " ".join(f"--with {name}" for name in suites[0].drills)

@@ -125,9 +125,8 @@ def _print(plan: Plan, checked: Check, items: Sequence[Item], doubt: str, out: C
 
 def _unready(*, refused: bool, left: bool, alone: bool, lacking: str) -> Text:
     """Return the last line to print about a drill that is not ready. ``left``: True when the check left out untrusted
-    commands. ``alone``: True when no check failed, but something could not be verified. ``lacking``: NEEDED when a
-    backup that the drill needs was not found; UNFIT when the drill would fail because of a backup; empty when neither
-    is the case.
+    commands. ``alone``: True when no check failed, but something could not be verified. ``lacking``: NEEDED when a backup
+    that the drill needs was not found; UNFIT when a backup was found that would make the drill fail; otherwise empty.
     """
     if refused:
         return Text("✗ the drill would be refused", style="bold red")

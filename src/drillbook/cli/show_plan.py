@@ -117,7 +117,9 @@ def span_of(until: str) -> timedelta:
 
 
 def show_without_refusals(project: Project, plans: Sequence[Plan]) -> None:
-    """Print plans for a person who is asked to approve them."""
+    """Print plans for a person who is asked to approve them. The reasons for which the drills would be refused now are left
+    out.
+    """
     out, now = console(), datetime.now(UTC)
     for plan in plans:
         _View(plan, earlier(project, plan.drill), None, now, asked=False).show(out)

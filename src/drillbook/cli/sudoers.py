@@ -162,8 +162,9 @@ def _commands(events: tuple[Event, ...] | list[Event], host: str) -> Iterator[Co
 
 
 def _rules(inventory: Inventory, name: str, commands: list[Command]) -> list[str]:
-    """Return the sudoers rules for ``commands``. A command on the host finds out the name of the login account and the
-    paths of the programs. Raises NotReady when a program is missing, and HostError when the host cannot be reached.
+    """Return the sudoers rules for ``commands``. The rules contain the name of the login account and the paths of the
+    programs. Both are first read on the host. Raises NotReady when a program is missing, and HostError when the host cannot
+    be reached.
     """
     programs = sorted({argv[0] for _, argv in commands})
     host = access.connect(inventory, name)

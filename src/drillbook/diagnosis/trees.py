@@ -145,8 +145,9 @@ def _remedy(document: Document, step: dict[str, Any], place: Place) -> None:
 
 
 class _References:
-    """Checks every expression of a tree for unknown names. ``head``: head of the tree, or None if it could not be read;
-    ``checks``: the checks that could be read; ``written``: names of all checks.
+    """Checks every expression of a tree for unknown names. ``head``: the fields of the tree except its checks, or None if
+    they could not be read; ``checks``: the checks that could be read; ``written``: names of all checks in the file,
+    including checks that could not be read.
     """
 
     def __init__(self, document: Document, head: Head | None, checks: tuple[Check, ...], written: tuple[str, ...]) -> None:

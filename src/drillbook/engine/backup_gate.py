@@ -84,10 +84,11 @@ class Gate:
         return wrong
 
     def _sources(self, step: PlannedStep, host: str) -> list[SourceProven]:
-        """Return the verified backups of the team's own tools from which the restore phase will restore the destroyed
-        service.
+        """Return the verified backups that the restore phase will use to restore the destroyed service. Only backups that
+        the team's own tools took are returned.
 
-        The list is empty when the restore phase uses no such backup. Raises Refused when a check of these backups fails.
+        The list is empty when the restore phase uses no backup of these tools. Raises Refused when a check of these backups
+        fails.
         """
         gate = SourceGate(self.stage, step, host, lost_service(self.stage.plan, step))
         if not gate.restores():

@@ -29,8 +29,8 @@ the drill.
 class Grip:
     """Locks and the lease of the run on one host.
 
-    When sudo asks for a password, the lease belongs to the account that the step uses. A separate object of this class
-    holds such a lease, and holds no locks.
+    Normally one object holds the locks and the lease of a host. If sudo asks for a password, the lease belongs to the
+    account that the step uses. A separate object of this class then holds only the lease.
     """
 
     host: str
@@ -170,9 +170,9 @@ def renewal_pause(lease_s: float, times: int, hosts: int) -> float:
     """Return the seconds between two renewals on one host. On few hosts, the pause is ``lease_s`` divided by ``times``,
     but at most 5 seconds. ``hosts``: number of hosts.
 
-    On several hundred hosts, the pause may be longer than 5 seconds, so that all hosts together have at most
-    RENEWALS_PER_S renewals in a second. This longer pause is at most a quarter of the lease, so that the lease does not
-    expire when a renewal fails.
+    On several hundred hosts, the pause may be longer than 5 seconds, so that all hosts together have at most RENEWALS_PER_S
+    renewals in a second. But it is then at most a quarter of the lease, so that the lease does not expire when a renewal
+    fails.
     """
     return max(0.3, min(5.0, lease_s / times), min(lease_s / 4, hosts / RENEWALS_PER_S))
 

@@ -364,8 +364,9 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``. It returns True when two conditions are met. First, all probes are good at the
-        same time. Second, the samples that were in progress at that time have ended, because one of them may turn out bad.
+        """Return a function that ``wait`` calls repeatedly. The function returns True when all probes are good at the same
+        time, and the samples in progress at that time have ended. The second condition is needed because such a sample may
+        turn out bad.
         """
         since: float | None = None
 

@@ -95,8 +95,8 @@ class Provenance:
             self.made.append(made)
 
     def holds(self, backup: Identity, thing: Identity) -> bool | None:
-        """Return True when ``backup`` is a backup of the data ``thing``. Also return True when this run restored
-        ``thing`` from ``backup``.
+        """Return True when ``backup`` is a backup of the data with the identity ``thing``. Also return True when this run
+        restored this data from ``backup``.
 
         Returns None when this is unknown, and otherwise False.
         """

@@ -84,8 +84,8 @@ def read(folders: Iterable[Path]) -> Records:
     """Read the journal of each run in ``folders`` once, and return the facts about backups. A journal is parsed only if
     its run wrote a backup that may still exist.
 
-    The newest run is read first. A later run records the pruning of a backup, so most removed backups are known before the
-    run that wrote them is read.
+    The newest run is read first. If a backup was removed, a later run than the run that wrote the backup recorded the
+    removal. So the removal is usually known before the journal of the run that wrote the backup is read.
     """
     records, gone, plans = Records(), set[str](), _Plans()
     for state in map(RunState, sorted(folders, key=lambda folder: folder.name, reverse=True)):

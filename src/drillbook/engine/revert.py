@@ -299,7 +299,8 @@ def _left(stage: Stage, intent: Intent, why: str) -> Residue:
 def clean_canary(stage: Stage, probe_id: str, canary: Canary, written: int = 0) -> list[Residue]:
     """Remove the rows that a canary wrote in this run. The removal is repeated when the service answers too slowly.
 
-    ``written``: highest number of a row that the canary tried to write, as far as the journal tells.
+    ``written``: number of the last row that the canary tried to write, as far as the journal tells. The rows are numbered
+    in ascending order.
     """
     deadline = Deadline.after(UNDO_S)
     while True:

@@ -153,7 +153,7 @@ class Runner(Preparation):
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
         """Require that this run verified a backup for each fault that destroys data for good. The backup must contain
-        exactly this data.
+        exactly the data that the fault destroys.
 
         The restore phase must use this backup.
         """

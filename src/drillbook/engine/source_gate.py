@@ -136,7 +136,8 @@ class SourceGate:
         return self.stage.context(self.fault.id, host, self.stage.deadline(LIST_S))
 
     def _present(self, source: BackupSource, at: str, proof: VerifiedSource) -> tuple[Backup, datetime]:
-        """List the backups again. Return the verified backup, and the time of the last writes that it contains.
+        """List the backups again, to make sure that the verified backup still exists unchanged. Return the verified backup,
+        and the time of the last writes that it contains.
 
         Raises Refused when the verified backup is gone or was changed.
         """

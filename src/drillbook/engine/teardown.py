@@ -43,8 +43,9 @@ class Ending:
     settle: Callable[[], object] | None = None
     """Function that waits until the service is good again. It is needed because an undo may have restarted the service."""
     early: bool = False
-    """True when the run ended early after it announced a fault. The teardown then waits for the service even if no undo
-    ran. It does not wait if changes remain that could not be undone.
+    """True when the run ended early after it recorded that it would inject a fault. The teardown then waits until the
+    service is good again, even if no undo ran, because the fault may have affected the service. It does not wait if changes
+    remain that could not be undone.
     """
     residue: list[Residue] = field(default_factory=list)
     _reach: Deadline | None = field(default=None, init=False)

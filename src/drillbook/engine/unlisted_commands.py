@@ -80,7 +80,7 @@ def ways(stage: Stage) -> Iterator[Way]:
 
 
 def ways_of(stage: Stage, step: Step, host: str) -> Iterator[Way]:
-    """Yield the accounts of the commands of ``step`` on ``host`` that cannot be listed before the run."""
+    """Yield the accounts that ``step`` uses on ``host`` for commands which cannot be listed before the run."""
     needs = host_needs.of(_name(step)) or HostNeeds()
     become = stage.become(step.id, host)
     if become is not None and not _listed(step, become) and (needs.programs or needs.rights):

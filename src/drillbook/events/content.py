@@ -36,7 +36,9 @@ class Content(BaseModel):
     Such events are also kept in memory, because the disk may be full or fail.
     """
     STAMPED: ClassVar[bool] = False
-    """True when the journal adds a number of seconds to the content: how long the controller was suspended so far."""
+    """True when the journal adds a field to the content of these events: the number of seconds for which the controller was
+    suspended so far.
+    """
     BULK: ClassVar[bool] = False
     """True when events of this kind are the first to be dropped on a full disk."""
 

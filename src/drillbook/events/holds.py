@@ -130,7 +130,9 @@ class LeaseAdopted(OnHost):
 
 
 class LeaseFailed(OnHost):
-    """A recovery could not inspect a lease of a dead run on a target. A lease makes the target undo changes by itself."""
+    """A recovery could not inspect the lease that a dead run left on a target. A lease makes the target undo changes by
+    itself.
+    """
 
     KIND: ClassVar[str] = "lease.failed"
 

@@ -35,8 +35,9 @@ container, may also contain hexadecimal digits. The pattern does not match these
 the sudo rule contains them unchanged.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
-"""Pattern that finds the digest of a run's id in a command, if the digest is part of the name of a folder. A run that restores
-the data of a service in place creates this folder next to the data. A sudo rule for this command allows every digest.
+"""Pattern that finds the digest of a run's id in the name of a folder in a command. A run creates a folder with this digest
+in its name next to the data of a service, when it restores the data in place. A sudo rule for the command allows every
+digest.
 """
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Folders in which sudo looks for a program, as in `secure_path` of Debian."""
@@ -61,8 +62,8 @@ def certificate(digest: str) -> str:
 def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     """Return the rule that lets ``user`` start ``program`` as ``account``, with exactly the arguments ``argv``.
 
-    There is one exception. Ids of runs and random parts of names differ from run to run. So the rule contains a class of
-    characters, such as ``[0-9a-f]``, in place of each digit in them. ``program`` is a path.
+    There is one exception: ids of runs and random parts of names differ from run to run. In place of each digit of an id or
+    random part, the rule contains a class of characters, such as ``[0-9a-f]``. ``program`` is a path.
     """
     words = " ".join(argv)
     arguments = pattern(words) if words else NO_ARGUMENTS

@@ -21,8 +21,8 @@ def is_production(environment: str) -> bool:
 def is_protected(environment: str, said: bool | None) -> bool:
     """Return True when ``environment`` is protected. ``said``: value of the inventory's key `protected`.
 
-    An environment for which ``is_production`` is true is always protected. If the key is missing, every other
-    environment is protected, too, except those in ``OPEN``.
+    An environment for which ``is_production`` is true is always protected. For all other environments, the key decides. If
+    the key is missing, they are protected unless they are in ``OPEN``.
     """
     return is_production(environment) or (environment not in OPEN if said is None else said)
 

@@ -110,7 +110,7 @@ def _with_action(folders: Iterable[Path], action: str) -> Iterator[RunState]:
     """Yield the newest runs whose journals contain the name of the action, at most ``MOST_RUNS``, newest first.
     ``folders``: folders of runs, oldest first.
 
-    Runs without this name are not judged, because judging a run is slow.
+    A search for the name comes first, because it is fast. Computing the result of a run from its journal is slow.
     """
     states = (RunState(folder) for folder in reversed([*folders]))
     yield from islice((state for state in states if _contains(state, action)), MOST_RUNS)

@@ -56,7 +56,7 @@ class Figures:
     tracks: tuple[ProbeTrack, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     rpo_clock: str = ""
-    """Source of the RPO, if the RPO is not computed from acknowledged writes of canaries."""
+    """Source of the RPO. It is empty when the RPO is computed from rows that canaries wrote and the service acknowledged."""
     lost_writes: int | None = None
     acknowledged: int | None = None
     lost_numbers: list[tuple[int, int]] = field(default_factory=list)

@@ -62,8 +62,8 @@ class Look:
 
     @property
     def enough(self) -> float:
-        """Time in seconds that good samples must cover to count as a recovery. During the run, the runner waits for one
-        sampling interval more.
+        """Time in seconds that good samples must cover to count as a recovery. It is one sampling interval shorter than the
+        time for which the runner waits during the run, so that the samples of the whole wait suffice.
         """
         return enough_s(self.every) - self.every
 

@@ -371,7 +371,7 @@ class RunView(_Value):
     locks_at_end: tuple[LockState, ...] = ()
     """State of each of the run's locks at the end of the run itself, before any recovery."""
     early_end: EarlyEnd | None = None
-    """Early end of the run. It is None for a run that went on to its last phase, or whose controller died."""
+    """Recorded early end of the run. It is None if the run reached its last phase, or its controller died."""
     stalls: tuple[tuple[float, float], ...] = ()
 
     @property

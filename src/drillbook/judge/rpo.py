@@ -18,8 +18,8 @@ from drillbook.judge.samples import CanaryRecord, canaries, ranges
 from drillbook.plan.planner import Plan
 
 OF_BACKUP = "newest moment of the restored backup"
-"""Text that tells how an RPO was measured. It is used when the RPO is the age of a restored backup, and no canary measured
-it.
+"""Text that tells how an RPO was measured. It is used when no canary measured the RPO, so that the RPO is the age of the
+restored backup.
 """
 
 

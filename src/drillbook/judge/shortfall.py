@@ -83,7 +83,7 @@ class Shortfall:
 
     @property
     def others(self) -> str:
-        """Name of the data that the shortfall does not concern: ``the other tables``, or ``the other data``."""
+        """Name of all data except the data that did not come back completely: ``the other tables``, or ``the other data``."""
         return "the other tables" if self.what.partition(" ")[0] == "rows" else "the other data"
 
     @property

@@ -20,7 +20,8 @@ from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, SHOP,
 RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
 """Servers that the API reaches through a relay, so that drills can cut the path.
 
-The key of each entry is the name of the relay, and the value is the name of the server's port.
+The key of each entry is the name of the relay. The value is the name under which the lab keeps the port number of the
+server.
 """
 
 SITE_FILES = 40
@@ -83,7 +84,7 @@ class Program:
     patience: int = 5
     autostart: bool = True
     standby: bool = False
-    """True for a program that is off until a drill starts it."""
+    """True for a program that does not run when the lab starts. Only a drill starts it."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -28,7 +28,7 @@ class NotDelivered(Exception):
 
 
 _HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
-"""Texts that apprise logs while a message is being sent. Apprise passes this context variable on to its threads."""
+"""Log messages of the library Apprise while a message is being sent. Apprise passes this context variable on to its threads."""
 
 
 class _Overhearing(logging.Handler):

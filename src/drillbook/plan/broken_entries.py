@@ -86,8 +86,8 @@ def names_in(unread: Iterable[Unread], own: Collection[str]) -> tuple[frozenset[
 def known_part(
     document: Document, item: Any, place: Place, keywords: tuple[str, ...], mistakes: Mistakes
 ) -> tuple[Any, Unread]:
-    """Return two values: the entry ``item`` without its unknown keywords, and an ``Unread`` with the keywords of the entry.
-    An error for each unknown keyword is added to ``mistakes``.
+    """Return two values: the entry ``item`` without its unknown keywords, and an ``Unread`` made from the whole entry. An
+    error for each unknown keyword is added to ``mistakes``.
     """
     unknown = entries.unknown_keywords(document, item, place, keywords)
     mistakes.errors += list[SourceError](unknown.values())

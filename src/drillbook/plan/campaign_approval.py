@@ -107,8 +107,9 @@ def look_at_sites(
     """Verify the approval in ``files`` for many sites. Return, for each site, the reason why the site is not approved. The
     reason is None when the site is approved.
 
-    The signature is verified once for each file of approvers. For each site, the line is checked first, and then the time
-    for which the approval is valid. So the reason ``approval-expired`` means that the line itself is correct.
+    The signature is verified once for each file of approvers. For each site, the site's line in the approval is checked
+    first, and then the time for which the approval is valid. So the reason ``approval-expired`` means that the line itself
+    is correct.
     """
 
     @cache

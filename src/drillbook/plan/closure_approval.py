@@ -57,8 +57,8 @@ class Closing:
 def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
     """Find and verify the approval of exactly the request ``closing``. This function contacts no host.
 
-    The approver must not be one of ``operators``. The run will be signed again with the key ``signing``, so the approval
-    must be signed with another key.
+    The approver must not be one of ``operators``. ``signing``: key with which the operator will sign the closed run. The
+    approval must be signed with another key.
     """
     files = closing.files(root)
     try:

@@ -90,9 +90,9 @@ class Plan(PlanPart):
         """Locks that a run of this plan takes. All runs take locks in the same order.
 
         The run takes a lock for the drill's own service, and for every service that a step changes. It takes the lock named
-        ``host`` of each host that a fault affects as a whole. A fault that affects only a part of a host needs this lock only
-        if the run takes no lock of a service there. The lock of a service is named after the server or data behind the
-        service. If several inventories name one server differently, all these names share one lock.
+        ``host`` of each host that a fault affects as a whole. For a fault that affects only a part of a host, the run takes
+        the host's lock only if it takes no lock of a service on this host. The lock of a service is named after the server
+        or data behind the service. If several inventories name one server differently, all these names share one lock.
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
@@ -140,8 +140,8 @@ def _services(params: Any) -> set[str]:
 def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
     """Return the hosts that the faults of ``steps`` affect.
 
-    A fault of a service affects the host of the service. The step of the fault may run on another host, and reach the
-    service over the network.
+    A fault of a service affects the host of the service, and the hosts on which the step runs. The controller is not
+    included.
     """
     hit: set[str] = set()
     for step in steps:

@@ -1,5 +1,5 @@
-"""Finds steps that compare data with content that an earlier step of the drill recorded before the fault. `content.matches`
-is such a step.
+"""Finds steps that compare data with earlier content. A step of the drill recorded this content before the fault. A step
+with the action `content.matches` makes this comparison.
 """
 
 from __future__ import annotations

@@ -210,8 +210,8 @@ class Service:
         """Return the newest proof of a restore at ``moment``, and the schedule that decides when this proof is too old.
 
         Several schedules may require a new proof. The schedule that permits the greatest age of the proof decides. Returns
-        None when there is no proof. Also returns None when a drill or suite that must renew the proof has not passed since the
-        proof. In this case, the drill or suite itself is reported when it is overdue.
+        None when there is no proof. Also returns None when a drill or suite that must renew the proof has not passed since
+        the proof. Then not the proof is reported as overdue, but the drill or suite itself, when its time has come.
         """
         number = bisect_right(self.proofs, moment, key=lambda proof: proof.at)
         if not number:

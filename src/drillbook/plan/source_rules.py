@@ -108,7 +108,7 @@ class SourceRules:
             )
 
     def _mended(self, step: PlannedStep) -> Iterator[PlannedStep]:
-        """Yield the faults that only the restore by ``step`` can undo."""
+        """Yield the faults of the service that ``step`` restores, if they can be undone only by a restore."""
         for fault in self.steps:
             if fault.restore_only and same_service(self.inventory, fault.params.get("service"), step.params["service"]):
                 yield fault

@@ -73,8 +73,8 @@ def is_open(window: Window, now: datetime) -> bool:
     """Return True when the window is open at ``now``, by the wall clock of the window's time zone.
 
     If a clock change skips an hour, no window is open in this hour. If a clock change repeats an hour, a window in this
-    hour opens twice. A window may end at the time of day of its start, or earlier. It then closes on the next day, and
-    belongs to the day on which it opened.
+    hour opens twice. If the end of a window is not later in the day than its start, as in 22:00 to 04:00, the window closes
+    on the next day. It belongs to the day on which it opened.
     """
     local = now.astimezone(ZoneInfo(window.zone))
     minute = local.hour * 60 + local.minute

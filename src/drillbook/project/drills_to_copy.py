@@ -67,7 +67,9 @@ def of(
 
 
 def _needs(drill: str, service: str, inventories: Inventories | None, environment: str) -> tuple[str, str]:
-    """Return the other inventory that ``drill`` needs, and what must be installed for it."""
+    """Return two texts: the inventory that ``drill`` needs instead of the present one, and what must be installed for the
+    drill. A text is empty if nothing else is needed.
+    """
     if not inventories:
         return "", ""
     choice = inventories.choice(Scheduled("", services=(service,), uses=frozenset([service])), environment)

@@ -28,7 +28,7 @@ The diagram is generated from the imports; arrows that follow from other arrows 
 outside any package: %s.
 """
 GROUND_TEXT = """\
-Modules outside any package, at most six. Each may be imported by every package, and imports only other modules of the ground.
+Modules outside any package, at most six. Every package may import them. They import only one another.
 
 Lives here:
 

@@ -13,8 +13,8 @@ from drillbook.report.figures import count, seconds
 def parts(view: RunView, track: ProbeTrack) -> str:
     """Return a text with the number of all writes of the canary ``track``, and the number of writes in each group.
 
-    The text leaves out the two groups of acknowledged writes when the RPO has no number of writes, and when the run has
-    several canaries.
+    The text leaves out the two groups of acknowledged writes in two cases: the RPO was not computed from a number of
+    acknowledged writes, or the run has several canaries.
     """
     unheard = sum(stretch.count or 0 for stretch in track.stretches if stretch.label == "unheard")
     missed = f", {unheard} not measured" if unheard else ""

@@ -21,8 +21,9 @@ UNPROVEN, STOP = "fault-unproven", "aborted"
 STOPPED_BY = "the run was stopped by "
 """First words of the finding about a run that a person, a signal or a request stopped."""
 STOPPED = ("the injection was stopped", "the fault was not injected")
-"""Last words of a finding with the code ``UNPROVEN``. If the run was stopped, each of these texts can mean that the stop is
-the reason why the fault is not proven active."""
+"""Texts with which a finding with the code ``UNPROVEN`` may end. If the run was stopped, and a finding ends with one of
+them, the reason why the fault is not proven active may be the stop.
+"""
 DIED = "the controller died during the injection"
 """Last words of a finding with the code ``UNPROVEN``. They mean: because the controller died, there is no proof that the fault
 was active.

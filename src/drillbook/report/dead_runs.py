@@ -41,8 +41,8 @@ def to_recover(program: str, results: Iterable[Result]) -> list[tuple[str, str]]
 
 def told_once(views: Sequence[RunView], findings_of: Callable[[Result], list[Finding]]) -> Callable[[Result], list[Finding]]:
     """Return a function like ``findings_of`` that does not repeat details. If several of ``views`` have a finding about the
-    same unfinished run, only the first of these findings has details and a remedy. The others refer to the drill of the
-    first.
+    same unfinished run, only the first of these findings has details and a remedy. The other findings name the drill whose
+    run has the first finding.
     """
     first_by_title: dict[str, Result] = {}
     for view in views:

@@ -42,9 +42,9 @@ BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 def sentence(view: RunView) -> str:
     """Return sentences about faults, probes and locks at the end of a run that did not pass, and about a later undo.
 
-    The sentences say no more than the journal proves. The result is empty for a run that passed. It is also empty for a
-    run that injected no fault, if the run was refused or its controller died. A fault that is proven to have changed
-    nothing does not count as a fault.
+    The sentences say no more than the journal proves. The result is empty for a run that passed. It is also empty for a run
+    without a fault, if the run was refused or its controller died. If a fault is proven to have changed nothing, the run
+    counts as a run without this fault.
     """
     never = {(fault.step, fault.host) for fault in view.result.faults if fault.injection is Injection.NEVER}
     faults = [fault for fault in view.faults_at_end if fault.ended and (fault.step, fault.host) not in never]

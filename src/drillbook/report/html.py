@@ -212,7 +212,8 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
 def bar(row: ObjectiveRow) -> Bar | None:
     """Make the bar of an objective. Return None when the measurement or the target is missing.
 
-    Return None also when the figure possibly leaves out a known loss, because its bar would look like the whole loss.
+    Return None also when some data is known to be lost, and the figure possibly does not include this loss. A bar would
+    make the figure look like the whole loss.
     """
     if row.measured_s is None or row.target_s <= 0 or row.lost:
         return None

@@ -34,8 +34,9 @@ FIRST_LINES, FIRST_TEXT = 12, 500
 """Maximum size of the first part of a long text: number of lines, and number of characters."""
 CUT = "Cut on paper; the page itself and the journal have the whole text."
 LAST_COMMANDS, LAST_FAILURES = 3, 2
-"""Numbers of commands of a step that are printed on paper: the last commands of the step, and the last failed commands
-before these. The number is limited because a step that waits for a condition may run hundreds of commands.
+"""Largest numbers of commands of a step that are printed on paper: ``LAST_COMMANDS`` for the last commands of the step, and
+``LAST_FAILURES`` for the last failed commands before these. The numbers are limited because a step that waits for a
+condition may run hundreds of commands.
 """
 HEAD = (
     '<section aria-labelledby="steps">\n<h2 id="steps">Phases and steps</h2>\n'

@@ -148,9 +148,10 @@ def before_run(
 def in_report(view: RunView) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a run's report.
 
-    After a run that passed and left no changes, one suggestion is to repeat the drill. If the run has a finding of medium
-    severity or higher, this suggestion comes first and begins with the remedy of the finding. If a repetition alone does not
-    close the finding, the remedy is a suggestion of its own. The last suggestion is always to verify the run's record.
+    After a run that passed and left no changes, one suggestion is to repeat the drill. If this run has a finding of medium
+    severity or higher, the remedy of the finding is suggested before the repetition, in the same suggestion. If a
+    repetition alone does not close the finding, the remedy and the repetition are two suggestions. The last suggestion is
+    always to verify the run's record.
     """
     result = view.result
     suggestions = next_steps(

@@ -17,8 +17,8 @@ GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""
 MOST_NAMES = 4
 ALLOWED = "allowed because"
-"""Label of the field ``wanted`` in a finding about a failure that the drill allows. In such a finding, the field contains
-the reason that the drill gives for allowing the failure.
+"""Label of the field ``wanted`` in a finding about a failure that the drill allows. In this finding, the field contains no
+wanted value, but the drill's reason for allowing the failure.
 """
 LOST_WRITES = "acknowledged-writes-lost"
 DATA_LOSS = ("hole-in-survivors", "removed-data-missing", LOST_WRITES, "references-broken")

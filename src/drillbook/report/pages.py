@@ -101,8 +101,8 @@ def run_names(text: object) -> Markup:
 
 
 def prose(text: object) -> Markup:
-    """Format each part of ``text`` between backticks as code. In the other parts, no line breaks inside a figure. The address
-    of a web page may break after each slash. Everything is escaped.
+    """Format each part of ``text`` between backticks as code. In the other parts, a number and its unit stay on one line.
+    The address of a web page may be broken after each slash. Everything is escaped.
     """
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
     form = Markup("<code>{}</code>")

@@ -18,7 +18,9 @@ UNDO = "undo"
 CHECKS = "checks"
 """Name of the time between the phase `ready` and the next phase."""
 SHORTEST_S = 0.5
-"""Limit, in seconds, for the time ``CHECKS``. A report explains this time only if it is at least as long as the limit."""
+"""Shortest duration, in seconds, of the time with the name ``CHECKS`` that a report explains. A shorter time is not
+mentioned.
+"""
 
 
 @dataclass(frozen=True, slots=True)

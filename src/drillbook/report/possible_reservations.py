@@ -36,7 +36,9 @@ def _facts(step: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _may_be_command(step: Mapping[str, Any]) -> bool:
-    """Return True for a command or a statement of the team that may have changed data, and for any action of a plugin."""
+    """Return True for a step that may have changed data by a command or a statement which the team wrote. Also return True
+    for an action of a plugin.
+    """
     action = str(step.get("action"))
     if not str(step.get("id")).startswith(("inject.", "restore.")) or _facts(step).get("effect") == "read":
         return False

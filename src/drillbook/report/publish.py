@@ -111,7 +111,9 @@ def _finished(state: RunState, runs: RunStates) -> IndexEntry | None:
 
 
 def _own_end(state: RunState) -> str:
-    """Return the end of the run itself, if a recovery continued its journal; see ``own_end``. A suite has no journal."""
+    """Return the time at which the run itself ended, if a recovery continued its journal; see ``own_end``. The result is
+    empty for every other run, and for a suite, because a suite has no journal.
+    """
     try:
         return own_end.of_lines(state.data.splitlines())
     except JournalError:
@@ -131,7 +133,8 @@ def _result(state: RunState) -> dict[str, Any] | None:
     """Read ``result.json`` of a folder. Return None when the file is missing or damaged.
 
     `invoke report RUN` writes a missing file again. If the file was replaced after this task read it, the new file is read.
-    Otherwise the index would show the old result, but would count as up to date, because it gets the time of the newest result.
+    The reason: the index gets the time of the newest result. An index with the old result would therefore wrongly count as
+    up to date.
     """
     try:
         content: dict[str, Any] = state.result.current().parsed()

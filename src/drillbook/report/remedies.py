@@ -12,8 +12,9 @@ STATEMENT = re.compile(
 """Pattern of the first words of sentences. A sentence whose first word matches is no instruction: it is a statement, or it
 begins with a condition."""
 GENERAL = ("objective-not-verified", "not-ready", "allowed-failure", "aborted")
-"""Codes of findings without a first instruction. Their remedies only refer to problems or reasons that the report gives
-elsewhere."""
+"""Codes of findings whose remedies contain no instruction to follow first. These remedies only refer to problems or reasons
+that the report gives elsewhere.
+"""
 
 CLOSED_BY = {
     "removed-data-missing": "change the drill so that its restore also brings back the data that is newer than the backup, for "

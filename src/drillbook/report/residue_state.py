@@ -1,4 +1,4 @@
-"""Words for changes that are not recorded as undone: the heading above them, and their state."""
+"""Words for changes that are not recorded as undone: the heading above a list of these changes, and the state of a change."""
 
 from __future__ import annotations
 

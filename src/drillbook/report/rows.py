@@ -219,9 +219,9 @@ def objective_rows(
 
 
 def _counted(row: ObjectiveRow, end: str) -> ObjectiveRow:
-    """Return ``row``. If its figure does not count, write the reason into ``uncounted``. This is the reason of the objective,
-    such as a failed step of the verification. If the objective has no reason, it is ``end``: words for the end of a run that
-    did not pass. ``end`` is empty if the run passed.
+    """Return ``row``. If its figure does not count, move the reason for this into ``uncounted``. The row may have a reason,
+    such as a failed step of the verification. If it has none, ``end`` is the reason. ``end``: words for the end of a run
+    that did not pass; empty if the run passed.
     """
     if row.measured_s is None or row.state == MISSED or (row.met and not end):
         return row

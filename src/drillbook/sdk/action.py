@@ -34,9 +34,9 @@ if something else wrote it. So the number of a restore may be too high, but neve
 does not set the fact.
 """
 REPLACED = "replaced_data"
-"""Name of a fact: how much existing data a restore replaced by the data of the backup.
+"""Name of the fact that tells how much existing data a restore replaced with the data of the backup.
 
-Its keys are those of ``restored_data``. A restore that brought back less data of a kind than it replaced is a finding.
+Its keys are those of ``restored_data``. If a restore brought back less data of a kind than it replaced, this is a finding.
 """
 BROKEN = "broken_references"
 """Name of a fact: a list of the foreign keys that rows violate after the restore of one table. If the list is not empty, the

@@ -92,8 +92,8 @@ class BackupSource(Service):
     )
 
     _selection: tuple[str, str] | None = PrivateAttr(default=("latest", ""))
-    """Pair of the values of the fields ``at`` and ``backup`` of the step that uses this source. It is None when one of the values
-    comes from an earlier step that has not run yet.
+    """Values of the fields ``at`` and ``backup`` of the step that uses this source. The pair is None when one of the two
+    values comes from an earlier step that has not run yet.
     """
 
     @property
@@ -103,8 +103,8 @@ class BackupSource(Service):
 
     @property
     def searched(self) -> str:
-        """Last words of the message ``no backup was found``: the searched place, and the searched names.
-        The text is empty when the backup tool itself reports that it found none.
+        """Text at the end of the message ``no backup was found``. It tells in which place, and for which names, backups
+        were searched. The text is empty when the backup tool itself reports that it found none.
         """
         return ""
 

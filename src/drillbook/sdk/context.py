@@ -62,19 +62,19 @@ class Context:
     """Services of earlier steps whose results are values of this step's parameters. The key of each entry is the name of the
     parameter. The value is the service on which the earlier step works.
 
-    Only the `ready` check has this value.
+    Outside of a `ready` check, this field has its default value.
     """
     changed: bool = False
     """True when an earlier step of the drill, other than a fault, changes something. Such a step may for example create a
     file that the `ready` check does not find yet.
 
-    Only the `ready` check has this value.
+    Outside of a `ready` check, this field has its default value.
     """
     disturbed: bool = False
     """True when an earlier step of the drill is a fault with unknown effects: a person causes it, or it runs commands or
     requests of the drill. Such a fault may for example create a file that the `ready` check does not find yet.
 
-    Only the `ready` check has this value.
+    Outside of a `ready` check, this field has its default value.
     """
     doubt: Callable[[str], None] | None = None
     """Function with which a check before a drill records what is not verified, such as ``the version of the backup``.
@@ -85,12 +85,12 @@ class Context:
     aside: Callable[[str], None] | None = None
     """Function that records a remark for the reader of `drill.check`. The value is None outside of `drill.check`."""
     verified: frozenset[str] = frozenset()
-    """Names of backup sources. Their backups are verified by a step before the drill's first fault. Only the `ready` check has
-    these names.
+    """Names of the backup sources whose backups a step verifies before the drill's first fault. Outside of a `ready` check,
+    this set is empty.
     """
     printed: dict[tuple[str, ...], Any] = field(default_factory=dict)
-    """First bytes of those backups whose content is printed by a command. Each key identifies the backup source, and the place
-    where the command ran.
+    """First bytes of backups, if a command prints the content of the backups. They are kept so that the command runs only
+    once. Each key identifies the backup source, and the place where the command ran.
 
     The `ready` checks of all steps share this mapping.
     """

@@ -132,8 +132,8 @@ def secret(variable: str, value: Secret | str, *, exported: bool = True) -> str:
 
 
 def path_of(*folders: str) -> str:
-    """Return the command that extends PATH. The first of ``folders`` that is not empty is added at the beginning, and
-    /usr/sbin at the end. If all of ``folders`` are empty, only the usual folders for system programs are added at the end.
+    """Return the command that extends PATH. The first of ``folders`` that is not empty is added at the beginning of PATH,
+    and /usr/sbin at the end. If all of ``folders`` are empty, /usr/local/sbin, /usr/sbin and /sbin are added at the end.
     """
     named = [shlex.quote(folder) for folder in folders if folder]
     return f"PATH={named[0]}:$PATH:/usr/sbin" if named else 'PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"'

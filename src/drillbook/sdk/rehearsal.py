@@ -66,7 +66,7 @@ class Rehearsal:
 
     @property
     def is_path(self) -> bool:
-        """True when the place of the backups may be a path on the host."""
+        """True when this kind of rehearsal accepts a path on the host as the place of the backups."""
         return self.wrong_place("/backups") == ("", "")
 
 

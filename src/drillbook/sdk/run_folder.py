@@ -47,7 +47,7 @@ class RunFolder:
         sync_path(self.shown.parent)
 
     def drop(self, *names: str) -> None:
-        """Remove the folder and the files ``names`` in it, while it is still hidden."""
+        """Remove the hidden folder and the files ``names`` in it. Only call this before ``show``."""
         with suppress(OSError):
             for name in names:
                 (self.inside / name).unlink(missing_ok=True)

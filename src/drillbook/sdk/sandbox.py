@@ -303,7 +303,7 @@ class Sandbox:
             self._as_user("sh", "-c", _ADMIT, "sh", number, self.folder, socket).check()
 
     def _stranger(self) -> str:
-        """Return the numeric id of the SSH user. The result is empty if this user is root or the user of the sandbox."""
+        """Return the numeric id of the SSH user, or an empty text if this user is root or the user of the sandbox."""
         if not self.service.run_as:
             return ""
         number = self.host.run(("id", "-u"), deadline=self.ctx.deadline).check().text

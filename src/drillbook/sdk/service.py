@@ -163,7 +163,8 @@ class Service(Located):
     def own_port(self) -> int | None:
         """TCP port of the service on its host, from the inventory.
 
-        The value is None for a service that is reached by its Unix socket. No action may use a port of such a service.
+        The value is None for a service that is reached by its Unix socket, because no action can use a port of this
+        service.
         """
         return None if self.socket else getattr(self, "port", None)
 

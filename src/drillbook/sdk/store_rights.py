@@ -1,5 +1,6 @@
-"""Checks whether a drill has the rights at an object store that it needs later. Each check sends a request that changes no
-object."""
+"""Checks whether a drill has the rights that its later steps need at an object store. Each check sends a request that
+changes no object.
+"""
 
 from __future__ import annotations
 

@@ -124,8 +124,9 @@ def _dial(
 ) -> socket.socket:
     """Try the addresses of a host name until one of them accepts a connection. Return the connected socket.
 
-    At the deadline, ``lines`` shuts down the connection. It uses a duplicate of the socket, because the original socket
-    loses its descriptor in the TLS handshake. The duplicate is added to ``dialled``, so that the caller can close it.
+    At the deadline, ``lines`` shuts down the connection through a duplicate of the socket. The original socket cannot be
+    used for this, because it loses its descriptor in the TLS handshake. The duplicate is added to ``dialled``, so that the
+    caller can close it.
     """
     del timeout, source
     failed: OSError | None = None

@@ -11,7 +11,7 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Host, Piped, Target
 
 @dataclass(frozen=True, slots=True)
 class WrappedHost:
-    """A host that changes how commands run, and how files are written, on another host, ``inner``.
+    """A wrapper around the host ``inner``. It changes how commands run, and how files are written, on this host.
 
     Each subclass defines ``run`` and ``put`` for this purpose. A subclass that can connect to the streams of a command also
     defines ``pipe``. Calls of ``get``, ``close`` and the forwarding methods go to ``inner`` unchanged.

@@ -213,8 +213,8 @@ class _Shell:
     def wait(self, seconds: float) -> None:
         """Wait at most ``seconds`` for standard output. Once standard output is complete, wait for standard error instead.
 
-        Usually both streams end at the same time. If this method waited for both streams by one event, the thread would be
-        woken twice for each command.
+        Usually both streams end at the same time. If both streams could set the event for which this method waits, the
+        thread would be woken twice for each command.
         """
         if (late := self.out.last is not None) is not self._late:
             self._late = late

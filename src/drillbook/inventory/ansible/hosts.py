@@ -143,9 +143,9 @@ def _jumps(name: str, variables: Mapping[str, Variable]) -> list[Jump]:
 def _through(
     jumps: Sequence[Jump], known: Mapping[str, Any], ours: Mapping[str, Any], added: dict[str, dict[str, Any]]
 ) -> str:
-    """Return the name of the host in the inventory that is the last jump host of ``jumps``. The result is empty when
-    ``jumps`` is empty. A jump host that is not in the inventory is put into ``added``. Its gateway is the previous jump
-    host in ``jumps``.
+    """Return the inventory's name of the last jump host in ``jumps``. The result is empty when ``jumps`` is empty. Jump
+    hosts that are not in the inventory are put into ``added``, as new hosts of the inventory. The gateway of each new host
+    is the previous jump host in ``jumps``.
     """
     through = ""
     for hop in jumps:

@@ -26,7 +26,7 @@ from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, Tr
 from drillbook.report.figures import one_line
 
 STOPPING = "stopping "
-"""Prefix for the name of a phase while a signal stops it."""
+"""Prefix for the name of the current phase, after a signal has asked the run to stop."""
 
 
 @dataclass(slots=True)

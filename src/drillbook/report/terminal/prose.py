@@ -21,8 +21,9 @@ from drillbook.report import figures
 _WORD = re.compile(r"(?:(?<=: )(?:invoke|drillbook) [^\n`]+|(?:`[^`\n]*`|\S|\N{NO-BREAK SPACE})+)")
 """Pattern of a word of ``Prose``. No line is broken inside such a word."""
 _BEFORE = re.compile(r"(?:(?<=^)|(?<=[(])|(?<=[.:;,] ))([†‡§¶]+) |(?<= )([†‡§¶]+) (?=\d)")
-"""Pattern of a mark that belongs to the text after it, and of the blank between them. Such a mark stands before a number, or at
-the beginning of a line, a clause or a parenthesis."""
+"""Pattern of a mark, such as ``†``, that belongs to the text after the mark. The pattern includes the blank after the mark.
+Such a mark stands before a number, or at the beginning of a line, a clause or a parenthesis.
+"""
 _AFTER = re.compile(r"(?<=[^\s.:;]) (?=[†‡§¶]+(?:$|[\s.,;:)\N{NO-BREAK SPACE}]))")
 """Pattern of a blank before a mark, such as ``†``, that belongs to the text before the blank."""
 
@@ -62,8 +63,8 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text in a cell of a table. As in ``Prose``, lines are broken between words, and a mark stays beside its figure. Unlike
-    in ``Prose``, a word that is wider than the column is broken too.
+    """Text in a cell of a table. As in ``Prose``, lines are broken between words, and a mark such as ``†`` stays on the
+    same line as the figure to which it belongs. Unlike in ``Prose``, a word that is wider than the column is broken too.
     """
 
     text: Text

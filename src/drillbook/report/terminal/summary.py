@@ -191,7 +191,7 @@ def _drills(members: Sequence[SuiteRow]) -> Table:
 
 
 def _all_by_probe(members: Sequence[SuiteRow]) -> bool:
-    """Return True when each measured detection of a suite is by the drill's own probe."""
+    """Return True when the suite has measured detections, and in each of them the drill's own probe detected the fault."""
     detected = [objective for row in members for objective in row.objectives if objective.key == "detect" and objective.by]
     return bool(detected) and all(objective.by_probe for objective in detected)
 

@@ -292,12 +292,12 @@ class Script(Free):
     ] = None
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
-        """Return the interpreter and the program of the undo if the drill sets them."""
+        """Return the programs that the fields `interpreter` and `undo` start, if the drill sets these fields."""
         return tuple(chain.from_iterable(self._started().values()))
 
     def _started(self) -> dict[str, tuple[str, ...]]:
-        """Return the interpreter and the program of the undo. The key of each entry is the name of the field, `interpreter`
-        or `undo`. A program that is not known yet is left out.
+        """Return the programs that the fields `interpreter` and `undo` start. The key of each entry is the name of the
+        field. A field whose value is not known yet is left out.
         """
         commands = {"interpreter": self.if_known("interpreter"), "undo": self.if_known("undo_")}
         return {field: preflight.programs(None, argv) for field, argv in commands.items() if argv}

@@ -21,11 +21,10 @@ def tool(ctx: Context) -> Argv:
 
 
 def put_back(ctx: Context, where: Place, script: str, words: Argv, otherwise: Undo) -> Undo:
-    """Return an undo that runs ``script`` on the host, if the program ``docker`` there controls the container.
-
-    If that program does not control the container, return ``otherwise``: an undo that runs an action from the controller. In
-    ``script``, the word TOOL is replaced by the command ``docker``. The arguments of ``script`` are the container's name and
-    ``words``.
+    """Return an undo that runs ``script`` on the host, if the program ``docker`` there controls the container. If that
+    program does not control the container, return ``otherwise``: an undo that runs an action from the controller. In
+    ``script``, the word TOOL is replaced by the command ``docker``. The arguments of ``script`` are the container's name
+    and ``words``.
     """
     with engine(ctx, where) as connection:
         number = connection.container(where.container).id

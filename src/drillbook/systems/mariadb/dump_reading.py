@@ -111,7 +111,7 @@ class Reading:
     collations: set[str] = field(default_factory=set)
     """Names of the collations that databases, tables, columns, views, routines, triggers and events use."""
     character_sets: set[str] = field(default_factory=set)
-    """Names of the character sets of the databases, tables and columns without a collation in the dump."""
+    """Names of the character sets of databases, tables and columns, if the dump states no collation for these."""
     failures: list[str] = field(default_factory=list)
     """Comments of the dump program about objects that it omitted."""
     zeros: bool = False

@@ -187,7 +187,9 @@ class Reading:
     """Number of rows of each table. The names of the tables are in SQL syntax."""
     tables: int
     data: int
-    """Number of tables with an entry for rows in the dump, even if the entry contains no row."""
+    """Number of tables for which the dump contains an entry for data. The entry of an empty table contains no row, but
+    counts, too.
+    """
     inserts: int
     objects: int
     """Number of entries of large objects."""
@@ -201,7 +203,7 @@ class Reading:
     said: str
     preamble: tuple[str, ...] = ()
     """Names of the settings at the beginning of a plain dump. If the beginning also has psql's command ``restrict``, the
-    word `restrict` is one of these names.
+    list contains the word `restrict`, although this is no setting.
     """
 
 

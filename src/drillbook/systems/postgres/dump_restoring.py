@@ -216,9 +216,8 @@ class Restoring:
         return [name for name in names if name not in there]
 
     def _filter(self) -> str:
-        """Return a sed script that edits a file of roles.
-
-        The script leaves out the role of the superuser, which exists already, and moves tablespaces into the sandbox.
+        """Return a sed script that edits a file of roles. The script leaves out the role of the superuser, which exists
+        already, and moves tablespaces into the sandbox.
         """
         admin = '"?' + re.sub(r"([^A-Za-z0-9_ ])", r"\\\1", self.service.admin.user) + '"?'
         return (

@@ -1,8 +1,9 @@
 """Compares the materialized views of a database with a backup.
 
 The restore of a dump computes these views again from the restored tables. If the query of a view now returns exactly the
-rows of the view, the view is correct, even if it differs from the backup. The view in the backup was then out of date. If a
-view differs both from the backup and from its query, the view is stale.
+rows of the view, the view is correct, even if it differs from the backup. In this case, the view in the backup was not up
+to date with its tables. If a restored view differs both from the backup and from the present result of its query, this is a
+finding.
 
 Some queries depend on time, chance or the session, so two results of such a query can differ. For a view with such a query,
 the rows are not compared. The view is stale only if it has no rows and its query returns rows.

@@ -99,9 +99,10 @@ def _of_earlier_step(ctx: Context) -> int:
 def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str, *, setting: str) -> None:
     """Check that ``program``, a pg_restore on ``host``, knows the format and the compression of a dump.
 
-    ``beginning``: first bytes of the dump. The value is empty when these bytes cannot be read, or when another program than
-    pg_restore reads the dump. In both cases nothing is checked. ``setting``: field of the inventory with the folder of
-    ``program``. Raises NotReady when ``program`` is missing, too old for the dump, or built without this compression.
+    ``beginning``: first bytes of the dump. The value is empty when these bytes cannot be read, or when the dump is a plain
+    dump, which pg_restore does not read. In both cases nothing is checked. ``setting``: field of the inventory with the
+    folder of ``program``. Raises NotReady when ``program`` is missing, too old for the dump, or built without this
+    compression.
     """
     if not beginning:
         return

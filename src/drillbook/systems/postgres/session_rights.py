@@ -64,7 +64,7 @@ class Role(NamedTuple):
     sessions: int
 
     def seen_by(self, mine: Own) -> bool:
-        """Return True when the role ``mine`` has the right to see the state of the sessions of this role."""
+        """Return True when the role ``mine`` has the right to see the state of the sessions of the role ``self``."""
         return mine.sees or self.usable
 
 
@@ -84,8 +84,8 @@ def others(session: Connection, database: str, application: str | None, seconds:
 
 
 def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
-    """Check whether the role of ``session`` has the right to see the sessions of other roles. If the right is missing,
-    record these sessions as not verified. They are recorded only in a check before a drill, not in a run.
+    """Check whether the role of ``session`` has the right to see the sessions of other roles. If the right is missing, a
+    check before a drill records that these sessions were not verified. A run does not record this.
     """
     mine = own(session)
     if not mine.sees:

@@ -1,7 +1,7 @@
 """Support for Prometheus and Alertmanager: queries, alerting rules and alerts, through their HTTP APIs. It uses no other
 package of `systems`.
 
-Lives here: the actions `prometheus.*` and `alertmanager.*`, the service kinds of both.
+Lives here: the actions `prometheus.*` and `alertmanager.*`, the service kinds `prometheus` and `alertmanager`.
 Lives elsewhere: the computation of the detection time of an expected alert (`judge.detection`).
 """
 

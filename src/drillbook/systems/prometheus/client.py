@@ -19,7 +19,7 @@ from drillbook.systems.prometheus.service import Alertmanager, Prometheus
 
 ANSWER_S = 10.0
 LEAST_S = 1.0
-"""Shortest time limit for an answer, in seconds. It is used even when `within` ends earlier."""
+"""Shortest time limit for one answer, in seconds. Even if the field `within` ends earlier, the last request gets this time."""
 LATE = "; the last request was not answered before the time limit"
 """Text that follows the message of a step when its time limit, the field `within`, ended during its last request."""
 HINT = (

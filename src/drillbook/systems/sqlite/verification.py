@@ -133,8 +133,8 @@ def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
 
 
 def newest(session: sqlite3.Connection, clock: str, tables: Collection[str]) -> dict[str, Any]:
-    """Read the largest value in the column ``clock``, which is given as `table.column` or is empty. Return it as the fact
-    ``newest``. The fact ``clock_missing`` is true when none of the ``tables`` has this column.
+    """Return the largest value in a column as the fact ``newest``. ``clock``: the column as `table.column`, or an empty
+    text for no column. The fact ``clock_missing`` is true when none of the ``tables`` has this column.
     """
     table, _, name = clock.rpartition(".")
     if table in tables:

@@ -223,8 +223,7 @@ class VolumeRestore(Write):
         return Volume.of(ctx, self.service, self.volume).undo()
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while old content must still be put back.
-
-        Otherwise return None (unknown), because a container that the restore stopped may still be down.
+        """Return True while old content must still be put back. Otherwise return None (unknown), because a container that
+        the restore stopped may still be down, and the undo must then start it.
         """
         return True if Volume.of(ctx, self.service, self.volume).kept() else None

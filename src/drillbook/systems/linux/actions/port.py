@@ -90,8 +90,8 @@ def _port(ctx: Context, port: int | None, name: str | None) -> int:
 class Occupy(Fault):
     """Listen on a port and never answer, like a wrong program that was started in place of a service.
 
-    The port must be free when the fault begins. If `service` is set, this service may use the port before the drill. An
-    earlier step must then stop the service.
+    The port must be free when the fault begins. If `service` is set, this service may still use the port when the drill is
+    checked. A step before the fault must then stop the service.
     """
 
     UNDO = ("commands",)

@@ -144,8 +144,8 @@ class _Broken(Fault):
 
     KIND: ClassVar[str]
     OTHERWISE: ClassVar[str] = ""
-    """Last words of the hint for a relay without a control file. They name another action that has the same effect, if there
-    is one.
+    """Text at the end of the hint for a relay without a control file. The text names another action that has the same
+    effect. It is empty if there is no such action.
     """
     UNDO = ("commands",)
 

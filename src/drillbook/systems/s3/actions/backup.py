@@ -168,7 +168,7 @@ def bucket(service: S3, name: str = "") -> Identity:
 
 
 def body_key(folder: Reference, key: str) -> str:
-    """Return the key under which the backup's ``folder`` holds the copy of the object ``key``."""
+    """Return the key of a copy in the backup's ``folder``. ``key``: key of the original object."""
     return f"{folder.key}/{BODIES}/{key}"
 
 

@@ -305,8 +305,8 @@ class Apply(_Settings, Write):
     """Change settings of a service until the drill ends, as a remedy (a larger pool, more workers), and restart it.
 
     The unit must start with these settings. Use the phase `verify` to check that they really work. After that, or when the
-    controller dies, the original file is restored as with `settings.change`, and the unit is restarted. An env file that
-    a step of `cleanup` wrote is kept. The drill passes only if its probes are good again after this restart.
+    controller dies, the original file is restored as with `settings.change`, unless a step of `cleanup` has written an env
+    file. Then the unit is restarted. The drill passes only if its probes are good again after this restart.
     """
 
     LEASED = True

@@ -66,10 +66,10 @@ class Load(Read):
         a status below 400), ``errors`` (number of requests without a good answer), ``error_share`` (``errors`` divided by
         ``requests``).
 
-        ``p50_s``, ``p95_s`` and ``p99_s`` are percentiles of the latency of all requests. A request without a good answer
-        counts as never answered. ``max_s`` is the longest latency of a good answer. Each percentile and ``error_share``
-        have a 95 % interval. The names of its bounds have the suffixes ``_low`` and ``_high``. A bound is null when the
-        sample is too small.
+        ``p50_s``, ``p95_s`` and ``p99_s`` are percentiles of the latency of all requests. In these percentiles, a request
+        without a good answer counts as if its latency were infinite. ``max_s`` is the longest latency of a good answer. Each
+        percentile and ``error_share`` have a 95 % interval. The bounds of this interval are facts with the suffixes
+        ``_low`` and ``_high``, such as ``p50_s_low``. A bound is null when the sample is too small.
 
         The controller may send a request too late. ``late_s`` is the longest of these delays. Latencies include them.
         ``statuses`` has the number of answers with each status. ``problems`` has the most frequent errors, each with the
