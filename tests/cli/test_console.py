@@ -2,9 +2,12 @@
 
 import io
 import os
+import re
 from pathlib import Path
 
+import pytest
 from rich.console import Console
+from rich.text import Text
 
 from drillbook.cli.console import PIPE_WIDTH, Steady, console
 
@@ -37,6 +40,37 @@ def test_a_closed_stream_is_no_terminal_and_takes_everything():
     assert not steady.isatty()
     assert steady.write("text") == 4
     steady.flush()
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+SAYS = "would undo inject.1 network.cut on app-1.example.org: sh -c undo-it.sh db-1.example.org:5432; see `drillbook drill.recover 20261201T031122.000Z-quarterly --dry`"
+
+
+@pytest.mark.parametrize("options", [{}, {"soft_wrap": True}])
+@pytest.mark.parametrize("kind", [str, Text])
+def test_a_line_on_a_terminal_is_broken_between_words(monkeypatch, options, kind):
+    screen = Screen()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    console().print(kind(f"  {SAYS}"), **options, style="bold")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= 80
+    assert all(line.startswith("  ") for line in lines)
+    assert " ".join(line.strip() for line in lines) == SAYS
+    assert lines[-1].startswith("  `drillbook drill.recover "), "a command is one word"
+
+
+def test_a_question_keeps_its_line(monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("COLUMNS", "20")
+    console().print("a question with words? ", end="")
+    assert screen.getvalue() == "a question with\nwords? "
 
 
 def test_lines_that_go_into_a_file_have_a_fixed_width_and_no_command_is_cut(capsys):

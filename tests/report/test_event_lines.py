@@ -42,8 +42,8 @@ def event(kind: str, data: dict[str, Any] | None = None, **more: Any) -> Event:
     )
 
 
-def printed(*events: Event, closing: bool = True, **options: bool) -> list[str]:
-    console = Console(file=io.StringIO(), width=100, color_system=None)
+def printed(*events: Event, closing: bool = True, width: int = 100, **options: bool) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
     progress = Progress(console, closing=closing, **options)
     for one in events:
         progress(one)
@@ -220,6 +220,22 @@ def test_every_line_names_the_program_that_was_called(monkeypatch: pytest.Monkey
             lines = printed(event("undo.failed", {"message": f"no answer; run `{said} drill.recover`"}, **where))
             assert f"`{name} drill.recover`" in " ".join(lines)
             assert other not in " ".join(lines)
+
+
+@pytest.mark.parametrize("host", ["db-1", "orders-db-primary-1", "orders-db-primary-1.internal.example.org"])
+@pytest.mark.parametrize(
+    "name", ["postgres.restore_table_from_dump", "Restore the orders from the newest dump of the night"]
+)
+def test_the_line_of_a_step_cuts_neither_its_host_nor_its_action(host: str, name: str) -> None:
+    data = {"facts": {}, "seconds": 0.1, "attempts": 2}
+    where = {"step": "restore.1", "host": host}
+    started = event("step.started", {"action": name, "name": ""}, **where)
+    lines = printed(started, event("done", data, **where), width=80)
+    assert max(map(len, lines)) <= 80
+    words = " ".join(lines).split()
+    assert {host, "0.10", "s", "attempt", "2"} <= set(words)
+    assert " " in name or name in words
+    assert len(lines) == (2 if len(host) > 30 else 1)
 
 
 def test_a_title_that_is_too_long_is_cut_with_an_ellipsis_in_brief_output() -> None:

@@ -54,8 +54,11 @@ def test_the_exit_status_is_not_torn_off_by_a_long_title() -> None:
     long = suite.model_copy(
         update={"title": "The quarterly drill of all services of the documents, with their stores and caches"}
     )
-    lines = renderings.printed(summary.suite_ending(long, views)).splitlines()
-    assert any(line.startswith("■ ABORTED WITH RESIDUE  exit 5  quarterly: The quarterly drill") for line in lines)
+    lines = renderings.printed(summary.suite_ending(long, views), 80).splitlines()
+    assert lines[-1] == "■ ABORTED WITH RESIDUE  exit 5  quarterly"
+    assert " ".join(" ".join(lines[-3:-1]).split()).endswith(long.title), "the title is not cut"
+    lines = renderings.printed(summary.suite_ending(long, views), 150).splitlines()
+    assert lines[-1] == f"■ ABORTED WITH RESIDUE  exit 5  quarterly: {long.title}"
 
 
 NAMES = [

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -38,6 +37,7 @@ from drillbook.report.audit_pages import AUDIT, SUMMARY
 from drillbook.report.figures import one_line
 from drillbook.report.terminal.prose import Cell, Prose
 from drillbook.report.terminal.summary import COLOURS
+from drillbook.report.terminal.whole_words import WholeWords
 from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, PROBE_DETECTION, SHORT, STATES
 
 MOST_LINES, MOST_NAMES = 10, 2
@@ -130,7 +130,7 @@ def _print(made: Audit, folder: Path) -> None:
     out = console()
     out.print(Text(wording.short_title(made), style="bold"))
     out.print()
-    out.print(Padding(_coverage(made), (0, 0, 1, 2), expand=False))
+    out.print(WholeWords(_coverage(made), 2, 1))
     _print_proven(out, made)
     _print_uncounted(out, made)
     _rehearsed(out, made)
@@ -205,7 +205,7 @@ def _print_proven(out: Console, made: Audit) -> None:
         if table.row_count:
             if title:
                 out.print(title)
-            out.print(Padding(table, (0, 0, 1, 2), expand=False))
+            out.print(WholeWords(table, 2, 1))
     text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
     out.print(Prose(Text(text), 2, below=1))
 
@@ -273,7 +273,7 @@ def _rehearsed(out: Console, made: Audit) -> None:
         source = "" if item.source in ("", item.service) else f", {one_line(item.source)}"
         where = (Text(one_line(item.environment)),) if places else ()
         table.add_row(Text(f"{one_line(item.drill)}{source}"), *where, item.restored, item.figure, item.at[:10] or "-")
-    out.print(Padding(table, (0, 0, 1, 2), expand=False))
+    out.print(WholeWords(table, 2, 1))
     taken = [f"{item.drill}: the loss was measured with {item.taken}." for item in made.rehearsed if item.taken]
     notes = [*taken, *(f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes)]
     out.print(Prose(Text(one_line(" ".join([*notes, rehearsal_figures.SHORT]))), 2, below=1))

@@ -15,7 +15,9 @@ import sys
 from types import TracebackType
 from typing import IO, Any, cast
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from drillbook.exits import Exit
 
@@ -84,12 +86,22 @@ def stdout() -> IO[str]:
 
 
 class _Uncut(Console):
-    """Console that prints every line whole, even if it is wider than the terminal. Commands that people copy may be
-    that wide; the terminal then wraps them."""
+    """Console that prints every line whole. A text that is too wide for the terminal is broken between words, and never inside a
+    command. Commands that people copy may be wider than the terminal, which then wraps them."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print ``objects`` as ``Console.print`` does, without cutting their lines."""
+        if len(objects) == 1 and isinstance(objects[0], str | Text) and self.is_terminal:
+            objects, options = (self._wrapped(objects[0], options.get("markup")),), {**options, "soft_wrap": True}
         super().print(*objects, **{"crop": False, **options})
+
+    def _wrapped(self, said: str | Text, markup: bool | None) -> Text:
+        text = said if isinstance(said, Text) else self.render_str(said, markup=markup, highlight=False)
+        if all(cell_len(line) <= self.width for line in text.plain.split("\n")):
+            return text
+        from drillbook.report.terminal.prose import wrapped  # noqa: PLC0415  keeps start-up fast
+
+        return wrapped(text, self.width)
 
 
 def console(*, aside: bool = False) -> Console:

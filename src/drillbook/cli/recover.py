@@ -132,7 +132,8 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
     if state.damage and not state.alive:
         out.print(Text(f"✗ {manual_cleanup.TITLE}", style="bold red"))
         for line in manual_cleanup.steps(state):
-            out.print(Text(shown(f"  {as_called(line)}")), soft_wrap=True)
+            command = line.startswith("   ")  # to be copied, so it is not broken
+            out.print(Prose(Text(shown(as_called(line))), 2, verbatim=command))
         return Exit.RESIDUE
     before, written = trusted_content.of_run(state, project.root), Written()
     gone = lab_gone.lab_gone(state.first)

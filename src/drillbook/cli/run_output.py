@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from drillbook.cli.console import console, stdout
+from drillbook.cli.task_exit import fitted
 from drillbook.events.event import Event
 from drillbook.installation.program_name import program
 from drillbook.journal.journal import Observer
@@ -46,12 +47,12 @@ def ignore(event: Event) -> None:
 def tell_missed(missed: Sequence[str]) -> None:
     """Print, on standard error, messages about anchors (copies of hashes) and timestamps that could not be obtained."""
     for text in missed:
-        sys.stderr.write(f"! {one_line(text)}\n")
+        sys.stderr.write(fitted(f"! {one_line(text)}") + "\n")
 
 
 def tell_held(text: str) -> None:
     """Print, on standard error, a message about a signal that takes effect later."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(fitted(text) + "\n")
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -75,7 +74,7 @@ def table(rows: Sequence[SuiteRow], out: Console) -> None:
             else Text(row.took or UNKNOWN, style="" if row.took else "dim"),
         )
     out.print()
-    out.print(Padding(WholeWords(shown), (0, 0, 0, 2)))
+    out.print(WholeWords(shown, 2))
     if any(row.recover for row in rows):
         text = (
             f"recover: steps that no host undoes by itself when this program dies; `{program()} drill.recover` undoes them"

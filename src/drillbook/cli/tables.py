@@ -62,8 +62,15 @@ def actions(name: str, *, as_json: bool = False) -> int:
             shown = find(known, kind)
             effect = shown.EFFECT if kind is Action else "probe"
             table.add_row(known, effect, Text((shown.__doc__ or "").strip().splitlines()[0]))
-    out.print(table)
+    _print(table, out)
     return Exit.OK
+
+
+def _print(table: Table, out: Console) -> None:
+    """Print a table that breaks no word, also on a narrow terminal."""
+    from drillbook.report.terminal.whole_words import WholeWords  # noqa: PLC0415  keeps start-up fast
+
+    out.print(WholeWords(table))
 
 
 def _named(name: str, kinds: Sequence[type[Any]]) -> list[type[Any]]:
@@ -115,10 +122,10 @@ def _action(cls: type[Any], out: Console) -> None:
     for key, info in cls.model_fields.items():
         default = "required" if info.is_required() else _in_yaml(info.get_default(call_default_factory=True))
         table.add_row(Text(info.alias or key), Cell(Text(default)), Cell(Text(as_called(info.description or ""))))
-    out.print(table)
+    _print(table, out)
     if shown := _example(cls):
         origin = f", of the drill {shown.drill}" if shown.drill else ""
-        out.print(Text(f"\nExample{origin}:\n\n{narrowed(shown.text, out.width)}"), soft_wrap=True)
+        out.print(Prose(Text(f"\nExample{origin}:\n\n{narrowed(shown.text, out.width)}"), verbatim=True))
 
 
 def _paragraphs(doc: str) -> list[str]:
@@ -154,5 +161,5 @@ def lab(status: Any, out: Console, *, as_json: bool = False) -> int:
         spare = getattr(part, "standby", False) or (part.host in SPARE and part.name not in ("ssh", "machine"))
         state = ("up", "green") if part.up else ("off: a drill starts it", "dim") if spare else ("down", "red")
         table.add_row(part.host, part.name, Text(*state), str(part.port or "-"), str(part.pid or "-"))
-    out.print(table)
+    _print(table, out)
     return Exit.OK

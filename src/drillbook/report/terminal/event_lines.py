@@ -59,8 +59,9 @@ COLOURS = {
     NO_STEPS: "dim",
 }
 MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
-ASIDE = 45
-"""Number of columns in the line of a step that are kept free for text beside the step's name."""
+ASIDE, HOST = 45, 12
+"""Number of columns in the line of a step that are kept free for text beside the step's name, and how many of them are for the
+name of the host."""
 
 
 MOST_LINES, MOST_LETTERS = 4, 300
@@ -74,6 +75,11 @@ def _cut(line: str) -> str:
 def stopped(what: Failed) -> str:
     """Return the message of a failed step. If the step was stopped, the message does not name the command, which the report shows."""
     return step_texts.message(what.message, what.outcome)
+
+
+def room_for_name(width: int, host: str) -> int:
+    """Return the number of columns for the name of a step, in a line of ``width`` columns that also names ``host``."""
+    return max(16, min(44, width - ASIDE - max(0, cell_len(host) - HOST)))
 
 
 def fitted(text: str, width: int) -> str:
@@ -290,12 +296,16 @@ class Progress:
     def _step(self, event: Event, what: Done | Failed, outcome: str, message: str) -> None:
         mark, colour = MARKS[outcome]
         name = one_line(self._names.get(event.step, str(event.step)))
-        line = Text(f"    {mark} ", style=colour, no_wrap=True, overflow="ellipsis")
-        line.append(fitted(name, max(16, min(44, self.console.width - ASIDE))), style="default")
-        line.append(f" {fitted(event.host or '', 12)} {what.seconds:8.2f} s", style="dim")
-        if what.attempts > 1:
-            line.append(f"  attempt {what.attempts}", style="dim")
-        self._say(line)
+        head, host = Text(f"    {mark} ", style=colour), one_line(event.host or "")
+        again = f"  attempt {what.attempts}" if what.attempts > 1 else ""
+        beside = Text(f"{host.ljust(HOST)} {what.seconds:8.2f} s{again}", style="dim")
+        room = room_for_name(self.console.width, host)
+        told = fitted(name, room) if " " in name or cell_len(name) <= room else name
+        if (line := Text.assemble(head, told, " ", beside)).cell_len <= self.console.width:
+            self._say(line)
+        else:
+            self._say(Prose(Text(name), label=head))
+            self._say(Prose(beside, 6))
         moved = self._moved.pop((event.step, event.host), None)
         if moved is not None and moved.what.bytes:
             span = moved.clock - moved.begun

@@ -23,7 +23,7 @@ from drillbook.language.lists import leading
 from drillbook.report.figures import count, one_line, seconds, size, took
 from drillbook.report.terminal.board import Board, OnHost, RunningStep
 from drillbook.report.terminal.drawing import Drawing, elapsed, two_ends
-from drillbook.report.terminal.event_lines import MARKS, Progress, fitted
+from drillbook.report.terminal.event_lines import HOST, MARKS, Progress, fitted, room_for_name
 
 FRAME_S = 0.125
 SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -144,8 +144,8 @@ def _step(step: RunningStep, now: float, width: int) -> list[Text]:
     """Return the lines of a running step. Several hosts are shown side by side below its name."""
     if len(step.hosts) == 1:
         host = step.hosts[0]
-        tail = f" {fitted(host, 12)} {_lasted(step.on.get(host), now):>10}"
-        name = fitted(one_line(step.name), max(16, min(44, width - 42)))
+        tail = f" {host.ljust(HOST)} {_lasted(step.on.get(host), now):>10}"
+        name = fitted(one_line(step.name), room_for_name(width + 3, host))  # no text about attempts is beside the name
         line = Text.assemble(("    " + _spin(), "cyan"), f" {name}", (tail, "dim"))
         return [line, *_moving(step.on.get(host))]
     ended = sum(progress.ended is not None for progress in step.on.values())

@@ -99,6 +99,20 @@ def _folded(text: Text, width: int, console: Console) -> Iterator[Text]:
         yield from text[begin:end].wrap(console, width, overflow="fold")
 
 
+def wrapped(text: Text, width: int) -> Text:
+    """Return ``text`` with line feeds between words, so that its lines have at most ``width`` columns. Only a line that consists
+    of one long word is wider. A continued line has the indentation of its beginning. Blanks at the end of a line are kept.
+    """
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        indent = len(line.plain) - len(line.plain.lstrip(" "))
+        *ranges, (last, _) = parts(line.plain, width, max(1, width - indent))
+        lines += [
+            Text.assemble(" " * indent if begin else "", line[begin:end]) for begin, end in (*ranges, (last, len(line)))
+        ]
+    return Text("\n").join(lines)
+
+
 def bound(line: str) -> str:
     """Replace some blanks in ``line`` by no-break spaces, so that no line ends there. These are the blanks inside figures,
     and the blanks between a mark such as ``†`` and its word.

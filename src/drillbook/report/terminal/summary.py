@@ -40,6 +40,7 @@ from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, 
 from drillbook.report.terminal.ending import Ending
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Cell, Prose
+from drillbook.report.terminal.verdict_line import VerdictLine
 from drillbook.report.terminal.whole_words import WholeWords
 
 COLOURS = {
@@ -212,7 +213,7 @@ def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
         for row in members
         for said in filter(None, (row.tolerated, "" if row.view else row.sentence))
     ]
-    return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
+    return [Prose(Text("\n").join(lines), 2, below=1)] if lines else []
 
 
 def _brief(row: ObjectiveRow) -> Cell:
@@ -245,7 +246,7 @@ def suite_ending(
     """
     members = suite_rows(suite, views)
     where = _where("" if report else suite.run, report, suite.environment, views)  # the path of the report has the run
-    table = Group(_spaced(WholeWords(_drills(members))), *_told(members), *_legend(members), where)
+    table = Group(WholeWords(_drills(members), 2, 1), *_told(members), *_legend(members), where)
     last = Group(
         Text(),
         *_contradictions(suite_contradictions(suite, members)),
@@ -261,16 +262,12 @@ def _contradictions(contradictions: Sequence[str]) -> list[RenderableType]:
     ]
 
 
-def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> Text:
+def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> VerdictLine:
     shape = {str(key): value for key, value in wording.SHAPES.items()}.get(verdict, "?")
     word = verdict.upper() + (f" WITH {residue.upper()}" if residue else "")
     style = f"bold {COLOURS.get(verdict, 'yellow')}"
-    return Text.assemble(
-        (f"{shape} {word}", style),
-        (f"  exit {status}", "dim"),
-        f"  {one_line(name)}: {one_line(title)}",
-        no_wrap=True,
-        overflow="ellipsis",
+    return VerdictLine(
+        Text.assemble((f"{shape} {word}", style), (f"  exit {status}", "dim")), one_line(name), one_line(title)
     )
 
 
@@ -294,22 +291,19 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _spaced(table: RenderableType) -> RenderableType:
-    return Padding(table, (0, 0, 1, 2))
-
-
 def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
     if not goals:
         return Prose(Text("The drill sets no objectives."), 2, below=1)
     table = _table("Objectives", "objective", "target", "measured ± error", "result")
-    if not any(row.reason or row.uncounted for row in goals):
-        table.columns[0].max_width, table.columns[2].min_width = NAMED, MEASURED
     for row in goals:
         state = _objective_state(row)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
         figure = "\n".join(filter(None, (row.measured, row.writes, row.remark)))
         table.add_row(Text(row.name), Text(row.target), Cell(Text(figure)), state)
-    return _spaced(table)
+    if any(row.reason or row.uncounted for row in goals):
+        return WholeWords(table, 2, 1)
+    table.columns[0].max_width, table.columns[2].min_width = NAMED, MEASURED
+    return Padding(table, (0, 0, 1, 2))
 
 
 def _objective_state(row: ObjectiveRow) -> Text:
@@ -324,7 +318,7 @@ def _clocks(view: RunView) -> RenderableType:
         missing = Text(f"? not measured: {row.reason}", style="yellow")
         table.add_row(Text(row.clock.name), Text(figure) if row.figure else missing)
     left_out = clock_rows.left_out(view.result)
-    return Group(_spaced(table), *([Prose(Text(left_out), 2, below=1)] if left_out else []))
+    return Group(WholeWords(table, 2, 1), *([Prose(Text(left_out), 2, below=1)] if left_out else []))
 
 
 def _phases(view: RunView) -> RenderableType:
@@ -334,7 +328,7 @@ def _phases(view: RunView) -> RenderableType:
         states = [step_texts.state(step.result.status) for step in phase.steps]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
         table.add_row(Text(one_line(phase.name)), _state(phase.state), Text(time), Text(counts or "none"))
-    return _spaced(table)
+    return WholeWords(table, 2, 1)
 
 
 def _notes(view: RunView) -> list[RenderableType]:
@@ -344,7 +338,7 @@ def _notes(view: RunView) -> list[RenderableType]:
     """
     pairs = zip(view.notes, rows.note_rows(view), strict=True)
     lines = [Text(f"! {at}  {text}", style="yellow") for note, (at, text, _) in pairs if note.kind == StopRequested.KIND]
-    return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
+    return [Prose(Text("\n").join(lines), 2, below=1)] if lines else []
 
 
 def _findings(view: RunView) -> list[RenderableType]:

@@ -2,47 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
+from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Column, Table
+from rich.text import Text
+
+from drillbook.report.terminal.prose import Cell, Prose
+
+GAP = 2
+"""Number of blanks between the head of a column and the cell beside it, where a table is printed as blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeWords:
-    """A table without edges. On a narrow terminal, the widest columns are shrunk first. A column becomes no narrower than
-    its longest word, and columns with ``no_wrap`` are not shrunk. If the table does not fit even then, words are broken.
+    """A table without edges, with the indentation ``indent``, and with ``below`` empty lines below it.
+
+    On a narrow terminal, the widest columns are shrunk first. A column becomes no narrower than its longest word, and columns
+    with ``no_wrap`` are not shrunk. A column becomes no wider than its ``max_width``, unless a word is. If the table does not
+    fit even then, each row is printed as a block: the first cell on a line of its own, and below it the other cells, each
+    beside the head of its column.
     """
 
     table: Table
+    indent: int = 0
+    below: int = 0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render the table with the widths that fit."""
+        """Render the table with the widths that fit, or as blocks."""
         columns = self.table.columns
         sizes = [_size(column, console, options) for column in columns]
         _, right, _, left = self.table.padding
         between = (right + left + (1 if self.table.box else 0)) * max(0, len(columns) - 1)
-        for column, width in zip(columns, fitting(sizes, options.max_width - between), strict=True):
-            column.width = width
-        yield self.table
+        widths = fitting(sizes, options.max_width - self.indent - between)
+        if widths is None:
+            yield from self._blocks()
+        else:
+            for column, width in zip(columns, widths, strict=True):
+                column.width = width
+            yield Padding(self.table, (0, 0, 0, self.indent), expand=False)
+        for _ in range(self.below):
+            yield Segment.line()
+
+    def _blocks(self) -> Iterator[RenderableType]:
+        name, *others = self.table.columns
+        if self.table.title:
+            yield Prose(_text(self.table.title), self.indent)
+        room = max((_text(column.header).cell_len for column in others), default=0) + GAP
+        for first, *cells in zip(*(column.cells for column in (name, *others)), strict=True):
+            yield Prose(_text(first), self.indent)
+            for column, cell in zip(others, cells, strict=True):
+                label = Text(_text(column.header).plain.ljust(room), style="dim")
+                yield Prose(_text(cell), self.indent + GAP, label=label)
 
 
-def fitting(sizes: list[Measurement], room: int) -> list[int | None]:
+def fitting(sizes: list[Measurement], room: int) -> list[int] | None:
     """Return the width of each column. ``sizes``: for each column, the widths of its longest word and of its longest line.
 
-    If the columns do not fit into ``room``, all widths are None. ``rich.table.Table`` then chooses the widths.
+    Returns None if the columns do not fit into ``room`` without breaking a word.
     """
     widths = [size.maximum for size in sizes]
     if sum(size.minimum for size in sizes) > room:
-        return [None] * len(sizes)
+        return None
     while sum(widths) > room:
         at = max((at for at, size in enumerate(sizes) if widths[at] > size.minimum), key=lambda at: widths[at])
         widths[at] -= 1
-    return list(widths)
+    return widths
+
+
+def _text(cell: RenderableType) -> Text:
+    """Return the text of a cell or head of a table."""
+    return cell if isinstance(cell, Text) else cell.text if isinstance(cell, Cell) else Text(str(cell))
 
 
 def _size(column: Column, console: Console, options: ConsoleOptions) -> Measurement:
     sizes = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
-    most = max(size.maximum for size in sizes)
-    return Measurement(most if column.no_wrap else max(size.minimum for size in sizes), most)
+    most, least = max(size.maximum for size in sizes), max(size.minimum for size in sizes)
+    return Measurement(most, most) if column.no_wrap else Measurement(least, max(least, min(most, column.max_width or most)))
