@@ -311,7 +311,7 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: s
         **INVENTORY,
         "within": "time limit of all checks together, such as 20s",
         "json": "print the whole diagnosis as JSON",
-        "verbose": "name the checks that were skipped because they were not needed",
+        "verbose": "show all observations, and name every check that did not run",
         "apply": "ask for a confirmation, then execute the remedy of the likeliest cause as a run, and exit with its status",
         "assume": "yes or no: the answer assumed without asking a person",
         "confirm": "name of the environment",
