@@ -94,8 +94,8 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     assert (run.kind, run.routine) == ("postgres", ())
     (one,) = [one for one in alerts(passed) if "with a reservation: the drill itself" in one.text]
     assert one.step == (
-        f"measure how old a routine backup is: write a drill that restores a routine backup of {run.service} "
-        f"(`drillbook actions postgres.restore`); {REMOVED}"
+        f"measure how old a routine backup is: copy a drill that restores a routine backup, for {run.service} "
+        f"(`drillbook init --with routine-database`); {REMOVED}"
     )
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     (one,) = [one for one in alerts(known) if "with a reservation: the drill itself" in one.text]

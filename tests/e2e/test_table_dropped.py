@@ -57,8 +57,8 @@ def test_a_dropped_table_comes_back_alone(bench):
     assert max(witness.before) > 24_000
     assert result.objectives["rpo"].lost_writes == 0
     said, command = next_steps.age_of_routine(view)
-    assert said == "write a drill that restores a routine backup of database", "the store has only backups of drills"
-    assert command.endswith(" actions postgres.restore_table")
+    assert said == "copy a drill that restores a routine backup, for database", "the store has only backups of drills"
+    assert command.endswith(" init --with routine-database")
     assert result.clocks["outage_s"] > 0.3, "who reads documents saw it"
     assert json.loads((folder / "result.json").read_text())["exit"] == 0
     with bench.admin() as session:

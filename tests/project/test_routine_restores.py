@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.catalog import entries
 from drillbook.plan.planner import make
 from drillbook.project import routine_restores
 from drillbook.project.project import Project
+from drillbook.sdk import discovery
+from drillbook.sdk.action import Effect
 
 ROOT = Path(__file__).parents[2]
 OWN = """
@@ -43,6 +46,23 @@ def project(tmp_path):
 
 def found(project, name):
     return routine_restores.of(project, make(project.drill(name), project.inventory("lab")))
+
+
+def test_each_drill_that_a_system_names_is_shipped_and_restores_a_routine_backup_of_it(project):
+    named = {system.name: system.routine_drill for system in discovery.systems() if system.routine_drill}
+    assert named == {
+        "mariadb": "routine-shop",
+        "postgres": "routine-database",
+        "qdrant": "routine-vectors",
+        "redis": "routine-cache",
+    }
+    for system, drill in named.items():
+        entry = entries.find(drill)
+        assert entry.subject == system
+        plan = make(project.drill(drill), project.inventory("lab"))
+        assert all(step.effect is Effect.READ for step in plan.phase("backup")), "it takes no backup itself"
+        assert discovery.routine_drill(f"{system}.restore") == drill
+    assert (discovery.routine_drill("files.restore"), discovery.routine_drill("no_system.restore")) == ("", "")
 
 
 def test_the_shipped_drills(project):

@@ -97,8 +97,8 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
         (
             (),
             (
-                "write a drill that restores a routine backup of database",
-                "drillbook actions postgres.restore",
+                "copy a drill that restores a routine backup, for database",
+                "drillbook init --with routine-database",
             ),
         ),
         (None, None),
@@ -123,10 +123,22 @@ def test_one_drill_of_a_routine_backup_is_enough_for_a_service() -> None:
         for step in view.result.steps
     ]
     other = view.model_copy(update={"result": view.result.model_copy(update={"steps": tuple(steps)})})
-    assert next_steps.age_of_routine(other)[1] == "drillbook actions postgres.restore_table"
+    assert next_steps.age_of_routine(other)[1] == "drillbook init --with routine-database"
     suite, _ = samples.suite()
     said = [text for text, _ in next_steps.after_suite("invoke", suite, [view, other], "")]
-    assert said.count("write a drill that restores a routine backup of database") == 1
+    assert said.count("copy a drill that restores a routine backup, for database") == 1
+
+
+def test_a_drill_is_to_be_written_where_the_catalogue_has_none() -> None:
+    assert next_steps.to_write("drillbook", "site", "files.restore") == (
+        "write a drill that restores a routine backup of site",
+        "drillbook actions files.restore",
+    )
+    assert next_steps.to_write("drillbook", "own", "")[1] == "drillbook actions"
+    assert next_steps.to_write("drillbook", "db", "postgres.restore", ("routine-database",)) == (
+        "write a drill that restores a routine backup of db",
+        "drillbook actions postgres.restore",
+    ), "the project has the drill of the catalogue, and it does not show the age of a routine backup"
 
 
 def test_without_a_reservation_no_drill_is_suggested() -> None:

@@ -87,7 +87,7 @@ def _age_known(audit: Audit, goal: ProvenRow) -> bool:
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
     """Return the last part of the next step for RPOs that have a reservation because the drill itself took the restored backup.
     For each service, this part names a drill of the project that restores a routine backup. If the project has no such drill,
-    the part says that one must be written. A drill is not named if it restored a backup that a drill had taken.
+    the part says that one must be copied or written. A drill is not named if it restored a backup that a drill had taken.
 
     For more than ``MOST_PROOFS`` services, the text names neither services nor drills.
     """
@@ -99,7 +99,8 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
         if run and (drill := next((name for name in run.routine if (goal.environment, name) not in others), "")):
             known[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, drill, run.inventory)}`"
         else:
-            text, command = next_steps.to_write(NEUTRAL, goal.service, run.restoring if run else "")
+            own = run.routine if run else ()
+            text, command = next_steps.to_write(NEUTRAL, goal.service, run.restoring if run else "", own)
             written[goal.service] = f"{text} (`{command}`)"
     texts = [", ".join(known.values())] if known else []
     texts += [text for service, text in written.items() if service not in known]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from drillbook.judge.result import Result, RunView, StepResult, SuiteResult, Verdict
 from drillbook.report import dead_runs, held_locks, open_findings
@@ -97,8 +97,8 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 
     The suggestion is made for a passed run whose RPO was met only with a reservation, because the restored backup was taken
     during the run. The suggested command runs a drill that restores a routine backup. If the project has no such drill, the
-    suggestion is to write one, and the command shows the documentation of the action that restored the backup. A rehearsal,
-    too, may be suggested: its run shows the age of the backup, but does not remove the reservation.
+    suggestion is to copy or write one; see ``to_write``. A rehearsal, too, may be suggested: its run shows the age of the backup,
+    but does not remove the reservation.
 
     Returns None for any other run, and for a journal that does not record which drills restore routine backups.
     """
@@ -116,12 +116,15 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
     return to_write(view.program, service, restoring(view.result.steps))
 
 
-def to_write(program: str, service: str, action: str) -> tuple[str, str]:
-    """Return the suggestion to write a drill that restores a routine backup of ``service``. The project has no such drill yet.
+def to_write(program: str, service: str, action: str, own: Container[str] = ()) -> tuple[str, str]:
+    """Return the suggestion to copy or write a drill that restores a routine backup of ``service``.
 
-    ``action``: action that restored another backup of the service. The suggested command shows the documentation of this
-    action.
+    ``action``: action that restored another backup of the service. If the catalogue has such a drill for its system, the suggested
+    command copies this drill, unless it is among ``own``, the drills of the project. Otherwise, the command shows the
+    documentation of ``action``.
     """
+    if (drill := discovery.routine_drill(action)) and drill not in own:
+        return f"copy a drill that restores a routine backup, for {one_line(service)}", f"{program} init --with {drill}"
     return (
         f"write a drill that restores a routine backup of {one_line(service)}",
         f"{program} actions {one_line(action)}".rstrip(),

@@ -67,6 +67,10 @@ class System:
     """Action of the system that restores a backup together with an archived log. The log brings back data that is newer than
     the backup. The name is empty when the system has no such action.
     """
+    routine_drill: str = ""
+    """Drill of the catalogue that restores a routine backup of the system's data. Reports suggest to copy it. The name is empty
+    for plugins, and when the catalogue has no such drill.
+    """
     extra: str = ""
     """Name of Drillbook's pip extra that the system's actions and probes need. The name is empty for plugins, and when the
     actions and probes need no extra.

@@ -197,6 +197,14 @@ def log_restore(action: str) -> str:
     return next((system.log_restore for system in systems() if family in system.actions), "")
 
 
+def routine_drill(action: str) -> str:
+    """Return the name of the drill of the catalogue that restores a routine backup of the data which ``action`` restores. The
+    result is empty if the system that defines ``action`` declares none, or if no system defines ``action``.
+    """
+    family = action.partition(".")[0]
+    return next((system.routine_drill for system in systems() if family in system.actions), "")
+
+
 def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
     """Return the plugins that define any of the given names. The key of each entry is the plugin's origin, and the value is
     its version.

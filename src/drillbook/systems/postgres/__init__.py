@@ -22,4 +22,5 @@ SYSTEM = System(
     varying_arguments=".varying_arguments",
     rehearsal="rehearsal",
     log_restore="postgres.recover",
+    routine_drill="routine-database",
 )

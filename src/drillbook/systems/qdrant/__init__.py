@@ -15,5 +15,6 @@ SYSTEM = System(
     needs=("postgres",),
     examples="examples",
     host_needs=".host_needs",
+    routine_drill="routine-vectors",
     extra="qdrant",
 )

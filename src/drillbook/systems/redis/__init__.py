@@ -21,4 +21,5 @@ SYSTEM = System(
     looks=".looks",
     by_hand=".by_hand",
     rehearsal="rehearsal",
+    routine_drill="routine-cache",
 )
