@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.catalog import entries
 from drillbook.cli import rehearsal_project, scaffold
 from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import UsageError
@@ -42,6 +43,22 @@ def test_the_files_of_each_kind_are_right(tmp_path, kind, monkeypatch):
     assert [step.action for step in plan.steps][:2] == ["backup.check", "backup.restore"]
     whole(project)
     assert len(planner.make(project.drill("rehearse"), project.inventory("rehearsal")).steps) >= len(plan.steps)
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at-once", "later"])
+def test_the_suite_of_own_backups_stays_beside_that_of_the_catalogue(tmp_path, later):
+    answers = Answers("postgres", host="db1", at="/b", sandbox="spare", database="shop")
+    if later:
+        scaffold.init(tmp_path, answers)
+        scaffold.init(tmp_path, names=["rehearsal"])
+    else:
+        scaffold.init(tmp_path, answers, ["rehearsal"])
+    project = Project(tmp_path)
+    (suite,) = re.findall(r"drillbook drill (\S+) --inventory rehearsal", (tmp_path / ".gitlab-ci.yml").read_text())
+    assert project.drill(suite).drills == ("rehearse",), "CI rehearses the team's backups"
+    assert "rehearse-database" in project.drill("rehearsal").drills
+    made = [path for path in rehearsal_project.contents(answers, "drillbook", {}) if path.startswith("drills/")]
+    assert not {Path(path).stem for path in made} & {entry.name for entry in entries.entries()}
 
 
 def test_the_next_steps_begin_with_the_check_and_end_with_ci(tmp_path, capsys):

@@ -33,7 +33,7 @@ _HOST = re.compile(
 _TEMPLATES = {
     "inventory/rehearsal.yml": "inventory.txt",
     "drills/rehearse.yml": "drill.txt",
-    "drills/rehearsal.yml": "suite.txt",
+    "drills/own-backups.yml": "suite.txt",  # no entry of the catalogue has this name
 }
 _SHARED = ("tasks.py", ".gitignore", ".drillbook/.gitignore")
 """Files that every new project has."""
