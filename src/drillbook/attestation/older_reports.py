@@ -40,8 +40,8 @@ def unlike(state: RunState, wanted: dict[str, str], sealed: Statement) -> list[s
 
 
 def differences(stored: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Yield the keys whose values differ between the results ``stored`` and ``now``. Different sentences are not reported,
-    because versions may word a sentence differently.
+    """Yield the keys whose values differ between the results ``stored`` and ``now``. A value that is a sentence is not
+    compared, because versions may word a sentence differently.
 
     A sentence is a text that contains a space. Names, codes, times, numbers and verdicts contain no space. A key that
     only ``now`` has is not reported, because newer versions add keys.

@@ -94,9 +94,9 @@ def _grown(state: RunState, sealed: Statement | None) -> RunState:
     """Return ``state``. If its run has written and signed more events since its journal was read, read the journal again and
     return the new state.
 
-    The second reading is needed when a run ends during an audit of hundreds of runs. Its attestation is read later than its
-    journal, and covers more events than the audit shows. The new state is used only if it continues the journal that was
-    read first.
+    The second reading is needed when a run ends during an audit of hundreds of runs. The audit reads the journal of a run
+    before its attestation. The attestation then covers events that the journal did not have yet. The new state is used only
+    if it continues the journal that was read first.
     """
     events, known = sealed.get("events") if sealed else None, state.chain.hashes
     if state.unreadable or not isinstance(events, int) or events <= len(known) or not _changed(state):

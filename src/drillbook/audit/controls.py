@@ -17,7 +17,9 @@ from drillbook.report.figures import count
 from drillbook.report.wording import NOT_BEGUN
 
 MOST_DRILLS = 8
-"""Number of drills that are named in one field; the others are counted. If at most ``FEW`` others remain, all are named."""
+"""Number of drills that are named in one field. Only the number of further drills is given. But if there are at most
+``FEW`` further drills, these are named, too.
+"""
 FEW = 3
 
 

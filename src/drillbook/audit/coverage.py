@@ -24,7 +24,7 @@ NO_RUN = "no run"
 NOT_YET = "not yet"
 """Word shown instead of a verdict for a span that begins in the future."""
 LEFT_OUT = "left out"
-"""Word for a span without runs, if the service is exempt from drills, or if its environment was retired."""
+"""Word in the cell of a span without runs, if the service is exempt from drills, or its environment was retired."""
 REHEARSED = "rehearsed only"
 """Words that replace `passed` when the service recovered from a proven fault in none of the passed runs."""
 
@@ -82,8 +82,8 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """Verdict as the reports show it. The word `passed` is shown only when the service recovered from a fault in
-        this span.
+        """Verdict as the reports show it. If the service recovered from a fault in no run of this span, other words replace
+        `passed`.
         """
         return shown_verdict(self.last, self.recovered)
 
@@ -143,8 +143,8 @@ class CoverageRow:
 
     @property
     def share(self) -> str:
-        """Number of passed runs, and of all runs except refused ones, such as `2 of 3`. Refused runs are counted separately,
-        as in `2 of 3, 1 refused`.
+        """Share of passed runs in all runs that were not refused, such as `2 of 3`. Refused runs are counted separately, as
+        in `2 of 3, 1 refused`.
         """
         return self._share(str(self.runs - self.refused))
 
@@ -237,10 +237,10 @@ def _written(newest: Record | None, service: str) -> dict[str, Any]:
 
 
 def _restored(row: tuple[str, str], runs: Sequence[Record]) -> tuple[str, str]:
-    """Return two texts about the newest passed run that restored the backup ``row``. The first text is the start of this run.
-    The second text says that this run also took the backup. It is empty when the backup is older than the run.
+    """Return two texts about the newest passed run that restored the backup ``row``. The first text is the start of this
+    run. The second text says that this run also took the backup, or is empty when the backup is older than the run.
 
-    Both texts are empty in two cases: no passed run restored the backup, or a newer run that should restore the backup failed.
+    Both texts are empty in two cases: no passed run restored the backup, or a newer run that should restore it failed.
     """
     environment, name = row
     for run in sorted(runs, key=lambda run: (run.started or "", run.name), reverse=True):

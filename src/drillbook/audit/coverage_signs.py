@@ -10,8 +10,8 @@ from drillbook.report.wording import SHAPES
 
 REHEARSAL, RESIDUE, DOUBT = "\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "\N{BLACK UP-POINTING TRIANGLE}", "?"
 SOME = "n of m"
-"""Key in ``MEANINGS`` for all cells such as ``2 of 3``, in which only some runs passed. The legend of a table shows an
-example from the table instead.
+"""Key in ``MEANINGS`` for all cells such as ``2 of 3``, in which only some runs passed. In the legend of a table, this key
+is replaced by the text of a cell from the table.
 """
 MEANINGS = {
     SHAPES[Verdict.PASSED]: "passed: the service recovered from a fault",

@@ -169,8 +169,9 @@ class ProvenRow:
 
 
 def reserved_counts(goals: Sequence[ProvenRow]) -> list[tuple[str, int]]:
-    """Count the objectives that are met with a reservation. Some of them are met only for a part of the data. They have other
-    words for their state, and are counted separately. Each item of the result consists of such words and the number."""
+    """Count the objectives that are met with a reservation. Each item of the result consists of words for a state, and of
+    the number of objectives with this state. Objectives that are met only for a part of the data have their own words.
+    """
     counts = Counter(row.said for row in goals if row.reserved)
     return sorted(counts.items(), key=lambda item: (item[0] != remarks.RESERVED, item[0]))
 

@@ -60,7 +60,7 @@ class Record:
     first: Event | None = None
     """First event. In a damaged journal, it is present only if its own hash is correct."""
     hashes: tuple[str, ...] = ()
-    """Hash of each event. For a damaged journal, these are the hashes that its lines claim."""
+    """Hash of each event. For a damaged journal, these are the hashes that are written in its lines, even if they are wrong."""
     times: tuple[str, ...] = ()
     ended: str = ""
     """Time of the last event of the run itself, before any recovery. It is empty when unknown."""
@@ -134,7 +134,7 @@ class Record:
 
     @property
     def drill(self) -> str:
-        """Name of the drill in the plan. Without a plan, it is the name of the drill in the name of the run's folder."""
+        """Name of the drill, from the plan. Without a plan, it is read from the name of the run's folder."""
         named = RUN_ID.fullmatch(self.name)
         return str(self.plan.get("drill", named[8] if named else UNKNOWN))
 

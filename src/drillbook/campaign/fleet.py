@@ -352,8 +352,8 @@ class Fleet:
         return replace(own, message=ending.message) if own.state is ending.state else own
 
     def _give_up(self) -> None:
-        """End the jobs of sites whose place has been without a worker for too long, or whose attempts have failed too often.
-        The result of such a site is unknown. Its run remains at the place.
+        """End the jobs of sites whose place has been without a worker for too long, or whose attempts have failed too
+        often. The result of each of these sites is unknown. The files of its run remain at the place.
         """
         now = time.monotonic()
         with self._changed:

@@ -114,8 +114,8 @@ class Roster:
         return note if moved_to else ""
 
     def _ask(self, client: Client, address: str, facts: dict[str, Any]) -> None:
-        """Ask a worker for its place and its addresses. This method runs in one of the threads that only ask this worker;
-        see ``Lanes``.
+        """Ask a worker for its place and its addresses. Each worker has its own threads for this, so that a slow worker
+        does not delay the others; see ``Lanes``.
         """
         listens: list[str] = []
         try:

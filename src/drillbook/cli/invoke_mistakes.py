@@ -1,9 +1,9 @@
 """Suggestions after a mistake in the command line of the program ``invoke``.
 
-Invoke gives a program no way to replace its message about a mistake. But before it parses the command line, it asks each task
-for its arguments (``Task.get_arguments``). At this moment, the tasks of Drillbook parse the command line with Invoke's own
-parser. If they find a mistake, they raise Invoke's ``Exit`` with a message and, if possible, a suggestion. Invoke then prints
-this message and exits with status 2, as ``drillbook`` does. If Invoke found the mistake itself, it would exit with status 1,
+Invoke gives a program no way to replace its message about a mistake. But before Invoke parses the command line, it calls
+``Task.get_arguments`` of each task. In this method, the tasks of Drillbook parse the command line with Invoke's own parser.
+If they find a mistake, they raise Invoke's ``Exit`` with a message and, if possible, a suggestion. Invoke then prints this
+message and exits with status 2, as ``drillbook`` does. If Invoke found the mistake itself, it would exit with status 1,
 which is the status of a failed drill.
 
 Before it asks the tasks, Invoke reads its own options and loads ``tasks.py``. A mistake in these options is left to Invoke. An

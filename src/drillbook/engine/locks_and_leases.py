@@ -231,9 +231,9 @@ class Hold:
     def arm(
         self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]], become: Become | None = None
     ) -> None:
-        """Arm the undo ``commands`` of the change ``intent``. When renewals stop, ``host`` runs these commands with the
-        privilege ``become``. Raises Lapsed when the host has already begun its undo, NotReady when the host cannot keep a
-        lease, CouldNotVerify when its answer cannot be parsed, and HostError when the host fails.
+        """Store the undo ``commands`` of the change number ``intent`` in the lease. When renewals stop, ``host`` runs these
+        commands with the privilege ``become``. Raises Lapsed when the host has already begun its undo, NotReady when the host
+        cannot keep a lease, CouldNotVerify when its answer cannot be parsed, and HostError when the host fails.
         """
         grip = self._grip(host, become)
         sent = time.monotonic()

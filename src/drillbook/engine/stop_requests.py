@@ -33,7 +33,9 @@ class Stop:
 
     flag: threading.Event = field(default_factory=threading.Event)
     hurry: threading.Event = field(default_factory=threading.Event)
-    """Flag that is set by a second request to stop. Changes are still undone, but steps that only measure are skipped."""
+    """Flag that is set when a person or a signal asks for the stop a second time. Changes are still undone, but steps that
+    only measure are skipped.
+    """
     message: str = "the run was stopped"
     why: str = "aborted"
     """Reason for the end of the run. ``inconclusive``: an entry of the journal could not be written to disk. ``aborted``:

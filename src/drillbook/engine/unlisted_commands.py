@@ -118,8 +118,8 @@ def _services(stage: Stage, step: Step, host: str) -> list[Service]:
 
 
 def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator[Choice]:
-    """Yield the programs of the action, each with an argument that stands for any arguments. Programs that the host lacks
-    may be included, because sudo does not refuse them. Programs that start only inside scripts are left out.
+    """Yield the programs of the action, each with a wildcard in place of its arguments. Programs that the host lacks may be
+    included, because sudo's check does not refuse them. Programs that start only inside scripts are left out.
     """
     yield from BARES
     if needs.scripted:

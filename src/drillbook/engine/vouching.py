@@ -12,9 +12,9 @@ def vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fac
     """Check that the signature of the backup is trusted. Return two values: ``action`` with the digest of the backup added
     to its parameters, and the facts of this check.
 
-    Raises CouldNotVerify when the signature is not trusted. There is one exception. Once a fault may be active in this run,
-    a restore uses the backup in spite of the untrusted signature. The fact ``unvouched`` then contains the reason why the
-    signature is not trusted.
+    Raises CouldNotVerify when the signature is not trusted. There is one exception: once this run may have damaged
+    something by a fault, a restore uses the backup in spite of the untrusted signature. The fact ``unvouched`` then
+    contains the reason why the signature is not trusted.
     """
     action, doubt = manifest_signatures.pinned(action, context)
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):

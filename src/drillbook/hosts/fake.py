@@ -193,7 +193,7 @@ class FakeHost:
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
         """Open a private Unix socket that stands for the socket ``path`` of the host. A connection to the private socket is
-        relayed to a loopback port. ``forwards`` must contain this loopback port under the key ``(path, 0)``.
+        relayed to the loopback port ``forwards[path, 0]``, where the test's server listens.
         """
         self._reach()
         there = self.forwards[path, 0]

@@ -197,8 +197,8 @@ class Order:
     def _without_second_shell(self, shell: str) -> str:
         """Return shell text that runs the command without starting another shell.
 
-        A fence is a wrapper that first checks a lock. If the command begins with a fence, and ``shell`` runs fences as
-        `sh` does, the login shell itself checks the lock.
+        A fence is a wrapper that first checks a lock. Normally an extra `sh` runs the fence of a command. If ``shell`` is
+        one of ``FENCING_SHELLS``, the login shell itself runs the text of the fence.
         """
         words = self.words
         if is_fenced(words) and shell in FENCING_SHELLS:

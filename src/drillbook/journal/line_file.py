@@ -133,8 +133,8 @@ class LineFile:
             self._sure = lines
 
     def unflushed(self) -> None:
-        """Remove from the file the lines that a failed flush may have lost. They wait in memory again, and are written again
-        later.
+        """Remove the last lines from the file after a failed flush, because it is unknown if they reached the disk. They
+        are kept in memory and written again later.
 
         Raises OSError when the file cannot be shortened.
         """

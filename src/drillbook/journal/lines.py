@@ -37,7 +37,7 @@ class Chain:
 
 
 NO_CHAIN = Chain((), intact=False)
-"""Chain of a journal that cannot be read."""
+"""Empty chain that stands for the chain of a journal that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """State of an objective after several runs: which runs prove it, or speak against it. Each field is the number of a run.
-    The oldest run has the number 0.
+    """Runs of a series that prove an objective, or speak against it. Each field is the number of a run in the series. The
+    oldest run has the number 0.
     """
 
     proof: int | None = None

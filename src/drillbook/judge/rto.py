@@ -205,7 +205,8 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
     """Return the outcome of the run's last wait for the service to become good again, or None if the run did not wait.
 
-    A run that ended early may undo all its faults without waiting. The result is then that of an interrupted wait.
+    A run that ended early may undo all its faults without waiting. In this case, the result is the outcome of an
+    interrupted wait.
     """
     early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
     waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]
@@ -295,9 +296,8 @@ def _looks(events: Sequence[Event], end: float) -> dict[str, Look]:
 
 
 def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Finding]:
-    """Make a finding about a service that was good before the cleanup or undo, but not afterwards.
-
-    Return an empty list if there is no such service.
+    """Make a finding about a service that was good before the cleanup or undo, but not afterwards. Return an empty list if
+    there is no such service.
     """
     if (waited := _settling(events)) and waited.interrupted:
         return [

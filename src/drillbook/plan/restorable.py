@@ -329,9 +329,9 @@ class Restorable:
         return f"write {', or '.join(ways)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
-        """Return True when ``said`` names the backup that the step ``proof`` reads. ``said``: value of a parameter of
-        another step, such as `from`. If both names depend on results of steps, they are equal when they refer to the same
-        step.
+        """Return True when another step uses the backup that the step ``proof`` reads. ``said``: value of the parameter of
+        this other step that names its backup, such as `from`. The value may refer to the result of an earlier step. Then
+        the backup is the same if the step ``proof`` refers to the result of this earlier step, too.
         """
         mine = verified_origin(proof)
         if said == mine:

@@ -39,7 +39,7 @@ def moment_of(step: PlannedStep) -> str:
 
 @dataclass(frozen=True)
 class SourceRules:
-    """Checks of the restores in place in a drill.
+    """Checks of those steps of a drill that restore a backup over the existing data of a service.
 
     ``fail``: function that makes the error for a position in the drill's file.
     """

@@ -1,6 +1,6 @@
 """Merges findings into the finding about their cause. An objective is not verified when a step of the verification failed,
-so a finding about this objective says nothing new beside the finding about the step. The same is true for a fault that was
-not proven active because somebody stopped the run during the injection.
+so a finding about this objective says nothing new beside the finding about the step. If somebody stops a run during the
+injection, the fault is not proven active. The finding about this fault says nothing new beside the finding about the stop.
 """
 
 from __future__ import annotations

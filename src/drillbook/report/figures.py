@@ -21,8 +21,8 @@ MOST_ROUNDING = 0.15
 the number by more, one more decimal is shown.
 """
 REMEMBERED = 2000
-"""Largest length of a JSON text, in characters, whose indented form is kept for later calls. Longer texts are formatted each
-time.
+"""Largest number of characters of a JSON text for which the indented form is kept for later calls. Longer texts are
+formatted each time.
 """
 
 _HIDDEN = re.compile(
@@ -105,8 +105,8 @@ def lasted(started: str, finished: str | None) -> float | None:
 def error_digits(error: float) -> int:
     """Return the number of decimals to show for ``error``.
 
-    Normally the decimals show two significant digits of the error. They show one significant digit if this digit gives the
-    error exactly. The result is 3 when ``error`` is zero or infinite.
+    Normally two significant digits of the error are shown. An error with only one significant digit, such as 0.5, is shown
+    with this digit. The result is 3 when ``error`` is zero or infinite.
     """
     if not error or not math.isfinite(error):
         return 3

@@ -238,9 +238,9 @@ def _to_do(program: str, suite: SuiteResult, views: Sequence[RunView], option: s
 
 
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return suggestions of how to see the age of routine backups: the suggestions of ``age_of_routine`` for all runs, at
-    most ``MOST_DRILLS`` of them. Of several suggestions with the same description, only the first is returned, because one
-    drill is enough for a service.
+    """Return suggestions of drills that show the age of routine backups. ``age_of_routine`` makes the suggestion for each
+    run. Of several suggestions with the same description, only the first is returned, because one drill is enough for a
+    service. At most ``MOST_DRILLS`` suggestions are returned.
     """
     steps: dict[str, tuple[str, str]] = {}
     for step in filter(None, map(age_of_routine, views)):
@@ -252,9 +252,9 @@ def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple
     """Return a suggestion for each passed drill with a finding of medium severity or higher, for at most ``MOST_DRILLS``
     drills.
 
-    The text of a suggestion names the drill, its owner and the remedy of the finding. The command of the suggestion repeats the
-    drill. In two cases, the command opens the report instead: the remedy contains no instruction, or a repetition does not
-    close the finding.
+    The text of a suggestion names the drill, its owner and the remedy of the finding. The command of the suggestion repeats
+    the drill. In two cases, the command opens the report instead: the remedy contains no instruction, or the finding would
+    remain after a repetition of the drill.
     """
     passed = [view for view in views if view.result.verdict is Verdict.PASSED and not view.result.open_residue]
     grave = [view for view in passed if open_findings.grave(findings_of(view.result))][:MOST_DRILLS]

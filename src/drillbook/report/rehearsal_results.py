@@ -124,8 +124,8 @@ def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: b
 
 
 def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
-    """Return the facts of a run that restored a backup which Drillbook stored, under the keys ``RESTORE`` and ``MEASURE``.
-    The result is empty for a run that injected a fault.
+    """Return the facts of a rehearsal that restored a backup which Drillbook stored. The result has the keys ``RESTORE``
+    and ``MEASURE``. It is empty for a run that injected a fault.
     """
     if any(step.id.startswith("inject.") for step in steps):
         return {}
@@ -256,9 +256,10 @@ def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _stages(seconds: Mapping[str, float], total: float | None) -> list[tuple[str, float]]:
-    """Return the stages in the order in which they ran. The last stage, ``other``, is the rest of the ``total`` duration.
+    """Return the stages, with their durations, in the order in which they ran. Stages that are not in ``STAGES`` follow. At
+    the end stands the stage ``other``, if a part of the ``total`` duration belongs to no stage.
 
-    The journal does not keep this order. Stages that are not in ``STAGES`` come last.
+    The journal does not keep the order of the stages.
     """
     known = {stage: place for place, stage in enumerate(STAGES)}
     stages = sorted(seconds.items(), key=lambda stage: known.get(stage[0], len(STAGES)))

@@ -20,8 +20,8 @@ from drillbook.sdk.backup_source import PRINTED_BASIS
 from drillbook.sdk.run_names import drill_of
 
 MARK = "†"
-"""Sign beside the RPO of a run that restored a backup which the drill itself took. Tables show it instead of the sentence
-``OWN_BACKUP``.
+"""Sign (a footnote mark) beside the RPO of a run that restored a backup which the drill itself took. Tables show it instead
+of the sentence ``OWN_BACKUP``.
 """
 OWN_BACKUP = "The drill itself took the restored backup just before the fault, so this is not the RPO of the nightly backup."
 OWN_REHEARSED = "The drill itself took the restored backup, so a restore of the nightly backup may lose more data."
@@ -36,8 +36,8 @@ SHORT_MARK = "§"
 MAY_NOT_COUNT = "the RPO possibly leaves out the data that did not come back"
 SHORT = f"Less data came back than the fault removed, and {MAY_NOT_COUNT}."
 OWN_ROWS_MARK = "¶"
-"""Sign beside the RPO of a canary. It says that the team's commands may have removed and restored other data than the
-canary's records.
+"""Sign beside the RPO of a canary. It says that the team's commands may have removed and restored data that the RPO does
+not cover, because the RPO covers only the canary's own rows.
 """
 OWN_ROWS = (
     "This is the RPO of the canary's own rows only: the drill does not know which data the team's commands and manual steps "
@@ -76,7 +76,9 @@ RESERVED = "met with a reservation"
 Such an objective does not count as proven."""
 RESERVATION = f"An objective within its target that has such a mark is {RESERVED}: it does not count as proven."
 REMOVED_BY = "only a drill that restores in place a backup older than its run removes {reservation}"
-"""Clause that tells what removes the reservation of an RPO with the sign ``MARK`` or ``RECENT_MARK``."""
+"""Clause that tells how a team can get an RPO without this reservation. It is used for an RPO with the sign ``MARK`` or
+``RECENT_MARK``.
+"""
 PROBE = "by the drill's probe"
 BY_PROBE = "probe"
 """Short form of ``PROBE``. The field ``by`` of a ``Remark`` has this value if the drill's own probe detected the fault."""
@@ -101,7 +103,9 @@ class Remark:
     figure.
     """
     others: str = ""
-    """Data to which the figure applies, such as ``the other tables``. It is set only together with ``lost``."""
+    """Data to which the figure applies, if ``lost`` tells a loss that the figure may not include. It is all other data,
+    such as ``the other tables``.
+    """
 
     @property
     def state(self) -> str:

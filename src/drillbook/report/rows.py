@@ -101,7 +101,9 @@ class ObjectiveRow:
 
     @property
     def listed(self) -> str:
-        """Figure without its mark, and the state, for lists of runs. A figure that proves no objective is in parentheses."""
+        """Text for lists of runs: the figure (without a mark such as ``†``) and the state. A figure that proves no
+        objective is in parentheses.
+        """
         if self.measured_s is None:
             return "not measured"
         return f"({self.measured}) {self.uncounted}" if self.uncounted else f"{self.measured}: {self.said}"
@@ -321,8 +323,9 @@ def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
 def contradictions(view: RunView) -> list[str]:
     """Return the facts that contradict the verdict ``passed``, such as a failed step.
 
-    The result is empty if nothing contradicts the verdict. A run may pass with residue, and then has an exit status of its own.
-    Changes that were not undone contradict the verdict only if the run has another exit status.
+    The result is empty if nothing contradicts the verdict. A run may pass with residue: changes that were not undone. The
+    exit status of such a run is ``Exit.RESIDUE``. With any other exit status, changes that were not undone contradict the
+    verdict.
     """
     result = view.result
     if result.verdict is not Verdict.PASSED:

@@ -25,8 +25,8 @@ FINE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 STEPS = (*FINE, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 """Distances between ticks, in seconds. ``FINE``: distances below one second."""
 CLOSE_UP = 0.2
-"""Limit for a close-up, as a fraction of the run's duration. If all marks lie within a shorter span of time, a second drawing
-shows this span larger.
+"""Longest span of time for which a close-up is drawn, as a fraction of the run's duration. A close-up is a second drawing
+that shows the span with all marks larger.
 """
 WORDS = {
     "good": "good",

@@ -86,7 +86,7 @@ STEP_SHAPES = {
 STOPPED = "stopped"
 """State of a phase, when the run was stopped during this phase."""
 NO_STEPS = "no steps"
-"""State of a phase that ended well and had no steps."""
+"""State of a phase without steps, if the phase ended well."""
 STEP_WORDS = {
     "done": "done",
     "failed": "failed: the step found a problem",
@@ -331,8 +331,8 @@ def _why_failed(result: Result) -> str:
 
 
 def _reserved(result: Result) -> str:
-    """Return a sentence without its full stop. It names the objectives that were met, those that were met with a reservation,
-    and the reason for this. The result is empty when there are no reservations."""
+    """Return a sentence without its full stop. It names first the objectives that were met, then those met with a reservation,
+    and the reason. The result is empty without reservations."""
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     objectives = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
     states = {key: state_of(objective.met, objective.measured_s, told.get(key)) for key, objective in objectives}

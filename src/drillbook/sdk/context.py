@@ -176,8 +176,8 @@ class Context:
     def lacking(self, refusal: NotReady) -> None:
         """Raise ``refusal``, an error about something that a step needs and that is missing now.
 
-        If an earlier step of the drill may still supply the missing thing, nothing is raised. A check before a drill then
-        records that the step's need was not verified.
+        Nothing is raised if an earlier step of the drill may still supply the missing thing. Instead, the check before the
+        drill records that the need of this step was not verified.
         """
         if not (self.changed or self.disturbed):
             raise refusal

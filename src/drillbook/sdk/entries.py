@@ -161,9 +161,9 @@ def _certain(details: Sequence[Any], params: dict[str, Any], dynamic: frozenset[
 def _found(location: tuple[Any, ...], params: Any) -> tuple[Any, list[tuple[Place, Any]]]:
     """Return the value at ``location`` in ``params``, and the names of types in ``location``.
 
-    ``location`` is the location of an error as Pydantic reports it. It consists of keys and indices. For a field that accepts
-    several types, Pydantic adds the name of the type to which the error belongs. Each such name is returned together with
-    the path of its field.
+    ``location`` is the location of an error as Pydantic reports it. It consists of keys and indices. After a field that
+    accepts several types, it also contains the name of the type to which the error belongs. Each name of a type is returned
+    together with the path of its field.
     """
     value, held, types = params, list[str | int](), list[tuple[Place, Any]]()
     for part in location:

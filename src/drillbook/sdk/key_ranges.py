@@ -4,8 +4,9 @@ A table without new writes is compared as a whole. A table that only grows is co
 key must grow with each new row. When the step sets ``tolerance`` or ``history``, the numbers of rows are also compared, for
 all tables.
 
-The running database has changed since the backup. A row whose key is lower than the highest key in the copy may have been
-committed after the backup. The copy then lacks this row. Therefore the newest rows of the copy (the margin) are not compared.
+The running database has changed since the backup. A row gets its key before it is committed. So a row with a lower key than
+the highest key in the copy may have been committed only after the backup, and is then missing in the copy. Therefore the
+newest rows of the copy (the margin) are not compared.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Templates of `init --rehearse`: how a new project rehearses the backups of one kind of system.
 
-A system declares the folder of its templates in ``rehearsal``. The name of a file is the value of `--rehearse`. A file has four
-parts, separated by lines of three dashes: a head, fields of the sandbox, fields of the backup source, and steps that verify the
-restored copy. The head contains the fields of ``Rehearsal``, except those for the other three parts. In the second and third
-part, `$at` and `$database` stand for the user's answers. A line that begins with `${unless_root}` is used if Drillbook works as
-root on the sandbox's host. Otherwise this line becomes a comment.
+A system declares the folder of its templates in ``rehearsal``. The name of a file is the value of `--rehearse`. A file has
+four parts, separated by lines of three dashes: a head, fields of the sandbox, fields of the backup source, and steps that
+verify the restored copy. The head contains the fields of ``Rehearsal``, except those for the other three parts. In the
+second and third part, `$at` and `$database` stand for the user's answers. The mark `${unless_root}` at the beginning of a
+line makes this line a comment, unless Drillbook works as root on the sandbox's host.
 """
 
 from __future__ import annotations

@@ -152,8 +152,8 @@ def _have(files: Path) -> None:
 
 
 def _held(lab: DockerLab) -> str:
-    """Return the names of the locks and leases on the lab's machines, as one text. Runs of drills created these files.
-    A run may still be in progress, or its controller may have died.
+    """Return the names of the files of locks and leases on the lab's machines, as one text. A run that is in progress has
+    such files. A run whose controller died may have left them.
     """
     said = [docker("exec", lab.container(machine), "sh", "-c", _HELD).stdout.split() for machine in MACHINES]
     return ", ".join(sorted({name for names in said for name in names}))

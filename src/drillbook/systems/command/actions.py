@@ -35,8 +35,8 @@ class Check(Read):
         return preflight.programs(None, ctx.service(self.service, Command).check)
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the health command, so that the caller checks if sudo permits it. The result is empty if the service has a
-        `run_as`, because then `ready` itself checks this.
+        """Return the health command, so that the caller checks if sudo permits this command. The result is empty if the
+        service has a `run_as`, because `ready` then makes the same check for the account `run_as`.
         """
         service = ctx.service(self.service, Command)
         return () if service.run_as else (service.check,)
@@ -212,7 +212,8 @@ class Run(Free, Fault):
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that runs the drill's `undo` command in the folder and environment of the step.
 
-        When the drill declares no such command, the undo changes nothing. With `undo: restore`, only a restore undoes the fault.
+        If the drill sets `undo: restore`, only a restore undoes the fault. If the drill sets no `undo`, the undo changes
+        nothing.
         """
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")

@@ -153,8 +153,9 @@ def there_and_back(here: Address | None, peer: Address | None, peer_port: int, v
 def hits(tables: list[Table], packets: list[Packet]) -> list[Hit]:
     """Return every rule that drops or rejects one of ``packets``, or that could do this.
 
-    A rule for forwarded packets is always uncertain, because it is unknown whether the host forwards the connection. Such a
-    rule is returned only if it matches a packet for certain and names the packet's addresses or ports.
+    It is always unknown whether the host forwards the connection. A rule for forwarded packets is therefore returned only
+    if two conditions are met: it is certain that the rule matches a packet, and the rule names the packet's addresses or
+    ports.
     """
     hit_by_rule: dict[tuple[str, str, str, str], Hit] = {}
     for packet in packets:
@@ -295,7 +296,7 @@ def negated(condition: Condition) -> Condition:
 
 
 def unknown(packet: Packet) -> None:
-    """Return None for any packet. This function stands for a condition that cannot be evaluated."""
+    """Return None for any packet. This function is used as the condition of a rule whose real condition cannot be evaluated."""
 
 
 def facts(listed: list[Hit], ours: Mapping[str, str], most: int) -> list[dict[str, Any]]:

@@ -14,9 +14,10 @@ UPTIME_S = 0.01
 def load_of(root: int, text: str) -> dict[str, Any]:
     """Return ``processes`` (number), ``cpu_percent`` (share of one core), and ``cpu_error`` (error of that share).
 
-    ``text`` contains a line `hz N`, and then twice a line `at SECONDS` followed by lines `PID PARENT TICKS`. A process that
-    started between the two readings counts from its start. A process that exited does not count, because the kernel no
-    longer has its ticks. Raises ValueError or IndexError when ``text`` has another form.
+    ``text`` contains a line `hz N` (ticks per second), and then two readings. A reading is a line `at SECONDS`, followed by
+    a line `PID PARENT TICKS` for each process. A process that started between the two readings counts from its start. A
+    process that exited does not count, because the kernel no longer has its ticks. Raises ValueError or IndexError when
+    ``text`` has another form.
     """
     heading, *readings = text.split("at ")
     hz = float(heading.split()[1])

@@ -52,7 +52,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Rungs:
-    """Comparison of ``service`` with the records of the ``backup`` in ``folder``."""
+    """Comparison of ``service`` with the records of the ``backup`` in ``folder``, in several steps."""
 
     ctx: Context
     service: Postgres

@@ -253,9 +253,9 @@ class Tools:
         return as_user(self.service.run_as, argv)
 
     def version(self, program: str) -> tuple[int, str]:
-        """Return the major version of ``program``, and the whole text that the program prints about its version. If the
-        host has several versions, the result is for the version that runs when ``program`` connects to a server. Raises
-        NotReady when the host lacks ``program``.
+        """Return the major version of ``program``, and the whole text that the program prints about its version. On a host
+        with several versions, ``program`` may be a wrapper that chooses a version. The result is then the version that the
+        wrapper chooses for a connection to a server. Raises NotReady when the host lacks ``program``.
         """
         argv = (self.path(program), "--version")
         output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env=AS_CLIENT))

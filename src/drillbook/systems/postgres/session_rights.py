@@ -74,10 +74,11 @@ def own(session: Connection) -> Own:
 
 
 def others(session: Connection, database: str, application: str | None, seconds: float | None) -> list[Role]:
-    """Return the roles that have sessions in ``database``. The session ``session`` is not counted. Raises psycopg.Error.
+    """Return the roles that have sessions in ``database``, with the number of their sessions. The session ``session``
+    itself is not counted. Raises psycopg.Error.
 
-    ``application``: include only the sessions with this name. ``seconds``: include only the sessions that have been idle in a
-    transaction for more than this number of seconds, and the sessions whose state is hidden.
+    ``application``: count only the sessions with this name. ``seconds``: count only the sessions that have been idle in a
+    transaction for more than this number of seconds. A session with a hidden state is also counted, because it may be idle.
     """
     values = {"database": database, "application": application, "seconds": seconds}
     return [Role(*row) for row in session.execute(_OTHERS, values).fetchall()]

@@ -1,9 +1,9 @@
 """Finds the segments of received WAL that a recovery replays, across timeline switches, and detects missing segments.
 
 Each recovery starts a new timeline. The first WAL segment of the new timeline has the same number as the last segment of
-the old timeline. If one of these two segments is lost, a list of the numbers does not show the loss, and PostgreSQL reports
-no error. If the segment of the new timeline is missing, the server reads the segment of the old timeline instead, and
-replays records written after the switch.
+the old timeline. If one of these two segments is lost, the other segment still has this number. So the loss cannot be found
+by looking for a missing number, and PostgreSQL reports no error. If the segment of the new timeline is missing, the server
+reads the segment of the old timeline instead, and replays records written after the switch.
 
 Sources: PostgreSQL's manual, sections 25.3.6 "Timelines" and 28.6 (names of files), and the functions
 ``findNewestTimeLine`` and ``XLogFileReadAnyTLI`` in PostgreSQL's source (behaviour of the server).

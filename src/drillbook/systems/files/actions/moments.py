@@ -58,11 +58,11 @@ class NewestMoment(MeasuresLoss):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments``.
 
-        ``newest_moment`` is the time of the newest write, by the clock of the host that wrote the file. ``age_s`` is
-        the time from ``newest_moment`` until now, by the controller's clock. ``error_s`` is the usual interval between
-        the newest writes, in seconds. The real last write may be later than ``newest_moment`` by about this time.
-        ``basis`` says in words how the time was found. ``moments`` lists every time that was found, with its basis and its
-        error.
+        ``newest_moment`` is the time of the newest write, by the clock of the host that wrote the file. ``age_s`` is the
+        time from ``newest_moment`` until now, by the controller's clock. ``error_s`` is the error of ``newest_moment`` in
+        seconds: a write that was lost may have happened by about this time later. It is the usual interval between the
+        newest writes. ``basis`` says in words how the time was found. ``moments`` lists every time that was found, with its
+        basis and its error.
         """
         service = ctx.service(self.service, Folder)
         output = ctx.run(*as_user(service.run_as, _newest(service)))

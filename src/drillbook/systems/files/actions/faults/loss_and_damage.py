@@ -89,8 +89,8 @@ class Lose(Fault):
     def _kept(self, ctx: Context, why: str) -> StepFailed:
         """Record as evidence that the fault refused to delete anything. ``why``: the reason. Return the error to raise.
 
-        ``untouched`` needs this evidence when the files differ from the archive. The evidence shows that the fault did not
-        cause this difference.
+        If the files differ from the archive, the method ``untouched`` needs this evidence as the proof that the fault did
+        not change the files.
         """
         ctx.evidence(_KEPT, why)
         return StepFailed(f"{ctx.host.name}: {why}")

@@ -224,9 +224,9 @@ class HoldConnections(_Held):
             )
 
     def _room(self, ctx: Context, closed: set[int]) -> tuple[int, int, int, bool]:
-        """Return the server's major version, the maximum number of ordinary connections, the number of ordinary connections in
-        use, and a flag. The flag is True when the service's `user` is a superuser. Add the process id of the session that
-        queried the server to ``closed``.
+        """Return the server's major version, the maximum number of ordinary connections, the number of ordinary connections
+        in use, and a flag. The flag is True when the service's `user` is a superuser. This method queries the server in a
+        session, closes the session, and adds its process id to ``closed``.
 
         Raises NotReady when the server cannot be queried.
         """
