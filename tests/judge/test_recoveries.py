@@ -69,6 +69,11 @@ def test_each_recovery_has_its_own_clock_operator_and_end(tmp_path, finished):
     assert [story.events[number].kind for number in done.events] == ["undo", "undone"]
 
 
+def test_messages_after_the_end_of_a_run_are_not_its_end(tmp_path):
+    story = started(tmp_path).end().add(25.0, "note").add(0.5, "recovery.started", operator="ops", controller="box")
+    assert story.judge().recoveries[0].before == "2026-01-01T00:00:21.000000Z"
+
+
 def test_an_undo_that_the_recovery_did_not_live_to_end_has_no_outcome(tmp_path):
     story = recovered(tmp_path)
     story.add(1.0, "undo", "inject.1", "app-1", intent=intent(story), kind="commands", commands=[["start"]])
@@ -153,6 +158,9 @@ def test_the_outcome_of_a_step_says_if_a_recovery_recorded_it(tmp_path):
     def fault(story):
         return next(view for view in story.judge().steps if view.result.id == "inject.1")
 
+    own = started(tmp_path)
+    own.add(15.0, "undone", "inject.1", "app-1", intent=intent(own), message="undone").end()
+    assert fault(own).undone_later is False, "the run itself undid it"
     story = recovered(tmp_path)
-    assert fault(story).undone_later is False
+    assert fault(story).undone_later is False, "nobody undid it"
     assert fault(undo(story, 1.0)).undone_later

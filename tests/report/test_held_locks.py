@@ -39,3 +39,8 @@ def test_a_suite_names_the_holder_once() -> None:
 def test_without_the_name_of_the_holder_there_is_no_command() -> None:
     assert held_locks.to_wait("drillbook", [refused(locked("wait")).result]) == []
     assert held_locks.to_wait("drillbook", [samples.passed().result]) == []
+
+
+def test_only_a_refusal_leads_to_the_holder() -> None:
+    result = refused(locked()).result.model_copy(update={"verdict": Verdict.ABORTED})
+    assert held_locks.to_wait("drillbook", [result]) == []
