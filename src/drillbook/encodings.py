@@ -272,7 +272,8 @@ def _base32(secret: str) -> Iterator[Form]:
 
 
 def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
-    """Yield the encoded forms of ``raw``: one for each position at which ``raw`` can begin in a group of ``group`` bytes.
+    """Yield the encoded forms of ``raw`` inside a longer text. An encoding such as base64 works on groups of ``group`` bytes,
+    so there is one form for each position in a group at which ``raw`` can begin.
 
     The first and last characters of a form are left out, because they depend on the bytes before and after ``raw``.
     """

@@ -26,9 +26,8 @@ _HEAD = re.compile(r"\\?.", re.DOTALL)
 _CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
 """Regular expression for the end of a text that was perhaps cut inside of an escape sequence."""
 _ESCAPE = rb"|[%&\\][\s\S]{0,24}\Z|[\xc2-\xf4][\x80-\xbf]{0,2}\Z"
-"""Regular expression for the end of a text that was cut inside of a secret's first character.
-
-Such a cut is possible if the character can be escaped, or has several bytes.
+"""Regular expression for the end of a text that was cut inside of a secret's first character. Such a cut is possible if the
+character can be escaped, or has several bytes.
 """
 
 
@@ -59,8 +58,9 @@ class _Patterns:
 class Redactor:
     """Hides the known secrets of a run, in all forms that are listed in the module ``encodings``, such as base64.
 
-    Before redaction, a text may be shortened only by the functions ``beginning`` and ``end``. These two functions also hide
-    a secret that is split by the cut. They hide the secrets of all redactors, not only the secrets of this object.
+    Before redaction, a text may be shortened only by the functions ``beginning`` and ``end``. Other functions may leave a part
+    of a secret at the cut. ``beginning`` and ``end`` also hide this part. They hide the secrets of all redactors, not only the
+    secrets of this object.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:

@@ -75,7 +75,8 @@ class Known:
 
 
 def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:
-    """Write the anchor of a new attestation in ``folder`` to every place. Return messages about failures."""
+    """Write an anchor, which contains the digest of a new attestation, to every place for anchors. Return messages about
+    failures. ``folder``: folder of the run with the attestation."""
     said: dict[str, Any] = {
         "schema": SCHEMA,
         "run": content["run"],

@@ -30,8 +30,8 @@ class AbsentRow:
     at: str
     """Start of the run or suite. It is empty when unknown."""
     named_by: str
-    """Record that names the missing run: an anchor, a campaign, a suite, or the next run. It is empty when ``kind`` is
-    ``no end``.
+    """Record that shows that the missing run existed: an anchor, a campaign, a suite, or the next run, whose journal contains
+    a hash of the missing journal. It is empty when ``kind`` is ``no end``.
     """
     why: str
     repeated: str = ""

@@ -46,8 +46,8 @@ False when the run failed before the objective could be checked."""
 def alerts(audit: Audit, told: Collection[str] = ()) -> Iterator[Alert]:
     """Return everything that needs attention, the most urgent first. Commands begin with the program that the user called.
 
-    ``told``: drills whose reservations (doubts about a figure within its target) are left out, because the reader knows
-    them already. Each drill is named as in ``Alert.about``.
+    ``told``: drills whose reservations (doubts about figures within their targets) get no alert, because these drills have
+    another alert that tells them. Each drill is named as in ``Alert.about``.
     """
     return (replace(alert, text=as_called(alert.text), step=as_called(alert.step)) for alert in _alerts(audit, told))
 

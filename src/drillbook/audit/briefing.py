@@ -1,5 +1,5 @@
-"""Alerts for the summary for management. Each drill has at most one alert. Alerts about services that were never drilled are
-moved up if the page might not show them."""
+"""Alerts for the summary for management. Each drill has at most one alert. The page may leave out the last alerts. Alerts
+about services that were never drilled are therefore moved up if they stand too far down."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ class Link:
 
     before: str
     anchored_events: int
-    """Number of events at the beginning of this run's journal that are confirmed: ``anchored_by`` recorded the hash of the last
-    of these events. The number is 0 if nothing confirms an event.
+    """Number N of confirmed events: the record ``anchored_by`` contains the hash of event N of this run's journal, and so
+    confirms the first N events. The number is 0 if nothing confirms an event.
     """
     anchored_by: str
     """Name of the later run, or of the campaign, that recorded this hash. It is empty if nothing recorded such a hash."""

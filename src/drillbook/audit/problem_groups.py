@@ -48,7 +48,8 @@ class ProblemGroup:
     runs: tuple[str, ...]
     next: str
     reasons: tuple[str, ...] = ()
-    """Defect of each run in ``runs``. It is empty when all runs have the defect that ``text`` describes."""
+    """Defect of each run in ``runs``, if the runs have different defects. If all have the same defect, ``text`` describes it,
+    and this tuple is empty."""
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:

@@ -10,8 +10,8 @@ from drillbook.report.figures import count
 
 RECOVERED = "broken and recovered in a run that passed"
 LAPSED = "broken and recovered in a passed run, but the last verdict of one of its drills is `failed`"
-"""State of a service that a passed run broke and recovered, although the last verdict of one of its drills is `failed`. Runs
-that neither passed nor failed are ignored.
+"""State of a service that recovered in a passed run of one of its drills, while the last verdict of one of its drills is
+`failed`. Runs that neither passed nor failed are ignored.
 """
 EXAMINED = "only examined or rehearsed"
 """State of a service with passed runs, if the service recovered from a proven fault in none of these runs."""

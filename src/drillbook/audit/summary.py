@@ -159,8 +159,8 @@ def _fit(
 
 
 def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
-    """Return the heights that the row of one service has with all details, without details, and as a line of text below the
-    table. ``rows``: rows of all services.
+    """Return the height of the row of one service in each of three forms: with all details, without details, and as a line of
+    text below the table. ``rows``: rows of all services.
     """
     goals = (("rto", row.rto, row.restored, ()), ("rpo", row.rpo, row.would_lose, row.losses))
     unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]

@@ -340,8 +340,8 @@ def still_overdue(audit: Audit, most: int) -> str:
 def none_overdue(audit: Audit) -> str:
     """Return the sentence to show in place of the table of missed drills when this table is empty.
 
-    The sentence says `no other drill` if ``never_passed`` names drills. It also tells how many drills and suites never ran,
-    because these are due now.
+    The sentence says `no other drill` if ``never_passed`` names drills. Drills and suites that never ran are not overdue, but
+    are due now, so the sentence also tells their number.
     """
     other = "other " if never_passed(audit) else ""
     never = [row for row in audit.missed if row.kind == NEVER_RAN]

@@ -83,7 +83,7 @@ class Expected:
         """Describe the first plan in ``plans`` that differs from the plan of the campaign. The result is empty when no
         plan differs.
 
-        ``plans``: plans that the runs of the site carried out, in JSON form, as the journals of these runs record them.
+        ``plans``: plans from the journals of the site's runs, in JSON form. The runs carried out these plans.
         """
         for plan in plans if self.plans else ():
             drill, own = plan["drill"], digest_of(plan)

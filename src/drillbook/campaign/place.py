@@ -90,7 +90,7 @@ def is_copy(name: str, other: str) -> bool:
 def here(root: Path) -> Place:
     """Return the ``Place`` object for the project folder ``root`` on this machine.
 
-    Raises UsageError when ``root`` is not a project. Raises OSError when the random number in the place's name cannot be
+    Raises UsageError when ``root`` is not a project. Raises OSError when the random number that identifies the place cannot be
     read or stored.
     """
     if not (root / "drills").is_dir():
@@ -121,8 +121,8 @@ def name_of(root: Path) -> str:
 def of_worker() -> Place:
     """Return the place in which this worker process runs.
 
-    Raises UsageError when the folder of the worker is not a project. Raises OSError when the random number in the place's
-    name cannot be read or stored.
+    Raises UsageError when the folder of the worker is not a project. Raises OSError when the random number that identifies the place
+    cannot be read or stored.
     """
     return here(Path(os.environ.get(PROJECT_VARIABLE) or Path.cwd()))
 

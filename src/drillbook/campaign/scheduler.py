@@ -20,7 +20,7 @@ class SiteState(StrEnum):
 
     WAITING = "waiting"
     RUNNING = "running"
-    """The intent to start the site is recorded, but the end of the site is not."""
+    """The intent to start the drill of the site is recorded, and no end of this drill."""
     PASSED = "passed"
     FAILED = "failed"
     REFUSED = "refused"

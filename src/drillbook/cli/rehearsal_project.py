@@ -150,7 +150,7 @@ def contents(answers: Answers, program: str, shared: Mapping[str, str]) -> dict[
 
 
 def blanks(answers: Answers) -> list[str]:
-    """Return the words in capitals that the inventory contains in place of missing answers."""
+    """Return the placeholders, such as `BACKUPS_HOST`, that the inventory contains in place of missing answers."""
     kind = _kind(answers.kind)
     return [_blank(name) for name in _questions(kind) if not getattr(answers, name)]
 

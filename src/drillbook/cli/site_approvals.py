@@ -30,8 +30,8 @@ from drillbook.signing.texts import Files
 from drillbook.values import digest
 
 RENEWABLE = ("approval-expired", "approval-by-operator", "approval-bad-signature")
-"""Codes of findings that a new approval can resolve. A site with any other finding about its approval causes no error here:
-the process that drills the site refuses the drill later.
+"""Codes of findings that a new approval can resolve. Only these cause an error here. With any other finding about the approval
+of a site, the process that drills this site refuses the drill later.
 """
 NAMED = 5
 """Largest number of sites that are listed in one message."""

@@ -44,9 +44,9 @@ class Book:
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     """Checks that must not run. Each key is a pair, the tree and the name of the check, and each value is the reason."""
     as_service: Callable[[str, str], Host] | None = None
-    """Function that takes the names of a service and of a host, and returns a host object. The commands of this object run
-    as the operating system account in `become` of the service. Without this function, commands run as the account of the
-    step.
+    """Function that takes the names of a service and of a host, and returns an object that runs commands on the host. These
+    commands run as the operating system account in the setting `become` of the service. If there is no such function, commands
+    run as the account of the step.
     """
     disrupted_at: float | None = None
     """Time of the drill's disruption on the controller's monotonic clock. It is None outside a drill, and before its first

@@ -20,10 +20,10 @@ from drillbook.sdk.service import Service, kind_of, only_in_rehearsals
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One tree, applied to one service. A tree about pairs is applied to the service and to ``peer``, another service that
-    the first service needs.
+    """One decision tree, applied to one service. A tree about pairs of services is applied to ``service`` and to ``peer``,
+    another service that ``service`` needs.
 
-    Two cases are equal only if they are the same object.
+    Cases are compared by identity: two objects with the same fields are not equal.
     """
 
     tree: Tree

@@ -103,8 +103,8 @@ def refusal(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
 def refused_command(
     stage: Stage, title: str, host: str, become: Become | None, *, why: str, step: str | None = None
 ) -> Finding:
-    """Return the finding about a command that sudo refuses. ``become``: account for the command. None means that the
-    command itself calls sudo, because the service manager of the host has the key `sudo`.
+    """Return the finding about a command that sudo refuses. ``become``: account to which sudo changes for the command. It is
+    None for a command that calls sudo by itself, because the service manager of the host has the key `sudo` in the inventory.
     """
     hint = (
         f"`{program()} drill.sudoers {stage.plan.drill}` prints the sudo rights that the drill needs; before "

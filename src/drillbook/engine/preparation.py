@@ -32,7 +32,8 @@ from drillbook.sdk.host import Deadline
 BASELINE_S = 15.0
 """Seconds within which every probe must become good, before the first fault."""
 FIT_S = 1.0
-"""Seconds without a failure after which a probe counts as good. For a fast probe, the time of five samples is enough."""
+"""Seconds without a failure after which a probe counts as good. If five samples of the probe take less time, the time of five
+samples is used instead."""
 UNREACHED = "host cannot be reached"
 NOT_RUN = "not run here"
 """Reason that the journal records when a run ended early because this machine lacks a required service."""

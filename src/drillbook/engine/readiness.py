@@ -220,8 +220,9 @@ def _programs(stage: Stage, step: PlannedStep, action: Action | Exception) -> Se
 def of_privileges(stage: Stage) -> list[Finding]:
     """Run a harmless command as every account that the plan uses by `become`. Return a finding for each refusal.
 
-    When no command was refused, a second check follows. It asks sudo if it would start the commands that the newest passed
-    run of the plan used. For actions that cannot list their commands, it asks if sudo would start their programs.
+    When no command was refused, a second check asks sudo if it would start the commands that the newest passed run of the plan
+    used. Some actions cannot list their commands before a run. For these, the second check asks if sudo would start their
+    programs.
     """
     refusals = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
     return [refusal for refusal in refusals if refusal] or _later(stage)

@@ -47,7 +47,7 @@ class Recorded:
     A retention rule counts the backups of each series separately.
     """
     at: datetime
-    """Time on the controller's clock at which the step ended that wrote the backup."""
+    """End of the step that wrote the backup, on the controller's clock."""
     action: str
     """Name of the action that wrote the backup."""
     manifest: Path

@@ -147,8 +147,8 @@ class Recovery:
     others: Sequence[Path] = ()
     """Folders of the project's other runs. One of these runs may have restored the data that this run lost."""
     from_backup: bool = False
-    """True when lost data is restored by the restore action that Drillbook has for the system, from the backup that the
-    run verified. False when lost data is restored by the drill's restore phase.
+    """True when the recovery restores lost data from the backup that the run verified, with Drillbook's own restore action for
+    the system. False when the recovery runs the drill's restore phase for this.
     """
     vouchers: Vouchers | None = None
     written: Written = field(default_factory=Written)

@@ -308,7 +308,8 @@ class PruningFinished(Content):
 
 
 class RecoveryStarted(Begun):
-    """A recovery of the run starts, or a person starts to close the run: to declare that its remaining changes need no undo."""
+    """A recovery of the run starts, or a person begins to close the run. To close a run is to declare that its remaining
+    changes need no undo."""
 
     KIND: ClassVar[str] = "recovery.started"
 

@@ -25,9 +25,8 @@ MISSING = 66
 SECONDS = 30.0
 """Time limit in seconds for a file operation. The time for the transfer of the data is added to it."""
 LEAST_S = 5.0
-"""Shortest time limit in seconds for a file operation.
-
-Therefore an unfinished file can be removed even after the step's time is over.
+"""Shortest time limit in seconds for a file operation. A file operation gets this time even if the step's time is over, so
+that an unfinished file can still be removed.
 """
 
 

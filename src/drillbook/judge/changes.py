@@ -64,7 +64,7 @@ class LossChange(_Value):
     now: str | None
     """Short clause about the loss in this run. Empty and None mean the same as in ``before``."""
     more: int | None
-    """Difference of the counted losses. It is None if one of them is not known."""
+    """Counted loss in this run minus counted loss in the last run. It is None if one of the losses is not known."""
 
 
 class Comparison(_Value):

@@ -100,8 +100,8 @@ class _Loss:
     """Lost writes of one canary.
 
     ``figure``: the RPO of this canary. ``since``: time at which the last write before the first lost write was acknowledged.
-    ``until``: time at which the last write before the disruption was acknowledged, or the time of the last lost write. The
-    later of these two times counts.
+    ``until``: time at which the last write before the disruption was acknowledged, or the time of the last lost write if this
+    is later.
     """
 
     figure: Figure

@@ -202,10 +202,9 @@ def _drill(document: Document, path: Path, trees: Path | None, mistakes: Mistake
 
 
 def _written(document: Document) -> Head:
-    """Return a ``Head`` (the keys of a drill without phases and probes) for a file with mistakes.
-
-    The result contains the service, the owner, and those keys of the guard that are right. The service or the owner is empty
-    if its value in the file is not a text.
+    """Return a ``Head`` (the keys of a drill without phases and probes) for a file with mistakes. The result contains the
+    service, the owner, and those keys of the guard that are right. The service or the owner is empty if its value in the file
+    is not a text.
     """
     service, owner = (text if isinstance(text := document.value.get(key), str) else "" for key in ("service", "owner"))
     limits, guard = document.value.get("guard"), dict[str, Any]()

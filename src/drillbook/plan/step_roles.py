@@ -79,8 +79,8 @@ def verified_origin(proof: PlannedStep) -> Any:
 def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
     """Return True when the step ``proof`` verifies a backup for ``fault``.
 
-    A custom fault names the step that verifies its backup. For any other fault, ``proof`` must verify a suitable backup of
-    the service that the fault damages.
+    For a custom fault, ``proof`` must be the step that the fault names in `proven_by`. For any other fault, ``proof`` must
+    verify a suitable backup of the service that the fault damages.
     """
     if is_free(fault):
         return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)

@@ -82,7 +82,7 @@ class Ended:
 
     @property
     def at(self) -> datetime | None:
-        """Start of the run. It is None when the result does not contain a time."""
+        """Time at which the run started. It is None when the result does not contain this time."""
         return moment(self.started)
 
 

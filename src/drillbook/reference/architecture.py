@@ -92,8 +92,8 @@ def room(name: str) -> str:
 
 
 def _direct(name: str, graph: Mapping[str, set[str]]) -> set[str]:
-    """Return the packages that ``name`` imports directly. A package is left out if ``name`` also imports it through another
-    package.
+    """Return the packages to which the diagram has an arrow from ``name``: the packages that ``name`` imports directly, except
+    those that it also imports through another package.
     """
     return graph[name] - {far for other in graph[name] for far in _reached(other, graph)}
 

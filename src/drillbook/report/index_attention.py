@@ -54,8 +54,8 @@ def _entry(drills: Sequence[DrillTrends], unfinished: IndexEntry | None) -> Atte
 
 
 def _refused_by(entry: IndexEntry) -> str:
-    """Return the name of the unfinished run that caused the refusal of a run. The name is empty if the run was not refused, or
-    if it also has other findings."""
+    """Return the name of the unfinished run that caused the refusal of the run ``entry``. The name is empty if the run
+    ``entry`` was not refused, or if it has other findings, too."""
     if entry.verdict != Verdict.REFUSED or any(finding.code != dead_runs.CODE for finding in entry.findings):
         return ""
     return next(iter(dead_runs.in_the_way(entry.findings)), "")

@@ -1,4 +1,4 @@
-"""End of a run itself, before a recovery that continued its journal hours or days later."""
+"""Finds the time at which a run itself ended, if a recovery continued its journal hours or days later."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ COMMANDS = frozenset(
 
 
 def may_exist(result: Mapping[str, Any], rpo: Objective) -> bool:
-    """Return False if it is certain that the RPO in a ``result.json`` has no reservation. ``rpo``: this RPO, which was met."""
+    """Return True if a reservation about the RPO in a ``result.json`` is possible, and False if it is impossible. ``rpo``:
+    this RPO, which was met."""
     steps = result.get("steps") or ()
     took = any(str(step.get("id")).startswith("backup.") and "location" in _facts(step) for step in steps)
     return any(

@@ -38,9 +38,9 @@ def before_repeat(code: str, instruction: str) -> str:
 def first_instruction(code: str, remedy: str) -> str:
     """Return the first instruction in ``remedy``, the remedy of a finding with ``code``, without its full stop.
 
-    An instruction is a sentence that begins with a verb. If it is the second sentence, the first sentence is put before it,
-    because the instruction refers to it. Without an instruction, the result is the first sentence if it is a condition, such
-    as "If ...". In all other cases, and for the codes in ``GENERAL``, the result is empty.
+    An instruction is a sentence that begins with a verb. If the second sentence is the instruction, the result is both
+    sentences, because the second refers to the first. Without an instruction, the result is the first sentence if it is a
+    condition, such as "If ...". In all other cases, and for the codes in ``GENERAL``, the result is empty.
     """
     if code in GENERAL:
         return ""

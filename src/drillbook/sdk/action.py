@@ -86,9 +86,8 @@ class Action(BaseModel):
     """True when a step compares the content of its service with the manifest of a backup, and passes only if they are equal.
     """
     COMPARES_WITH: ClassVar[str] = ""
-    """Name of the action that recorded the content before the fault.
-
-    It is set for an action that compares with this recorded content instead of the content of a backup.
+    """Name of the action that recorded the content before the fault. It is set for an action that compares with this recorded
+    content instead of the content of a backup.
     """
     ANY_DATA: ClassVar[bool] = False
     """True for an action whose commands or requests are written in the drill, and for an action that asks a person to act.

@@ -122,7 +122,8 @@ class FileBackups(BackupSource):
 
     @property
     def tells_age(self) -> bool:
-        """False when a command prints the content of the backup, because the age of the printed data is unknown."""
+        """False when the place of the backup is a command that prints the content of the backup, because the age of the
+        printed data is unknown."""
         return not isinstance(self.at, tuple)
 
     @property
@@ -206,9 +207,9 @@ class FileBackups(BackupSource):
     def _printed(self, ctx: Context, place: Printed, limit: int, inside: Host | None) -> Beginning:
         """Start the command that prints the backup, return the beginning of its output, and end the command.
 
-        A check before a drill starts the command only if ``only_reads`` is set. A run starts the command at most once on
-        each host, before the first fault. A run does not start it if a step before the first fault verifies the whole output
-        anyway.
+        In a check before a drill, the command is started only if ``only_reads`` is set. In a run, it is started at most once
+        on each host, before the first fault. A run does not start it if a step before the first fault verifies the whole
+        output anyway.
         """
         if ctx.doubt and not self.only_reads:
             ctx.unsure(

@@ -73,9 +73,9 @@ class Become(BaseModel):
 def nearest(own: str | None, levels: Iterable[Become | None]) -> Become | None:
     """Return the account of a step, or None when the step runs as the SSH user.
 
-    ``own``: account in the step's own setting `become`, or None. ``levels``: settings `become` of the step's service and
-    host, in this order. If ``own`` is None, the name comes from the first setting. The password comes from the first setting
-    that has a password.
+    ``own``: account in the step's own setting `become`, or None. ``levels``: settings `become` of the step's service and host,
+    in this order. If ``own`` is None, the first of these settings that exists names the account. The password comes from the
+    first of them that has a password.
     """
     known = [level for level in levels if level is not None]
     account = own if own is not None else next((level.user for level in known), "")

@@ -147,7 +147,8 @@ class Service(Located):
 
     @property
     def greeting(self) -> bytes:
-        """Request, as bytes, that the server answers without a password. It is empty when no such request is known."""
+        """Bytes that a client sends to find out if the server answers. They are a request that needs no password, or empty
+        when no such request is known."""
         return b""
 
     @property

@@ -29,7 +29,7 @@ from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import Service
 
 SOURCE, SANDBOX, HOST = "backups", "copy", "here"
-"""Names of the source, of the sandbox and of this machine in the inventory that the checks use."""
+"""The checks make an inventory. These are the names of the source, of the sandbox and of this machine in it."""
 CARRIER = "drillbook.hosts.local:LocalHost"
 """Class of a host that is this machine. It is loaded by its name, since the SDK must not import packages above it."""
 SECONDS = 600.0

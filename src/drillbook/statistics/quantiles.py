@@ -45,9 +45,9 @@ def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
 def _ranks(count: int, q: float) -> tuple[int, int]:
     """Return the ranks of the two sample values that bound the interval of the ``q`` quantile. Ranks begin with 1.
 
-    The rank 0 or ``count`` + 1 means that no sample value bounds the interval on this side. The ranks follow from the number
-    of sample values below the true quantile, which has a binomial distribution: if fewer than r sample values are below the
-    quantile, the quantile is at most the value of rank r.
+    The rank 0 or ``count`` + 1 means that the sample is too small to bound the interval on this side. The number of sample
+    values below the true quantile has a binomial distribution. If fewer than r sample values are below the quantile, the
+    quantile is at most the value of rank r. The ranks follow from this.
     """
     tail = (1 - CONFIDENCE) / 2
     spread = 8 * math.sqrt(count * q * (1 - q)) + 10

@@ -201,7 +201,8 @@ def _import(plugins: Plugins) -> None:
 def _declared(plugins: Plugins, name: str) -> System | None:
     """Import the package ``name`` of the plugins, and return the system that it declares.
 
-    Raises PluginError when this plugin is unusable. If ``discovery.spare`` was called, the result is None instead.
+    Raises PluginError when this plugin is unusable. But if ``discovery.spare`` was called, unusable plugins are skipped, and
+    the result is None.
     """
     package = f"{NAMESPACE}.{name}"
     try:

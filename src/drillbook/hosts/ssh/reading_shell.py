@@ -1,5 +1,5 @@
-"""Shell that stays open on a connection. It runs commands that only read, and Drillbook's own functions, one after
-another.
+"""Shell that stays open on a connection. It runs two sorts of commands, one after another: commands that only read, and shell
+functions of Drillbook.
 
 Without this shell, each command needs a channel of its own. This costs the host several times as much CPU time, because sshd
 starts a process and a login shell for each channel.
@@ -81,8 +81,8 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     defines these functions.
 
     ``names``: functions that are already defined in the shell. The key of each entry is the text of the functions, and the
-    value is the name by which the shell calls them. The result is enclosed in braces, so that the shell runs no part of it if
-    the connection breaks while the text is sent.
+    value is the name by which the shell calls them. The returned text is enclosed in braces. So the shell runs no part of the
+    text if the connection breaks while the text is sent.
     """
     functions = _functions(words)
     if functions is None:

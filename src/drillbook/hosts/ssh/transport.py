@@ -59,8 +59,8 @@ class SteadyTransport(OpeningTransport):
         """Hold the lock ``gate`` during the ``with`` block, and yield True. If the lock is not free within ``STUCK``
         seconds, yield False, and do not hold the lock.
 
-        The time limit prevents a deadlock. Another thread may hold the lock until a key exchange ends. But the thread that
-        waits here may be the thread that must perform this exchange.
+        The time limit prevents a deadlock. Another thread may hold the lock until a key exchange ends. If the thread that
+        waits here must perform this exchange, both threads would wait for ever.
         """
         held = self.gate.acquire(timeout=STUCK)
         try:

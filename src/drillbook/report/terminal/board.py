@@ -72,9 +72,7 @@ class Watched:
     good: bool | None = None
     last_bad: float = -math.inf
     again: float | None = None
-    """Time on the run's clock at which the first good sample after the last bad sample ended. It is None if there is no such
-    good sample.
-    """
+    """End of the first good sample after the last bad sample, on the run's clock. It is None if no good sample followed."""
     acknowledged: int = 0
     refused: int = 0
     in_doubt: int = 0

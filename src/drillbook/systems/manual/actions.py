@@ -126,8 +126,8 @@ _HINT = "run the drill at a terminal, or use `--assume yes`; the report then say
 
 
 def _assumed() -> str | None:
-    """Return the answer to assume, from the environment variable. Returns None when the variable is not set. Raises
-    CouldNotVerify when its value is invalid.
+    """Return the answer that an environment variable (``ASSUME``) sets in place of a person's answer. Returns None when the
+    variable is not set. Raises CouldNotVerify when its value is invalid.
     """
     said = os.environ.get(ASSUME, "")
     if said in ("", "yes", "no"):

@@ -90,9 +90,8 @@ class Content(BaseModel):
     tables: dict[str, Table]
     definitions: dict[str, str]
     """Digests of the objects' definitions. Each key is the kind and the name of an object. The value is the SHA-256 of the
-    CREATE statement, which is read without the AUTO_INCREMENT counter. If the service consists of a single database, the
-    name of this database is left out of the statement too. The value is empty if the service's account is not allowed to
-    read the statement.
+    CREATE statement without the AUTO_INCREMENT counter. If the service consists of a single database, the name of this
+    database is left out as well. The value is empty if the service's account is not allowed to read the statement.
     """
 
 

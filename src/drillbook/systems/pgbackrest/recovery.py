@@ -301,8 +301,8 @@ class Recovery:
         return StepFailed(f"{self.box.host.name}: {problem.title}: {measured}", findings=[problem])
 
     def _replayed(self, way: Way) -> Facts:
-        """Return facts about the replay. Raises StepFailed if the replay ended too early, or if the server in the sandbox
-        could archive WAL.
+        """Return facts about the replay. Raises StepFailed if the replay ended too early. Also raises StepFailed if
+        `archive_mode` of the server in the sandbox is not off, because this server must not write to the WAL archive.
         """
         with connected(self.box.ctx, tools_of(self.box).service, database=TEMPLATE) as session:
             reached, last, archives, system = first_row(session, _REPLAYED)

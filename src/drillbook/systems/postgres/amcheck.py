@@ -66,7 +66,7 @@ class Checked:
     not_covered: dict[str, int] = field(default_factory=dict)
 
     def leave(self, why: str) -> None:
-        """Count one more relation that was not checked. ``why``: the reason."""
+        """Count one more table or index that was not checked. ``why``: the reason."""
         self.not_covered[why] = self.not_covered.get(why, 0) + 1
 
 

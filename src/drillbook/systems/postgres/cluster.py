@@ -309,8 +309,8 @@ def start_command(tools: Tools) -> tuple[str, ...]:
 def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:
     """Stop the server. Raises StepFailed when it does not stop, and HostError when the host cannot be used.
 
-    If there is a unit and ``mode`` is `fast`, only the service manager stops the server, by its unit. Otherwise pg_ctl stops
-    the server. If there is a unit, the service manager then stops the unit, too.
+    Without a unit, pg_ctl stops the server. With a unit, the service manager stops the unit. In the mode `immediate`, pg_ctl
+    stops the server before this.
     """
     if mode == "immediate" or not tools.service.unit:
         tools.owned(

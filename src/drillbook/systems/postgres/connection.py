@@ -81,8 +81,8 @@ def connected(
 
 @contextmanager
 def session_at(service: Postgres, address: str, port: int, deadline: Deadline) -> Iterator[Connection]:
-    """Open a connection as the superuser at an address and a port that the function ``way`` yielded. Raises the errors of
-    ``connected``.
+    """Open a connection as the superuser. ``address`` and ``port``: the two values that the function ``way`` yields. Raises
+    the errors of ``connected``.
     """
     try:
         session = Bounded.connect(**parameters(service, address, port, as_user=False, timeout=CONNECT_S))

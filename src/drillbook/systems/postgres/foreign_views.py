@@ -1,6 +1,4 @@
-"""Restores materialized views over foreign tables. These views remain empty, because a sandbox cannot reach a foreign
-server.
-
+"""Restores materialized views over foreign tables. These views remain empty, because a sandbox cannot reach a foreign server.
 When the REFRESH of such a view fails, the restore continues. When the REFRESH of any other view fails, the restore fails.
 """
 

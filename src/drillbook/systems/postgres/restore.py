@@ -115,8 +115,9 @@ class Restoring:
     def _done_before(self, session: Connection) -> bool:
         """Return True when an earlier attempt of this step, whose controller died, has restored the database completely.
 
-        If the database refuses clients, one of its settings contains the run and the step that restored it. They must be this
-        run and this step. If the database admits clients, its identity must be the identity in the step's evidence.
+        If the database refuses clients, a setting of the database names the run and the step that restored it. The result is
+        True if it names this run and this step. If the database admits clients, the result is True if its identity is the
+        identity in the step's evidence.
         """
         if access.closed(session, self.service.database):
             return access.restored_by(session, self.service.database) == self._by

@@ -189,7 +189,7 @@ class Replacement:
         return f"{place.directory.rstrip('/')}/drillbook-{self.ctx.run_id}-kept"
 
     def unfinished(self, place: Place) -> bool:
-        """Return True while the server's old files must still be put back, or the unit is stopped."""
+        """Return True while the server's old files must still be put back, and also while the unit is stopped."""
         kept = self.ctx.run(*as_owner(self.service), "sh", "-c", _KEPT, "sh", self.kept(place)).ok
         state = manager_of(self.ctx.host).state(self.ctx.host, self.service.unit, self.ctx.deadline)
         return kept or state.state != "running"

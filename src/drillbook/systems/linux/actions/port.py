@@ -107,7 +107,7 @@ class Occupy(Fault):
         ),
     ] = "127.0.0.1"
     service: Annotated[
-        str | None, Field(description="Service whose host is used, and whose port is used unless `port` is given.")
+        str | None, Field(description="Service that determines the host, and the port if the step sets no `port`.")
     ] = None
     for_: Lasting = Duration(300)
 
@@ -200,7 +200,7 @@ class Release(Write):
     UNDO = ("nothing",)
 
     service: Annotated[
-        str | None, Field(description="Service whose host is used, and whose port is used unless `port` is given.")
+        str | None, Field(description="Service that determines the host, and the port if the step sets no `port`.")
     ] = None
     port: PortNumber = None
     pids: Annotated[
@@ -261,7 +261,7 @@ class Owner(Read):
     """Show which process listens on a TCP port of a host, or at the Unix socket of a service, with its user and command."""
 
     service: Annotated[
-        str | None, Field(description="Service whose host is used, and whose port is used unless `port` is given.")
+        str | None, Field(description="Service that determines the host, and the port if the step sets no `port`.")
     ] = None
     port: Annotated[
         int | None,

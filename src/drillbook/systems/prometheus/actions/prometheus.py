@@ -199,12 +199,11 @@ class _OfAlert(Read):
             ctx.deadline.wait(POLL_S)
 
     def _wait(self, ctx: Context, wanted: str) -> tuple[Alert, float | None, float]:
-        """Poll until the alert's state is ``wanted``. Return the alert, and two times between which the state changed.
-
-        The first time is the start of the last answered poll before the final one, or None if there was no such poll. The
-        second time is the end of the final poll. When `within` has passed, raises StepFailed if the alert still has another
-        state, and CouldNotVerify if Prometheus does not answer. The last poll is ignored if it was cut off by the end of
-        `within`.
+        """Poll until the alert's state is ``wanted``. Return the alert, and two times between which the state changed. The
+        second time is the end of the final poll, which saw the state ``wanted``. The first time is the start of the newest
+        earlier poll that was answered, or None if no earlier poll was answered. When `within` has passed, raises StepFailed if
+        the alert still has another state, and CouldNotVerify if Prometheus does not answer. The last poll is ignored if it was
+        cut off by the end of `within`.
         """
         api, until = _api(ctx, self.service), time.monotonic() + self.within
         first: Alert | None = None

@@ -225,7 +225,7 @@ class Restore(Write):
         return restoring.undo(restoring.place())
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the server's old files must still be put back, or the unit is stopped."""
+        """Return True while the server's old files must still be put back, and also while the unit is stopped."""
         restoring = self._restoring(ctx)
         return restoring.unfinished(restoring.place())
 

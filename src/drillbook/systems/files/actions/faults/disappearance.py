@@ -76,8 +76,8 @@ class Remove(Fault):
         return f"{self._path}.drillbook-{ctx.run_id}"
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that moves the stored original back. If there is a new file or folder at the path, it deletes
-        the stored original instead."""
+        """Return an undo that moves the stored original back. If somebody has created a new file or folder at the path, the
+        undo keeps this, and deletes the stored original."""
         return Undo.by_commands(("sh", "-c", _BACK, "sh", self._path, self._kept(ctx)))
 
     def active(self, ctx: Context) -> bool:

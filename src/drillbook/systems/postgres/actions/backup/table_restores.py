@@ -130,7 +130,8 @@ def _plain_condition(text: str) -> str:
 
 
 class RestoreRows(_OfOneTable):
-    """Restore the rows that match a condition in the backup and whose keys are missing in the table. Keep all other rows.
+    """Restore rows of the backup into the table. A row is restored if it matches a condition, and the table has no row with
+    its key. All rows of the table are kept.
 
     The restore is one transaction. It compares the rows of the backup with the backup's digest before it writes any row. A
     row that a client deleted since the backup is restored too if it matches the condition.

@@ -58,10 +58,10 @@ class Intact(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``indexes`` and ``tables``: numbers of checked indexes and tables; ``seconds``: duration of the check.
 
-        ``heap``: value of `heap` in the step; ``amcheck``: ``installed``, or ``borrowed`` when the extension was created
-        only for the check; ``not_covered``: numbers of indexes and tables that were not checked, with the reason as the
-        key; ``data_checksums``: true when the server uses checksums; ``checksum_failures``: number of wrong checksums
-        that the server counted since its statistics were reset. This fact is absent when the server uses no checksums.
+        ``heap``: value of `heap` in the step; ``amcheck``: ``installed``, or ``borrowed`` when the extension was created only
+        for the check; ``not_covered``: numbers of indexes and tables that were not checked, with the reason as the key;
+        ``data_checksums``: true when the server uses checksums; ``checksum_failures``: number of wrong checksums that the
+        server counted since its statistics were reset; absent when the server uses no checksums.
         """
         service = ctx.service(self.service, Postgres)
         begun = ctx.deadline.remaining()

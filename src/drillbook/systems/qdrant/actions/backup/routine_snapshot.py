@@ -55,8 +55,8 @@ class NewestSnapshot(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``location`` (address of the snapshot, with its digest), ``taken_at`` (time of the object's last write),
-        ``age_s``, ``bytes``, ``count`` (number of snapshots), ``checksum`` (true when its digest was compared with that of
-        the job), ``seconds`` (duration).
+        ``age_s``, ``bytes``, ``count`` (number of snapshots), ``checksum`` (true when the digest of the snapshot was compared
+        with the digest that the backup job stored), ``seconds`` (duration).
         """
         begun, store = time.monotonic(), Store(ctx.service(self.store, S3))
         objects = store.modified(self.prefix)
