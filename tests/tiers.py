@@ -34,7 +34,7 @@ plan              broken_entries condition_class fault_limits plan planned_step 
 plan              secret_references step_roles step_rules window
 journal           intents journal journal_cases json_values line_file manual_undo other_versions own_writes suspension
 judge             clocks detection faultstate findings judge judge_views notes objectives outage outlook residue rpo rto
-judge             rto_stalls size_points steps verdict
+judge             rto_stalls size_points steps verdict verdicts
 report            agreement figures html junit labels markdown markdown_syntax timeline
 attestation       run_verification_cases
 engine            backup_gate locks_and_leases mending record_lost recorded_host revert revert_cases steps steps_cases teardown teardown_cases

@@ -25,7 +25,7 @@ from drillbook.audit.suites import Suite, missing_runs
 from drillbook.audit.timelines import Known
 from drillbook.audit.trend import Plot
 from drillbook.judge.outlook import Outlook
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.project.needed_inventories import Inventories
 from drillbook.project.retirements import Retirement
 from drillbook.project.schedule_record import Entry

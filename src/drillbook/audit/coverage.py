@@ -1,5 +1,4 @@
-"""Makes two kinds of rows of an audit: about the services that drills cover, and about changed plans. These rows are the
-same in every output format."""
+"""Rows of an audit about the services that drills cover, and about changed plans. All output formats share them."""
 
 from __future__ import annotations
 
@@ -13,7 +12,8 @@ from drillbook.audit.period import Period
 from drillbook.audit.records import Record, planned_services
 from drillbook.audit.run_evidence import recovered, sources_planned, sources_restored, taken_by_run
 from drillbook.inventory.inventory import Inventory
-from drillbook.judge.result import Objective, Verdict
+from drillbook.judge.result import Objective
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import count
 from drillbook.report.rows import ObjectiveRow, objective_rows

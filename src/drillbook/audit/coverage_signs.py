@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET, REHEARSED, Cell, CoverageRow
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report.wording import SHAPES
 
 REHEARSAL, RESIDUE, DOUBT = "\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "\N{BLACK UP-POINTING TRIANGLE}", "?"

@@ -13,7 +13,7 @@ from typing import Any
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import listed
 from drillbook.report import remedies
 from drillbook.report.figures import count

@@ -10,7 +10,7 @@ from drillbook.audit.coverage import NO_RUN, by_drill, row_of, targets_of
 from drillbook.audit.records import UNKNOWN, Record, planned_steps
 from drillbook.judge import objective_proof
 from drillbook.judge.objective_proof import Answer, Standing
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import DOES_NOT_COUNT, ObjectiveRow

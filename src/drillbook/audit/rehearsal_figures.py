@@ -12,7 +12,8 @@ from typing import Any
 
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import UNKNOWN, Record, planned_services, planned_steps
-from drillbook.judge.result import StepResult, Verdict
+from drillbook.judge.result import StepResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import rehearsal_results, remarks
 from drillbook.report.figures import count, figure, one_line, size, took

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from drillbook.audit.records import Record, planned_steps
 from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
-from drillbook.judge.result import Injection, StepResult, Verdict
+from drillbook.judge.result import Injection, StepResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
 from drillbook.report.proven_restore import Outcome
 from drillbook.report.restore_steps import restored_backup, restores

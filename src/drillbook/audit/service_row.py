@@ -8,7 +8,7 @@ from drillbook.audit import rehearsal_figures, unproven_reasons
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.service_groups import NAMES, Group
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report.figures import one_line
 
 NEVER = "never drilled"

@@ -14,7 +14,7 @@ from drillbook.audit.chain import Problem
 from drillbook.audit.records import Record, Stray
 from drillbook.exits import Exit
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report.folders import begun, suite_of
 from drillbook.sdk.run_names import drill_of
 

@@ -43,7 +43,7 @@ from drillbook.audit.summary_layout import (
     layout,
     row_size,
 )
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.audit_pages import AUDIT

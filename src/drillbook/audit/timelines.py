@@ -13,7 +13,7 @@ from datetime import datetime
 
 from drillbook.audit.records import Record, planned_services
 from drillbook.audit.suites import Suite
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Proof, Service, Subject, Term, Terms
 from drillbook.project import estate, recorded_schedules

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from drillbook.audit.coverage import by_drill, objectives_of, row_of, targets_of
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import count, moment, seconds
 from drillbook.report.labels import text_width

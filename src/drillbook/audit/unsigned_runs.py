@@ -8,7 +8,7 @@ from drillbook.attestation.signature_check import FORBIDDEN_KEY, UNKNOWN_KEY
 from drillbook.attestation.trusted_content import DIED
 from drillbook.audit.content import Audit
 from drillbook.audit.run_rows import RunRow
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 
 TRUST_KEYS = "add the keys that you trust to inventory/allowed_signers"

@@ -12,7 +12,7 @@ from drillbook.audit.missed_drills import NEVER_RAN, OVERDUE, MissedRow
 from drillbook.audit.objective_states import NOT_PROVEN, ProvenRow, reserved_counts
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.objective_proof import RULE
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading, listed
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, remarks

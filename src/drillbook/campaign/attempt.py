@@ -27,7 +27,8 @@ from drillbook.errors import NOTHING_RUN, DrillbookError
 from drillbook.exits import Exit
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.result import Result, RunView, SuiteResult, Verdict
+from drillbook.judge.result import Result, RunView, SuiteResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.project import finished_runs
 from drillbook.report import remarks
 

@@ -28,7 +28,7 @@ from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called
 from drillbook.journal.run_state import RunStates
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.project import due, needed_inventories, newest_runs, recorded_schedules, run_index, schedule_record, schedules
 from drillbook.project.project import Project

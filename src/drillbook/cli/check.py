@@ -32,7 +32,7 @@ from drillbook.events.steps import Failed
 from drillbook.exits import Exit
 from drillbook.findings import Finding, finding
 from drillbook.journal.journal import Journal, Observer, read
-from drillbook.judge.result import EXIT, Verdict
+from drillbook.judge.verdicts import EXIT, Verdict
 from drillbook.language import template
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan

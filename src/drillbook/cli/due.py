@@ -20,7 +20,7 @@ from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunStates
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import listed
 from drillbook.plan.schedule import State
 from drillbook.project import due, estate, schedule_record

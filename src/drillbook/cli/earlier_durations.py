@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from drillbook.journal.run_files import RESULT
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.project.project import Project
 from drillbook.report.figures import count, took

@@ -41,7 +41,8 @@ from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunStates
 from drillbook.judge import earlier_runs
 from drillbook.judge.judge import judge
-from drillbook.judge.result import Residue, RunView, SuiteResult, Verdict
+from drillbook.judge.result import Residue, RunView, SuiteResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.notify.messenger import Messenger
 from drillbook.plan import approval, campaign_approval, guard
 from drillbook.plan.planner import Plan

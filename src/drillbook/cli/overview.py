@@ -26,7 +26,7 @@ from drillbook.installation.program_name import program
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunStates
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import due, newest_runs, run_index, schedules
 from drillbook.project.due import DueRow

@@ -23,7 +23,7 @@ from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import program
-from drillbook.judge.result import EXIT, Verdict
+from drillbook.judge.verdicts import EXIT, Verdict
 from drillbook.plan import approval, guard, privilege
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep

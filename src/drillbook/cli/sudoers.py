@@ -21,7 +21,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.journal import FILE, History, read
 from drillbook.judge.judge import judge
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan import planner, privilege
 from drillbook.plan.spec import Drill
 from drillbook.project import planning

@@ -22,7 +22,8 @@ from drillbook.engine.step_context import Stage
 from drillbook.errors import Cancelled, DrillbookError, JournalError, message_of
 from drillbook.events.content import Json
 from drillbook.events.runs import PruningFinished, PruningStarted
-from drillbook.judge.result import Result, Verdict
+from drillbook.judge.result import Result
+from drillbook.judge.verdicts import Verdict
 from drillbook.sdk.action import find
 from drillbook.sdk.backup_history import AHEAD_S
 from drillbook.sdk.deadline import under

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from drillbook.events.event import Event, contents
 from drillbook.events.runs import CapacityHistory
 from drillbook.judge.outlook import Outlook, outlooks
-from drillbook.judge.result import Result, Verdict
+from drillbook.judge.result import Result
 from drillbook.judge.size_points import Point, of_run
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan.planner import Plan
 
 

@@ -15,7 +15,8 @@ from drillbook.events.runs import EarlierRuns
 from drillbook.judge import shortfall
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
 from drillbook.judge.recovered_later import RECOVERED
-from drillbook.judge.result import Result, StepResult, Verdict
+from drillbook.judge.result import Result, StepResult
+from drillbook.judge.verdicts import Verdict
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
 """Clocks (measured durations) that are compared. The key of each entry is the clock, and the value is the objective of this

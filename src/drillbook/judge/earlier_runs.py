@@ -13,8 +13,9 @@ from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge import comparison
 from drillbook.judge.capacity import points
 from drillbook.judge.judge import judge
-from drillbook.judge.result import Result, RunView, Verdict
+from drillbook.judge.result import Result, RunView
 from drillbook.judge.size_points import ACTION
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan.planner import Plan
 from drillbook.sdk.earlier_results import EarlierStep
 from drillbook.sdk.run_names import RUN_ID

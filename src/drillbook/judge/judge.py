@@ -21,10 +21,11 @@ from drillbook.judge import capacity, clocks, comparison, diagnosis, early_end, 
 from drillbook.judge.figures import Figures, session, zero
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
-from drillbook.judge.result import EXIT, Note, Residue, Result, RunView, StepView, Timeline
+from drillbook.judge.result import Note, Residue, Result, RunView, StepView, Timeline
 from drillbook.judge.samples import Stalls
 from drillbook.judge.steps import phases, steps
 from drillbook.judge.verdict import verdict
+from drillbook.judge.verdicts import EXIT
 from drillbook.plan.planner import Plan, checked
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 
 RULE = (
     "An objective is proven by the newest run that passed and met it without a reservation, unless a later run missed it "

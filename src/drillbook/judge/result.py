@@ -11,36 +11,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.changes import Comparison
 from drillbook.judge.lock_state import LockState
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.recovery_record import Recovery
+from drillbook.judge.verdicts import Verdict
 
 SCHEMA = "drillbook/result/1"
-
-
-class Verdict(StrEnum):
-    """Verdict of a run. The table ``EXIT`` gives the exit status of each verdict."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    INCONCLUSIVE = "inconclusive"
-    REFUSED = "refused"
-    ABORTED = "aborted"
-    NOT_RUN = "not run here"
-    """This machine lacks a service that the drill needs. Nothing was touched."""
-
-
-EXIT = {
-    Verdict.PASSED: Exit.OK,
-    Verdict.FAILED: Exit.FAILED,
-    Verdict.INCONCLUSIVE: Exit.UNVERIFIED,
-    Verdict.REFUSED: Exit.REFUSED,
-    Verdict.ABORTED: Exit.REFUSED,
-    Verdict.NOT_RUN: Exit.UNVERIFIED,
-}
 
 
 class _Value(BaseModel):

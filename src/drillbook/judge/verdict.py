@@ -8,7 +8,8 @@ from drillbook.events.event import Event, contents
 from drillbook.events.runs import RunEndedEarly, RunFinished
 from drillbook.findings import Finding
 from drillbook.judge.objectives import BAD, unverified
-from drillbook.judge.result import Objective, StepView, Verdict
+from drillbook.judge.result import Objective, StepView
+from drillbook.judge.verdicts import Verdict
 
 _DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before", "recovery-not-awaited")
 """Codes of findings that make a run inconclusive, unless it failed."""

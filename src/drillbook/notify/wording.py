@@ -10,7 +10,8 @@ from typing import Any
 
 from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
-from drillbook.judge.result import Objective, Result, Settled, Verdict
+from drillbook.judge.result import Objective, Result, Settled
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.plan.planner import Plan
 from drillbook.report import remarks

@@ -11,7 +11,8 @@ from drillbook.exits import Exit
 from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.judge import judge
-from drillbook.judge.result import EXIT, RunView, SuiteResult, Verdict
+from drillbook.judge.result import RunView, SuiteResult
+from drillbook.judge.verdicts import EXIT, Verdict
 
 WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED, Verdict.PASSED)
 """Verdicts of drills, from the worst to the best. A suite has the worst verdict of its drills."""

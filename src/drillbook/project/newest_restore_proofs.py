@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.project import newest_runs
 from drillbook.project.newest_runs import Ended
 from drillbook.sdk.run_names import drill_of

@@ -16,7 +16,7 @@ from typing import Any
 from drillbook.exits import Exit
 from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.project.project import Project
 from drillbook.report import folders, open_findings, possible_reservations
 from drillbook.report.figures import moment

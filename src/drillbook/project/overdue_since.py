@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from drillbook.journal.run_state import RunStates
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan import schedule_terms
 from drillbook.plan.schedule_terms import Proof, Service, Span, Subject, Terms
 from drillbook.project import newest_runs, recorded_schedules

@@ -18,7 +18,8 @@ from drillbook.errors import UnknownName, UsageError
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.journal import read
 from drillbook.judge.judge import judge
-from drillbook.judge.result import RunView, Verdict
+from drillbook.judge.result import RunView
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan import spec
 from drillbook.project.project import Project
 from drillbook.reference.handbook.results import ended_runs

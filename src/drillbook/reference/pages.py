@@ -19,7 +19,7 @@ from drillbook.events import page
 from drillbook.exits import Exit
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.inventory.inventory import Contact, Inventory
-from drillbook.judge import result
+from drillbook.judge.verdicts import EXIT
 from drillbook.plan import keywords, limits, spec
 from drillbook.plan.window import Window
 from drillbook.reference import architecture, comparing, needs_page
@@ -360,7 +360,7 @@ def _errors() -> str:
         said.setdefault((f"`{error.code}`", str(error.exit_status)), []).append(_said(error).partition("\n")[0])
     rows = [(code, status, " Or: ".join(texts)) for (code, status), texts in said.items()]
     others = {"a usage error: nothing was touched": Exit.USAGE, "residue, whatever the verdict": Exit.RESIDUE}
-    statuses = {f"`{verdict}`": status for verdict, status in result.EXIT.items()} | others
+    statuses = {f"`{verdict}`": status for verdict, status in EXIT.items()} | others
     verdicts = [(verdict, str(status)) for verdict, status in statuses.items()]
     return f"# Errors and exit statuses\n\n{_table(('verdict', 'exit'), verdicts)}\n{ERRORS}\n\n" + _table(
         ("code", "exit", "what"), rows

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
 from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_change
-from drillbook.judge.result import RunView, Verdict
+from drillbook.judge.result import RunView
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import open_findings, remarks, rows
 from drillbook.report.figures import bounded, count, figure, one_line, printed, rounded, seconds, took, utc

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from drillbook.findings import Finding
-from drillbook.judge.result import Objective
 from drillbook.language.lists import listed
+
+if TYPE_CHECKING:
+    from drillbook.judge.result import Objective
 
 UNVERIFIED = "objective-not-verified"
 NOT_PASSED = re.compile(r"the verification did not pass \((.+)\)")

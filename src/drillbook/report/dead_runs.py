@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from drillbook.findings import Finding
-from drillbook.judge.result import Result, RunView, Verdict
+from drillbook.judge.result import Result, RunView
+from drillbook.judge.verdicts import Verdict
 from drillbook.report.figures import one_line
 from drillbook.sdk.run_names import drill_of
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from drillbook.judge.faultstate import NOT_UNDONE
 from drillbook.judge.lock_state import LockState
-from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView, Verdict
+from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import open_findings, rehearsal_results
 from drillbook.report.figures import count, one_line
 from drillbook.report.wording import STEP_WORDS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drillbook.judge import shortfall
-from drillbook.judge.result import Result, RunView, StepView, Verdict
+from drillbook.judge.result import Result, RunView, StepView
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import own_commands, rehearsal_results, remarks, unproven_faults
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.wording import measured, unmeasured, without_body, written

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from drillbook.judge.result import Result, Verdict
+from drillbook.judge.result import Result
+from drillbook.judge.verdicts import Verdict
 
 CODE = "locked"
 WAIT = "wait until the run that holds the lock has ended, or stop it"

@@ -10,7 +10,7 @@ from typing import Any
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import index_attention, open_findings, pages, rehearsal_results, remarks, rows, tolerated, wording
 from drillbook.report.audit_pages import AuditPages
 from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took

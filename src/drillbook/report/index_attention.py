@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import dead_runs, wording
 from drillbook.report.index_entries import DrillTrends, IndexEntry, Row
 

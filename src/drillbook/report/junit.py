@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Tree
 
 from drillbook.exits import Exit
-from drillbook.judge.result import Result, RunView, StepView, SuiteResult, Verdict
+from drillbook.judge.result import Result, RunView, StepView, SuiteResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import headlines, residue_state, rows, step_texts, wording
 from drillbook.report.figures import shown
 from drillbook.report.remarks import RESERVED

@@ -6,7 +6,8 @@ import re
 import shlex
 from collections.abc import Container, Sequence
 
-from drillbook.judge.result import Result, RunView, StepResult, SuiteResult, Verdict
+from drillbook.judge.result import Result, RunView, StepResult, SuiteResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import dead_runs, held_locks, open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED

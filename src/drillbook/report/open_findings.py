@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from drillbook.findings import Finding, Severity
 from drillbook.installation.program_name import as_called
 from drillbook.judge.recovered_later import RECOVERED
-from drillbook.judge.result import Objective, Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import consequences
 from drillbook.report.figures import one_line
+
+if TYPE_CHECKING:
+    from drillbook.judge.result import Objective
 
 GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""
@@ -52,6 +55,8 @@ Found = TypeVar("Found", bound=Grade)
 
 def objectives_of(result: Mapping[str, Any]) -> dict[str, Objective]:
     """Return the objectives of a ``result.json``. Fields that only newer versions of Drillbook know are ignored."""
+    from drillbook.judge.result import Objective  # noqa: PLC0415  keeps start-up fast
+
     return {
         key: Objective.model_validate({name: told[name] for name in Objective.model_fields if name in told})
         for key, told in result.get("objectives", {}).items()

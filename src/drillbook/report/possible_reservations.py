@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from drillbook.judge.result import Objective
 from drillbook.report.figures import moment
 from drillbook.sdk import discovery
 from drillbook.sdk.action import RESTORED
+
+if TYPE_CHECKING:
+    from drillbook.judge.result import Objective  # builds models, which lists do not need
 
 COMMANDS = frozenset(
     {"ansible.playbook", "command.run", "command.script", "docker.exec", "http.flow", "manual.confirm", "postgres.sql"}

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from drillbook.judge.result import Result, Verdict
+from drillbook.judge.result import Result
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
 from drillbook.report.restore_steps import Told, restores
 

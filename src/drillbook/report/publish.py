@@ -14,7 +14,8 @@ from drillbook.errors import JournalError
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.result import RunView, SuiteResult, Verdict
+from drillbook.judge.result import RunView, SuiteResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import audit_pages, folders, formats, index, index_age, own_end
 from drillbook.report.formats import Rendering, Subject
 from drillbook.report.index_entries import IndexEntry, Known

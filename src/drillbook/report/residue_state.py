@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from drillbook.exits import Exit
 from drillbook.judge import residue
-from drillbook.judge.result import Injection, Residue, RunView, Verdict
+from drillbook.judge.result import Injection, Residue, RunView
 from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
+from drillbook.judge.verdicts import Verdict
 from drillbook.report.figures import count
 
 COMMANDS = "in this order:"

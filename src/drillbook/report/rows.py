@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
-from drillbook.judge.result import Injection, Objective, Result, RunView, Settled, Verdict
+from drillbook.judge.result import Injection, Objective, Result, RunView, Settled
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
     consequences,
     objective_findings,

@@ -9,7 +9,8 @@ from typing import Any
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.journal.run_files import PAGE
-from drillbook.judge.result import RunView, SuiteResult, Verdict
+from drillbook.judge.result import RunView, SuiteResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import headlines, open_findings, rehearsal_results, residue_state, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.remarks import RESERVED

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drillbook.inventory.protection import is_protected
-from drillbook.judge.result import Objective, Result, Verdict
+from drillbook.judge.result import Objective, Result
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import against, figure, one_line
 from drillbook.report.objective_figures import ends_with_sample
@@ -209,9 +210,7 @@ def state_of(met: bool | None, measured_s: float | None, told: Remark | None = N
 
 
 def objective_name(key: str, by: str = "", names: Mapping[str, str] = SHORT) -> str:
-    """Return the name of an objective. The name of the objective `detect` also contains the observer that detected the fault:
-    an alert, or the drill's probe. ``by``: this observer, as in ``Remark.by``.
-    """
+    """Return the name of an objective. That of `detect` also names ``by``, the observer of the fault, as in ``Remark.by``."""
     if key == "detect" and by == remarks.BY_PROBE:
         return PROBE_DETECTION
     name = names.get(key, one_line(key))

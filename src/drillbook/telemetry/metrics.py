@@ -16,7 +16,7 @@ from pathlib import Path
 from drillbook.atomic_file import replace_file
 from drillbook.errors import UsageError
 from drillbook.installation import extras
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import settings
 from drillbook.project.due import Due

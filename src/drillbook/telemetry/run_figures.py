@@ -14,7 +14,8 @@ from drillbook.exits import Exit
 from drillbook.journal.run_state import RunStates
 from drillbook.judge import objective_proof
 from drillbook.judge.objective_proof import Answer
-from drillbook.judge.result import Objective, Verdict
+from drillbook.judge.result import Objective
+from drillbook.judge.verdicts import Verdict
 from drillbook.project.project import Project
 from drillbook.report import remarks, wording
 from drillbook.report.figures import moment

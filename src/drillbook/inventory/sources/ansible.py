@@ -16,7 +16,7 @@ from drillbook.language.strict import Document
 class AnsibleSource(BaseModel):
     """Value of the key `ansible`: the files of Ansible inventories, and the selection of their hosts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     files: str | tuple[str, ...] = Field(
         description="Files or folders, as in `ansible-inventory -i`. A later file has precedence over an earlier file."

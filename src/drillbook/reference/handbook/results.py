@@ -18,7 +18,8 @@ from drillbook.errors import PlanError, SpecError, UsageError
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.journal import read
 from drillbook.judge.judge import judge
-from drillbook.judge.result import Objective, Verdict
+from drillbook.judge.result import Objective
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan import planner, spec
 from drillbook.plan.plan import checked
 from drillbook.project.project import Project

@@ -40,7 +40,7 @@ from drillbook.events.steps import (
 from drillbook.findings import CATALOGUE
 from drillbook.installation.program_name import as_called
 from drillbook.judge import notes
-from drillbook.judge.result import Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import step_texts
 from drillbook.report.figures import count, one_line, seconds, shown, size, took
 from drillbook.report.terminal.prose import Prose
