@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from drillbook.cli import due
+from drillbook.cli import due, due_steps
 from drillbook.plan.schedule import State
 from drillbook.project.due import Due, DueRow
 from drillbook.project.due import read as read_due
@@ -179,7 +179,7 @@ def test_the_next_command_names_the_inventory_of_the_environment(folder):
     (folder.root / "inventory" / "staging.yml").write_text(text.replace("environment: lab", "environment: staging"))
     overdue = replace(next(row for row in read_due(Project(folder.root)).rows if row.drill), state=State.OVERDUE)
     rows = (DueRow(State.NEVER, "app", "", "staging"), overdue)
-    assert due._next(rows, Project(folder.root)) == [
+    assert due_steps.next_steps(rows, Project(folder.root)) == [
         ("run the drill that is overdue longest", "drillbook drill sample --inventory staging")
     ]
 
@@ -251,10 +251,10 @@ def test_the_next_command_is_about_a_drill_that_failed_before_one_that_was_abort
     (row,) = [row for row in read_due(Project(folder.root)).rows if row.drill == "wrong"]
     stopped = replace(row, drill="sample", state=State.OVERDUE, last_verdict="aborted")
     for rows in ((stopped, row), (row, stopped)):
-        assert due._next(rows, Project(folder.root))[0][0] == "read why wrong failed"
-    assert due._next([stopped], Project(folder.root))[0][0] == "read why sample was aborted"
+        assert due_steps.next_steps(rows, Project(folder.root))[0][0] == "read why wrong failed"
+    assert due_steps.next_steps([stopped], Project(folder.root))[0][0] == "read why sample was aborted"
     untried = replace(row, last_verdict="")
-    assert due._next([untried, row], Project(folder.root))[0][0] == "run a drill that has never passed"
+    assert due_steps.next_steps([untried, row], Project(folder.root))[0][0] == "run a drill that has never passed"
 
 
 def test_the_last_line_counts_every_service_without_a_proven_restore(folder):

@@ -53,3 +53,43 @@ def test_the_json_names_the_unfinished_runs(shelf, capsys):
     dead = shelf.open("sample", ago=timedelta(minutes=9))
     due.show(Project(shelf.root), dry=True, as_json=True)
     assert json.loads(capsys.readouterr().out)["open"] == [{"run": dead.name, "state": "unfinished", "said": ""}]
+
+
+def printed(shelf, capsys):
+    capsys.readouterr()
+    assert due.show(Project(shelf.root), dry=True) == 0
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_drill_with_an_unfinished_run_is_counted_apart(shelf, capsys):
+    """Its schedule is kept, but nothing is fine while changes may remain: the row says so, and the exit status stays 0."""
+    shelf.lab(ago=timedelta(days=1))
+    shelf.drill("other", "every: 7d\n")
+    for name in ("sample", "other"):
+        shelf.result(name, "passed", timedelta(minutes=20))
+    assert printed(shelf, capsys)[-1] == "2 schedules: 2 ok"
+    dead = shelf.open("sample", ago=timedelta(minutes=9))
+    lines = printed(shelf, capsys)
+    assert lines[-1] == "2 schedules: 1 unfinished, 1 ok"
+    (row,) = (line for line in lines if line.startswith("sample"))
+    assert {"ok", "unfinished"} <= set(row.split())
+    shelf.append(dead, "run.finished", {"residue": [], "unwritten": ""})
+    assert printed(shelf, capsys)[-1] == "2 schedules: 2 ok"
+
+
+def test_a_row_with_an_unfinished_run_stays_in_the_short_list(shelf, capsys):
+    shelf.lab(ago=timedelta(days=1))
+    for number in range(12):
+        shelf.drill(f"other-{number}", "every: 7d\n")
+        shelf.result(f"other-{number}", "passed", timedelta(minutes=20))
+    shelf.result("sample", "passed", timedelta(minutes=20))
+    assert not any(line.startswith("sample ") for line in printed(shelf, capsys))
+    shelf.open("sample", ago=timedelta(minutes=9))
+    assert any(line.startswith("sample ") for line in printed(shelf, capsys))
+
+
+def test_a_drill_that_has_never_passed_is_counted_as_such(shelf, capsys):
+    shelf.lab(ago=timedelta(days=1))
+    shelf.open("sample", ago=timedelta(minutes=9))
+    due.show(Project(shelf.root), dry=True)
+    assert capsys.readouterr().out.splitlines()[-1] == "1 schedule: 1 never passed"

@@ -58,5 +58,5 @@ def test_a_run_that_is_going_on_is_no_dead_one(shelf, capsys):
 def test_the_commands_of_the_newest_runs_come_first_and_are_few(shelf):
     shelf.lab(ago=9 * DAY)
     runs = [shelf.open("sample", ago=ago * DAY).name for ago in (1, 2, 3, 4)]
-    commands = open_runs.to_recover(Project(shelf.root), RunStates())
+    commands = open_runs.to_recover(open_runs.dead(Project(shelf.root), RunStates()))
     assert [command for _, command in commands] == [f"drillbook drill.recover {run}" for run in runs[: open_runs.MOST]]

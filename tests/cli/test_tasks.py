@@ -432,7 +432,7 @@ def test_check(folder):
 UNREADY = {
     "guard": (
         "guard: {environments: [staging]}\nrestore:\n" + step(["true"]),
-        "may not run in this environment (lab, not staging)",
+        "may run only in staging, not in lab",
     ),
     "ready": ("ready:\n" + step(["false"]) + "restore:\n" + step(["true"]), "not ready"),
     "step": ("restore:\n" + step(["no-such-program"]) + step(["nor-this-one"]), "nor-this-one"),

@@ -132,6 +132,12 @@ def test_every_reason_is_told_at_once(tmp_path):
     assert all(one.remedy for one in found)
 
 
+def test_a_forbidden_environment_is_told_with_those_that_are_permitted(tmp_path):
+    (found,) = guard.check(made(tmp_path, "{environments: [staging, test]}"), now=NOW, instead="Do this: `x`.")
+    assert guard.message([found]) == "the drill may run only in staging or test, not in lab"
+    assert found.remedy == "Do this: `x`. If the drill is meant for lab, add lab to `guard.environments`."
+
+
 WATCHED = """{abort_if: [{http.available: {url: "http://127.0.0.1:8000/health"}, for: 5s}, %s], hosts: [db], lease: 10s}"""
 
 

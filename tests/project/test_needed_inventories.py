@@ -56,6 +56,22 @@ def test_a_service_that_no_inventory_has_is_named_unless_one_cannot_be_read(proj
     assert choice(project, broken="environment: [") == Choice("lab")
 
 
+def test_an_inventory_of_a_permitted_environment_is_to_be_created_if_there_is_none(project):
+    """No other inventory helps, because the guard refuses the drill there."""
+    found = choice(project, office=f"environment: office\n{HAS}")
+    assert found == Choice("lab", "an inventory of lab (create inventory/lab.yml with `environment: lab`)")
+    found = choice(project, lab=f"environment: office\n{HAS}")
+    assert found == Choice("NAME", "an inventory of lab (create inventory/NAME.yml with `environment: lab`)"), (
+        "its file exists"
+    )
+    assert choice(project, broken="environment: [").needs == "", "the file that cannot be read may be it"
+
+
+def test_an_inventory_without_the_service_is_one_of_a_permitted_environment(project):
+    found = choice(project, lab="environment: office\n", staging="environment: staging\n")
+    assert found == Choice("staging", "an inventory with the service files")
+
+
 def test_only_inventories_of_the_environment_count(project):
     labs = {"lab": f"environment: lab\n{LACKS}", "staging": f"environment: staging\n{HAS}"}
     assert choice(project, "staging", **labs) == Choice("staging")

@@ -58,6 +58,7 @@ WHOLE = {
         "campaign_task.py": "tests/campaign/test_fleet.py: campaigns on workers and on this machine, and schedulers that are refused",
         "catalog_task.py": "test_show_catalog.py and test_task_class.py: the list on each terminal, and as JSON",
         "close_residue.py": "tests/engine/test_closure.py: runs that are closed, and runs that are not",
+        "due_steps.py": "test_due.py, test_due_unfinished.py: the commands that are suggested, the most urgent first",
         "developer_tasks.py": "test_task_class.py and tests/repository/test_docs.py: their help, and the pages that they make",
         "init_task.py": "test_scaffold.py, test_rehearsal_project.py, test_host_examination.py: each kind of new project",
         "lab_tasks.py": "tests/repository/test_tutorial.py: a lab that is started and removed",

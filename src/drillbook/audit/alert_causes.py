@@ -152,6 +152,8 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
     rows = [row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE]
     recovered = [row for row in rows if _recovered_since(audit, row)]
     first = _first_step(row for row in rows if row not in recovered)
+    if forbidden := next((row for row in rows if row.code == next_steps.FORBIDDEN), None):
+        return next_steps.permitted_step(forbidden.remedy), False
     other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
     again = f"`{next_steps.run_again(NEUTRAL, run.drill, other or run.inventory)}`"
     if run.verdict == Verdict.NOT_RUN:

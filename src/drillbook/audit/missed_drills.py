@@ -195,7 +195,11 @@ def _row(kind: str, timeline: Timeline, span: Span, before: Begun, known: Known)
 def _changed(terms: Terms, span: Span, known: Known) -> str:
     """Return a text which says that the span ended because the schedule of the drill was changed."""
     now = terms.at(span.until) if span.until else ()
-    text = f"the schedule of the drill was changed to {_said(now[0])}" if now else "the drill has no schedule any more"
+    text = (
+        f"the schedule of the drill was changed to {_said(now[0])}"
+        if now
+        else "the drill has no schedule in this environment any more"
+    )
     return f"{text}; the record does not tell when" if span.until == known.end and terms.unrecorded else text
 
 

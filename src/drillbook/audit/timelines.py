@@ -211,7 +211,7 @@ def _term(record: Record) -> Term | None:
     """Return the schedule that a run recorded. Returns None if an older version wrote the journal and recorded no schedule."""
     if record.opening is None or "schedule" not in record.opening.model_fields_set:
         return None
-    return recorded_schedules.term(record.started or "", record.opening.schedule)
+    return recorded_schedules.of_plan(record.started or "", record.opening.schedule, record.plan)
 
 
 def _proofs(records: Sequence[Record]) -> Iterator[Proof]:

@@ -5,8 +5,7 @@ Monitoring can use the exit status of this task.
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from math import ceil
@@ -14,28 +13,25 @@ from math import ceil
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import open_runs, reservation_marks, short_list, undrilled_services
+from drillbook.cli import due_steps, due_unfinished, open_runs, reservation_marks, short_list, undrilled_services
 from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
-from drillbook.journal.run_state import RunStates
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import listed
+from drillbook.plan.permitted import only_in
 from drillbook.plan.schedule import State
-from drillbook.project import due, estate, schedule_record
+from drillbook.project import due, schedule_record
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
-from drillbook.report.next_steps import run_again
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
-from drillbook.report.wording import badness
 
 MOST_UNSCHEDULED = 3
 """Largest number of drills without a schedule that the short list names. Further drills are only counted."""
-Steps = Sequence[tuple[str, str]]
-"""Suggested commands. Each entry is a pair: the description of the command, and the command."""
 STYLES = {
     State.OVERDUE: "bold red",
     State.NEVER: "bold red",
@@ -66,27 +62,30 @@ def show(
     """
     runs = RunStates()
     # first, so that no journal is read twice
-    recover = [] if as_json else open_runs.to_recover(project, runs, noting=not dry)
+    dead = [] if as_json else open_runs.dead(project, runs, noting=not dry)
     unsettled = open_runs.unsettled(list(project.runs())) if as_json else []
     states = due.read(project, now, environment, noting=not dry, runs=runs)
     if as_json:
         told = states.as_data() | {"open": [asdict(run) for run in unsettled]}
         stdout().write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
     else:
-        _print(states, console(), project, everything=everything, recover=recover)
+        _print(states, console(), project, everything=everything, dead=dead)
     return states.status
 
 
 def _print(
-    states: Due, out: Console, project: Project | None = None, *, everything: bool = False, recover: Steps = ()
+    states: Due, out: Console, project: Project | None = None, *, everything: bool = False, dead: Sequence[RunState] = ()
 ) -> None:
     """Print the rows, the most urgent first, and then the summary. If ``project`` is given, and something is overdue or has
     never passed, suggest commands to the user before the summary. Unless ``everything`` is true, a long table is shortened,
-    so that the whole output fits on a small terminal. ``recover``: commands for unfinished runs. They are suggested first.
+    so that the whole output fits on a small terminal. ``dead``: runs that need a recovery. Their commands are suggested first.
     """
+    unfinished = due_unfinished.subjects(dead)
     rows = [row for row in states.rows if not undrilled_services.is_undrilled(row)]
+    rows = due_unfinished.shown(rows, unfinished)
     with out.capture() as below:
-        _print_below(states, out, project, recover, everything=everything)
+        _print_below(states, out, project, open_runs.to_recover(dead), everything=everything)
+        out.print(Text(summary(states, unfinished), style=_summary_style(states, dead=bool(dead))))
     for most in range(short_list.MOST_LINES, short_list.LEAST_LINES - 1, -1):
         shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything, most=most)
         with out.capture() as above:
@@ -100,9 +99,9 @@ def _print(
     out.file.write(text)
 
 
-def _print_below(states: Due, out: Console, project: Project | None, recover: Steps, *, everything: bool) -> None:
-    """Print everything below the table: services without a drill, problems, a note about an incomplete ``schedule.jsonl``,
-    drills without a schedule, the next steps and the summary.
+def _print_below(states: Due, out: Console, project: Project | None, recover: due_steps.Steps, *, everything: bool) -> None:
+    """Print what is between the table and the summary: services without a drill, problems, a note about an incomplete
+    ``schedule.jsonl``, drills without a schedule, and the next steps.
     """
     if text := undrilled_services.advice(states.rows, project, everything=everything):
         out.print(Prose(Text(text), 2))
@@ -118,10 +117,9 @@ def _print_below(states: Due, out: Console, project: Project | None, recover: St
     if states.unscheduled:
         names = listed(states.unscheduled, len(states.unscheduled) if everything else MOST_UNSCHEDULED)
         out.print(Prose(Text(f"without a schedule (`every`): {names}", style="dim")))
-    if project is not None and (steps := [*_next(states.rows, project, recover), *_gone(states.rows, project)]):
+    if project is not None and (steps := due_steps.steps(states.rows, project, recover)):
         out.print(shown_steps(steps))
         out.print()
-    out.print(Text(summary(states), style=_summary_style(states)))
 
 
 def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
@@ -129,10 +127,13 @@ def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
     if not rows:
         return []
     shown = {column.head for column in _fitting(rows, width)}
-    return [
-        short_list.Entry(due.URGENCY[row.state], row.state, 1 + ceil(len(_more(row, shown)) / width), row.state is State.OK)
-        for row in rows
-    ]
+    return [_entry(row, 1 + ceil(len(_more(row, shown)) / width)) for row in rows]
+
+
+def _entry(row: DueRow, lines: int) -> short_list.Entry:
+    if row.last_verdict == due_unfinished.UNFINISHED:
+        return short_list.Entry(-1, due_unfinished.UNFINISHED, lines)
+    return short_list.Entry(due.URGENCY[row.state], row.state, lines, row.state is State.OK)
 
 
 def _soonest(rows: Sequence[DueRow]) -> str:
@@ -175,105 +176,13 @@ def _unsure(damage: str) -> str:
     return f"{damage}; so {unknown}: {step} (see `Schedules and alarms` in the documentation)"
 
 
-def _next(rows: Sequence[DueRow], project: Project, recover: Steps = ()) -> list[tuple[str, str]]:
-    """Return the commands to suggest to the user, each with a description. The result is empty if no drill or suite is
-    urgent and no run is unfinished.
-
-    The commands are about the drill or suite that ``_most_urgent`` returns. If its last run did not pass, the first command
-    opens the report of this run, and the second command runs the drill again.
-
-    ``recover``: commands for unfinished runs. They come before all other commands. If there are any, and the last run of
-    the drill was refused, the report of the refused run is not suggested, because this report only names the unfinished
-    runs.
-    """
-    row = _most_urgent(rows)
-    if row is None:
-        return [*recover]
-    if recover:
-        refused = row.last_verdict == Verdict.REFUSED and not row.needs
-        return [*recover, *([("then run it again", _again(row))] if refused else _next(rows, project, ()))]
-    if not project.inventory_names():
-        return [("this project has no inventory, so first make an inventory", f"{program()} init FOLDER")]
-    if row.needs:
-        return [(f"{row.drill} {_needed(row)}", _again(row))]
-    if not _unsuccessful(row):
-        return [(_first(row), _again(row))]
-    return [
-        (f"read why {row.drill} {_ended(row.last_verdict)}", _open(row, project)),
-        ("then run it again", _again(row)),
-    ]
-
-
-def _most_urgent(rows: Sequence[DueRow]) -> DueRow | None:
-    """Return the drill or suite that most needs attention, or None if none needs attention.
-
-    A drill or suite is a candidate if it is overdue, if it has never passed, or if it is due because its last run did not
-    pass. A candidate is repeatable if its last run did not pass, and nothing is needed before it can run again. Normally the
-    first candidate in ``rows`` is returned. But if the first candidate is repeatable, the repeatable candidate with the worst
-    verdict is returned. For example, `failed` is worse than `aborted`.
-    """
-    asked = (State.OVERDUE, State.NEVER)
-    urgent = [row for row in rows if row.drill and (row.state in asked or (_unsuccessful(row) and row.state is State.DUE))]
-    if not urgent or urgent[0].needs or not _unsuccessful(urgent[0]):
-        return urgent[0] if urgent else None
-    return max((row for row in urgent if _unsuccessful(row) and not row.needs), key=lambda row: badness(row.last_verdict))
-
-
-def _unsuccessful(row: DueRow) -> bool:
-    return row.last_verdict not in ("", Verdict.PASSED)
-
-
-def _again(row: DueRow) -> str:
-    return run_again(program(), row.drill, row.inventory)
-
-
-def _first(row: DueRow) -> str:
-    """Describe the command that is suggested for ``row``, such as "run the drill that is overdue longest".
-
-    ``row``: the most urgent drill or suite.
-    """
-    kind = "suite" if row.suite else "drill"
-    if row.state is State.OVERDUE:
-        return f"run the {kind} that is overdue longest"
-    return f"run a {kind} that {'restores data and ' if row.restores else ''}has never passed"
-
-
-def _needed(row: DueRow) -> str:
-    return f"needs {one_line(row.needs)}" + (", then" if not row.needs.endswith(f" {row.inventory}") else "")
-
-
-def _ended(verdict: str) -> str:
-    return (
-        f"was {verdict}" if verdict in (Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE) else verdict
-    )
-
-
-def _gone(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
-    """Return the command that retires an environment, with a description. It is suggested for an environment that no
-    inventory of the project names any more, if a drill or service in this environment is overdue or has never passed.
-    Without such an environment, the result is empty.
-    """
-    places = {row.environment for row in rows if row.environment and row.state in (State.OVERDUE, State.NEVER)}
-    known = estate.read(project).environments if places else frozenset()
-    options = (
-        f"{program()} schedule.retire --environment {shlex.quote(place)} --reason TEXT" for place in sorted(places - known)
-    )
-    return [("if this environment no longer exists", option) for option in options][:1] if known else []
-
-
-def _open(row: DueRow, project: Project) -> str:
-    """Return the command that opens the report of the drill's last run. The command contains the name of the drill, which is
-    short, if this name selects that run. Otherwise the command contains the name of the run.
-    """
-    newest = project.run(row.drill, suites=True).name == row.last_run
-    return f"{program()} report.open {one_line(row.drill if newest else row.last_run)}"
-
-
-def summary(states: Due) -> str:
+def summary(states: Due, unfinished: Collection[due_unfinished.Subject] = ()) -> str:
     """Return one line with the number of drills and suites in each state. It also counts the services without a proven restore,
-    and the services whose proof is overdue."""
+    and the services whose proof is overdue. ``unfinished``: drills and suites with an unfinished run. They are counted apart."""
     planned = [row for row in states.rows if row.drill and row.drill not in states.unscheduled]
-    numbers = {state: sum(row.state is state for row in planned) for state in due.URGENCY}
+    apart = [row for row in planned if due_unfinished.is_apart(row, unfinished)]
+    numbers = {due_unfinished.UNFINISHED: len(apart)}
+    numbers |= {str(state): sum(row.state is state and row not in apart for row in planned) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
     none = "no drill or suite has a schedule (`every`)"
     if states.elsewhere:
@@ -332,9 +241,11 @@ def _style(row: DueRow) -> str:
     return "yellow" if row.state is State.NEVER and row.last_verdict in ("", Verdict.ABORTED) else STYLES[row.state]
 
 
-def _summary_style(states: Due) -> str:
-    """Return the style of the summary. It is red if the table has a red row, or if a file could not be read."""
-    if states.unread or states.record or any("red" in _style(row) for row in states.rows):
+def _summary_style(states: Due, *, dead: bool = False) -> str:
+    """Return the style of the summary. It is red if the table has a red row, if a file could not be read, or if a run needs a
+    recovery (``dead``).
+    """
+    if dead or states.unread or states.record or any("red" in _style(row) for row in states.rows):
         return "bold red"
     return "bold yellow" if states.status else "bold"
 
@@ -356,7 +267,7 @@ def _service(row: DueRow) -> str:
 
 
 def _verdict(row: DueRow) -> Text:
-    verdict = row.last_verdict or "never run"
+    verdict = row.last_verdict or (Verdict.REFUSED if row.permitted_in else "never run")
     shown = Text(verdict, style=WORDS.get(verdict, "dim")).append(" !" if row.last_findings else "", style="yellow")
     reservation_marks.add(shown, row.last_marks)
     return shown
@@ -379,7 +290,8 @@ def _more(row: DueRow, shown: Container[str]) -> str:
         row.last_recovered,
         left,
         _unproven(row),
-        f"{_needed(row)}: {_again(row)}" if row.needs else "",
+        f"{only_in(row.permitted_in)}{'' if row.needs else f': {due_steps.again(row)}'}" if row.permitted_in else "",
+        f"{due_steps.needed(row)}: {due_steps.again(row)}" if row.needs else "",
     ]
     return ", ".join(filter(None, parts))
 

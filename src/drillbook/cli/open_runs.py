@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -130,18 +129,22 @@ def show_changes(changed: Sequence[Changed], out: Console) -> None:
         out.print(Text(f"  undo its changes: {run.undo}"), soft_wrap=True)
 
 
-def to_recover(project: Project, states: RunStates, *, noting: bool = True) -> list[tuple[str, str]]:
-    """Return the commands that undo the changes of unfinished runs, the newest first, each with a description. At most
-    ``MOST`` commands are returned; ``drill.list`` shows all. ``states`` and ``noting``: see ``Project.open_runs``.
+def dead(project: Project, states: RunStates, *, noting: bool = True) -> list[RunState]:
+    """Return the states of the runs that need a recovery, the newest first. ``states`` and ``noting``: see
+    ``Project.open_runs``.
+    """
+    return list(_to_recover(project, states, noting=noting))
+
+
+def to_recover(dead: Sequence[RunState]) -> list[tuple[str, str]]:
+    """Return the commands that undo the changes of the runs in ``dead``, each with a description. At most ``MOST`` commands
+    are returned; ``drill.list`` shows all.
     """
     from drillbook.report import dead_runs  # noqa: PLC0415  keeps start-up fast
 
     return [
-        (
-            "undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER,
-            _undo(state.folder.name),
-        )
-        for state in islice(_to_recover(project, states, noting=noting), MOST)
+        ("undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER, _undo(state.folder.name))
+        for state in dead[:MOST]
     ]
 
 

@@ -17,7 +17,7 @@ from drillbook.attestation import anchor_lines, anchor_places, sign_runs
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.campaign.expected_plans import expected
-from drillbook.cli import run_trace, sudoers
+from drillbook.cli import permitted_inventory, run_trace, sudoers
 from drillbook.cli.access import connect, redactor_for
 from drillbook.cli.lost_record import unrecorded, unreported
 from drillbook.cli.run_identity import given_run_id, header, of_campaign, operator, previous_head
@@ -279,7 +279,8 @@ class Orchestrator:
         """Return the reasons to refuse the drill, and the data of its approval. No host is contacted."""
         now = datetime.now(UTC)
         looked = look(self.project, plan, now)
-        refusals = guard.check(plan, now=now, confirm=self.confirm, approval=looked)
+        instead = permitted_inventory.instead(self.project, plan)
+        refusals = guard.check(plan, now=now, confirm=self.confirm, approval=looked, instead=instead)
         others = [other for other in self.project.open_runs() if other != folder]
         return [*self.differences, *refusals, *in_the_way(plan, others)], looked.facts() if looked else None
 

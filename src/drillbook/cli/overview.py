@@ -79,7 +79,8 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
     if wanted:
         places = {name: number for number, name in enumerate(reversed(due_rows))}
         ordered = sorted(wanted, key=lambda drill: (places.get(drill.name, len(places)), not drill.suite, drill.services))
-        every = [_listed(schedule, newest.get(schedule.name), due_rows.get(schedule.name)) for schedule in ordered]
+        notes = _notes(project, ordered, newest)
+        every = [_listed(each, newest.get(each.name), due_rows.get(each.name), notes.get(each.name, "")) for each in ordered]
         shown, rest = short_list.short(every, [line.entry for line in every], everything=everything)
         if shown:
             _print_drills(shown, out)
@@ -151,7 +152,17 @@ class Listed:
     marks: str = ""
 
 
-def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> Listed:
+def _notes(project: Project, wanted: Sequence[Scheduled], newest: Mapping[str, Standing]) -> dict[str, str]:
+    """Return the texts about refused drills by name; see ``permitted_inventory.notes``."""
+    if all(standing.last.verdict != Verdict.REFUSED for standing in newest.values()):
+        return {}
+    from drillbook.cli import permitted_inventory  # noqa: PLC0415  keeps start-up fast
+
+    return permitted_inventory.notes(project, wanted, newest)
+
+
+def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, note: str) -> Listed:
+    """Return one line of the list. ``note``: text about a last run that the guard refused; it may be empty."""
     last, passed = (standing.last, standing.passed) if standing else (None, None)
     verdict = f"{last.verdict}{_left(last)}" if last else "never run"
     marked = Text(verdict, style=WORDS.get(last.verdict, "") if last else "dim")
@@ -162,8 +173,8 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
     elif last and last.beside:
         marked.append(" !", style="yellow")
         more = Text(f"! {last.beside} open: {program()} report.open {wanted.name}", style="dim")
-    elif last and last.recovered:
-        more = Text(last.recovered, style="dim")
+    elif note or (last and last.recovered):
+        more = Text(note or (last.recovered if last else ""), style="dim")
     elif passed and passed is not last:
         more = Text(f"last passed {day(passed.started)}", style="dim")
     return Listed(
@@ -237,9 +248,7 @@ def _drill_columns(listed: Sequence[Listed], room: int, *, minutes: bool = True)
 
 
 def _left(ended: Ended) -> str:
-    """Return a text to append to the verdict if the run left changes that were not undone. Otherwise the result is
-    empty.
-    """
+    """Return a text to append to the verdict of a run that left changes. It is empty for any other run."""
     return "" if ended.exit != Exit.RESIDUE else " + residue, closed" if ended.settled else " + residue"
 
 
@@ -275,9 +284,8 @@ def day(started: str) -> str:
 
 
 def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
-    """List runs with time, verdict and name. The newest run comes first. Below the run of a suite, list the runs of its
-    drills. Unless ``everything`` is true, at most ``MOST_RUNS`` runs and suites are listed. If a run is missing in
-    ``index.html``, this page is written again."""
+    """List runs with time, verdict and name, the newest first, and below a suite the runs of its drills: at most ``MOST_RUNS``
+    runs and suites, unless ``everything`` is true. If a run is missing in ``index.html``, this page is written again."""
     out = console()
     states = RunStates()
     run_index.refresh(project, states)

@@ -23,7 +23,14 @@ from drillbook.installation.program_name import program
 from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
-from drillbook.report.next_steps import after_suite, age_of_routine, next_steps, other_inventory, other_runs
+from drillbook.report.next_steps import (
+    after_suite,
+    age_of_routine,
+    in_permitted,
+    next_steps,
+    other_inventory,
+    other_runs,
+)
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.live_view import LastTimes, LiveView
@@ -157,6 +164,7 @@ class Teller:
             residue=bool(result.open_residue),
             other=other_inventory(view),
             recover=other_runs(program(), [result]),
+            permitted=in_permitted(program(), result.findings),
         )
         self.say(shown_steps([*steps, *filter(None, [age_of_routine(view)])]))
         self.say(Text())

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import orchestration, suite_plan
+from drillbook.cli import orchestration, permitted_inventory, suite_plan
 from drillbook.cli.console import console, stdout
 from drillbook.cli.earlier_durations import Earlier, earlier, last_of_suite, median
 from drillbook.cli.suite_plan import SuiteRow
@@ -24,14 +24,14 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import program
 from drillbook.judge.verdicts import EXIT, Verdict
-from drillbook.plan import approval, guard, privilege
+from drillbook.plan import approval, guard, permitted, privilege
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project import planning
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, seconds, took
-from drillbook.report.next_steps import before_run
+from drillbook.report.next_steps import before_run, in_permitted
 from drillbook.report.restore_steps import restores_source
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
@@ -60,7 +60,16 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
     """
     plannable, made = _plans(project, name, inventory)
     now = datetime.now(UTC)
-    views = [_View(plan, earlier(project, plan.drill), orchestration.look(project, plan, now), now) for plan in made]
+    views = [
+        _View(
+            plan,
+            earlier(project, plan.drill),
+            orchestration.look(project, plan, now),
+            now,
+            instead=permitted_inventory.instead(project, plan),
+        )
+        for plan in made
+    ]
     if as_json:
         values = [view.value() for view in views]
         stdout().write(json.dumps(values[0] if isinstance(plannable, Drill) else values, indent=2) + "\n")
@@ -76,7 +85,9 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
             suite_plan.table([view.row() for view in views], out)
         confirm = next((plan.inventory.environment for plan in made if guard.needs_approval(plan)), "")
         refused = any(view.exit for view in views)
-        out.print(shown_steps(before_run(program(), name, inventory, confirm=confirm, refused=refused)))
+        elsewhere = next(filter(None, (in_permitted(program(), view.refusals) for view in views)), None)
+        steps = [elsewhere] if elsewhere else before_run(program(), name, inventory, confirm=confirm, refused=refused)
+        out.print(shown_steps(steps))
     return max((view.exit for view in views), default=Exit.OK)
 
 
@@ -154,11 +165,15 @@ class _View:
     approval: Look | None
     now: datetime
     asked: bool = True
+    instead: str = permitted.ANY_PERMITTED
+    """Sentence that tells how to run the drill in a permitted environment."""
 
     @property
     def refusals(self) -> list[Finding]:
         """Findings that tell why the plan would be refused now."""
-        return guard.check(self.plan, now=self.now, approval=self.approval) if self.asked else []
+        if not self.asked:
+            return []
+        return guard.check(self.plan, now=self.now, approval=self.approval, instead=self.instead)
 
     @property
     def lacking(self) -> list[Finding]:
@@ -252,7 +267,7 @@ class _View:
         allowed = plan.inventory.environment in plan.environments
         protected = " (protected)" if plan.inventory.is_protected else ""
         yield Text(
-            f"on {plan.inventory.environment}{protected}; may run in {', '.join(plan.environments)}",
+            f"on {plan.inventory.environment}{protected}; {permitted.only_in(plan.environments)}",
             style="" if allowed else "bold red",
         )
         yield Text(f"plan {plan.digest}")

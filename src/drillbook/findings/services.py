@@ -78,7 +78,8 @@ FINDINGS: dict[str, Kind] = {
     "guard-environment": Kind(
         MEDIUM,
         "The drill may not run in this environment",
-        "If the drill is meant for this environment, add the environment to `guard.environments`.",
+        "Run it with an inventory of a permitted environment (`--inventory NAME`). If the drill is meant for this environment, add "
+        "the environment to `guard.environments`.",
     ),
     "guard-window": Kind(
         MEDIUM,

@@ -11,10 +11,13 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from drillbook.findings import Finding, finding
+from drillbook.plan.permitted import ANY_PERMITTED, only_in
 from drillbook.plan.plan import Plan
 from drillbook.plan.window import HORIZON_DAYS, Window, is_open, next_opening
 
 MINUTE = timedelta(minutes=1)
+ENVIRONMENT = "guard-environment"
+"""Code of the finding that the guard does not permit the environment."""
 
 
 class Approved(Protocol):
@@ -25,18 +28,23 @@ class Approved(Protocol):
         """Reason why the approval is not valid, as a finding. It is ``None`` when the approval is valid."""
 
 
-def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Approved | None = None) -> list[Finding]:
+def check(
+    plan: Plan, *, now: datetime, confirm: str | None = None, approval: Approved | None = None, instead: str = ANY_PERMITTED
+) -> list[Finding]:
     """Return one finding for each reason why ``plan`` may not begin at the time ``now``. The result is empty when the
     plan may begin.
 
     ``now`` must have a time zone. ``confirm``: environment that the operator confirmed. It is None when the operator
     has not been asked yet, as in a dry run. ``approval``: result of ``approval.look``. If it is None, a plan that needs
-    an approval is refused.
+    an approval is refused. ``instead``: first sentence of the remedy if the drill may not run in this environment. It tells
+    how to run it in a permitted one.
     """
     refusals: list[Finding] = []
     environment = plan.inventory.environment
     if environment not in plan.environments:
-        refusals.append(finding("guard-environment", wanted=", ".join(plan.environments), measured=environment))
+        remedy = f"{instead} If the drill is meant for {environment}, add {environment} to `guard.environments`."
+        wanted = ", ".join(plan.environments)
+        refusals.append(finding(ENVIRONMENT, wanted=wanted, measured=environment, remedy=remedy))
     if (late := _window(plan.guard.windows, now)) is not None:
         refusals.append(late)
     if not needs_approval(plan):
@@ -64,12 +72,14 @@ def needs_approval(plan: Plan) -> bool:
 
 def message(refusals: Sequence[Finding]) -> str:
     """Join all ``refusals`` into one sentence."""
-    return "; ".join(f"{refusal.title[0].lower()}{refusal.title[1:]}{_figures(refusal)}" for refusal in refusals)
+    return "; ".join(map(said_of, refusals))
 
 
-def _figures(refusal: Finding) -> str:
-    wanted = f", not {refusal.wanted}" if refusal.code == "guard-environment" else ""
-    return f" ({refusal.measured}{wanted})" if refusal.measured else ""
+def said_of(refusal: Finding) -> str:
+    """Return the text about one refusal in a sentence about all of them."""
+    if refusal.code == ENVIRONMENT:
+        return f"the drill {only_in(refusal.wanted.split(', '))}, not in {refusal.measured}"
+    return refusal.title[0].lower() + refusal.title[1:] + (f" ({refusal.measured})" if refusal.measured else "")
 
 
 def _window(windows: Sequence[Window], now: datetime) -> Finding | None:

@@ -90,6 +90,8 @@ class DueRow:
     """Inventory to use for the next run of the drill or suite."""
     needs: str = ""
     """Text about what is needed before the drill can run, such as another inventory."""
+    permitted_in: tuple[str, ...] = ()
+    """Environments that the guard permits, if it refused the newest run because of its environment. Otherwise empty."""
     drills: tuple[str, ...] = ()
     """For a service: the drills and suites of this service."""
 
@@ -255,7 +257,8 @@ def _rows(scheduled: Scheduled, known: Standings, now: datetime, environment: st
     here = environment in (scheduled.environments or ()) if places else may_run(scheduled, environment)
     if environment not in places and (here if environment else not places):
         every, grace = str(scheduled.schedule.every), str(scheduled.schedule.grace)
-        yield DueRow(State.NEVER, service, scheduled.name, environment, scheduled.suite, every, grace)
+        row = DueRow(State.NEVER, service, scheduled.name, environment, scheduled.suite, every, grace)
+        yield replace(row, permitted_in=() if places else recorded_schedules.only_in(scheduled, known))
 
 
 def _row(scheduled: Scheduled, service: str, place: str, standing: Standing, now: datetime) -> DueRow:
@@ -294,12 +297,8 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
     project would never raise an alarm. If a drill or suite has a schedule, return nothing."""
     for scheduled in wanted if all(other.every is None for other in wanted) else ():
         mine = [each for (name, place), each in known.items() if name == scheduled.name and environment in ("", place)]
-        if (
-            scheduled.suite
-            or scheduled.broken
-            or any(each.passed for each in mine)
-            or not (not environment or may_run(scheduled, environment))
-        ):
+        foreign = environment and not may_run(scheduled, environment)
+        if scheduled.suite or scheduled.broken or foreign or any(each.passed for each in mine):
             continue
         last = max((each.last for each in mine), key=lambda ended: ended.run, default=None)
         row = DueRow(State.NEVER, ", ".join(scheduled.services), scheduled.name, last.environment if last else environment)
@@ -330,12 +329,12 @@ def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
 
 def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
     """Add two fields to each row: the inventory for the next run, and what is needed before it, such as another inventory."""
-    drills, completed = {scheduled.name: scheduled for scheduled in wanted}, []
-    for row in rows:
-        drill = drills[row.drill]
-        choice = known.choice(drill, row.environment)
-        completed.append(replace(row, restores=drill.restores, inventory=choice.inventory, needs=choice.needs))
-    return completed
+    drills = {scheduled.name: scheduled for scheduled in wanted}
+    choices = [(row, known.choice(drills[row.drill], row.environment)) for row in rows]
+    return [
+        replace(row, restores=drills[row.drill].restores, inventory=choice.inventory, needs=choice.needs)
+        for row, choice in choices
+    ]
 
 
 def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, str]]:

@@ -4,6 +4,7 @@ the inventories are read, and the programs of this machine are looked up. No hos
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ PROGRAMS = "missing."
 """Beginning of the names of some values of a lab, such as ``missing.restic``. These values tell which software is missing on
 this machine.
 """
+PLAIN = re.compile(r"[\w-]+")
+"""Pattern of an environment whose name can be the name of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ class Inventories:
         ``environment`` means any environment.
 
         The first choice is an inventory that can run the drill now. The second choice is an inventory that can run the drill
-        after an installation. If there is neither, the usual inventory is chosen.
+        after an installation. If no inventory has an environment that the guard permits, the choice is an inventory to create.
+        In all other cases, the usual inventory is chosen.
         """
         names = [listed.name for listed in self.listed]
         usual = environment if environment in names else self.default
@@ -74,10 +78,20 @@ class Inventories:
         lacking = [text for listed in fitting[:1] for name, text in listed.missing.items() if name in scheduled.uses]
         if lacking:
             return Choice(fitting[0].name, f"an installation of {', '.join(dict.fromkeys(lacking))}")
+        if not fitting and not environment and scheduled.environments and self.listed and not self.unread:
+            return self._to_create(scheduled.environments[0])
+        usual = fitting[0].name if fitting else usual  # the guard refuses any other
         absent = [name for name in scheduled.services if not any(name in listed.services for listed in fitting)]
         if absent and self.listed and not self.unread:
             return Choice(usual, f"an inventory with the service {' and '.join(absent)}")
         return Choice(usual)
+
+    def _to_create(self, environment: str) -> Choice:
+        """Return an inventory of ``environment`` that does not exist yet. It has the name of the environment if it is free."""
+        taken = environment in [listed.name for listed in self.listed]
+        name = "NAME" if taken or not PLAIN.fullmatch(environment) else environment
+        made = f"create inventory/{name}.yml with `environment: {environment}`"
+        return Choice(name, f"an inventory of {environment} ({made})")
 
 
 def read(project: Project) -> Inventories:

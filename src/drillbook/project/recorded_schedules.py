@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from drillbook.journal.run_state import RunState, RunStates
+from drillbook.judge.verdicts import Verdict
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Term
 from drillbook.project import newest_runs, schedule_record, schedules
@@ -39,8 +40,18 @@ def of_runs(runs: Sequence[Path], states: RunStates, name: str, environment: str
 def _of_run(state: RunState, environment: str) -> Term | None:
     event = state.first_line
     data = _mapping(event.get("data"))
-    place = _mapping(_mapping(data.get("plan")).get("inventory")).get("environment")
-    return term(str(event.get("at")), data["schedule"]) if place == environment and "schedule" in data else None
+    plan = _mapping(data.get("plan"))
+    place = _mapping(plan.get("inventory")).get("environment")
+    return of_plan(str(event.get("at")), data["schedule"], plan) if place == environment and "schedule" in data else None
+
+
+def of_plan(at: str, schedule: object, plan: Mapping[str, Any]) -> Term | None:
+    """Return the schedule that a run with this ``plan`` recorded at the time ``at``. The drill has no schedule in an environment
+    that its guard does not permit: there every run is refused.
+    """
+    permitted, place = plan.get("environments"), _mapping(plan.get("inventory")).get("environment")
+    forbidden = isinstance(permitted, list | tuple) and place not in permitted
+    return term(at, None if forbidden else schedule)
 
 
 def term(at: str, schedule: object) -> Term | None:
@@ -115,6 +126,20 @@ def present(scheduled: Scheduled | None, environment: str) -> Schedule | None:
 def may_run(scheduled: Scheduled, environment: str) -> bool:
     """Return True when the guard of the drill or suite permits ``environment``, or when the guard is unknown."""
     return scheduled.environments is None or environment in scheduled.environments
+
+
+def was_forbidden(scheduled: Scheduled, last: newest_runs.Ended) -> bool:
+    """Return True when the guard of the drill or suite refused the run ``last``, because it does not permit the environment."""
+    return last.verdict == Verdict.REFUSED and not may_run(scheduled, last.environment)
+
+
+def only_in(scheduled: Scheduled, known: newest_runs.Standings) -> tuple[str, ...]:
+    """Return the environments that the guard permits, if the newest run in any environment was refused because of its
+    environment; see ``was_forbidden``. Otherwise the result is empty.
+    """
+    last = [standing.last for (name, _), standing in known.items() if name == scheduled.name]
+    newest = max(last, key=lambda ended: ended.run, default=None)
+    return scheduled.environments or () if newest and was_forbidden(scheduled, newest) else ()
 
 
 def _mapping(written: object) -> Mapping[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 
+from drillbook.findings import Finding
+from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Result, RunView, StepResult, SuiteResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import dead_runs, held_locks, open_findings
@@ -22,6 +24,9 @@ EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
 """Next step for a service without a drill, as an alternative to a new drill."""
 MOST_DRILLS = 4
 """Largest number of suggestions of one kind after a suite, such as drills to repeat or reports to read."""
+FORBIDDEN = "guard-environment"
+"""Code of the finding that the guard of the drill does not permit the environment."""
+_PERMITTED = re.compile(r"(.+?): `(?:drillbook|invoke) (drill [^`]+)`")
 _OTHER = re.compile(r"--inventory ([\w.-]+)")
 
 
@@ -36,19 +41,19 @@ def next_steps(
     residue: bool = False,
     other: str = "",
     recover: Sequence[tuple[str, str]] = (),
+    permitted: tuple[str, str] | None = None,
 ) -> list[tuple[str, str]]:
     """Return suggestions of what to do after a run, most urgent first. Each is a pair of a description and a command.
 
     ``newest``: True for the newest run; the command that opens its report then does not name the run. ``residue``: True if
     changes remain that could not be undone. ``other``: name of another inventory that has the services which do not exist on
     this machine, or an empty text. ``recover``: suggestions about other runs that caused the refusal of the run; see
-    ``other_runs``.
+    ``other_runs``. ``permitted``: suggestion of ``in_permitted``.
     """
-    option = on(inventory)
-    steps = list(recover)
-    if residue:
-        steps.append(("undo the remaining changes", f"{program} drill.recover {run}"))
-    if verdict is Verdict.REFUSED and not residue and not recover:
+    option, steps = on(inventory), list(recover)
+    undo = [("undo the remaining changes", f"{program} drill.recover {run}")] if residue else []
+    steps += [*undo, *([permitted] if permitted else [])]
+    if not permitted and verdict is Verdict.REFUSED and not residue and not recover:
         steps.append(("correct the failed preconditions, then check again", f"{program} drill.check {drill}{option}"))
     if verdict is Verdict.NOT_RUN and other:
         steps.append((f"run the drill with the inventory {other}", f"{program} drill {drill}{on(other)}"))
@@ -62,7 +67,7 @@ def next_steps(
         Verdict.NOT_RUN: "" if other else "then run the drill",
     }.get(verdict)
     steps.append(("read the report", f"{program} report.open" + ("" if newest else f" {run}")))
-    if again:
+    if again and not permitted:
         steps.append((again, f"{program} drill {drill}{option}"))
     return steps
 
@@ -71,6 +76,25 @@ def other_runs(program: str, results: Sequence[Result]) -> list[tuple[str, str]]
     """Return suggestions about other runs that caused the refusal of runs in ``results``: to recover those that are unfinished,
     and to wait for those that hold a lock."""
     return [*dead_runs.to_recover(program, results), *held_locks.to_wait(program, results)]
+
+
+def in_permitted(program: str, findings: Iterable[Finding]) -> tuple[str, str] | None:
+    """Return the suggestion to run a drill in a permitted environment, if the guard refused the environment of the run. The
+    suggestion is in the remedy of the finding. Returns None for any other run, and for a remedy without a command.
+    """
+    remedies = (finding.remedy for finding in findings if finding.code == FORBIDDEN)
+    match = next(filter(None, map(_PERMITTED.match, remedies)), None)
+    return (match[1][:1].lower() + match[1][1:], f"{program} {match[2]}") if match else None
+
+
+def permitted_step(remedy: str) -> str:
+    """Return the step to run a drill in a permitted environment, for a list of steps. ``remedy``: that of the finding that
+    the guard does not permit the environment. An older journal has a remedy without a command.
+    """
+    match = _PERMITTED.match(remedy)
+    if match:
+        return f"{match[1][:1].lower()}{match[1][1:]}: `{NEUTRAL} {match[2]}`"
+    return "run it with an inventory of a permitted environment (`--inventory NAME`), or change `guard.environments`"
 
 
 def other_inventory(view: RunView) -> str:
@@ -167,6 +191,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         residue=bool(result.open_residue),
         other=other_inventory(view),
         recover=other_runs(view.program, [result]),
+        permitted=in_permitted(view.program, result.findings),
     )
     steps = [step for step in suggestions if "report.open" not in step[1]]
     if proof := age_of_routine(view):
@@ -293,8 +318,13 @@ def _not_passed(program: str, views: Sequence[RunView], option: str) -> list[tup
     only because of an unfinished run are left out: nothing is wrong with them."""
     results = [view.result for view in views]
     asked = [result for result in results if result.verdict is not Verdict.PASSED]
-    names = list(dict.fromkeys(result.drill for result in asked if not dead_runs.refused_only_by_them(result)))
-    return [("after the correction", f"{program} drill {one_line(name)}{option}") for name in names[:MOST_DRILLS]]
+    steps = {
+        result.drill: in_permitted(program, result.findings)
+        or ("after the correction", f"{program} drill {one_line(result.drill)}{option}")
+        for result in asked
+        if not dead_runs.refused_only_by_them(result)
+    }
+    return list(steps.values())[:MOST_DRILLS]
 
 
 def run_again(program: str, drill: str, inventory: str, task: str = "drill") -> str:

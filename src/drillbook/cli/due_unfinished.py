@@ -1,0 +1,59 @@
+"""Drills and suites with an unfinished run, for ``drill.due``. Their rows say so, and they are counted apart, because changes
+of the run may remain although the schedule is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from drillbook.journal.run_state import RunState
+from drillbook.plan.schedule import State
+from drillbook.project.due import DueRow
+from drillbook.sdk.run_names import RUN_ID, drill_of
+
+UNFINISHED = "unfinished"
+"""Word for the last run of these drills, and for their number."""
+Subject = tuple[str, str]
+"""Name of a drill or suite, and the environment."""
+
+
+def subjects(dead: Sequence[RunState]) -> frozenset[Subject]:
+    """Return the drills of the unfinished runs among ``dead``, and the suites that started these runs. A run that has a
+    result, and only left changes, is not unfinished."""
+    named = set()
+    for state in dead:
+        if not state.result.as_object():
+            place = _environment(state)
+            suite = state.folder.parent.name
+            names = [state.folder.name, *([suite] if RUN_ID.fullmatch(suite) else [])]
+            named |= {(drill, place) for name in names if (drill := drill_of(name))}
+    return frozenset(named)
+
+
+def is_unfinished(row: DueRow, named: Collection[Subject]) -> bool:
+    """Return True for the row of a drill or suite in ``named``. An empty environment stands for any environment."""
+    places = [place for drill, place in named if drill == row.drill]
+    return any("" in (place, row.environment) or place == row.environment for place in places)
+
+
+def is_apart(row: DueRow, named: Collection[Subject]) -> bool:
+    """Return True for a row that is counted as unfinished. A drill that is overdue, or has never passed, is counted as such."""
+    return row.state in (State.OK, State.DUE) and is_unfinished(row, named)
+
+
+def shown(rows: Sequence[DueRow], named: Collection[Subject]) -> list[DueRow]:
+    """Return the rows, with ``unfinished`` as the last run of the drills and suites in ``named``, without the findings and
+    marks of the run before it."""
+    return [
+        replace(row, last_verdict=UNFINISHED, last_findings="", last_marks="") if is_unfinished(row, named) else row
+        for row in rows
+    ]
+
+
+def _environment(state: RunState) -> str:
+    """Return the environment of a run. It is empty when the first line of the journal cannot be read."""
+    place: object = state.first_line
+    for key in ("data", "plan", "inventory", "environment"):
+        place = place.get(key) if isinstance(place, Mapping) else None
+    return place if isinstance(place, str) else ""

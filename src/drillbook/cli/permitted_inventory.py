@@ -1,0 +1,53 @@
+"""The next step for a drill that its guard does not permit in an environment: the command that runs it with an inventory of a
+permitted environment. Only files of the project are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from drillbook.installation.program_name import program
+from drillbook.plan import permitted
+from drillbook.plan.plan import Plan
+from drillbook.project import needed_inventories, recorded_schedules, schedules
+from drillbook.project.needed_inventories import Inventories
+from drillbook.project.newest_runs import Standing
+from drillbook.project.project import Project
+from drillbook.project.schedules import Scheduled
+from drillbook.report.next_steps import run_again
+
+PERMITTED = "Run it with the inventory of a permitted environment"
+
+
+def instead(project: Project, plan: Plan) -> str:
+    """Return the sentence that tells how to run the drill of ``plan`` in a permitted environment. The guard refuses the
+    environment of this plan. The result is ``permitted.ANY_PERMITTED`` if the drill is not in the folder of drills.
+    """
+    if plan.inventory.environment in plan.environments:
+        return permitted.ANY_PERMITTED
+    scheduled = next((each for each in schedules.read(project) if each.name == plan.drill and not each.broken), None)
+    if scheduled is None:
+        return permitted.ANY_PERMITTED
+    choice = needed_inventories.read(project).choice(scheduled)
+    command = run_again("drillbook", plan.drill, choice.inventory)
+    first = f"Provide {choice.needs}, then run the drill there" if choice.needs else PERMITTED
+    return f"{first}: `{command}`."
+
+
+def notes(project: Project, wanted: Sequence[Scheduled], newest: Mapping[str, Standing]) -> dict[str, str]:
+    """Return a text for each drill or suite whose last run was refused, because its guard does not permit the environment.
+    The key of each text is the name. ``newest``: newest runs by name.
+    """
+    refused = [
+        each for each in wanted if each.name in newest and recorded_schedules.was_forbidden(each, newest[each.name].last)
+    ]
+    known = needed_inventories.read(project) if refused else None
+    return {each.name: note(each, known) for each in refused if known}
+
+
+def note(scheduled: Scheduled, known: Inventories) -> str:
+    """Return a text for a list: the environments in which the drill may run, and the command that runs it there."""
+    choice = known.choice(scheduled)
+    command = run_again(program(), scheduled.name, choice.inventory)
+    first = permitted.only_in(scheduled.environments or ())
+    return f"{first}; needs {choice.needs}, then: {command}" if choice.needs else f"{first}: {command}"

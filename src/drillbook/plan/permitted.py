@@ -1,0 +1,13 @@
+"""Words for the environments that the guard of a drill permits. Lists, plans, reports and audits use the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+ANY_PERMITTED = "Run it with an inventory of a permitted environment (`--inventory NAME`)."
+"""First sentence of the remedy of a refused run, if it is unknown which inventory has a permitted environment."""
+
+
+def only_in(environments: Sequence[str]) -> str:
+    """Return the words for the permitted ``environments``, such as ``may run only in staging or test``."""
+    return f"may run only in {' or '.join(filter(None, (', '.join(environments[:-1]), *environments[-1:])))}"
