@@ -119,6 +119,23 @@ def test_a_stopped_run_says_that_its_undo_made_the_service_available_again() -> 
     assert "by the undo" not in headlines.sentence(samples.passed())
 
 
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("app-1 could not be reached", "app-1 could not be reached."),
+        ("db: no space is left", "db: no space is left."),
+        ("shop did not answer", "shop did not answer."),
+        ("the host stopped", "The host stopped."),
+    ],
+)
+def test_names_of_hosts_and_services_keep_their_case_at_the_beginning(reason: str, sentence: str) -> None:
+    view = samples.failed()
+    step = view.result.steps[0].model_copy(update={"host": "db"})
+    stopped = {"verdict": Verdict.ABORTED, "reason": reason, "service": "shop", "steps": (step, *view.result.steps[1:])}
+    text = headlines.sentence(view.model_copy(update={"result": view.result.model_copy(update=stopped)}))
+    assert text.endswith(f" {sentence}")
+
+
 @pytest.mark.parametrize("key", ["rto", "rpo"])
 def test_the_only_figure_that_does_not_count_is_named(key: str) -> None:
     view = samples.failed()

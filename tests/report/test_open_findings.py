@@ -13,7 +13,7 @@ from rich.console import Console
 from drillbook.audit.findings import findings
 from drillbook.findings import CATALOGUE, finding
 from drillbook.judge.result import Objective, Result, Verdict
-from drillbook.report import changes, html, index, markdown, next_steps, open_findings, rows, suites
+from drillbook.report import changes, html, index, junit, markdown, next_steps, open_findings, rows, suites
 from drillbook.report.open_findings import LOST_WRITES, NOT_COUNTED, WITHIN
 from drillbook.report.rows import findings_of
 from drillbook.report.terminal import summary
@@ -21,6 +21,21 @@ from tests.report import samples
 from tests.report.test_agreement import plain
 
 REMEDY = CATALOGUE[LOST_WRITES].remedy
+
+
+def test_a_value_that_was_not_measured_is_not_called_measured() -> None:
+    """A stalled controller received no answers, so that nothing was measured."""
+    problem = finding("controller-stalled", measured="not measured: http.available: 3 samples")
+    view = samples.passed()
+    view = view.model_copy(update={"result": view.result.model_copy(update={"findings": (problem,)})})
+    assert open_findings.told(problem)[0] == ("not measured", "http.available: 3 samples")
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(summary.summary(view))
+    for text in (html.render(view), markdown.render(view), junit.render(view), console.export_text()):
+        words = plain(text)
+        assert "http.available: 3 samples" in words
+        assert "easured: not measured" not in words
+        assert not re.search(r"[Mm]easured +not measured: http", words)
 
 
 def with_rpo(met: bool | None) -> Result:

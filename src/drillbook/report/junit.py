@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Tree
 from drillbook.exits import Exit
 from drillbook.judge.result import Result, RunView, StepView, SuiteResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import headlines, residue_state, rows, step_texts, wording
+from drillbook.report import headlines, open_findings, residue_state, rows, step_texts, wording
 from drillbook.report.figures import shown
 from drillbook.report.remarks import RESERVED
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
@@ -175,10 +175,11 @@ def _counted(suite: Tree.Element) -> Tree.Element:
 def _findings(view: RunView) -> str:
     lines = [headlines.sentence(view)]
     for finding in rows.findings_of(view.result):
+        label, measured = open_findings.measured(finding)
         lines += [
             f"{finding.severity} {finding.code}: {finding.title}",
             f"  wanted: {finding.wanted}",
-            f"  measured: {finding.measured}",
+            f"  {label}: {measured}",
             f"  remedy: {finding.remedy}",
         ]
     return "\n".join(lines)

@@ -330,10 +330,11 @@ def _clocks(view: RunView) -> str:
 def _findings(view: RunView) -> list[str]:
     paragraphs = []
     for finding in rows.findings_of(view.result):
+        measured_name, measured = open_findings.measured(finding)
         where = " on ".join(escape(part) for part in (finding.step and f"step {finding.step}", finding.host) if part)
         lines = [
             (open_findings.wanted_name(finding.code).capitalize(), prose(finding.wanted)),
-            ("Measured", prose(finding.measured)),
+            (measured_name.capitalize(), prose(measured)),
             ("Remedy", prose(finding.remedy)),
             ("Where", where),
             ("Evidence", ", ".join(_evidence(file) for file in finding.evidence)),
@@ -385,8 +386,9 @@ def _record(view: RunView) -> list[str]:
 
 def _glossary(view: RunView) -> str:
     lead = (
-        f"{clock_note(view)} Times of day are in UTC. The true value differs from a figure by no more than its error. Errors "
-        "are rounded up. A figure that begins with “at most” is the upper end, with the error in it. "
+        f"{clock_note(view)} Times of day are in UTC. The true value differs from a figure by no more than its error (±). Errors "
+        "are rounded up. A figure that begins with “at most” is the upper end of the true value, because the error is as large "
+        "as the figure. "
         f"{LATEST_NOTE} The objective of a figure that could not be measured is not verified."
     )
     errors: dict[str, list[str]] = {}

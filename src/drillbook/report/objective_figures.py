@@ -17,8 +17,8 @@ from drillbook.report import remarks
 from drillbook.report.figures import against, bounded, upper_end
 
 LATEST_NOTE = (
-    "A recovery time, and a detection by a probe, end with the sample that showed the change, so the true value is never above the "
-    "figure."
+    "A recovery time, and a detection by a probe, end with the sample that showed the change. So their error goes only downwards: "
+    "the true value lies between the figure minus its error and the figure."
 )
 LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
 """Clocks whose measurement ends with the probe sample that showed the change. They are values of the field `clock` of an

@@ -36,6 +36,10 @@ NOT_VERIFIED = "it is not verified whether the loss is within the objective"
 """Text that is added to the title of a finding about lost writes when the RPO was measured, but could not be verified."""
 
 
+NOT_MEASURED = "not measured"
+"""Beginning of the measured value of a finding, if there is no value. The reason follows."""
+
+
 class Grade(Protocol):
     """Anything that has a code and a severity: a finding, or a row about a finding."""
 
@@ -89,13 +93,21 @@ def wanted_name(code: str) -> str:
     return ALLOWED if code == "allowed-failure" else "wanted"
 
 
+def measured(finding: Finding) -> tuple[str, str]:
+    """Return the field ``measured`` of a finding with its label. If nothing was measured, the label says so, and the text is the
+    reason.
+    """
+    begins = finding.measured.startswith(f"{NOT_MEASURED}: ")
+    return (NOT_MEASURED, finding.measured[len(NOT_MEASURED) + 2 :]) if begins else ("measured", finding.measured)
+
+
 def told(finding: Finding) -> list[tuple[str, str]]:
     """Return the labelled texts of a finding: what was wanted, what was measured, and the remedy. Each text comes with its
     label, and empty texts are left out.
     """
     lines = [
         (wanted_name(finding.code), finding.wanted),
-        ("measured", finding.measured),
+        measured(finding),
         ("remedy", as_called(finding.remedy)),
     ]
     return [(name, text) for name, text in lines if text]

@@ -162,6 +162,7 @@ def environment() -> Environment:
     script = (files("drillbook.report") / "templates" / "filter.js").read_text(encoding="utf-8")
     env.globals |= {
         "wanted_name": open_findings.wanted_name,
+        "measured_of": open_findings.measured,
         "shapes": wording.SHAPES,
         "step_shapes": wording.STEP_SHAPES,
         "states": wording.STATES,

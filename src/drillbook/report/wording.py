@@ -113,9 +113,7 @@ ENDED = {
 }
 _UNRECORDED = "no undo of the change was recorded"
 UNRECORDED = {"open": _UNRECORDED, "residue": _UNRECORDED, "closed": f"{_UNRECORDED}, and a person closed the change later"}
-"""Words for a run without an end in its journal. They replace the words of ``ENDED``, because it is unknown if a lease undid
-the change.
-"""
+"""Words for a run without an end in its journal. They replace ``ENDED``, because it is unknown if a lease undid the change."""
 LAB = "lab"
 """Usual name of a test environment in an inventory."""
 TEST_ENVIRONMENT = "a test environment, not production"
@@ -135,8 +133,11 @@ class Clock:
 BEGAN = "when the program began to prepare the run"
 """Moment from which all times of a report are measured. The reports explain the time 0 s with these words."""
 _SAMPLED = (
-    "The time from the last probe sample before a change to the first sample after the change: the probe's interval and "
-    "the latency of the sample."
+    "The time from the last probe sample before the change at the clock's end to the first sample after it: the probe's interval "
+    "and the latency of the sample. Each clock ends with a change of its own, and so has an error of its own."
+)
+_SAMPLED_TWICE = (
+    "Samples showed both ends: the error is that of the recovery time, plus such a time for the first bad sample."
 )
 _WRITES = (
     "The true recovery point lies between the last write that survived and the first write that was lost. The error is "
@@ -158,7 +159,7 @@ CLOCKS = (
         "outage",
         "Outage",
         "from the start of the first bad sample to the first good sample of the sustained recovery",
-        _SAMPLED,
+        _SAMPLED_TWICE,
     ),
     Clock(
         "rto",
@@ -185,16 +186,15 @@ _RECEIVED = (
     "The time between two polls of Alertmanager: from the last query that found no active alert to the first answer with "
     "the alert. If already the first poll found the alert, the error is as large as the measured time itself."
 )
-
-
 ERROR_NAMES = {
     _SAMPLED: "two samples",
+    _SAMPLED_TWICE: "two samples at each end",
     _WRITES: "two writes",
     _JOURNAL: "none",
     _ALERTED: "the alert",
     _RECEIVED: "two polls",
 }
-"""Short names of the sources of measurement errors. The table of clocks shows these names instead of the long explanations."""
+"""Short names of the sources of measurement errors, for the table of clocks."""
 
 
 def state_of(met: bool | None, measured_s: float | None, told: Remark | None = None) -> str:

@@ -143,7 +143,7 @@ def line(view: RunView) -> RenderableType:
         if finding.severity != Severity.INFORMATION:
             head = Text(f"{finding.severity}: {shown(finding.title)}", style=COLOURS[finding.severity])
             parts.append(Prose(head, 4))
-            measured = Text(f"measured: {shown(finding.measured)}")
+            measured = Text(": ".join(map(shown, open_findings.measured(finding))))
             parts += [Prose(measured, 6)] if finding.measured else []
             said = remedies.first_instruction(finding.code, finding.remedy) or finding.remedy
             parts += [Prose(Text(f"remedy: {shown(as_called(said))}", style="dim"), 6)] if said else []
