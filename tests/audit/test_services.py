@@ -98,7 +98,7 @@ def test_backups_with_the_same_evidence_share_one_sentence():
 @pytest.mark.parametrize("story", [stories.year, stories.hostile])
 def test_the_numbers_of_services_in_the_first_paragraph_add_up(book, story):
     audit = audited(story(book))
-    total, rest = re.search(r"Of (\d+) services?, (.+?)\.", audit.sentence).groups()
+    total, rest = re.search(r", of (\d+) services? (.+?)\.", audit.sentence).groups()
     assert sum(int(number) for number in re.findall(r"(\d+) (?:was|were)", rest)) == int(total)
     exempt = sum(bool(row.left_out) and not row.runs for row in audit.coverage)
     assert int(total) + exempt == len(audit.coverage) == sum(services.service_counts(audit.coverage).values())

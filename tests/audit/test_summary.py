@@ -618,7 +618,7 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     told = summary.headline([whole, reserved, in_time, lossy])
     assert told == "Fully proven: 1 of 4 services in lab; 2 more recovered with a reservation or without an RPO."
     assert summary.standing([in_time, lossy, reserved, whole]) == (
-        "Fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
+        "Services at the end: fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
     )
     reason = "The recovery point was measured with a fresh backup, not with a routine backup."
     assert ("With a reservation", reason) in summary.rules([reserved])
@@ -632,7 +632,7 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
     audit = replace(known, coverage=tuple(replace(row, keeps_data=True) for row in known.coverage))
     page = plain(summary.render(audit))
     assert page.count("? not measured") == page.count("no drill has an RPO objective") == 1
-    told = "Fully proven 0 · only the RTO proven 1 (api) · never drilled 1 (backups)"
+    told = "Services at the end: only the RTO proven 1 (api) · never drilled 1 (backups)"
     for text in (page, plain(html.render(audit)), plain(markdown.render(audit)).replace("\\", "")):
         assert "Fully proven: 0 of 2 services in lab; 1 more recovered without an RPO." in text
         assert told in text

@@ -14,7 +14,7 @@ from tests.cli.test_overview import Shelf
 from tests.cli.test_start_up import imported
 from tests.report import samples
 
-MEANING = "RPO met with a reservation: † the drill itself took the restored backup."
+MEANING = "passed, RPO met but not proven: † the drill itself took the restored backup."
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_the_lists_mark_a_run_whose_rpo_was_met_with_a_reservation(shelf, capsys
 def test_a_list_without_a_mark_explains_none(shelf, capsys):
     shelf.result("postgres-lost", "passed", timedelta(minutes=5))
     for text in printed(shelf, capsys):
-        assert "reservation" not in text
+        assert "not proven: †" not in text
 
 
 @pytest.mark.parametrize("own", [True, False])

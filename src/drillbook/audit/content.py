@@ -317,12 +317,12 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
 
 
 def runs_sentence(rows: Sequence[RunRow], verdicts: Mapping[str, int]) -> str:
-    """Return a sentence with the number of runs, drills and verdicts."""
+    """Return a sentence with the number of runs, drills, environments and verdicts."""
     if not rows:
         return "No run began in this period."
-    drills = len({(row.environment, row.drill) for row in rows})
-    numbers = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
-    return f"{count(len(rows), 'run')} of {count(drills, 'drill')}: {numbers}."
+    drills, places = len({row.drill for row in rows}), len({row.environment for row in rows})
+    what = f"{count(len(rows), 'run')} of {count(drills, 'drill')}{f' in {places} environments' if places > 1 else ''}"
+    return f"{what}: {', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}."
 
 
 def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:

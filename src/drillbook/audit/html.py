@@ -23,7 +23,7 @@ from drillbook.audit import (
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.missed_drills import NEVER_RAN, MissedRow
-from drillbook.audit.objective_states import ProvenRow
+from drillbook.audit.objective_states import ProvenRow, told_marks
 from drillbook.audit.problem_groups import grouped
 from drillbook.installation.program_name import program
 from drillbook.report import growth, pages, remarks
@@ -43,6 +43,8 @@ _FIXED = {
     "rehearsals": rehearsal_figures,
     "retired": retired,
     "legend_of": remarks.legend,
+    "not_proven": remarks.not_proven,
+    "reserved": remarks.RESERVED,
     "exempt_lead": services.EXEMPT_LEAD,
     "short": SHORT,
 }
@@ -92,11 +94,14 @@ def render(audit: Audit, reports_path: str = "..") -> str:
 
 
 def _objectives(audit: Audit) -> dict[str, Sequence[object]]:
-    """Return the objectives by their tables: met, not met, and detections by the drills' own probes."""
+    """Return the objectives by their tables: met, not met, and detections by the drills' own probes. Return also the signs
+    that the first table explains, and those that all these tables explain."""
     return {
         "proven": _by_drill(row for row in audit.proven if row.met and not row.by_probe),
         "unproven": _by_drill(row for row in audit.proven if not row.met and not row.by_probe),
         "probed": [row for row in audit.proven if row.by_probe],
+        "met_marks": told_marks(audit.proven, met=True),
+        "told_marks": told_marks(audit.proven),
     }
 
 

@@ -9,6 +9,7 @@ from drillbook.audit.alert_causes import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
+from drillbook.audit.objective_states import told_marks
 from drillbook.audit.problem_groups import ProblemGroup, grouped
 from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import as_called
@@ -156,7 +157,7 @@ def _trend(audit: Audit) -> list[str]:
     lines = [f"- **{escape(plot.title)}**: {escape(plot.description)}" for plot in audit.plots]
     return [
         "\n".join(lines) or "No run of the period sets RTO or RPO.",
-        *markdown_proven.legend(plot.title for plot in audit.plots),
+        *markdown_proven.legend((plot.title for plot in audit.plots), told_marks(audit.proven)),
         *capacity([row.outlook for row in audit.capacity], "### Capacity, by the newest run that measured it"),
     ]
 
@@ -252,13 +253,15 @@ def _runs(audit: Audit) -> list[str]:
                     utc(row.finished) if row.finished else "the journal contains no event that ends the run",
                     _verdict(row),
                     row.rto,
-                    row.rpo + row.rpo_mark,
+                    row.rpo_told,
                     escape(row.operator),
                 )
                 for row in audit.runs
             ],
         ),
-        *markdown_proven.legend(row.rpo_mark for row in audit.runs),
+        *markdown_proven.legend(
+            (row.rpo_mark for row in audit.runs), [*told_marks(audit.proven), *(plot.title for plot in audit.plots)]
+        ),
     ]
 
 

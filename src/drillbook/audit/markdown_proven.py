@@ -21,7 +21,7 @@ def section(audit: Audit) -> list[str]:
     shown = [
         (
             *_goal(row),
-            f"{escape(row.measured + row.mark)}: **{row.said}**",
+            f"{escape(row.measured + row.mark)}: **{escape(row.told)}**",
             row.at[:10],
             code(row.run),
             escape("; ".join(row.notes)),
@@ -38,7 +38,7 @@ def section(audit: Audit) -> list[str]:
             f"### {wording.UNPROVEN_TITLE}",
             table((*head, "State", "When", "Run", "Does not count", "Notes"), listed),
         ]
-        paragraphs += legend(row.marks for row in unproven)
+        paragraphs += legend((row.marks for row in unproven), (row.marks for row in proven))
     if probed:
         listed = [(*_goal(row), *_probed(row), escape("; ".join(row.notes))) for row in probed]
         paragraphs += [f"### {PROBE_DETECTION}", wording.PROBE_LEAD]
@@ -78,7 +78,9 @@ def _goal(row: ProvenRow) -> tuple[str, ...]:
     return (*map(escape, names), f"at most {row.target}")
 
 
-def legend(marks: Iterable[str]) -> list[str]:
-    """Explain the sign, such as ``†``, beside an RPO that was met with a reservation. Returns no lines if no RPO has a sign."""
-    text = remarks.legend(marks)
+def legend(marks: Iterable[str], before: Iterable[str] = ()) -> list[str]:
+    """Explain the sign, such as ``†``, beside an RPO that was met with a reservation. Returns no lines if no RPO has a sign.
+    ``before``: signs that the file has already explained.
+    """
+    text = remarks.legend(marks, before)
     return [escape(text)] if text else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from drillbook.audit.coverage import NO_RUN, by_drill, row_of, targets_of
@@ -115,6 +115,11 @@ class ProvenRow:
         return self.within if self.reserved and self.within else DOES_NOT_COUNT if self.uncounted else self.state
 
     @property
+    def told(self) -> str:
+        """State in words, as in ``said``. The words for an objective that was met with a reservation also say why it is not proven."""
+        return remarks.not_proven(self.mark, self.said) if self.reserved else self.said
+
+    @property
     def named(self) -> str:
         """Name of the objective. For an objective on detection, it contains who or what detected the fault."""
         return objective_name(self.key, remarks.BY_PROBE if self.by_probe else self.by, OBJECTIVES)
@@ -166,6 +171,13 @@ class ProvenRow:
     def marks(self) -> str:
         """Text that contains all signs of this row, such as ``†``. The signs are beside the figure and in the notes."""
         return " ".join((self.mark, *self.notes))
+
+
+def told_marks(rows: Iterable[ProvenRow], *, met: bool = False) -> list[str]:
+    """Return the signs beside the figures of objectives. The tables of objectives explain them, so later tables need not.
+    ``met``: True for the objectives that were met, which are in the first table.
+    """
+    return [row.marks for row in rows if row.met or not met]
 
 
 def reserved_counts(goals: Sequence[ProvenRow]) -> list[tuple[str, int]]:

@@ -10,7 +10,7 @@ from drillbook.audit.coverage import row_of
 from drillbook.audit.records import Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
-from drillbook.report import next_steps, open_findings, rehearsal_results
+from drillbook.report import next_steps, open_findings, rehearsal_results, remarks
 from drillbook.report.figures import link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED, without_body
@@ -62,6 +62,14 @@ class RunRow:
     taken by the usual schedule, not by a drill."""
     restoring: str = ""
     """Action of the last step that restored a backup. It is empty if no step did."""
+
+    @property
+    def rpo_told(self) -> str:
+        """RPO with its mark and its state. The words for an RPO that was met with a reservation also say why it is not proven."""
+        if self.rpo_state != remarks.RESERVED:
+            return self.rpo + self.rpo_mark
+        figure, _, said = self.rpo.rpartition(": ")
+        return f"{figure}{self.rpo_mark}: {remarks.not_proven(self.rpo_mark, said)}"
 
     @property
     def left(self) -> tuple[str, ...]:

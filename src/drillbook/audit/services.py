@@ -22,6 +22,8 @@ drill needs was not installed on the hosts.
 """
 UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
+BEST_RUN = "By the best run of each service in the period"
+"""Beginning of the sentence with the number of services. It tells their number apart from that at the end of the period."""
 EXEMPT_LEAD = (
     "No run drilled these services in the period. For each of them, the author of the inventory states why no drill is "
     "expected. Drillbook checks this statement only if the service is a backup: a run that passed must have restored the "
@@ -85,11 +87,11 @@ def evidence_of(row: CoverageRow) -> str:
 
 
 def sentence(covered: Sequence[CoverageRow]) -> str:
-    """Return a sentence about the services. Its numbers add up: each service that is not exempt is counted once."""
+    """Return a sentence about the services and their best runs. Each service that is not exempt is counted once."""
     numbers = service_counts(covered)
     exempt = numbers.pop(EXEMPT)
     parts = [f"{number} {'was' if number == 1 else 'were'} {what}" for what, number in numbers.items() if number]
-    text = f"Of {count(sum(numbers.values()), 'service')}, {', '.join(parts) or 'none is known'}"
+    text = f"{BEST_RUN}, of {count(sum(numbers.values()), 'service')} {', '.join(parts) or 'none is known'}"
     why = "a statement in the inventory" + (" or a retirement" if any(row.retired for row in covered) else "")
     more = f"{count(exempt, 'more service')} {'is' if exempt == 1 else 'are'} exempt from drills by {why}"
     return f"{text}. {more}." if exempt else f"{text}."

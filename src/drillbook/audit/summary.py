@@ -56,6 +56,7 @@ STATE_NOTE = "By the newest run of each drill of the service; a drill that faile
 FIGURES_NOTE = "RTO and RPO: the longest met in a drill's newest run, by the controller's monotonic clock; ± is its error."
 """Explanation of the columns RTO and RPO."""
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
+STANDING_LEAD = "Services at the end"
 REHEARSED = "Rehearsed"
 REHEARSED_NOTE = (
     "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO. "
@@ -237,17 +238,15 @@ def tone(audit: Audit, rows: Sequence[ServiceRow]) -> str:
 
 
 def standing(rows: Sequence[ServiceRow]) -> str:
-    """Return a text with each group of services, from the best to the worst group: the number of its services, and their
-    names. Each service is in one group.
+    """Return a text with each group of services at the end of the period, from the best to the worst group: the number of its
+    services, and their names. Each service is in one group. A group without a service is left out.
     """
-    names_by_group: dict[str, list[str]] = {NAMES[Group.PROVEN]: []}
+    names_by_group: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: (-row.rank, row.state == NEVER)):
         names_by_group.setdefault(_standing(row), []).append(services.named(row, rows))
-    parts = (
-        f"{title} {len(names)}" + (f" ({open_findings.named(names)})" if names else "")
-        for title, names in names_by_group.items()
-    )
-    return " \N{MIDDLE DOT} ".join(parts) if rows else ""
+    parts = [f"{title} {len(names)} ({open_findings.named(names)})" for title, names in names_by_group.items()]
+    listed = " \N{MIDDLE DOT} ".join(parts)
+    return f"{STANDING_LEAD}: {listed[:1].lower()}{listed[1:]}" if rows else ""
 
 
 def _standing(row: ServiceRow) -> str:

@@ -153,7 +153,6 @@ class Listed:
 
 
 def _notes(project: Project, wanted: Sequence[Scheduled], newest: Mapping[str, Standing]) -> dict[str, str]:
-    """Return the texts about refused drills by name; see ``permitted_inventory.notes``."""
     if all(standing.last.verdict != Verdict.REFUSED for standing in newest.values()):
         return {}
     from drillbook.cli import permitted_inventory  # noqa: PLC0415  keeps start-up fast
@@ -162,7 +161,6 @@ def _notes(project: Project, wanted: Sequence[Scheduled], newest: Mapping[str, S
 
 
 def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, note: str) -> Listed:
-    """Return one line of the list. ``note``: text about a last run that the guard refused; it may be empty."""
     last, passed = (standing.last, standing.passed) if standing else (None, None)
     verdict = f"{last.verdict}{_left(last)}" if last else "never run"
     marked = Text(verdict, style=WORDS.get(last.verdict, "") if last else "dim")

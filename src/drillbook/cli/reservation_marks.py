@@ -19,4 +19,4 @@ def print_legend(marks: Iterable[str], out: Console) -> None:
     if shown := "".join(marks):
         from drillbook.report import remarks  # noqa: PLC0415  keeps start-up fast
 
-        out.print(Text(f"RPO met with a reservation: {remarks.short_legend(shown)}", style="dim"))
+        out.print(Text(f"passed, RPO met but not proven: {remarks.short_legend(shown)}", style="dim"))

@@ -96,7 +96,7 @@ def _reason(result: Result) -> str:
     """Return the reason of the verdict as a sentence. Names of hosts, services and steps keep their case also at its beginning."""
     text = without_body(one_line(result.reason)).strip()
     word = text.split(" ")[0]
-    names = {result.service, result.drill, *(step.host for step in result.steps)}
+    names = {result.service, result.drill, *(step.host for step in result.steps)} - {"a", "an", "the"}
     is_name = word.rstrip(":,;") in names or not word.rstrip(":,;").isalpha()
     first = word.capitalize() if word.islower() and not is_name else word
     return f"{first}{text[len(word) :].rstrip('.')}." if text else ""

@@ -131,9 +131,20 @@ def by_probe(key: str, by: str) -> bool:
     return key == "detect" and by == BY_PROBE
 
 
-def legend(marks: Iterable[str]) -> str:
-    """Return the meanings of the marks beside an RPO, and their consequence. The result is empty when no mark is shown."""
-    shown = "".join(marks)
+def not_proven(mark: str, said: str = RESERVED) -> str:
+    """Return words for an objective that was met with a reservation: it was met, it does not count as proven, and why. ``said``:
+    words for its state, such as ``RESERVED``.
+    """
+    why = "; ".join(text for sign, text in WHY.items() if sign in mark)
+    return f"{'met' if said == RESERVED else said}, not proven: {why}"
+
+
+def legend(marks: Iterable[str], before: Iterable[str] = ()) -> str:
+    """Return the meanings of the marks beside an RPO, and their consequence. The result is empty when no mark is shown.
+    ``before``: marks that the page has already explained.
+    """
+    all_, known = "".join(marks), "".join(before)
+    shown = "".join(mark for mark in LEGENDS if mark in all_ and mark not in known)
     texts = [text for mark, text in LEGENDS.items() if mark in shown]
     old = " and ".join(mark for mark in TAKEN if mark in shown)
     removed = f"{REMOVED_BY[:1].upper()}{REMOVED_BY[1:]}.".format(reservation=old) if old else ""
