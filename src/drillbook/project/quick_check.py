@@ -21,6 +21,7 @@ from drillbook.sdk.probe import Probe
 
 _KEYS = (*Head.model_fields, "probes", *PHASES)
 _STEP_WORDS = frozenset(Keywords.model_fields)
+_CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 _CONDITION_WORDS = frozenset(info.alias or name for name, info in ConditionWords.model_fields.items())
 
 
@@ -101,20 +102,19 @@ def _no_class(name: str, kinds: tuple[type[Any], ...]) -> str:
 def _in_source(name: str, part: str) -> bool:
     """Return True when the source code defines the class for ``name``, such as ``Restore`` in the family `s3` for `s3.restore`."""
     family, _, rest = name.partition(".")
-    line = re.compile(rf"^class {''.join(word.capitalize() for word in rest.split('_'))}\b", re.MULTILINE)
-    return bool(re.fullmatch(r"\w+", rest)) and any(line.search(text) for text in _sources(family, part))
+    return "".join(word.capitalize() for word in rest.split("_")) in _classes(family, part)
 
 
 @cache
-def _sources(family: str, part: str) -> tuple[str, ...]:
-    """Return the source texts of the modules that define the actions or probes of ``family``."""
+def _classes(family: str, part: str) -> frozenset[str]:
+    """Return the names of the classes in the modules that define the actions or probes of ``family``."""
     module = next((known[family] for system in discovery.systems() if family in (known := system.modules(part))), "")
     try:
         spec = importlib.util.find_spec(module) if module else None
         if spec is None or not spec.origin:
-            return ()
+            return frozenset()
         folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
         paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(spec.origin)]
-        return tuple(path.read_text(encoding="utf-8") for path in paths)
+        return frozenset(name for path in paths for name in _CLASS.findall(path.read_text(encoding="utf-8")))
     except (ImportError, OSError, UnicodeDecodeError):
-        return ()
+        return frozenset()
