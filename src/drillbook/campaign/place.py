@@ -121,8 +121,8 @@ def name_of(root: Path) -> str:
 def of_worker() -> Place:
     """Return the place in which this worker process runs.
 
-    Raises UsageError when the folder of the worker is not a project. Raises OSError when the random number that identifies the place
-    cannot be read or stored.
+    Raises UsageError when the folder of the worker is not a project. Raises OSError when the random number that identifies the
+    place cannot be read or stored.
     """
     return here(Path(os.environ.get(PROJECT_VARIABLE) or Path.cwd()))
 
