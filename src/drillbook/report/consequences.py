@@ -28,8 +28,8 @@ STOPPED = ("the injection was stopped", "the fault was not injected")
 them, the reason why the fault is not proven active may be the stop.
 """
 DIED = "the controller died during the injection"
-"""Last words of a finding with the code ``UNPROVEN``. They mean: because the controller died, there is no proof that the fault
-was active.
+"""Text at the end of a finding with the code ``UNPROVEN``. It means: because the controller died, there is no proof that the
+fault was active.
 """
 ORDER = ("rto", "rpo", "detect")
 GRAVE = ("critical", "high")

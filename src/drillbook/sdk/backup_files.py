@@ -33,7 +33,7 @@ def _form(text: str) -> str:
 _PERHAPS_OTHER = ("backup-damaged", "backup-empty", "backup-incomplete", "backup-of-another")
 """Codes of findings which can mean that a file is not a backup, but some other file in the backup folder."""
 UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the error of this time"
-"""Last words of the text ``Backup.basis`` when the time of a backup is the time at which the backup job ended.
+"""Text at the end of ``Backup.basis`` when the time of a backup is the time at which the backup job ended.
 
 The data is older than this time by the duration of the job.
 """
