@@ -37,6 +37,8 @@ REFERENCES = {
     ("cli/ci_files.py", "drill"): "the account of the command `su`",
     ("cli/sudoers.py", "drill.check"): "a remark in a file: what the rules tell to the task",
     ("report/end_state.py", "drill.recover"): "the task recorded something",
+    ("report/recovery_rows.py", "drill.recover"): "somebody started the task, and when it began",
+    ("report/unproven_faults.py", "drill.recover"): "the task carried out or recorded something",
 }
 
 
