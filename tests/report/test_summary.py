@@ -56,7 +56,7 @@ def test_the_exit_status_is_not_torn_off_by_a_long_title() -> None:
     )
     lines = renderings.printed(summary.suite_ending(long, views), 80).splitlines()
     assert lines[-1] == "■ ABORTED WITH RESIDUE  exit 5  quarterly"
-    assert " ".join(" ".join(lines[-3:-1]).split()).endswith(long.title), "the title is not cut"
+    assert "stores" not in "".join(lines), "a title that does not fit is left out: the screen is small"
     lines = renderings.printed(summary.suite_ending(long, views), 150).splitlines()
     assert lines[-1] == f"■ ABORTED WITH RESIDUE  exit 5  quarterly: {long.title}"
 

@@ -26,3 +26,10 @@ def test_a_title_that_does_not_fit_beside_the_verdict_is_above_it(width: int, li
     out = Console(file=io.StringIO(), width=width, color_system=None)
     out.print(VerdictLine(Text("✓ PASSED  exit 0"), "nightly", TITLE))
     assert out.file.getvalue().splitlines() == lines  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("width", "line"), [(76, f"✓ PASSED  exit 0  nightly: {TITLE}"), (75, "✓ PASSED  exit 0  nightly")])
+def test_a_short_ending_leaves_out_a_title_that_does_not_fit(width: int, line: str) -> None:
+    out = Console(file=io.StringIO(), width=width, color_system=None)
+    out.print(VerdictLine(Text("✓ PASSED  exit 0"), "nightly", TITLE, short=True))
+    assert out.file.getvalue().splitlines() == [line]  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ Texts and symbols alone carry the meaning, so the summary is readable without co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -163,8 +164,13 @@ def short_summary(view: RunView) -> RenderableType:
 
 
 def short_suite_summary(suite: SuiteResult) -> RenderableType:
-    """Return a line with the verdict of a suite."""
-    return _verdict(suite.verdict, suite.suite, suite.title, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit)
+    """Return a line with the verdict of a suite. A title that does not fit this line is left out, because the end of a suite must
+    fit a small terminal.
+    """
+    return replace(
+        _verdict(suite.verdict, suite.suite, suite.title, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit),
+        short=True,
+    )
 
 
 def suite_summary(
