@@ -49,7 +49,8 @@ def test_a_run_that_ends_while_the_audit_reads_the_journals_is_not_missing(bench
 def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
     status, said = audit()
     places = [
-        said.index(text) for text in ("Recovery drills from 2000", "The record is ", "Fully proven ", "Fully proven: ")
+        said.index(text)
+        for text in ("Recovery drills from 2000", "The record is ", "Services at the end: ", "Fully proven: ")
     ]
     assert places == sorted(places), "the result is the last line, below the state of the record"
     assert (status, last(said)) == (

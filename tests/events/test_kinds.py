@@ -16,9 +16,7 @@ FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent.name != "eve
 KEPT_FOR_PEOPLE = {
     "check.started",
     "observer.failed",
-    "lock.failed",
     "lease.ready",
-    "lease.failed",
     "guard.condition",
     "trace.sent",
     "pruning.started",
