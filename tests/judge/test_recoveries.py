@@ -133,12 +133,28 @@ def test_locks_leases_and_canaries(tmp_path):
     assert (acts["lock", "db-1"].status, acts["lock", "db-1"].message) == ("unknown", "taken; no release of it is recorded")
     assert (acts["lock", "far"].status, acts["lock", "far"].message) == ("failed", "no route")
     lease = acts["lease", "app-1"]
-    assert lease.message == "found; the host had already undone the changes by itself; its log was stored"
+    assert lease.message == (
+        "found; the target itself had already run the undos that were armed on it, but 1 of them did not succeed; "
+        "its log was stored"
+    )
     assert lease.files == ("evidence/lease.app-1.log",)
     assert (acts["lease", "far"].status, acts["lease", "far"].message) == ("failed", "no route")
     assert acts["lease", "db-1"].message == "ended; its log could not be stored: no space"
     assert acts["canary", "probe.2"].message == "4 writes were read back"
     assert (acts["canary", "probe.3"].status, acts["canary", "probe.3"].message) == ("failed", "refused")
+
+
+@pytest.mark.parametrize(("reverted", "left"), [(True, False), (True, True), (False, True)])
+def test_an_undo_that_the_target_itself_ran_is_not_credited_to_the_recovery(tmp_path, reverted, left):
+    story = started(tmp_path)
+    story.add(13.0, "lease.armed", None, "app-1", intent=intent(story), what="service.kill", lease_s=30)
+    story.add(0.5, "recovery.started", operator="ops", controller="box")
+    story.add(0.75, "lease.adopted", None, "app-1", armed=[intent(story)] if left else [], reverted=reverted)
+    lease, act = undo(story, 1.0).judge().recoveries[0].acts
+    assert act.by_target is (reverted and not left)
+    assert ("the target itself had already run" in lease.message) is reverted
+    assert ("1 of them did not succeed" in lease.message) is (reverted and left)
+    assert "no undo was armed" not in lease.message
 
 
 def test_a_closing_is_no_undo(tmp_path):

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.events.holds import LeaseAdopted, LeaseArmed
 from drillbook.events.runs import RecoveryFinished
 from drillbook.events.steps import FaultGone, Undone, UndoStarted
 from drillbook.journal.intents import GONE, UNDONE
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.notes import told as noted
 from drillbook.judge.result import RunView
-from drillbook.report import headlines, unproven_faults
+from drillbook.report import end_state, headlines, recovery_rows, unproven_faults
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 from tests.report.test_end_state import INTENT, RECOVERY, continued
@@ -60,6 +63,20 @@ def test_the_sentence_tells_the_beginning_the_check_the_undo_and_its_verificatio
 def test_an_undo_says_no_more_than_its_check(tmp_path: Path, *, checked: bool, message: str, end: str) -> None:
     view = recovered(tmp_path, checked=checked, message=message)
     assert unproven_faults.story(view, view.result.faults[0]).endswith(end)
+
+
+def test_an_undo_that_the_target_itself_ran_is_told_in_each_place(tmp_path: Path) -> None:
+    adopted = LeaseAdopted(armed=(), reverted=True)
+    acts = [adopted, STARTED, FaultGone(active=False), Undone(intent=INTENT, message=UNDONE), END]
+    view = continued("died", tmp_path, LeaseArmed(intent=INTENT, lease_s=30), RECOVERY, *acts)
+    (fault,) = view.result.faults
+    assert "; the target itself ran its undo; later, drill.recover ran it again, " in unproven_faults.story(view, fault)
+    assert "Later, the target itself ran the undo of 1 fault, and drill.recover recorded: " in end_state.sentence(view)
+    told = {row.what: row.told for row in recovery_rows.tables(view)[0].rows}
+    assert told["Undo of inject.1"] == recovery_rows.BY_TARGET
+    assert "no undo was armed" not in told["Lease"]
+    event = next(event for event in read(tmp_path / FILE).events if event.what == adopted)
+    assert noted(event).startswith("the target itself had already run the undos")
 
 
 def test_a_fault_that_was_proven_has_no_such_sentence() -> None:

@@ -11,6 +11,7 @@ from drillbook.events.holds import (
     ContactMissed,
     ContactTold,
     GuardTripped,
+    LeaseAdopted,
     LeaseArmed,
     LeaseLapsed,
     LeaseLog,
@@ -71,6 +72,8 @@ def _told(what: Content) -> str:
     match what:
         case LockTaken() | LeaseArmed() | LeaseLapsed() | LeaseLog():
             text = _hold(what)
+        case LeaseAdopted(reverted=True):
+            text = "the target itself had already run the undos that were armed on it, because the lease was not renewed"
         case LockLost() | LeaseUnrenewed():
             text = what.message or "the run lost its locks or its lease on a target"
         case GuardTripped(title=title, condition=condition, measured=measured):

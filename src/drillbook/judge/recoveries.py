@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from drillbook.events.event import Event, each
-from drillbook.events.holds import LeaseAdopted, LeaseFailed, LeaseLog, LockFailed, LockReleased, LockTaken
+from drillbook.events.holds import LeaseAdopted, LeaseArmed, LeaseFailed, LeaseLog, LockFailed, LockReleased, LockTaken
 from drillbook.events.probes import CanarySurvivors
 from drillbook.events.runs import RecoveryFinished, RecoveryStarted, ResidueSettled, RunFinished, SettlementRefused
 from drillbook.events.steps import Done, Failed, FaultGone, IntentRecorded, StepStarted, UndoFailed, Undone, UndoStarted
@@ -30,23 +30,27 @@ def recoveries(own: Sequence[Event], events: Sequence[Event]) -> tuple[Recovery,
     rest = events[len(own) :]
     starts = [number for number, event in enumerate(rest) if isinstance(event.what, RecoveryStarted)]
     intents = {event.seq: what for event, what in each(events, IntentRecorded)} if starts else {}
+    armed = {what.intent: event.host or "" for event, what in each(own, LeaseArmed)} if starts else {}
     recorded: list[Recovery] = []
     before = next((event.at for event, _ in each(own, RunFinished)), own[-1].at)
     for first, end in pairwise([*starts, len(rest)]):
-        recorded.append(_recovery(rest[first:end], before, intents))
+        recorded.append(_recovery(rest[first:end], before, intents, armed))
         before = rest[end - 1].at
     return tuple(recorded)
 
 
-def _recovery(mine: Sequence[Event], before: str, intents: Mapping[int, IntentRecorded]) -> Recovery:
+def _recovery(
+    mine: Sequence[Event], before: str, intents: Mapping[int, IntentRecorded], armed: Mapping[int, str]
+) -> Recovery:
     """Return the recovery that wrote the events ``mine``.
 
-    ``intents``: announced changes. The key of a change is the number of the event that announced it.
+    ``intents``: announced changes. The key of a change is the number of the event that announced it. ``armed``: host of each
+    change whose undo was armed on that host.
     """
     begun = mine[0].what
     assert isinstance(begun, RecoveryStarted)  # noqa: S101  the caller divides the journal at these events
     ended = next(each(mine, RecoveryFinished), None)
-    acts = _Acts(intents)
+    acts = _Acts(intents, armed)
     for event in mine:
         acts.add(event)
     return Recovery(
@@ -68,6 +72,9 @@ class _Acts:
     """Collects the acts of a recovery from its events, one after the other."""
 
     intents: Mapping[int, IntentRecorded]
+    armed: Mapping[int, str]
+    by_target: set[int] = field(default_factory=set)
+    """Numbers of the changes whose undo the target had run by itself before the recovery."""
     known: list[dict[str, Any]] = field(default_factory=list)
     open: dict[Key, dict[str, Any]] = field(default_factory=dict)
     """Acts that have begun, and whose outcome is not known yet."""
@@ -116,9 +123,13 @@ class _Acts:
                 self._outcome(event, "failed", message, number)
 
     def _change(self, number: int) -> dict[str, Any]:
-        """Return the action of the announced change ``number``, and whether it is a fault."""
+        """Return the action of the announced change ``number``, if it is a fault, and if the target had run its undo by itself."""
         intent = self.intents.get(number)
-        return {"what": intent.action if intent else "", "fault": bool(intent and intent.effect == "fault")}
+        return {
+            "what": intent.action if intent else "",
+            "fault": bool(intent and intent.effect == "fault"),
+            "by_target": number in self.by_target,
+        }
 
     def _outcome(self, event: Event, status: str, message: str, number: int) -> None:
         """Add the outcome of an undo. If no undo had begun, add an act that has only this outcome and the last check.
@@ -142,6 +153,8 @@ class _Acts:
                 self._once(event, "lock", "failed", message, step=name, what=name)
             case LeaseAdopted(armed=armed, reverted=reverted):
                 told = _lease(armed, reverted=reverted)
+                if reverted:
+                    self.by_target |= {seq for seq, host in self.armed.items() if host == event.host and seq not in armed}
                 self._once(event, "lease", "done", told, what=LEASE)
             case LeaseFailed(message=message):
                 self._once(event, "lease", "failed", message, what=LEASE)
@@ -179,10 +192,10 @@ class _Acts:
 
 
 def _lease(armed: Sequence[int], *, reverted: bool) -> str:
-    if not armed:
-        return "found; no undo was armed"
-    return (
-        "found; the host had already undone the changes by itself"
-        if reverted
-        else "found; the host had not undone the changes yet"
-    )
+    """Return words about a lease that was found. ``armed``: changes whose undo the lease still held. The target takes an undo
+    out of the lease when the undo has succeeded.
+    """
+    if not reverted:
+        return "found; the target had not undone the changes yet" if armed else "found; no undo was armed"
+    failed = f", but {len(armed)} of them did not succeed" if armed else ""
+    return f"found; the target itself had already run the undos that were armed on it{failed}"

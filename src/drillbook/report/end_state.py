@@ -172,7 +172,11 @@ def _later(view: RunView, before: Iterable[FaultResult]) -> str:
     later = [fault for fault in view.result.faults if (fault.step, fault.host) in open_]
     undone = _undone(later)
     closed = view.result.settled.changes if view.result.settled else ()
-    parts = [f"drill.recover recorded: {'; '.join(undone)}"] if undone else []
+    places = {(fault.step, fault.host) for fault in later}
+    acts = {(act.step, act.host) for recovery in view.recoveries for act in recovery.acts if act.by_target}
+    own = len(acts & places)
+    parts = [f"the target itself ran the undo of {count(own, 'fault')}"] if own else []
+    parts += [f"drill.recover recorded: {'; '.join(undone)}"] if undone else []
     parts += [f"a person closed {count(len(closed), 'change')}"] if closed else []
     given = [state for state in view.locks_at_end if state.later]
     parts += [_released(given)] if given else []

@@ -31,6 +31,7 @@ WORDS = {
     NEVER_HAPPENED: "no undo was needed: it never happened",
 }
 """Words for the outcome of an undo. The key of each entry is the outcome, as recorded."""
+BY_TARGET = "the target itself had already run this undo"
 UNRECORDED = "the recovery ended before it recorded an outcome"
 
 
@@ -224,6 +225,7 @@ def _of_undo(act: Act, message: str) -> tuple[str, str, str]:
     if act.status == "failed":
         return "failed", "not undone", message
     words, _, detail = WORDS.get(act.message, f"no undo: {message.removeprefix(KEPT)}").partition(": ")
+    detail = "; ".join(filter(None, (detail, BY_TARGET if act.by_target else "")))
     return "done" if act.message in WORDS else "skipped", words, detail
 
 

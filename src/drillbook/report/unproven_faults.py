@@ -15,6 +15,7 @@ from drillbook.report.wording import ENDED, UNRECORDED
 
 NOT_PROVEN = "no injection is proven"
 """Words for the reason why nothing was measured, in all places except the one that tells what is known of the fault."""
+RAN = "drill.recover carried out its undo"
 IN_CASE = {PUT_BACK: "it was undone in case it was injected", PUT_BACK_GONE: "no undo was needed"}
 """Words for the end of a fault of which it is unknown if it was injected. The key of each entry is the outcome of its undo."""
 
@@ -55,10 +56,12 @@ def _recovered(view: RunView, fault: FaultResult) -> str:
     at = utc(recovery.started) if act.end is None else utc_time(recovery.zero, act.end)
     gone = act.check is not None and act.check.active is False
     if act.message == PUT_BACK:
-        return f"drill.recover carried out its undo, which ended at {at}; {_check(gone=gone)}"
+        did = "the target itself ran its undo; later, drill.recover ran it again" if act.by_target else RAN
+        return f"{did}, which ended at {at}; {_check(gone=gone)}"
     if act.message == PUT_BACK_GONE:
         why = "its check found that the fault is not active" if gone else "it was gone already"
-        return f"drill.recover had nothing to undo at {at}: {why}"
+        did = "the target itself ran its undo; " if act.by_target else ""
+        return f"{did}drill.recover had nothing to undo at {at}: {why}"
     return f"drill.recover recorded at {at}: {one_line(act.message).rstrip('.')}"
 
 
