@@ -87,6 +87,7 @@ def test_a_finding_that_each_run_has_again_says_what_closes_it(book):
     (one,) = [
         one for one in alerts(replace(audited(stories.quiet(book)), findings=(row,))) if "sample in lab has" in one.text
     ]
-    closing = "Enter the missing data again; change the drill so that its restore also brings back the data that is newer"
-    assert one.step.startswith(closing)
-    assert one.step.endswith(", then run the drill again")
+    assert one.step == (
+        "Enter the missing data again. To close the finding, change the drill so that its restore also brings back the data "
+        "that is newer than the backup, for example from an archived log, then run the drill again"
+    )

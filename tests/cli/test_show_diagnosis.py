@@ -78,10 +78,13 @@ def found(*ranked, doubts=9):
         why=(*why, "api: not true: unit.ok"),
         seconds=1.5,
         error_s=0.001,
-        checks=(
-            CheckResult(subject="api", check="unit", action="x.y", status="made", ok=True, message="", seconds=1, facts={}),
-        ),
+        checks=(check("api", "unit"), *(check("database", f"c{number}", "not made") for number in range(doubts))),
     )
+
+
+def check(subject, name, status="made"):
+    ok = status == "made"
+    return CheckResult(subject=subject, check=name, action="x.y", status=status, ok=ok, message="", seconds=1, facts={})
 
 
 def screen(diagnosis, inventory, *, height=24, verbose=False):
@@ -114,10 +117,10 @@ def test_the_likeliest_cause_and_its_remedy_stay_on_the_screen(called, length):
 
 def test_what_says_nothing_new_is_counted_and_listed_by_v(called):
     lines = screen(found(suspect("database-down"), suspect("api-slow")), called)
-    assert lines[0].startswith("examined: 10 services; 1 of 1 checks ran")
+    assert lines[0].startswith("examined: 10 services; 1 of 10 checks ran")
     assert "2. api-slow: the title of api-slow  (unavailable, api, weight 9)" in lines
     assert lines[-3:] == [
-        "  ? 9 checks of database could not be examined",
+        "  ? 9 checks of database could not be made",
         "  ? not examined: 30 services",
         "  -v also shows: 2 observations, 9 checks, 30 services",
     ]
@@ -128,6 +131,17 @@ def test_what_says_nothing_new_is_counted_and_listed_by_v(called):
     for text in ("service-9", "it answers after api-slow", f"check 8 could not be examined: {LONG}", "copy-29 (a standby)"):
         assert text in whole
     assert "-v" not in whole
+
+
+def test_every_line_counts_the_same_checks_that_could_not_be_made(called):
+    """A check that a diagnosis tree marks as optional raises no doubt, but it could not be made either."""
+    made = found(suspect("database-down"), doubts=5)
+    made = made.model_copy(update={"checks": (*made.checks, *(check("vectors", name, "not made") for name in "ab"))})
+    lines = screen(made, called)
+    assert "7 could not be made" in " ".join(lines[:2])
+    assert "  ? 5 checks of database, 2 checks of vectors could not be made" in lines
+    assert lines[-1].startswith("  -v also shows: 7 checks, ")
+    assert "  not made: c0 of database, c1 of database, " in "\n".join(screen(made, called, verbose=True))
 
 
 def test_checks_that_failed_for_one_reason_are_told_once_when_no_cause_was_found(called):

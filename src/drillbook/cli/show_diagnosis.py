@@ -59,7 +59,7 @@ def show(
 def _summed_up(diagnosis: Diagnosis, beside: Mapping[str, str]) -> dict[str, int]:
     """Return what only the verbose output names: how many observations about other causes, checks and services."""
     others = sum(len(suspect.supports) + len(suspect.against) for suspect in diagnosis.ranked[1:])
-    checks = sum(f" {UNSEEN}: " in doubt for doubt in diagnosis.why) if diagnosis.ranked else 0
+    checks = len(_not_made(diagnosis)) if diagnosis.ranked else 0
     return {"observation": others, "check": checks, "service": len(beside)}
 
 
@@ -79,6 +79,7 @@ def _parts(diagnosis: Diagnosis, inventory: Inventory, beside: Mapping[str, str]
     if verbose:
         parts += [Part(line) for line in _unexamined(beside)]
         parts += map(Part, _checks("skipped, not needed", _left_out(diagnosis)))
+        parts += map(Part, _checks("not made", _not_made(diagnosis)))
     elif beside:
         parts.append(Part(_doubt(f"not examined: {count(len(beside), 'service')}"), 3))
     return parts + _contacts(diagnosis, inventory)
@@ -99,12 +100,13 @@ def _doubts(diagnosis: Diagnosis, *, verbose: bool) -> list[Part]:
         check, unseen, reason = doubt.partition(f" {UNSEEN}: ")
         subject, colon, name = check.partition(": ")
         if unseen and colon:
-            checks_by_reason.setdefault((subject, "" if diagnosis.ranked else reason), []).append(name)
+            checks_by_reason.setdefault((subject, reason), []).append(name)
         else:
             parts.append(Part(_doubt(doubt), 2, "open question"))
-    if diagnosis.ranked and checks_by_reason:
-        told = [f"{count(len(names), 'check')} of {subject}" for (subject, _), names in checks_by_reason.items()]
-        return [*parts, Part(_doubt(f"{listed(told, MOST_SUBJECTS)} {UNSEEN}"), 3)]
+    if diagnosis.ranked:
+        numbers = Counter(check.subject for check in _not_made(diagnosis))
+        told = [f"{count(number, 'check')} of {subject}" for subject, number in numbers.items()]
+        return [*parts, *([Part(_doubt(f"{listed(told, MOST_SUBJECTS)} could not be made"), 3)] if told else [])]
     return parts + [
         Part(_doubt(f"{subject}: {listed(names, 1)} {UNSEEN}: {reason}"), 1, "open question")
         for (subject, reason), names in checks_by_reason.items()
@@ -172,7 +174,7 @@ def _healthy(diagnosis: Diagnosis, out: Console, *, verbose: bool, whole: bool) 
     """
     lists = {
         "skipped, not needed": _left_out(diagnosis),
-        "not made": [check for check in diagnosis.checks if check.status == "not made"],
+        "not made": _not_made(diagnosis),
         "unexpected answer": [check for check in diagnosis.checks if check.status == "made" and not check.ok],
     }
     word = "healthy" if whole else "the examined services are healthy"
@@ -191,6 +193,11 @@ def _healthy(diagnosis: Diagnosis, out: Console, *, verbose: bool, whole: bool) 
 
 def _left_out(diagnosis: Diagnosis) -> list[CheckResult]:
     return [check for check in diagnosis.checks if check.status == "left out"]
+
+
+def _not_made(diagnosis: Diagnosis) -> list[CheckResult]:
+    """Return all checks that could not be made, also those that a diagnosis tree marks as optional."""
+    return [check for check in diagnosis.checks if check.status == "not made"]
 
 
 def _checks(word: str, checks: Sequence[CheckResult]) -> list[Prose]:

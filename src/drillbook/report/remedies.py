@@ -17,8 +17,8 @@ that the report gives elsewhere.
 """
 
 CLOSED_BY = {
-    "removed-data-missing": "change the drill so that its restore also brings back the data that is newer than the backup, for "
-    "example from an archived log: until then, each run may have this finding again",
+    "removed-data-missing": "To close the finding, change the drill so that its restore also brings back the data that is newer than "
+    "the backup, for example from an archived log",
 }
 """Instructions that must be followed in addition to the remedy: without them, a repetition of the drill may have the same
 finding again. The key of each entry is the code of the finding. For other codes, it is enough to follow the remedy.
@@ -32,7 +32,7 @@ def before_repeat(code: str, instruction: str) -> str:
     The result is empty if nothing else is needed. It is also empty if the instruction begins with `Compare`, because the
     cause is then still unknown.
     """
-    return f"; {CLOSED_BY[code]}" if code in CLOSED_BY and not instruction.casefold().startswith("compare ") else ""
+    return f". {CLOSED_BY[code]}" if code in CLOSED_BY and not instruction.casefold().startswith("compare ") else ""
 
 
 def first_instruction(code: str, remedy: str) -> str:
