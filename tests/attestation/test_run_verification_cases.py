@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+import time
 
 import pytest
 from rich.console import Console
@@ -13,10 +14,12 @@ from rich.console import Console
 from drillbook.attestation import run_verification
 from drillbook.cli import verify
 from drillbook.cli.orchestration import Orchestrator
-from drillbook.journal.journal import FILE
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted
+from drillbook.journal.journal import FILE, Journal
 from drillbook.journal.run_state import RunStates
 from drillbook.plan import spec
 from drillbook.project.project import Project
+from drillbook.redact import Redactor
 from drillbook.signing import keys
 from drillbook.values import digest
 from tests.attestation.test_run_verification import checked, lines_of, rechained
@@ -129,6 +132,22 @@ def test_how_a_run_ended(run, keep, alive, told):
         if alive:
             fcntl.flock(file, fcntl.LOCK_EX)
         assert checked(run)[1]["ending"].startswith(told)
+
+
+def test_the_end_of_a_recovery_is_not_called_the_end_of_the_run(run):
+    (run / FILE).write_bytes(b"".join(lines_of(run)[:-1]))
+    journal = Journal.resume(run, Redactor([]), origin=time.monotonic())
+    journal.append(RecoveryStarted(tool="test", operator="nobody", controller="here"))
+    journal.append(RecoveryFinished(residue=()))
+    journal.close()
+    said = checked(run)[1]["ending"]
+    assert said == "GOOD the controller of the run died; a recovery ended the journal later"
+
+
+def test_the_two_checks_of_an_end_have_different_names_in_the_terminal(run):
+    text = shown(run_verification.verify(run, run.parent.parent, RunStates()))
+    assert " run's end the journal contains the end of the run" in text
+    assert " last line the journal ends with the last signed event" in text
 
 
 def test_an_empty_journal_beside_nothing_is_not_known(tmp_path):

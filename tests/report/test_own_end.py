@@ -33,6 +33,11 @@ def test_lists_show_how_long_the_run_itself_took_and_the_recovery_apart(tmp_path
     assert "recovered 2026-05-05 08:00" in rows
     assert rows.count("recovered 2026") == 1
     states = RunStates()
+    states.of(run.folder).forget_events()
+    publish.write_index(book.reports, runs=states)
+    after_audit = plain((book.reports / "index.html").read_text().split('id="runs"')[1])
+    assert after_audit == rows, "an audit, which frees the memory of journals, writes the index again"
+    states = RunStates()
     assert overview._took(newest_runs.result(states.of(run.folder), states)) == "10.2 s"
 
 

@@ -21,7 +21,7 @@ from drillbook.attestation.signature_check import Attested, State
 from drillbook.attestation.trusted_content import names
 from drillbook.events.event import readable
 from drillbook.events.holds import LeaseLog
-from drillbook.events.runs import Ended, RecoveryStarted, RunStarted
+from drillbook.events.runs import Ended, RecoveryStarted, RunFinished, RunStarted
 from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE, History
@@ -143,8 +143,11 @@ def _journal(state: RunState) -> Check:
 
 
 def _ending(state: RunState) -> Check:
-    if any(isinstance(readable(event), Ended) for event in reversed(state.walk.events)):
+    ends = {type(what) for event in state.walk.events if isinstance(what := readable(event), Ended)}
+    if RunFinished in ends:
         return Check("ending", Mark.GOOD, "the journal contains the end of the run")
+    if ends:
+        return Check("ending", Mark.GOOD, "the controller of the run died; a recovery ended the journal later")
     if state.walk.line:
         return Check("ending", Mark.UNKNOWN, "it is unknown if the run ended, because the journal is damaged")
     if state.alive:

@@ -58,6 +58,10 @@ def _told(verified: Verified, *, as_json: bool) -> int:
     return run_verification.EXIT[verified.mark]
 
 
+NAMES = {"ending": "run's end", "end": "last line"}
+"""Names of checks in the terminal. In JSON, every check has the name that is the key."""
+
+
 def as_data(verified: Verified) -> dict[str, Any]:
     """Results of all checks for JSON; each outcome is ``good``, ``unknown`` or ``wrong``."""
     return {
@@ -98,5 +102,5 @@ def show(verified: Verified, out: Console) -> None:
 def _table(checks: Sequence[Check], out: Console, indent: int) -> None:
     for check in checks:
         mark, style = SHAPES[check.mark]
-        label = Text.assemble((mark, style), f" {check.what.ljust(9)} ")
+        label = Text.assemble((mark, style), f" {NAMES.get(check.what, check.what).ljust(9)} ")
         out.print(Prose(Text(as_called(one_line(check.said))), indent, label=label))
