@@ -72,7 +72,8 @@ def test_a_drill_with_an_unfinished_run_is_counted_apart(shelf, capsys):
     lines = printed(shelf, capsys)
     assert lines[-1] == "2 schedules: 1 unfinished, 1 ok"
     (row,) = (line for line in lines if line.startswith("sample"))
-    assert {"ok", "unfinished"} <= set(row.split())
+    assert row.split().count("unfinished") == 2, "its state and its last run"
+    assert "ok" not in row.split()
     shelf.append(dead, "run.finished", {"residue": [], "unwritten": ""})
     assert printed(shelf, capsys)[-1] == "2 schedules: 2 ok"
 
@@ -93,3 +94,26 @@ def test_a_drill_that_has_never_passed_is_counted_as_such(shelf, capsys):
     shelf.open("sample", ago=timedelta(minutes=9))
     due.show(Project(shelf.root), dry=True)
     assert capsys.readouterr().out.splitlines()[-1] == "1 schedule: 1 never passed"
+
+
+@pytest.mark.parametrize("columns", ["200", "60"])
+def test_a_kept_schedule_does_not_hide_that_the_newest_run_was_aborted(shelf, capsys, monkeypatch, columns):
+    """The schedule is kept by the run before it, so the state and the exit status stay `ok` and 0."""
+    monkeypatch.setenv("COLUMNS", columns)
+    shelf.lab(ago=timedelta(days=1))
+    for number in range(12):
+        shelf.drill(f"other-{number}", "every: 7d\n")
+        shelf.result(f"other-{number}", "passed", timedelta(minutes=20))
+    shelf.result("sample", "passed", timedelta(minutes=20))
+    shelf.result("sample", "aborted", timedelta(minutes=5), 130)
+    lines = printed(shelf, capsys)
+    assert lines[-1] == "13 schedules: 13 ok"
+    at = next(number for number, line in enumerate(lines) if line.startswith("sample "))
+    assert "aborted" in " ".join(lines[at : at + 2])
+    assert any(line.startswith("not listed: 12 ok") for line in lines)
+    if columns == "200":
+        assert "read why sample was aborted drillbook report.open sample" in lines
+        assert "then run it again drillbook drill sample" in lines
+    due.show(Project(shelf.root), dry=True, as_json=True)
+    (row,) = (row for row in json.loads(capsys.readouterr().out)["rows"] if row["drill"] == "sample")
+    assert (row["state"], row["last_verdict"]) == ("ok", "aborted")

@@ -133,6 +133,8 @@ def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
 def _entry(row: DueRow, lines: int) -> short_list.Entry:
     if row.last_verdict == due_unfinished.UNFINISHED:
         return short_list.Entry(-1, due_unfinished.UNFINISHED, lines)
+    if due_steps.is_kept_by_older_run(row):
+        return short_list.Entry(due.URGENCY[State.DUE], f"{row.state} (last run {row.last_verdict})", lines)
     return short_list.Entry(due.URGENCY[row.state], row.state, lines, row.state is State.OK)
 
 
@@ -221,7 +223,7 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
         Column("drill", 0, [_drill(row) for row in rows]),
         Column("service", 2, [Text(_service(row)) for row in rows]),
         Column("environment", 3 if len(places) > 1 else 5, [Text(one_line(row.environment) or "-") for row in rows]),
-        Column("state", 0, [Text(row.state, style=_style(row)) for row in rows]),
+        Column("state", 0, [_state(row) for row in rows]),
         Column(
             "last passed (UTC)" if minutes else "last passed",
             1,
@@ -230,6 +232,13 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
         Column("last run", 4, [_verdict(row) for row in rows]),
         Column("due", 0, [until(row) for row in rows]),
     ]
+
+
+def _state(row: DueRow) -> Text:
+    """Return the state of a row. A drill with an unfinished run is neither `ok` nor `due`, because changes may remain."""
+    if row.last_verdict == due_unfinished.UNFINISHED and row.state in (State.OK, State.DUE):
+        return Text(due_unfinished.UNFINISHED, style=WORDS[due_unfinished.UNFINISHED])
+    return Text(row.state, style=_style(row))
 
 
 def _style(row: DueRow) -> str:
@@ -275,18 +284,19 @@ def _verdict(row: DueRow) -> Text:
 
 def _more(row: DueRow, shown: Container[str]) -> str:
     """Return the second line of a row, or an empty text when there is nothing to add. For a row with the state ``ok``,
-    the line contains only the number of open findings of the last run. For any other row, it also contains the services
-    of a suite, the cells of columns that are not in the table, and the things that the drill needs before it can run.
-    ``shown``: heads of the columns in the table.
+    the line contains only the number of open findings of the last run, or that this run did not pass. For any other row, it
+    also contains the services of a suite, the cells of columns that are not in the table, and the things that the drill needs
+    before it can run. ``shown``: heads of the columns in the table.
     """
     left = f"! {row.last_findings} open: {program()} report.open {one_line(row.drill)}" if row.last_findings else ""
+    last = f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else ""
     if row.state is State.OK:
-        return left
+        return ", ".join(filter(None, (last, row.last_recovered))) if due_steps.is_kept_by_older_run(row) else left
     services = one_line(row.service) if row.drill else ""
     parts = [
         services if ", " in services or "service" not in shown else "",
         f"in {one_line(row.environment)}" if row.environment and "environment" not in shown else "",
-        f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else "",
+        last,
         row.last_recovered,
         left,
         _unproven(row),

@@ -57,15 +57,22 @@ def _most_urgent(rows: Sequence[DueRow]) -> DueRow | None:
     """Return the drill or suite that most needs attention, or None if none needs attention.
 
     A drill or suite is a candidate if it is overdue, if it has never passed, or if it is due because its last run did not
-    pass. A candidate is repeatable if its last run did not pass, and nothing is needed before it can run again. Normally the
+    pass. If there is no such drill or suite, those that are `ok` are candidates too, if their last run did not pass. A
+    candidate is repeatable if its last run did not pass, and nothing is needed before it can run again. Normally the
     first candidate in ``rows`` is returned. But if the first candidate is repeatable, the repeatable candidate with the worst
     verdict is returned. For example, `failed` is worse than `aborted`.
     """
     asked = (State.OVERDUE, State.NEVER)
     urgent = [row for row in rows if row.drill and (row.state in asked or (_unsuccessful(row) and row.state is State.DUE))]
+    urgent = urgent or [row for row in rows if is_kept_by_older_run(row)]
     if not urgent or urgent[0].needs or not _unsuccessful(urgent[0]):
         return urgent[0] if urgent else None
     return max((row for row in urgent if _unsuccessful(row) and not row.needs), key=lambda row: badness(row.last_verdict))
+
+
+def is_kept_by_older_run(row: DueRow) -> bool:
+    """Return True for a drill or suite that is `ok` by an earlier run, while its last run did not pass, and could be repeated."""
+    return bool(row.drill) and row.state is State.OK and not row.needs and _unsuccessful(row)
 
 
 def _unsuccessful(row: DueRow) -> bool:
