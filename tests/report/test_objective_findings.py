@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drillbook.report import rows
+from drillbook.report import objective_figures, rows, wording
 from tests.report import samples
 
 
@@ -19,6 +19,18 @@ def test_the_remedy_of_a_missed_objective_names_the_slowest_phase() -> None:
     assert remedy("failed", "objective-not-verified").startswith(
         "Correct the problem that is named above, and run the drill again."
     )
+
+
+def test_a_run_whose_controller_died_names_what_it_did_not_do_itself_and_a_fitting_remedy() -> None:
+    assert remedy("killed", "objective-not-verified").startswith("Run the drill again: the controller of this run died.")
+    result = samples.recorded("killed").result
+    for recorded, shown in objective_figures.IN_RUN.items():
+        rto = result.objectives["rto"].model_copy(update={"reason": f"{recorded} x"})
+        told = result.model_copy(update={"objectives": {"rto": rto}, "unmeasured": {}})
+        assert rows.rows_of(told)[0].reason == f"{shown} x"
+        assert wording.unmeasured(told, "rto") == f"{shown} x"
+        alive = told.model_copy(update={"reason": "it was stopped"})
+        assert rows.rows_of(alive)[0].reason == f"{recorded} x"
 
 
 def test_the_target_in_a_finding_has_the_units_of_the_table() -> None:

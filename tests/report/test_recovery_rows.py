@@ -90,7 +90,10 @@ def test_verification_steps_of_the_recovery_are_named(tmp_path: Path) -> None:
     journal = continued("killed", tmp_path, RECOVERY, *steps, END).recoveries[0]
     view = samples.recorded("recovered")
     act = journal.acts[0].model_copy(update={"step": "verify.1"})
-    for status, words in (("done", "Its verification steps succeeded"), ("failed", "did not succeed: verify.1 on a")):
+    for status, words in (
+        ("done", "The verification steps of the recovery succeeded, as the table shows; they prove no objective of the run"),
+        ("failed", "did not succeed: verify.1 on a"),
+    ):
         made = journal.model_copy(update={"acts": (act.model_copy(update={"status": status}),)})
         told = table(view.model_copy(update={"recoveries": (made,)}))
         assert words in told.lead

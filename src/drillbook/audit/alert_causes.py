@@ -27,8 +27,7 @@ from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL, as_called
-from drillbook.judge.verdict import CONTROLLER_DIED
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import consequences, dead_runs, next_steps, open_findings

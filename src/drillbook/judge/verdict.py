@@ -9,12 +9,10 @@ from drillbook.events.runs import RunEndedEarly, RunFinished
 from drillbook.findings import Finding
 from drillbook.judge.objectives import BAD, unverified
 from drillbook.judge.result import Objective, StepView
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 
 _DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before", "recovery-not-awaited")
 """Codes of findings that make a run inconclusive, unless it failed."""
-CONTROLLER_DIED = "the controller of the run died, so the journal has no end of the run"
-"""Reason of the verdict, if the journal contains no end of the run."""
 
 
 def verdict(

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from drillbook.exits import Exit
 
+CONTROLLER_DIED = "the controller of the run died, so the journal has no end of the run"
+"""Reason of the verdict, if the journal contains no end of the run."""
+
 
 class Verdict(StrEnum):
     """Verdict of a run. The table ``EXIT`` gives the exit status of each verdict."""

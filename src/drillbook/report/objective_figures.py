@@ -13,6 +13,7 @@ from typing import Any
 from drillbook.judge.objectives import CLOCK_OF
 from drillbook.judge.result import Objective, Result
 from drillbook.judge.rpo import OF_BACKUP
+from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report import remarks
 from drillbook.report.figures import against, bounded, upper_end
 
@@ -23,6 +24,13 @@ LATEST_NOTE = (
 LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
 """Clocks whose measurement ends with the probe sample that showed the change. They are values of the field `clock` of an
 objective.
+"""
+
+IN_RUN = {
+    "the verification did not run": "the run itself ran no verification, because its controller died",
+    "no bad sample was recorded": "no bad sample of an availability probe was recorded",
+}
+"""Words for the reason why a figure of a run whose controller died proves nothing. The key of each entry is the recorded reason.
 """
 
 
@@ -74,3 +82,13 @@ def drawn(objective: Objective) -> float | None:
     if objective.measured_s is None or objective.error_s is None or not bounded(objective.measured_s, objective.error_s):
         return objective.measured_s
     return upper_end(objective.measured_s, objective.error_s, latest=is_latest(objective.clock))
+
+
+def in_run(text: str, result: Result) -> str:
+    """Return ``text``, the reason why a figure of a run is missing or does not count. If the controller of the run died, the text
+    says what the run itself did not do, because a recovery may have done it later.
+    """
+    if result.reason == CONTROLLER_DIED:
+        for recorded, shown in IN_RUN.items():
+            text = text.replace(recorded, shown)
+    return text

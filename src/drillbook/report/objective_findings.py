@@ -5,10 +5,12 @@ from __future__ import annotations
 from drillbook.errors import DrillbookError
 from drillbook.findings import Finding
 from drillbook.judge.result import Objective, Result
+from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report.figures import one_line, seconds, took
 from drillbook.report.wording import measured
 from drillbook.sdk.action import find
 
+DIED = "Run the drill again: the controller of this run died. An objective that was not verified does not count as met."
 BEFORE_RECOVERY = ("inject", "detect", "diagnose", "restore")
 """Phases that may take place before the service has recovered. The recovery time includes the durations of these phases."""
 
@@ -26,6 +28,8 @@ def remedy(finding: Finding, result: Result) -> str:
     recovery.
     """
     if finding.code != "objective-missed":
+        if result.reason == CONTROLLER_DIED:
+            return DIED
         return (
             "Correct the problem that is named above, and run the drill again. An objective that was not verified does not count "
             "as met."

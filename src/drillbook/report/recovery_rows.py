@@ -139,7 +139,7 @@ def _service(recovery: Recovery) -> str:
     if bad:
         told = f"Verification steps ran, and these did not succeed: {', '.join(leading(bad, MOST_FACTS)[0])}"
     elif last:
-        told = "Its verification steps succeeded, as the table shows"
+        told = "The verification steps of the recovery succeeded, as the table shows; they prove no objective of the run"
     else:
         told = "No verification step ran in it, so it is not verified that the service works"
     return f"{told}. A recovery runs no probe, so no figure tells when the service was good again."

@@ -11,6 +11,7 @@ from drillbook.judge.faultstate import PUT_BACK, PUT_BACK_GONE
 from drillbook.judge.recovery_record import Act, Recovery
 from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView
 from drillbook.report.figures import one_line, utc, utc_time
+from drillbook.report.objective_figures import in_run
 from drillbook.report.wording import ENDED, UNRECORDED
 
 NOT_PROVEN = "no injection is proven"
@@ -77,11 +78,12 @@ def _undos(view: RunView, fault: FaultResult) -> Iterator[tuple[Recovery, Act]]:
 
 
 def brief(text: str, result: Result) -> str:
-    """Return ``text`` with ``NOT_PROVEN`` in place of what is known of a fault whose injection is unknown."""
+    """Return ``text`` with ``NOT_PROVEN`` in place of what is known of a fault whose injection is unknown; see also
+    ``in_run``."""
     for fault in result.faults:
         if fault.injection is Injection.UNKNOWN and fault.why:
             text = text.replace(fault.why, NOT_PROVEN)
-    return text
+    return in_run(text, result)
 
 
 def brief_objectives(result: Result) -> dict[str, Objective]:

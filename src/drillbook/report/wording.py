@@ -11,7 +11,7 @@ from drillbook.judge.result import Objective, Result
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import against, figure, one_line
-from drillbook.report.objective_figures import ends_with_sample
+from drillbook.report.objective_figures import ends_with_sample, in_run
 from drillbook.report.remarks import RESERVED, Remark
 
 VERDICTS = {
@@ -391,7 +391,7 @@ def unmeasured(result: Result, clock: str) -> str:
     keys = [clock, f"{clock}_s", *(key for key, name in OBJECTIVE_CLOCKS.items() if name == clock)]
     reasons = [result.unmeasured[key] for key in keys if result.unmeasured.get(key)]
     objectives = [result.objectives[key].reason for key in keys if key in result.objectives]
-    return one_line(next((reason for reason in [*reasons, *objectives] if reason), ""))
+    return one_line(in_run(next((reason for reason in [*reasons, *objectives] if reason), ""), result))
 
 
 def badness(verdict: str) -> int:
