@@ -25,6 +25,7 @@ from tests.report.test_agreement import plain
 END, DIED = "State at the end of the run: ", "State when the controller died: "
 UNRECORDED = f"{DIED}no undo of inject.1 on a was recorded"
 STUCK = f"{END}inject.1 on a could not be undone; the last sample of http.available was bad."
+BACK = "Recovered at 2026-11-28 05:19:44 UTC: no change is left to undo; it was not verified that the service works. "
 RECOVERY = RecoveryStarted(tool="test", operator="nobody", controller="here")
 TAKEN, RELEASED = LockTaken(name="x", token=1, services=("database",)), LockReleased(name="x", token=1)
 OTHER = LockTaken(name="y", token=1, services=("cache", "queue"))
@@ -59,7 +60,7 @@ def continued(name: str, folder: Path, *events: Content) -> RunView:
         ("died", f"{UNRECORDED}."),
         ("still_broken", f"{UNRECORDED}; the last recorded sample of http.available was bad."),
         ("closed", f"{UNRECORDED}. Later, a person closed 2 changes."),
-        ("recovered", f"{UNRECORDED}. Later, drill.recover recorded: 1 fault was undone."),
+        ("recovered", f"{BACK}{UNRECORDED}. Later, drill.recover recorded: 1 fault was undone."),
         ("inconclusive", f"{END}1 fault was undone."),
     ],
 )
@@ -114,7 +115,7 @@ def test_a_run_that_passed_or_touched_nothing_says_nothing(name: str) -> None:
 
 def test_a_recovery_does_not_change_the_state_at_the_end_of_a_finished_run(tmp_path: Path) -> None:
     view = continued("stuck", tmp_path, RECOVERY, Undone(intent=INTENT, message=UNDONE), RecoveryFinished(residue=()))
-    assert end_state.sentence(view) == f"{STUCK} Later, drill.recover recorded: 1 fault was undone."
+    assert end_state.sentence(view).endswith(f" {STUCK} Later, drill.recover recorded: 1 fault was undone.")
 
 
 def test_an_undo_does_not_claim_a_fault_of_which_it_is_unknown_if_it_was_injected(tmp_path: Path) -> None:
@@ -236,3 +237,23 @@ def test_a_step_that_found_no_problem_is_not_called_failed(name: str, said: str)
     head = plain(html.render(samples.recorded(name)).split("</header>")[0])
     assert "Failed step" not in head
     assert said in head
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "told"),
+    [
+        ("done", 0, "no change is left to undo; the restore steps and the verification steps of the recovery succeeded."),
+        ("failed", 0, "no change is left to undo; the restore steps of the recovery succeeded."),
+        ("done", 1, ""),
+    ],
+)
+def test_a_recovered_run_begins_with_what_is_known_good(status: str, left: int, told: str) -> None:
+    view = samples.recorded("recovered")
+    act = view.recoveries[0].acts[0]
+    steps = [
+        act.model_copy(update={"kind": "step", "step": step, "status": how})
+        for step, how in (("restore.1", "done"), ("verify.1", status))
+    ]
+    recovery = view.recoveries[0].model_copy(update={"acts": tuple(steps), "left": left})
+    said = end_state.sentence(view.model_copy(update={"recoveries": (recovery,)}))
+    assert said.startswith(f"Recovered at 2026-11-28 05:19:44 UTC: {told}" if told else UNRECORDED)

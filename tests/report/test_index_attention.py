@@ -11,6 +11,14 @@ from drillbook.report import index
 from tests.report.test_dead_runs import COMMAND, DEAD, DRILLS, refused
 
 
+@pytest.mark.parametrize(("exit_", "closed", "told"), [(4, "", True), (5, "", False), (4, "li", False)])
+def test_a_recovered_run_says_so_at_the_top_with_the_next_step(exit_: int, closed: str, *, told: bool) -> None:
+    known = index.entry(refused(DRILLS[0]).result.model_dump(mode="json", by_alias=True))
+    changes = {"verdict": "aborted", "reason": "died", "findings": (), "recovered": "2026-12-01T04:41:37Z"}
+    head = index.render([dataclasses.replace(known, exit=exit_, closed=closed, **changes)]).split('id="trends"')[0]
+    assert ('died</bdi>; recovered since, <span class="num">2026-12-01 04:41</span>. Run the drill again.' in head) is told
+
+
 @pytest.mark.parametrize("state", ["unfinished", "recovered", "residue"])
 def test_the_index_has_one_block_for_all_drills_that_a_dead_run_refused(state: str) -> None:
     runs = [index.entry(refused(drill).result.model_dump(mode="json", by_alias=True)) for drill in DRILLS]

@@ -188,3 +188,17 @@ def test_an_act_without_a_recorded_start_has_the_time_of_its_outcome() -> None:
     told = row(start=None)
     assert (told.what, told.begun, told.took) == ("Change by inject.1", "recorded at 2.00 s", "not measured")
     assert told.time.endswith(" UTC")
+
+
+def test_undos_of_a_step_that_ran_twice_are_told_apart() -> None:
+    view = samples.recorded("recovered")
+    acts = [
+        Act.model_validate(
+            {"kind": "undo", "step": "restore.1", "host": "a", "what": "x", "start": None, "end": 1.0, "status": "done"}
+            | {"intent": intent, "events": (40, 40)}
+        )
+        for intent in (12, 44)
+    ]
+    made = view.recoveries[0].model_copy(update={"acts": tuple(acts)})
+    told = [one.detail for one in table(view.model_copy(update={"recoveries": (made,)})).rows]
+    assert told == ["x, begun by the run (event 12)", "x, begun by the recovery (event 44)"]

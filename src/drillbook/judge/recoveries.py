@@ -128,6 +128,7 @@ class _Acts:
         return {
             "what": intent.action if intent else "",
             "fault": bool(intent and intent.effect == "fault"),
+            "intent": number,
             "by_target": number in self.by_target,
         }
 

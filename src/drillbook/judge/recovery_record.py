@@ -36,6 +36,8 @@ class Act(_Value):
     """Commands or action of an undo. It is empty if no undo was started, because none was needed or possible."""
     fault: bool = False
     """True for the undo of a fault. Only the undo of a fault can be checked."""
+    intent: int | None = None
+    """``seq`` of the event that announced the change which an undo undid."""
     by_target: bool = False
     """True if the target had already run this undo by itself, because its lease was not renewed."""
     start: float | None

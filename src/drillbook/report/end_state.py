@@ -10,7 +10,7 @@ from drillbook.judge.lock_state import LockState
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import open_findings, rehearsal_results
-from drillbook.report.figures import count, one_line
+from drillbook.report.figures import count, one_line, utc
 from drillbook.report.wording import STEP_WORDS
 
 LEFT = {"open": "is not reported as undone", "residue": "could not be undone", "closed": "could not be undone"}
@@ -37,6 +37,8 @@ KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
 """Verdicts for which the report describes the state at the end of the run, even if the run injected no fault."""
+VERIFIED = {"restore": "restore", "verify": "verification"}
+"""Words for the steps that a recovery may run again. The key of each entry is their phase."""
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 
@@ -52,7 +54,8 @@ def sentence(view: RunView) -> str:
     if view.result.verdict is Verdict.PASSED:
         return ""
     if not faults:
-        return _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
+        told = _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
+        return " ".join(filter(None, (_recovered(view), told)))
     left = [
         (f"{one_line(fault.step)} on {one_line(fault.host)}", LEFT[fault.ended]) for fault in faults if fault.ended in LEFT
     ]
@@ -62,7 +65,22 @@ def sentence(view: RunView) -> str:
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
     parts += _locks(view.locks_at_end)
     begin = AT_END if view.finished else "State when the controller died"
-    return " ".join(filter(None, (f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
+    return " ".join(filter(None, (_recovered(view), f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
+
+
+def _recovered(view: RunView) -> str:
+    """Return a sentence about the state after the last recovery of a run, if this recovery left no change. The result is empty for
+    any other run, and when a person closed the changes.
+    """
+    last = view.recoveries[-1] if view.recoveries else None
+    if last is None or last.finished is None or last.left or last.gone or last.closing or view.result.open_residue:
+        return ""
+    steps = {(act.step, act.host): act.status for act in last.acts if act.kind == "step"}
+    known = {phase: {how for (step, _), how in steps.items() if step.startswith(f"{phase}.")} for phase in VERIFIED}
+    good = [f"{what} steps" for phase, what in VERIFIED.items() if known[phase] == {"done"}]
+    parts = [f"the {' and the '.join(good)} of the recovery succeeded"] if good else []
+    parts += [] if known["verify"] else ["it was not verified that the service works"]
+    return f"Recovered at {utc(last.finished)}: {'; '.join(['no change is left to undo', *parts])}."
 
 
 def _without_fault(view: RunView, never: Set[tuple[str, str]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import Objective
 from drillbook.report import open_findings, rehearsal_results
@@ -55,6 +56,11 @@ class IndexEntry:
     """
     recovered: str = ""
     """Time at which a later recovery of the run ended. It is empty if there was no recovery."""
+
+    @property
+    def undone_later(self) -> bool:
+        """True if a later recovery of the run left no change, and nobody had to close changes."""
+        return bool(self.recovered) and self.exit != Exit.RESIDUE and not self.closed
 
     @property
     def beside(self) -> str:

@@ -152,7 +152,7 @@ def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
     at = act.end if act.start is None else act.start
     return RecoveryRow(
         what=_what(act),
-        detail=_detail(act),
+        detail=_detail(act, recovery),
         host=one_line(act.host) or "controller",
         begun=_begun(act),
         time="" if at is None else utc_time(recovery.zero, at),
@@ -179,12 +179,21 @@ def _what(act: Act) -> str:
     }[act.kind]
 
 
-def _detail(act: Act) -> str:
+def _detail(act: Act, recovery: Recovery) -> str:
     """Return more words about an act: the undone action and the commands of the undo, or the changes that were closed."""
     if act.kind == "undo":
         how = f", by: {cut(act.how)}" if act.how else ""
-        return f"{one_line(act.what)}{how}"
+        return f"{one_line(act.what)}{_which(act, recovery)}{how}"
     return one_line(act.what) if act.kind == "closing" else ""
+
+
+def _which(act: Act, recovery: Recovery) -> str:
+    """Return words that tell an undo from others of the same step, because a recovery may run a step of the run again."""
+    same = [one for one in recovery.acts if (one.kind, one.step, one.host) == (act.kind, act.step, act.host)]
+    if len(same) < 2 or act.intent is None:
+        return ""
+    again = act.intent > recovery.acts[0].events[0]
+    return f", begun by the {'recovery' if again else 'run'} (event {act.intent})"
 
 
 def _begun(act: Act) -> str:
