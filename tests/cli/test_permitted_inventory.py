@@ -60,6 +60,17 @@ def test_without_a_permitted_inventory_every_place_tells_what_to_create(refused)
     assert refused.run(*shlex.split(COMMAND)).returncode == 0, "the command works once the inventory exists"
 
 
+def test_the_audit_names_a_retirement_that_works(refused):
+    """The run of the permitted environment does not take away what the audit says of the other one."""
+    with_staging(refused)
+    audit = everywhere(refused)["audit"]
+    command = "schedule.retire sample --environment lab --reason TEXT"
+    assert command in audit
+    assert refused.run(*shlex.split(command)).returncode == 0
+    refused.run("audit", "--out", "audit")
+    assert command not in (refused.root / "audit" / "audit.md").read_text()
+
+
 def test_a_drill_is_missed_only_where_it_may_run(refused):
     """Nobody can run it in the lab, so that it is not missed there; it is missed where its guard permits it."""
     with_staging(refused)

@@ -165,3 +165,9 @@ def test_lost_data_and_the_severest_findings_are_named_before_others_are_counted
     assert told.endswith(f", and {len(ordered) - len(worst) - 2} more")
     medium = [one.code for one in ordered if one.severity == "medium"]
     assert set(medium[:2]) == {LOST_WRITES, "removed-data-missing"}
+
+
+def test_the_reason_of_the_guard_comes_before_findings_that_do_not_matter_in_its_environment():
+    found = [finding(code) for code in ("approval-not-verified", "guard-environment", "step-failed")]
+    codes = [one.code for one in open_findings.as_shown(found, {})]
+    assert codes == ["guard-environment", "approval-not-verified", "step-failed"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from drillbook.audit import gaps, reservations, retired, undrilled_services, wording
+from drillbook.audit import forbidden_runs, gaps, reservations, retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.alert import (
     AT_ONCE,
@@ -113,7 +113,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
                 drill_key(run.drill, run.environment),
             )
     for key, run in sorted(audit.failing.items(), key=lambda failing: -badness(failing[1].verdict)):
-        if run.verdict != Verdict.NOT_RUN:
+        if run.verdict != Verdict.NOT_RUN and not forbidden_runs.finding(audit, run):
             yield from _of_failing(audit, key, run, owners, AT_ONCE)
     for row in audit.absent:
         if row.kind == MISSING:
@@ -124,11 +124,21 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
 
 
 def _not_run(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return alerts about drills whose newest run has the verdict `not run here`. Such a run tried nothing, so these alerts
-    are less urgent than those about drills that failed."""
+    """Return alerts about drills whose newest run has the verdict `not run here`, or was refused because of the environment.
+    Such a run tried nothing, so these alerts are less urgent than those about drills that failed."""
     for key, run in audit.failing.items():
-        if run.verdict == Verdict.NOT_RUN:
+        if forbidden := forbidden_runs.finding(audit, run):
+            yield from _of_forbidden(audit, run, forbidden, owners[key])
+        elif run.verdict == Verdict.NOT_RUN:
             yield from _of_failing(audit, key, run, owners, _coming(audit))
+
+
+def _of_forbidden(audit: Audit, run: RunRow, forbidden: FindingRow, who: str) -> Iterator[Alert]:
+    """Yield the alert about a drill that its guard does not permit in the environment. It need not run again there."""
+    if not retired.covering(audit.retired, run.drill, run.environment):
+        text = f"{run.drill} in {run.environment} was refused by its guard on {run.started[:10]}: {run.reason}"
+        step, about = forbidden_runs.step(audit, run, forbidden), drill_key(run.drill, run.environment)
+        yield Alert(text, step, who, _coming(audit), run.run, about)
 
 
 def _of_failing(
@@ -151,8 +161,6 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
     rows = [row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE]
     recovered = [row for row in rows if _recovered_since(audit, row)]
     first = _first_step(row for row in rows if row not in recovered)
-    if forbidden := next((row for row in rows if row.code == next_steps.FORBIDDEN), None):
-        return next_steps.permitted_step(forbidden.remedy), False
     other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
     again = f"`{next_steps.run_again(NEUTRAL, run.drill, other or run.inventory)}`"
     if run.verdict == Verdict.NOT_RUN:

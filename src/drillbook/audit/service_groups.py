@@ -64,7 +64,9 @@ RULES = {
         "Backups were restored or examined, but no service was broken and then recovered. So no objective is proven."
     ),
     Group.ONLY_RTO: "No drill of the service has an RPO objective.",
-    Group.NOT_RUN: "A drill needs services that are not installed where it ran, so nothing was tried.",
+    Group.NOT_RUN: (
+        "A drill needs services that are not installed where it ran, or its guard does not permit it there. So nothing was tried."
+    ),
 }
 """Explanations of the groups of services. The function ``rules`` puts the texts of ``REASONS`` that apply in place of
 ``{reasons}``.

@@ -12,6 +12,7 @@ from drillbook.audit import (
     briefing,
     content,
     exempt_list,
+    forbidden_runs,
     rehearsal_figures,
     run_rows,
     service_groups,
@@ -275,10 +276,11 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
     key = (covered.environment, covered.service)
     newest = deciding(run for run in audit.runs if (run.environment, run.service) == key)
     cells = [cell.last for cell in covered.cells if cell.runs]
-    worst = max(newest.values(), key=lambda run: (badness(run.verdict), run.started), default=None)
+    states = {run.run: forbidden_runs.verdict(audit, run) for run in newest.values()}
+    worst = max(newest.values(), key=lambda run: (badness(states[run.run]), run.started), default=None)
     goals = [row for row in audit.proven if (row.environment, row.service) == key]
     counted = [row for row in goals if not row.by_probe]
-    state = worst.verdict if worst else cells[-1] if cells else NEVER
+    state = states[worst.run] if worst else cells[-1] if cells else NEVER
     seen = [row for row in each_open(audit.findings) if row.environment == covered.environment and row.drill in newest]
     return ServiceRow(
         service=covered.service,

@@ -24,8 +24,6 @@ EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
 """Next step for a service without a drill, as an alternative to a new drill."""
 MOST_DRILLS = 4
 """Largest number of suggestions of one kind after a suite, such as drills to repeat or reports to read."""
-FORBIDDEN = "guard-environment"
-"""Code of the finding that the guard of the drill does not permit the environment."""
 _PERMITTED = re.compile(r"(.+?): `(?:drillbook|invoke) (drill [^`]+)`")
 _OTHER = re.compile(r"--inventory ([\w.-]+)")
 
@@ -82,7 +80,7 @@ def in_permitted(program: str, findings: Iterable[Finding]) -> tuple[str, str] |
     """Return the suggestion to run a drill in a permitted environment, if the guard refused the environment of the run. The
     suggestion is in the remedy of the finding. Returns None for any other run, and for a remedy without a command.
     """
-    remedies = (finding.remedy for finding in findings if finding.code == FORBIDDEN)
+    remedies = (finding.remedy for finding in findings if finding.code == open_findings.FORBIDDEN)
     match = next(filter(None, map(_PERMITTED.match, remedies)), None)
     return (match[1][:1].lower() + match[1][1:], f"{program} {match[2]}") if match else None
 

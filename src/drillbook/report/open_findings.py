@@ -23,6 +23,8 @@ ALLOWED = "allowed because"
 """Label of the field ``wanted`` in a finding about a failure that the drill allows. In this finding, the field contains no
 wanted value, but the drill's reason for allowing the failure.
 """
+FORBIDDEN = "guard-environment"
+"""Code of the finding that the guard of the drill does not permit the environment."""
 LOST_WRITES = "acknowledged-writes-lost"
 DATA_LOSS = ("hole-in-survivors", "removed-data-missing", LOST_WRITES, "references-broken")
 """Codes of findings about lost data. They come first among findings of the same severity. Texts that name only some of the
@@ -129,7 +131,8 @@ def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
 
 def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
     """Return the findings with the severities that reports show, the worst first. Lost writes that the RPO allows get the
-    severity `information`. When the RPO was measured, but could not be verified, this is added to the title.
+    severity `information`. When the RPO was measured, but could not be verified, this is added to the title. The finding
+    that the guard does not permit the environment comes first, because the others do not matter there.
     """
     order = list(Severity)
     shown = [
@@ -140,7 +143,7 @@ def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -
         else finding
         for finding in findings
     ]
-    return sorted(shown, key=lambda finding: order.index(finding.severity))
+    return sorted(shown, key=lambda finding: (finding.code != FORBIDDEN, order.index(finding.severity)))
 
 
 def _unverified(code: str, objectives: Mapping[str, Objective]) -> bool:
