@@ -189,7 +189,7 @@ def _detail(act: Act, recovery: Recovery) -> str:
 
 def _which(act: Act, recovery: Recovery) -> str:
     """Return words that tell an undo from others of the same step, because a recovery may run a step of the run again."""
-    same = [one for one in recovery.acts if (one.kind, one.step, one.host) == (act.kind, act.step, act.host)]
+    same = [other for other in recovery.acts if (other.kind, other.step, other.host) == (act.kind, act.step, act.host)]
     if len(same) < 2 or act.intent is None:
         return ""
     again = act.intent > recovery.acts[0].events[0]
