@@ -49,7 +49,6 @@ NOT_ON_THE_TERMINAL = {
     "settle.ended",
     "lock.failed",
     "lease.ready",
-    "lease.adopted",
     "lease.failed",
     "guard.condition",
     "trace.sent",

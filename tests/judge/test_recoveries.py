@@ -112,7 +112,7 @@ def test_steps_that_ran_again_stand_between_the_other_acts(tmp_path):
         3.0,
         4.0,
     )
-    assert undone.kind == "undo"
+    assert undone.sort == "undo"
 
 
 def test_locks_leases_and_canaries(tmp_path):
@@ -127,7 +127,7 @@ def test_locks_leases_and_canaries(tmp_path):
     story.add(2.0, "lock.released", None, "app-1", name="host", token=1)
     story.add(2.5, "lease.log", None, "app-1", file="evidence/lease.app-1.log", sha256="x", bytes=1)
     story.add(2.5, "lease.log", None, "db-1", error="no space")
-    acts = {(act.kind, act.host or act.step): act for act in story.judge().recoveries[0].acts}
+    acts = {(act.sort, act.host or act.step): act for act in story.judge().recoveries[0].acts}
     lock = acts["lock", "app-1"]
     assert (lock.what, lock.start, lock.end, lock.status) == ("api, cache", 0.75, 2.0, "done")
     assert (acts["lock", "db-1"].status, acts["lock", "db-1"].message) == ("unknown", "taken; no release of it is recorded")
@@ -166,7 +166,7 @@ def test_a_closing_is_no_undo(tmp_path):
     story.add(2.0, "recovery.finished", residue=[], kept=[])
     (recovery,) = story.judge().recoveries
     assert recovery.closing
-    assert [(act.kind, act.status, act.what) for act in recovery.acts] == [("closing", "done", "inject.1 on app-1")]
+    assert [(act.sort, act.status, act.what) for act in recovery.acts] == [("closing", "done", "inject.1 on app-1")]
     assert "by li.wei, without an undo: reinstalled" in recovery.acts[0].message
 
 

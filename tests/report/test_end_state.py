@@ -251,7 +251,7 @@ def test_a_recovered_run_begins_with_what_is_known_good(status: str, left: int, 
     view = samples.recorded("recovered")
     act = view.recoveries[0].acts[0]
     steps = [
-        act.model_copy(update={"kind": "step", "step": step, "status": how})
+        act.model_copy(update={"sort": "step", "step": step, "status": how})
         for step, how in (("restore.1", "done"), ("verify.1", status))
     ]
     recovery = view.recoveries[0].model_copy(update={"acts": tuple(steps), "left": left})

@@ -28,7 +28,7 @@ def table(view: RunView) -> recovery_rows.RecoveryTable:
 
 def row(**fields: object) -> recovery_rows.RecoveryRow:
     """Row of an act of a recovery, with some values replaced."""
-    act = {"kind": "undo", "step": "inject.1", "host": "a", "what": "x", "how": "mend", "fault": True, "start": 1.0}
+    act = {"sort": "undo", "step": "inject.1", "host": "a", "what": "x", "how": "mend", "fault": True, "start": 1.0}
     act |= {"end": 2.0, "status": "done", "message": PUT_BACK, "events": (5, 9), **fields}
     recovery = samples.recorded("recovered").recoveries[0].model_copy(update={"acts": (Act.model_validate(act),)})
     return table(samples.recorded("recovered").model_copy(update={"recoveries": (recovery,)})).rows[0]
@@ -175,7 +175,7 @@ def test_a_recovery_whose_controller_died_too_has_no_end(tmp_path: Path) -> None
 )
 def test_a_restore_is_verified_by_the_steps_after_it(later: list[str], said: str, *, loud: bool) -> None:
     base = samples.recorded("recovered").recoveries[0]
-    step = base.acts[2].model_copy(update={"kind": "step", "what": "x", "facts": {"bytes": 20000, "body": "b" * 99}})
+    step = base.acts[2].model_copy(update={"sort": "step", "what": "x", "facts": {"bytes": 20000, "body": "b" * 99}})
     names = [("restore.1", "done"), *((f"verify.{n}", status) for n, status in enumerate(later, 1))]
     acts = tuple(step.model_copy(update={"step": name, "status": status, "message": ""}) for name, status in names)
     view = samples.recorded("recovered").model_copy(update={"recoveries": (base.model_copy(update={"acts": acts}),)})
@@ -194,7 +194,7 @@ def test_undos_of_a_step_that_ran_twice_are_told_apart() -> None:
     view = samples.recorded("recovered")
     acts = [
         Act.model_validate(
-            {"kind": "undo", "step": "restore.1", "host": "a", "what": "x", "start": None, "end": 1.0, "status": "done"}
+            {"sort": "undo", "step": "restore.1", "host": "a", "what": "x", "start": None, "end": 1.0, "status": "done"}
             | {"intent": intent, "events": (40, 40)}
         )
         for intent in (12, 44)

@@ -18,9 +18,9 @@ from drillbook.judge.recovery_record import Act, FaultCheck, Recovery
 from drillbook.judge.steps import undo_text
 from drillbook.language.lists import leading
 
-Kind = Literal["lock", "lease", "undo", "step", "canary", "closing"]
-Key = tuple[Kind, str, str]
-"""Kind of an act, with its step and its host. For a lock, the name of the lock is in place of the step."""
+Sort = Literal["lock", "lease", "undo", "step", "canary", "closing"]
+Key = tuple[Sort, str, str]
+"""Sort of an act, together with its step and its host. For a lock, the name of the lock is in place of the step."""
 LEASE = "lease of the run"
 UNRELEASED, RELEASED = "taken; no release of it is recorded", "taken, and released at the end"
 
@@ -160,9 +160,9 @@ class _Acts:
             case LeaseFailed(message=message):
                 self._once(event, "lease", "failed", message, what=LEASE)
             case LeaseLog(file=file, error=error):
-                if all((act["kind"], act["host"]) != ("lease", event.host) for act in self.known):
+                if all((act["sort"], act["host"]) != ("lease", event.host) for act in self.known):
                     self._once(event, "lease", "done", "ended", what=LEASE)
-                act = next(act for act in self.known if (act["kind"], act["host"]) == ("lease", event.host))
+                act = next(act for act in self.known if (act["sort"], act["host"]) == ("lease", event.host))
                 act["files"] = (*act.get("files", ()), *filter(None, [file]))
                 act["message"] += f"; its log could not be stored: {error}" if error else "; its log was stored"
 
@@ -174,21 +174,21 @@ class _Acts:
             case SettlementRefused() as what:
                 self._once(event, "closing", "failed", f"{what.by} was refused to close the changes", what="")
 
-    def _begin(self, event: Event, kind: Kind, **words: Any) -> None:
-        act = {"kind": kind, "step": event.step or "", "host": event.host or "", "start": event.clock, "end": None}
+    def _begin(self, event: Event, sort: Sort, **words: Any) -> None:
+        act = {"sort": sort, "step": event.step or "", "host": event.host or "", "start": event.clock, "end": None}
         act |= {"status": "unknown", "events": (event.seq, event.seq), **words}
         self.known.append(act)
-        self.open[kind, str(act["step"]), event.host or ""] = act
+        self.open[sort, str(act["step"]), event.host or ""] = act
 
-    def _end(self, event: Event, kind: Kind, status: str, message: str = "", **words: Any) -> None:
-        act = self.open.pop((kind, words.get("step", event.step or ""), event.host or ""), None)
+    def _end(self, event: Event, sort: Sort, status: str, message: str = "", **words: Any) -> None:
+        act = self.open.pop((sort, words.get("step", event.step or ""), event.host or ""), None)
         if act is not None:
             act |= {"end": event.clock, "status": status, "message": message, **words}
             act["events"] = (act["events"][0], event.seq)
 
-    def _once(self, event: Event, kind: Kind, status: str, message: str, **words: Any) -> None:
+    def _once(self, event: Event, sort: Sort, status: str, message: str, **words: Any) -> None:
         """Add an act of which the journal has only the outcome."""
-        act = {"kind": kind, "step": event.step or "", "host": event.host or "", "start": None, "end": event.clock}
+        act = {"sort": sort, "step": event.step or "", "host": event.host or "", "start": None, "end": event.clock}
         self.known.append({**act, "status": status, "message": message, "events": (event.seq, event.seq), **words})
 
 

@@ -27,7 +27,7 @@ class Act(_Value):
     writes of a canary that it read back, or changes that a person closed.
     """
 
-    kind: Literal["lock", "lease", "undo", "step", "canary", "closing"]
+    sort: Literal["lock", "lease", "undo", "step", "canary", "closing"]
     step: str = ""
     host: str = ""
     what: str
@@ -81,4 +81,4 @@ class Recovery(_Value):
     @property
     def closing(self) -> bool:
         """True when a person closed the remaining changes."""
-        return any(act.kind == "closing" for act in self.acts)
+        return any(act.sort == "closing" for act in self.acts)

@@ -75,7 +75,7 @@ def _recovered(view: RunView) -> str:
     last = view.recoveries[-1] if view.recoveries else None
     if last is None or last.finished is None or last.left or last.gone or last.closing or view.result.open_residue:
         return ""
-    steps = {(act.step, act.host): act.status for act in last.acts if act.kind == "step"}
+    steps = {(act.step, act.host): act.status for act in last.acts if act.sort == "step"}
     known = {phase: {how for (step, _), how in steps.items() if step.startswith(f"{phase}.")} for phase in VERIFIED}
     good = [f"{what} steps" for phase, what in VERIFIED.items() if known[phase] == {"done"}]
     parts = [f"the {' and the '.join(good)} of the recovery succeeded"] if good else []

@@ -134,7 +134,7 @@ def _service(recovery: Recovery) -> str:
     """Return a sentence about the state of the service after a recovery."""
     if recovery.gone or recovery.closing:
         return ""
-    last = {(act.step, act.host): act for act in recovery.acts if act.kind == "step" and act.step.startswith("verify.")}
+    last = {(act.step, act.host): act for act in recovery.acts if act.sort == "step" and act.step.startswith("verify.")}
     bad = [f"{one_line(act.step)} on {one_line(act.host)}" for act in last.values() if act.status != "done"]
     if bad:
         told = f"Verification steps ran, and these did not succeed: {', '.join(leading(bad, MOST_FACTS)[0])}"
@@ -176,20 +176,20 @@ def _what(act: Act) -> str:
         "lease": "Lease",
         "canary": f"Read-back of {step}",
         "closing": "Closing",
-    }[act.kind]
+    }[act.sort]
 
 
 def _detail(act: Act, recovery: Recovery) -> str:
     """Return more words about an act: the undone action and the commands of the undo, or the changes that were closed."""
-    if act.kind == "undo":
+    if act.sort == "undo":
         how = f", by: {cut(act.how)}" if act.how else ""
         return f"{one_line(act.what)}{_which(act, recovery)}{how}"
-    return one_line(act.what) if act.kind == "closing" else ""
+    return one_line(act.what) if act.sort == "closing" else ""
 
 
 def _which(act: Act, recovery: Recovery) -> str:
     """Return words that tell an undo from others of the same step, because a recovery may run a step of the run again."""
-    same = [other for other in recovery.acts if (other.kind, other.step, other.host) == (act.kind, act.step, act.host)]
+    same = [other for other in recovery.acts if (other.sort, other.step, other.host) == (act.sort, act.step, act.host)]
     if len(same) < 2 or act.intent is None:
         return ""
     again = act.intent > recovery.acts[0].events[0]
@@ -206,17 +206,17 @@ def _begun(act: Act) -> str:
 def _took(act: Act) -> str:
     if act.start is None or act.end is None:
         return "not measured"
-    return f"held {took(act.end - act.start)}" if act.kind == "lock" else took(act.end - act.start)
+    return f"held {took(act.end - act.start)}" if act.sort == "lock" else took(act.end - act.start)
 
 
 def _result(act: Act) -> tuple[str, str, str]:
     """Return the word for the symbol of the result, the result in words, and details of it."""
     message = readable(one_line(act.message))
-    if act.kind == "undo":
+    if act.sort == "undo":
         return _of_undo(act, message)
     if act.status == "unknown":
         return "unknown", "unknown", message or UNRECORDED
-    if act.kind == "closing" and act.status == "done":  # it proves nothing, so it does not look like a success
+    if act.sort == "closing" and act.status == "done":  # it proves nothing, so it does not look like a success
         return "skipped", "closed", message
     return act.status, act.status, message or "; ".join(_facts(act))
 
@@ -240,9 +240,9 @@ def _of_undo(act: Act, message: str) -> tuple[str, str, str]:
 
 def _verified(act: Act, later: Sequence[Act]) -> tuple[str, bool]:
     """Return what was verified after an act, and True if the result of the act is not verified. ``later``: acts after it."""
-    if act.kind == "step" and act.step.startswith("restore."):
+    if act.sort == "step" and act.step.startswith("restore."):
         return _of_restore(later)
-    if act.kind != "undo":
+    if act.sort != "undo":
         return "", False
     if act.check is not None:
         return _of_check(act, act.check)
@@ -269,7 +269,7 @@ def _unchecked(act: Act) -> tuple[str, bool]:
 
 
 def _of_restore(later: Sequence[Act]) -> tuple[str, bool]:
-    checks = [act for act in later if act.kind == "step" and act.step.startswith("verify.")]
+    checks = [act for act in later if act.sort == "step" and act.step.startswith("verify.")]
     bad = next((act for act in checks if act.status != "done"), None)
     if bad:
         return f"not verified: {one_line(bad.step)} on {one_line(bad.host)} did not succeed", True

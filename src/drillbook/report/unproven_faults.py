@@ -73,7 +73,7 @@ def _check(*, gone: bool) -> str:
 def _undos(view: RunView, fault: FaultResult) -> Iterator[tuple[Recovery, Act]]:
     for recovery in view.recoveries:
         for act in recovery.acts:
-            if act.kind == "undo" and act.status == "done" and (act.step, act.host) == (fault.step, fault.host):
+            if act.sort == "undo" and act.status == "done" and (act.step, act.host) == (fault.step, fault.host):
                 yield recovery, act
 
 
