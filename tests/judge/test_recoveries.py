@@ -56,7 +56,7 @@ def test_each_recovery_has_its_own_clock_operator_and_end(tmp_path, finished):
         None,
         "no answer",
     )
-    assert (done.kind, done.step, done.host, done.what, done.how, done.fault) == (
+    assert (done.sort, done.step, done.host, done.what, done.how, done.fault) == (
         "undo",
         "inject.1",
         "app-1",
@@ -98,7 +98,7 @@ def test_steps_that_ran_again_stand_between_the_other_acts(tmp_path):
     story.step(3.0, 4.0, "verify.1", "controller", "failed")
     undo(story, 5.0)
     restore, verify, undone = story.judge().recoveries[0].acts
-    assert (restore.kind, restore.step, restore.what, restore.status, restore.facts) == (
+    assert (restore.sort, restore.step, restore.what, restore.status, restore.facts) == (
         "step",
         "restore.1",
         "service.start",
