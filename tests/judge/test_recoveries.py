@@ -82,6 +82,14 @@ def test_an_undo_that_the_recovery_did_not_live_to_end_has_no_outcome(tmp_path):
     assert (recovery.finished, recovery.end, act.status, act.start, act.end) == (None, None, "unknown", 1.0, None)
 
 
+def test_an_act_of_a_step_has_the_phase_of_the_step(tmp_path):
+    story = recovered(tmp_path)
+    story.add(1.0, "step.started", "recovery.1", "app-1", action="x.restore", phase="restore", effect="write", params={})
+    story.add(2.0, "done", "recovery.1", "app-1", facts={}, seconds=1.0, attempts=1)
+    undo(story, 5.0)
+    assert [act.phase for act in story.judge().recoveries[0].acts] == ["restore", ""]
+
+
 def test_a_change_without_an_undo_has_its_outcome_and_the_check_before_it(tmp_path):
     story = recovered(tmp_path)
     story.add(1.0, "fault.gone", "inject.1", "app-1", active=False)

@@ -243,7 +243,11 @@ def test_a_step_that_found_no_problem_is_not_called_failed(name: str, said: str)
     ("status", "left", "told"),
     [
         ("done", 0, "no change is left to undo; the restore steps and the verification steps of the recovery succeeded."),
-        ("failed", 0, "no change is left to undo; the restore steps of the recovery succeeded."),
+        (
+            "failed",
+            0,
+            "no change is left to undo; the restore steps of the recovery succeeded; the verification of the recovery did not succeed.",
+        ),
         ("done", 1, ""),
     ],
 )
@@ -251,9 +255,33 @@ def test_a_recovered_run_begins_with_what_is_known_good(status: str, left: int, 
     view = samples.recorded("recovered")
     act = view.recoveries[0].acts[0]
     steps = [
-        act.model_copy(update={"sort": "step", "step": step, "status": how})
-        for step, how in (("restore.1", "done"), ("verify.1", status))
+        act.model_copy(update={"sort": "step", "step": step, "phase": phase, "status": how})
+        for step, phase, how in (("recovery.1", "restore", "done"), ("verify.1", "verify", status))
     ]
     recovery = view.recoveries[0].model_copy(update={"acts": tuple(steps), "left": left})
     said = end_state.sentence(view.model_copy(update={"recoveries": (recovery,)}))
     assert said.startswith(f"Recovered at 2026-11-28 05:19:44 UTC: {told}" if told else UNRECORDED)
+
+
+@pytest.mark.parametrize(
+    ("verified", "told"),
+    [
+        ([], "1 fault was undone by a restore."),
+        (["done"], "1 fault was undone by a restore."),
+        (["failed"], "1 fault was put back by a restore that ran to its end; the recovery is not verified."),
+        (["failed", "done"], "1 fault was undone by a restore."),
+    ],
+)
+def test_a_restore_of_a_recovery_that_was_not_verified_undid_no_fault(
+    tmp_path: Path, verified: list[str], told: str
+) -> None:
+    view = continued("killed", tmp_path, RECOVERY, Undone(intent=INTENT, message=GONE), RecoveryFinished(residue=()))
+    faults = tuple(fault.model_copy(update={"ended": end_state.RESTORED}) for fault in view.result.faults)
+    result = view.result.model_copy(update={"faults": faults})
+    act = view.recoveries[0].acts[0]
+    steps = [
+        act.model_copy(update={"sort": "step", "step": "verify.1", "phase": "verify", "status": how}) for how in verified
+    ]
+    recoveries = (view.recoveries[0].model_copy(update={"acts": (act, *steps)}),)
+    said = end_state.sentence(view.model_copy(update={"result": result, "recoveries": recoveries}))
+    assert said.endswith(f"Later, drill.recover recorded: {told}")

@@ -89,7 +89,7 @@ def test_verification_steps_of_the_recovery_are_named(tmp_path: Path) -> None:
     ]
     journal = continued("killed", tmp_path, RECOVERY, *steps, END).recoveries[0]
     view = samples.recorded("recovered")
-    act = journal.acts[0].model_copy(update={"step": "verify.1"})
+    act = journal.acts[0].model_copy(update={"step": "verify.1", "phase": "verify"})
     for status, words in (
         ("done", "The verification steps of the recovery succeeded, as the table shows; they prove no objective of the run"),
         ("failed", "did not succeed: verify.1 on a"),
@@ -105,7 +105,18 @@ def test_verification_steps_of_the_recovery_are_named(tmp_path: Path) -> None:
     ("fields", "result", "verified", "loud"),
     [
         ({"check": None}, "undone", "not verified: no check is recorded", True),
-        ({"check": FaultCheck(at=2, active=None, detail="no answer")}, "undone", "got no answer: no answer", True),
+        (
+            {"check": FaultCheck(at=2, active=None, detail="no answer")},
+            "undone",
+            "the check at 2.00 s could not tell if the fault is gone: no answer",
+            True,
+        ),
+        (
+            {"check": FaultCheck(at=2, active=None), "fault": False},
+            "undone",
+            "the check at 2.00 s could not tell if the change is gone",
+            True,
+        ),
         (
             {"status": "failed", "message": "x", "check": FaultCheck(at=2, active=True)},
             "not undone: x",
@@ -138,6 +149,8 @@ def test_what_no_check_proved_is_not_called_verified(
     assert result in f"{told.result}: {told.told}"
     assert verified in told.verified
     assert told.loud is loud
+    assert not told.verified.endswith(":")
+    assert not told.verified.endswith(": ")
     assert told.took == ("1.00 s" if fields.get("start", 1.0) and fields.get("end", 2.0) else "not measured")
 
 
@@ -176,8 +189,11 @@ def test_a_recovery_whose_controller_died_too_has_no_end(tmp_path: Path) -> None
 def test_a_restore_is_verified_by_the_steps_after_it(later: list[str], said: str, *, loud: bool) -> None:
     base = samples.recorded("recovered").recoveries[0]
     step = base.acts[2].model_copy(update={"sort": "step", "what": "x", "facts": {"bytes": 20000, "body": "b" * 99}})
-    names = [("restore.1", "done"), *((f"verify.{n}", status) for n, status in enumerate(later, 1))]
-    acts = tuple(step.model_copy(update={"step": name, "status": status, "message": ""}) for name, status in names)
+    names = [("recovery.1", "restore", "done"), *((f"verify.{n}", "verify", status) for n, status in enumerate(later, 1))]
+    acts = tuple(
+        step.model_copy(update={"step": name, "phase": phase, "status": status, "message": ""})
+        for name, phase, status in names
+    )
     view = samples.recorded("recovered").model_copy(update={"recoveries": (base.model_copy(update={"acts": acts}),)})
     told = table(view).rows[0]
     assert (told.verified, told.loud) == (said, loud)

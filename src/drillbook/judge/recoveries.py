@@ -91,8 +91,8 @@ class _Acts:
         match event.what:
             case UndoStarted() | FaultGone() | Undone() | UndoFailed():
                 self._undo(event)
-            case StepStarted(action=action):
-                self._begin(event, "step", what=action)
+            case StepStarted(action=action, phase=phase):
+                self._begin(event, "step", what=action, phase=phase)
             case Done(facts=facts):
                 self._end(event, "step", "done", facts=facts)
             case Failed() as what:

@@ -29,6 +29,8 @@ class Act(_Value):
 
     sort: Literal["lock", "lease", "undo", "step", "canary", "closing"]
     step: str = ""
+    phase: str = ""
+    """Phase of a step. A step that a recovery adds has an identifier that does not begin with its phase."""
     host: str = ""
     what: str
     """Action of the step, or title of the lock."""

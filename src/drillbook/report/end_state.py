@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from drillbook.judge.faultstate import NOT_UNDONE
 from drillbook.judge.lock_state import LockState
+from drillbook.judge.recovery_record import Recovery
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import open_findings, rehearsal_results
@@ -75,12 +76,18 @@ def _recovered(view: RunView) -> str:
     last = view.recoveries[-1] if view.recoveries else None
     if last is None or last.finished is None or last.left or last.gone or last.closing or view.result.open_residue:
         return ""
-    steps = {(act.step, act.host): act.status for act in last.acts if act.sort == "step"}
-    known = {phase: {how for (step, _), how in steps.items() if step.startswith(f"{phase}.")} for phase in VERIFIED}
+    known = {phase: _outcomes([last], phase) for phase in VERIFIED}
     good = [f"{what} steps" for phase, what in VERIFIED.items() if known[phase] == {"done"}]
     parts = [f"the {' and the '.join(good)} of the recovery succeeded"] if good else []
     parts += [] if known["verify"] else ["it was not verified that the service works"]
+    parts += ["the verification of the recovery did not succeed"] if known["verify"] - {"done"} else []
     return f"Recovered at {utc(last.finished)}: {'; '.join(['no change is left to undo', *parts])}."
+
+
+def _outcomes(recoveries: Iterable[Recovery], phase: str) -> set[str]:
+    """Return the outcomes of the steps of a phase that ``recoveries`` ran. Of a step that ran repeatedly, the last one counts."""
+    acts = [act for recovery in recoveries for act in recovery.acts if act.sort == "step" and act.phase == phase]
+    return set({(act.step, act.host): act.status for act in acts}.values())
 
 
 def _without_fault(view: RunView, never: Set[tuple[str, str]]) -> str:
@@ -188,7 +195,7 @@ def _later(view: RunView, before: Iterable[FaultResult]) -> str:
     """
     open_ = {(fault.step, fault.host) for fault in before if fault.ended in LEFT}
     later = [fault for fault in view.result.faults if (fault.step, fault.host) in open_]
-    undone = _undone(later)
+    undone = _undone(later, doubt=bool(_outcomes(view.recoveries, "verify") - {"done"}))
     closed = view.result.settled.changes if view.result.settled else ()
     places = {(fault.step, fault.host) for fault in later}
     acts = {(act.step, act.host) for recovery in view.recoveries for act in recovery.acts if act.by_target}

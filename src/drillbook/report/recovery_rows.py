@@ -134,7 +134,7 @@ def _service(recovery: Recovery) -> str:
     """Return a sentence about the state of the service after a recovery."""
     if recovery.gone or recovery.closing:
         return ""
-    last = {(act.step, act.host): act for act in recovery.acts if act.sort == "step" and act.step.startswith("verify.")}
+    last = {(act.step, act.host): act for act in recovery.acts if act.sort == "step" and act.phase == "verify"}
     bad = [f"{one_line(act.step)} on {one_line(act.host)}" for act in last.values() if act.status != "done"]
     if bad:
         told = f"Verification steps ran, and these did not succeed: {', '.join(leading(bad, MOST_FACTS)[0])}"
@@ -240,7 +240,7 @@ def _of_undo(act: Act, message: str) -> tuple[str, str, str]:
 
 def _verified(act: Act, later: Sequence[Act]) -> tuple[str, bool]:
     """Return what was verified after an act, and True if the result of the act is not verified. ``later``: acts after it."""
-    if act.sort == "step" and act.step.startswith("restore."):
+    if act.sort == "step" and act.phase == "restore":
         return _of_restore(later)
     if act.sort != "undo":
         return "", False
@@ -253,7 +253,8 @@ def _of_check(act: Act, check: FaultCheck) -> tuple[str, bool]:
     what = "fault" if act.fault else "change"
     at = seconds(check.at, 2)
     if check.active is None:
-        return f"not verified: the check at {at} got no answer: {readable(one_line(check.detail))}", True
+        why = f": {readable(one_line(check.detail))}" if check.detail else ""
+        return f"not verified: the check at {at} could not tell if the {what} is gone{why}", True
     return f"the check at {at} showed the {what} {'still active' if check.active else 'gone'}", check.active
 
 
@@ -269,7 +270,7 @@ def _unchecked(act: Act) -> tuple[str, bool]:
 
 
 def _of_restore(later: Sequence[Act]) -> tuple[str, bool]:
-    checks = [act for act in later if act.sort == "step" and act.step.startswith("verify.")]
+    checks = [act for act in later if act.sort == "step" and act.phase == "verify"]
     bad = next((act for act in checks if act.status != "done"), None)
     if bad:
         return f"not verified: {one_line(bad.step)} on {one_line(bad.host)} did not succeed", True
