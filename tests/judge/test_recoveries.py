@@ -165,6 +165,29 @@ def test_an_undo_that_the_target_itself_ran_is_not_credited_to_the_recovery(tmp_
     assert "no undo was armed" not in lease.message
 
 
+def test_a_refused_closing_is_no_closing(tmp_path):
+    left = {"step": "inject.1", "host": "app-1", "what": "service.kill", "why": "x", "by_hand": "y"}
+    story = recovered(tmp_path).add(3.0, "recovery.finished", residue=[left])
+    story.add(0.5, "recovery.started", operator="li.wei", controller="box")
+    story.add(1.0, "settlement.refused", by="li.wei", reason="reinstalled", changes=[], findings=[])
+    first, second = story.judge().recoveries
+    assert (first.closing, first.refused) == (False, False)
+    assert (second.closing, second.refused, second.finished) == (False, True, None)
+
+
+def test_a_recovery_that_ends_a_closing_is_a_closing(tmp_path):
+    story = recovered(tmp_path)
+    changes = [
+        {"step": step, "host": "app-1", "what": "x", "proof": proof, "detail": ""}
+        for step, proof in (("inject.1", "gone"), ("cleanup", "unknown"))
+    ]
+    story.add(1.0, "residue.settled", by="li.wei", reason="x", changes=changes, intents=[intent(story)], residue=[])
+    story.add(0.5, "recovery.started", operator="ops", controller="box").add(1.0, "recovery.finished", residue=[], kept=[])
+    first, second = story.judge().recoveries
+    assert (first.closing, first.finished, first.acts[0].closed, first.acts[0].unproven) == (True, None, 2, 1)
+    assert (second.closing, second.refused, second.acts) == (True, False, ())
+
+
 def test_a_closing_is_no_undo(tmp_path):
     story = recovered(tmp_path)
     changes = [{"step": "inject.1", "host": "app-1", "what": "service.kill", "proof": "unknown", "detail": ""}]
@@ -173,7 +196,7 @@ def test_a_closing_is_no_undo(tmp_path):
     )
     story.add(2.0, "recovery.finished", residue=[], kept=[])
     (recovery,) = story.judge().recoveries
-    assert recovery.closing
+    assert (recovery.closing, recovery.refused) == (True, False)
     assert [(act.sort, act.status, act.what) for act in recovery.acts] == [("closing", "done", "inject.1 on app-1")]
     assert "by li.wei, without an undo: reinstalled" in recovery.acts[0].message
 

@@ -11,7 +11,7 @@ import pytest
 from drillbook.engine import lab_gone
 from drillbook.events.content import Content
 from drillbook.events.holds import LeaseLapsed, LockLost, LockReleased, LockTaken, OnHost
-from drillbook.events.runs import RecoveryFinished, RecoveryStarted, RunEndedEarly, RunFinished
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted, ResidueSettled, RunEndedEarly, RunFinished
 from drillbook.events.steps import OnStep, UndoFailed, Undone
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE
 from drillbook.journal.journal import FILE, Journal, read
@@ -285,3 +285,9 @@ def test_a_restore_of_a_recovery_that_was_not_verified_undid_no_fault(
     recoveries = (view.recoveries[0].model_copy(update={"acts": (act, *steps)}),)
     said = end_state.sentence(view.model_copy(update={"result": result, "recoveries": recoveries}))
     assert said.endswith(f"Later, drill.recover recorded: {told}")
+
+
+def test_a_recovery_that_ended_a_closing_left_changes_without_an_undo(tmp_path: Path) -> None:
+    settled = ResidueSettled(by="li", reason="x", changes=(), approval=None, residue=(), intents=(INTENT,))
+    view = continued("killed", tmp_path, RECOVERY, settled, RECOVERY, RecoveryFinished(residue=(), kept=()))
+    assert end_state.sentence(view).startswith(UNRECORDED)

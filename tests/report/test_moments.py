@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.events.runs import RecoveryFinished, SettlementRefused
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.rpo import OF_BACKUP
 from drillbook.report import figures, html, markdown, moments, own_end, rows
 from tests.report import samples
 from tests.report.test_agreement import plain
+from tests.report.test_end_state import RECOVERY, continued
 
 
 def test_a_service_is_not_called_recovered_when_its_verification_failed() -> None:
@@ -96,6 +98,20 @@ def test_a_recovered_run_has_its_own_length_and_the_length_until_the_end_of_its_
     assert moments.ends(samples.recorded("closed"))[1][0] == "Closed"
     assert [name for name, _ in moments.ends(samples.passed())] == ["Ended"]
     assert moments.ends(samples.recorded("killed")) == [("Ended", "the journal contains no event that ends the run")]
+
+
+def test_a_refused_closing_after_a_recovery_is_not_its_end(tmp_path: Path) -> None:
+    refused = SettlementRefused(by="li.wei", reason="x", changes=(), findings=())
+    left = {"step": "inject.1", "host": "a", "what": "pretend.break", "why": "x", "by_hand": "mend door"}
+    view = continued("stuck", tmp_path, RECOVERY, RecoveryFinished(residue=(left,)), RECOVERY, refused)
+    assert moments.ends(view)[-1][0] == "Recovery ended"
+    assert " when its recovery ended, " in moments.course(view)
+
+
+def test_a_recovery_without_an_end_does_not_hide_the_closing_before_it(tmp_path: Path) -> None:
+    view = continued("stuck", tmp_path, RECOVERY, RecoveryFinished(residue=(), kept=()), RECOVERY)
+    assert moments.ends(view)[-1][0] == "Closed"
+    assert " when a person closed its remaining changes, " in moments.course(view)
 
 
 def test_a_time_of_day_that_was_set_forward_is_no_recovery() -> None:

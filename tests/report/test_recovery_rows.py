@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.events.runs import RecoveryFinished
+from drillbook.events.runs import RecoveryFinished, ResidueSettled, SettlementRefused
 from drillbook.events.steps import Done, FaultGone, StepStarted, UndoFailed, Undone, UndoStarted
 from drillbook.journal.intents import UNDONE
 from drillbook.judge.faultstate import KEPT, PUT_BACK, PUT_BACK_GONE, PUT_BACK_RESTORED
@@ -19,6 +19,15 @@ from tests.report.test_end_state import INTENT, RECOVERY, continued
 
 STARTED = UndoStarted(intent=INTENT, kind="commands", commands=(("mend", "door"),))
 END = RecoveryFinished(residue=())
+LEFT = {"step": "inject.1", "host": "a", "what": "pretend.break", "why": "x", "by_hand": "mend door"}
+
+
+def settled(*proofs: str) -> ResidueSettled:
+    """Closing of one change for each of ``proofs``, the states that a check found."""
+    changes = tuple(
+        {"step": "inject.1", "host": "a", "what": "pretend.break", "proof": proof, "detail": ""} for proof in proofs
+    )
+    return ResidueSettled(by="li.wei", reason="x", changes=changes, approval=None, residue=(LEFT,), intents=(INTENT,))
 
 
 def table(view: RunView) -> recovery_rows.RecoveryTable:
@@ -80,6 +89,43 @@ def test_a_closing_is_no_success() -> None:
     assert "A person closed the remaining changes; nothing proves that they are undone." in told.lead
     assert (told.rows[-1].what, told.rows[-1].status, told.rows[-1].result) == ("Closing", "skipped", "closed")
     assert told.rows[0].status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("proofs", "told"),
+    [
+        (["gone", "gone"], "A person closed the remaining changes; a check showed each of them gone."),
+        (
+            ["gone", "unknown", "gone"],
+            "A person closed the remaining changes; nothing proves that 1 of them is undone.",
+        ),
+        (
+            ["unknown", "unknown", "gone"],
+            "A person closed the remaining changes; nothing proves that 2 of them are undone.",
+        ),
+        (["unknown"], "A person closed the remaining changes; nothing proves that they are undone."),
+        ([], "A person closed the run; no change was left."),
+    ],
+)
+def test_a_closing_says_how_many_changes_no_check_proved(tmp_path: Path, proofs: list[str], told: str) -> None:
+    acts = [RECOVERY, settled(*proofs), RecoveryFinished(residue=(), kept=())]
+    assert told in table(continued("stuck", tmp_path, *acts)).lead
+
+
+def test_a_refused_closing_closes_nothing(tmp_path: Path) -> None:
+    refused = SettlementRefused(by="li.wei", reason="x", changes=(), findings=())
+    view = continued("stuck", tmp_path, RECOVERY, RecoveryFinished(residue=(LEFT,)), RECOVERY, refused)
+    first, second = recovery_rows.tables(view)
+    assert (first.title, second.title) == ("Recovery 1", "Refused closing 2")
+    assert second.lead.endswith("The closing of the remaining changes was refused.")
+    assert [(one.what, one.status) for one in second.rows] == [("Closing", "failed")]
+
+
+def test_a_recovery_that_ended_a_closing_is_called_a_closing(tmp_path: Path) -> None:
+    acts = [RECOVERY, settled("unknown"), RECOVERY, RecoveryFinished(residue=(), kept=())]
+    first, second = recovery_rows.tables(continued("stuck", tmp_path, *acts))
+    assert (first.title, second.title) == ("Closing 1", "Closing 2")
+    assert second.lead.endswith("A person had closed the remaining changes before it began; it ended this closing.")
 
 
 def test_verification_steps_of_the_recovery_are_named(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def _recovery(
         end=ended[0].clock if ended else None,
         left=len(ended[1].residue) if ended else 0,
         gone=ended[1].gone if ended else "",
+        closed=ended is not None and ended[1].kept is not None,
         acts=tuple(acts.in_order()),
     )
 
@@ -170,7 +171,9 @@ class _Acts:
         match event.what:
             case ResidueSettled() as what:
                 names = ", ".join(leading([f"{row.get('step')} on {row.get('host')}" for row in what.changes], 4)[0])
-                self._once(event, "closing", "done", f"by {what.by}, without an undo: {what.reason}", what=names)
+                told = f"by {what.by}, without an undo: {what.reason}"
+                unproven = sum(row.get("proof") != "gone" for row in what.changes)
+                self._once(event, "closing", "done", told, what=names, closed=len(what.changes), unproven=unproven)
             case SettlementRefused() as what:
                 self._once(event, "closing", "failed", f"{what.by} was refused to close the changes", what="")
 

@@ -41,7 +41,11 @@ class Act(_Value):
     intent: int | None = None
     """``seq`` of the event that announced the change which an undo undid."""
     by_target: bool = False
-    """True if the target had already run this undo by itself, because its lease was not renewed."""
+    """True if the target had already run this undo by itself, because its lease was not renewed or it was rebooted."""
+    closed: int = 0
+    """Number of the changes that a person closed."""
+    unproven: int = 0
+    """Number of the closed changes of which no check showed that they are gone."""
     start: float | None
     """Start of the act. It is None when the journal has only its outcome."""
     end: float | None
@@ -78,9 +82,17 @@ class Recovery(_Value):
     """Number of changes that it could not undo."""
     gone: str = ""
     """Reason why nothing was left to undo, if the lab of the run is gone."""
+    closed: bool = False
+    """True when its end also ended the closing of the remaining changes by a person. An earlier process that died may have
+    recorded the closing itself."""
     acts: tuple[Act, ...]
 
     @property
     def closing(self) -> bool:
-        """True when a person closed the remaining changes."""
-        return any(act.sort == "closing" for act in self.acts)
+        """True when a person closed the remaining changes, or when this recovery ended such a closing."""
+        return self.closed or any(act.sort == "closing" and act.status == "done" for act in self.acts)
+
+    @property
+    def refused(self) -> bool:
+        """True when a person wanted to close the remaining changes, and this was refused."""
+        return any(act.sort == "closing" and act.status == "failed" for act in self.acts)

@@ -74,7 +74,7 @@ def _recovered(view: RunView) -> str:
     any other run, and when a person closed the changes.
     """
     last = view.recoveries[-1] if view.recoveries else None
-    if last is None or last.finished is None or last.left or last.gone or last.closing or view.result.open_residue:
+    if last is None or last.finished is None or last.left or last.gone or view.result.settled or view.result.open_residue:
         return ""
     known = {phase: _outcomes([last], phase) for phase in VERIFIED}
     good = [f"{what} steps" for phase, what in VERIFIED.items() if known[phase] == {"done"}]

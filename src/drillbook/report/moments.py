@@ -85,11 +85,16 @@ def ends(view: RunView) -> list[tuple[str, str]]:
     own, finished = _own_end(view), view.result.finished
     if not own:
         return [("Ended", utc(finished) if finished else "the journal contains no event that ends the run")]
-    name = "Closed" if view.recoveries[-1].closing else "Recovery ended"
+    name = "Closed" if _closed(view) else "Recovery ended"
     return [
         ("Ended", utc(own)) if view.finished else ("Controller died", f"after {utc(own)}, its last event"),
         *([(name, utc(finished))] if finished else []),
     ]
+
+
+def _closed(view: RunView) -> bool:
+    """Return True when the last recovery that has an end closed the remaining changes. A refused closing has no end."""
+    return next((past.closing for past in reversed(view.recoveries) if past.finished is not None), False)
 
 
 def course(view: RunView) -> str:
@@ -115,7 +120,7 @@ def _recovery(view: RunView) -> str:
     result, known = view.result, lasted(view.result.started, view.result.finished)
     if not _own_end(view) or known is None or result.finished is None:
         return ""
-    what = "a person closed its remaining changes" if view.recoveries[-1].closing else "its recovery ended"
+    what = "a person closed its remaining changes" if _closed(view) else "its recovery ended"
     return f" It was {utc(result.finished)} when {what}, {took(known)} after the first event by the times of day in the journal."
 
 

@@ -97,6 +97,8 @@ def _cells(row: RecoveryRow) -> tuple[str, ...]:
 
 
 def _name(recovery: Recovery) -> str:
+    if recovery.refused:
+        return "refused closing"
     return "closing" if recovery.closing else "recovery"
 
 
@@ -113,7 +115,9 @@ def _lead(recovery: Recovery, before: str) -> str:
     where = f" on {one_line(recovery.controller)}" if recovery.controller else ""
     begun = f"{one_line(recovery.operator)} started drill.recover{where} at {utc(recovery.started)}"
     begun += f", {took(gap)} after {before}" if gap is not None else ""
-    if recovery.finished is None or recovery.end is None:
+    if recovery.refused:
+        ended = "The closing of the remaining changes was refused."
+    elif recovery.finished is None or recovery.end is None:
         ended = "The journal has no end of it: its controller died, too, or it is still in progress."
     else:
         ended = f"It ended after {took(recovery.end)}, at {utc(recovery.finished)}. {_left(recovery)}"
@@ -124,15 +128,28 @@ def _left(recovery: Recovery) -> str:
     if recovery.gone:
         return f"It had nothing to undo: {one_line(recovery.gone)}."
     if recovery.closing:
-        return "A person closed the remaining changes; nothing proves that they are undone."
+        return _closed(recovery)
     if recovery.left:
         return f"It could not undo {count(recovery.left, 'change')}."
     return "It left no change: for each change, the journal records an undo, or the reason why none was needed."
 
 
+def _closed(recovery: Recovery) -> str:
+    """Return a sentence about the changes that a person closed, and about the proof that they are undone."""
+    act = next((act for act in recovery.acts if act.sort == "closing" and act.status == "done"), None)
+    if act is None:
+        return "A person had closed the remaining changes before it began; it ended this closing."
+    if not act.closed:
+        return "A person closed the run; no change was left."
+    if not act.unproven:
+        return "A person closed the remaining changes; a check showed each of them gone."
+    them = "they are" if act.unproven == act.closed else f"{act.unproven} of them {'is' if act.unproven == 1 else 'are'}"
+    return f"A person closed the remaining changes; nothing proves that {them} undone."
+
+
 def _service(recovery: Recovery) -> str:
     """Return a sentence about the state of the service after a recovery."""
-    if recovery.gone or recovery.closing:
+    if recovery.gone or recovery.closing or recovery.refused:
         return ""
     last = {(act.step, act.host): act for act in recovery.acts if act.sort == "step" and act.phase == "verify"}
     bad = [f"{one_line(act.step)} on {one_line(act.host)}" for act in last.values() if act.status != "done"]
@@ -216,7 +233,7 @@ def _result(act: Act) -> tuple[str, str, str]:
         return _of_undo(act, message)
     if act.status == "unknown":
         return "unknown", "unknown", message or UNRECORDED
-    if act.sort == "closing" and act.status == "done":  # it proves nothing, so it does not look like a success
+    if act.sort == "closing" and act.status == "done":  # it undoes nothing, so it does not look like a success
         return "skipped", "closed", message
     return act.status, act.status, message or "; ".join(_facts(act))
 
