@@ -165,6 +165,32 @@ def test_an_undo_that_the_target_itself_ran_is_not_credited_to_the_recovery(tmp_
     assert "no undo was armed" not in lease.message
 
 
+@pytest.mark.parametrize(
+    ("leases", "by_target"),
+    [
+        ([(True, [])], True),
+        ([(True, []), (False, "fault")], False),
+        ([(False, "fault"), (True, [])], False),
+        ([(True, []), None], False),
+        ([None, (True, [])], False),
+        ([(False, []), (True, [])], True),
+    ],
+)
+def test_an_undo_in_another_lease_of_the_host_is_not_credited_to_the_target(tmp_path, leases, by_target):
+    """A host has a lease for each account. One of them may be in place, or not inspected."""
+    story = started(tmp_path)
+    story.add(13.0, "lease.armed", None, "app-1", intent=intent(story), what="service.kill", lease_s=30)
+    story.add(0.5, "recovery.started", operator="ops", controller="box")
+    story.add(0.5, "lease.failed", None, "db-1", message="another host")
+    for lease in leases:
+        if lease is None:
+            story.add(0.75, "lease.failed", None, "app-1", message="no route")
+        else:
+            armed = [intent(story)] if lease[1] else []
+            story.add(0.75, "lease.adopted", None, "app-1", armed=armed, reverted=lease[0])
+    assert undo(story, 1.0).judge().recoveries[0].acts[-1].by_target is by_target
+
+
 def test_a_refused_closing_is_no_closing(tmp_path):
     left = {"step": "inject.1", "host": "app-1", "what": "service.kill", "why": "x", "by_hand": "y"}
     story = recovered(tmp_path).add(3.0, "recovery.finished", residue=[left])

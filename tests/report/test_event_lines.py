@@ -80,6 +80,13 @@ def test_what_is_told() -> None:
     assert set(notes.marks(events)) == {"guard_tripped", "lease_lapsed", "stop_requested"}
 
 
+@pytest.mark.parametrize(("armed", "end"), [([], "rebooted"), ([4], "; 1 of them had not succeeded")])
+def test_a_lease_that_undid_the_changes_says_no_more_than_is_known(armed: list[int], end: str) -> None:
+    told = notes.told(event("lease.adopted", {"armed": armed, "reverted": True}, host="db-1"))
+    assert "because the lease was not renewed or the target was rebooted" in told
+    assert told.endswith(end)
+
+
 def test_kinds_that_have_notes_are_the_listed_ones() -> None:
     """Events of other kinds are ignored."""
     by_function = [

@@ -72,8 +72,9 @@ def _told(what: Content) -> str:
     match what:
         case LockTaken() | LeaseArmed() | LeaseLapsed() | LeaseLog():
             text = _hold(what)
-        case LeaseAdopted(reverted=True):
-            text = "the target itself had already run the undos that were armed on it, because the lease was not renewed"
+        case LeaseAdopted(armed=armed, reverted=True):
+            text = "the target itself had already run the undos that were armed on it, because the lease was not renewed or the "
+            text += "target was rebooted" + (f"; {len(armed)} of them had not succeeded" if armed else "")
         case LockLost() | LeaseUnrenewed():
             text = what.message or "the run lost its locks or its lease on a target"
         case GuardTripped(title=title, condition=condition, measured=measured):

@@ -74,8 +74,12 @@ class _Acts:
 
     intents: Mapping[int, IntentRecorded]
     armed: Mapping[int, str]
-    by_target: set[int] = field(default_factory=set)
-    """Numbers of the changes whose undo the target had run by itself before the recovery."""
+    reverted: set[str] = field(default_factory=set)
+    """Hosts that had run the undos of a lease by themselves before the recovery."""
+    unread: set[str] = field(default_factory=set)
+    """Hosts with a lease that could not be inspected. A host has a lease for each account."""
+    held: set[int] = field(default_factory=set)
+    """Numbers of the changes whose undo a lease still held: the target had not run it, or it had not succeeded."""
     known: list[dict[str, Any]] = field(default_factory=list)
     open: dict[Key, dict[str, Any]] = field(default_factory=dict)
     """Acts that have begun, and whose outcome is not known yet."""
@@ -130,8 +134,12 @@ class _Acts:
             "what": intent.action if intent else "",
             "fault": bool(intent and intent.effect == "fault"),
             "intent": number,
-            "by_target": number in self.by_target,
+            "by_target": self._by_target(number),
         }
+
+    def _by_target(self, number: int) -> bool:
+        """Return True when the target had run the undo of the announced change ``number`` by itself, and it had succeeded."""
+        return number not in self.held and self.armed.get(number) in self.reverted - self.unread
 
     def _outcome(self, event: Event, status: str, message: str, number: int) -> None:
         """Add the outcome of an undo. If no undo had begun, add an act that has only this outcome and the last check.
@@ -154,11 +162,11 @@ class _Acts:
             case LockFailed(name=name, message=message):
                 self._once(event, "lock", "failed", message, step=name, what=name)
             case LeaseAdopted(armed=armed, reverted=reverted):
-                told = _lease(armed, reverted=reverted)
-                if reverted:
-                    self.by_target |= {seq for seq, host in self.armed.items() if host == event.host and seq not in armed}
-                self._once(event, "lease", "done", told, what=LEASE)
+                self.held |= {*armed}
+                self.reverted |= {event.host or ""} if reverted else set()
+                self._once(event, "lease", "done", _lease(armed, reverted=reverted), what=LEASE)
             case LeaseFailed(message=message):
+                self.unread.add(event.host or "")
                 self._once(event, "lease", "failed", message, what=LEASE)
             case LeaseLog(file=file, error=error):
                 if all((act["sort"], act["host"]) != ("lease", event.host) for act in self.known):
