@@ -17,10 +17,10 @@ FORBIDDEN = finding("guard-environment", wanted="staging", measured="lab", remed
 MISSING = finding("approval-not-verified", wanted="an approval", measured="the tool is missing")
 
 
-def forbidden(book):
+def forbidden(book, why=FORBIDDEN):
     """Audit of a run in the lab of a drill that may run only in staging. Its other findings do not matter there."""
     run = book.run("2026-02-10T09:00:00")
-    found = [one.model_dump(mode="json") for one in (MISSING, FORBIDDEN)]
+    found = [one.model_dump(mode="json") for one in (MISSING, why)]
     run.add(0.1, "ended.early", why="refused", message="the drill may run only in staging", findings=found).end().close()
     return audited(book)
 
@@ -36,6 +36,12 @@ def test_a_drill_that_does_not_belong_in_an_environment_need_not_run_again_there
     assert not [one for one in briefing.of(audit, LEAST_ALERTS) if "must run again" in one.text]
     for page in (plain(summary.render(audit)), markdown.render(audit)):
         assert "at once" not in page
+
+
+def test_no_other_environment_is_suggested_if_the_guard_permits_none(book):
+    audit = forbidden(book, FORBIDDEN.model_copy(update={"wanted": "", "remedy": "Its guard permits no environment."}))
+    (alert,) = [one for one in alerts(audit) if one.about == "sample in lab"]
+    assert alert.step.endswith("add lab to its `guard.environments`")
 
 
 def test_the_advice_closes_the_row(book):

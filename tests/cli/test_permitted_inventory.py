@@ -3,6 +3,7 @@ words, and name the same command, which works.
 """
 
 import json
+import re
 import shlex
 
 import pytest
@@ -58,6 +59,44 @@ def test_without_a_permitted_inventory_every_place_tells_what_to_create(refused)
         assert "create inventory/staging.yml with `environment: staging`" in text, f"{name}: {text}"
     with_staging(refused)
     assert refused.run(*shlex.split(COMMAND)).returncode == 0, "the command works once the inventory exists"
+
+
+@pytest.mark.parametrize(("unread", "command"), [("staging", COMMAND), ("other", "drill sample --inventory NAME")])
+def test_an_inventory_that_cannot_be_read_does_not_lead_back_to_the_forbidden_one(refused, unread, command):
+    (refused.root / "inventory" / f"{unread}.yml").write_text("environment: [")
+    for name, text in everywhere(refused).items():
+        assert ONLY in text, f"{name}: {text}"
+        assert f"inventory/{unread}.yml may be one, but cannot be read" in text, f"{name}: {text}"
+        assert f"drillbook {command}" in text, f"{name}: {text}"
+        assert not re.search(r"drillbook drill sample(?! --inventory)", text), f"{name} offers a refused run: {text}"
+    with_staging(refused)
+    assert refused.run(*shlex.split(COMMAND)).returncode == 0, "the command works once the file is corrected"
+
+
+def test_an_inventory_outside_the_folder_does_not_lead_to_one_that_does_not_exist(refused):
+    (refused.root / "inventory" / "lab.yml").rename(refused.root / "outside.yml")
+    done = refused.run("drill.plan", "sample", "--inventory", "outside.yml")
+    assert "Run it with an inventory of a permitted environment (`--inventory NAME`)." in told(done)
+    assert refused.run("drill", "sample", "--inventory", "outside.yml").returncode == 4
+    assert f"{ONLY} (`--inventory NAME`)" in told(refused.run("drill.list"))
+
+
+def test_a_guard_that_permits_no_environment_is_to_be_changed(refused):
+    refused.write("every: 7d\nguard: {environments: []}\nrestore:\n" + step(["true"]))
+    for name, text in everywhere(refused).items():
+        assert "may run only in" not in text, f"{name}: {text}"
+        assert "may run in no environment" in text or name == "drill.due", f"{name}: {text}"
+        assert "`guard.environments`" in text, f"{name}: {text}"
+        assert "permitted environment" not in text, f"{name}: {text}"
+
+
+def test_a_suite_whose_drills_have_no_common_environment_needs_one(refused):
+    refused.write("guard: {environments: [test]}\nrestore:\n" + step(["true"]), "other")
+    (refused.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\nevery: 7d\ndrills: [sample, other]\n")
+    assert refused.run("drill", "all").returncode == 4
+    needs = "needs an environment in which all its drills may run, then: drillbook drill all"
+    assert f"may run in no environment; {needs}" in told(refused.run("drill.list"))
+    assert needs in told(refused.run("drill.due"))
 
 
 def test_the_audit_names_a_retirement_that_works(refused):

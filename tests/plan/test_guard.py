@@ -138,6 +138,11 @@ def test_a_forbidden_environment_is_told_with_those_that_are_permitted(tmp_path)
     assert found.remedy == "Do this: `x`. If the drill is meant for lab, add lab to `guard.environments`."
 
 
+def test_a_guard_without_environments_is_told_so(tmp_path):
+    (found,) = guard.check(made(tmp_path, "{environments: []}"), now=NOW)
+    assert guard.message([found]) == "the drill may run in no environment"
+
+
 WATCHED = """{abort_if: [{http.available: {url: "http://127.0.0.1:8000/health"}, for: 5s}, %s], hosts: [db], lease: 10s}"""
 
 

@@ -8,6 +8,7 @@ from drillbook.plan.permitted import only_in
 @pytest.mark.parametrize(
     ("environments", "words"),
     [
+        ((), "may run in no environment"),
         (("staging",), "may run only in staging"),
         (("staging", "test"), "may run only in staging or test"),
         (("staging", "test", "lab"), "may run only in staging, test or lab"),

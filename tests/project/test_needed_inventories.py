@@ -64,7 +64,33 @@ def test_an_inventory_of_a_permitted_environment_is_to_be_created_if_there_is_no
     assert found == Choice("NAME", "an inventory of lab (create inventory/NAME.yml with `environment: lab`)"), (
         "its file exists"
     )
-    assert choice(project, broken="environment: [").needs == "", "the file that cannot be read may be it"
+
+
+def test_an_inventory_that_cannot_be_read_may_be_one_of_a_permitted_environment(project):
+    """The usual inventory is never chosen there, because the guard refuses the drill with it."""
+    found = choice(project, lab=f"environment: office\n{HAS}", broken="environment: [")
+    assert found == Choice("NAME", "an inventory of lab (inventory/broken.yml may be one, but cannot be read)")
+    found = choice(project, staging="environment: [")
+    assert found == Choice("staging", "an inventory of staging (inventory/staging.yml may be one, but cannot be read)")
+    (project.root / "inventory" / "staging.yml").unlink()
+    found = choice(project, more="environment: [")
+    assert found.needs == "an inventory of lab (inventory/broken.yml, inventory/more.yml may be one, but cannot be read)"
+
+
+def test_a_guard_that_permits_no_environment_needs_one(project):
+    written = DRILL.replace("[lab, staging]", "[]")
+    (project.root / "drills" / "volume.yml").write_text(written)
+    assert choice(project, lab=f"environment: lab\n{HAS}").needs == "an environment in its `guard.environments`"
+
+
+def test_a_suite_whose_drills_have_no_common_environment_needs_one(project):
+    for name, place in (("one", "lab"), ("two", "staging")):
+        written = DRILL.replace("volume", name).replace("[lab, staging]", f"[{place}]")
+        (project.root / "drills" / f"{name}.yml").write_text(written)
+    (project.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [one, two]\n")
+    (project.root / "inventory" / "lab.yml").write_text(f"environment: lab\n{HAS}")
+    suite = next(one for one in schedules.read(project) if one.suite)
+    assert needed_inventories.read(project).choice(suite).needs == "an environment in which all its drills may run"
 
 
 def test_an_inventory_without_the_service_is_one_of_a_permitted_environment(project):

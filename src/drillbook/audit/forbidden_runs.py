@@ -30,7 +30,8 @@ def verdict(audit: Audit, run: RunRow) -> str:
 
 def step(audit: Audit, run: RunRow, refused: FindingRow) -> str:
     """Return the next step after ``run``. ``refused``: see ``finding``. Only a retirement, or another guard, closes the row. A
-    run in a permitted environment is suggested too, unless the drill passed in another environment in the period.
+    run in a permitted environment is suggested too, unless there is none, or the drill passed in another environment in the
+    period.
     """
     place = run.environment
     retire = f"{NEUTRAL} schedule.retire {shlex.quote(run.drill)} --environment {shlex.quote(place)} --reason TEXT"
@@ -38,4 +39,4 @@ def step(audit: Audit, run: RunRow, refused: FindingRow) -> str:
     passed = any(
         other.drill == run.drill and other.environment != place and other.verdict == Verdict.PASSED for other in audit.runs
     )
-    return text if passed else f"{text}. Elsewhere: {next_steps.permitted_step(refused.remedy)}"
+    return text if passed or not refused.wanted else f"{text}. Elsewhere: {next_steps.permitted_step(refused.remedy)}"

@@ -10,7 +10,7 @@ from drillbook.installation.program_name import program
 from drillbook.plan import permitted
 from drillbook.plan.plan import Plan
 from drillbook.project import needed_inventories, recorded_schedules, schedules
-from drillbook.project.needed_inventories import Inventories
+from drillbook.project.needed_inventories import Choice, Inventories
 from drillbook.project.newest_runs import Standing
 from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
@@ -21,14 +21,20 @@ PERMITTED = "Run it with the inventory of a permitted environment"
 
 def instead(project: Project, plan: Plan) -> str:
     """Return the sentence that tells how to run the drill of ``plan`` in a permitted environment. The guard refuses the
-    environment of this plan. The result is ``permitted.ANY_PERMITTED`` if the drill is not in the folder of drills.
+    environment of this plan. The result is ``permitted.ANY_PERMITTED`` if the drill is not in the folder of drills, or if no
+    inventory is known that helps.
     """
+    if not plan.environments:
+        return permitted.NONE_PERMITTED
     if plan.inventory.environment in plan.environments:
         return permitted.ANY_PERMITTED
     scheduled = next((each for each in schedules.read(project) if each.name == plan.drill and not each.broken), None)
     if scheduled is None:
         return permitted.ANY_PERMITTED
-    choice = needed_inventories.read(project).choice(scheduled)
+    known = needed_inventories.read(project)
+    choice = known.choice(scheduled)
+    if not _helps(known, choice):
+        return permitted.ANY_PERMITTED
     command = run_again("drillbook", plan.drill, choice.inventory)
     first = f"Provide {choice.needs}, then run the drill there" if choice.needs else PERMITTED
     return f"{first}: `{command}`."
@@ -50,4 +56,11 @@ def note(scheduled: Scheduled, known: Inventories) -> str:
     choice = known.choice(scheduled)
     command = run_again(program(), scheduled.name, choice.inventory)
     first = permitted.only_in(scheduled.environments or ())
+    if not _helps(known, choice):
+        return f"{first} (`--inventory NAME`)"
     return f"{first}; needs {choice.needs}, then: {command}" if choice.needs else f"{first}: {command}"
+
+
+def _helps(known: Inventories, choice: Choice) -> bool:
+    """Return True when ``choice`` is an inventory of the project, or tells what to do before the run."""
+    return bool(choice.needs) or choice.inventory in [listed.name for listed in known.listed]

@@ -78,7 +78,8 @@ def message(refusals: Sequence[Finding]) -> str:
 def said_of(refusal: Finding) -> str:
     """Return the text about one refusal in a sentence about all of them."""
     if refusal.code == ENVIRONMENT:
-        return f"the drill {only_in(refusal.wanted.split(', '))}, not in {refusal.measured}"
+        permitted = refusal.wanted.split(", ") if refusal.wanted else ()
+        return f"the drill {only_in(permitted)}{f', not in {refusal.measured}' if permitted else ''}"
     return refusal.title[0].lower() + refusal.title[1:] + (f" ({refusal.measured})" if refusal.measured else "")
 
 

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 
 ANY_PERMITTED = "Run it with an inventory of a permitted environment (`--inventory NAME`)."
 """First sentence of the remedy of a refused run, if it is unknown which inventory has a permitted environment."""
+NONE_PERMITTED = "Its guard permits no environment, because `guard.environments` is empty."
+"""First sentence of the remedy of a refused run, if no inventory helps."""
 
 
 def only_in(environments: Sequence[str]) -> str:
     """Return the words for the permitted ``environments``, such as ``may run only in staging or test``."""
+    if not environments:
+        return "may run in no environment"
     return f"may run only in {' or '.join(filter(None, (', '.join(environments[:-1]), *environments[-1:])))}"

@@ -5,7 +5,7 @@ the inventories are read, and the programs of this machine are looked up. No hos
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,19 +49,19 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Inventories:
-    """Inventories of a project. ``unread``: True when at least one of them cannot be read."""
+    """Inventories of a project. ``unread``: names of those that cannot be read."""
 
     default: str
     listed: tuple[Listed, ...]
-    unread: bool = False
+    unread: tuple[str, ...] = ()
 
     def choice(self, scheduled: Scheduled, environment: str = "") -> Choice:
         """Choose the inventory with which the drill or suite ``scheduled`` can run in ``environment``. An empty
         ``environment`` means any environment.
 
         The first choice is an inventory that can run the drill now. The second choice is an inventory that can run the drill
-        after an installation. If no inventory has an environment that the guard permits, the choice is an inventory to create.
-        In all other cases, the usual inventory is chosen.
+        after an installation. If no inventory has an environment that the guard permits, the choice is an inventory to create
+        or to correct; see ``_permitted``. In all other cases, the usual inventory is chosen.
         """
         names = [listed.name for listed in self.listed]
         usual = environment if environment in names else self.default
@@ -78,13 +78,27 @@ class Inventories:
         lacking = [text for listed in fitting[:1] for name, text in listed.missing.items() if name in scheduled.uses]
         if lacking:
             return Choice(fitting[0].name, f"an installation of {', '.join(dict.fromkeys(lacking))}")
-        if not fitting and not environment and scheduled.environments and self.listed and not self.unread:
-            return self._to_create(scheduled.environments[0])
+        if not fitting and not environment and scheduled.environments is not None and (self.listed or self.unread):
+            return self._permitted(scheduled, scheduled.environments)
         usual = fitting[0].name if fitting else usual  # the guard refuses any other
         absent = [name for name in scheduled.services if not any(name in listed.services for listed in fitting)]
         if absent and self.listed and not self.unread:
             return Choice(usual, f"an inventory with the service {' and '.join(absent)}")
         return Choice(usual)
+
+    def _permitted(self, scheduled: Scheduled, environments: Sequence[str]) -> Choice:
+        """Return the choice for a drill or suite that the guard refuses with each inventory that can be read: an inventory of
+        its ``environments`` to create. An inventory that cannot be read may have such an environment, and is then to be
+        corrected. Without ``environments``, no inventory helps, and the guard must be changed.
+        """
+        if not environments:
+            drills = "an environment in which all its drills may run"
+            return Choice(self.default, drills if scheduled.suite else "an environment in its `guard.environments`")
+        if not self.unread:
+            return self._to_create(environments[0])
+        name = next((name for name in environments if name in self.unread), "")
+        files = ", ".join(f"inventory/{each}.yml" for each in ((name,) if name else self.unread))
+        return Choice(name or "NAME", f"an inventory of {name or environments[0]} ({files} may be one, but cannot be read)")
 
     def _to_create(self, environment: str) -> Choice:
         """Return an inventory of ``environment`` that does not exist yet. It has the name of the environment if it is free."""
@@ -96,13 +110,13 @@ class Inventories:
 
 def read(project: Project) -> Inventories:
     """Read all inventories of ``project``. An inventory that cannot be read is left out."""
-    listed, unread = [], False
+    listed, unread = [], []
     for path in sorted((project.root / "inventory").glob("*.yml")):
         try:
             listed.append(_read(path, project))
         except InventoryError:
-            unread = True
-    return Inventories(project.default_inventory(), tuple(listed), unread)
+            unread.append(path.stem)
+    return Inventories(project.default_inventory(), tuple(listed), tuple(unread))
 
 
 def _read(path: Path, project: Project) -> Listed:
