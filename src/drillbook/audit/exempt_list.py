@@ -11,8 +11,8 @@ from drillbook.language.lists import leading
 from drillbook.report.shortened import shortened
 
 MOST, MOST_LETTERS = 4, 75
-"""Limits of the list of exempt services. ``MOST``: largest number of reasons that it shows. ``MOST_LETTERS``: largest length
-of each reason, and of the list of services that share the reason.
+"""Limits of the list of exempt services, which has one line for each reason. ``MOST``: largest number of lines.
+``MOST_LETTERS``: largest length of the reason, and of the names of its services, in a line.
 """
 LEAD = "Exempt by a statement in the inventory; the audit tells which statements are confirmed by runs:"
 

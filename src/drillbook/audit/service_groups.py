@@ -29,7 +29,7 @@ TITLES = {
     Group.RESERVED: "Recovered in time, and the recovery point is met with a reservation",
     Group.PROVEN: "Fully proven",
 }
-"""Title of each group above the names of its services."""
+"""Title of each group of services. It stands above the names of the services."""
 NAMES = {
     Group.FAILED: "did not pass",
     Group.NOT_RUN: "not run here",

@@ -49,10 +49,10 @@ UNBROKEN = ("drill", "environment", "when")
 
 
 def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
-    """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary. By
-    default, these are the days of the current quarter.
+    """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary. If both are
+    empty, it is the audit of the current quarter.
 
-    Days after ``today`` count as the future. By default, ``today`` is the present day in UTC by the controller's clock.
+    Days after ``today`` are treated as future days. By default, ``today`` is the present day in UTC by the controller's clock.
     The journals are compared with their anchors, which are copies of their hashes. ``anchor``: the place of the anchors.
     By default, the anchors are read from the places that the user configured.
 

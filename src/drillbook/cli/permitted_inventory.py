@@ -1,5 +1,5 @@
-"""The next step for a drill that its guard does not permit in an environment: the command that runs it with an inventory of a
-permitted environment. Only files of the project are read.
+"""Next step after a guard refused a drill because of the environment. It is the command that runs the drill with an inventory
+of a permitted environment. Only files of the project are read.
 """
 
 from __future__ import annotations

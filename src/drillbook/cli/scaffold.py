@@ -109,8 +109,8 @@ def free(
 ) -> dict[str, str]:
     """Return the contents of the files to write, with their paths as keys. ``names``: entries of the catalogue to copy.
 
-    If the project exists already, the result holds only the files of these entries and the inventory in ``looked``.
-    Files that the project has already are left out. Raises UsageError when one of the files exists in ``folder`` with
+    If the project exists already, the result contains only the inventory in ``looked`` and the files of the copied entries,
+    and of these only those that the project lacks. Raises UsageError when one of the files exists in ``folder`` with
     other content, and UnknownName for an unknown entry.
     """
     content = entries.copies(names) | ({host_examination.NAME: looked.inventory} if looked else {})

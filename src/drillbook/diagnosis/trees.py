@@ -145,9 +145,10 @@ def _remedy(document: Document, step: dict[str, Any], place: Place) -> None:
 
 
 class _References:
-    """Checks every expression of a tree for unknown names. ``head``: the fields of the tree except its checks, or None if
-    they could not be read; ``checks``: the checks that could be read; ``written``: names of all checks in the file,
-    including checks that could not be read.
+    """Checks every expression of a diagnosis tree for unknown names.
+
+    ``head``: fields of the tree without its checks. It is None if they could not be read. ``checks``: checks of the tree that
+    could be read. ``written``: names of all its checks, including those that could not be read.
     """
 
     def __init__(self, document: Document, head: Head | None, checks: tuple[Check, ...], written: tuple[str, ...]) -> None:

@@ -79,7 +79,7 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
 
 
 def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[PlannedStep, str]:
-    """Find the newest step that verified a backup of the data that the announced fault ``intent`` destroyed.
+    """Find the newest verified backup of the data that a fault destroyed. ``intent``: the announcement of the fault.
 
     Return the step and the location of the backup. Raises UsageError when there is no such step.
     """

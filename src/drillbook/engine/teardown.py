@@ -165,8 +165,8 @@ def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
     """End the leases, store their logs as evidence, and release the locks. Return the locks and leases that could not
     be released.
 
-    A change that is not undone yet keeps its lease with the armed undo. The target runs the undo when the lease
-    expires.
+    There is one exception: the lease of a change that is not undone yet is not ended. The target undoes this change when the
+    lease expires.
     """
     if stage.hold is None:
         return []

@@ -29,8 +29,8 @@ MODULES = {
     "fleet": ("distributed",),
 }
 """Python modules of each extra. If one of them is missing, the part of the program that needs the extra cannot be imported.
-Several extras may install modules into the same namespace package. For these extras, the list contains the modules, because
-the package may exist although the extra is not installed."""
+Several extras may install modules into the same namespace package. The package then exists if one of these extras is installed.
+For such an extra, the list therefore names modules inside the package."""
 
 
 @dataclass(frozen=True, slots=True)

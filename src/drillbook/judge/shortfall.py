@@ -1,8 +1,8 @@
 """Finds data that a fault removed and that a restore did not bring back. It compares the numbers of rows that the steps
 counted.
 
-The comparison is needed because a canary sees only a loss of its own writes. A loss of other data is not always
-part of the RPO.
+The comparison is needed because a canary sees only a loss of its own writes. An RPO that a canary measured says nothing
+about a loss of other data.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class Misplaced(ValueError):
 
 
 FROM_KEY = "from the key"
-"""Marker of a field whose value is the key of the entry in the file, such as the name of a host. The entry itself must not
-contain this field.
+"""Marker of a field that gets its value from the key above the entry. For example, the name of a host is the key of its entry
+in `hosts`. The entry must not repeat such a field.
 """
 
 
@@ -240,7 +240,7 @@ def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
 
 
 def keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Return the keys of the model at the path ``location`` inside ``model``."""
+    """Return the keys that an entry may have. ``location``: path of the entry inside a file that ``model`` describes."""
     return sorted(
         info.alias or name for name, info in _model_at(model, location).model_fields.items() if FROM_KEY not in info.metadata
     )

@@ -53,8 +53,8 @@ class Ended:
     if the run passed. If the run could not verify the objective, the RTO does not count.
     """
     beside: str = ""
-    """Text with the number of open findings of medium severity or higher of a run that passed. It is empty when the run has no
-    such findings.
+    """Text with the number of open findings, if the run passed. Only findings of medium severity or higher are counted. It is
+    empty when there are none.
     """
     marks: str = ""
     """Signs, such as ``†``, of the reservations with which a run that passed met its RPO. Empty if there is no reservation."""

@@ -72,7 +72,9 @@ def read(project: Project) -> list[Scheduled]:
 
 
 def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
-    """Return ``suite`` with the services and windows of its drills, and the environments in which all of them may run."""
+    """Return ``suite`` with the services and windows of its drills, and with the environments in which all these drills may
+    run.
+    """
     drills = [known[name] for name in suite.drills if name in known]
     unread = next((drill.name for drill in drills if drill.broken or drill.mistake), "")
     allowed = [set(drill.environments) for drill in drills if drill.environments is not None]

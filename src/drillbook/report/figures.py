@@ -169,9 +169,10 @@ def bounded(value: float, error: float | None) -> bool:
 
 
 def printed(value: float, error: float, *, latest: bool = False) -> tuple[float, float]:
-    """Return the lower and the upper end of a measurement, as a reader computes them from the printed value and error.
-    ``latest``: True when the measurement ends with the sample that showed the change, so that ``value`` itself is the
-    upper end."""
+    """Return the smallest and the largest true value that a reader computes from the printed value and its printed error.
+
+    ``latest``: True if the true value cannot be larger than ``value``. This is so when the measurement ends with the sample
+    that showed the change."""
     places = error_digits(error)
     if bounded(value, error):
         upper = upper_end(value, error, latest=latest)

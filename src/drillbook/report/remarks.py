@@ -36,8 +36,8 @@ SHORT_MARK = "§"
 MAY_NOT_COUNT = "the RPO possibly leaves out the data that did not come back"
 SHORT = f"Less data came back than the fault removed, and {MAY_NOT_COUNT}."
 OWN_ROWS_MARK = "¶"
-"""Sign beside the RPO of a canary. It says that the team's commands may have removed and restored data that the RPO does
-not cover, because the RPO covers only the canary's own rows.
+"""Sign beside the RPO of a canary, if the team's own commands removed and restored the data. The RPO covers only the canary's
+own rows, so it may not cover this data.
 """
 OWN_ROWS = (
     "This is the RPO of the canary's own rows only: the drill does not know which data the team's commands and manual steps "

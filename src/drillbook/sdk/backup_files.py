@@ -304,9 +304,9 @@ class FileBackups(BackupSource):
     def ready_to_list(self, ctx: Context) -> None:
         """Check that the files can be listed, by calling ``need_list`` or ``ready``.
 
-        A class that overrides ``ready`` or ``backups`` may need more programs to list backups than ``need_list`` checks. If
-        such a class does not declare ``LIST_PROGRAMS`` itself, this method calls ``ready``. In all other cases it calls
-        ``need_list``. An empty ``LIST_PROGRAMS`` counts as declared.
+        ``need_list`` checks the programs in ``LIST_PROGRAMS``. A class that overrides ``ready`` or ``backups`` may need others
+        to list its backups. If it does not declare its own ``LIST_PROGRAMS``, this method calls ``ready``, which checks all
+        programs of the class. An empty ``LIST_PROGRAMS`` counts as declared.
         """
         if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
             self.need_list(ctx)

@@ -40,8 +40,8 @@ backup for the drill was not found, or the backups could not be listed.
 UNFIT = "would fail the drill:"
 """Words in a remark of the check before a drill. They show that the drill would fail because of its backup."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
-"""Beginning of the text ``Backup.basis`` for a backup that a command prints. ``Backup.taken_at`` is then the time of the
-command, and says nothing about the age of the data.
+"""Beginning of the text ``Backup.basis`` for a backup that is the output of a command. ``Backup.taken_at`` is then the time of
+the command, and says nothing about the age of the data.
 """
 
 

@@ -22,7 +22,8 @@ RESTORE = "restore"
 
 
 def declared_undo(argv: tuple[str, ...] | None, what: str) -> Undo:
-    """Return the undo of a custom step that is not a fault: the command ``argv`` from the drill, or nothing.
+    """Return the undo of a custom step. The step is not a fault, so it may have no undo. ``argv``: its undo command in the
+    drill.
 
     ``what``: kind of the step, for messages.
     """

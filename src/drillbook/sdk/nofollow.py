@@ -1,9 +1,9 @@
 """Shell functions for access to folders that other users can write to. They do not follow the symbolic links of these users.
 
-The functions first enter a folder, then check it, and then use only relative names. So they are safe even if somebody
-replaces the folder by a link at the same moment: a shell stays in the folder that it entered. Links are followed only if
-root or this user made them. The kernel has the same rule for /tmp (protected_symlinks). The functions are written in POSIX
-sh for Linux, with the tools of GNU or of busybox.
+The functions first enter a folder, then check it, and then use only relative names. So they are safe even if somebody replaces
+the folder by a link at the same moment: a shell stays in the folder that it entered. Links are followed only if their owner is
+root or the user who runs the shell. The kernel has the same rule for /tmp (protected_symlinks). The functions are written in
+POSIX sh for Linux, with the tools of GNU or of busybox.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ While a command of one of these kinds is untrusted, no host is contacted.
 """
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters of a step that are left out of the text of an item, which shows what would be executed. ``effect`` and ``exit``
-execute nothing, and ``service`` is already shown as the place of execution.
+"""Parameters of a step that are not shown when a person is asked to trust the step. They need not be shown: ``effect`` and
+``exit`` execute nothing, and ``service`` is already shown as the place of execution.
 """
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as", "become")
 """Fields of a service. They decide where a command is executed: the host and the user."""

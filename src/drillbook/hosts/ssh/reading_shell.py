@@ -55,7 +55,7 @@ def only_reads(order: Order) -> bool:
 def reads_by_script(order: Order) -> bool:
     """Return True when the command is `sh -c TEXT`, and each command in the text is known to only read.
 
-    Fences may stand in front of `sh`. A fence checks a lock before the command, and only reads as well.
+    Fences may stand in front of `sh`. A fence checks a lock before the command. It only reads, too.
     """
     words = order.words
     while is_fenced(words):

@@ -244,7 +244,7 @@ class ServerInPlace(InPlace):
         return self.exchange.undo(removal(self.box.service, self.ctx.run_id))
 
     def active(self) -> bool:
-        """Return True while the unit does not run, or while the folder or the old data directory of an unfinished restore
+        """Return True while the restore is unfinished: the unit does not run, or the restore's folder or the old data directory
         exists.
         """
         return self.box.exists() or self.exchange.unfinished()

@@ -85,8 +85,8 @@ def others(session: Connection, database: str, application: str | None, seconds:
 
 
 def need_view(ctx: Context, session: Connection, service: Postgres) -> None:
-    """Check whether the role of ``session`` has the right to see the sessions of other roles. If the right is missing, a
-    check before a drill records that these sessions were not verified. A run does not record this.
+    """Check if the role of ``session`` has the right to see the sessions of other roles. If the right is missing, `drill.check`
+    tells that these sessions were not verified. A run tells nothing.
     """
     mine = own(session)
     if not mine.sees:
