@@ -17,6 +17,12 @@ settings.register_profile("drillbook", suppress_health_check=[HealthCheck.too_sl
 settings.load_profile("drillbook")
 
 
+SLOW_FOLDERS = {"e2e": 40, "estate": 30, "docker": 30, "systemd": 25, "matrix": 30}
+"""Folders below tests whose tests run whole drills, with the usual duration of one in seconds. A test with its own mark `long`
+is known better.
+"""
+
+
 def pytest_ignore_collect(collection_path, config):
     """Skip files without tests of the fast tier for `-m fast`."""
     return None if tiers.may_hold(config, collection_path) else True
@@ -26,7 +32,16 @@ def pytest_ignore_collect(collection_path, config):
 def pytest_collection_modifyitems(config, items):
     tiers.mark(items)
     config.stash[LEFT] = tiers.leave_to_the_night(config, items)
+    estimate(items)
     order(items)
+
+
+def estimate(items):
+    """Mark the tests of slow folders as long, so that they come first, and no worker is left with one at the end."""
+    for item in items:
+        usual = SLOW_FOLDERS.get(item.path.relative_to(tiers.ROOT / "tests").parts[0])
+        if usual and not item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.long(usual))
 
 
 def pytest_sessionfinish(session):

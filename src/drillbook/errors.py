@@ -18,6 +18,7 @@
     │   ├── AuthenticationFailed
     │   ├── CommandFailed                      unexpected exit status or signal
     │   ├── PrivilegeRefused                   sudo refused a command, which was not started
+    │   │   └── WrongPassword                  sudo refused the password
     │   └── CommandTimedOut                    the deadline passed; the remote process was killed
     ├── Cancelled                     exit 4   an operator or a guard stopped the run
     ├── NotReady                      exit 4   a precondition does not hold; nothing was touched

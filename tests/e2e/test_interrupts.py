@@ -92,7 +92,7 @@ def test_a_killed_controller_is_recovered_from_its_journal(bench):
     assert eventually_healthy(bench)
     assert bench.recover(folder) == [], "recovering twice does no harm"
     (recovery,) = judged(RunState(folder)).recoveries
-    undo = next(act for act in recovery.acts if (act.kind, act.step) == ("undo", "inject.1"))
+    undo = next(act for act in recovery.acts if (act.sort, act.step) == ("undo", "inject.1"))
     assert (undo.host, undo.status, undo.check.active) == ("app-1", "done", False), "the report shows what was carried out"
     with bench.admin() as connection:
         found = connection.execute("SELECT to_regclass('drillbook.canary')").fetchone()[0]

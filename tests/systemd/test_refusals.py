@@ -108,6 +108,10 @@ def test_a_password_is_asked_for_later_commands_too(site, ruled, monkeypatch):
         site.invoke("drill.check", "site")
         ruled("ops ALL=(ALL) ALL, !/usr/bin/sh * systemctl stop steady\n")
         refused(site, f"`systemctl stop steady` {NOT_ALLOWED}")
+        (site.root / "drills" / "site.yml").write_text(
+            DRILL.replace("inject:", "ready:\n  - service.status: {service: it}\ninject:", 1)
+        )
+        ruled("ops ALL=(ALL) ALL\nops ALL=(ALL) NOPASSWD: /usr/bin/id\n")  # then sudo lists the rules without a password
         monkeypatch.setenv("SUDO_PASSWORD", "wrong horse")
         refused(site, "incorrect password")
         said = site.machine.root("journalctl --quiet --no-pager")

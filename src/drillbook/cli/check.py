@@ -133,10 +133,13 @@ class _Checker(Preparation):
             raise EndedEarly
 
     def _repeats(self, problem: Finding) -> bool:
-        """Return True when an earlier finding already reports ``problem``. Two kinds of earlier findings are compared: those
-        about an unreachable host, and those about an unreadable secret.
+        """Return True when an earlier finding already reports ``problem``. Three kinds of earlier findings are compared: those
+        about an unreachable host, about an unreadable secret, and about a wrong password of `become`.
         """
         if problem.measured in self.unreachable.values():
+            return True
+        wrong = {error.message for error in self.stage.wrong_passwords.values()}
+        if problem.measured in wrong and not problem.title.startswith("become "):
             return True
         return any(problem is not other and other.measured.endswith(f": {problem.measured}") for other in self.unusable)
 

@@ -140,14 +140,9 @@ class _Check:
         return [f"{self.step.line}: {self.step.action} on {self.host}: {text}" for text in dict.fromkeys(unverified)]
 
     def run(self, stage: Stage, doubt: Callable[[str], None] | None, aside: Callable[[str], None] | None) -> Finding | None:
-        """Carry out the check. Return a finding when it fails.
-
-        After a wrong password of `become`, nothing is checked as this account, because servers lock an account after several
-        wrong passwords. ``doubt``: function that is called with a text about each thing that could not be verified. ``aside``:
-        function that is called with each remark. Both are None in a run.
+        """Carry out the check. Return a finding when it fails. ``doubt``: function that is called with a text about each
+        thing that could not be verified. ``aside``: function that is called with each remark. Both are None in a run.
         """
-        if stage.has_wrong_password(self.host, stage.become(self.step.id, self.host)):
-            return None
         try:
             if isinstance(self.action, Exception):
                 raise self.action
@@ -245,7 +240,7 @@ def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
         once_more(partial(host.run, ("true",), deadline=stage.deadline(READY_S))).check()
     except (DrillbookError, TimeoutError) as error:
         if isinstance(error, WrongPassword):
-            stage.wrong_passwords.add((name, become.user))
+            stage.wrong_passwords[name, become.user] = error
         return finding(
             "not-ready",
             title=f"become {become.user}",

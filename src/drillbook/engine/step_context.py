@@ -16,6 +16,7 @@ from drillbook.engine.locks_and_leases import Hold
 from drillbook.engine.parallel import AT_ONCE
 from drillbook.engine.provenance import Provenance
 from drillbook.engine.recorded_host import RecordingHost
+from drillbook.errors import WrongPassword
 from drillbook.events.content import Content
 from drillbook.events.holds import PrivilegeUsed
 from drillbook.hosts.privileged import privileged
@@ -101,8 +102,10 @@ class Stage:
     The accounts come from the journal, where each was recorded before its step began. An empty text is the SSH user. Only a
     recovery fills this mapping.
     """
-    wrong_passwords: set[tuple[str, str]] = field(default_factory=set)
-    """Hosts and accounts of `become` for which sudo refused the password before the run began."""
+    wrong_passwords: dict[tuple[str, str], WrongPassword] = field(default_factory=dict)
+    """Errors of sudo about wrong passwords, found before the run began. The key of each is the host and the account of `become`.
+    No command is started as such an account, because servers lock an account after several wrong passwords.
+    """
     unlimited: dict[tuple[str, str], bool] = field(default_factory=dict)
     """For each pair of host and account: True when sudo starts every command as this account on the host."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
@@ -138,10 +141,6 @@ class Stage:
         """Return the privilege of ``step`` on ``host``. Returns None for the SSH user."""
         planned = self.added.get(step) or self._indexed().planned.get(step)
         return privilege.of_step(self.plan.inventory, planned, host, self.accounts.get((step, host)))
-
-    def has_wrong_password(self, host: str, become: Become | None) -> bool:
-        """Return True when sudo on ``host`` has already refused the password of ``become``. It must not be tried again."""
-        return become is not None and (host, become.user) in self.wrong_passwords
 
     def context(
         self,
@@ -220,7 +219,12 @@ class Stage:
         return privileged(self.host(name), become, self.note_used)
 
     def note_used(self, host: str, account: str, argv: tuple[str, ...]) -> None:
-        """Journal a command that sudo starts as ``account``. Only the first such start in this process is journalled."""
+        """Journal a command that sudo starts as ``account``. Only the first such start in this process is journalled.
+
+        Raises WrongPassword when sudo has already refused the password of the account.
+        """
+        if wrong := self.wrong_passwords.get((host, account)):
+            raise WrongPassword(wrong.message, host=host, hint=wrong.hint)
         words = tuple(self.redactor.text(word) for word in argv)
         key = (host, account, pattern(" ".join(words)))
         if key not in self.used:

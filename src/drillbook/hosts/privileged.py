@@ -50,6 +50,8 @@ export LC_ALL
 if test "$2" = yes; then exec sudo -S -k -p '' -l -l; fi
 sudo -n -v 2>/dev/null && exec sudo -n -l -l
 """
+# Asks for the password, unless no rule for the SSH user asks for one.
+VALID = "LC_ALL=C; export LC_ALL; exec sudo -S -k -p '' -v"
 KILL_S = 10.0
 MISTAKEN = "incorrect password"
 """Words of sudo about a wrong password."""
@@ -170,11 +172,10 @@ class PrivilegedHost(WrappedHost):
         """
         if (password := self._password()) is None:
             return
-        words = ("sh", "-c", RULES, "sudo", self.become.user, "yes")
-        output = self.inner.run(words, deadline=deadline, stdin=password.encode() + b"\n")
+        output = self.inner.run(("sh", "-c", VALID), deadline=deadline, stdin=password.encode() + b"\n")
         wrong = [line for line in printable(output.stderr).splitlines() if MISTAKEN in line]
         if wrong and not output.ok:
-            raise self._refused(("sudo", "-l"), wrong[-1].strip())
+            raise self._refused(("sudo", "-v"), wrong[-1].strip())
 
     def may_all(self, *, deadline: Deadline) -> bool:
         """Return True when sudo's rules let the SSH user run every command as the account.
