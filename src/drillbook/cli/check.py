@@ -139,7 +139,9 @@ class _Checker(Preparation):
         if problem.measured in self.unreachable.values():
             return True
         wrong = {error.message for error in self.stage.wrong_passwords.values()}
-        if problem.measured in wrong and not problem.title.startswith("become "):
+        if problem.measured in wrong and any(
+            other.measured == problem.measured for *_, known in self.wrong for other in known
+        ):
             return True
         return any(problem is not other and other.measured.endswith(f": {problem.measured}") for other in self.unusable)
 

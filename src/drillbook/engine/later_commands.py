@@ -35,6 +35,8 @@ def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -
     become = stage.become(step.id, name)
     if become is None and not stage.plan.inventory.target(name).manager.sudo:
         return None
+    if become and (name, become.user) in stage.wrong_passwords:  # another finding tells it
+        return None
     if allows_all(stage, name, become or Become()):
         return None
     for argv in dict.fromkeys(_commands(action, context)):
