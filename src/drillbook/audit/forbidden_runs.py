@@ -10,7 +10,8 @@ from drillbook.audit.findings import FindingRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import next_steps, open_findings
+from drillbook.plan.permitted import FORBIDDEN
+from drillbook.report import next_steps
 
 
 def finding(audit: Audit, run: RunRow) -> FindingRow | None:
@@ -19,7 +20,7 @@ def finding(audit: Audit, run: RunRow) -> FindingRow | None:
     if run.verdict != Verdict.REFUSED:
         return None
     mine = (row for row in audit.findings if (row.environment, row.drill) == (run.environment, run.drill))
-    return next((row for row in mine if row.code == open_findings.FORBIDDEN and row.open_now), None)
+    return next((row for row in mine if row.code == FORBIDDEN and row.open_now), None)
 
 
 def verdict(audit: Audit, run: RunRow) -> str:

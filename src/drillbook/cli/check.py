@@ -34,6 +34,7 @@ from drillbook.findings import Finding, finding
 from drillbook.journal.journal import Journal, Observer, read
 from drillbook.judge.verdicts import EXIT, Verdict
 from drillbook.language import template
+from drillbook.plan.permitted import FORBIDDEN
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
@@ -248,7 +249,7 @@ def _unusable(missing: Mapping[str, MissingExtra], unread: Sequence[SecretError]
 
 def _forbidden(problems: Sequence[Finding]) -> bool:
     """Return True when the guard forbids the environment, according to ``problems``. The check then runs no command there."""
-    return any(problem.code == "guard-environment" for problem in problems)
+    return any(problem.code == FORBIDDEN for problem in problems)
 
 
 def _elsewhere(step: PlannedStep, unreachable: Collection[str]) -> PlannedStep | None:

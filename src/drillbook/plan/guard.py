@@ -11,13 +11,11 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from drillbook.findings import Finding, finding
-from drillbook.plan.permitted import ANY_PERMITTED, only_in
+from drillbook.plan.permitted import ANY_PERMITTED, FORBIDDEN, only_in
 from drillbook.plan.plan import Plan
 from drillbook.plan.window import HORIZON_DAYS, Window, is_open, next_opening
 
 MINUTE = timedelta(minutes=1)
-ENVIRONMENT = "guard-environment"
-"""Code of the finding that the guard does not permit the environment."""
 
 
 class Approved(Protocol):
@@ -44,7 +42,7 @@ def check(
     if environment not in plan.environments:
         remedy = f"{instead} If the drill is meant for {environment}, add {environment} to `guard.environments`."
         wanted = ", ".join(plan.environments)
-        refusals.append(finding(ENVIRONMENT, wanted=wanted, measured=environment, remedy=remedy))
+        refusals.append(finding(FORBIDDEN, wanted=wanted, measured=environment, remedy=remedy))
     if (late := _window(plan.guard.windows, now)) is not None:
         refusals.append(late)
     if not needs_approval(plan):
@@ -77,7 +75,7 @@ def message(refusals: Sequence[Finding]) -> str:
 
 def said_of(refusal: Finding) -> str:
     """Return the text about one refusal in a sentence about all of them."""
-    if refusal.code == ENVIRONMENT:
+    if refusal.code == FORBIDDEN:
         permitted = refusal.wanted.split(", ") if refusal.wanted else ()
         return f"the drill {only_in(permitted)}{f', not in {refusal.measured}' if permitted else ''}"
     return refusal.title[0].lower() + refusal.title[1:] + (f" ({refusal.measured})" if refusal.measured else "")

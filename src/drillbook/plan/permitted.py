@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+FORBIDDEN = "guard-environment"
+"""Code of the finding that the guard does not permit the environment."""
 ANY_PERMITTED = "Run it with an inventory of a permitted environment (`--inventory NAME`)."
 """First sentence of the remedy of a refused run, if it is unknown which inventory has a permitted environment."""
 NONE_PERMITTED = "Its guard permits no environment, because `guard.environments` is empty."

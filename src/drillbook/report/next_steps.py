@@ -10,6 +10,7 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Result, RunView, StepResult, SuiteResult
 from drillbook.judge.verdicts import Verdict
+from drillbook.plan.permitted import FORBIDDEN
 from drillbook.report import dead_runs, held_locks, open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
@@ -80,8 +81,12 @@ def in_permitted(program: str, findings: Iterable[Finding]) -> tuple[str, str] |
     """Return the suggestion to run a drill in a permitted environment, if the guard refused the environment of the run. The
     suggestion is in the remedy of the finding. Returns None for any other run, and for a remedy without a command.
     """
-    remedies = (finding.remedy for finding in findings if finding.code == open_findings.FORBIDDEN)
-    match = next(filter(None, map(_PERMITTED.match, remedies)), None)
+    remedies = (finding.remedy for finding in findings if finding.code == FORBIDDEN)
+    return next(filter(None, (_permitted(program, remedy) for remedy in remedies)), None)
+
+
+def _permitted(program: str, remedy: str) -> tuple[str, str] | None:
+    match = _PERMITTED.match(remedy)
     return (match[1][:1].lower() + match[1][1:], f"{program} {match[2]}") if match else None
 
 
@@ -89,9 +94,8 @@ def permitted_step(remedy: str) -> str:
     """Return the step to run a drill in a permitted environment, for a list of steps. ``remedy``: that of the finding that
     the guard does not permit the environment. An older journal has a remedy without a command.
     """
-    match = _PERMITTED.match(remedy)
-    if match:
-        return f"{match[1][:1].lower()}{match[1][1:]}: `{NEUTRAL} {match[2]}`"
+    if step := _permitted(NEUTRAL, remedy):
+        return f"{step[0]}: `{step[1]}`"
     return "run it with an inventory of a permitted environment (`--inventory NAME`), or change `guard.environments`"
 
 

@@ -10,6 +10,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
+from drillbook.plan.permitted import FORBIDDEN
 from drillbook.report import consequences
 from drillbook.report.figures import one_line
 
@@ -23,8 +24,6 @@ ALLOWED = "allowed because"
 """Label of the field ``wanted`` in a finding about a failure that the drill allows. In this finding, the field contains no
 wanted value, but the drill's reason for allowing the failure.
 """
-FORBIDDEN = "guard-environment"
-"""Code of the finding that the guard of the drill does not permit the environment."""
 LOST_WRITES = "acknowledged-writes-lost"
 DATA_LOSS = ("hole-in-survivors", "removed-data-missing", LOST_WRITES, "references-broken")
 """Codes of findings about lost data. They come first among findings of the same severity. Texts that name only some of the
