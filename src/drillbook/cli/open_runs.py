@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def changes(project: Project) -> list[Changed]:
     """Return the unfinished runs of the project, the newest first. No index is written. Raises UsageError when the folder of
     all runs cannot be read.
     """
-    return [_changed(state) for state in _to_recover(project, RunStates(), noting=False)]
+    return [_changed(state) for state in dead(project, RunStates(), noting=False)]
 
 
 def _changed(state: RunState) -> Changed:
@@ -133,7 +133,7 @@ def dead(project: Project, states: RunStates, *, noting: bool = True) -> list[Ru
     """Return the states of the runs that need a recovery, the newest first. ``states`` and ``noting``: see
     ``Project.open_runs``.
     """
-    return list(_to_recover(project, states, noting=noting))
+    return list(filter(_needs_recovery, map(states.of, reversed(project.open_runs(states, noting=noting)))))
 
 
 def to_recover(dead: Sequence[RunState]) -> list[tuple[str, str]]:
@@ -146,11 +146,6 @@ def to_recover(dead: Sequence[RunState]) -> list[tuple[str, str]]:
         ("undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER, _undo(state.folder.name))
         for state in dead[:MOST]
     ]
-
-
-def _to_recover(project: Project, states: RunStates, *, noting: bool) -> Iterator[RunState]:
-    """Yield the states of the runs that need a recovery, the newest first."""
-    return filter(_needs_recovery, map(states.of, reversed(project.open_runs(states, noting=noting))))
 
 
 def _undo(run: str) -> str:

@@ -167,7 +167,7 @@ class PrivilegedHost(WrappedHost):
         sudo takes the further lines of a command's standard input for further passwords, and servers lock an account after
         several wrong ones. So a wrong password must be noticed before sudo is asked to start a command.
 
-        Raises PrivilegeRefused when the password is wrong, SecretError when it cannot be read, and HostError when the host
+        Raises WrongPassword when the password is wrong, SecretError when it cannot be read, and HostError when the host
         cannot be used.
         """
         if (password := self._password()) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 
-from drillbook.judge.faultstate import NOT_UNDONE
+from drillbook.judge.faultstate import KEPT, NOT_UNDONE, PUT_BACK, PUT_BACK_GONE, PUT_BACK_RESTORED
 from drillbook.judge.lock_state import LockState
 from drillbook.judge.recovery_record import Recovery
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView
@@ -17,24 +17,23 @@ from drillbook.report.wording import STEP_WORDS
 LEFT = {"open": "is not reported as undone", "residue": "could not be undone", "closed": "could not be undone"}
 """Words for a fault that was not undone. The key of each entry is the outcome of its undo."""
 UNDONE = {
-    "put back: undone": "undone",
-    "put back: gone already": "gone before an undo began",
-    "put back: restored": "undone by a restore",
+    PUT_BACK: "undone",
+    PUT_BACK_GONE: "gone before an undo began",
+    PUT_BACK_RESTORED: "undone by a restore",
 }
 """Words for a fault that was undone. The key of each entry is the outcome of its undo. An outcome that is not a key is shown
 as it is recorded.
 """
-RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to its end; the recovery is not verified"
+RESTORED, UNVERIFIED = PUT_BACK_RESTORED, "put back by a restore that ran to its end; the recovery is not verified"
 """``RESTORED``: recorded outcome of an undo by a restore. ``UNVERIFIED``: words that replace ``RESTORED`` when a verification
 did not pass.
 """
 UNDO_OF_UNKNOWN = {
-    "put back: undone": "the undo of {} was carried out",
-    "put back: gone already": "no undo of {} was needed",
+    PUT_BACK: "the undo of {} was carried out",
+    PUT_BACK_GONE: "no undo of {} was needed",
     RESTORED: "the restore that undoes {} was carried out",
 }
 """Words for the outcome of an undo, if it is unknown if the fault was injected. The key of each entry is the outcome."""
-KEPT = "kept as it is: "
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
 """Verdicts for which the report describes the state at the end of the run, even if the run injected no fault."""

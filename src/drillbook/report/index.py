@@ -40,8 +40,8 @@ def entry(
 ) -> IndexEntry:
     """Make the entry of a run from its ``result.json``.
 
-    ``inner``: for a suite, the results of its drills. ``ends``: outcome of each run that was recovered later, with the run as
-    the key; see ``own_end``.
+    ``inner``: for a suite, the results of its drills. ``ends``: time at which each run itself ended that was recovered later.
+    The key of each entry is the run; see ``own_end``.
     """
     run, ends = str(result["run"]), ends or {}
     folders = {str(member.get("run")): str(member.get("folder", "")) for member in result.get("runs", ())}

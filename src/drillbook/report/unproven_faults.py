@@ -10,6 +10,7 @@ from drillbook.findings import Finding
 from drillbook.judge.faultstate import PUT_BACK, PUT_BACK_GONE
 from drillbook.judge.recovery_record import Act, Recovery
 from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView
+from drillbook.report.consequences import UNPROVEN
 from drillbook.report.figures import one_line, utc, utc_time
 from drillbook.report.objective_figures import in_run
 from drillbook.report.wording import ENDED, UNRECORDED
@@ -98,6 +99,6 @@ def brief_finding(finding: Finding, result: Result) -> Finding:
     """Return a finding of a run. In what it measured, ``brief`` replaces what is known of a fault. The finding about this fault
     itself keeps its text.
     """
-    if finding.code == "fault-unproven":
+    if finding.code == UNPROVEN:
         return finding
     return finding.model_copy(update={"measured": brief(finding.measured, result)})
