@@ -27,7 +27,7 @@ statistics  line quantiles
 diagnosis   gather ranking run trees
 plan        schedule privilege approval_cases campaign_approval guard needed_services planner planner_cases restorable
 plan        schema source_rules spec
-plan        broken_entries condition_class fault_limits plan planned_step recorded_content references
+plan        broken_entries condition_class drill_files fault_limits plan planned_step recorded_content references
 plan        secret_references step_roles step_rules window
 journal     damaged intents journal journal_cases json_values line_file manual_undo own_writes suspension
 judge       clocks comparison detection earlier_runs event_index faultstate findings judge judge_views notes objectives

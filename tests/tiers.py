@@ -30,7 +30,7 @@ language          explaining indentation strict syntax template
 events            content event first_event kinds page
 diagnosis         gather ranking run shipped_trees trees
 plan              approval_cases guard planner planner_cases restorable spec
-plan              broken_entries condition_class fault_limits plan planned_step recorded_content references
+plan              broken_entries condition_class drill_files fault_limits plan planned_step recorded_content references
 plan              secret_references step_roles step_rules window
 journal           intents journal journal_cases json_values line_file manual_undo other_versions own_writes suspension
 judge             clocks detection faultstate findings judge judge_views notes objectives outage outlook residue rpo rto

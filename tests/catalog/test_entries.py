@@ -7,13 +7,13 @@ import pytest
 
 from drillbook.catalog import entries, shipped_files
 from drillbook.errors import UnknownName
-from drillbook.plan import spec
+from drillbook.plan import drill_files, spec
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_shipped_drill_suite_and_tree_is_an_entry():
-    drills = set(spec.names_in(ROOT / "drills"))
+    drills = set(drill_files.names_in(ROOT / "drills"))
     trees = {path.stem for path in (ROOT / "drills" / "diagnosis").glob("*.yml")}
     names = [entry.name for entry in entries.entries()]
     assert {entry.name for entry in entries.entries() if entry.sort in ("drill", "suite")} == drills
@@ -53,7 +53,7 @@ def test_a_kind_selects_and_its_own_drills_come_first():
 
 def test_a_suite_brings_its_drills_and_a_diagnosis_its_trees():
     suite = entries.copies(["quarterly"])
-    members = spec.load(ROOT / "drills" / "quarterly.yml", known=spec.names_in(ROOT / "drills")).drills
+    members = spec.load(ROOT / "drills" / "quarterly.yml", known=drill_files.names_in(ROOT / "drills")).drills
     stems = {Path(path).stem for path in suite}
     assert {"quarterly", *members} <= stems
     assert "drills/diagnosis/postgres.yml" in entries.copies(["api-down"])

@@ -7,7 +7,7 @@ import pytest
 
 from drillbook.cli import make_runbook
 from drillbook.inventory import inventory
-from drillbook.plan import planner, spec
+from drillbook.plan import drill_files, planner, spec
 
 ROOT = Path(__file__).parents[2]
 PORTS = {
@@ -25,7 +25,9 @@ def value(path):
 
 LAB = inventory.load(ROOT / "inventory" / "lab.yml", lab=value)
 DOCKER = inventory.load(ROOT / "inventory" / "docker.yml", lab=value)
-DRILLS = [path for path in spec.names_in(ROOT / "drills").values() if re.search(r"^drill:", path.read_text(), re.MULTILINE)]
+DRILLS = [
+    path for path in drill_files.names_in(ROOT / "drills").values() if re.search(r"^drill:", path.read_text(), re.MULTILINE)
+]
 
 
 def page(path):

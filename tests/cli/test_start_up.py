@@ -11,13 +11,13 @@ PROGRAM = (
     f"atexit.register(lambda: print('{SAID}' + ' '.join(sorted(sys.modules)), file=sys.stderr)); "
     "from drillbook.cli.program import main; main()"
 )
-MOST = {"--version": 118, "drill.list": 186}  # two of these are for the marks of reservations
+MOST = {"--version": 70, "drill.list": 151}
 """Most modules of Drillbook that a task may import. Lower a figure with the code; a higher one needs a reason here."""
 SLOW = {
     *("asyncssh", "boto3", "botocore", "cryptography", "docker", "fabric", "fastapi", "numpy", "paramiko", "psycopg"),
-    *("pymysql", "qdrant_client", "redis", "requests", "httpx", "apprise", "opentelemetry", "distributed"),
+    *("pymysql", "qdrant_client", "redis", "requests", "httpx", "jinja2", "apprise", "opentelemetry", "distributed"),
 }
-"""Libraries that only some tasks need, each of which costs more than a tenth of the whole start."""
+"""Libraries that only some tasks need, each of which costs about a tenth of the whole start, or more."""
 
 
 def imported(folder, *argv):

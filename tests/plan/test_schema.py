@@ -6,12 +6,12 @@ import jsonschema
 import pytest
 import yaml
 
-from drillbook.plan import schema, spec
+from drillbook.plan import drill_files, schema
 from drillbook.sdk.action import known_names
 from tests.diagnosis.test_trees import TREE
 
 ROOT = Path(__file__).parents[2]
-DRILLS = sorted(spec.names_in(ROOT / "drills").values())
+DRILLS = sorted(drill_files.names_in(ROOT / "drills").values())
 TREES = sorted((ROOT / "drills" / "diagnosis").glob("*.yml"))
 INVENTORIES = sorted((ROOT / "inventory").rglob("*.yml"))
 MISTAKES = [

@@ -145,16 +145,6 @@ def test_a_fault_command_without_undo_is_refused(tmp_path):
         load(tmp_path, text)
 
 
-def test_two_drills_of_one_name_are_an_error_and_folders_of_other_things_are_left_out(tmp_path):
-    for folder in ("", "handbook", "diagnosis"):
-        (tmp_path / folder).mkdir(exist_ok=True)
-        (tmp_path / folder / f"{folder or 'sample'}.yml").write_text(GOOD)
-    assert sorted(spec.names_in(tmp_path)) == ["handbook", "sample"]
-    (tmp_path / "handbook" / "sample.yml").write_text(GOOD)
-    with pytest.raises(SpecError, match=r"two drills are named 'sample': .*handbook/sample.yml and .*sample.yml"):
-        spec.names_in(tmp_path)
-
-
 def test_mistakes_of_a_suite_are_reported_together(tmp_path):
     path = tmp_path / "s.yml"
     path.write_text("suite: s\ntitel: x\ndrills: [first, nearest]\nevery: 7\n")

@@ -8,7 +8,7 @@ import tasks as checkout
 
 from drillbook.installation.extras import MODULES
 from drillbook.installation.program_name import TASKS
-from drillbook.plan import planner, spec
+from drillbook.plan import drill_files, planner, spec
 from drillbook.project.project import Project
 from drillbook.reference import backup_methods, pages
 from drillbook.reference.handbook import page
@@ -118,12 +118,12 @@ def lab(tmp_path_factory):
         yield Project(ROOT).inventory("lab")
 
 
-@pytest.mark.parametrize("name", sorted(spec.names_in(ROOT / "drills")))
+@pytest.mark.parametrize("name", sorted(drill_files.names_in(ROOT / "drills")))
 def test_every_shipped_drill_plans_on_the_lab(name, lab):
     project = Project(ROOT)
     found = project.drill(name)
     if isinstance(found, spec.Suite):
-        assert set(found.drills) <= spec.names_in(ROOT / "drills").keys()
+        assert set(found.drills) <= drill_files.names_in(ROOT / "drills").keys()
     else:
         assert planner.make(found, lab).steps
 

@@ -112,7 +112,7 @@ WHOLE = {
         "ssh/tunnel.py": "test_hosts.py: forwarding to ports and sockets on every kind of host",
     },
     "installation": {},
-    "inventory": {},
+    "inventory": {"controller.py": "one name alone"},
     "journal": {"run_files.py": "names alone"},
     "judge": {
         "capacity.py": "test_size_points.py and test_outlook.py: points and predictions, which it only joins",
@@ -142,6 +142,7 @@ WHOLE = {
     "notify": {},
     "plan": {
         "closure_approval.py": "tests/engine/test_closure.py: approvals to close a run, and approvals that close nothing",
+        "drill_keys.py": "models alone; test_spec.py: files whose keys are right, wrong, or missing",
         "keywords.py": "models alone; test_planner_cases.py: every key of a step and of a condition appears in the plan",
     },
     "project": {},
@@ -168,6 +169,8 @@ WHOLE = {
         "backup_writer.py": "tests/systems/postgres/test_physical.py: a set is there whole or not at all; tests/systems/files/test_backup.py: none is overwritten",
         "declaration.py": "test_discovery.py: systems that are found; tests/plugins/test_broken.py: wrong declarations",
         "earlier_results.py": "one model alone",
+        "effect.py": "words alone",
+        "fact_names.py": "names alone",
         "isolation.py": "test_sandbox.py: a sandbox without a network, its limits and its removal",
         "late_values.py": "test_action_unknown.py: parameters without a value yet",
         "login_check.py": "tests/systems/mariadb/test_login_check.py and tests/systems/redis/test_login_check.py: refused logins",

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import functools
 import io
+import json
 import os
 import re
 import select
@@ -113,6 +114,11 @@ def console(*, aside: bool = False) -> Console:
     terminal = stream.isatty()
     file = cast("IO[str]", Steady(stream, trim=not terminal))
     return _Uncut(file=file, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON."""
+    stdout().write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
 
 
 @functools.cache

@@ -20,11 +20,11 @@ from rich.text import Text
 from drillbook.cli import access, labs, open_runs, orchestration, run_identity, show_diagnosis
 from drillbook.cli.console import console, stdout
 from drillbook.cli.run_output import Manner, Teller, tell_missed
-from drillbook.diagnosis import scope
+from drillbook.diagnosis import FOLDER, scope
 from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN, Suspect
 from drillbook.diagnosis.run import UNSEEN, Book, Diagnosis, examine
 from drillbook.diagnosis.tree import Tree
-from drillbook.diagnosis.trees import FOLDER, load_all
+from drillbook.diagnosis.trees import load_all
 from drillbook.engine.open_hosts import Hosts
 from drillbook.errors import DrillbookError, SecretError, UsageError
 from drillbook.exits import Exit

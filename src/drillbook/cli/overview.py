@@ -18,9 +18,8 @@ from rich.text import Text
 
 from drillbook.cli import open_runs, reservation_marks, short_list
 from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
-from drillbook.cli.console import console
+from drillbook.cli.console import console, print_json
 from drillbook.cli.short_list import Entry
-from drillbook.cli.tables import print_json
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal import damaged

@@ -13,9 +13,8 @@ from rich.text import Text
 from drillbook.catalog import entries
 from drillbook.catalog.entries import Entry
 from drillbook.cli import scaffold
-from drillbook.cli.console import console
+from drillbook.cli.console import console, print_json
 from drillbook.cli.earlier_durations import of_drills
-from drillbook.cli.tables import print_json
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program

@@ -13,11 +13,10 @@ from rich.text import Text
 from drillbook.cli import check, labs, needed_extras, sudoers
 from drillbook.cli.ask_trust import left_out, told
 from drillbook.cli.check import Check
-from drillbook.cli.console import console
+from drillbook.cli.console import console, print_json
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.run import inventory_of
 from drillbook.cli.run_output import ignore
-from drillbook.cli.tables import print_json
 from drillbook.errors import SecretError
 from drillbook.exits import Exit
 from drillbook.plan import needed_services

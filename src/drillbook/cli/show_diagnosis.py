@@ -10,9 +10,9 @@ from types import MappingProxyType
 from rich.console import Console
 from rich.text import Text
 
+from drillbook.cli.console import print_json
 from drillbook.cli.fitting_parts import Part, counted, fitting
 from drillbook.cli.open_runs import Changed
-from drillbook.cli.tables import print_json
 from drillbook.diagnosis.ranking import HEALTHY, Suspect
 from drillbook.diagnosis.run import UNSEEN, CheckResult, Diagnosis
 from drillbook.inventory.inventory import Inventory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from drillbook.catalog import shipped_files
-from drillbook.cli.console import console, stdout
+from drillbook.cli.console import console, print_json
 from drillbook.cli.narrow_yaml import narrowed
 from drillbook.cli.undo_words import effect_line
 from drillbook.errors import UnknownName
@@ -85,11 +84,6 @@ def _named(name: str, kinds: Sequence[type[Any]]) -> list[type[Any]]:
     raise UnknownName(
         f"there is no action or probe {name!r}", hint=discovery.hint(f"{did_you_mean(name, every)}see `invoke actions`")
     )
-
-
-def print_json(value: Any) -> None:
-    """Print ``value`` as JSON."""
-    stdout().write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
 
 
 def _described(cls: type[Any]) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from drillbook.attestation import anchor_comparison, anchor_places, run_verifica
 from drillbook.attestation.run_verification import Check, Mark, Verified
 from drillbook.campaign import campaign_record
 from drillbook.campaign.attempt import RECORD
-from drillbook.cli.console import console
-from drillbook.cli.tables import print_json
+from drillbook.cli.console import console, print_json
 from drillbook.installation.program_name import as_called
 from drillbook.journal.collection import last_work
 from drillbook.journal.run_state import RunStates

@@ -6,6 +6,9 @@ Lives elsewhere: the actions that trees use as checks (`systems`), the task `dia
 
 from drillbook.sdk.discovery import System
 
+FOLDER = "diagnosis"
+"""Name of the folder in ``drills/`` that contains the diagnosis trees of a project."""
+
 SYSTEM = System(
     __name__,
     actions={"diagnosis": ".actions"},

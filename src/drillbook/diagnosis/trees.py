@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from drillbook.diagnosis import FOLDER
 from drillbook.diagnosis.tree import Check, Head, Tree, Words
 from drillbook.errors import SourceError, SpecError
 from drillbook.language import strict, template
@@ -18,7 +19,6 @@ from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action, Effect, Read
 from drillbook.sdk.discovery import service_kinds
 
-FOLDER = "diagnosis"
 NAMES = ("service", "host", "the")
 """Names that expressions of a tree can use, besides the names of its checks.
 

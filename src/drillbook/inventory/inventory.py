@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drillbook.errors import InventoryError, PlanError, SecretError
 from drillbook.inventory import cross_references, merging, protection
+from drillbook.inventory.controller import CONTROLLER as CONTROLLER  # noqa: PLC0414  re-exported: most modules also need Inventory
 from drillbook.inventory.kinds import OfItsKind, SourceOfItsKind
 from drillbook.inventory.sources.ansible import AnsibleSource
 from drillbook.inventory.sources.source import LabLookup, expanded
@@ -22,9 +23,6 @@ from drillbook.sdk.host import Target
 from drillbook.sdk.identity import Thing, same_thing, thing
 from drillbook.sdk.service import Service
 from drillbook.values import PATIENCE_S, Secret, SecretName
-
-CONTROLLER = "controller"
-"""Name of the machine that runs Drillbook. It is a host of every inventory."""
 
 Occasion = Literal["start", "end", "abort", "residue", "missed"]
 OCCASIONS: tuple[Occasion, ...] = ("start", "end", "abort", "residue", "missed")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from drillbook.findings import Finding, finding
-from drillbook.sdk.action import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
+from drillbook.sdk.fact_names import BROKEN, NARROWED, REMOVED, REPLACED, RESTORED
 
 REPLACING = "the restore replaced a table that had more rows than the backup"
 """Text in the title of a finding about data that the restore itself removed."""

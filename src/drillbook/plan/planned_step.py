@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from drillbook.inventory.inventory import CONTROLLER
-from drillbook.sdk.action import Effect
+from drillbook.inventory.controller import CONTROLLER
+from drillbook.sdk.effect import Effect
 
 
 class PlanPart(BaseModel):

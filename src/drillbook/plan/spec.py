@@ -7,51 +7,31 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from drillbook.diagnosis import FOLDER
 from drillbook.diagnosis.tree import Tree
-from drillbook.diagnosis.trees import FOLDER, beside, load_all
+from drillbook.diagnosis.trees import beside, load_all
 from drillbook.errors import SpecError
 from drillbook.language import strict, template
 from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Document, Place
 from drillbook.plan.broken_entries import Unread, known_part
 from drillbook.plan.condition_class import condition_class
+from drillbook.plan.drill_keys import PHASES as PHASES  # noqa: PLC0414  re-exported: most modules also need Drill
+from drillbook.plan.drill_keys import Head as Head  # noqa: PLC0414
+from drillbook.plan.drill_keys import Objectives as Objectives  # noqa: PLC0414
+from drillbook.plan.drill_keys import Suite as Suite  # noqa: PLC0414
 from drillbook.plan.keywords import ConditionWords, Keywords
 from drillbook.plan.limits import Guard
-from drillbook.plan.schedule import Every, Grace
 from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action
 from drillbook.sdk.probe import Probe
-from drillbook.values import Duration
 
-NOT_DRILLS = frozenset({FOLDER})
-"""Folders in ``drills/`` that are not searched for drills."""
 DIAGNOSIS = "diagnosis.finds"
 """Name of the action that applies diagnosis trees."""
-PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Objectives(_Part):
-    """Time limits that the recovery has to meet."""
-
-    rto: Duration | None = Field(
-        default=None, description=("Longest permitted time from the start of the injection to sustained recovery.")
-    )
-    rpo: Duration | None = Field(
-        default=None,
-        description=("Largest permitted loss of data, as a duration: acknowledged writes of at most this time may be lost."),
-    )
-    detect: Duration | None = Field(
-        default=None, description=("Longest permitted time from the start of the injection to the detection of the fault.")
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +71,6 @@ class Condition:
     place: Place
 
 
-class Head(_Part):
-    """All keys of a drill except its phases and probes."""
-
-    drill: Name = Field(description="Name of the drill. It must be the same as the name of its file.")
-    title: str = Field(min_length=1, description="Purpose of the drill in one line.")
-    description: str = Field(default="", description="Background information for readers of the report.")
-    service: str = Field(description="Name of the service under test.")
-    owner: str = Field(default="", description="Name of the contact in the inventory who is responsible for the drill.")
-    objectives: Objectives = Field(
-        default_factory=Objectives, description=("Objectives of the drill: RTO, RPO and time to detect.")
-    )
-    guard: Guard = Field(
-        default_factory=Guard, description=("Limits of where and when the drill may run, and its abort conditions.")
-    )
-    every: Every = None
-    grace: Grace = None
-
-
 @dataclass(frozen=True, slots=True)
 class Drill:
     """A drill as written in its file: its head, its probes, and the steps of each phase."""
@@ -133,16 +95,6 @@ class Partial:
 
     drill: Drill
     unread: tuple[Unread, ...]
-
-
-class Suite(_Part):
-    """A suite: several drills that are run one after another."""
-
-    suite: Name = Field(description="Name of the suite. It must be the same as the name of its file.")
-    title: str = Field(min_length=1, description="Purpose of the suite in one line.")
-    drills: tuple[Name, ...] = Field(min_length=1, description="Names of the drills to run, in this order.")
-    every: Every = None
-    grace: Grace = None
 
 
 def load(path: Path, trees: Path | None = None, known: Collection[str] | None = None) -> Drill | Suite:
@@ -376,22 +328,3 @@ def _only_for_actions(document: Document, words: dict[str, Any], name: str, plac
                     "parameters"
                 ),
             )
-
-
-def names_in(folder: Path) -> dict[str, Path]:
-    """Find the drills and suites below ``folder``. Return the path of each, with its name as the key. The files are not
-    opened.
-
-    Raises SpecError when two files have the same name.
-    """
-    paths: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*.yml")):
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", path.stem) or path.relative_to(folder).parts[0] in NOT_DRILLS:
-            continue
-        if path.stem in paths:
-            raise SpecError(
-                f"two drills are named {path.stem!r}: {paths[path.stem]} and {path}",
-                hint="rename one of them: change the name of its file and the name in its first key, `drill` or `suite`",
-            )
-        paths[path.stem] = path
-    return dict(sorted(paths.items()))

@@ -7,18 +7,21 @@ import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drillbook.errors import UnknownName, UsageError
-from drillbook.inventory import inventory
-from drillbook.inventory.inventory import Inventory
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.language.strict import did_you_mean
-from drillbook.plan import spec
+from drillbook.plan import drill_files
 from drillbook.project import settled_runs
 from drillbook.sdk import discovery
 from drillbook.sdk.run_names import RUN_ID, drill_of
+
+if TYPE_CHECKING:
+    from drillbook.inventory.inventory import Inventory
+    from drillbook.plan.spec import Drill, Suite
 
 OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
 """Hint shown when a task is called outside a project."""
@@ -100,12 +103,14 @@ class Project:
         """Find all drills and suites, including those of plugins. Return the path of each, with its name as the key. If the
         project and a plugin use the same name, the result contains the project's own file.
         """
-        return dict(sorted({**discovery.shipped("drills"), **spec.names_in(self.root / "drills")}.items()))
+        return dict(sorted({**discovery.shipped("drills"), **drill_files.names_in(self.root / "drills")}.items()))
 
-    def drill(self, name: str) -> spec.Drill | spec.Suite:
+    def drill(self, name: str) -> Drill | Suite:
         """Load the drill or suite ``name``. Raises UnknownName when no drill or suite has this name, and SpecError when
         its file is invalid.
         """
+        from drillbook.plan import spec  # noqa: PLC0415  keeps start-up fast
+
         known = self.drill_names()
         if name not in known:
             raise UnknownName(
@@ -142,6 +147,8 @@ class Project:
         """Load an inventory. ``name``: name of a file in ``inventory/``, or a path. Raises UnknownName when the
         inventory does not exist, and InventoryError when it is invalid.
         """
+        from drillbook.inventory import inventory  # noqa: PLC0415  keeps start-up fast
+
         return inventory.load(self.inventory_path(name), lab=self.lab_value)
 
     def inventory_path(self, name: str) -> Path:

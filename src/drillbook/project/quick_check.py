@@ -13,11 +13,9 @@ from typing import Any
 
 from drillbook.errors import DrillbookError
 from drillbook.language.strict import did_you_mean
+from drillbook.plan.drill_keys import PHASES, Head, Suite
 from drillbook.plan.keywords import ConditionWords, Keywords
-from drillbook.plan.spec import PHASES, Head, Suite
 from drillbook.sdk import discovery
-from drillbook.sdk.action import Action
-from drillbook.sdk.probe import Probe
 
 _KEYS = (*Head.model_fields, "probes", *PHASES)
 _STEP_WORDS = frozenset(Keywords.model_fields)
@@ -52,11 +50,11 @@ def _suite(value: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple[str
 def _drill(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _unknown(value, _KEYS)
     for phase in PHASES:
-        yield from _entries(value.get(phase), phase, _STEP_WORDS, (Action,))
-    yield from _entries(value.get("probes"), "probes", frozenset(), (Probe,))
+        yield from _entries(value.get(phase), phase, _STEP_WORDS, ("actions",))
+    yield from _entries(value.get("probes"), "probes", frozenset(), ("probes",))
     guard = value.get("guard")
     conditions = guard.get("abort_if") if isinstance(guard, dict) else None
-    yield from _entries(conditions, "abort_if", _CONDITION_WORDS, (Action, Probe))
+    yield from _entries(conditions, "abort_if", _CONDITION_WORDS, ("actions", "probes"))
 
 
 def _unknown(value: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -65,8 +63,10 @@ def _unknown(value: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple[s
             yield str(key), f"unknown key {key!r}; {did_you_mean(str(key), known)}".rstrip("; ")
 
 
-def _entries(listed: Any, key: str, words: frozenset[str], kinds: tuple[type[Any], ...]) -> Iterator[tuple[str, str]]:
-    """Yield the mistakes in a list of steps, probes or conditions. ``words``: keys that an entry may have beside its name."""
+def _entries(listed: Any, key: str, words: frozenset[str], parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the mistakes in a list of steps, probes or conditions. ``words``: keys that an entry may have beside its name.
+    ``parts``: ``actions``, ``probes``, or both; an entry must name one of them.
+    """
     if listed in (None, ""):
         return
     if not isinstance(listed, list):
@@ -74,22 +74,27 @@ def _entries(listed: Any, key: str, words: frozenset[str], kinds: tuple[type[Any
         return
     for entry in listed:
         if isinstance(entry, dict) and "parallel" in entry and words is _STEP_WORDS:
-            yield from _entries(entry["parallel"], "parallel", words, kinds)
+            yield from _entries(entry["parallel"], "parallel", words, parts)
             continue
         names = [name for name in entry if name not in words] if isinstance(entry, dict) else []
         if len(names) != 1:
             yield names[0] if names else key, f"an entry of {key!r} must name exactly one action, but it names {len(names)}"
-        elif why := _no_class(str(names[0]), kinds):
+        elif why := _no_class(str(names[0]), parts):
             yield str(names[0]), why
 
 
 @cache
-def _no_class(name: str, kinds: tuple[type[Any], ...]) -> str:
+def _no_class(name: str, parts: tuple[str, ...]) -> str:
     """Return the reason why no action or probe has this ``name``. The result is empty if the name is known."""
-    if any(_in_source(name, kind.PART) for kind in kinds):
+    if any(_in_source(name, part) for part in parts):
         return ""
+    from drillbook.sdk.action import Action  # noqa: PLC0415  keeps start-up fast
+    from drillbook.sdk.probe import Probe  # noqa: PLC0415  keeps start-up fast
+
     why = ""
-    for kind in reversed(kinds):
+    for kind in (Probe, Action):
+        if kind.PART not in parts:
+            continue
         try:
             discovery.find(name, kind)
         except DrillbookError as error:

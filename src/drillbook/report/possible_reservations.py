@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from drillbook.report.figures import moment
 from drillbook.sdk import discovery
-from drillbook.sdk.action import RESTORED
+from drillbook.sdk.fact_names import RESTORED
 
 if TYPE_CHECKING:
     from drillbook.judge.result import Objective  # builds models, which lists do not need

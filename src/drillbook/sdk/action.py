@@ -18,42 +18,18 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from drillbook.sdk import discovery
 from drillbook.sdk.context import Context as Context  # noqa: PLC0414  re-exported: modules of actions import everything from here
 from drillbook.sdk.context import Facts as Facts  # noqa: PLC0414
+from drillbook.sdk.effect import Effect as Effect  # noqa: PLC0414
+from drillbook.sdk.fact_names import BROKEN as BROKEN  # noqa: PLC0414
+from drillbook.sdk.fact_names import NARROWED as NARROWED  # noqa: PLC0414
+from drillbook.sdk.fact_names import OTHER_SERVICE as OTHER_SERVICE  # noqa: PLC0414
+from drillbook.sdk.fact_names import REMOVED as REMOVED  # noqa: PLC0414
+from drillbook.sdk.fact_names import REPLACED as REPLACED  # noqa: PLC0414
+from drillbook.sdk.fact_names import RESTORED as RESTORED  # noqa: PLC0414
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.late_values import NotKnownYet, validated_field
 from drillbook.sdk.needs import HostNeeds
 from drillbook.sdk.service import Service
 from drillbook.sdk.undo import Undo as Undo  # noqa: PLC0414
-
-REMOVED, RESTORED = "removed_data", "restored_data"
-"""Names of two facts: how much data a fault removed, and how much data a restore brought back.
-
-Each fact is a mapping. Its key is the kind of the data, such as ``rows of public.orders in database``, and its value is a
-number. A restore that brought back less than a fault removed is a finding. But if several steps removed or restored data of
-one kind, the numbers of this kind are not compared. All removed data that exists after the restore counts as restored, even
-if something else wrote it. So the number of a restore may be too high, but never too low. A step that cannot count its data
-does not set the fact.
-"""
-REPLACED = "replaced_data"
-"""Name of the fact that tells how much existing data a restore replaced with the data of the backup.
-
-Its keys are those of ``restored_data``. If a restore brought back less data of a kind than it replaced, this is a finding.
-"""
-BROKEN = "broken_references"
-"""Name of a fact: a list of the foreign keys that rows violate after the restore of one table. If the list is not empty, the
-drill fails.
-"""
-OTHER_SERVICE = "other_service"
-"""Name of a fact: a service that the drill and its probes do not use, but that a step restored, recorded or compared."""
-NARROWED = " where "
-"""Text between a kind of data and a condition that selects a part of it, as in ``rows of orders where id < 9``."""
-
-
-class Effect(StrEnum):
-    """Effect of an action on its target."""
-
-    READ = "read"
-    WRITE = "write"
-    FAULT = "fault"
 
 
 class Place(StrEnum):

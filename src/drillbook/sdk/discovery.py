@@ -16,13 +16,15 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from drillbook import findings
 from drillbook.errors import PluginError, UnknownName
 from drillbook.sdk import plugin_loading
 from drillbook.sdk.declaration import System as System  # noqa: PLC0414  plugins import it from this module
-from drillbook.sdk.service import Service
+
+if TYPE_CHECKING:
+    from drillbook.sdk.service import Service
 
 T = TypeVar("T")
 
@@ -335,6 +337,8 @@ def service_class(kind: str) -> type[Service]:
     module = _modules("services").get(kind)
     if module is None:
         raise UnknownName(f"there is no kind of service {kind!r}", hint=hint(f"kinds: {', '.join(service_kinds())}"))
+    from drillbook.sdk.service import Service  # noqa: PLC0415  keeps start-up fast
+
     for var in vars(imported(module)).values():
         if isinstance(var, type) and issubclass(var, Service) and kind_default(var) == kind:
             return var

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drillbook.diagnosis import trees
+from drillbook.diagnosis import FOLDER, trees
 from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
 from drillbook.language import strict
@@ -88,7 +88,7 @@ def tree_files(root: Path) -> dict[str, Path]:
     the name of the tree as the key.
     """
     shipped = {name: path for name, path in discovery.shipped("trees").items() if brought(root, path)}
-    return {**shipped, **{path.stem: path for path in (root / "drills" / trees.FOLDER).glob("*.yml")}}
+    return {**shipped, **{path.stem: path for path in (root / "drills" / FOLDER).glob("*.yml")}}
 
 
 def brought(root: Path, path: Path) -> bool:
