@@ -11,7 +11,7 @@ from drillbook.values import Duration
 
 
 class _Words(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 
 
 class ConditionWords(_Words):

@@ -19,7 +19,8 @@ from drillbook.sdk import discovery
 
 _KEYS = (*Head.model_fields, "probes", *PHASES)
 _STEP_WORDS = frozenset(Keywords.model_fields)
-_CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
+_CLASS = re.compile(r"\nclass (\w+)")
+"""Pattern of a line that begins a class. It begins with a fixed text, because `re` finds such a text several times faster."""
 _CONDITION_WORDS = frozenset(info.alias or name for name, info in ConditionWords.model_fields.items())
 
 
@@ -120,6 +121,6 @@ def _classes(family: str, part: str) -> frozenset[str]:
             return frozenset()
         folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
         paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(spec.origin)]
-        return frozenset(name for path in paths for name in _CLASS.findall(path.read_text(encoding="utf-8")))
+        return frozenset(name for path in paths for name in _CLASS.findall(f"\n{path.read_text(encoding='utf-8')}"))
     except (ImportError, OSError, UnicodeDecodeError):
         return frozenset()
