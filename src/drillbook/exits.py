@@ -19,6 +19,6 @@ class Exit(IntEnum):
     REFUSED = 4
     """The drill was refused. Or the drill was stopped, and its changes were undone."""
     RESIDUE = 5
-    """A person must undo remaining changes, or it is unknown if any changes remain."""
+    """A person must undo remaining changes, or it is unknown whether any changes remain."""
     BROKEN_PIPE = 141
     """The reader of the output has gone. The status is 128 plus the number of SIGPIPE, as in shells."""

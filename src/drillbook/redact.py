@@ -273,7 +273,7 @@ class RedactingWriter:
     def write(self, data: bytes) -> int:
         """Accept the next chunk of the stream, and write what has been accepted so far.
 
-        The last bytes are held back when they may be the beginning of a secret. Later calls then show if it is one.
+        The last bytes are held back when they may be the beginning of a secret. Later calls then show whether it is one.
         """
         self._kept += data
         if cut := begins(self._begun, self._kept, self._longest):

@@ -1,5 +1,5 @@
 """The chain of all runs. The first event of each journal contains the last hash of the previous run's journal. So the chain
-shows if a run was removed.
+shows whether a run was removed.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ class _Run:
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
-    """Return one row for each finding code in each drill, the most severe first. The field ``state`` of a row tells if the
+    """Return one row for each finding code in each drill, the most severe first. The field ``state`` of a row tells whether the
     newest run still has the finding.
     """
     rows = []

@@ -85,7 +85,7 @@ class ProvenRow:
     uncounted: UncountedFigure | None = None
     """Newest measured figure of an objective that is not proven. It is None for other states, and when no run measured it."""
     by_probe: bool = False
-    """True for a detection time that the drill's own probe measured. This objective is not counted with other objectives; see
+    """True for the objective of a detection time that the drill's own probe measured. Counts of objectives leave it out; see
     ``remarks.by_probe``.
     """
     within: str = ""

@@ -63,7 +63,7 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Group the services ``names``, which are exempt from drills, by the text that ``evidence_of`` returns for each.
 
-    A backup can be such a service, too. Its text tells if a run restored the backup and passed. For any other service, the text
+    A backup can be such a service, too. Its text tells whether a run restored the backup and passed. For any other service, the text
     is empty.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
@@ -74,7 +74,7 @@ def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tu
 
 
 def evidence_of(row: CoverageRow) -> str:
-    """Return a text about a backup that the inventory exempts from drills of its own. The text tells if a run of another
+    """Return a text about a backup that the inventory exempts from drills of its own. The text tells whether a run of another
     drill restored the backup and passed. The result is empty if the backup nevertheless has runs of its own, and for any
     other service.
     """

@@ -60,7 +60,7 @@ class Timeline:
 
     @property
     def subject(self) -> Subject:
-        """Facts about this drill or suite that decide if the proof of a service is overdue. They are its name, its passed
+        """Facts about this drill or suite that decide whether the proof of a service is overdue. They are its name, its passed
         runs, its schedules, the drills of a suite, and the moment at which its file was removed."""
         return Subject(self.name, tuple(pass_.at for pass_ in self.passes), self.terms, self.drills, self.gone)
 

@@ -222,7 +222,7 @@ def all_passed(audit: Audit) -> str:
 
 
 def record_state(audit: Audit) -> str:
-    """Return a sentence that tells if the journals are complete, signed by trusted keys, and compared with an anchor."""
+    """Return a sentence that tells whether the journals are complete, signed by trusted keys, and compared with an anchor."""
     if not audit.whole:
         return f"The record is not complete: {count(sum(problem.breaking for problem in audit.problems), 'problem')}"
     if not audit.runs:

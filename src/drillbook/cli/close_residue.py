@@ -125,8 +125,8 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
 
 
 def _closable(state: RunState, doubt: str) -> History:
-    """Return the journal of a run if a person may close the run: declare that its remaining changes need no undo. Raises
-    UsageError otherwise, for example when the run is still in progress.
+    """Return the journal of a run that a person may close. To close a run means to declare that its remaining changes need
+    no undo. Raises UsageError when the run must not be closed, for example when it is still in progress.
 
     ``doubt``: text that tells how the run differs from its attestation. It is empty when there is no difference.
     """

@@ -20,9 +20,9 @@ PERMITTED = "Run it with the inventory of a permitted environment"
 
 
 def instead(project: Project, plan: Plan) -> str:
-    """Return the sentence that tells how to run the drill of ``plan`` in a permitted environment. The guard refuses the
-    environment of this plan. The result is ``permitted.ANY_PERMITTED`` if the drill is not in the folder of drills, or if no
-    inventory is known that helps.
+    """Return the remedy for a drill whose guard refused the environment of ``plan``: a sentence that tells how to run the
+    drill in a permitted one. The result is ``permitted.ANY_PERMITTED`` if the drill is not in the folder of drills, or if no
+    inventory of the project has a permitted environment.
     """
     if not plan.environments:
         return permitted.NONE_PERMITTED

@@ -15,8 +15,10 @@ from drillbook.errors import Locked
 from drillbook.sdk.identity import LockName
 
 GRACE_S = 3.0
-"""Time, in seconds, to wait for a lock of another run that also began to take its locks only a moment ago. Within this time,
-the other run gives back the locks that it took too early; see ``take_all``.
+"""Time, in seconds, to wait for a lock that another run has just taken.
+
+Two runs that begin at the same time can each hold a lock that the other one needs. One of them then releases its locks within
+this time, and takes them again later; see ``take_all``.
 """
 
 

@@ -216,7 +216,7 @@ def of_privileges(stage: Stage) -> list[Finding]:
     """Run a harmless command as every account that the plan uses by `become`. Return a finding for each refusal.
 
     When no command was refused, a second check asks sudo if it would start the commands that the newest passed run of the plan
-    used. Some actions cannot list their commands before a run. For these, the second check asks if sudo would start their
+    used. Some actions cannot list their commands before a run. For these, the second check asks whether sudo would start their
     programs.
     """
     refusals = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")

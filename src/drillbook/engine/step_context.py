@@ -88,7 +88,7 @@ class Stage:
     It searches earlier runs in the same environment.
     """
     recorded: Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]] = field(default=lambda: ())
-    """Function that returns the commands that the newest passed run of the same plan started by sudo.
+    """Function that returns commands: those that were started through sudo in the newest passed run of the same plan.
 
     Each entry holds the host, the account and the command.
     """

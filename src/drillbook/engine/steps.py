@@ -39,10 +39,10 @@ from drillbook.sdk.web import traced
 PROOF_S = 10.0
 """Longest time, in seconds, until a check must show that an injected fault is active, or that an undone fault is gone."""
 ANSWERS = {True: "the fault is active", False: "the fault is not active", None: "the state of the fault is unknown"}
-"""Results of the check which shows if a fault is active, as texts."""
+"""Results of the check which shows whether a fault is active, as texts."""
 NEARLY_S = 0.005
-"""An attempt that fails within so many seconds before the step's deadline was probably cut off by the deadline. The step
-then reports the error of the attempt before it."""
+"""Seconds before the step's deadline. An attempt that fails this late was probably cut off by the deadline, so that its error
+says little. The step then reports the error of the previous attempt."""
 CUT = "; the last attempt did not end within the step's time"
 _ANSWERED = re.compile(r"status [1-4]\d\d\b")
 """Regular expression for an HTTP status below 500: the service answered, and the answer is not an error of the server."""

@@ -133,7 +133,7 @@ class LineFile:
             self._sure = lines
 
     def unflushed(self) -> None:
-        """Remove the last lines from the file after a failed flush, because it is unknown if they reached the disk. They
+        """Remove the last lines from the file after a failed flush, because it is unknown whether they reached the disk. They
         are kept in memory and written again later.
 
         Raises OSError when the file cannot be shortened.

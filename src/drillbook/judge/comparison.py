@@ -161,7 +161,7 @@ def _losses(last: ComparedRun, now: ComparedRun) -> Iterator[LossChange]:
 def _lost(run: ComparedRun, loss: ComparedLoss | None) -> tuple[str, int] | None:
     """Return a clause about a loss in a run, and the number of missing items. If nothing was lost, the clause is empty.
 
-    Returns None when it is unknown if something was lost. This is so when the journal does not record losses, or when the run
+    Returns None when it is unknown whether something was lost. This is so when the journal does not record losses, or when the run
     did not pass. A run that did not pass perhaps restored nothing, and so could not find a loss.
     """
     if loss is not None:

@@ -62,7 +62,7 @@ def findings(
 
 
 def _of_residue(left: Sequence[Residue], views: Sequence[StepView], *, finished: bool) -> list[Finding]:
-    """Make a finding for each change that was not undone. Its title says if an undo failed, or if none was recorded."""
+    """Make a finding for each change that was not undone. Its title says whether an undo failed, or whether none was recorded."""
     problems = []
     for change in left:
         what = f"{change.what} on {change.host}"

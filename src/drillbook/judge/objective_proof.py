@@ -40,8 +40,8 @@ class Standing:
     The field is None if a later run proved the objective, missed it, or failed without verifying it.
     """
     taken_back: int | None = None
-    """The newest run that missed the objective, or failed without verifying it. It is None when a later
-    run proved the objective.
+    """Newest run after which the objective is no longer proven, because the run missed it, or failed before it could
+    measure it. It is None when a later run proved the objective again.
     """
 
     @property

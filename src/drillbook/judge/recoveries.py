@@ -20,7 +20,7 @@ from drillbook.language.lists import leading
 
 Sort = Literal["lock", "lease", "undo", "step", "canary", "closing"]
 Key = tuple[Sort, str, str]
-"""Sort of an act, together with its step and its host. For a lock, the name of the lock is in place of the step."""
+"""Kind of an act, its step, and its host. For a lock, the name of the lock is in place of the step."""
 LEASE = "lease of the run"
 UNRELEASED, RELEASED = "taken; no release of it is recorded", "taken, and released at the end"
 

@@ -15,7 +15,7 @@ class _Value(BaseModel):
 
 
 class FaultCheck(_Value):
-    """Check of a change during a recovery. ``active`` is None when the check could not tell if the change is in place."""
+    """Check of a change during a recovery. ``active`` is None when the check could not tell whether the change is in place."""
 
     at: float
     active: bool | None

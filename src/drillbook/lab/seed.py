@@ -132,7 +132,7 @@ def _put_original(store: Any, number: int) -> None:
 
 
 def original(number: int) -> bytes:
-    """Return the original file of a generated document: a few kilobytes of text."""
+    """Return the content of the file of document ``number``, as a client would have uploaded it: a few kilobytes of text."""
     lines = [
         f"document {number}, line {line}: {hashlib.sha256(f'{number}/{line}'.encode()).hexdigest()}"
         for line in range(20 + number % 30)

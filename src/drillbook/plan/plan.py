@@ -61,9 +61,8 @@ class Plan(PlanPart):
     def only_restores(self) -> bool:
         """Return True when the plan only repairs data that an earlier run destroyed.
 
-        Such a plan has no steps in the phase `inject`, and no canary. At least one step in the phase `restore` is certain
-        to write. All other writes are in the phases `restore` and `verify`. Writes in `verify` are allowed because they let
-        clients connect again.
+        Such a plan has no steps in the phase `inject`, and no canary. It writes only in the phases `restore` and `verify`,
+        and at least one step of `restore` always writes. Steps of `verify` may write because they let clients connect again.
         """
         changing = [step for step in self.steps if step.effect is not Effect.READ]
         sure = [step for step in changing if step.when is None and step.allow_failure is None]

@@ -20,7 +20,7 @@ PROGRAMS = "missing."
 this machine.
 """
 PLAIN = re.compile(r"[\w-]+")
-"""Pattern of an environment whose name can be the name of a file."""
+"""Regular expression for names of environments that may also be the names of files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ UNDO_OF_UNKNOWN = {
     PUT_BACK_GONE: "no undo of {} was needed",
     RESTORED: "the restore that undoes {} was carried out",
 }
-"""Words for the outcome of an undo, if it is unknown if the fault was injected. The key of each entry is the outcome."""
+"""Words for the outcome of an undo, if it is unknown whether the fault was injected. The key of each entry is the outcome."""
 AT_END = "State at the end of the run"
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
 """Verdicts for which the report describes the state at the end of the run, even if the run injected no fault."""
@@ -146,7 +146,7 @@ def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
 
 def _outcome(how: str, number: int, said: Mapping[str, str], *, unknown: bool) -> str:
     """Return a clause about ``number`` faults with the same outcome. ``said``: words for the outcomes. ``unknown``: True if it is
-    unknown if the faults were injected. The clause then tells only about the undo, because an undo proves no injection.
+    unknown whether the faults were injected. The clause then tells only about the undo, because an undo proves no injection.
     """
     them = count(number, "fault")
     if unknown and how in UNDO_OF_UNKNOWN:

@@ -35,8 +35,8 @@ def of(folder: Path) -> str:
 
 
 def of_lines(lines: Iterable[bytes]) -> str:
-    """Return the time of the end of the run before a recovery; see ``of``. The result is empty if no recovery continued these
-    lines.
+    """Return the time at which the run itself ended, before a recovery added its lines to the journal; see ``of``. The
+    result is empty if no recovery did so.
     """
     last = end = ""
     for line in lines:

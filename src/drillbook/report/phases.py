@@ -16,7 +16,7 @@ from drillbook.report.wording import NO_STEPS, PHASES, STOPPED
 UNDO = "undo"
 """Prefix for the name of a phase that ran after the early end of a run. Such a phase undid changes."""
 CHECKS = "checks"
-"""Name of the time between the phase `ready` and the next phase."""
+"""Name under which a report shows the time between the end of the phase `ready` and the start of the next phase."""
 SHORTEST_S = 0.5
 """Shortest duration, in seconds, of the time with the name ``CHECKS`` that a report explains. A shorter time is not
 mentioned.

@@ -30,7 +30,7 @@ def proves(data: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The part of a result that tells if a restore was proven."""
+    """The part of a result that tells whether a restore was proven."""
 
     verdict: str
     disrupted: bool

@@ -98,10 +98,10 @@ class Brief:
         return f"{self.restored if key == 'rto' else self.lost} {self.words(key)}; no objective"
 
     def words(self, key: str) -> str:
-        """Return the words that follow a figure of the rehearsal. Lists of runs show the figure in the place where other runs
-        have the figure of the objective ``key``.
+        """Return the words that follow a figure of the rehearsal: its meaning and, if no measurement error (±) is given, the
+        reason for that.
 
-        The words tell what the figure measures. If the figure contains no measurement error, they also tell why.
+        A rehearsal measures no RTO and no RPO. Lists of runs show its figure instead, in the column of the objective ``key``.
         """
         if key == "rto":
             return "to restore" + (f" ({EXACT})" if self.restored != NOT_MEASURED else "")
@@ -133,11 +133,11 @@ def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
 
 
 def stored(steps: Sequence[AnyStep]) -> Iterator[tuple[AnyStep, dict[str, Mapping[str, Any]]]]:
-    """Yield each step that restored a backup which Drillbook stored, with the facts about this backup. The keys of these
-    facts are ``RESTORE`` and ``MEASURE``.
+    """Yield each step that restored a backup which Drillbook stored, with two groups of facts: those about the restore, at
+    the key ``RESTORE``, and those about the lost data, at the key ``MEASURE``.
 
-    A step that finds the backup in the store records how old the backup is at that time. If several steps recorded an age of
-    the backup, the last recorded age is used.
+    A step that searches the store for the newest backup records the age of the backup. If several steps recorded an age of
+    this backup, the last one is used.
     """
     for step in restores(steps):
         address, at = step.facts.get("manifest"), step.facts.get("snapshot_at")
@@ -237,7 +237,8 @@ def markdown(result: Result) -> list[str]:
 def _own(result: Result) -> str:
     """Return a remark which says that the restored backup was taken during the run, or by an earlier run of a drill.
 
-    The result is empty for any other backup. The remark mentions no fault, because a rehearsal injects no fault.
+    The result is empty for any other backup. The text of ``remarks.OWN_BACKUP`` mentions a fault. A rehearsal injects none, so
+    ``remarks.OWN_REHEARSED`` stands in its place.
     """
     told = remarks.of_backup(result.steps, result.started)
     if told is None:

@@ -55,7 +55,7 @@ def heading(view: RunView) -> str:
 
 
 def meaning(view: RunView) -> str:
-    """Return a sentence that tells if the system is still changed, or that this is unknown."""
+    """Return a sentence that tells whether the system is still changed, or that this is unknown."""
     left = view.result.residue
     if any(failed(view, change) or _remains(view, change) for change in left):
         return NOT_AS_FOUND

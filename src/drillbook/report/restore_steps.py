@@ -13,7 +13,7 @@ RESTORE = "backup.restore"
 
 
 class Told(Protocol):
-    """The part of a step's result that tells if the step restored a backup."""
+    """The part of a step's result that tells whether the step restored a backup."""
 
     @property
     def id(self) -> str:

@@ -24,8 +24,8 @@ MOST_CHARACTERS = 100
 
 
 class ShortFact(NamedTuple):
-    """Fact that fits on a line: a text, a number or a truth value. ``unit``: a large number in a unit that people read, in
-    parentheses; empty for other facts.
+    """Fact that fits on a line: a text, a number or a truth value. ``unit``: for a large number, the same value in a larger
+    unit, such as ` (1.5 MB)`. It is empty for other facts.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Faults of which it is unknown if they were injected. A report tells all that is known of such a fault in one place, and only
+"""Faults of which it is unknown whether they were injected. A report tells all that is known of such a fault in one place, and only
 refers to it in other places.
 """
 
@@ -19,7 +19,7 @@ NOT_PROVEN = "no injection is proven"
 """Words for the reason why nothing was measured, in all places except the one that tells what is known of the fault."""
 RAN = "drill.recover carried out its undo"
 IN_CASE = {PUT_BACK: "it was undone in case it was injected", PUT_BACK_GONE: "no undo was needed"}
-"""Words for the end of a fault of which it is unknown if it was injected. The key of each entry is the outcome of its undo."""
+"""Words for the end of a fault of which it is unknown whether it was injected. The key of each entry is the outcome of its undo."""
 
 
 def story(view: RunView, fault: FaultResult) -> str:

@@ -113,7 +113,7 @@ ENDED = {
 }
 _UNRECORDED = "no undo of the change was recorded"
 UNRECORDED = {"open": _UNRECORDED, "residue": _UNRECORDED, "closed": f"{_UNRECORDED}, and a person closed the change later"}
-"""Words for a run without an end in its journal. They replace ``ENDED``, because it is unknown if a lease undid the change."""
+"""Words for a run without an end in its journal. They replace ``ENDED``, because it is unknown whether a lease undid the change."""
 LAB = "lab"
 """Usual name of a test environment in an inventory."""
 TEST_ENVIRONMENT = "a test environment, not production"

@@ -329,7 +329,7 @@ class Fault(Action):
     def interrupted(self, ctx: Context) -> None:
         """Start the processes, such as a server, that an interrupted injection stopped before it destroyed data.
 
-        Called for faults that can be undone only by a restore, right before ``untouched``. It is then not known if the
+        Called for faults that can be undone only by a restore, right before ``untouched``. It is then not known whether the
         injection destroyed data. The method must not touch damaged data. It must be safe to run the method twice, and to run
         it when the injection never began. Raises the errors of its requests.
         """

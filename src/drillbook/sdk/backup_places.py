@@ -109,7 +109,7 @@ class HostFolder(Place):
     host: Host
     path: str
     setting: str = ""
-    """Field of the inventory that names the folder, with its file and line, for messages."""
+    """Field of the inventory in which the folder is set, with the file and the line of this field. Messages contain it."""
 
     def files(self, ctx: Context) -> list[StoredFile]:
         """List the files below the folder. When ``path`` is a file, the list contains only this file."""

@@ -52,7 +52,7 @@ class _Step:
 
 def of(name: str, drills: Path | None = None, kind: type[Action] | type[Probe] = Action) -> Example | None:
     """Return the example that the action or probe ``name`` declares. If it declares none, return the shortest example
-    in a drill. ``kind``: tells if ``name`` is an action or a probe, because one name can be both.
+    in a drill. ``kind``: tells whether ``name`` is an action or a probe, because one name can be both.
 
     The first part of ``name`` tells the system to which the action or probe belongs, such as `postgres`. The drills that
     come with this system are searched first, and then the drills in the folder ``drills``. The result is None when no drill

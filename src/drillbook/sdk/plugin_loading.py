@@ -161,7 +161,7 @@ def table(system: System, part: str, attribute: str, kind: type[Any] | Callable[
     """Import a module of ``system``, and return the mapping ``attribute`` in this module. ``part``: field of ``system`` that
     contains the name of the module.
 
-    ``kind``: class of the values, or a function that tells if a value is right. Raises PluginError when a plugin's module
+    ``kind``: class of the values, or a function that tells whether a value is right. Raises PluginError when a plugin's module
     cannot be imported or has no such mapping. The module of a built-in system is not checked.
     """
     name = importlib.util.resolve_name(getattr(system, part), system.package)

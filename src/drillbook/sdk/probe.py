@@ -69,7 +69,7 @@ class Probe(BaseModel):
 
 
 class Availability(Probe):
-    """Base of probes that test if a service works for its clients."""
+    """Base of probes that test whether a service works for its clients."""
 
     KIND = "availability"
     ANY_SERVICE: ClassVar[bool] = False

@@ -147,7 +147,7 @@ class Service(Located):
 
     @property
     def greeting(self) -> bytes:
-        """Bytes that a client sends to find out if the server answers. They are a request that needs no password, or empty
+        """Bytes that a client sends to find out whether the server answers. They are a request that needs no password, or empty
         when no such request is known."""
         return b""
 

@@ -8,7 +8,7 @@ from drillbook.errors import NotReady
 from drillbook.sdk.context import Context
 from drillbook.sdk.host import Output, printable, shown
 
-# USER ASKS COMMAND...: let sudo say if it would start the command as USER, without starting it. Exit 1: no; 3: only with a
+# USER ASKS COMMAND...: let sudo say whether it would start the command as USER, without starting it. Exit 1: no; 3: only with a
 # password. With ASKS=yes the password is on standard input. Root may start everything; -l -l shows the rule, see sudo(8).
 MAY = """
 user=$1 asks=$2

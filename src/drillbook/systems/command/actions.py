@@ -35,7 +35,7 @@ class Check(Read):
         return preflight.programs(None, ctx.service(self.service, Command).check)
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the health command, so that the caller checks if sudo permits this command. The result is empty if the
+        """Return the health command, so that the caller checks whether sudo permits this command. The result is empty if the
         service has a `run_as`, because `ready` then makes the same check for the account `run_as`.
         """
         service = ctx.service(self.service, Command)

@@ -21,8 +21,8 @@ DEEPEST = 16
 CHOSEN = (32768, 60999)
 """Range of the ports that Linux assigns to clients (ip_local_port_range, Documentation/networking/ip-sysctl.rst)."""
 HARDLY = 0.01
-"""Fraction of the ports in ``CHOSEN``. A rule that applies to this fraction or less is ignored, because it hardly ever blocks
-a connection.
+"""Limit below which a rule is ignored, because it hardly ever blocks a connection. It is a fraction: the ports of ``CHOSEN`` to
+which the rule applies, divided by all ports of ``CHOSEN``.
 """
 DROP, REJECT, ACCEPT, RETURN, GO_ON, JUMP, GOTO, UNKNOWN = "drop", "reject", "accept", "return", "", "jump", "goto", "?"
 

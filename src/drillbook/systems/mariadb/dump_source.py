@@ -189,7 +189,7 @@ class MariadbDump(FileBackups):
 
     def _compare(self, ctx: Context, service: Mariadb, reading: Reading, name: str, *, unread: bool) -> None:
         """Record the restore of a dump as not verified if the dump is from MySQL or from a newer series of MariaDB. The record
-        also says if a part of the dump was not read. This is a part of the check before a drill.
+        also says whether a part of the dump was not read. This is a part of the check before a drill.
 
         For other dumps nothing is recorded, because a MariaDB server knows every collation of its own series and of older
         series.

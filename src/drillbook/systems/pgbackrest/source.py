@@ -192,7 +192,7 @@ class PgBackRest(BackupSource):
         service = ctx.services.get(self.service)
         if not isinstance(service, Postgres):
             said = "the field `service` of the source names no service of kind postgres"
-            return [], f"if the backup is of the right cluster: {said}"
+            return [], f"whether the backup is of the right cluster: {said}"
         try:
             with connected(ctx, service, database="postgres") as session:
                 system = str(first_row(session, SYSTEM)[0])

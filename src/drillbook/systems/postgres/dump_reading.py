@@ -27,7 +27,7 @@ UNPACKERS = {
     "xz": ("xz", "-dc"),
 }
 CHECKSUM_FLAG = 0x04
-"""Bit in the fifth byte of a zstd or LZ4 frame that shows if the content has a checksum.
+"""Bit in the fifth byte of a zstd or LZ4 frame that shows whether the content has a checksum.
 
 Sources: RFC 8878, section 3.1.1.1.1, and the description of the LZ4 frame format.
 """

@@ -1,4 +1,4 @@
-"""Operations on one table of a database: parse its name, test if it exists, refuse its writers and admit them again.
+"""Operations on one table of a database: parse its name, test whether it exists, refuse its writers and admit them again.
 
 A closed table has a trigger that refuses every write. Reads are permitted. The trigger is the only record that a table is
 closed. The function that the trigger calls is in Drillbook's own schema, which is never compared with a backup.

@@ -16,7 +16,7 @@ from drillbook.systems.redis.login_check import refusal
 from drillbook.systems.redis.service import Redis
 
 _STATE: tuple[Command, ...] = (("INFO", "replication"), ("INFO", "persistence"))
-"""Commands that show if a server accepts writes."""
+"""Commands that show whether a server accepts writes."""
 
 
 def need(ctx: Context, service: Redis, commands: Sequence[Command]) -> None:
@@ -32,7 +32,7 @@ def need_mark(ctx: Context, service: Redis) -> None:
     """Check that the user may write, read and remove the mark of the run (a key), and that the server is no replica. Raises
     NotReady otherwise.
 
-    If the mark does not exist, the commands that write, read and remove it are sent to the server, to see if it permits
+    If the mark does not exist, the commands that write, read and remove it are sent to the server, to see whether it permits
     them. They change nothing, because ``SET`` with ``XX`` writes only a key that exists. If the mark exists already, the
     commands are not sent, and the right to write the mark is recorded as not verified.
 

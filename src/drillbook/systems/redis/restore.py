@@ -128,7 +128,7 @@ class Replacement:
         try:
             self._stop()
             self._replace(place, rdb)
-            # The checks below show if the unit started: some managers report it as started although it exited at once.
+            # The checks below show whether the unit started: some managers report it as started although it exited at once.
             self.ctx.run(*manager_of(self.ctx.host).start(self.service.unit))
             loaded = server_state.loaded(self.ctx, self.service)
             self.timed("load", begun)

@@ -1,6 +1,6 @@
 """Checks the permissions of the service's user on a Redis server before anything is changed.
 
-The command ``ACL DRYRUN`` of Redis 7 and Valkey tells if a user may run a command, without running the command; see
+The command ``ACL DRYRUN`` of Redis 7 and Valkey tells whether a user may run a command, without running the command; see
 https://redis.io/docs/latest/commands/acl-dryrun/. An older server lacks this command, and some users may not run it. The
 permissions are then unknown, and a check before a drill records this. Servers older than Redis 6 have no permissions.
 """

@@ -54,7 +54,7 @@ class _OfServer(Read):
 class Healthy(_OfServer):
     """Check that the server accepts the login in the inventory, and that the tables of its database can be listed.
 
-    The check writes nothing. So it does not test if a write reaches the disk.
+    The check writes nothing. So it does not test whether a write reaches the disk.
     """
 
     def run(self, ctx: Context) -> Facts:

@@ -1,4 +1,4 @@
-"""Actions that drop or create an index, update planner statistics, or show if the plan of a statement uses an index."""
+"""Actions that drop or create an index, update planner statistics, or show whether the plan of a statement uses an index."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ class Restore(Write):
     Points that are missing or different are written, and points that the backup lacks are deleted.
 
     A missing collection is created with the settings and the indexed fields in the backup. Correct points are not
-    written again, so a second restore can finish an interrupted one. The field `by` decides if the points are written
+    written again, so a second restore can finish an interrupted one. The field `by` decides whether the points are written
     one by one, or if the server restores its own snapshot. Either way, all points are read at the end and compared with
     the backup.
     """
