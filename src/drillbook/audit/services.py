@@ -63,8 +63,8 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Group the services ``names``, which are exempt from drills, by the text that ``evidence_of`` returns for each.
 
-    A backup can be such a service, too. Its text tells whether a run restored the backup and passed. For any other service, the text
-    is empty.
+    A backup can be such a service, too. Its text tells whether a run restored the backup and passed. The text of any other
+    service is empty.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
     names_by_text: dict[str, list[str]] = {}
@@ -74,9 +74,9 @@ def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tu
 
 
 def evidence_of(row: CoverageRow) -> str:
-    """Return a text about a backup that the inventory exempts from drills of its own. The text tells whether a run of another
-    drill restored the backup and passed. The result is empty if the backup nevertheless has runs of its own, and for any
-    other service.
+    """Return a text that tells whether a run restored a backup and passed. It is for a backup that the inventory exempts from
+    drills, because the drill of another service restores it. The result is empty for any other service, and for a backup
+    of which the audit knows runs.
     """
     if not row.left_out or not row.backup_of or row.runs:
         return ""

@@ -42,7 +42,7 @@ def read(project: Project) -> Estate:
 
     A file without an environment counts as part of the files that include it. If no file includes it, the environment of its
     services is unknown, and the file is listed in ``unread``. The services in the inventory of a lab are left out, because
-    nobody depends on them. If a drill has run on the lab, ``due.services`` adds the services in the plan of this run.
+    nobody depends on them. Only ``due.services`` adds services of a lab: those that a drill has used.
     """
     services: dict[tuple[str, str], bool] = {}
     unread, lost, included, environments = [], [], set[Path](), set[str]()

@@ -33,7 +33,7 @@ class Load(Read):
     url: Annotated[
         Url | None, Field(description="Root URL, as seen from the controller. Set either `url` or `service`.")
     ] = None
-    path: Annotated[str, Field(pattern=r"^/", description="URL path of the requests, below the URL.")] = "/"
+    path: Annotated[str, Field(pattern=r"^/", description="Path of the requests, after the root URL.")] = "/"
     method: Annotated[
         Literal["GET", "HEAD"], Field(description="HTTP method. Only methods that change nothing are allowed.")
     ] = "GET"
