@@ -27,7 +27,7 @@ def test_all_writes_are_the_counted_the_later_and_the_refused(name):
     (row,) = [one for one in rows.rows_of(view.result) if one.key == "rpo"]
     assert f" of {counted} acknowledged writes lost" in row.writes
     assert f"{text}." in html.render(view)
-    assert until == {"long_run": "before the disruption, or after it and then lost"}.get(
+    assert until == {"long_run": "before the disruption, or after it but lost again"}.get(
         name, f"up to {view.timeline.marks['last_acknowledged']:.2f} s"
     )
 

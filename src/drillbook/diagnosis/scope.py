@@ -84,8 +84,8 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
 def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Collection[str]) -> dict[str, str]:
     """Return the services that a diagnosis of ``names`` does not examine, each with the reason.
 
-    Backup sources, and services that exist only in rehearsals, are left out of the result. They need no reason, because
-    no diagnosis examines them.
+    The result contains only services that a diagnosis could examine. It contains no backup sources, and no services that
+    exist only in rehearsals.
     """
     known = {kind for tree in trees for kind in tree.kinds}
     reasons = {}

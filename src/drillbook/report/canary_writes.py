@@ -39,7 +39,7 @@ def _until(view: RunView, track: ProbeTrack) -> str:
     if disruption is None or last is None or last <= disruption:
         return "before the disruption"
     if any(stretch.label == "kept" and _overlaps(stretch, disruption, last) for stretch in track.stretches):
-        return "before the disruption, or after it and then lost"
+        return "before the disruption, or after it but lost again"
     return f"up to {seconds(last, 2)}"
 
 

@@ -157,10 +157,10 @@ def upper_end(value: float, error: float, *, latest: bool = False) -> float:
 
 
 def bounded(value: float, error: float | None) -> bool:
-    """Return True when the error is at least as large as the value. In this case, the true value has a known upper end only.
+    """Return True when the error is at least as large as the value. Then only the upper end of the true value is known, and a
+    text such as ``0.11 s ± 0.12 s`` would make no sense.
 
-    Value and error are compared after rounding, because a rounded error may be larger than the exact error. A text such as
-    ``0.11 s ± 0.12 s`` would make no sense.
+    Value and error are compared as they are shown, after rounding.
     """
     if error is None or value < 0 or not error > 0:
         return False

@@ -50,7 +50,9 @@ def _ended(view: RunView, fault: FaultResult) -> str:
 
 
 def _recovered(view: RunView, fault: FaultResult) -> str:
-    """Return words for the undo of the fault by a recovery. The result is empty if no recovery recorded its undo."""
+    """Return a text which says that a recovery undid the fault. The text is empty if no recovery recorded an undo of this
+    fault.
+    """
     last = next(iter(reversed(list(_undos(view, fault)))), None)
     if last is None:
         return ""

@@ -301,8 +301,8 @@ class Open(Write):
         return {"control": relay.control, "was": " ".join(was), "seconds": round(opened(ctx, relay), 6)}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user has the right to read the control file, and that Drillbook knows a request that the service
-        behind the relay answers.
+        """Check that the user has the right to read the control file, and that a test request is known for the kind of service
+        behind the relay. The check sends no request.
         """
         _greeting(ctx, relay := ctx.service(self.service, Relay))
         _need_control(ctx, relay)
@@ -344,8 +344,8 @@ class Status(Read):
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user has the right to read the control file, and that Drillbook knows a request that the service
-        behind the relay answers.
+        """Check that the user has the right to read the control file, and that a test request is known for the kind of service
+        behind the relay. The check sends no request.
         """
         relay = ctx.service(self.service, Relay)
         if self.if_known("exchange"):
