@@ -116,10 +116,13 @@ def test_labels_of_a_table_on_a_narrow_screen_fit_before_their_values():
 
 
 def test_what_the_restore_showed_is_not_listed_as_unseen():
-    """The check of a dump cannot tell if the dump can be restored. The run that restored this dump can."""
+    """The check of a dump cannot tell whether the dump can be restored. The run that restored this dump can."""
     missing = "missing rows: row security may have hidden them"
     unseen = {
-        "not_covered": [f"if the dump can be restored: `{rehearsal_results.RESTORE}` into a sandbox shows this", missing]
+        "not_covered": [
+            f"whether the dump can be restored: `{rehearsal_results.RESTORE}` into a sandbox shows this",
+            missing,
+        ]
     }
     for checked, listed in (({"id": BACKUP["id"]}, [missing]), ({"id": "another"}, unseen["not_covered"])):
         assert rehearsal_results._unseen(RESTORED, unseen | {"backup": checked}) == listed

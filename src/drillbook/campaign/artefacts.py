@@ -162,8 +162,9 @@ def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
 
 
 class Artefacts:
-    """Executor that collects the results of drills which jobs of CI ran. The CI job of a site stores the run in an artefact.
-    The executor ends the job of the site with this result. A job without an artefact ends as unknown.
+    """Executor for sites whose drills run in CI. The CI service runs the drill of each site and stores the run in an artefact.
+    This executor starts nothing: it reads the artefact, and reports the result of the run as the outcome of the site. The
+    outcome of a site without an artefact is unknown.
     """
 
     name = "artefacts of CI"

@@ -171,7 +171,7 @@ class LeaseLog(OnHost):
 
 
 class OfCondition(OnHost):
-    """Base of the events of an abort condition. An abort condition must stay good during the run."""
+    """Base of the events of an abort condition. Drillbook aborts the run when the result of such a condition turns bad."""
 
     condition: Annotated[str, Field(description="Id of the abort condition.")]
     title: Annotated[str, Field(description="Description of the abort condition.")] = ""

@@ -100,7 +100,7 @@ class Guard(BaseModel):
 
 
 class PlannedCondition(PlanPart):
-    """An abort condition: a probe or a read-only step whose result must stay good during the whole run."""
+    """An abort condition: a probe or a read-only step. The run is aborted when its result turns bad."""
 
     id: str
     name: str

@@ -39,7 +39,7 @@ MOMENTS = {
 RECEIVED = "Alertmanager first answered that the expected alert is active"
 """Meaning of the moment ``alerted`` when the drill awaits the alert at Alertmanager."""
 UNPROVEN_MARKS = {
-    "recovered": ("good again", "the first good sample after the last bad one ended; the recovery is not verified")
+    "recovered": ("good again", "the first good sample that followed the last bad one ended; the recovery is not verified")
 }
 """Names and meanings of measured moments in a run whose verification did not pass. The key of each entry is the moment."""
 

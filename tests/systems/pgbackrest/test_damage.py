@@ -135,7 +135,7 @@ def test_a_server_that_does_not_answer_is_not_covered(tmp_path, bundled):
     damage = Damage(tmp_path, bundled)
     place = damage.estate(service="copy")
     checked = place.run("backup.check", service="wal")
-    assert "if the backup is of the cluster of copy: this service could not be queried" in checked["not_covered"]
+    assert "whether the backup is of the cluster of copy: this service could not be queried" in checked["not_covered"]
 
 
 def test_a_stanza_that_does_not_exist_is_missing(tmp_path, bundled):

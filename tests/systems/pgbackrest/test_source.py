@@ -73,8 +73,8 @@ def test_a_whole_backup_has_no_finding(place, shop, position):
     assert "the backup is of the cluster of database" in checked["covered"]
     assert any("digest in its name" in one for one in checked["covered"])
     assert checked["not_covered"] == [
-        "if a server starts from the backup and reaches a consistent state",
-        "if rows were already missing or wrong when the backup was taken",
+        "whether a server starts from the backup and reaches a consistent state",
+        "whether rows were already missing or wrong when the backup was taken",
     ]
     assert checked["wal_segments"] >= 3
 

@@ -37,8 +37,8 @@ COVERED = (
     "no WAL segment is missing between the backup and the newest segment",
 )
 NOT_COVERED = (
-    "if a server starts from the backup and reaches a consistent state",
-    "if rows were already missing or wrong when the backup was taken",
+    "whether a server starts from the backup and reaches a consistent state",
+    "whether rows were already missing or wrong when the backup was taken",
 )
 
 
@@ -197,7 +197,7 @@ class PgBackRest(BackupSource):
             with connected(ctx, service, database="postgres") as session:
                 system = str(first_row(session, SYSTEM)[0])
         except (psycopg.Error, HostError):
-            return [], f"if the backup is of the cluster of {self.service}: this service could not be queried"
+            return [], f"whether the backup is of the cluster of {self.service}: this service could not be queried"
         if system == backup.facts["system_identifier"]:
             return [], ""
         wanted, measured = f"the cluster {system} of {self.service}", f"the cluster {backup.facts['system_identifier']}"

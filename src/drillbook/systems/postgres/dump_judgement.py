@@ -149,7 +149,7 @@ class Judgement:
         return problems
 
     def _not_covered(self, outline: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:
-        texts = ["if the dump can be restored: `backup.restore` into a sandbox shows this"]
+        texts = ["whether the dump can be restored: `backup.restore` into a sandbox shows this"]
         if not self.form.checksum and compression not in CHECKSUMS:
             texts.append(
                 f"changed bytes inside rows, because a dump with compression {compression} contains no checksum of the rows"
