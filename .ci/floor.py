@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ sys.path.insert(0, str(ROOT))
 from tests import changed, tiers  # noqa: E402  found beside this folder
 
 FLOOR = 90
+MOST = 3
+"""Largest number of packages that one run of CI measures."""
 TESTS = """
 ground      canonical_json encodings errors redact values
 findings    findings kind
@@ -115,36 +118,48 @@ def package_of(inner: str) -> str:
     return inner.partition("/")[0] if "/" in inner else GROUND
 
 
-def measured() -> list[str]:
+def wanted() -> list[str]:
+    """Packages to measure: at night all, in CI those with a changed module or test, at most ``MOST`` of them at a run."""
+    if not tiers.CI or tiers.ALL:
+        return list(PURE)
+    change = changed.change()
+    touched = [package for package in PURE if change.touches(package) or change.tests(package)]
+    return tiers.next_ones(touched, MOST, "coverage")
+
+
+def measured(packages: Sequence[str] = PURE) -> list[str]:
     """Packages and modules that coverage traces, as it names them."""
     flat = [path.stem for path in (ROOT / "src" / "drillbook").glob("*.py") if path.name not in ("__init__.py", *LEFT_OUT)]
-    return [f"drillbook.{name}" for name in (*(package for package in PURE if package != GROUND), *sorted(flat))]
+    names = [package for package in packages if package != GROUND]
+    return [f"drillbook.{name}" for name in (*names, *(sorted(flat) if GROUND in packages else ()))]
 
 
-def shares(files: dict[str, Any]) -> dict[str, float]:
-    """Covered statements of each package in percent."""
+def shares(files: dict[str, Any], packages: Sequence[str] = PURE) -> dict[str, float]:
+    """Covered statements of each of these packages in percent."""
     found = {}
-    for package in PURE:
-        wanted = {
+    for package in packages:
+        own = {
             name: file["summary"]
             for name, file in files.items()
             if package_of(inner := name.partition("src/drillbook/")[2]) == package and inner not in LEFT_OUT
         }
-        statements = sum(summary["num_statements"] for summary in wanted.values())
+        statements = sum(summary["num_statements"] for summary in own.values())
         if not statements:
             raise SystemExit(f"no module of {package} was measured")
-        found[package] = 100 * sum(summary["covered_lines"] for summary in wanted.values()) / statements
+        found[package] = 100 * sum(summary["covered_lines"] for summary in own.values()) / statements
     return found
 
 
-def files() -> list[Path]:
+def files(packages: Sequence[str] = PURE) -> list[Path]:
     """Test files of these packages."""
     rows = [line.split() for line in TESTS.strip().splitlines()]
-    return [ROOT / "tests" / folder / f"test_{name}.py" for folder, *names in rows for name in names]
+    folders = {*packages, *(("corpus",) if "language" in packages else ())}
+    return [ROOT / "tests" / folder / f"test_{name}.py" for folder, *names in rows if folder in folders for name in names]
 
 
 def measure(report: Path) -> int:
-    """Run the tests with coverage of these packages. Return pytest's exit status."""
+    """Run the tests of the packages to measure, with their coverage. Return pytest's exit status."""
+    packages = wanted()
     argv = [
         sys.executable,
         "-m",
@@ -157,35 +172,35 @@ def measure(report: Path) -> int:
         "-k",
         " and ".join(f"not {slow}" for slow in SLOW),
     ]
-    argv += [*(f"--cov={name}" for name in measured()), "--cov-report=", f"--cov-report=json:{report}"]
+    argv += [*(f"--cov={name}" for name in measured(packages)), "--cov-report=", f"--cov-report=json:{report}"]
     # All of them at every commit: with DRILLBOOK_REQUIRE some would wait for their turn, see tests/tiers.py.
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "DRILLBOOK_REQUIRE")}
-    return subprocess.run([*argv, *map(str, files())], cwd=ROOT, env=environment, check=False).returncode
+    return subprocess.run([*argv, *map(str, files(packages))], cwd=ROOT, env=environment, check=False).returncode
 
 
 def main() -> int:
     """Print the share of each package, and those below the required share with their worst modules.
 
-    CI leaves this to the night unless one of these packages, or a test in its folder, was changed.
+    CI leaves packages to the night if neither they nor a test in their folder was changed.
     """
-    change = changed.change()
-    if tiers.CI and not (tiers.ALL or change.touches(*PURE) or change.tests(*PURE)):
+    packages = wanted()
+    if not packages:
         print(f"left to the night: no change of {', '.join(PURE)}, or of their tests")
         return 0
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "coverage.json"
         if status := measure(report):
             return status
-        return told(json.loads(report.read_text())["files"])
+        return told(json.loads(report.read_text())["files"], packages)
 
 
-def told(files: dict[str, Any]) -> int:
+def told(files: dict[str, Any], packages: Sequence[str] = PURE) -> int:
     """Print the share of each package, and the missing lines of those below the required share.
 
     Return 1 when there is one.
     """
     low = []
-    for package, share in shares(files).items():
+    for package, share in shares(files, packages).items():
         print(f"{package:12} {share:5.1f} %{'' if share >= FLOOR else f'  below {FLOOR} %'}")
         if share < FLOOR:
             low.append(package)

@@ -130,18 +130,23 @@ class Change:
         self.files = frozenset(map(str, tests))
         self.helped = frozenset(room_of(path) for path in tests if len(path.parts) > 2 and not path.match("test_*.py"))
 
-    def holds(self, file: str) -> bool:
-        """Return True for a test file whose tests all run, because the file, the code under test, a page or template that it
-        follows, or a helper or data next to it was changed.
+    def nearness(self, file: str) -> int | None:
+        """Return how near the tests in a file are to the change: 0 when the file itself was changed, 1 when it tests a changed
+        module, or follows a changed page or template, 2 when it belongs to a changed package, or to a folder with a changed
+        helper, and otherwise None.
         """
         path = PurePosixPath(file)
         room, name = room_of(path), path.stem.removeprefix("test_")
         followed = any(changed.is_relative_to(place) for place in FOLLOWED.get(file, ()) for changed in self.differing)
-        if file in self.files or room in self.helped or followed:
-            return True
-        if len(self.rooms) <= MOST_ROOMS:
-            return room in self.rooms
-        return any(where == room and (name == one or name.startswith(f"{one}_")) for where, one in self.modules)
+        if file in self.files:
+            return 0
+        if followed or any(where == room and (name == one or name.startswith(f"{one}_")) for where, one in self.modules):
+            return 1
+        return 2 if room in self.helped or (room in self.rooms and len(self.rooms) <= MOST_ROOMS) else None
+
+    def holds(self, file: str) -> bool:
+        """Return True for a test file of which all tests should run after this change."""
+        return self.nearness(file) is not None
 
     def tests(self, *rooms: str) -> bool:
         """Return True when a test of one of these packages was changed."""

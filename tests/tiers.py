@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests import changed
+from tests import budget, changed
 from tests.changed import git
 
 ROOT = Path(__file__).parents[1]
@@ -56,45 +56,47 @@ REAL = (
 )
 """Fast tests that start a real SSH server, a PostgreSQL, or the program."""
 TURNS = {
-    "e2e": 27,
-    "docker": 8,
-    "lab": 8,
-    "estate": 4,
-    "campaign": 3,
-    "campaign/test_fleet.py": 3,
+    "e2e": 38,
+    "docker": 16,
+    "lab": 16,
+    "estate": 6,
+    "campaign": 6,
     "corpus/test_backups.py": 3,
     "inventory/test_files.py": 3,
     "plan": 2,
-    "telemetry": 2,
-    "systems": 16,
+    "telemetry": 3,
+    "systems": 38,
     "systems/prometheus": 1,
     "engine": 8,
     "attestation": 5,
-    "audit": 4,
-    "report": 4,
+    "audit": 5,
+    "report": 6,
+    "report/test_browser.py": 16,
     "trust": 4,
-    "plugins": 8,
-    "sdk": 4,
-    "hosts": 5,
-    "systemd": 12,
-    "cli": 8,
+    "plugins": 16,
+    "project": 3,
+    "sdk": 8,
+    "hosts": 8,
+    "systemd": 20,
+    "cli": 16,
     "repository/test_any_stack_page.py": 4,
-    "repository/test_newcomer.py": 6,
-    "repository/test_site.py": 3,
-    "repository/test_tutorial.py": 6,
-    "repository/test_wheel.py": 6,
-    "repository/test_own_postgres_page.py": 3,
-    "diagnosis/test_older_errors.py": 2,
+    "repository/test_newcomer.py": 8,
+    "repository/test_shell.py": 3,
+    "repository/test_site.py": 4,
+    "repository/test_tutorial.py": 8,
+    "repository/test_wheel.py": 16,
+    "repository/test_own_postgres_page.py": 4,
+    "diagnosis": 4,
 }
-"""Files and folders of costly tests, with the divisor: CI runs one part of so many at each run, see ``for_others``;
+"""Files and folders of costly tests, with the divisor: CI runs one part of so many at each run, see ``without_turn``;
 the most specific entry counts.
 """
 BY_FILE = ("systems",)
 """Folders of ``TURNS`` whose files each start servers of their own: the tests of a file have their turn together."""
 LARGE = 30
 """Number of tests from which a file is too costly for a turn of all of its tests together."""
-NAMED_TURNS = 5
-"""Divisor for tests that docs/safety.md names: each of them runs at every fifth run at least."""
+NAMED_TURNS = 10
+"""Divisor for tests that docs/safety.md names: each of them runs at every tenth run at least."""
 KILLED_ROOMS = ("engine", "journal", "hosts", "sdk")
 """Packages that undo faults: after a change of them, CI kills more controllers, and tries more recoveries."""
 CORPUS_TURNS = 3
@@ -220,22 +222,47 @@ def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
     return len(left)
 
 
-def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Tests that CI omits at this run.
+def for_others(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests that CI omits at this run: those without a turn, except the tests of a change (see ``tests.changed``),
+    as far as they fit into the run (see ``tests.budget``).
+    """
+    change = changed.change()
+    without = list(without_turn(items))
+    parts: tuple[list[pytest.Item], ...] = ([], [], [])
+    left = []
+    for item in without:
+        nearness = change.nearness(file_of(item))
+        (left if nearness is None else parts[nearness]).append(item)
+    absent = set(without)
+    return left + budget.beyond([item for item in items if item not in absent], parts, chosen)
 
-    All tests of a change run (see ``tests.changed``), and so do fast tests. In ``TURNS``, tests that docs/safety.md
-    names run at every fifth run at least, with some of their parameters, and so does a file that it names as a whole;
-    other tests have their turn one by one, each parameter separately, or in ``BY_FILE`` together with their file. Of the
-    corpus of backups, CI runs a third.
+
+def file_of(item: pytest.Item) -> str:
+    """Path of the file of a test, from the top folder."""
+    return item.nodeid.partition("::")[0]
+
+
+def chosen(item: pytest.Item, turns: int) -> bool:
+    """Return True when a test of a change has its turn, if one of so many is taken. In ``BY_FILE``, a file is taken whole."""
+    file = file_of(item)
+    return has_turn(file if PurePosixPath(file).parts[1] in BY_FILE else item.nodeid, turns)
+
+
+def without_turn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Tests that have no turn at this run.
+
+    Fast tests always run. In ``TURNS``, tests that docs/safety.md names run at every tenth run at least, with some of their
+    parameters, and so does a file that it names as a whole; other tests have their turn one by one, each parameter
+    separately, or in ``BY_FILE`` together with their file. Of the corpus of backups, CI runs a third.
     """
     page = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
     named, files = set(re.findall(r"`(test_\w+)`", page)), set(re.findall(r"`(tests/[\w/]+\.py)`(?!:)", page))
     groups: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
-        file, function = item.nodeid.partition("::")[0], item.name.partition("[")[0]
-        if not is_fast(item.nodeid) and not changed.change().holds(file):
+        function = item.name.partition("[")[0]
+        if not is_fast(item.nodeid):
             whole = "" if item.get_closest_marker("corpus") else function if function in named else item.name
-            groups.setdefault((file, whole), []).append(item)
+            groups.setdefault((file_of(item), whole), []).append(item)
     sizes = Counter(file for file, _ in groups)
     for (file, whole), found in groups.items():
         if not whole:

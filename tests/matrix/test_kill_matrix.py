@@ -65,9 +65,8 @@ DRILLS = sorted(path.stem for path in drills())
 
 
 def groups(*, more: bool) -> list[list[str]]:
-    """Groups of drills; CI takes one drill of each group, another one at the next commit.
-
-    ``more`` adds one of the rehearsals. The drills with most kinds of events come first.
+    """Groups of drills. CI takes one drill of one group, at the next run one of the next group; with ``more``, one drill of each
+    group, and the rehearsals are a group of their own. The drills with most kinds of events come first.
     """
     rehearsals = [name for name in DRILLS if name.startswith("rehearse-")]
     rest = [name for name in DRILLS if name not in (WHOLE, *BACKED, *rehearsals)]
@@ -75,8 +74,12 @@ def groups(*, more: bool) -> list[list[str]]:
 
 
 def turn(*, more: bool) -> set[str]:
-    """The drills of this commit."""
-    return {names[tiers.number() % len(names)] for names in groups(more=more)}
+    """The drills of this run."""
+    number, found = tiers.number(), groups(more=more)
+    if more:
+        return {names[number % len(names)] for names in found}
+    names = found[number % len(found)]
+    return {names[number // len(found) % len(names)]}
 
 
 TURN = set(DRILLS) if WANTED else turn(more=tiers.killing())
@@ -118,7 +121,8 @@ def sample(points: list[Point], name: str) -> list[Point]:
 
 def kinds_of_turn(kinds: set[str], name: str) -> set[str]:
     """An eighth of the kinds, and the next ones when the drill has its next turn."""
-    every = next(len(names) for names in groups(more=tiers.killing()) if name in names)
+    found = groups(more=tiers.killing())
+    every = next(len(names) for names in found if name in names) * (1 if tiers.killing() else len(found))
     return set(tiers.next_ones(sorted(kinds), -(-len(kinds) // SHARE), f"kinds of {name}", every))
 
 
@@ -127,7 +131,8 @@ def test_each_turn_has_every_phase_and_an_eighth_of_the_kinds_and_eight_turns_ha
     points += [Point("only.here", "restore.2", 1), Point("run.started", "verify.1", 1), Point(PERIODIC[0], "verify.1", 9)]
     seen: set[str] = set()
     for number in range(10, 10 + SHARE):
-        monkeypatch.setattr(tiers, "number", lambda number=number: number * len([WHOLE, *BACKED]))
+        monkeypatch.setattr(tiers, "number", lambda number=number: number * 2 * len([WHOLE, *BACKED]))
+        monkeypatch.setattr(tiers, "killing", lambda: False)
         chosen = sample(points, WHOLE)
         assert {point.phase for point in chosen} >= {"inject", "restore", "verify"}
         assert len({point.kind for point in chosen}) >= len(COMMON) // SHARE
@@ -139,13 +144,13 @@ def test_each_turn_has_every_phase_and_an_eighth_of_the_kinds_and_eight_turns_ha
 
 @pytest.mark.parametrize("more", [False, True])
 def test_every_drill_has_its_turn_within_few_commits(monkeypatch, more):
-    turns = []
-    for number in range(1000, 1000 + max(map(len, groups(more=more)))):
+    turns, longest = [], max(map(len, groups(more=more)))
+    for number in range(1000, 1000 + (longest if more else 2 * longest)):
         monkeypatch.setattr(tiers, "number", lambda number=number: number)
         turns.append(turn(more=more))
-    assert {len(names) for names in turns} == {3 if more else 2}
+    assert {len(names) for names in turns} == {3 if more else 1}
     assert set.union(*turns) == set(DRILLS)
-    assert all(names & {WHOLE, *BACKED} for names in turns)
+    assert all(names & {WHOLE, *BACKED} for names in (turns if more else turns[::2]))
 
 
 def first_run(ground, drill: Path) -> list[Point]:

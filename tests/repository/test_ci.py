@@ -115,6 +115,24 @@ def test_ci_measures_what_was_changed_and_leaves_the_rest_to_the_night(floor, mo
     assert floor.main() == 7, "asked for by hand"
 
 
+def test_ci_measures_the_changed_packages_alone_and_not_more_than_three(floor, monkeypatch):
+    monkeypatch.setattr(floor.tiers, "CI", True)
+    monkeypatch.setattr(floor.tiers, "ALL", False)
+    paths = [PurePosixPath("src/drillbook/judge/rto.py"), PurePosixPath("tests/plan/test_spec.py")]
+    monkeypatch.setattr(floor.changed, "change", lambda: floor.changed.Change(paths))
+    assert floor.wanted() == ["plan", "judge"]
+    assert {path.parent.name for path in floor.files(floor.wanted())} == {"plan", "judge"}
+    assert floor.measured(floor.wanted()) == ["drillbook.plan", "drillbook.judge"]
+    assert [*floor.shares(covered(floor), ["judge"])] == ["judge"]
+    paths += [PurePosixPath(f"src/drillbook/{package}/x.py") for package in floor.PURE if package != floor.GROUND]
+    taken = set()
+    for number in range(len(floor.PURE)):
+        monkeypatch.setattr(floor.tiers, "number", lambda number=number: number)
+        assert len(floor.wanted()) == floor.MOST
+        taken |= {*floor.wanted()}
+    assert taken == {*floor.PURE} - {floor.GROUND}
+
+
 def test_every_package_is_measured_or_has_its_reason(floor):
     source = CI.parent / "src" / "drillbook"
     packages = {path.parent.name for path in source.glob("*/__init__.py")}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests import changed, conftest, tiers
+from tests import budget, changed, conftest, tiers
 from tests.conftest import dealt, order, seconds
 
 FILES = sorted((tiers.ROOT / "tests").rglob("test_*.py"))
@@ -56,7 +56,7 @@ class Item:
 
 
 NAMED = [Item(f"tests/e2e/test_hold.py::test_recovery_is_complete_and_idempotent[{number}]") for number in range(9)]
-OTHERS = [Item(f"tests/e2e/test_x.py::test_nobody_names_me[{number}]") for number in range(500)]
+OTHERS = [Item(f"tests/e2e/test_x.py::test_nobody_names_me[{number}]") for number in range(2000)]
 ELSEWHERE = [
     Item(f"{file}::test_nobody_names_me_either[{number}]")
     for file in (
@@ -95,7 +95,7 @@ def test_ci_takes_other_tests_at_each_run(monkeypatch, unchanged):
         now = taken(monkeypatch, [*NAMED, *OTHERS, *ELSEWHERE], number)
         assert len(now & set(NAMED)) in (0, -(-9 // turns)), "its part of nine, rounded up, or its turn is at another run"
         assert now >= set(ELSEWHERE)
-        assert 0.5 < len(now & set(OTHERS)) / (500 / turns) < 1.6, "about its part of 500"
+        assert 0.5 < len(now & set(OTHERS)) / (2000 / turns) < 1.6, "about its part"
         assert now == taken(monkeypatch, [*NAMED, *OTHERS, *ELSEWHERE], number)
         seen.append(now & set(OTHERS))
     assert sum(map(len, seen)) == len(OTHERS), "nothing has two turns"
@@ -116,10 +116,10 @@ def test_the_tests_of_a_file_with_servers_of_its_own_have_their_turn_together(mo
     assert max(alone) < len(large), "a large file is divided"
 
 
-def test_what_the_safety_page_names_has_its_turn_at_every_fifth_run(monkeypatch, unchanged):
+def test_what_the_safety_page_names_has_its_turn_at_every_tenth_run(monkeypatch, unchanged):
     times = [taken(monkeypatch, NAMED, number) for number in range(60, 60 + tiers.NAMED_TURNS * len(NAMED))]
     having = [number % tiers.NAMED_TURNS for number, now in enumerate(times) if now]
-    assert (len(having), len(set(having))) == (len(NAMED), 1), "at one of five runs, always the same of them"
+    assert (len(having), len(set(having))) == (len(NAMED), 1), "at one of ten runs, always the same of them"
     assert set().union(*times) == set(NAMED), "each of its parameters has its turn"
 
 
@@ -136,10 +136,12 @@ def test_nightly_parameters_use_up_no_turns_of_their_test(monkeypatch, unchanged
             left = tiers.leave_to_the_night(config, items)
             assert left == len(NAMED) - len(items)
             counts.append(len(items))
-        assert sorted(counts) == [0, 0, 0, 0, 1], "the one that is not nightly runs at one of any five runs"
+        assert sorted(counts) == [*[0] * (tiers.NAMED_TURNS - 1), 1], (
+            "the one that is not nightly runs at one of any ten runs"
+        )
 
 
-def test_a_file_that_the_safety_page_names_has_its_turn_within_five_runs(monkeypatch, unchanged):
+def test_a_file_that_the_safety_page_names_has_its_turn_within_ten_runs(monkeypatch, unchanged):
     parts = [taken(monkeypatch, WHOLE, number) for number in range(40, 40 + tiers.NAMED_TURNS)]
     assert sum(map(len, parts)) == len(WHOLE)
     assert set().union(*parts) == set(WHOLE)
@@ -161,12 +163,32 @@ def test_the_fast_tier_is_always_taken_whole(monkeypatch, unchanged):
 
 
 def test_of_what_was_changed_all_tests_are_taken(monkeypatch):
-    everything = [*NAMED, *OTHERS, *BACKUPS]
+    others = OTHERS[:50]
+    everything = [*NAMED, *others, *BACKUPS]
     touched = [PurePosixPath(path) for path in ("src/drillbook/systems/x/actions.py", "tests/e2e/test_x.py")]
     monkeypatch.setattr(changed, "change", lambda: changed.Change(touched))
     for number in range(5):
-        assert taken(monkeypatch, everything, number) >= {*OTHERS, *BACKUPS}
+        assert taken(monkeypatch, everything, number) >= {*others, *BACKUPS}
         assert not taken(monkeypatch, everything, number) >= set(NAMED)
+
+
+def test_of_a_change_that_is_too_large_for_a_run_the_nearest_tests_come_first(monkeypatch):
+    own = [Item(f"tests/engine/test_own.py::test_{number}") for number in range(90)]
+    near = [Item(f"tests/engine/test_leases.py::test_{number}") for number in range(90)]
+    far = [Item(f"tests/engine/test_runner_parts.py::test_{number}") for number in range(90)]
+    touched = [PurePosixPath(path) for path in ("src/drillbook/engine/leases.py", "tests/engine/test_own.py")]
+    monkeypatch.setattr(changed, "change", lambda: changed.Change(touched))
+    monkeypatch.setitem(budget.SECONDS, "engine", budget.LIMIT_S / 200)
+    seen: set[Item] = set()
+    for number in range(90, 90 + budget.MOST_TURNS):
+        now = taken(monkeypatch, [*far, *near, *own], number)
+        assert now >= {*own, *near}
+        assert budget.total(list(now)) <= budget.LIMIT_S
+        seen |= now & set(far)
+    assert seen == set(far), "each has its turn"
+    monkeypatch.setitem(budget.SECONDS, "engine", budget.LIMIT_S / 130)
+    assert taken(monkeypatch, [*far, *near, *own], 1) >= set(own)
+    assert budget.total(list(taken(monkeypatch, [*far, *near, *own], 1))) <= budget.LIMIT_S
 
 
 @pytest.fixture

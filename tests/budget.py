@@ -1,0 +1,87 @@
+"""Limit on the duration of a run of CI: tests of a large change that do not fit have their turn at later runs and at night.
+
+The tests closest to the change come first: of changed test files, of changed modules, and those that follow a changed page.
+The other tests of the changed packages share the remaining time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+import pytest
+
+LIMIT_S = 2800.0
+"""Largest sum of the usual durations of the tests of a run, in seconds. Four tests run at the same time, see ``.ci/run``."""
+MOST_TURNS = 64
+"""Largest divisor: of tests that would have their turn more rarely, none is taken."""
+FAST_S = 0.04
+"""Usual duration of a test of the fast tier in seconds."""
+SECONDS = {
+    "": 0.1,
+    "attestation": 0.5,
+    "audit": 0.6,
+    "campaign": 2.6,
+    "cli": 0.9,
+    "corpus": 1.4,
+    "diagnosis": 4.3,
+    "docker": 30,
+    "e2e": 28,
+    "engine": 1.0,
+    "estate": 30,
+    "hosts": 0.7,
+    "lab": 3.5,
+    "language": 0.5,
+    "matrix": 0.1,
+    "notify": 0.5,
+    "plugins": 3.2,
+    "project": 0.5,
+    "report": 0.3,
+    "repository": 0.4,
+    "sdk": 0.3,
+    "systemd": 22,
+    "systems": 3.5,
+    "telemetry": 0.7,
+}
+"""Usual duration of a test in seconds, by folder below ``tests``; the most specific entry counts. Measured in runs of CI on two
+cores that four tests share.
+"""
+
+
+def seconds(item: pytest.Item) -> float:
+    """Return the usual duration of a test: the argument of its mark `long`, or otherwise that of the fast tier or its folder."""
+    if item.get_closest_marker("fast"):
+        return FAST_S
+    if mark := item.get_closest_marker("long"):
+        return float(mark.args[0])
+    path = PurePosixPath(item.nodeid.partition("::")[0]).relative_to("tests")
+    return next((SECONDS[str(place)] for place in path.parents if str(place) in SECONDS), SECONDS[""])
+
+
+def total(items: Sequence[pytest.Item]) -> float:
+    """Return the sum of the usual durations in seconds."""
+    return sum(map(seconds, items))
+
+
+def beyond(
+    taken: Sequence[pytest.Item], parts: Sequence[Sequence[pytest.Item]], has_turn: Callable[[pytest.Item, int], bool]
+) -> list[pytest.Item]:
+    """Return the tests that do not fit into the run.
+
+    ``taken``: tests that run in any case. ``parts``: further tests, those that matter most first. ``has_turn``: tells whether
+    one of so many runs is the turn of a test. If a part does not fit, one of so many of its tests is taken that they fit.
+    """
+    spent, left = total(taken), []
+    for part in parts:
+        fitting = next(
+            (
+                found
+                for turns in range(1, MOST_TURNS + 1)
+                if spent + total(found := [item for item in part if turns == 1 or has_turn(item, turns)]) <= LIMIT_S
+            ),
+            [],
+        )
+        spent += total(fitting)
+        fits = set(fitting)
+        left += [item for item in part if item not in fits]
+    return left
