@@ -11,8 +11,8 @@ SIZED = DRILL.replace("verify:\n", "verify:\n  - capacity.collect: {service: bac
 MIB = 1 << 20
 
 
-def sized(book, day, size):
-    run = book.run(f"2026-01-{day:02d}T09:00:00", text=SIZED)
+def sized(book, day, size, **given):
+    run = book.run(f"2026-01-{day:02d}T09:00:00", text=SIZED, **given)
     run.fault().availability(*SAMPLES).canary(ACKS, [[1, 400]])
     run.add(11.0, "phase.started", phase="restore").step(11.0, 12.0, "restore.1", "app-1", effect="write")
     run.add(12.0, "phase.ended", phase="restore", status="done").add(12.0, "phase.started", phase="verify")

@@ -8,6 +8,7 @@ from drillbook.judge.earlier_runs import last_step, same_drill
 from tests.audit.conftest import Book
 from tests.audit.stories import DOWN
 from tests.audit.test_capacity_section import MIB, sized
+from tests.plan.test_planner import HOSTS
 
 ACTION = "capacity.collect"
 
@@ -36,6 +37,21 @@ def test_another_action_service_or_environment_is_no_earlier_step(tmp_path):
     assert last_step([run.folder], other, ACTION, "backups") is None
     assert last_step([run.folder], run.plan, ACTION, "database") is None
     assert last_step([run.folder], run.plan, "postgres.compare", "backups") is None
+
+
+def test_runs_of_the_other_lab_are_not_compared(tmp_path):
+    """In older projects, both labs have the environment `lab`."""
+    book = Book(tmp_path)
+    sized(book, 1, MIB, hosts=f"lab: embedded\n{HOSTS}")
+    run = book.runs[0]
+    labs = [
+        run.plan.model_copy(update={"inventory": run.plan.inventory.model_copy(update={"lab": lab})})
+        for lab in ("embedded", "docker", "")
+    ]
+    assert run.plan.inventory.lab == "embedded"
+    assert [len(same_drill([run.folder], plan, RunStates())) for plan in labs] == [1, 0, 1]
+    assert [last_step([run.folder], plan, ACTION, "backups") is None for plan in labs] == [False, True, False]
+    assert [len(earlier_runs.capacity([run.folder], plan)) > 0 for plan in labs] == [True, False, True]
 
 
 def test_the_newest_runs_of_the_drill_are_compared(tmp_path, monkeypatch):

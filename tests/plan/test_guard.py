@@ -55,6 +55,13 @@ def test_what_counts_as_production(environment, production):
     assert protection.is_production(environment) is production
 
 
+def test_a_drill_of_the_embedded_lab_may_run_in_the_docker_lab(tmp_path):
+    hosts = HOSTS.replace("environment: lab", "environment: docker-lab")
+    assert guard.check(made(tmp_path, hosts=hosts), now=NOW, confirm=None) == []
+    (refusal,) = guard.check(made(tmp_path, "{environments: [staging]}", hosts=hosts), now=NOW, confirm=None)
+    assert (refusal.code, refusal.measured) == ("guard-environment", "docker-lab")
+
+
 def test_production_needs_confirmation_and_approval(tmp_path):
     one = made(tmp_path, "{environments: [production]}", hosts=HOSTS.replace("environment: lab", "environment: production"))
     codes = [found.code for found in guard.check(one, now=NOW, confirm="")]

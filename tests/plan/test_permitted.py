@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from drillbook.plan.permitted import only_in
+from drillbook.inventory.protection import DOCKER_LAB, LAB, is_protected
+from drillbook.plan.permitted import only_in, permits
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -16,3 +22,28 @@ from drillbook.plan.permitted import only_in
 )
 def test_the_permitted_environments_are_alternatives(environments: tuple[str, ...], words: str) -> None:
     assert only_in(environments) == words
+
+
+@pytest.mark.parametrize(
+    ("environments", "environment", "permitted"),
+    [
+        (("staging",), "staging", True),
+        (("lab", "staging"), "docker-lab", True),
+        (("staging",), "docker-lab", False),
+        (("docker-lab",), "docker-lab", True),
+        (("docker-lab",), "lab", False),
+        (("lab",), "lab2", False),
+        ((), "docker-lab", False),
+    ],
+)
+def test_a_guard_that_permits_the_embedded_lab_also_permits_the_docker_lab(
+    environments: tuple[str, ...], environment: str, permitted: bool
+) -> None:
+    assert permits(environments, environment) is permitted
+
+
+def test_the_two_labs_are_two_environments() -> None:
+    """Figures of the embedded lab are never compared with those of the Docker lab."""
+    texts = [(ROOT / "inventory" / f"{name}.yml").read_text(encoding="utf-8") for name in ("lab", "docker")]
+    assert [re.findall(r"^environment: (\S+)$", text, re.MULTILINE) for text in texts] == [[LAB], [DOCKER_LAB]]
+    assert not is_protected(DOCKER_LAB, None)

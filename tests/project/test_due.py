@@ -149,6 +149,15 @@ def test_a_pass_counts_only_in_its_environment(shelf):
     assert states(shelf) == {("both", "lab"): State.OK}
 
 
+def test_the_two_labs_count_apart(shelf):
+    """The Docker lab is another system: a run there proves nothing about the embedded lab, and is not demanded beside it."""
+    shelf.drill("both", "every: 30d\nguard: {environments: [lab, staging]}\n")
+    elsewhere(shelf.result("both", ago=50 * DAY), "docker-lab")
+    assert states(shelf) == {("both", "docker-lab"): State.OVERDUE}
+    shelf.result("both", ago=DAY)
+    assert states(shelf) == {("both", "docker-lab"): State.OVERDUE, ("both", "lab"): State.OK}
+
+
 def test_a_service_that_no_run_proved_and_no_schedule_covers(shelf):
     path = shelf.root / "hosts.yml"
     path.write_text(path.read_text() + "  spare: {kind: process, host: app-1, not_drilled: a spare}\n".replace("  ", "", 0))

@@ -28,6 +28,8 @@ def test_a_suite_has_the_services_of_its_drills_and_the_environments_of_all(shel
     (shelf.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\nevery: 7d\ndrills: [one, two]\n")
     suite = listed(shelf)["all"]
     assert (suite.suite, suite.services, suite.environments, suite.drills) == (True, ("app",), ("lab",), ("one", "two"))
+    shelf.drill("two", "guard: {environments: [docker-lab]}\n")
+    assert listed(shelf)["all"].environments == ("docker-lab",), "a guard that permits the lab permits the Docker lab, too"
     (shelf.root / "drills" / "two.yml").write_text("drill: [")
     assert listed(shelf)["all"].mistake == "the drill two of this suite cannot be read"
 

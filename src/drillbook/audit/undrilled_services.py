@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from drillbook.audit.content import Audit
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.language.lists import leading, listed
+from drillbook.plan.permitted import permits
 from drillbook.project import drills_to_copy
 from drillbook.project.drills_to_copy import Copy
 from drillbook.project.needed_inventories import Choice
@@ -65,7 +66,7 @@ def _own(audit: Audit, environment: str, service: str) -> str:
 
 def _usable(drill: Scheduled, environment: str) -> bool:
     return not (drill.suite or drill.broken or drill.mistake) and (
-        drill.environments is None or environment in drill.environments
+        drill.environments is None or permits(drill.environments, environment)
     )
 
 

@@ -264,7 +264,7 @@ class _View:
             ", ".join(f"{SHORT.get(key, key)} at most {seconds(value)}" for key, value in plan.objectives.items()) or "none"
         )
         probes = ", ".join(probe.name for probe in plan.probes) or "none"
-        allowed = plan.inventory.environment in plan.environments
+        allowed = permitted.permits(plan.environments, plan.inventory.environment)
         protected = " (protected)" if plan.inventory.is_protected else ""
         yield Text(
             f"on {plan.inventory.environment}{protected}; {permitted.only_in(plan.environments)}",

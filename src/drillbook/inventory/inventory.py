@@ -65,8 +65,8 @@ class Inventory(BaseModel):
     environment: str = Field(
         min_length=1,
         description=(
-            "Name of the environment: lab, dev, test, staging, production, or any other word. The key "
-            "`protected` is required unless the name is one of these five or contains the word production or prod."
+            "Name of the environment: lab, docker-lab, dev, test, staging, production, or any other word. The key "
+            "`protected` is required unless the name is one of these six or contains the word production or prod."
         ),
     )
     protected: bool | None = Field(
@@ -74,7 +74,7 @@ class Inventory(BaseModel):
         json_schema_extra=YES_OR_NO,
         description=(
             "yes: drills need `--confirm ENVIRONMENT` and a signed approval. The default is no for lab, "
-            "dev, test and staging. An environment whose name contains the word production or prod is "
+            "docker-lab, dev, test and staging. An environment whose name contains the word production or prod is "
             "always protected. For any other environment, this key is required."
         ),
     )

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import re
 
-OPEN = frozenset({"lab", "dev", "test", "staging"})
+LAB, DOCKER_LAB = "lab", "docker-lab"
+"""Environments of the two labs: the embedded lab and the Docker lab. They are different systems with different times, so the
+figures of their runs are never compared with each other.
+"""
+OPEN = frozenset({LAB, DOCKER_LAB, "dev", "test", "staging"})
 """Names of the environments that are protected only if the inventory sets `protected: yes`."""
 
 

@@ -97,14 +97,23 @@ def _finished(state: RunState, plan: Plan) -> RunView | None:
     """Judge a run from its journal.
 
     Return None in three cases: the journal cannot be read, the run has not finished, or the run used another environment
-    than ``plan``.
+    or another lab than ``plan``.
     """
     try:
         view = judge(state.history)
     except (OSError, ValueError, KeyError, DrillbookError):
         return None
     result = view.result
-    return view if result.finished and result.environment == plan.inventory.environment else None
+    same = result.environment == plan.inventory.environment and not _in_other_lab(view, plan)
+    return view if result.finished and same else None
+
+
+def _in_other_lab(view: RunView, plan: Plan) -> bool:
+    """Return True when both runs used a lab of Drillbook, and not the same one. In older projects, the embedded lab and the
+    Docker lab have the same environment, but their durations differ.
+    """
+    recorded = view.plan.get("inventory", {}).get("lab")
+    return bool(recorded and plan.inventory.lab and recorded != plan.inventory.lab)
 
 
 def _with_action(folders: Iterable[Path], action: str) -> Iterator[RunState]:

@@ -11,7 +11,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from drillbook.findings import Finding, finding
-from drillbook.plan.permitted import ANY_PERMITTED, FORBIDDEN, only_in
+from drillbook.plan.permitted import ANY_PERMITTED, FORBIDDEN, only_in, permits
 from drillbook.plan.plan import Plan
 from drillbook.plan.window import HORIZON_DAYS, Window, is_open, next_opening
 
@@ -39,7 +39,7 @@ def check(
     """
     refusals: list[Finding] = []
     environment = plan.inventory.environment
-    if environment not in plan.environments:
+    if not permits(plan.environments, environment):
         remedy = f"{instead} If the drill is meant for {environment}, add {environment} to `guard.environments`."
         wanted = ", ".join(plan.environments)
         refusals.append(finding(FORBIDDEN, wanted=wanted, measured=environment, remedy=remedy))

@@ -48,7 +48,10 @@ class Guard(BaseModel):
 
     environments: tuple[str, ...] = Field(
         default=("lab",),
-        description="Environments in which the drill may run. In any other environment, the drill is refused.",
+        description=(
+            "Environments in which the drill may run. In any other environment, the drill is refused. `lab` also permits "
+            "`docker-lab`, the environment of the Docker lab."
+        ),
     )
     windows: tuple[Window, ...] = Field(
         default=(),

@@ -1,8 +1,11 @@
-"""Words for the environments that the guard of a drill permits. Lists, plans, reports and audits use the same words."""
+"""Rule and words for the environments that the guard of a drill permits. Lists, plans, reports and audits use the same
+words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+from drillbook.inventory.protection import DOCKER_LAB, LAB
 
 FORBIDDEN = "guard-environment"
 """Code of the finding that the guard does not permit the environment."""
@@ -10,6 +13,13 @@ ANY_PERMITTED = "Run it with an inventory of a permitted environment (`--invento
 """First sentence of the remedy of a refused run, if it is unknown which inventory has a permitted environment."""
 NONE_PERMITTED = "Its guard permits no environment, because `guard.environments` is empty."
 """First sentence of the remedy of a refused run, if no inventory helps."""
+
+
+def permits(environments: Collection[str], environment: str) -> bool:
+    """Return True when a guard with these ``environments`` permits ``environment``. A guard that permits the embedded lab also
+    permits the Docker lab.
+    """
+    return environment in environments or (environment == DOCKER_LAB and LAB in environments)
 
 
 def only_in(environments: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from drillbook.errors import DrillbookError, InventoryError
 from drillbook.inventory import merging
+from drillbook.plan.permitted import permits
 from drillbook.project import estate
 from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
@@ -145,4 +146,6 @@ def _read(path: Path, project: Project) -> Listed:
 def _fits(listed: Listed, scheduled: Scheduled, environment: str) -> bool:
     if environment:
         return listed.environment == environment
-    return bool(listed.environment) and (scheduled.environments is None or listed.environment in scheduled.environments)
+    return bool(listed.environment) and (
+        scheduled.environments is None or permits(scheduled.environments, listed.environment)
+    )

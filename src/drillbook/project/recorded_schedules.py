@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.verdicts import Verdict
+from drillbook.plan.permitted import permits
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Term
 from drillbook.project import newest_runs, schedule_record, schedules
@@ -49,8 +50,8 @@ def of_plan(at: str, schedule: object, plan: Mapping[str, Any]) -> Term | None:
     """Return the schedule that a run with this ``plan`` recorded at the time ``at``. The drill has no schedule in an environment
     that its guard does not permit: there every run is refused.
     """
-    permitted, place = plan.get("environments"), _mapping(plan.get("inventory")).get("environment")
-    forbidden = isinstance(permitted, list | tuple) and place not in permitted
+    allowed, place = plan.get("environments"), _mapping(plan.get("inventory")).get("environment")
+    forbidden = isinstance(allowed, list | tuple) and not permits(allowed, str(place))
     return term(at, None if forbidden else schedule)
 
 
@@ -125,7 +126,7 @@ def present(scheduled: Scheduled | None, environment: str) -> Schedule | None:
 
 def may_run(scheduled: Scheduled, environment: str) -> bool:
     """Return True when the guard of the drill or suite permits ``environment``, or when the guard is unknown."""
-    return scheduled.environments is None or environment in scheduled.environments
+    return scheduled.environments is None or permits(scheduled.environments, environment)
 
 
 def was_forbidden(scheduled: Scheduled, last: newest_runs.Ended) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from drillbook.errors import DrillbookError
 from drillbook.language import strict, template
+from drillbook.plan.permitted import permits
 from drillbook.plan.planner import Plan
 from drillbook.project.project import Project
 from drillbook.report.restore_steps import restores_source
@@ -56,7 +57,7 @@ def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
         return None
     guard = written.get("guard")
     allowed = guard.get("environments") if isinstance(guard, Mapping) else None
-    if written.get("service") != plan.service or (allowed and plan.inventory.environment not in allowed):
+    if written.get("service") != plan.service or (allowed and not permits(allowed, plan.inventory.environment)):
         return None
     backup = list(_steps(written.get("backup")))
     if any(not step.conditional and step.writes for step in backup):

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from drillbook.installation.program_name import program
+from drillbook.plan.permitted import permits
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.window import Window
 from drillbook.project.project import Project
@@ -71,19 +72,24 @@ def read(project: Project) -> list[Scheduled]:
     return [_with_drills(scheduled, by_name) if scheduled.suite else scheduled for scheduled in by_name.values()]
 
 
+def _permitted_by_all(guards: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    places = {place for environments in guards for place in environments}
+    return tuple(sorted(place for place in places if all(permits(environments, place) for environments in guards)))
+
+
 def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
     """Return ``suite`` with the services and windows of its drills, and with the environments in which all these drills may
     run.
     """
     drills = [known[name] for name in suite.drills if name in known]
     unread = next((drill.name for drill in drills if drill.broken or drill.mistake), "")
-    allowed = [set(drill.environments) for drill in drills if drill.environments is not None]
+    allowed = [drill.environments for drill in drills if drill.environments is not None]
     return Scheduled(
         suite.name,
         suite.title,
         True,
         tuple(dict.fromkeys(service for drill in drills for service in drill.services)),
-        tuple(sorted(set.intersection(*allowed))) if allowed else None,
+        _permitted_by_all(allowed) if allowed else None,
         suite.every,
         suite.grace,
         tuple(group for drill in drills for group in drill.windows),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from drillbook.inventory.protection import is_protected
+from drillbook.inventory.protection import DOCKER_LAB, LAB, is_protected
 from drillbook.judge.result import Objective, Result
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
@@ -114,8 +114,6 @@ ENDED = {
 _UNRECORDED = "no undo of the change was recorded"
 UNRECORDED = {"open": _UNRECORDED, "residue": _UNRECORDED, "closed": f"{_UNRECORDED}, and a person closed the change later"}
 """Words for a run without an end in its journal. They replace ``ENDED``, because it is unknown whether a lease undid the change."""
-LAB = "lab"
-"""Usual name of a test environment in an inventory."""
 TEST_ENVIRONMENT = "a test environment, not production"
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 
@@ -253,9 +251,9 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
 
 
 def of_environment(inventories: Iterable[object]) -> str:
-    """Return the explanation of the environment `lab` for readers who do not know it.
+    """Return the explanation of the environment of a lab, `lab` or `docker-lab`, for readers who do not know it.
 
-    ``inventories``: inventory of each run's plan. The name `lab` alone does not prove that the environment is for tests. So the
+    ``inventories``: inventory of each run's plan. The name alone does not prove that the environment is for tests. So the
     result is empty if an inventory is protected and does not describe a lab of Drillbook. The result is also empty if an
     inventory is missing or has another environment.
     """
@@ -269,9 +267,9 @@ def environment(name: str, inventories: Iterable[object]) -> str:
 
 
 def _is_test_lab(inventory: object) -> bool:
-    if not isinstance(inventory, Mapping) or inventory.get("environment") != LAB:
+    if not isinstance(inventory, Mapping) or inventory.get("environment") not in (LAB, DOCKER_LAB):
         return False
-    return bool(inventory.get("lab")) or not is_protected(LAB, inventory.get("protected"))
+    return bool(inventory.get("lab")) or not is_protected(str(inventory["environment"]), inventory.get("protected"))
 
 
 def residue(result: Result) -> str:
