@@ -38,15 +38,15 @@ def test_a_miss_takes_an_older_proof_back_and_its_date_stands_beside(book):
     audit = audited(book)
     row = goal(audit)
     assert (row.state, row.proven, row.missed, row.met) == ("missed", False, True, False)
-    assert (row.at[:10], row.measured, row.last_proof[:10]) == ("2026-02-10", "6.41 s ± 0.11 s", "2026-01-10")
-    assert row.notes == ("last proven: 2.41 s ± 0.11 s on 2026-01-10",)
+    assert (row.at[:10], row.measured, row.last_proof[:10]) == ("2026-02-10", "6.41 s +0/−0.11 s", "2026-01-10")
+    assert row.notes == ("last proven: 2.41 s +0/−0.11 s on 2026-01-10",)
     told = next(one for one in content.as_data(audit)["proven"] if one["key"] == "rto")
     assert (told["proven"], told["missed"], told["last_proof"][:10]) == (False, True, "2026-01-10")
     for text in (html.render(audit), markdown.render(audit)):
         words = plain(text.split("Missed or not proven")[1])
         assert RULE in plain(text)
-        assert "6.41 s ± 0.11 s" in words
-        assert "last proven: 2.41 s ± 0.11 s on 2026-01-10" in words
+        assert "6.41 s +0/−0.11 s" in words
+        assert "last proven: 2.41 s +0/−0.11 s on 2026-01-10" in words
         assert "1 missed" in plain(text)
     assert "RTO last proven on 2026-01-10" in " ".join(one.text for one in alerts(audit))
     (service,) = [row for row in summary.service_rows(audit) if row.service == "api"]
@@ -73,14 +73,14 @@ def test_a_run_that_failed_before_it_could_measure_takes_the_proof_back(book):
     ).end().close()
     row = goal(audited(book))
     assert (row.state, row.at[:10]) == ("not proven", "2026-02-10")
-    assert row.notes == ("last proven: 2.41 s ± 0.11 s on 2026-01-10",)
-    assert (row.uncounted.measured, row.uncounted.at[:10]) == ("2.41 s ± 0.11 s", "2026-02-10")
+    assert row.notes == ("last proven: 2.41 s +0/−0.11 s on 2026-01-10",)
+    assert (row.uncounted.measured, row.uncounted.at[:10]) == ("2.41 s +0/−0.11 s", "2026-02-10")
     assert row.uncounted.said == "does not count: the verification did not pass (verify.1)"
     told = next(one for one in content.as_data(audited(book))["proven"] if one["key"] == "rto")
     assert (told["uncounted"]["run"], told["uncounted"]["why"]) == (row.run, row.uncounted.why)
     for text in (html.render(audited(book)), markdown.render(audited(book))):
         words = plain(text.split("Missed or not proven")[1])
-        assert "2.41 s ± 0.11 s" in words.partition("the verification did not pass (verify.1)")[0]
+        assert "2.41 s +0/−0.11 s" in words.partition("the verification did not pass (verify.1)")[0]
         assert "does not count" in words
         assert row.uncounted.run in words
     page = html.render(audited(book)).split("Missed or not proven")[1]
@@ -125,8 +125,8 @@ def test_a_miss_before_the_period_is_told_with_the_proof_before_it(book):
     book.run("2026-03-10T09:00:00").refused().close()
     row = goal(audited(book, since="2026-03-01"))
     assert (row.state, row.measured) == ("not proven", "not proven in the period")
-    assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10; no longer proven since the run of 2026-02-10",)
-    assert row.uncounted.measured == "6.41 s ± 0.11 s"
+    assert row.notes == ("before the period: 2.41 s +0/−0.11 s on 2026-01-10; no longer proven since the run of 2026-02-10",)
+    assert row.uncounted.measured == "6.41 s +0/−0.11 s"
     assert row.uncounted.said == "does not count: the run was before the period, and missed the objective"
 
 

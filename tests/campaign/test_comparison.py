@@ -31,10 +31,10 @@ def test_figures_that_changed_beyond_their_errors_or_crossed_their_objective_are
     later = finished(ending(0, 10.9), ending(1, 12.0), ending(2, 60.2), ending(3, None))
     said, page = reported(tmp_path, "b", later)
     assert {one["site"]: one["objectives"] for one in said["changes"]} == {
-        "s00001": ["RTO 10.0 s ± 0.5 s, then 12.0 s ± 0.5 s"],
-        "s00002": ["RTO 59.9 s ± 0.5 s, then 1 min 0.2 s ± 0.5 s, missed now"],
+        "s00001": ["RTO 10.0 s +0/−0.5 s, then 12.0 s +0/−0.5 s"],
+        "s00002": ["RTO 59.9 s +0/−0.5 s, then 1 min 0.2 s +0/−0.5 s, missed now"],
     }
-    assert "RTO 10.0 s ± 0.5 s, then 12.0 s ± 0.5 s" in page
+    assert "RTO 10.0 s +0/−0.5 s, then 12.0 s +0/−0.5 s" in page
 
 
 def test_an_interrupted_campaign_is_named_and_not_compared(tmp_path):
@@ -66,7 +66,7 @@ def test_changes_since_the_last_campaign_of_the_drill_are_listed(tmp_path):
             "site": "s00002",
             "before": "passed",
             "now": "failed",
-            "objectives": ["RTO 10.0 s ± 0.5 s, then 1 min 30.0 s ± 0.5 s, missed now"],
+            "objectives": ["RTO 10.0 s +0/−0.5 s, then 1 min 30.0 s +0/−0.5 s, missed now"],
         },
         {"site": "s00004", "before": "", "now": "passed"},
     ]

@@ -13,7 +13,8 @@ from tests.report.test_agreement import plain
 
 
 def objective(measured, met):
-    return {"rto": {"target_s": 60.0, "measured_s": measured, "error_s": 0.5, "met": met}}
+    clock = "disruption to sustained recovery"
+    return {"rto": {"target_s": 60.0, "measured_s": measured, "error_s": 0.5, "met": met, "clock": clock}}
 
 
 def state(*ends):
@@ -33,7 +34,7 @@ def test_sites_are_ranked_by_residue_state_and_objective():
     assert [end.site for end in scorecard.ranked(found)] == ["s00004", "s00003", "s00002", "s00001", "s00000"]
     page = scorecard.html(found)
     words = plain(page)
-    assert "RTO 1 min 30.0 s ± 0.5 s, target at most 1 min, missed" in words
+    assert "RTO 1 min 30.0 s +0/−0.5 s, target at most 1 min, missed" in words
     assert "✗ failed ! 2 changes not undone" in words
     assert "✓ passed" in words
     assert 'class="verdict failed"><svg' in "".join(page.splitlines())
@@ -52,11 +53,11 @@ def test_a_campaign_without_its_end_is_no_pass():
 
 
 def test_an_objective_with_a_mark_is_met_with_a_reservation_and_the_mark_is_explained():
-    marked = objective(10.0, True)["rto"] | {"mark": MARK}
+    marked = objective(10.0, True)["rto"] | {"mark": MARK, "clock": "acknowledged writes"}
     found = state(Ending("s00000", SiteState.PASSED, objectives={"rpo": marked} | objective(10.0, True)))
     words = plain(scorecard.html(found))
     assert f"RPO 10.0 s ± 0.5 s {MARK}, target at most 1 min, {RESERVED}" in words
-    assert "RTO 10.0 s ± 0.5 s, target at most 1 min, met" in words
+    assert "RTO 10.0 s +0/−0.5 s, target at most 1 min, met" in words
     assert words.count(LEGENDS[MARK]) == 1
     assert scorecard.figure(marked | {"met": False}).endswith(", missed")
     assert LEGENDS[MARK] not in plain(
@@ -70,4 +71,4 @@ def test_the_objectives_of_a_site_have_the_marks_of_its_run():
 
 
 def test_a_figure_of_which_only_the_upper_end_is_known_says_so():
-    assert scorecard.figure(objective(0.2, True)["rto"]) == "at most 0.7 s, target at most 1 min, met"
+    assert scorecard.figure(objective(0.2, True)["rto"] | {"clock": ""}) == "at most 0.7 s, target at most 1 min, met"

@@ -254,20 +254,20 @@ def test_a_list_of_runs_shows_how_long_they_took_and_the_measured_rto(shelf, cap
     shelf.result("sample", ago=timedelta(hours=1))
     head, first, second = listed(shelf, capsys, overview.runs).splitlines()
     assert head.split() == ["begun", "(UTC)", "verdict", "took", "RTO", "run"]
-    assert "passed   12.4 s  7.44 s ± 0.13 s  " in first
+    assert "passed   12.4 s  7.44 s +0/−0.13 s  " in first
     assert second.split()[2:5] == ["passed", "-", "-"]
     data["objectives"]["rto"]["met"] = None  # the verification failed
     file.write_text(as_json(data))
-    assert "passed   12.4 s  (7.44 s ± 0.13 s)  " in listed(shelf, capsys, overview.runs)
+    assert "passed   12.4 s  (7.44 s +0/−0.13 s)  " in listed(shelf, capsys, overview.runs)
 
 
 @pytest.mark.parametrize(
     ("verdict", "met", "figure"),
     [
-        ("aborted", True, "(7.44 s ± 0.13 s)"),
-        ("failed", True, "(7.44 s ± 0.13 s)"),
-        ("failed", None, "(7.44 s ± 0.13 s)"),
-        ("failed", False, "7.44 s ± 0.13 s"),
+        ("aborted", True, "(7.44 s +0/−0.13 s)"),
+        ("failed", True, "(7.44 s +0/−0.13 s)"),
+        ("failed", None, "(7.44 s +0/−0.13 s)"),
+        ("failed", False, "7.44 s +0/−0.13 s"),
     ],
 )
 def test_the_list_of_runs_shows_a_figure_that_does_not_count_in_parentheses(shelf, capsys, verdict, met, figure):

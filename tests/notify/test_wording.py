@@ -1,5 +1,6 @@
 """Texts of messages to contacts."""
 
+from drillbook.judge.objectives import CLOCK_OF
 from drillbook.judge.result import Objective
 from drillbook.notify.wording import LONGEST, MOST, abort, end, objective, residue
 from drillbook.plan.plan import Plan
@@ -8,8 +9,8 @@ from tests.report import samples
 
 
 def test_objectives_are_told_with_their_errors():
-    told = objective("rto", Objective(target_s=10.0, measured_s=7.41, error_s=0.1, met=True))
-    assert told == "RTO: 7.4 s ± 0.1 s, objective 10 s: met"
+    told = objective("rto", Objective(target_s=10.0, measured_s=7.41, error_s=0.1, met=True, clock=CLOCK_OF["rto"]))
+    assert told == "RTO: 7.4 s +0/−0.1 s, objective 10 s: met"
     assert "not measured" in objective(
         "rpo", Objective(target_s=10.0, measured_s=None, error_s=None, met=None, reason="why")
     )

@@ -43,7 +43,7 @@ def test_the_sentence_of_a_passed_run() -> None:
     rto, rpo = view.result.objectives["rto"], view.result.objectives["rpo"]
     assert re.fullmatch(
         r"The service database was disrupted at \d\d:\d\d:\d\d UTC and served again "
-        rf"{re.escape(figures.figure(rto.measured_s, rto.error_s))} later; "
+        rf"{re.escape(figures.figure(rto.measured_s, rto.error_s, latest=True))} later; "
         rf"{rpo.lost_writes} of {rpo.acknowledged_writes} acknowledged writes were lost, "
         rf"{re.escape(figures.figure(rpo.measured_s, rpo.error_s))} of data\.",
         headlines.sentence(view),

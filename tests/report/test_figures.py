@@ -56,6 +56,23 @@ def test_figure_has_the_digits_that_its_error_allows(value: float, error: float 
 
 
 @pytest.mark.parametrize(
+    ("value", "error", "written"),
+    [
+        (7.41, 0.1, "7.4 s +0/−0.1 s"),
+        (144.5, 0.61, "2 min 24.50 s +0/−0.61 s"),
+        (0.019, 0.02, "at most 0.02 s"),
+        (3.0, None, "3 s (error not stated)"),
+    ],
+)
+def test_an_error_that_goes_only_downwards_is_written_so(value: float, error: float | None, written: str) -> None:
+    assert figures.figure(value, error, latest=True) == written
+    assert figures.without_error(written) == written.partition(" +")[0].partition(" (")[0]
+    assert figures.error_below(written).replace("\n", " ") == written
+    assert ("\n" in figures.error_below(written)) is ("+" in written)
+    assert " +" not in figures.tight(written)
+
+
+@pytest.mark.parametrize(
     ("value", "target", "written"),
     [(10.004, 10.0, "10.004 s ± 0.050 s"), (9.996, 10.0, "10.00 s ± 0.05 s"), (10.0, 10.0, "10.00 s ± 0.05 s")],
 )

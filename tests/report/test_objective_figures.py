@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drillbook.judge.result import Objective
-from drillbook.report import objective_figures, rows
+from drillbook.report import html, objective_figures, rows
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,25 @@ def test_a_clock_that_ends_with_a_sample_has_its_figure_as_upper_end(clock: str,
     assert row.measured == written
     unseen = one.model_copy(update={"measured_s": 0.0, "error_s": 0.05})
     assert objective_figures.objective_figure(unseen) == "at most 0.05 s"
+
+
+@pytest.mark.parametrize(
+    ("key", "clock", "written", "highest"),
+    [
+        ("rto", "disruption to sustained recovery", "3.00 s +0/−0.25 s", 3.0),
+        ("detect", "disruption to the end of the first bad sample", "3.00 s +0/−0.25 s", 3.0),
+        ("detect", "disruption to the expected alert", "3.00 s ± 0.25 s", 3.25),
+        ("rpo", "acknowledged writes", "3.00 s ± 0.25 s", 3.25),
+    ],
+)
+def test_an_error_that_goes_only_downwards_is_shown_so_everywhere(
+    key: str, clock: str, written: str, highest: float
+) -> None:
+    one = Objective(target_s=60.0, measured_s=3.0, error_s=0.25, met=True, clock=clock)
+    assert objective_figures.objective_figure(one) == written
+    assert objective_figures.recorded_figure(one.model_dump()) == written
+    (row,) = rows.objective_rows({key: one})
+    assert (row.measured, row.brief, row.highest_s) == (written, "3.00 s", highest)
+    bar = html.bar(row)
+    assert bar is not None
+    assert bar.high - bar.width == pytest.approx((highest - 3.0) * bar.target / 60.0)

@@ -83,6 +83,7 @@ def test_a_pipe_gets_the_whole_command(capsys: pytest.CaptureFixture[str]) -> No
 MARKED = [
     "§ 12.90 s ± 0.11 s",
     "12.90 s ± 0.11 s §†",
+    "2.90 s +0/−0.1 s §†",
     "the RPO was 7.1 s ± 0.3 s †, and was § 4.2 s in the last run, which proves nothing †",
     "Less was restored. § Less data came back than the fault removed. † The drill itself took the restored backup just before.",
     "Only a drill that restores in place a backup older than its run removes † and ‡.",
@@ -96,7 +97,7 @@ def wrong(lines: list[str]) -> list[str]:
     found = [line for line in lines if re.match(r"\s*[†‡§¶]+(?:[.,;:)]|\s*$)", line)]
     found += [line for line in lines if re.search(r"(?:[.:;(] |^\s*|\()[†‡§¶]+\s*$", line)]
     found += [line for line in lines if re.match(r"\s*[†‡§¶]+ and", line)]
-    return found + [line for line in lines if re.search(r"\d\s*$|±\s*$", line)]
+    return found + [line for line in lines if re.search(r"\d\s*$|(?:±|\+0/.)\s*$", line)]
 
 
 @pytest.mark.parametrize("width", range(20, 100))

@@ -48,13 +48,16 @@ from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.audit_pages import AUDIT
-from drillbook.report.figures import count, one_line
+from drillbook.report.figures import DOWNWARDS, count, one_line
 from drillbook.report.shortened import shortened
 from drillbook.report.wording import CLOCKS, MET, OBJECTIVES, badness
 
 MOST_NAME, MOST_ON_SCREEN = 26, 12
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
-FIGURES_NOTE = "RTO and RPO: the longest met in a drill's newest run, by the controller's monotonic clock; ± is its error."
+FIGURES_NOTE = (
+    "RTO and RPO: the longest met in a drill's newest run, by the controller's monotonic clock, with its error (±). The error "
+    f"of an RTO goes only downwards ({DOWNWARDS})."
+)
 """Explanation of the columns RTO and RPO."""
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
 STANDING_LEAD = "Services at the end"

@@ -153,7 +153,7 @@ def _point(record: Record, key: str, frame: _Frame) -> Point:
         x,
         frame.y(row.measured_s),
         frame.y(row.measured_s - error),
-        frame.y(row.measured_s + error),
+        frame.y(row.highest_s),
         kind,
         f"{at:%Y-%m-%d}: {figure}, target at most {row.target}, {word}",
         reserved,

@@ -34,7 +34,7 @@ from drillbook.project import due, needed_inventories, newest_runs, recorded_sch
 from drillbook.project.project import Project
 from drillbook.report import publish, remarks
 from drillbook.report.audit_pages import AUDIT, SUMMARY
-from drillbook.report.figures import one_line
+from drillbook.report.figures import error_below, one_line
 from drillbook.report.terminal.prose import Cell, Prose
 from drillbook.report.terminal.summary import COLOURS
 from drillbook.report.terminal.whole_words import WholeWords
@@ -229,7 +229,7 @@ def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table
             *((Text(one_line(item.environment)),) if places else ()),
             *(() if probed else (SHORT.get(item.key, item.objective),)),
             item.target,
-            Cell(Text(_figure(item).replace(" ± ", "\n± ") if narrow else _figure(item))),
+            Cell(Text(error_below(_figure(item)) if narrow else _figure(item))),
             _state(item),
             (item.uncounted.at if item.uncounted else item.at)[:10] or "-",
         )

@@ -123,8 +123,8 @@ def rounded_up(error: float, digits: int) -> float:
 
 def figure(value: float, error: float | None, digits: int | None = None, *, latest: bool = False) -> str:
     """Format a measurement with its error, such as ``7.4 s ± 0.1 s``, or with ``(error not stated)`` if ``error`` is
-    None. When the error is as large as the value, the text gives only the upper end (the largest possible true value), as
-    in ``at most 0.05 s``. ``latest``: see ``upper_end``."""
+    None. An error that goes only downwards is marked, as in ``7.4 s +0/−0.1 s``. When the error is as large as the value, the
+    text gives only the upper end (the largest possible true value), as in ``at most 0.05 s``. ``latest``: see ``upper_end``."""
     if error is None:
         return f"{seconds(value)} (error not stated)"
     places = error_digits(error) if digits is None else digits
@@ -132,7 +132,23 @@ def figure(value: float, error: float | None, digits: int | None = None, *, late
         upper = upper_end(value, error, latest=latest)
         places += math.isfinite(upper) and rounded_up(upper, places) > upper * (1 + MOST_ROUNDING)
         return f"at most {seconds(rounded_up(upper, places), places)}"
-    return f"{seconds(value, places)} ± {seconds(rounded_up(error, places), places)}"
+    return f"{seconds(value, places)} {DOWNWARDS if latest else '± '}{seconds(rounded_up(error, places), places)}"
+
+
+DOWNWARDS = "+0/\N{MINUS SIGN}"
+"""Sign before an error that goes only downwards: the true value may be smaller than the figure by this error, and never larger.
+"""
+_ERROR = re.compile(rf" (?=± |{re.escape(DOWNWARDS)})")
+
+
+def without_error(text: str) -> str:
+    """Return the text of a figure without its measurement error."""
+    return _ERROR.split(text)[0].removesuffix(" (error not stated)")
+
+
+def error_below(text: str) -> str:
+    """Return the text of a figure with its measurement error on a second line, for narrow tables."""
+    return _ERROR.sub("\n", text)
 
 
 def against(value: float, error: float | None, target: float, *, latest: bool = False) -> str:
@@ -169,10 +185,8 @@ def bounded(value: float, error: float | None) -> bool:
 
 
 def printed(value: float, error: float, *, latest: bool = False) -> tuple[float, float]:
-    """Return the smallest and the largest true value that a reader computes from the printed value and its printed error.
-
-    ``latest``: True if the true value cannot be larger than ``value``. This is so when the measurement ends with the sample
-    that showed the change."""
+    """Return the printed value minus its printed error, and the printed value plus its printed error. A figure that is
+    printed as "at most" has only an upper end: the first number is then 0. ``latest``: see ``upper_end``."""
     places = error_digits(error)
     if bounded(value, error):
         upper = upper_end(value, error, latest=latest)
@@ -281,7 +295,7 @@ def inside(text: str) -> str:
     return _INSIDE.sub("\N{NO-BREAK SPACE}", text)
 
 
-_INSIDE = re.compile(r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±)|(?<=±) ")
+_INSIDE = re.compile(r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±|\+0/)|(?<=±) ")
 
 
 def pretty(value: Any) -> str:

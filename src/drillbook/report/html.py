@@ -223,7 +223,7 @@ def bar(row: ObjectiveRow) -> Bar | None:
         max(row.measured_s * scale, 1.5),
         row.target_s * scale,
         max(row.measured_s - error, 0) * scale,
-        (row.upper_s if row.bounded and row.upper_s else row.measured_s + error) * scale,
+        row.highest_s * scale,
     )
 
 

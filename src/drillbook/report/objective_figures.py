@@ -15,11 +15,11 @@ from drillbook.judge.result import Objective, Result
 from drillbook.judge.rpo import OF_BACKUP
 from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report import remarks
-from drillbook.report.figures import against, bounded, upper_end
+from drillbook.report.figures import DOWNWARDS, against, bounded, upper_end
 
 LATEST_NOTE = (
-    "A recovery time, and a detection by a probe, end with the sample that showed the change. So their error goes only downwards: "
-    "the true value lies between the figure minus its error and the figure."
+    "A recovery time, and a detection by a probe, end with the sample that showed the change. So their error goes only downwards, "
+    f"as in “3.0 s {DOWNWARDS}0.2 s”: the true value lies between the figure minus its error and the figure."
 )
 LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
 """Clocks whose measurement ends with the probe sample that showed the change. They are values of the field `clock` of an

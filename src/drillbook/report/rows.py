@@ -19,9 +19,9 @@ from drillbook.report import (
     residue_state,
     unproven_faults,
 )
-from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, utc
+from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, upper_end, utc, without_error
 from drillbook.report.moments import MARKS, mark_name, meaning
-from drillbook.report.objective_figures import alone, drawn, objective_figure
+from drillbook.report.objective_figures import alone, drawn, is_latest, objective_figure
 from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
@@ -124,8 +124,13 @@ class ObjectiveRow:
         """Figure without its measurement error, for short lists. It is empty when there is no figure."""
         if self.lost:
             return self.lost.replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
-        text = "" if self.measured_s is None else self.measured.partition(" ± ")[0].removesuffix(" (error not stated)")
+        text = "" if self.measured_s is None else without_error(self.measured)
         return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ")
+
+    @property
+    def highest_s(self) -> float:
+        """Largest possible true value, for charts. It is 0 if there is no figure."""
+        return upper_end(self.measured_s or 0.0, self.error_s or 0.0, latest=is_latest(self.clock))
 
     @property
     def bounded(self) -> bool:

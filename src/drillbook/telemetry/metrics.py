@@ -78,7 +78,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (*SUBJECT, "objective"),
     ),
     "recovery_error_seconds": (
-        "Measurement error of `recovery_measured_seconds`. The true value may be larger or smaller by this amount.",
+        "Measurement error of `recovery_measured_seconds`. The true value differs by no more; that of an RTO is never larger.",
         (*SUBJECT, "objective"),
     ),
     "recovery_objective_seconds": ("Largest value that the objective allows.", (*SUBJECT, "objective")),

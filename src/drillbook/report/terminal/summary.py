@@ -300,7 +300,7 @@ def _table(title: str, *columns: str) -> Table:
 def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
     if not goals:
         return Prose(Text("The drill sets no objectives."), 2, below=1)
-    table = _table("Objectives", "objective", "target", "measured ± error", "result")
+    table = _table("Objectives", "objective", "target", "figure and error", "result")
     for row in goals:
         state = _objective_state(row)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
