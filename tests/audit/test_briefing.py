@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+
+import pytest
 
 from drillbook.audit import briefing, html, markdown, summary
 from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
-from drillbook.audit.summary_layout import LEAST_ALERTS
+from drillbook.audit.findings import FindingRow
+from drillbook.audit.summary_layout import LEAST_ALERTS, MOST_ALERTS
 from drillbook.findings import finding
+from drillbook.report.open_findings import LOST_WRITES
 from drillbook.report.shortened import shortened
 from tests.audit.stories import DOWN, Book
 from tests.audit.test_chain import audited
@@ -39,7 +44,7 @@ def test_a_drill_with_a_finding_has_no_second_entry_for_its_reservation(book):
     texts = [alert.text for alert in briefing.of(audit, LEAST_ALERTS)]
     (text,) = [text for text in texts if "postgres-lost" in text]
     assert text.endswith("Acknowledged writes were lost; its RPO is met with a reservation")
-    assert texts[0].startswith("vectors was never drilled"), "before findings and reservations"
+    assert texts[1].startswith("vectors was never drilled"), "a severe finding comes first"
     assert sum("postgres-lost" in alert.text for alert in alerts(audit)) > 1, "the audit names each reservation"
 
 
@@ -63,13 +68,13 @@ def test_a_few_failed_drills_keep_their_own_entries(tmp_path):
     assert any(text.startswith("vectors was never drilled") for text in texts[:2])
 
 
-def test_services_without_a_drill_come_second_behind_damage_that_cannot_be_joined(tmp_path):
+def test_services_without_a_drill_are_on_the_page_beside_damage_that_cannot_be_joined(tmp_path):
     audit = failed(tmp_path)
     runs = tuple(replace(run, residue=(f"change of {run.drill}",)) for run in audit.runs)
     texts = [alert.text for alert in briefing.of(replace(audit, runs=runs, whole=True), LEAST_ALERTS)]
     (first,) = [text for text in texts if text.startswith("api-a in lab")]
     assert "ended failed on 2026-02-10; left changes that are not undone: change of api-a" in first
-    assert any(text.startswith("vectors was never drilled") for text in texts[:LEAST_ALERTS])
+    assert any(text.startswith("vectors was never drilled") for text in texts[:MOST_ALERTS])
 
 
 def test_a_service_whose_newest_run_was_stopped_has_the_mark_of_an_aborted_run(tmp_path):
@@ -80,6 +85,72 @@ def test_a_service_whose_newest_run_was_stopped_has_the_mark_of_an_aborted_run(t
     assert 'class="state aborted"' in page
     assert "■ did not pass" in plain(page)
     assert "✗ did not pass" not in plain(page)
+
+
+def found(audit: Audit, drill: str, code: str, severity: str) -> FindingRow:
+    known = audit.findings[0]
+    title = "Acknowledged writes were lost" if code == LOST_WRITES else "A title"
+    how = {"title": title, "environment": "lab", "state": "open", "in_newest": 1, "own_in_newest": None}
+    return replace(known, drill=drill, code=code, severity=severity, **how)
+
+
+def lossy(tmp_path, losses: int = 1, severe: int = 1, medium: int = 9) -> Audit:
+    """Many alerts: drills that failed, findings of drills that passed, and services that no run drilled."""
+    audit = failed(tmp_path)
+    losses_, severe_, medium_ = (
+        tuple(found(audit, f"{name}-{number}", code, severity) for number in range(many))
+        for name, code, severity, many in (
+            ("loss", LOST_WRITES, "high", losses),
+            ("severe", "contradiction", "high", severe),
+            ("medium", "contradiction", "medium", medium),
+        )
+    )
+    return replace(audit, findings=(*audit.findings, *severe_, *losses_, *medium_), whole=True)
+
+
+def on_paper(audit: Audit) -> list[str]:
+    """Texts of the list that the printed page shows."""
+    part = summary.render(audit).split('<ul class="problems">')[1].split("</ul>")[0]
+    return [plain(f"<li{one}") for one in part.split("<li")[1:] if not one.startswith(' class="not-on-paper"')]
+
+
+def test_open_loss_of_data_and_other_severe_findings_are_always_on_the_page(tmp_path):
+    """Whoever reads only the printed page must not miss lost data behind "and 7 more"."""
+    texts = on_paper(lossy(tmp_path))
+    assert texts[0].startswith("loss-0 in lab has 1 high finding, open since 2026-02-10: Acknowledged writes were lost")
+    assert any(text.startswith("5 drills must run again: ") for text in texts)
+    assert any(text.startswith("severe-0 in lab has 1 high finding") for text in texts)
+    assert any(text.startswith("vectors was never drilled") for text in texts)
+    assert re.fullmatch(r"and \d+ more, in the audit: \d+ of medium severity, \d+ without an open finding", texts[-1]), texts
+
+
+@pytest.mark.parametrize(("losses", "severe"), [(9, 9), (2, 0), (0, 9)])
+def test_drills_with_severe_findings_share_an_alert_if_they_are_many(tmp_path, losses, severe):
+    texts = on_paper(lossy(tmp_path, losses, severe))
+    assert len(texts) <= MOST_ALERTS + 1
+    lost = f"{losses} drills lost data: loss-0 in lab (Acknowledged writes were lost); loss-1 in lab"
+    assert texts[0].startswith(lost) is (losses > 0)
+    assert any(text.startswith(f"{severe} drills passed with open findings: severe-0 in lab (high)") for text in texts) is (
+        severe > 1
+    )
+    assert "high" not in texts[-1]
+    assert any(text.startswith("vectors was never drilled") for text in texts)
+
+
+def test_a_drill_that_failed_and_lost_data_says_so_before_its_text_is_cut():
+    text = f"api in lab ended failed on 2026-12-01: {'word ' * 40}(1 high finding, Acknowledged writes were lost)"
+    alert = Alert(text, "", about="api in lab", severity="high", lost=("Acknowledged writes were lost",))
+    told = briefing.brief(alert)
+    assert told.startswith("api in lab lost data (Acknowledged writes were lost); ended failed on 2026-12-01: word")
+    assert len(told) <= briefing.MOST_LETTERS + 1
+    short = replace(alert, text=text.replace("word ", ""))
+    assert briefing.brief(short) == short.text
+
+
+def test_what_is_left_out_is_counted_by_its_severity():
+    known = [Alert("a", "", severity=severity) for severity in ("", "medium", "high", "", "medium")]
+    assert briefing.hidden(known) == "1 of high severity, 2 of medium severity, 2 without an open finding"
+    assert briefing.hidden(known[1:2]) == "1 of medium severity"
 
 
 def test_an_empty_project_has_a_next_step(book):

@@ -486,6 +486,23 @@ def test_each_of_twelve_services_has_a_row_with_its_figures_on_the_page_and_on_p
     assert plain(page.read_text()).count(f"{rto[0]}target {rto[1]}, {rto[2]}") == 12
 
 
+def test_a_long_text_about_lost_data_does_not_squeeze_the_other_columns(chrome, tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    goal = next(row for row in audit.proven if row.key == "rpo")
+    text = "\u00a7\u2020 at least 9 rows lost; by the canary alone 0.3 s"
+    lossy = replace(goal, drill="table-dropped", proven=False, reserved=True, measured=text, lost="9 rows", measured_s=-1.0)
+    page = tmp_path / "summary.html"
+    page.write_text(summary.render(replace(audit, proven=(*audit.proven, lossy))), encoding="utf-8")
+    assert 'class="th-more loss"' in page.read_text()
+    for width, mode in ((1280, "light"), (688, "print")):
+        chrome.look(width, mode)
+        chrome.open(page)
+        part = "document.querySelector('thead th:last-child').offsetWidth / document.querySelector('table').offsetWidth"
+        assert chrome.run(part) < 0.25
+
+
 def test_services_without_a_row_on_paper_have_a_line_with_their_figures(tmp_path):
     audit = quarter(audited(stories.year(Book(tmp_path))))
     audit = replace(audit, proven=tuple(goal for goal in audit.proven if goal.drill != "api-too-slow"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from drillbook.audit.findings import FindingRow
 from drillbook.installation.program_name import NEUTRAL
-from drillbook.report.open_findings import GRAVE
+from drillbook.report.open_findings import DATA_LOSS, GRAVE
 
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
@@ -21,6 +21,10 @@ class Topic(StrEnum):
 
     RUN_AGAIN = "run again"
     """Drill that did not pass, is overdue, or has an objective that is not proven."""
+    RECORD = "record"
+    """Record of the period that is not complete."""
+    FINDINGS = "findings"
+    """Drill that passed, and has open findings."""
     NEVER_DRILLED = "never drilled"
     """Services that no run of the period drilled."""
     OTHER = "other"
@@ -42,6 +46,10 @@ class Alert:
     about: str = ""
     """Drill and environment, such as ``api-down in lab``. It is empty when the alert is not about a single drill."""
     topic: Topic = Topic.OTHER
+    severity: str = ""
+    """Severity of the worst open finding of the drill. It is empty when the alert is not about an open finding."""
+    lost: tuple[str, ...] = ()
+    """Titles of the drill's open findings about lost data."""
     stopped: bool = False
     """True if the drill's newest run was stopped by a person or a signal. Nothing is broken then, and only a new run is
     needed.
@@ -75,6 +83,15 @@ def drill_key(drill: str, environment: str) -> str:
 def is_open(row: FindingRow) -> bool:
     """Return True for an open finding of medium severity or higher."""
     return bool(row.open_now) and row.severity in GRAVE
+
+
+def graded(alert: Alert, rows: Iterable[FindingRow]) -> Alert:
+    """Return ``alert`` with the severity and the lost data of its drill. ``rows``: open findings of the drill, the worst
+    first.
+    """
+    known = list(rows)
+    lost = dict.fromkeys(row.title for row in known if row.code in DATA_LOSS)
+    return replace(alert, severity=known[0].severity if known else "", lost=tuple(lost))
 
 
 def catalog_command(kind: str = "") -> str:

@@ -17,6 +17,7 @@ from drillbook.audit.alert import (
     Topic,
     catalog_command,
     drill_key,
+    graded,
     is_open,
     owner_of,
 )
@@ -26,6 +27,7 @@ from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.catalog import entries
+from drillbook.findings import Severity
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.language.lists import leading
@@ -61,7 +63,9 @@ def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
     owners = {(run.environment, run.drill): _who(run) for run in audit.runs}
     if not audit.whole:
         text = f"{wording.record_state(audit)}. {wording.MORE_RUNS}"
-        yield Alert(text, "restore the missing folders, and repeat the audit", when="before the sign-off")
+        yield Alert(
+            text, "restore the missing folders, and repeat the audit", when="before the sign-off", topic=Topic.RECORD
+        )
     yield from _of_runs(audit, owners)
     audit = _without_retired(audit)
     spans = list(_of_gaps(audit))
@@ -111,6 +115,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
                 AT_ONCE,
                 run.run,
                 drill_key(run.drill, run.environment),
+                severity=Severity.CRITICAL,
             )
     for key, run in sorted(audit.failing.items(), key=lambda failing: -badness(failing[1].verdict)):
         if run.verdict != Verdict.NOT_RUN and not forbidden_runs.finding(audit, run):
@@ -153,7 +158,8 @@ def _of_failing(
     text += f" ({known})" if known else ""
     step, stopped = _again(audit, key, run)
     about = drill_key(run.drill, run.environment)
-    yield Alert(text, step, owners[key], when, run.run, about, Topic.RUN_AGAIN, stopped=stopped)
+    alert = Alert(text, step, owners[key], when, run.run, about, Topic.RUN_AGAIN, stopped=stopped)
+    yield graded(alert, _open(audit, key))
 
 
 def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
@@ -198,7 +204,7 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
     """Yield more facts about a drill whose newest run did not pass: its open findings of medium severity or higher, the day
     since which it is overdue, and the days on which its objectives were last proven.
     """
-    if rows := [row for row in audit.findings if (row.environment, row.drill) == key and is_open(row)]:
+    if rows := _open(audit, key):
         since = min(row.first_seen for row in rows)[:10]
         lost = "".join(
             f", {title}" for title in dict.fromkeys(row.title for row in rows if row.code in open_findings.DATA_LOSS)
@@ -213,6 +219,11 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
     for goal in audit.proven:
         if (goal.environment, goal.drill) == key and not goal.met and goal.last_proof:
             yield f"{SHORT.get(goal.key, goal.objective)} last proven on {goal.last_proof[:10]}"
+
+
+def _open(audit: Audit, key: tuple[str, str]) -> list[FindingRow]:
+    """Return the open findings of medium severity or higher of one drill in one environment, the worst first."""
+    return [row for row in audit.findings if (row.environment, row.drill) == key and is_open(row)]
 
 
 def _first_step(rows: Iterable[FindingRow]) -> str:
@@ -244,7 +255,8 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         run = [ran.run for ran in audit.runs if (ran.environment, ran.drill) == (environment, drill)][-1:]
         step = f"{_first_step(rows) or 'correct the problem'}, then run the drill again"
-        yield Alert(text, step, owner_of(owners, environment, drill), when, "".join(run), drill_key(drill, environment))
+        who, about = owner_of(owners, environment, drill), drill_key(drill, environment)
+        yield graded(Alert(text, step, who, when, "".join(run), about, Topic.FINDINGS), rows)
 
 
 def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:

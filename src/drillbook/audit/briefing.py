@@ -1,5 +1,6 @@
-"""Alerts for the summary for management. Each drill has at most one alert. The page may leave out the last alerts. Alerts
-about services that were never drilled are therefore moved up if they stand too far down."""
+"""Alerts for the summary for management. Each drill has at most one alert. The page may leave out the last alerts. Therefore,
+open findings about lost data come first, then the other severe findings. Alerts about services that were never drilled are
+moved up if they stand too far down."""
 
 from __future__ import annotations
 
@@ -9,34 +10,81 @@ from dataclasses import replace
 from drillbook.audit.alert import AT_ONCE, Alert, Topic, drill_key, joint_owner
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
+from drillbook.audit.summary_layout import MOST_ALERTS
 from drillbook.report.figures import count
+from drillbook.report.open_findings import GRAVE
+from drillbook.report.shortened import shortened
 
 MOST_TEXTS, MOST_LETTERS = 3, 165
 """Two limits for one alert: number of drills that the alert names, and number of characters in its text."""
+MEND = "mend the causes, which the audit names, and run the drills again"
+"""Next step of several drills that share an alert."""
+SEVERE, LAST = ("critical", "high"), 4
+"""Severities of the findings that the page shows before all others, and the last place in the order of the page."""
 
 
 def of(audit: Audit, least: int) -> list[Alert]:
     """Return the alerts of ``audit``, the most urgent first. Each drill has at most one alert about itself.
 
-    ``least``: number of alerts that the page always shows. Normally, each drill that must run again has its own alert. All
-    these drills share one alert in two cases: there are more than ``least`` of them, or their own alerts would leave an
-    alert about services that were never drilled outside of the first ``least`` alerts.
+    Alerts about an incomplete record, lost data, and findings of critical or high severity come first, in this order.
+
+    ``least``: number of alerts that the page always shows. Normally, each drill has its own alert. The drills that must run
+    again share one alert in two cases: there are more than ``least`` of them, or their own alerts would leave an alert that
+    the page needs outside of the first ``least`` alerts. If this is not enough, the drills that lost data share an alert, and
+    then those that passed with severe findings.
     """
     told = {alert.about for alert in alerts(audit) if alert.about}
-    shown = [_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))]
-    if _last_never(shown) >= least or sum(alert.topic is Topic.RUN_AGAIN for alert in shown) > least:
+    shown = sorted((_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))), key=_rank)
+    if needed(shown) > least or sum(alert.topic is Topic.RUN_AGAIN for alert in shown) > least:
         shown = _with_one_for_all(shown)
+    if needed(shown) > least:
+        shown = _with_one_for_losses(shown)
+    if needed(shown) > least:
+        shown = _with_one_for_findings(shown)
     never = [alert for alert in shown if alert.topic is Topic.NEVER_DRILLED]
-    if _last_never(shown) >= least:
+    if never and needed(shown) > least:
         others = [alert for alert in shown if alert.topic is not Topic.NEVER_DRILLED]
-        place = max(1, least - len(never))
+        place = min(max(1, least - len(never), _severe(others)), MOST_ALERTS - len(never))
         shown = [*others[:place], *never, *others[place:]]
     return shown
 
 
-def _last_never(shown: Sequence[Alert]) -> int:
-    """Return the index of the last alert about services that were never drilled, or -1."""
-    return max((number for number, alert in enumerate(shown) if alert.topic is Topic.NEVER_DRILLED), default=-1)
+def needed(shown: Sequence[Alert]) -> int:
+    """Return how many of the first alerts the page needs: all up to the last alert about a severe finding, or about services
+    that were never drilled."""
+    never = [number for number, alert in enumerate(shown, 1) if alert.topic is Topic.NEVER_DRILLED]
+    return max([_severe(shown), *never])
+
+
+def hidden(alerts: Sequence[Alert]) -> str:
+    """Return the number of ``alerts`` by the severity of their worst finding. The page shows this text in their place."""
+    severities = [alert.severity for alert in alerts]
+    parts = [f"{severities.count(severity)} of {severity} severity" for severity in GRAVE if severity in severities]
+    return ", ".join([*parts, *([f"{severities.count('')} without an open finding"] if "" in severities else [])])
+
+
+def brief(alert: Alert) -> str:
+    """Return the text of ``alert``, shortened for the page. Lost data is told first if it would be cut off otherwise."""
+    text = shortened(alert.text, MOST_LETTERS, whole_words=True)
+    if all(title in text for title in alert.lost):
+        return text
+    told = f"{alert.about} lost data ({'; '.join(alert.lost)}); {alert.text.removeprefix(f'{alert.about} ')}"
+    return shortened(told, MOST_LETTERS, whole_words=True)
+
+
+def _rank(alert: Alert) -> int:
+    """Return the place of ``alert`` in the order of the page. Alerts without a severe finding have the last place."""
+    if alert.topic is Topic.RECORD:
+        return 0
+    return 1 if alert.lost else 2 + SEVERE.index(alert.severity) if alert.severity in SEVERE else LAST
+
+
+def _severe(shown: Sequence[Alert]) -> int:
+    return sum(_rank(alert) < LAST for alert in shown)
+
+
+def _worst(known: Sequence[Alert]) -> str:
+    return min((alert.severity for alert in known if alert.severity), key=GRAVE.index, default="")
 
 
 def _by_drill(shown: Sequence[Alert]) -> list[Alert]:
@@ -65,22 +113,52 @@ def _joined(first: Alert, second: Alert) -> Alert:
     text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
     if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):
         text = f"{verdict}; {first.text.removeprefix(f'{first.about} ')}"
-    return replace(first, text=text, run=first.run or second.run)
+    lost = tuple(dict.fromkeys((*first.lost, *second.lost)))
+    return replace(first, text=text, run=first.run or second.run, severity=_worst([first, second]), lost=lost)
 
 
 def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
-    """Join the alerts which say that a drill must run again. The joint alert takes the place of the first of them. A single
-    alert of this kind stays as it is.
+    """Join the alerts which say that a drill must run again. Alerts about lost data are left out. A single alert of this kind
+    stays as it is.
     """
-    again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about]
+    again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about and not alert.lost]
     if len(again) < 2:
         return list(shown)
     text = _named(f"{count(len(again), 'drill')} must run again", [_outcome(alert) for alert in again])
     who = joint_owner(alert.who for alert in again)
     stopped = all(alert.stopped for alert in again)
-    step = "run the drills again" if stopped else "mend the causes, which the audit names, and run the drills again"
-    joined = Alert(text, step, who, AT_ONCE, topic=Topic.RUN_AGAIN)
-    return [joined if alert is again[0] else alert for alert in shown if alert is again[0] or alert not in again]
+    step = "run the drills again" if stopped else MEND
+    joined = Alert(text, step, who, AT_ONCE, topic=Topic.RUN_AGAIN, severity=_worst(again))
+    return sorted((joined if alert is again[0] else alert for alert in _with_first(shown, again)), key=_rank)
+
+
+def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
+    """Join the alerts about lost data to one alert."""
+    lossy = [alert for alert in shown if alert.lost and alert.about]
+    if len(lossy) < 2:
+        return list(shown)
+    lead = f"{count(len(lossy), 'drill')} lost data"
+    text = _named(lead, [f"{alert.about} ({'; '.join(alert.lost)})" for alert in lossy])
+    who = joint_owner(alert.who for alert in lossy)
+    joined = Alert(text, MEND, who, AT_ONCE, severity=_worst(lossy), lost=(lead,))
+    return [joined if alert is lossy[0] else alert for alert in _with_first(shown, lossy)]
+
+
+def _with_one_for_findings(shown: Sequence[Alert]) -> list[Alert]:
+    """Join the alerts about drills that passed with severe findings to one alert. Alerts about lost data are left out."""
+    found = [alert for alert in shown if alert.topic is Topic.FINDINGS and not alert.lost and _rank(alert) < LAST]
+    if len(found) < 2:
+        return list(shown)
+    items = [f"{alert.about} ({alert.severity})" for alert in found]
+    text = _named(f"{count(len(found), 'drill')} passed with open findings", items)
+    who = joint_owner(alert.who for alert in found)
+    joined = Alert(text, MEND, who, AT_ONCE, topic=Topic.FINDINGS, severity=_worst(found))
+    return [joined if alert is found[0] else alert for alert in _with_first(shown, found)]
+
+
+def _with_first(shown: Sequence[Alert], group: Sequence[Alert]) -> list[Alert]:
+    """Return the alerts of ``shown`` without those of ``group``, except the first of them."""
+    return [alert for alert in shown if alert is group[0] or alert not in group]
 
 
 def _outcome(alert: Alert) -> str:

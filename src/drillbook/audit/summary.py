@@ -55,8 +55,7 @@ from drillbook.report.wording import CLOCKS, MET, OBJECTIVES, badness
 MOST_NAME, MOST_ON_SCREEN = 26, 12
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
 FIGURES_NOTE = (
-    "RTO and RPO: the longest met in a drill's newest run, by the controller's monotonic clock, with its error (±). The error "
-    f"of an RTO goes only downwards ({DOWNWARDS})."
+    f"RTO and RPO: the longest met in a drill's newest run, by the controller's clock; error ± or downward {DOWNWARDS}."
 )
 """Explanation of the columns RTO and RPO."""
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
@@ -84,7 +83,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     exempt = exempt_list.of(audit.coverage)
     legend = remarks.legend(row.shown_marks for row in drilled)
     printed, chosen, told = _fit(audit, rows, warnings, legend, exempt.sentence)
-    shown, others = leading(warnings, MOST_ON_SCREEN)
+    shown, _ = leading(warnings, MOST_ON_SCREEN)
     return _template().render(
         audit=audit,
         title=wording.title(audit),
@@ -108,7 +107,8 @@ def render(audit: Audit, reports_path: str = "..") -> str:
         alerts=shown,
         hrefs=run_rows.hrefs(audit.runs, reports_path),
         printed=printed,
-        more={"not-on-paper": others, "paper": len(warnings) - printed},
+        more={"not-on-paper": warnings[len(shown) :], "paper": warnings[printed:]},
+        hidden=briefing.hidden,
         audit_page=AUDIT,
     )
 
@@ -132,10 +132,7 @@ def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
 
 
 def _warnings(audit: Audit) -> list[Alert]:
-    return [
-        replace(alert, text=shortened(alert.text, briefing.MOST_LETTERS, whole_words=True))
-        for alert in briefing.of(audit, LEAST_ALERTS)
-    ]
+    return [replace(alert, text=briefing.brief(alert)) for alert in briefing.of(audit, LEAST_ALERTS)]
 
 
 def _fit(
@@ -151,16 +148,17 @@ def _fit(
     notes = sum(NOTE.height(text) + 4 for text in (legend, exempt) if text)
     room -= notes + sum(TERM.height(text) + 1 for _, text in terms(rows))
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
-    choices = [leading(warnings, number)[0] for number in range(LEAST_ALERTS, MOST_ALERTS + 1)]
+    least = min(MOST_ALERTS, max(LEAST_ALERTS, briefing.needed(warnings)))
+    choices = [leading(warnings, number)[0] for number in range(least, MOST_ALERTS + 1)]
     heights = [alerts_height([str(alert) for alert in shown]) for shown in choices]
     sizes = [_size(row, rows) for row in drilled]
     spare = max(0.0, NOTE.height(exempt) - NOTE.line_px)
     for told in (rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled]), ""):
         left = spare - (OTHERS.height(f"{REHEARSED}: {told}") + 3 if told else 0)
-        chosen = layout(room, left, heights, sizes, lambda number: _names_height(drilled[number:]))
+        chosen = layout(room, left, heights, sizes, lambda number: _names_height(drilled[number:]), least=least)
         if chosen.figures == len(drilled):
             break
-    return len(choices[chosen.alerts - LEAST_ALERTS]), chosen, told
+    return len(choices[chosen.alerts - least]), chosen, told
 
 
 def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:

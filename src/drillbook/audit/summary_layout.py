@@ -98,14 +98,20 @@ def alerts_height(texts: Sequence[str]) -> float:
 
 
 def layout(
-    room: float, spare: float, alerts: Sequence[float], rows: Sequence[RowSize], names: Callable[[int], float]
+    room: float,
+    spare: float,
+    alerts: Sequence[float],
+    rows: Sequence[RowSize],
+    names: Callable[[int], float],
+    *,
+    least: int = LEAST_ALERTS,
 ) -> Layout:
     """Return the layout that shows the most in ``room`` pixels.
 
     ``spare``: pixels that are free in addition to ``room`` if the table is dense, which means that its rows have no details.
     The text below a dense table is shorter, because it gives only the number of the exempt services. ``alerts``: height of
-    the list of alerts for each number of alerts, beginning with ``LEAST_ALERTS``. ``names``: function that takes the index of
-    a service, and returns the height of a list with the names of this service and of all later ones.
+    the list of alerts for each number of alerts, beginning with ``least``. ``names``: function that takes the index of a
+    service, and returns the height of a list with the names of this service and of all later ones.
 
     All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
     the table is dense. If they do not fit even then, the last services are moved from the table to lines of text below
@@ -114,16 +120,16 @@ def layout(
     full, dense, lines = (sum(getattr(row, name) for row in rows) for name in ("full", "dense", "line"))
     for number in range(len(alerts) - 1, -1, -1):
         if full + alerts[number] <= room:
-            return Layout(LEAST_ALERTS + number, len(rows), len(rows), dense=False)
+            return Layout(least + number, len(rows), len(rows), dense=False)
     for number in range(len(alerts) - 1, -1, -1):
         if dense + alerts[number] <= room + spare:
-            return Layout(LEAST_ALERTS + number, len(rows), len(rows), dense=True)
+            return Layout(least + number, len(rows), len(rows), dense=True)
     left = room + spare - alerts[0]
     if lines <= left:
         shown = max(number for number in range(len(rows)) if _mixed(rows, number) <= left)
-        return Layout(LEAST_ALERTS, shown, len(rows), dense=True)
+        return Layout(least, shown, len(rows), dense=True)
     told = [number for number in range(len(rows)) if sum(row.line for row in rows[:number]) + names(number) <= left]
-    return Layout(LEAST_ALERTS, 0, max(told, default=0), dense=True)
+    return Layout(least, 0, max(told, default=0), dense=True)
 
 
 def _mixed(rows: Sequence[RowSize], number: int) -> float:
