@@ -197,7 +197,7 @@ def test_what_no_check_proved_is_not_called_verified(
     assert told.loud is loud
     assert not told.verified.endswith(":")
     assert not told.verified.endswith(": ")
-    assert told.took == ("1.00 s" if fields.get("start", 1.0) and fields.get("end", 2.0) else "not measured")
+    assert told.took == ("1.00 s" if fields.get("start", 1.0) and fields.get("end", 2.0) else "")
 
 
 def test_a_recovery_that_failed_and_the_next_one_have_tables_of_their_own(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_recovery_that_failed_and_the_next_one_have_tables_of_their_own(tmp_pa
 def test_a_recovery_whose_controller_died_too_has_no_end(tmp_path: Path) -> None:
     told = table(continued("killed", tmp_path, RECOVERY, STARTED))
     assert "The journal has no end of it: its controller died, too, or it is still in progress." in told.lead
-    assert told.rows[0].took == "not measured"
+    assert told.rows[0].took == ""
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,30 @@ def test_a_restore_is_verified_by_the_steps_after_it(later: list[str], said: str
 
 def test_an_act_without_a_recorded_start_has_the_time_of_its_outcome() -> None:
     told = row(start=None)
-    assert (told.what, told.begun, told.took) == ("Change by inject.1", "recorded at 2.00 s", "not measured")
+    assert (told.what, told.begun, told.took) == ("Change by inject.1", "recorded at 2.00 s", "")
     assert told.time.endswith(" UTC")
+
+
+def test_it_is_said_once_that_a_duration_was_not_measured() -> None:
+    """An empty field in the column of durations, and one sentence below the table that explains it."""
+    view = samples.recorded("recovered")
+    page, text = html.render(view), markdown.render(view)
+    assert recovery_rows.UNTIMED in plain(page)
+    assert recovery_rows.UNTIMED in plain(text)
+    section = text[text.index("## Recovery") : text.index("## Objectives")]
+    assert "not measured |" not in section
+    assert section.count("Took |") == 1
+    assert page.count('data-head="Took"') == 3, "the fourth act has no duration"
+
+
+def test_no_column_of_durations_is_shown_without_a_duration() -> None:
+    view = samples.recorded("closed")
+    page, text = html.render(view), markdown.render(view)
+    assert "Took" not in text[text.index("## Recovery") : text.index("## Objectives")]
+    assert 'data-head="Took"' not in page[page.index('id="recovery"') : page.index('id="objectives"')]
+    for told in (plain(page), plain(text)):
+        assert recovery_rows.NOT_TIMED in told
+        assert recovery_rows.UNTIMED not in told
 
 
 def test_undos_of_a_step_that_ran_twice_are_told_apart() -> None:

@@ -18,12 +18,17 @@ MOST_FACTS = 4
 """Largest number of facts of a step in the table."""
 LONGEST = 40
 """Largest length of a fact in the table, in characters."""
-HEAD = ("What", "Host", "Begun", "Took", "Result", "Verified afterwards", "Evidence")
+TOOK = "Took"
+HEAD = ("What", "Host", "Begun", TOOK, "Result", "Verified afterwards", "Evidence")
 NOTE = (
     "The times count from 0 s, when drill.recover began, and are on the monotonic clock of its own controller. The start "
     "and the end of an act are entries of the journal, so a duration has no sampling error. The time between the run and its "
     "recovery is the difference of two times of day. The error of this difference is not measured."
 )
+UNTIMED = "Where Took is empty, the journal has only the start or the end of the act, so its duration was not measured."
+"""Sentence below a table in which only some acts have a duration."""
+NOT_TIMED = "Of each act, the journal has only the start or the end, so no duration was measured."
+"""Sentence below a table in which no act has a duration. Such a table has no column of durations."""
 WORDS = {
     PUT_BACK: "undone",
     PUT_BACK_GONE: "no undo was needed: it was gone already",
@@ -64,6 +69,18 @@ class RecoveryTable:
     lead: str
     rows: tuple[RecoveryRow, ...]
 
+    @property
+    def timed(self) -> bool:
+        """True when the duration of an act was measured."""
+        return any(row.took for row in self.rows)
+
+    @property
+    def untimed(self) -> str:
+        """Sentence which says that durations were not measured. It is empty if each act has a duration."""
+        if all(row.took for row in self.rows):
+            return ""
+        return UNTIMED if self.timed else NOT_TIMED
+
 
 def tables(view: RunView) -> list[RecoveryTable]:
     """Return the recoveries of a run, oldest first. The list is empty for a run that was not recovered."""
@@ -84,8 +101,15 @@ def section(view: RunView) -> list[str]:
     for told in tables(view):
         parts += [f"### {told.title}"] if told.title else []
         parts.append(escape(told.lead))
-        parts += [table(HEAD, map(_cells, told.rows))] if told.rows else []
+        parts += [_table(told), *filter(None, [escape(told.untimed)])] if told.rows else []
     return ["## Recovery", *parts, escape(NOTE)] if parts else []
+
+
+def _table(told: RecoveryTable) -> str:
+    """Return the acts of a recovery as a table, without the column of durations if none was measured."""
+    kept = [at for at, head in enumerate(HEAD) if told.timed or head != TOOK]
+    rows = [_cells(row) for row in told.rows]
+    return table([HEAD[at] for at in kept], [[cells[at] for at in kept] for cells in rows])
 
 
 def _cells(row: RecoveryRow) -> tuple[str, ...]:
@@ -163,19 +187,19 @@ def _service(recovery: Recovery) -> str:
 
 
 def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
-    status, result, detail = _result(act)
+    status, words, detail = result(act)
     verified, loud = _verified(act, later)
     first, last = act.events
     at = act.end if act.start is None else act.start
     return RecoveryRow(
-        what=_what(act),
+        what=name(act),
         detail=_detail(act, recovery),
         host=one_line(act.host) or "controller",
         begun=_begun(act),
         time="" if at is None else utc_time(recovery.zero, at),
         took=_took(act),
         status=status,
-        result=result,
+        result=words,
         told=detail,
         verified=verified,
         loud=loud,
@@ -184,7 +208,8 @@ def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
     )
 
 
-def _what(act: Act) -> str:
+def name(act: Act) -> str:
+    """Return the name of an act, such as ``Undo of inject.1``."""
     step, what = one_line(act.step), one_line(act.what)
     return {
         "undo": f"Change by {step}" if act.start is None else f"Undo of {step}",
@@ -222,11 +247,11 @@ def _begun(act: Act) -> str:
 
 def _took(act: Act) -> str:
     if act.start is None or act.end is None:
-        return "not measured"
+        return ""
     return f"held {took(act.end - act.start)}" if act.sort == "lock" else took(act.end - act.start)
 
 
-def _result(act: Act) -> tuple[str, str, str]:
+def result(act: Act) -> tuple[str, str, str]:
     """Return the word for the symbol of the result, the result in words, and details of it."""
     message = readable(one_line(act.message))
     if act.sort == "undo":
