@@ -121,7 +121,7 @@ def test_lists_show_a_mark_and_its_legend_once() -> None:
     assert f"RPO 12.90 s ± 0.11 s {MARK} ~ met with a reservation" in plain(page)
     assert "Detection by the drill's probe 1.80 s +0/−0.21 s ✓ met" in plain(page)
     lines = renderings.printed(summary.suite_ending(suite, views)).splitlines()
-    assert any(f"~ 12.90 s {MARK}   ✓ 1.80 s" in line for line in lines)
+    assert any(f"~ 12.90 s {MARK}  129 writes  ✓ 1.80 s" in line for line in lines)
     entry = index.entry(samples.passed().result.model_dump(mode="json", by_alias=True))
     listed = plain(index.render([entry]))
     assert listed.count(remarks.LEGENDS[MARK]) == 1

@@ -162,6 +162,7 @@ WHOLE = {
         "suites.py": "test_agreement.py and test_marks.py: the drills of a suite in every format",
         "terminal/board.py": "test_live_view.py: the state that it shows while a run goes on",
         "terminal/drawing.py": "test_live_view.py: views on real terminals",
+        "terminal/tables.py": "test_summary.py and test_suite_table.py: tables and states on real terminals",
         "wording.py": "test_headlines.py and test_remarks.py: sentences about the results of runs",
     },
     "sdk": {

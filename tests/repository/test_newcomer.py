@@ -126,7 +126,7 @@ def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
         assert len(said) <= 60, "\n".join(said)
         assert said[-1].startswith("✓ PASSED")
         last = "\n".join(said[-23:])  # the screen, without the line of the prompt
-        assert re.search(r"^  drill +verdict +RTO +RPO +probe$", last, re.MULTILINE), last
+        assert re.search(r"^  drill +verdict +RTO +RPO +data lost +(detected by )?probe$", last, re.MULTILINE), last
         assert "7 drills: 7 passed." in last
         assert re.search(r"^  report reports/\S+/report.html$", last, re.MULTILINE)
         assert re.search(

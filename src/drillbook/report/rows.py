@@ -46,6 +46,7 @@ expression that matches one range.
 """
 UNPROVEN = ("objective-missed", "objective-not-verified")
 UNEXPECTED = "http-unexpected"
+PARTLY = "partly"
 DOES_NOT_COUNT = "does not count"
 """Words after a figure that proves no objective. The reason follows these words."""
 
@@ -121,9 +122,12 @@ class ObjectiveRow:
 
     @property
     def brief(self) -> str:
-        """Figure without its measurement error, for short lists. It is empty when there is no figure."""
+        """Figure without its measurement error, for short lists. It is empty when there is no figure. If data was lost that the
+        figure possibly does not include, the text says that the objective is met only partly; such lists have a column for
+        lost data.
+        """
         if self.lost:
-            return self.lost.replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
+            return PARTLY
         text = "" if self.measured_s is None else without_error(self.measured)
         return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ")
 

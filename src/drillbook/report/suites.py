@@ -11,7 +11,7 @@ from drillbook.findings import Finding
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import headlines, open_findings, rehearsal_results, residue_state, rows, tolerated, wording
+from drillbook.report import headlines, lost_data, open_findings, rehearsal_results, residue_state, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.remarks import RESERVED
 from drillbook.report.rows import ObjectiveRow
@@ -89,11 +89,12 @@ def _verdict(said: str, view: RunView | None) -> str:
 def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
     """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher.
 
-    The sentences also name the drills that met an objective with a reservation.
+    The sentences also name the drills that lost data within their RPO, and those that met an objective with a reservation.
 
     ``probed``: True to name also the drills whose fault was detected only by their own probe, and not by an alert. The caller
-    passes False if it also prints a table of the drills, because the table shows these detections. In this table, an
-    exclamation mark stands beside each drill with open findings. The sentences then explain this mark.
+    passes False if it also prints a table of the drills, because the table shows these detections, and the marks of
+    reservations. In this table, an exclamation mark stands beside each drill with open findings. The sentences then explain
+    this mark.
     """
     verdicts = [row.verdict for row in members]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
@@ -103,9 +104,11 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
         where = open_findings.named([row.drill for row, _ in found_in])
         mark = "" if probed else " (!)"
         text += f" Open findings{mark}: {', '.join(open_findings.counts([finding for _, finding in found_in]))}, in {where}."
+    if lossy := [row.drill for row in members if row.view and lost_data.allowed(row.view.result)]:
+        text += f" Data lost, less than the RPO allows: {open_findings.named(lossy)}."
     for key, name in wording.SHORT.items():
         reserved = [(row, goal) for row in members for goal in row.objectives if _reserved(goal, key)]
-        for said in dict.fromkeys(goal.said for _, goal in reserved):
+        for said in dict.fromkeys(goal.said for _, goal in reserved if probed or goal.lost):
             drills = [row.drill + (f" ({goal.lost})" if goal.lost else "") for row, goal in reserved if goal.said == said]
             text += f" {name} {said}: {open_findings.named(drills)}."
     names = [row.drill for row in members if probed and any(objective.by_probe for objective in row.objectives)]

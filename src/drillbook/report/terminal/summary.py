@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from drillbook.events.runs import StopRequested
@@ -24,8 +22,8 @@ from drillbook.report import (
     clock_rows,
     end_state,
     headlines,
+    lost_data,
     open_findings,
-    remarks,
     remedies,
     residue_state,
     rows,
@@ -37,44 +35,15 @@ from drillbook.report.figures import one_line, shown, took
 from drillbook.report.moments import run_duration
 from drillbook.report.phases import phase_rows
 from drillbook.report.rows import ObjectiveRow
-from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
+from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
+from drillbook.report.terminal import suite_table
 from drillbook.report.terminal.ending import Ending
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Cell, Prose
+from drillbook.report.terminal.tables import COLOURS, DOUBTED, state_text, table_of
 from drillbook.report.terminal.verdict_line import VerdictLine
 from drillbook.report.terminal.whole_words import WholeWords
 
-COLOURS = {
-    "passed": "green",
-    "failed": "red",
-    "inconclusive": "yellow",
-    "refused": "cyan",
-    "aborted": "magenta",
-    "not run here": "yellow",
-    "met": "green",
-    remarks.RESERVED: "yellow",
-    "missed": "red",
-    "not verified": "yellow",
-    "done": "green",
-    "interrupted": "magenta",
-    wording.STOPPED: "magenta",
-    "skipped": "cyan",
-    wording.NO_STEPS: "dim",
-    "critical": "red",
-    "high": "red",
-    "medium": "yellow",
-    "low": "cyan",
-    "information": "dim",
-}
-
-DOUBTED = wording.STATES[wording.NOT_VERIFIED]
-"""Symbol of an objective whose figure does not count."""
-COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
-"""Heads of the columns with the figures of a suite's drills. A further column for the detector of each fault would not fit."""
-BY_PROBE = "detected by probe"
-"""Head of the column with detection times in the table of a suite. It is used if the drills' own probes measured all of these
-times. Otherwise the head is `detection`, and a time that an alert measured has the word `alert` in its cell.
-"""
 NAMED = 21
 """Greatest width of the column with the names of objectives. Together with a column of figures of the width ``MEASURED``, it
 fits into a terminal of 80 columns.
@@ -101,9 +70,9 @@ def details(view: RunView, report: str = "", *, brief: bool = False) -> Renderab
     parts += [
         *_notes(view),
         *_findings(view),
-        *_residue(view),
+        *residue_lines(view),
         *_changes(view),
-        _where(result.run, report, result.environment, [view]),
+        where(result.run, report, result.environment, [view]),
     ]
     return Group(*parts)
 
@@ -136,8 +105,9 @@ def line(view: RunView) -> RenderableType:
     changes that could not be undone. The end of the suite shows how to undo these changes.
     """
     result = view.result
-    text = _state(str(result.verdict))
+    text = state_text(str(result.verdict))
     text.append(f" in {took(run_duration(view))}", style="dim")
+    text.append(f", {lost}" if (lost := lost_data.allowed(result)) else "")
     text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
     parts: list[RenderableType] = [Prose(text, 2)]
     for finding in rows.findings_beside_residue(view.result):
@@ -160,7 +130,7 @@ def short_summary(view: RunView) -> RenderableType:
     ]
     if result.open_residue:  # the short summary has no list of next steps
         parts.append(Prose(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), 2, below=1))
-    return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
+    return Group(*parts, *residue_lines(view), *(_findings(view) if result.findings else ()))
 
 
 def short_suite_summary(suite: SuiteResult) -> RenderableType:
@@ -178,70 +148,8 @@ def suite_summary(
 ) -> RenderableType:
     """Return the summary of a suite: the changes that were not undone, its drills, the path of the report, the next
     ``steps`` and, as the last lines, its verdict."""
-    residue = [part for view in views for part in _residue(view)]
+    residue = [part for view in views for part in residue_lines(view)]
     return Group(Text(), *residue, suite_ending(suite, views, report, steps))
-
-
-def _drills(members: Sequence[SuiteRow]) -> Table:
-    """Return a table with one line for each drill, even on a terminal with 80 columns. The table leaves out measurement errors."""
-    keys = [key for key in wording.SHORT if any(objective.key == key for row in members for objective in row.objectives)]
-    keys += sorted({objective.key for row in members for objective in row.objectives} - set(keys))
-    heads = ("restored in", "would be lost") if any(row.rehearsed for row in members) else ()
-    columns = {**COLUMNS, **({"detect": BY_PROBE} if _all_by_probe(members) else {})}
-    table = _table("Drills", "drill", "verdict", *(columns.get(key, wording.objective_name(key)) for key in keys), *heads)
-    for row in members:
-        known = {objective.key: objective for objective in row.objectives}
-        cells = [_brief(known[key]) if key in known else Text("-" if row.view else "?", style="dim") for key in keys]
-        verdict = _state(row.verdict).append(" !" if row.beside else "", style="yellow")
-        table.add_row(Text(one_line(row.drill)), verdict, *cells, *(_rehearsed(row) if heads else ()))
-    return table
-
-
-def _all_by_probe(members: Sequence[SuiteRow]) -> bool:
-    """Return True when the suite has measured detections, and in each of them the drill's own probe detected the fault."""
-    detected = [objective for row in members for objective in row.objectives if objective.key == "detect" and objective.by]
-    return bool(detected) and all(objective.by_probe for objective in detected)
-
-
-def _rehearsed(row: SuiteRow) -> tuple[RenderableType, RenderableType]:
-    """Return the cells with the figures of a rehearsal: the duration of the restore, and the data that would be lost.
-    For any other drill, each cell is a dash."""
-    told = row.rehearsed
-    if told is None:
-        return Text("-", style="dim"), Text("-", style="dim")
-    return Text(told.restored), Cell(Text(f"{told.lost} {told.mark}".rstrip()))
-
-
-def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
-    """Return lines about drills with retries, allowed failures or a missing record."""
-    lines = [
-        Text(f"! {one_line(row.drill)}: {said}", style="yellow")
-        for row in members
-        for said in filter(None, (row.tolerated, "" if row.view else row.sentence))
-    ]
-    return [Prose(Text("\n").join(lines), 2, below=1)] if lines else []
-
-
-def _brief(row: ObjectiveRow) -> Cell:
-    """Return the symbol of an objective's state and its figure without error, such as ``✓ 12.90 s``."""
-    symbol, style = (DOUBTED, "yellow") if row.uncounted else (wording.STATES[row.state], COLOURS.get(row.state, "yellow"))
-    alert = " alert" if row.by and row.by != remarks.BY_PROBE else ""
-    return Cell(Text(f"{symbol} {row.brief}{row.mark}{alert}".rstrip(), style=style))
-
-
-def _legend(members: Sequence[SuiteRow]) -> list[RenderableType]:
-    """Return the meanings of the symbols and marks in the table of a suite's drills."""
-    shown = [objective for row in members for objective in row.objectives]
-    states = {objective.state for objective in shown if not objective.uncounted}
-    doubted = [state for state in (wording.NOT_VERIFIED,) if state in states]
-    doubted += ["does not count: the run did not pass"] if any(objective.uncounted for objective in shown) else []
-    words = {state: state for state in states} | ({wording.NOT_VERIFIED: " or ".join(doubted)} if doubted else {})
-    parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
-    lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
-    marks = [objective.mark for objective in shown]
-    marks += [row.rehearsed.mark for row in members if row.rehearsed]
-    lines += filter(None, [remarks.short_legend(marks)])
-    return [Prose(Text("\n".join(lines), style="dim"), 2, below=1)] if lines else []
 
 
 def suite_ending(
@@ -251,8 +159,8 @@ def suite_ending(
     contradictions in its record, the number of drills by verdict, and its verdict. See ``Ending`` for their order.
     """
     members = suite_rows(suite, views)
-    where = _where("" if report else suite.run, report, suite.environment, views)  # the path of the report has the run
-    table = Group(WholeWords(_drills(members), 2, 1), *_told(members), *_legend(members), where)
+    place = where("" if report else suite.run, report, suite.environment, views)  # the path of the report has the run
+    table = Group(suite_table.drills(members), place)
     last = Group(
         Text(),
         *_contradictions(suite_contradictions(suite, members)),
@@ -277,30 +185,10 @@ def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> 
     )
 
 
-def _state(word: str, said: str = "") -> Text:
-    """Return a state with its symbol. ``said``: words to show in place of the name of the state."""
-    known = {**wording.STEP_SHAPES, **wording.STATES, **{str(key): value for key, value in wording.SHAPES.items()}}
-    return Text(f"{known.get(word, '?')} {one_line(said or word)}", style=COLOURS.get(word, "yellow"))
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title=Text(title, style="bold"),
-        title_justify="left",
-        pad_edge=False,
-        show_edge=False,
-        padding=(0, 2, 0, 0),
-    )
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
-    return table
-
-
 def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
     if not goals:
         return Prose(Text("The drill sets no objectives."), 2, below=1)
-    table = _table("Objectives", "objective", "target", "figure and error", "result")
+    table = table_of("Objectives", "objective", "target", "figure and error", "result")
     for row in goals:
         state = _objective_state(row)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
@@ -314,11 +202,11 @@ def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
 
 def _objective_state(row: ObjectiveRow) -> Text:
     """Return the state of an objective. A figure that does not count is not green."""
-    return Text(f"{DOUBTED} {row.said}", style="yellow") if row.uncounted else _state(row.state, row.said)
+    return Text(f"{DOUBTED} {row.said}", style="yellow") if row.uncounted else state_text(row.state, row.said)
 
 
 def _clocks(view: RunView) -> RenderableType:
-    table = _table("Clocks", "clock", "figure")
+    table = table_of("Clocks", "clock", "figure")
     for row in clock_rows.clock_rows(view.result):
         figure = f"{row.figure}{'  no sampling error' if row.exact else ''}"
         missing = Text(f"? not measured: {row.reason}", style="yellow")
@@ -328,12 +216,12 @@ def _clocks(view: RunView) -> RenderableType:
 
 
 def _phases(view: RunView) -> RenderableType:
-    table = _table("Phases", "phase", "status", "took", "steps")
+    table = table_of("Phases", "phase", "status", "took", "steps")
     for phase in phase_rows(view):
         time = phase.took or ("" if phase.state == wording.NO_STEPS else "not measured")
         states = [step_texts.state(step.result.status) for step in phase.steps]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
-        table.add_row(Text(one_line(phase.name)), _state(phase.state), Text(time), Text(counts or "none"))
+        table.add_row(Text(one_line(phase.name)), state_text(phase.state), Text(time), Text(counts or "none"))
     return WholeWords(table, 2, 1)
 
 
@@ -364,7 +252,8 @@ def _findings(view: RunView) -> list[RenderableType]:
     return parts
 
 
-def _residue(view: RunView) -> list[RenderableType]:
+def residue_lines(view: RunView) -> list[RenderableType]:
+    """Return lines about each change that could not be undone: why, and how to undo it by hand."""
     closed = view.result.settled
     parts: list[RenderableType] = []
     if closed:
@@ -393,7 +282,8 @@ def _head(view: RunView, residue: Residue) -> Prose:
     return Prose(Text(text, style="" if closed else "bold red"), 2)
 
 
-def _where(run: str, report: str, environment: str, views: Sequence[RunView]) -> Group:
+def where(run: str, report: str, environment: str, views: Sequence[RunView]) -> Group:
+    """Return lines with the environment, the name of the run, and the path of its report."""
     known = wording.environment(environment, [view.plan.get("inventory") for view in views])
     lines = [("environment", known), ("run", one_line(run)), ("report", one_line(report))]
     return Group(*(Prose(Text(text), 2, label=Text(f"{name} ", style="dim")) for name, text in lines if text))

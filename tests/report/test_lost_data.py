@@ -1,0 +1,33 @@
+"""Data that a run lost, in a few words."""
+
+from __future__ import annotations
+
+import pytest
+
+from drillbook.judge.result import Verdict
+from drillbook.report import lost_data
+from tests.report import samples
+
+
+def test_the_lost_writes_of_a_passed_run_are_allowed_by_its_rpo():
+    result = samples.passed().result
+    assert lost_data.lost(result) == "129 writes"
+    assert lost_data.allowed(result) == "129 writes lost (RPO 12.90 s of 2 min allowed)"
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "none"), (None, "")])
+def test_a_run_that_lost_nothing_or_did_not_count_is_not_allowed_anything(number, words):
+    result = samples.passed().result
+    rpo = result.objectives["rpo"].model_copy(update={"lost_writes": number})
+    result = result.model_copy(update={"objectives": {**result.objectives, "rpo": rpo}})
+    assert (lost_data.lost(result), lost_data.allowed(result)) == (words, "")
+
+
+def test_nothing_is_allowed_without_an_rpo_that_was_met_in_a_passed_run():
+    result = samples.passed().result
+    assert lost_data.allowed(result.model_copy(update={"verdict": Verdict.FAILED})) == ""
+    without = result.model_copy(update={"objectives": {"rto": result.objectives["rto"]}})
+    assert (lost_data.lost(without), lost_data.allowed(without)) == ("", "")
+    missed = result.objectives["rpo"].model_copy(update={"met": False})
+    lossy = result.model_copy(update={"objectives": {"rpo": missed}})
+    assert (lost_data.lost(lossy), lost_data.allowed(lossy)) == ("129 writes", "")
