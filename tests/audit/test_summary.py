@@ -158,13 +158,11 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
     told = texts(audit)
     never = {row.service for row in audit.coverage if not row.runs}
     assert never
-    assert any(text.endswith("never drilled in the 11 months so far in lab") for text in told)
-    assert "api was not drilled in 10 of 11 months so far in lab" in told
+    assert any(text.endswith("never drilled from 2026-01-01 to 2026-11-29 in lab") for text in told)
+    lacking = "api was not drilled in 10 of 11 months (2026-11 only to 2026-11-29) in lab"
+    assert lacking in told
     steps = {one.text: one.step for one in alerts(audit)}
-    assert (
-        steps["api was not drilled in 10 of 11 months so far in lab"]
-        == "schedule a drill, so that the coming months are covered"
-    )
+    assert steps[lacking] == "schedule a drill, so that the coming months are covered"
     assert steps[next(text for text in steps if "never drilled" in text)].startswith(
         "copy a drill for backups: `drillbook init --with "
     )
@@ -175,7 +173,7 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
         "The period is from 2026-01-01 to 2026-12-31, both days included. The period has not ended: this page shows" in page
     )
     ended = audited(book)
-    assert any(text.endswith("never drilled in the 12 months of the period in lab") for text in texts(ended))
+    assert any(text.endswith("never drilled from 2026-01-01 to 2026-12-31 in lab") for text in texts(ended))
     assert "as of" not in plain(summary.render(ended))
     assert "so far" not in plain(summary.render(ended))
 
@@ -635,7 +633,7 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     told = summary.headline([whole, reserved, in_time, lossy])
     assert told == "Fully proven: 1 of 4 services in lab; 2 more recovered with a reservation or without an RPO."
     assert summary.standing([in_time, lossy, reserved, whole]) == (
-        "Services at the end: fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
+        "By the newest run of each drill: fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
     )
     reason = "The recovery point was measured with a fresh backup, not with a routine backup."
     assert ("With a reservation", reason) in summary.rules([reserved])
@@ -649,7 +647,7 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
     audit = replace(known, coverage=tuple(replace(row, keeps_data=True) for row in known.coverage))
     page = plain(summary.render(audit))
     assert page.count("? not measured") == page.count("no drill has an RPO objective") == 1
-    told = "Services at the end: only the RTO proven 1 (api) · never drilled 1 (backups)"
+    told = "By the newest run of each drill: only the RTO proven 1 (api) · never drilled 1 (backups)"
     for text in (page, plain(html.render(audit)), plain(markdown.render(audit)).replace("\\", "")):
         assert "Fully proven: 0 of 2 services in lab; 1 more recovered without an RPO." in text
         assert told in text

@@ -305,11 +305,11 @@ def _sorted(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
 
 def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow]) -> str:
-    """Describe the result of the period: runs, verdicts, services, and changes that are not recorded as undone."""
+    """Describe the runs, their verdicts, exempt services, and changes that are not recorded as undone."""
     if not rows:
         text = "No run began in this period, so nothing was proven."
     else:
-        text = f"{runs_sentence(rows, verdicts)} {services.sentence(covered)}"
+        text = f"{runs_sentence(rows, verdicts)} {services.exempt_sentence(covered)}".rstrip()
     left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
     text += f" {count(left, 'run')} left changes that are not recorded as undone" if left else ""
     text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""

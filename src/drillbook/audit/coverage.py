@@ -65,7 +65,7 @@ class Cell:
     """Worst verdict of the drills. For each drill, the verdict of one run counts; ``deciding`` selects this run.
 
     If no run falls into the span, the field has one of three other values: ``not yet`` (the span is in the future),
-    ``left out`` (the service is exempt, or its environment was retired) or ``no run`` (a gap).
+    ``left out`` (the service is exempt, or its environment was retired) or ``no run``.
     """
     residue: bool
     recovered: int = 0

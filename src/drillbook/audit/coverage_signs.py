@@ -24,7 +24,7 @@ MEANINGS = {
     RESIDUE: "a run left changes that were not undone",
     "1, 2, …": "number of runs of this time, without refused runs; all passed",
     SOME: "number of passed runs of this time, and number of all runs of this time except refused runs",
-    "gap": "no run in this time; Missed drills lists the drills that were due",
+    NO_RUN: "no drill of the service ran in this time; Missed drills lists the drills that were due",
     "exempt": "the inventory states why no drill is expected",
     NOT_YET: "this time has not come",
 }
@@ -57,7 +57,7 @@ def _of_runs(passed: int, runs: int) -> str:
 
 def _signs(cell: Cell) -> Iterator[str]:
     if not cell.runs:
-        yield {NO_RUN: "gap", LEFT_OUT: "exempt"}.get(cell.last, cell.last)
+        yield "exempt" if cell.last == LEFT_OUT else cell.last
         return
     yield of(cell)
     yield "1, 2, …" if cell.passed == cell.tried else SOME

@@ -1,7 +1,8 @@
-"""Spans of an audit's period in which no drill of a service ran, in words."""
+"""Months (or quarters, or years) of an audit's period in which no drill of a service ran, in words."""
 
 from __future__ import annotations
 
+from drillbook.audit import covered_days
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
 from drillbook.report.figures import count
@@ -24,11 +25,17 @@ def of(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
 
 
 def _gap(audit: Audit, row: CoverageRow) -> str:
-    """Describe the time in which no drill of a service ran. Months (or other units) that have not begun do not count."""
-    begun = [cell for cell in row.cells if cell.last != NOT_YET]
-    so_far = " so far" if audit.so_far else " of the period"
+    """Describe the time in which no drill of a service ran."""
     if not row.runs:
-        return f"never drilled in the {count(len(begun), audit.period.unit)}{so_far}"
+        return f"never drilled from {audit.period.since} to {covered_days.last_day(audit)}"
+    return f"not drilled in {months(audit, row)}{covered_days.incomplete(audit) if len(row.gaps) > MOST_GAPS else ''}"
+
+
+def months(audit: Audit, row: CoverageRow) -> str:
+    """Return the months (or other units) without a run of a service: their names, or their number if they are many. Months that
+    have not begun do not count. The text is empty if there are none.
+    """
     if len(row.gaps) <= MOST_GAPS:
-        return f"not drilled in {', '.join(row.gaps)}"
-    return f"not drilled in {len(row.gaps)} of {count(len(begun), audit.period.unit)}{so_far}"
+        return covered_days.named(audit, row.gaps)
+    begun = [cell for cell in row.cells if cell.last != NOT_YET]
+    return f"{len(row.gaps)} of {count(len(begun), audit.period.unit)}"

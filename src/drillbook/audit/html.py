@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 from drillbook.audit import (
     alert_causes,
     coverage_signs,
+    covered_days,
     rehearsal_figures,
     retired,
     run_rows,
@@ -40,6 +41,7 @@ _SIZES = {
 _FIXED = {
     "words": wording,
     "signs": coverage_signs,
+    "days": covered_days,
     "rehearsals": rehearsal_figures,
     "retired": retired,
     "legend_of": remarks.legend,
@@ -67,7 +69,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             alerts=alert_causes.listed(audit),
             overdue=[row for row in audit.missed_beside_failures if row.kind != NEVER_RAN],
             never_ran=_never_ran(audit),
-            title=wording.title(audit),
+            title=covered_days.title(audit),
             state_line=wording.record_state(audit),
             headline=summary.headline(rows := summary.service_rows(audit)),
             tone=str(summary.tone(audit, rows)),

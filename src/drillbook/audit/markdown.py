@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.audit import markdown_proven, retired, services, summary, wording
+from drillbook.audit import covered_days, markdown_proven, retired, services, summary, wording
 from drillbook.audit.alert_causes import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
@@ -38,7 +38,7 @@ def render(audit: Audit) -> str:
     }
     rows = summary.service_rows(audit)
     parts = [
-        f"# {escape(wording.title(audit))}",
+        f"# {escape(covered_days.title(audit))}",
         f"**{escape(summary.headline(rows))}**",
         escape(summary.standing(rows)),
         escape(f"{wording.record_state(audit)}. {wording.signing_step(audit)}".rstrip()),
@@ -89,7 +89,8 @@ def _coverage(audit: Audit) -> list[str]:
     if not audit.coverage:
         return ["No run is known, so no service is known."]
     lead = [f"**{escape(wording.missing(audit))}**"] if not audit.whole else []
-    head = ["Service", "Environment", *(cell.span for cell in audit.coverage[0].cells), "Passed", "Gaps"]
+    unit = audit.period.unit.capitalize()
+    head = ["Service", "Environment", *map(escape, covered_days.heads(audit)), "Passed", f"{unit}s without a run"]
     return [
         *lead,
         *([services.EXEMPT_LEAD] if services.exempt(audit.coverage) else []),

@@ -1,4 +1,4 @@
-"""Services of an audit, counted by their state at the end of the period."""
+"""Services of an audit: their names, and those that are exempt from drills."""
 
 from __future__ import annotations
 
@@ -8,22 +8,6 @@ from typing import Protocol
 from drillbook.audit.coverage import CoverageRow
 from drillbook.report.figures import count
 
-RECOVERED = "broken and recovered in a run that passed"
-LAPSED = "broken and recovered in a passed run, but the last verdict of one of its drills is `failed`"
-"""State of a service that recovered in a passed run of one of its drills, while the last verdict of one of its drills is
-`failed`. Runs that neither passed nor failed are ignored.
-"""
-EXAMINED = "only examined or rehearsed"
-"""State of a service with passed runs, if the service recovered from a proven fault in none of these runs."""
-UNPROVEN = "drilled without a pass"
-NOT_RUN = "not run here"
-"""State of a service if all its runs have the verdict `not run here`. Such a run did nothing, because a service that the
-drill needs was not installed on the hosts.
-"""
-UNDRILLED = "not drilled in this period"
-EXEMPT = "exempt"
-BEST_RUN = "By the best run of each service in the period"
-"""Beginning of the sentence with the number of services. It tells their number apart from that at the end of the period."""
 EXEMPT_LEAD = (
     "No run drilled these services in the period. For each of them, the author of the inventory states why no drill is "
     "expected. Drillbook checks this statement only if the service is a backup: a run that passed must have restored the "
@@ -86,30 +70,10 @@ def evidence_of(row: CoverageRow) -> str:
     return "NOT confirmed (no run of the period restored the backup and passed, or a later run failed)"
 
 
-def sentence(covered: Sequence[CoverageRow]) -> str:
-    """Return a sentence about the services and their best runs. Each service that is not exempt is counted once."""
-    numbers = service_counts(covered)
-    exempt = numbers.pop(EXEMPT)
-    parts = [f"{number} {'was' if number == 1 else 'were'} {what}" for what, number in numbers.items() if number]
-    text = f"{BEST_RUN}, of {count(sum(numbers.values()), 'service')} {', '.join(parts) or 'none is known'}"
+def exempt_sentence(covered: Sequence[CoverageRow]) -> str:
+    """Return a sentence with the number of services that are exempt from drills and that no run drilled. The result is empty
+    if there are none.
+    """
+    number = sum(bool(row.left_out) and not row.runs for row in covered)
     why = "a statement in the inventory" + (" or a retirement" if any(row.retired for row in covered) else "")
-    more = f"{count(exempt, 'more service')} {'is' if exempt == 1 else 'are'} exempt from drills by {why}"
-    return f"{text}. {more}." if exempt else f"{text}."
-
-
-def service_counts(covered: Sequence[CoverageRow]) -> dict[str, int]:
-    """Return the number of services by their state at the end of the period. Each service is counted once."""
-    counts = dict.fromkeys((RECOVERED, LAPSED, EXAMINED, UNPROVEN, NOT_RUN, UNDRILLED, EXEMPT), 0)
-    for row in covered:
-        counts[_state(row)] += 1
-    return counts
-
-
-def _state(row: CoverageRow) -> str:
-    if row.recovered:
-        return LAPSED if row.lapsed else RECOVERED
-    if row.passed:
-        return EXAMINED
-    if row.runs:
-        return NOT_RUN if row.untried else UNPROVEN
-    return EXEMPT if row.left_out else UNDRILLED
+    return f"{count(number, 'service')} {'is' if number == 1 else 'are'} exempt from drills by {why}." if number else ""

@@ -11,6 +11,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader, Template
 from drillbook.audit import (
     briefing,
     content,
+    covered_days,
     exempt_list,
     forbidden_runs,
     rehearsal_figures,
@@ -59,7 +60,7 @@ FIGURES_NOTE = (
 )
 """Explanation of the columns RTO and RPO."""
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
-STANDING_LEAD = "Services at the end"
+STANDING_LEAD = "By the newest run of each drill"
 REHEARSED = "Rehearsed"
 REHEARSED_NOTE = (
     "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO. "
@@ -86,8 +87,8 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     shown, _ = leading(warnings, MOST_ON_SCREEN)
     return _template().render(
         audit=audit,
-        title=wording.title(audit),
-        period=wording.period(audit),
+        title=covered_days.title(audit),
+        period=covered_days.sentence(audit),
         record=wording.record_sentences(audit),
         **_FIXED,
         headline=headline(rows),
@@ -142,7 +143,7 @@ def _fit(
     rehearsals. This line is empty if fewer services would fit on the page with it. ``legend``, ``exempt``: texts below the
     table."""
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
-    means = f"{wording.period(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
+    means = f"{covered_days.sentence(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
     means += f" {wording.record_sentences(audit)}"
     room = PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - MEANS.height(means)
     notes = sum(NOTE.height(text) + 4 for text in (legend, exempt) if text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 
-from drillbook.audit import unsigned_runs
+from drillbook.audit import covered_days, unsigned_runs
 from drillbook.audit.absences import MISSING, AbsentRow
 from drillbook.audit.content import Audit
 from drillbook.audit.missed_drills import NEVER_RAN, OVERDUE, MissedRow
@@ -36,7 +36,10 @@ SECTIONS = (
     ("evidence", "Digests of the journals"),
 )
 TITLES = dict(SECTIONS)
-NO_ALERT = "Nothing: no open finding of medium severity or higher, no overdue drill, no change that was not undone, no gap."
+NO_ALERT = (
+    "Nothing: no open finding of medium severity or higher, no overdue drill, no change that was not undone, and no time without "
+    "a drill of a service."
+)
 """Sentence to show when nothing needs attention."""
 UNPROVEN_TITLE = "Missed or not proven at the end of the period"
 LIMITS_TITLE = "What the record proves, and what it cannot prove"
@@ -54,10 +57,11 @@ PROBE_LEAD = (
 LEADS = {
     "coverage": (
         "The table lists every service that was drilled, and every service that the newest plan of its "
-        "environment names. Each field is about the runs in that span of time. It shows the worst verdict among the "
+        "environment names. Each field is about the runs of that time. It shows the worst verdict among the "
         "newest run of each drill, and the number of runs; a drill that failed stays failed "
-        "in the later spans, too, until a run passes. A span without a run is a gap, unless the span is in the "
-        "future, or the inventory gives a reason why no drill of the service is expected."
+        "in the later fields, too, until a run passes. A field without a run says `no run`, unless its time has not come, "
+        "or the inventory gives a reason why no drill of the service is expected. The head of a column names the days "
+        "if the audit does not cover the whole month, quarter or year."
     ),
     "missed": (
         "Times at which a drill or suite was overdue: no run passed until the grace was over. A service is overdue while its "
@@ -357,25 +361,6 @@ def none_overdue(audit: Audit) -> str:
     )
 
 
-def short_title(audit: Audit) -> str:
-    """Title of the audit with the dates of its period, short enough for one line of a terminal."""
-    return f"Recovery drills from {audit.period.since} to {audit.period.until}"
-
-
-def title(audit: Audit) -> str:
-    """Title of the audit in every file. It has the date of the audit if the period has not ended."""
-    return short_title(audit) + (f" (as of {audit.so_far})" if audit.so_far else "")
-
-
-def period(audit: Audit) -> str:
-    """Return sentences about the period for people who do not know audits."""
-    text = f"The period is from {audit.period.since} to {audit.period.until}, both days included."
-    if not audit.so_far:
-        return text
-    state = "begun" if audit.so_far < audit.period.since else "ended"
-    return f"{text} The period has not {state}: this page shows the state of {audit.so_far}."
-
-
 def _environments(audit: Audit) -> str:
     """Return the names of the environments, each with its explanation if there is one."""
     names = sorted({row.environment for row in audit.coverage} | {row.environment for row in audit.runs})
@@ -387,7 +372,7 @@ def facts(audit: Audit) -> list[tuple[str, str]]:
     """Return the rows of the table at the head of the audit. Each row has a name and a value."""
     checked = audit.assurance.checked
     return [
-        ("Period", f"{audit.period.since} to {audit.period.until}, UTC"),
+        ("Period", f"{audit.period.since} to {audit.period.until}, UTC{covered_days.as_of(audit)}"),
         ("Runs", runs_of(len(audit.runs), len(audit.suites))),
         ("Environments", _environments(audit)),
         ("Record", record_state(audit)),

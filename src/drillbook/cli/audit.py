@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,12 +15,23 @@ from drillbook.atomic_file import private_folder
 from drillbook.attestation import anchor_lines, anchor_places
 from drillbook.attestation.anchor_places import AnchorFile
 from drillbook.attestation.place_contract import Place
-from drillbook.audit import campaigns, content, formats, records, rehearsal_figures, suites, summary, wording
+from drillbook.audit import (
+    campaigns,
+    content,
+    covered_days,
+    formats,
+    gaps,
+    records,
+    rehearsal_figures,
+    suites,
+    summary,
+    wording,
+)
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
-from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.period import Period
 from drillbook.audit.problem_groups import grouped
+from drillbook.cli.audit_objectives import Objectives
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
@@ -32,19 +41,15 @@ from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.project import due, needed_inventories, newest_runs, recorded_schedules, run_index, schedule_record, schedules
 from drillbook.project.project import Project
-from drillbook.report import publish, remarks
+from drillbook.report import publish
 from drillbook.report.audit_pages import AUDIT, SUMMARY
-from drillbook.report.figures import error_below, one_line
-from drillbook.report.terminal.prose import Cell, Prose
-from drillbook.report.terminal.summary import COLOURS
+from drillbook.report.figures import one_line
+from drillbook.report.terminal.prose import Prose
+from drillbook.report.terminal.tables import COLOURS
 from drillbook.report.terminal.whole_words import WholeWords
-from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, PROBE_DETECTION, SHORT, STATES
 
 MOST_LINES, MOST_NAMES = 10, 2
-STATE = 13
-"""Greatest width of the column with the states of objectives. On a narrow terminal, this limit leaves more space for the
-figures."""
-UNBROKEN = ("drill", "environment", "when")
+UNBROKEN = ("environment", "when")
 """Columns whose cells are never broken or cut on a narrow terminal."""
 
 
@@ -128,11 +133,11 @@ def _print(made: Audit, folder: Path) -> None:
     lines come last, where a terminal shows them without scrolling.
     """
     out = console()
-    out.print(Text(wording.short_title(made), style="bold"))
+    out.print(Text(covered_days.title(made), style="bold"))
     out.print()
     out.print(WholeWords(_coverage(made), 2, 1))
-    _print_proven(out, made)
-    _print_uncounted(out, made)
+    if made.proven:
+        out.print(Objectives(made.proven))
     _rehearsed(out, made)
     for name, file in (("report", AUDIT), ("summary, one page", SUMMARY)):
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
@@ -187,80 +192,9 @@ def _coverage(made: Audit) -> Table:
             Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
             f"{row.runs}, {row.refused} refused" if row.refused else str(row.runs),
             Verdict.NOT_RUN if row.untried else str(row.passed),
-            str(len(row.gaps)),
+            gaps.months(made, row) or "none",
         )
     return table
-
-
-def _print_proven(out: Console, made: Audit) -> None:
-    """Print the table of objectives, and the table of detection times that the drills' own probes measured. Below them, print
-    how many objectives are proven.
-    """
-    if not made.proven:
-        return
-    for probed, title in ((False, ""), (True, f"  {PROBE_DETECTION}:")):
-        table = _proven(made, probed=probed)
-        if _width(table) > out.width - 2:
-            table = _proven(made, probed=probed, narrow=True)
-        if table.row_count:
-            if title:
-                out.print(title)
-            out.print(WholeWords(table, 2, 1))
-    text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
-    out.print(Prose(Text(text), 2, below=1))
-
-
-def _width(table: Table) -> int:
-    """Return the width of a table in which no cell is broken."""
-    return sum(max(cell_len(str(cell)) for cell in (column.header, *column.cells)) + 2 for column in table.columns) - 2
-
-
-def _proven(made: Audit, *, probed: bool = False, narrow: bool = False) -> Table:
-    """Return the table of objectives. If ``probed`` is true, return instead the table of detection times that the drills' own
-    probes measured. If ``narrow`` is true, the measurement error of a figure stands on a second line, so that no line breaks
-    between a number and its unit.
-    """
-    places = len({item.environment for item in made.proven}) > 1
-    head = ("environment",) if places else ()
-    proven = _table("drill", *head, *(() if probed else ("objective",)), "target", "figure", "state", "when")
-    for item in (item for item in made.proven if item.by_probe is probed):
-        proven.add_row(
-            Text(one_line(item.drill)),
-            *((Text(one_line(item.environment)),) if places else ()),
-            *(() if probed else (SHORT.get(item.key, item.objective),)),
-            item.target,
-            Cell(Text(error_below(_figure(item)) if narrow else _figure(item))),
-            _state(item),
-            (item.uncounted.at if item.uncounted else item.at)[:10] or "-",
-        )
-    if narrow:
-        next(column for column in proven.columns if column.header == "state").max_width = STATE
-    return proven
-
-
-def _print_uncounted(out: Console, made: Audit) -> None:
-    """Print a line for each run whose figures prove no objective. These figures are in parentheses. The line has the reason."""
-    lines = _uncounted(made)
-    if not lines:
-        return
-    out.print("  A figure in parentheses does not count:")
-    shown, more = leading(lines, MOST_LINES)
-    for line in shown:
-        out.print(Prose(Text(line), 4))
-    if more:
-        out.print(f"    and {more} more in the report")
-    out.print()
-
-
-def _uncounted(made: Audit) -> list[str]:
-    """Return a line for each run whose figures prove no objective: drill, objectives, reason and name of the run."""
-    places = len({item.environment for item in made.proven}) > 1
-    keys_by_run: dict[tuple[str, str, str], list[str]] = {}
-    for item in made.proven:
-        if figure := item.uncounted:
-            name = f"{item.drill} in {item.environment}" if places else item.drill
-            keys_by_run.setdefault((name, figure.why, figure.run), []).append(SHORT.get(item.key, item.objective))
-    return [one_line(f"{name}, {', '.join(keys)}: {why}. {run}") for (name, why, run), keys in keys_by_run.items()]
 
 
 def _rehearsed(out: Console, made: Audit) -> None:
@@ -277,35 +211,6 @@ def _rehearsed(out: Console, made: Audit) -> None:
     taken = [f"{item.drill}: the loss was measured with {item.taken}." for item in made.rehearsed if item.taken]
     notes = [*taken, *(f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes)]
     out.print(Prose(Text(one_line(" ".join([*notes, rehearsal_figures.SHORT]))), 2, below=1))
-
-
-def _figure(item: ProvenRow) -> str:
-    """Return the text for the newest figure of an objective. A figure that does not count is in parentheses. Without a figure,
-    the text is ``none`` if no run of the period gave the objective its state, otherwise ``not verified``.
-
-    If the RPO perhaps does not include a known loss of data, the text shows this loss in place of the RPO. A mark such as
-    ``†`` stands before the figure, so that the mark is never alone on the second line of a narrow column.
-    """
-    if item.met or item.missed:
-        return _marked(item.measured.partition("; ")[0] + item.mark)
-    if item.uncounted:
-        return f"({_marked(item.uncounted.measured)})"
-    return "not verified" if item.at else "none"
-
-
-def _marked(figure: str) -> str:
-    """Move the signs at the end of a figure, such as ``†``, to its beginning. A figure without signs is unchanged."""
-    match = re.fullmatch(rf"(.*) ([{''.join(remarks.LEGENDS)}]+)", figure)
-    return f"{match[2]} {match[1]}" if match else figure
-
-
-def _state(item: ProvenRow) -> Text:
-    """Return the state of an objective with its symbol. A state that begins with the word `met`, and has more words, is
-    printed without this first word. For example, `met with a reservation` becomes `with a reservation`.
-    """
-    colour = MET if item.proven else MISSED if item.missed else NOT_VERIFIED
-    word = item.said.removeprefix(f"{MET} ")
-    return Text(f"{STATES.get(item.state, STATES[NOT_VERIFIED])} {word}", style=COLOURS[colour])
 
 
 def _shown(path: Path) -> str:

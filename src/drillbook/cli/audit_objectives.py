@@ -1,0 +1,133 @@
+"""Objectives of an audit on the screen: one line for each, and below them the reasons why they are not proven.
+
+All lines fit a terminal of 80 columns. The report has the errors of the figures, and the runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+from drillbook.audit import wording
+from drillbook.audit.objective_states import ProvenRow
+from drillbook.report import remarks
+from drillbook.report.figures import one_line, without_error
+from drillbook.report.terminal.prose import Prose
+from drillbook.report.terminal.tables import COLOURS
+from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, SHORT, STATES
+
+HEADS = ("objective", "figure", "target", "when")
+INDENT, GAP = 2, 2
+ASIDE = " by probe"
+"""Words beside the figure of a detection by the drill's own probe. They replace a table of their own."""
+
+
+class Objectives:
+    """List of the objectives of an audit, each with its state, its newest figure, its target and the day of this figure.
+
+    The name of the drill stands before its first objective. If the longest name does not fit there, each name has a line of
+    its own.
+    """
+
+    def __init__(self, rows: Sequence[ProvenRow]) -> None:
+        """Prepare the list. ``rows``: objectives, those of one drill together."""
+        self.rows = rows
+        self.places = len({row.environment for row in rows}) > 1
+        """True if the drills ran in several environments. The list then names the environment of each drill."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the heads and the lines of each drill, then the meaning of the symbols."""
+        cells = [_cells(row) for row in self.rows]
+        widths = [max(map(cell_len, (head, *(row[at].plain for row in cells)))) for at, head in enumerate(HEADS)]
+        names = [self._name(row) for row in self.rows]
+        room = options.max_width - INDENT - sum(widths) - GAP * len(HEADS)
+        longest = max(map(cell_len, ("drill", *names)))
+        beside = longest if longest <= room else 0
+        heads = Text(" " * INDENT + ("drill".ljust(beside + GAP) if beside else " " * GAP), style="bold")
+        yield _line(heads, [Text(head, style="bold") for head in HEADS], widths)
+        for name, rows in groupby(self.rows, key=self._name):
+            yield from self._drill(name, list(rows), widths, beside)
+        yield Prose(Text(_legend(self.rows), style="dim"), INDENT, below=1)
+
+    def _name(self, row: ProvenRow) -> str:
+        return one_line(f"{row.drill} in {row.environment}" if self.places else row.drill)
+
+    def _drill(self, name: str, rows: Sequence[ProvenRow], widths: Sequence[int], beside: int) -> Iterator[RenderableType]:
+        """Yield the lines of one drill. ``beside``: width of the column of names, or 0 if the name has a line of its own."""
+        if not beside:
+            yield Text(" " * INDENT + name)
+        for number, row in enumerate(rows):
+            shown = name if number == 0 else ""
+            head = Text(" " * INDENT + (shown.ljust(beside + GAP + len(shown) - cell_len(shown)) if beside else " " * GAP))
+            yield _line(head, _cells(row), widths)
+        for text, keys in _reasons(rows):
+            yield Prose(Text(f"{', '.join(keys)} {text}"), INDENT + 2 * GAP)
+
+
+def _line(head: Text, cells: Sequence[Text], widths: Sequence[int]) -> Text:
+    line = head
+    for cell, width in zip(cells, widths, strict=True):
+        line.append_text(cell).append(" " * (width - cell.cell_len + GAP))
+    line.rstrip()
+    return line
+
+
+def _cells(row: ProvenRow) -> tuple[Text, Text, Text, Text]:
+    symbol = STATES.get(row.state, STATES[NOT_VERIFIED])
+    colour = COLOURS[MET if row.proven else MISSED if row.missed else NOT_VERIFIED]
+    return (
+        Text(SHORT.get(row.key, one_line(row.objective))),
+        Text(f"{symbol} {figure(row)}", style=colour),
+        Text(row.target),
+        Text((row.uncounted.at if row.uncounted else row.at)[:10] or "-"),
+    )
+
+
+def figure(row: ProvenRow) -> str:
+    """Return the newest figure of an objective, without its error. A figure that does not count is in parentheses. Without a
+    figure, the text is ``none`` if no run of the period gave the objective its state, otherwise ``not verified``.
+
+    If the RPO perhaps does not include a known loss of data, the text shows this loss in place of the RPO.
+    """
+    probe = ASIDE if row.by_probe else ""
+    if row.met or row.missed:
+        return f"{_brief(row.measured)}{row.mark}{probe}"
+    if row.uncounted:
+        return f"({_brief(row.uncounted.measured)}){probe}"
+    return "not verified" if row.at else "none"
+
+
+def _brief(measured: str) -> str:
+    """Shorten a figure: its error, and what follows a known loss of data, are left out, but no mark such as ``†``."""
+    text = measured.partition("; ")[0]
+    number = without_error(text)
+    marks = "".join(sign for sign in text[len(number) :] if sign in remarks.LEGENDS)
+    text = f"{number} {marks}".rstrip()
+    return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ").replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
+
+
+def _reasons(rows: Sequence[ProvenRow]) -> list[tuple[str, list[str]]]:
+    """Return the reasons why objectives of a drill are not proven, each with its objectives. The marks beside figures tell the
+    reasons of most reservations, and a missed objective needs no reason.
+    """
+    keys_by_reason: dict[str, list[str]] = {}
+    for row in rows:
+        state = "not counted" if row.uncounted else row.said
+        reason = row.within if row.reserved else f"{state}: {row.why}" if row.why else ""
+        if reason:
+            keys_by_reason.setdefault(one_line(reason), []).append(SHORT.get(row.key, one_line(row.objective)))
+    return list(keys_by_reason.items())
+
+
+def _legend(rows: Sequence[ProvenRow]) -> str:
+    """Return the meanings of the symbols and marks that the list contains."""
+    states = {STATES.get(row.state, STATES[NOT_VERIFIED]) for row in rows}
+    words = {STATES[MET]: MET, STATES[remarks.RESERVED]: remarks.RESERVED, STATES[MISSED]: MISSED}
+    words[STATES[NOT_VERIFIED]] = "not proven"
+    known = ", ".join(f"{symbol} {word}" for symbol, word in words.items() if symbol in states)
+    marks = remarks.short_legend(row.mark for row in rows)
+    return f"{known}. {marks} {wording.proven_counts(rows)}".replace("  ", " ").rstrip()

@@ -1,0 +1,55 @@
+"""Months that an audit covers only in part are named as such: in its tables, in its sentences and on the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from drillbook.audit import covered_days, html, markdown, summary
+from drillbook.audit.alert_causes import alerts
+from drillbook.cli import audit as desk
+from tests.audit.test_chain import audited
+from tests.report.test_agreement import plain
+
+
+def texts(audit):
+    return [one.text for one in alerts(audit)]
+
+
+def test_the_first_day_of_a_month_is_no_whole_month(book, capsys):
+    """On the first of December, the fourth quarter is two months and a day old, not three months."""
+    book.run("2026-11-10T09:00:00").good().close()
+    audit = audited(book, since="2026-10-01", until="2026-12-31", today="2026-12-01")
+    assert covered_days.heads(audit) == ["2026-10", "2026-11", "2026-12 (to 12-01)"]
+    told = texts(audit)
+    assert "backups was never drilled from 2026-10-01 to 2026-12-01 in lab" in told
+    assert "api was not drilled in 2026-10, 2026-12 (to 2026-12-01) in lab" in told
+    desk._print(audit, Path("out"))
+    assert "2026-10, 2026-12 (to 2026-12-01)" in " ".join(capsys.readouterr().out.split())
+    assert "| 2026-11 | 2026-12 (to 12-01) |" in markdown.render(audit).replace("\\", "")
+    page = html.render(audit)
+    assert 'data-head="2026-12 (to 12-01)"' in page
+    for shown in (page, summary.render(audit), markdown.render(audit)):
+        assert "so far" not in plain(shown)
+
+
+def test_a_long_list_of_months_is_a_number_and_names_the_partial_months(book):
+    book.run("2026-03-10T09:00:00").good().close()
+    audit = audited(book, since="2026-01-15", until="2026-12-31", today="2026-11-29")
+    told = "not drilled in 10 of 11 months (2026-01 only from 2026-01-15, 2026-11 only to 2026-11-29)"
+    assert f"api was {told} in lab" in texts(audit)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "today", "heads"),
+    [
+        ("2026-02-01", "2026-03-31", "2026-04-01", ["2026-02", "2026-03"]),
+        ("2026-02-01", "2026-03-31", "2026-03-31", ["2026-02", "2026-03"]),
+        ("2026-02-10", "2026-02-12", "2026-12-01", ["2026-02 (02-10 to 02-12)"]),
+        ("2026-02-01", "2026-04-30", "2026-03-31", ["2026-02", "2026-03", "2026-04"]),
+        ("2025-01-01", "2026-06-30", "2026-05-02", [*(f"2025 Q{q}" for q in range(1, 5)), "2026 Q1", "2026 Q2 (to 05-02)"]),
+    ],
+)
+def test_the_days_of_a_partial_month_are_in_the_head_of_its_column(book, since, until, today, heads):
+    assert covered_days.heads(audited(book, since=since, until=until, today=today)) == heads
