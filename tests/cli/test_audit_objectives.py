@@ -27,7 +27,7 @@ def screen(rows, width=80):
     out.print(Objectives(rows))
     lines = out.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
-    end = next(number for number, line in enumerate(lines) if line.startswith(("  \u2713", "  ?", "  ~")))
+    end = lines.index("")
     return lines[:end], " ".join(" ".join(lines[end:]).split())
 
 

@@ -13,6 +13,7 @@ from drillbook.journal.run_state import needs_recovery
 from drillbook.project.project import Project
 from tests.cli.test_overview import DAY, announce, change, killed, listed
 from tests.cli.test_overview import shelf as shelf
+from tests.engine.test_closure import desk as desk
 
 
 def recovered(shelf, capsys, *argv):
@@ -54,6 +55,35 @@ def test_a_run_whose_lab_is_gone_is_settled(shelf, capsys, made):
     assert "the lab of the run" in history.events[-1].data["gone"]
     assert json.loads((dead / "result.json").read_text())["verdict"] == "aborted"
     assert dead.name not in listed(shelf, capsys)
+
+
+def undone(desk, capsys, *options):
+    """Lines that the recovery of a run prints. Its controller died after it had changed the mode of a file."""
+    folder = desk.left(undo=("chmod", "0644", str(desk.file)))
+    capsys.readouterr()
+    with contextlib.chdir(desk.root):
+        program().run(["drillbook", "drill.recover", *options])
+    assert desk.file.stat().st_mode & 0o777 == 0o644
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == folder.name
+    return lines
+
+
+def test_a_recovery_prints_one_screen_with_the_result_last(desk, capsys):
+    lines = undone(desk, capsys)
+    assert len(lines) <= 23, "a screen of 24 lines, with the prompt"
+    assert "  \u2713 controller  1 change undone: inject.1 files.chmod" in lines
+    assert lines[-1] == "  \u2713 recovered: all changes of the run are undone; exit 0"
+    told = "\n".join(lines)
+    for detail in ("Objectives", "Clocks", "Findings", "token", "{", "undoing", "taken over", "report.open"):
+        assert detail not in told
+    assert "drillbook drill sample" in told
+
+
+def test_a_verbose_recovery_prints_each_undo_and_the_whole_result(desk, capsys):
+    said = " ".join(" ".join(undone(desk, capsys, "-v")).split())
+    for detail in ("undoing inject.1 on controller", "Clocks", "exit status above is that of the run"):
+        assert detail in said
 
 
 @pytest.mark.parametrize("emptied", [True, False])

@@ -72,6 +72,7 @@ WHOLE = {
         "retire.py": "tests/project/test_retirements.py: what can be retired, by whom, and what cannot",
         "run_campaign.py": "tests/campaign/test_processes.py, tests/campaign/test_continuing.py: campaigns that end, break off and go on",
         "run_trace.py": "tests/telemetry/test_trace_option.py: traces of a drill and of a suite that arrive at a collector",
+        "recover_task.py": "test_recover.py and tests/engine/test_closure.py: recoveries, and closings of residue",
         "runbook_task.py": "test_make_runbook.py: the runbook of a drill on the standard output and in a file",
         "schedule_tasks.py": "test_due.py, test_scheduled.py, test_timers.py: what is due, started, and left to a timer",
         "show_check.py": "test_check.py, test_needed_extras.py: all problems of a drill and of a suite at once",

@@ -40,7 +40,7 @@ class Objectives:
         """True if the drills ran in several environments. The list then names the environment of each drill."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render the heads and the lines of each drill, then the meaning of the symbols."""
+        """Render the heads and the lines of each drill, then the meaning of the symbols, and how many objectives are proven."""
         cells = [_cells(row) for row in self.rows]
         widths = [max(map(cell_len, (head, *(row[at].plain for row in cells)))) for at, head in enumerate(HEADS)]
         names = [self._name(row) for row in self.rows]
@@ -51,7 +51,8 @@ class Objectives:
         yield _line(heads, [Text(head, style="bold") for head in HEADS], widths)
         for name, rows in groupby(self.rows, key=self._name):
             yield from self._drill(name, list(rows), widths, beside)
-        yield Prose(Text(_legend(self.rows), style="dim"), INDENT, below=1)
+        yield Prose(Text(_legend(self.rows), style="dim"), INDENT, above=1)
+        yield Prose(Text(wording.proven_counts(self.rows)), INDENT, below=1)
 
     def _name(self, row: ProvenRow) -> str:
         return one_line(f"{row.drill} in {row.environment}" if self.places else row.drill)
@@ -129,5 +130,4 @@ def _legend(rows: Sequence[ProvenRow]) -> str:
     words = {STATES[MET]: MET, STATES[remarks.RESERVED]: remarks.RESERVED, STATES[MISSED]: MISSED}
     words[STATES[NOT_VERIFIED]] = "not proven"
     known = ", ".join(f"{symbol} {word}" for symbol, word in words.items() if symbol in states)
-    marks = remarks.short_legend(row.mark for row in rows)
-    return f"{known}. {marks} {wording.proven_counts(rows)}".replace("  ", " ").rstrip()
+    return f"{known}. {remarks.short_legend(row.mark for row in rows)}".rstrip()

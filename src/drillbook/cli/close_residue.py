@@ -15,6 +15,7 @@ from rich.text import Text
 from drillbook.attestation import trusted_content
 from drillbook.cli import recover, render, run_identity
 from drillbook.cli.console import console
+from drillbook.cli.run_output import Manner
 from drillbook.engine import lab_gone, manual_cleanup
 from drillbook.engine.closure import Settlement
 from drillbook.errors import DrillbookError, UsageError
@@ -40,7 +41,7 @@ from drillbook.signing.texts import Look
 from drillbook.values import Duration
 
 
-def settle(project: Project, run: str, reason: str) -> int:
+def settle(project: Project, run: str, reason: str, manner: Manner = Manner.BRIEF) -> int:
     """Record why the remaining changes of a run need no undo. Returns 0 when this was recorded, and 4 if a fault is
     still active or an approval is missing.
 
@@ -70,22 +71,22 @@ def settle(project: Project, run: str, reason: str) -> int:
             signing=keys.fingerprint_of(project.root),
         )
 
-    recovery = recover.recovery_of(project, folder, out)
+    recovery = recover.recovery_of(project, folder, out, manner=manner)
     with recover.patient():
         outcome = Settlement(recovery, reason.strip(), approved).run(run_identity.header(who))
     if outcome.refusals:
         render.render(project, folder, before, RunStates(), occasion="recovery", written=recovery.written)
         _show_refusals(outcome.refusals, out)
         return Exit.REFUSED
-    view, state = render.told_render(project, folder, before, recovery.written, out, occasion="settlement")
+    view, state = render.told_render(project, folder, before, recovery.written, out, occasion="settlement", manner=manner)
     recover.tell_contacts(project, view, state, out)
-    return _tell_closed(view, out)
+    return _tell_closed(view, out, recover.OF_RUN if manner is Manner.FULL else "")
 
 
-def _tell_closed(view: RunView, out: Console) -> int:
-    """Print that the run is closed and the command has succeeded. Returns the exit status 0."""
+def _tell_closed(view: RunView, out: Console, note: str) -> int:
+    """Print that the run is closed and the command has succeeded. Returns the exit status 0. ``note``: text after this status."""
     left = count(len(view.result.residue), "change")
-    text = f"✓ closed: the journal records why {left} of the run needs no undo; exit {Exit.OK}{recover.OF_RUN}"
+    text = f"✓ closed: the journal records why {left} of the run needs no undo; exit {Exit.OK}{note}"
     out.print(Prose(Text(text, style="green"), 2, above=1))
     return Exit.OK
 

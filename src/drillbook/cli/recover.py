@@ -24,12 +24,15 @@ from drillbook.campaign import continuing, place
 from drillbook.cli import access, lost_record, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.render import told_render
+from drillbook.cli.run_output import Manner
 from drillbook.engine import lab_gone, manual_cleanup
 from drillbook.engine.recovery import Recovery
 from drillbook.errors import DrillbookError, JournalError, UsageError
-from drillbook.events.holds import ContactMissed, OfContact
+from drillbook.events.event import Event
+from drillbook.events.holds import ContactMissed, LockTaken, OfContact
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
+from drillbook.journal.journal import Observer
 from drillbook.journal.own_writes import Written
 from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunState
@@ -45,26 +48,27 @@ from drillbook.report.terminal.prose import Prose
 
 OF_RUN = " (the exit status above is that of the run)"
 """Note at the end of the last line of a successful recovery. The lines above show the result and the exit status of the
-recovered run. The note says that this exit status is not that of the recovery."""
+recovered run. The note says that this exit status is not that of the recovery. Brief output needs no such note."""
 
 
-def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
+def recover(project: Project, run: str, *, from_backup: bool = False, manner: Manner = Manner.BRIEF) -> int:
     """Recover the selected run. If ``run`` is empty, recover every unfinished run; if one recovery fails, the remaining
     runs are still recovered. Raises UsageError when the selected run cannot be recovered.
 
     When ``from_backup`` is true, lost data is restored from the backup that the run verified, and the restore steps of
-    the drill are not used. ``from_backup`` needs a selected run.
+    the drill are not used. ``from_backup`` needs a selected run. ``manner``: brief, or full to print each step, and the
+    whole result of each run.
     """
     out = console()
     if from_backup:
-        return _recover(project, single(project, run, "--from-backup"), out, from_backup=True)
+        return _recover(project, single(project, run, "--from-backup"), out, manner, from_backup=True)
     if run and len(folders := project.runs_of(run, lost=True)) == 1:
-        return _recover(project, RunState(folders[0]), out)
+        return _recover(project, RunState(folders[0]), out, manner)
     statuses = []
     for folder in reversed(folders if run else sorted([*project.runs(), *project.lost()], key=lambda path: path.name)):
         try:
             if (state := RunState(folder)).open:
-                statuses.append(_recover(project, state, out))
+                statuses.append(_recover(project, state, out, manner))
         except DrillbookError as error:
             out.print(Text(f"{folder.name}: {shown(error)}", style="bold red"))
             statuses.append(Exit.RESIDUE)
@@ -126,7 +130,7 @@ def single(project: Project, run: str, flag: str) -> RunState:
     return broken[0] if len(broken) == 1 else states[0]
 
 
-def _recover(project: Project, state: RunState, out: Console, *, from_backup: bool = False) -> int:
+def _recover(project: Project, state: RunState, out: Console, manner: Manner, *, from_backup: bool = False) -> int:
     folder = state.folder
     out.print(f"{folder.name}", style="bold")
     if state.damage and not state.alive:
@@ -138,15 +142,18 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
     before, written = trusted_content.of_run(state, project.root), Written()
     gone = lab_gone.lab_gone(state.first)
     if gone and state.needs_recovery:
-        lab_gone.settle(folder, gone, run_identity.header(run_identity.operator()), Progress(out), written)
-        out.print(Prose(Text(f"{gone}; nothing is left to undo, and the journal now records this"), 2))
-        told_render(project, folder, before, written, out)
+        lab_gone.settle(
+            folder, gone, run_identity.header(run_identity.operator()), _progress(out, manner, folder.name), written
+        )
+        told_render(project, folder, before, written, out, manner=manner)
+        end = f"✓ {gone}; nothing is left to undo, and the journal now records this; exit {Exit.OK}"
+        out.print(Prose(Text(end, style="green"), 2, above=1))
         return Exit.OK
-    recovery = recovery_of(project, folder, out, from_backup=from_backup)
+    recovery = recovery_of(project, folder, out, from_backup=from_backup, manner=manner)
     with patient():
         residue = recovery.run(run_identity.header(run_identity.operator()))
     try:
-        view, state = told_render(project, folder, before, recovery.written, out)
+        view, state = told_render(project, folder, before, recovery.written, out, manner=manner)
     except OSError as error:
         raise lost_record.unreported(folder, error, residue) from None
     except JournalError as error:
@@ -154,29 +161,46 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
     tell_contacts(project, view, state, out)
     result = view.result
     style = "bold red" if result.open_residue else "green"
-    out.print(Prose(Text(recovered(result), style=style), 2, above=1))
+    out.print(Prose(Text(recovered(result, OF_RUN if manner is Manner.FULL else ""), style=style), 2, above=1))
     return Exit.RESIDUE if residue else Exit.OK
 
 
-def recovered(result: Result) -> str:
+def recovered(result: Result, note: str = "") -> str:
     """Return the last line of a recovery's output. It tells that all changes are undone, or how many changes are still
-    in place.
+    in place. ``note``: text after the exit status of a successful recovery.
     """
     left = count(len(result.residue), "change")
     if result.settled:
         return f"closed by {one_line(result.settled.by)}, not recovered: {left} could not be undone"
     if result.residue:
         return f"✗ still broken: {left} could not be undone; exit {Exit.RESIDUE}; try again: {program()} drill.recover {result.run}"
-    return f"✓ recovered: all changes of the run are undone; exit {Exit.OK}{OF_RUN}"
+    return f"✓ recovered: all changes of the run are undone; exit {Exit.OK}{note}"
 
 
-def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> Recovery:
+def _progress(out: Console, manner: Manner, run: str) -> Observer:
+    """Return the observer that prints the progress of a recovery of ``run``. In brief output, it prints a line for each phase
+    that runs again, and what needs attention. A recovery always takes over the locks of its own run, so this needs none.
+    """
+    progress = Progress(out, brief=manner is Manner.BRIEF)
+
+    def observe(event: Event) -> None:
+        before = event.what.taken_from if isinstance(event.what, LockTaken) else None
+        own = isinstance(before, dict) and before.get("run") == run
+        if not own or manner is Manner.FULL:
+            progress(event)
+
+    return observe
+
+
+def recovery_of(
+    project: Project, folder: Path, out: Console, *, from_backup: bool = False, manner: Manner = Manner.BRIEF
+) -> Recovery:
     """Create the recovery of the run in ``folder``. Its progress is printed to ``out``."""
     return Recovery(
         folder,
         lambda plan, name: access.connect(plan.inventory, name),
         access.redactor_for,
-        Progress(out),
+        _progress(out, manner, folder.name),
         others=[other for other in project.runs() if other != folder],
         from_backup=from_backup,
         vouchers=ManifestKeys(project.root),

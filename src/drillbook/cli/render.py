@@ -118,7 +118,14 @@ def _without_report(report: Path, runs: Sequence[Path]) -> UnknownName:
 
 
 def told_render(
-    project: Project, folder: Path, before: Standing, written: Written, out: Console, *, occasion: str = "recovery"
+    project: Project,
+    folder: Path,
+    before: Standing,
+    written: Written,
+    out: Console,
+    *,
+    occasion: str = "recovery",
+    manner: Manner = Manner.BRIEF,
 ) -> tuple[RunView, RunState]:
     """Render the reports of a recovered run, print its result, and sign its folder. ``before``: state of the folder's
     signatures before the recovery. If the folder must not be signed in this state, print the reason.
@@ -127,7 +134,7 @@ def told_render(
     """
     runs = RunStates()
     view, unsigned = render(project, folder, before, runs, occasion=occasion, written=written)
-    Teller(Manner.FULL, view.inventory).end(view, shown_path(folder / PAGE))
+    Teller(manner, view.inventory).end_recovery(view, shown_path(folder / PAGE))
     _tell_unsigned(folder, before, unsigned, out)
     return view, runs.of(folder)
 

@@ -31,7 +31,7 @@ from drillbook.report.next_steps import (
     other_inventory,
     other_runs,
 )
-from drillbook.report.terminal import summary
+from drillbook.report.terminal import recovery_summary, summary
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.live_view import LastTimes, LiveView
 from drillbook.report.terminal.next_steps import shown_steps
@@ -152,8 +152,25 @@ class Teller:
             self.between(view)
             return
         self._finish()
-        result = view.result
         self.say(summary.details(view, report, brief=self.manner is Manner.BRIEF))
+        self.say(shown_steps(self._next(view, newest=newest)))
+        self.say(Text())
+        self.say(summary.ending(view))
+
+    def end_recovery(self, view: RunView, report: str) -> None:
+        """Show the result of a recovery: briefly, or with the whole result of the run."""
+        if self.manner is not Manner.BRIEF:
+            self.end(view, report)
+            return
+        self.say(recovery_summary.recovery_summary(view, report))
+        if steps := [step for step in self._next(view) if step[1].split()[1:2] != ["report.open"]]:  # its path is shown
+            self.say(shown_steps(steps))
+        self.say(Text())
+        self.say(recovery_summary.state_of_run(view))
+
+    def _next(self, view: RunView, *, newest: bool = False) -> list[tuple[str, str]]:
+        """Return the suggestions of what to do after a run."""
+        result = view.result
         steps = next_steps(
             program(),
             result.drill,
@@ -166,9 +183,7 @@ class Teller:
             recover=other_runs(program(), [result]),
             permitted=in_permitted(program(), result.findings),
         )
-        self.say(shown_steps([*steps, *filter(None, [age_of_routine(view)])]))
-        self.say(Text())
-        self.say(summary.ending(view))
+        return [*steps, *filter(None, [age_of_routine(view)])]
 
     def end_suite(self, suite: SuiteResult, views: list[RunView], report: str) -> None:
         """Show the result of a suite."""

@@ -18,6 +18,7 @@ from drillbook.cli.console import end_quietly
 from drillbook.cli.current_project import anywhere, here, of_runs
 from drillbook.cli.init_task import init
 from drillbook.cli.optional_names import OptionalNameTask
+from drillbook.cli.recover_task import RUN, recover
 from drillbook.cli.runbook_task import runbook
 from drillbook.cli.task_class import task, with_examples
 from drillbook.cli.task_exit import Dry, is_dry, told
@@ -26,7 +27,6 @@ from drillbook.errors import UsageError
 from drillbook.installation.program_name import program
 from drillbook.project.project import Project, names_hint
 
-RUN = "name of a run, beginning of this name, or name of a drill (selects its newest run)"
 INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab, or the only inventory)"}
 
 
@@ -193,37 +193,6 @@ def check_drill(context: Context, name: str | None = None, inventory: str = "", 
     if is_dry(context):
         return dry_run.drill(project, _named(project, name), inventory, as_json=json)
     return show_check.show(project, _named(project, name), inventory, as_json=json)
-
-
-@task(
-    klass=OptionalNameTask,
-    positional=["run"],
-    help={
-        "run": f"{RUN}; default: every unfinished run",
-        "from_backup": (
-            "restore lost data from the backup that the run verified, with the system's restore action "
-            "instead of the drill's own steps"
-        ),
-        "settled": "undo nothing, and record in the journal that the remaining changes of the run need no undo",
-        "reason": "with --settled: reason why the remaining changes need no undo",
-    },
-)
-@told(Dry.TELLS)
-def recover(
-    context: Context, run: str | None = None, *, from_backup: bool = False, settled: bool = False, reason: str = ""
-) -> int:
-    """Undo the changes that the journal of a dead run lists. With --settled, close the run instead of undoing them."""
-    from drillbook.cli import close_residue, dry_run, recover  # noqa: PLC0415  keeps start-up fast
-
-    if from_backup and settled:
-        raise UsageError("--from-backup and --settled exclude each other")
-    if reason and not settled:
-        raise UsageError("--reason needs --settled", hint="invoke drill.recover RUN --settled --reason TEXT")
-    if is_dry(context):
-        return dry_run.recover(of_runs(), run or "", closes=settled, from_backup=from_backup)
-    if settled:
-        return close_residue.settle(of_runs(), run or "", reason)
-    return recover.recover(of_runs(), run or "", from_backup=from_backup)
 
 
 @task(klass=OptionalNameTask, positional=["run"], help={"run": "name of a run; default: every run", **INVENTORY})

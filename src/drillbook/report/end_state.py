@@ -55,7 +55,7 @@ def sentence(view: RunView) -> str:
         return ""
     if not faults:
         told = _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
-        return " ".join(filter(None, (_recovered(view), told)))
+        return " ".join(filter(None, (after_recovery(view), told)))
     left = [
         (f"{one_line(fault.step)} on {one_line(fault.host)}", LEFT[fault.ended]) for fault in faults if fault.ended in LEFT
     ]
@@ -65,10 +65,10 @@ def sentence(view: RunView) -> str:
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
     parts += _locks(view.locks_at_end)
     begin = AT_END if view.finished else "State when the controller died"
-    return " ".join(filter(None, (_recovered(view), f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
+    return " ".join(filter(None, (after_recovery(view), f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
 
 
-def _recovered(view: RunView) -> str:
+def after_recovery(view: RunView) -> str:
     """Return a sentence about the state after the last recovery of a run, if this recovery left no change. The result is empty for
     any other run, and when a person closed the changes.
     """
