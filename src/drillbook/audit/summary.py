@@ -60,7 +60,7 @@ FIGURES_NOTE = (
 )
 """Explanation of the columns RTO and RPO."""
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
-STANDING_LEAD = "By the newest run of each drill"
+STANDING_LEAD = "By the newest runs"
 REHEARSED = "Rehearsed"
 REHEARSED_NOTE = (
     "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO. "

@@ -59,7 +59,7 @@ LEADS = {
         "The table lists every service that was drilled, and every service that the newest plan of its "
         "environment names. Each field is about the runs of that time. It shows the worst verdict among the "
         "newest run of each drill, and the number of runs; a drill that failed stays failed "
-        "in the later fields, too, until a run passes. A field without a run says `no run`, unless its time has not come, "
+        "in the later fields, too, until a run passes. A field without a run says 'no run', unless its time has not come, "
         "or the inventory gives a reason why no drill of the service is expected. The head of a column names the days "
         "if the audit does not cover the whole month, quarter or year."
     ),

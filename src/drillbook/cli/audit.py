@@ -31,8 +31,8 @@ from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
 from drillbook.audit.problem_groups import grouped
-from drillbook.cli.audit_objectives import Objectives
 from drillbook.cli.console import console
+from drillbook.cli.objective_list import Objectives
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called

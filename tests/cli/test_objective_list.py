@@ -12,7 +12,7 @@ from rich.console import Console
 from drillbook.audit import html
 from drillbook.audit.objective_states import UncountedFigure
 from drillbook.cli import audit as desk
-from drillbook.cli.audit_objectives import Objectives
+from drillbook.cli.objective_list import Objectives
 from tests.audit import stories
 from tests.audit.conftest import book
 from tests.audit.stories import HOSTS
