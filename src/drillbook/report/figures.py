@@ -146,11 +146,6 @@ def without_error(text: str) -> str:
     return _ERROR.split(text)[0].removesuffix(" (error not stated)")
 
 
-def error_below(text: str) -> str:
-    """Return the text of a figure with its measurement error on a second line, for narrow tables."""
-    return _ERROR.sub("\n", text)
-
-
 def against(value: float, error: float | None, target: float, *, latest: bool = False) -> str:
     """Format a measurement with enough digits that the text is on the same side of ``target`` as the exact value.
     ``latest``: see ``upper_end``."""
