@@ -128,8 +128,8 @@ class Look:
         the first sample.
 
         The service may have been bad during a long gap, so samples before the gap do not prove a recovery. A gap is long
-        when it exceeds a limit. If the good samples before the gap already lasted long enough to prove a recovery, the
-        limit is ``silent_s``. Otherwise it is ``hole_s``, which is never longer.
+        when it exceeds a limit. Usually, the limit is ``hole_s``. It is ``silent_s``, which is not shorter, if the good
+        samples before the gap already lasted long enough to prove a recovery.
         """
         begin = good[0]
         for sample, following in pairwise(good):

@@ -124,9 +124,9 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
 
 
 def _injected(view: RunView) -> bool:
-    """Return False when it is certain that the run injected none of its faults.
+    """Return False when the drill has faults and the run certainly injected none of them.
 
-    Return True in all other cases: a fault was injected, this is unknown, or the drill has no faults.
+    Return True when a fault was injected, when this is unknown, and for a drill without faults.
     """
     return not view.result.faults or any(
         fault.injection not in (Injection.NOT, Injection.NEVER) for fault in view.result.faults

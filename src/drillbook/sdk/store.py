@@ -272,7 +272,8 @@ class Store:
             return None if answer is None else answer.get("Metadata", {}).get(name)
 
     def copy(self, source: Version, bucket: str, key: str) -> bool:
-        """Copy a version of an object in ``bucket`` to ``key`` of this bucket. The store itself copies the data.
+        """Copy the version ``source`` of an object from another bucket, ``bucket``, to ``key`` in the bucket of this service.
+        The store itself copies the data.
 
         Returns False when the version no longer exists or was replaced. Raises CouldNotVerify when the store fails.
         """
